@@ -1,0 +1,77 @@
+"""The closed set of failures that the rest of the sidecar decides on.
+
+Adapters translate a client library's error into one of these once, at the edge; nothing above an
+adapter looks at a library's exception or at its text.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ErrorKind(StrEnum):
+    """What kind of failure it is: what can be done about it follows from this alone."""
+
+    NETWORK = "network"  # no answer, half an answer, a timeout, a 5xx that says nothing
+    THROTTLED = "throttled"  # the remote asks for less
+    UNAUTHORIZED = "unauthorized"  # our credentials are not accepted
+    FORBIDDEN = "forbidden"  # they are accepted and do not suffice
+    NOT_FOUND = "not_found"  # the bucket, the function, the upload is not there
+    INVALID = "invalid"  # the remote refuses this very content or request
+    CONFLICT = "conflict"  # somebody else was there at the same time
+    QUOTA = "quota"  # the remote is full or unpaid
+    CORRUPT = "corrupt"  # bytes are not the bytes they should be
+    LOCAL_IO = "local_io"  # this machine's disk or file
+    UNKNOWN = "unknown"  # none of these could be told
+
+
+class SidecarError(Exception):
+    """A failure with what an operator needs: operation, object, message and a hint.
+
+    ``maybe_done`` says that the remote may have carried the request out although no proper answer
+    came. ``code`` is the remote's own word for the failure, for logs and for ``explain``.
+    ``redacted`` marks an answer whose cause the remote hides (Convex in production): it never spends
+    an attempt, because a paused deployment looks the same as a bug.
+    """
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        operation: str,
+        target: str,
+        hint: str | None = None,
+        code: str | None = None,
+        maybe_done: bool = False,
+        redacted: bool = False,
+    ) -> None:
+        """Keep all parts; ``target`` names the object (a key, a path, a function), never a secret."""
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.operation = operation
+        self.target = target
+        self.hint = hint
+        self.code = code
+        self.maybe_done = maybe_done
+        self.redacted = redacted
+
+    def __str__(self) -> str:
+        """One sentence: what failed, on what, why, and what to do."""
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.operation} {self.target}: {self.message}{hint}"
+
+
+class FatalError(Exception):
+    """The daemon cannot go on; ``exit_status`` is one of 1, 75 (try later), 78 (configuration)."""
+
+    def __init__(self, message: str, *, exit_status: int, hint: str | None = None) -> None:
+        """``message`` is one sentence without a traceback; ``hint`` says what would help."""
+        super().__init__(message)
+        self.exit_status = exit_status
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Return the sentence and its hint."""
+        return f"{self.args[0]}\n  hint: {self.hint}" if self.hint else str(self.args[0])

@@ -1,0 +1,40 @@
+"""Identifiers: transfer ids that carry the sidecar's tag, op ids, journal ids.
+
+A transfer id is a ULID whose last 8 characters are a tag hashed from ``sidecar_id`` (DESIGN.md
+section 3), so that an object or an open multipart upload in a shared bucket names its owner.
+48 bits of time and 40 bits of chance remain.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+TAG_LENGTH = 8
+_TRANSFER = re.compile(rf"(?<![0-9A-Z])([0-7][{CROCKFORD}]{{17}})([{CROCKFORD}]{{8}})(?![0-9A-Z])")
+
+
+def sidecar_tag(sidecar_id: str) -> str:
+    """Return the 8 characters (40 bits, Crockford's base 32) that mark everything of this sidecar."""
+    number = int.from_bytes(hashlib.sha256(sidecar_id.encode()).digest()[:5])
+    return _base32(number, TAG_LENGTH)
+
+
+def transfer_id(*, wall_ms: int, chance: bytes, tag: str) -> str:
+    """Return a ULID (26 characters) of a time, 5 bytes of chance, and the sidecar's tag.
+
+    Raises ValueError if ``chance`` is not 5 bytes, the tag not 8 characters or the time not 48 bits.
+    """
+    if len(chance) != 5 or len(tag) != TAG_LENGTH or not 0 <= wall_ms < 1 << 48:  # noqa: PLR2004
+        raise ValueError("a transfer id is 48 bits of time, 5 bytes of chance and a tag of 8 characters")
+    return _base32(wall_ms, 10) + _base32(int.from_bytes(chance), 8) + tag
+
+
+def tags_in(key: str) -> set[str]:
+    """Return the tags of all transfer ids in an object key."""
+    return {match.group(2) for match in _TRANSFER.finditer(key)}
+
+
+def _base32(number: int, length: int) -> str:
+    return "".join(CROCKFORD[(number >> (5 * i)) & 31] for i in reversed(range(length)))

@@ -1,0 +1,186 @@
+"""The plain values that stages hand to the journal and get back. Frozen; no behaviour but derivation."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+MIB = 1024 * 1024
+
+
+class AssetType(StrEnum):
+    """What a render output means to the platform (DESIGN.md section 2)."""
+
+    VIDEO_CHUNK = "video_chunk"
+    SOURCE_CODE = "source_code"
+    THUMBNAIL = "thumbnail"
+    SUBTITLE = "subtitle"
+    COMBINED_VIDEO = "combined_video"
+    MANIFEST = "manifest"
+
+
+class EntityType(StrEnum):
+    """What an asset belongs to."""
+
+    SCENE = "scene"
+    SESSION = "session"
+
+
+class State(StrEnum):
+    """The durable facts about a transfer; "uploading now" is a lease, not a state."""
+
+    DISCOVERED = "discovered"  # seen, perhaps still growing
+    READY = "ready"  # complete and fingerprinted
+    UPLOADED = "uploaded"  # S3 holds it and confirmed the checksum
+    SYNCED = "synced"  # Convex acknowledged it
+    SUPERSEDED = "superseded"  # newer content took over
+    DEAD = "dead"  # a dead letter
+    GONE = "gone"  # deleted before it could be read
+    ABANDONED = "abandoned"  # incomplete, without a writer, for too long
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatIdentity:
+    """What ``stat`` says of a file's content; equal before and after a read, or the read is void."""
+
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """The place that versions of one asset share: what a player means by "this chunk"."""
+
+    session_id: str
+    entity_type: EntityType
+    entity_id: str
+    asset_type: AssetType
+    name: str
+
+    @property
+    def digest(self) -> str:
+        """base64url (no padding) of the SHA-256 of the slot's five fields as a JSON array."""
+        fields = [self.session_id, self.entity_type, self.entity_id, self.asset_type, self.name]
+        raw = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+        return base64.urlsafe_b64encode(hashlib.sha256(raw).digest()).rstrip(b"=").decode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """What the rules make of one path; everything about a transfer that does not need its bytes.
+
+    ``key`` is the object key with the transfer id still open, as ``{transfer}``; ``routing.object_key``
+    closes it. ``entity_folder`` is the path, below the root, through the last segment that names the
+    entity, or None where no segment does. ``settle_seconds`` is the rule's own quiet time or None.
+    """
+
+    slot: Slot
+    project_id: str
+    key: str
+    index: int | None
+    role: str | None
+    content_type: str
+    cache_control: str | None
+    priority: int  # 0 goes first
+    settle_seconds: float | None
+    check_structure: bool
+    entity_folder: str | None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def scene_id(self) -> str | None:
+        """The scene, for assets of a scene."""
+        return self.slot.entity_id if self.slot.entity_type is EntityType.SCENE else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """A regular file that a listing or an event showed, and where the rules put it.
+
+    ``root`` is the root's absolute path, ``path`` the file's below it, with ``/``.
+    """
+
+    root: str
+    path: str
+    identity: StatIdentity
+    route: Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """One complete state of a file: its checksum, and the identity before and after that read."""
+
+    identity: StatIdentity
+    checksum: str  # crc64nvme:<base64 of 8 bytes, big endian>
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes read."""
+        return self.identity.size_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A part of a multipart upload that S3 acknowledged. Numbers begin with 1."""
+
+    number: int
+    size_bytes: int
+    etag: str
+    checksum: str  # crc64nvme:<base64>, of the bytes sent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """What S3 confirmed about an object. ``etag`` is opaque, never a checksum."""
+
+    bucket: str
+    key: str
+    etag: str
+    version_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """One version of one file on its way: a row of the journal.
+
+    ``id`` is the row (its order is the order of discovery); ``transfer`` the ULID that S3 and Convex
+    see. ``checksum`` and ``identity`` are None until the file is complete. ``failures`` counts spent
+    attempts; a confirmed part sets it back to 0.
+    """
+
+    id: int
+    transfer: str
+    root: str
+    path: str
+    route: Route
+    state: State
+    bucket: str
+    key: str  # final, with the transfer id
+    identity: StatIdentity | None
+    checksum: str | None
+    upload_id: str | None
+    part_bytes: int | None
+    etag: str | None
+    version_id: str | None
+    failures: int
+    discovered_ms: int
+    ready_ms: int | None
+    uploaded_ms: int | None
+    error_kind: str | None
+    error_message: str | None
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the complete file; 0 before it is complete."""
+        return self.identity.size_bytes if self.identity else 0
+
+    @property
+    def display(self) -> str:
+        """How people see it."""
+        return f"{self.root.rstrip('/')}/{self.path}"

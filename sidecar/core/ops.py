@@ -1,0 +1,74 @@
+"""What the outbox says to Convex, and what Convex answers: the wire's shapes as plain values.
+
+Every op carries ``op_id`` (minted once when it enters the outbox, reused by every retry) and ``seq``
+(the outbox's AUTOINCREMENT, never a clock).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class OpKind(StrEnum):
+    """The three things that a sidecar can tell."""
+
+    PUT = "put"  # an asset is in S3
+    FACTS = "facts"  # what this sidecar knows of a scene
+    REMOVE = "remove"  # an asset's local file was removed, by the removal policy
+
+
+class Outcome(StrEnum):
+    """What became of one op."""
+
+    APPLIED = "applied"
+    UNCHANGED = "unchanged"  # the slot holds this very content already
+    STALE = "stale"  # the slot has seen a newer op of this sidecar
+    DUPLICATE = "duplicate"  # this opId was applied before
+    REJECTED = "rejected"  # refused for good; ``code`` says why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Op:
+    """A row of the outbox on its way. ``body`` is the JSON object without opId, seq and kind."""
+
+    seq: int
+    op_id: str
+    kind: OpKind
+    body: Mapping[str, Any]
+
+    def wire(self) -> dict[str, Any]:
+        """Return the JSON object of DESIGN.md section 5."""
+        return {"opId": self.op_id, "seq": self.seq, "kind": str(self.kind), **self.body}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpResult:
+    """Convex's answer for one op."""
+
+    op_id: str
+    outcome: Outcome
+    version: int | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Ops of one session, sent as one transaction: at most 100."""
+
+    project_id: str
+    session_id: str
+    acked_seq: int  # every op with a lower or equal seq is settled
+    ops: tuple[Op, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """Convex's answer to ``register``: the epoch of this journal, and the highest seq it has seen."""
+
+    epoch: int
+    last_seq: int
+    contract_version: int

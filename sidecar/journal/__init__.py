@@ -1,0 +1,1 @@
+"""REMEMBER: SQLite, the only place where stages meet."""

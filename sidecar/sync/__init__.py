@@ -1,0 +1,1 @@
+"""TELL: from the outbox to Convex."""

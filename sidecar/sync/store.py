@@ -1,0 +1,29 @@
+"""The port to Convex. One contract suite runs over the fake and over the real functions.
+
+Every method raises ``SidecarError`` and nothing else (but CancelledError); no method retries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sidecar.core.ops import Batch, OpResult, Registration
+
+
+class MetadataStore(Protocol):
+    """Convex as this sidecar needs it."""
+
+    async def probe(self) -> None:
+        """``sidecar:ping``: return if the functions answer to our credentials; raises SidecarError."""
+
+    async def register(self, *, sidecar_id: str, journal_id: str) -> Registration:
+        """Announce this journal; the server assigns its epoch. Idempotent for one journal id."""
+
+    async def apply(self, batch: Batch, *, sidecar_id: str, epoch: int) -> Sequence[OpResult]:
+        """Apply a batch in one transaction, return one result per op, in order.
+
+        Idempotent by opId. Raises for auth, size, outages and bugs; ``maybe_done`` says that the
+        transaction may have committed. CONFLICT with code ``FENCED``: a newer journal of the same
+        sidecar has taken over, and this one must stop.
+        """

@@ -1,0 +1,1 @@
+"""SHIP: from `ready` to `uploaded`."""

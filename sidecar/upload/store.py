@@ -1,0 +1,93 @@
+"""The port to S3. One contract suite (tests/contract) runs over every implementation.
+
+Every method raises ``SidecarError`` and nothing else (but CancelledError); no method retries; each
+is bounded in time. Checksums are ours: ``crc64nvme:<base64>`` of the bytes in the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sidecar.core.model import Part, StoredObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """A range of an open regular file. The store reads it with pread and never moves the file's offset."""
+
+    fd: int
+    offset_bytes: int
+    length_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectSpec:
+    """Everything about an object but its bytes. ``metadata`` keys are lower case, values ASCII."""
+
+    bucket: str
+    key: str
+    content_type: str
+    cache_control: str | None
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectHead:
+    """What S3 says of an object. ``checksum`` is None where the store keeps none for whole objects."""
+
+    stored: StoredObject
+    size_bytes: int
+    checksum: str | None
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenUpload:
+    """A multipart upload that is neither completed nor aborted."""
+
+    key: str
+    upload_id: str
+
+
+class ObjectStore(Protocol):
+    """S3 as this sidecar needs it."""
+
+    async def probe(self) -> None:
+        """HeadBucket: return if the bucket answers to our credentials; raises SidecarError."""
+
+    async def put(self, spec: ObjectSpec, body: Body, *, checksum: str) -> StoredObject:
+        """Store an object whole. Atomic: it is visible whole or not at all.
+
+        Returns only if S3 confirmed that what it holds has ``checksum``. A body whose bytes do not
+        match is refused by S3 and raises CORRUPT. ``maybe_done`` is set where the answer was lost.
+        """
+
+    async def create(self, spec: ObjectSpec) -> str:
+        """Open a multipart upload, return its upload ID. Not idempotent: a lost answer leaves one open."""
+
+    async def put_part(self, upload: OpenUpload, body: Body, *, number: int) -> Part:
+        """Send one part (numbers 1 to 10,000), return it with the checksum of the bytes that were sent.
+
+        Idempotent: the last one with a number counts. Raises NOT_FOUND if the upload is gone.
+        """
+
+    async def complete(self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str) -> StoredObject:
+        """Make the object of exactly these parts; ``checksum`` is that of the whole file.
+
+        S3 refuses, and this raises CORRUPT, if the parts do not add up to it. NOT_FOUND means that
+        the upload is unknown: done before, or aborted; HEAD tells which.
+        """
+
+    async def abort(self, upload: OpenUpload) -> None:
+        """Drop an upload and its parts. An upload that is not there is success."""
+
+    async def head(self, key: str) -> ObjectHead | None:
+        """Describe an object; None if there is none."""
+
+    async def delete(self, key: str) -> None:
+        """Delete an object (with versioning: set a delete marker). None there is success."""
+
+    def open_uploads(self, *, prefix: str) -> AsyncIterator[OpenUpload]:
+        """List the open multipart uploads below a prefix, page by page."""
