@@ -1,0 +1,127 @@
+"""Reading files that generated code may swap under us: no symlink followed, regular files only.
+
+Shared by watch (fingerprints) and upload (parts). Synchronous and blocking: call it from a thread.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import stat
+
+from awscrt import checksums
+
+from sidecar.core.model import StatIdentity
+
+READ_BYTES = 1024 * 1024
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class NotRegularError(OSError):
+    """The path leads to something that is never read: a symbolic link on the way, a pipe, a device."""
+
+
+class TruncatedError(OSError):
+    """The file ended before the range that was to be read."""
+
+
+def open_regular(root: str, path: str) -> int:
+    """Open ``root``/``path`` for reading, return the descriptor (the caller closes it).
+
+    Every component below ``root`` is opened relative to its parent without following symbolic links,
+    so a swap on the way cannot lead outside; ``root`` itself is the operator's word and may be one.
+    The open never blocks. Raises NotRegularError for what is not a regular file, FileNotFoundError
+    where nothing is, PermissionError and other OSError as the system gives them.
+    """
+    parts = path.split("/")
+    if any(part in {"", ".", ".."} for part in parts):
+        raise NotRegularError(f"not a path below a root: {path!r}")
+    folder = os.open(root, _FOLDER)
+    try:
+        for part in parts[:-1]:
+            inner = _open_folder(part, folder)
+            os.close(folder)
+            folder = inner
+        return _open_file(parts[-1], folder)
+    finally:
+        os.close(folder)
+
+
+def stat_identity(fd: int) -> StatIdentity:
+    """Return what fstat says of the content."""
+    return identity_of(os.fstat(fd))
+
+
+def identity_of(found: os.stat_result) -> StatIdentity:
+    """Return the part of a stat result that changes when the content does."""
+    return StatIdentity(
+        inode=found.st_ino,
+        size_bytes=found.st_size,
+        mtime_ns=found.st_mtime_ns,
+        ctime_ns=found.st_ctime_ns,
+    )
+
+
+def checksum_of(fd: int, offset_bytes: int, length_bytes: int) -> str:
+    """Return ``crc64nvme:<base64>`` of a range, read in pieces of 1 MiB; the file's offset stays.
+
+    Raises TruncatedError if the file ends before the range does.
+    """
+    crc, end = 0, offset_bytes + length_bytes
+    while offset_bytes < end:
+        piece = os.pread(fd, min(READ_BYTES, end - offset_bytes), offset_bytes)
+        if not piece:
+            raise TruncatedError(f"the file ends at {offset_bytes} bytes, before {end}")
+        crc = checksums.crc64nvme(piece, crc)
+        offset_bytes += len(piece)
+    return checksum_text(crc)
+
+
+def checksum_text(crc: int) -> str:
+    """Return the stored form of a crc64nvme value."""
+    return "crc64nvme:" + base64.b64encode(crc.to_bytes(8)).decode()
+
+
+def kind_of(mode: int) -> str | None:
+    """Return what a mode's file is, in words, or None for a regular file."""
+    return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "not a regular file")
+
+
+def _open_folder(name: str, folder: int) -> int:
+    try:
+        return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+    except NotADirectoryError:
+        if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            raise NotRegularError(f"a symbolic link is on the way: {name!r}") from None
+        raise FileNotFoundError(f"not a folder: {name!r}") from None
+
+
+def _open_file(name: str, folder: int) -> int:
+    # lstat first: merely opening a pipe or a device can be an effect. fstat after: the name may be swapped.
+    _refuse_unless_regular(os.stat(name, dir_fd=folder, follow_symlinks=False), name)
+    try:
+        fd = os.open(name, _FILE, dir_fd=folder)
+    except OSError:
+        _refuse_unless_regular(os.stat(name, dir_fd=folder, follow_symlinks=False), name)
+        raise
+    try:
+        _refuse_unless_regular(os.fstat(fd), name)
+    except NotRegularError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _refuse_unless_regular(found: os.stat_result, name: str) -> None:
+    kind = kind_of(found.st_mode)
+    if kind is not None:
+        raise NotRegularError(f"{kind}: {name!r}")
