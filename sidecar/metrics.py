@@ -1,8 +1,43 @@
-"""Prometheus metrics, one object that daemon.py builds and hands to the stages. (Being completed.)"""
+"""Prometheus metrics, one object that daemon.py builds and hands to the stages.
+
+What happens is counted where it happens; what *is* (backlog, breakers, disks) mirrors one snapshot of
+the state, taken for the scrape that asks. Names are public: DESIGN.md section 6.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+BREAKER_LEVELS = {"closed": 0, "half-open": 1, "open": 2}
+
+_UPLOAD_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
+_CALL_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10)
+_LATENCY_SECONDS = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+_SIZE_BYTES = tuple(1024 * 4**power for power in range(12))  # 1 KiB to 4 GiB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mirror:
+    """State at one moment, for the gauges. Mappings are by root, path or remote; absent means unknown."""
+
+    version: str
+    backlog_files: int = 0
+    backlog_bytes: int = 0
+    backlog_oldest_seconds: float = 0.0
+    dead_letters: int = 0
+    breakers: Mapping[str, str] = field(default_factory=dict)
+    unmatched_files: Mapping[str, int] = field(default_factory=dict)
+    last_scan_age_seconds: Mapping[str, float] = field(default_factory=dict)
+    disk_free_bytes: Mapping[str, int] = field(default_factory=dict)
+    clock_skew_seconds: Mapping[str, float] = field(default_factory=dict)
+    journal_bytes: int = 0
 
 
 class Metrics:
@@ -11,9 +46,65 @@ class Metrics:
     def __init__(self) -> None:
         """Register every metric."""
         self.registry = CollectorRegistry()
-        self.upload_duration_seconds = Histogram("sidecar_upload_duration_seconds", "claim to S3's confirmation", registry=self.registry)
-        self.sync_duration_seconds = Histogram("sidecar_sync_duration_seconds", "one applyAssets call", registry=self.registry)
-        self.close_to_synced_seconds = Histogram("sidecar_close_to_synced_seconds", "complete on disk to acknowledged by Convex", registry=self.registry)
-        self.asset_size_bytes = Histogram("sidecar_asset_size_bytes", "size of uploaded assets", registry=self.registry)
-        self.errors_total = Counter("sidecar_errors", "failures", ["kind", "stage"], registry=self.registry)
-        self.concurrent_operations = Gauge("sidecar_concurrent_operations", "operations under way", ["operation"], registry=self.registry)
+        self.upload_duration_seconds = self._histogram(
+            "upload_duration_seconds", "From the claim of a transfer to S3's confirmation.", _UPLOAD_SECONDS
+        )
+        self.sync_duration_seconds = self._histogram(
+            "sync_duration_seconds", "One applyAssets call to Convex.", _CALL_SECONDS
+        )
+        self.close_to_synced_seconds = self._histogram(
+            "close_to_synced_seconds", "From complete on disk to acknowledged by Convex.", _LATENCY_SECONDS
+        )
+        self.asset_size_bytes = self._histogram("asset_size_bytes", "Sizes of uploaded assets.", _SIZE_BYTES)
+        self.errors_total = Counter(
+            "sidecar_errors", "Failures, by kind and stage.", ["kind", "stage"], registry=self.registry
+        )
+        self.concurrent_operations = Gauge(
+            "sidecar_concurrent_operations", "Operations under way.", ["operation"], registry=self.registry
+        )
+        self._mirror = _MirrorCollector()
+        self.registry.register(self._mirror)
+
+    def expose(self, mirror: Mirror) -> bytes:
+        """Return everything in Prometheus's text format, with the gauges as ``mirror`` has them."""
+        self._mirror.mirror = mirror
+        return generate_latest(self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"sidecar_{name}", text, registry=self.registry, buckets=buckets)
+
+
+class _MirrorCollector(Collector):
+    """Turns the latest mirror into gauges; before the first one there are none."""
+
+    mirror: Mirror | None = None
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield one family per gauge."""
+        if (mirror := self.mirror) is None:
+            return
+        yield _plain("backlog_files", "Files that are complete and still owed.", mirror.backlog_files)
+        yield _plain("backlog_bytes", "Bytes that are complete and still owed.", mirror.backlog_bytes)
+        yield _plain("backlog_oldest_seconds", "Age of the oldest owed file.", mirror.backlog_oldest_seconds)
+        yield _plain("dead_letters", "Transfers that were given up.", mirror.dead_letters)
+        yield _plain("journal_bytes", "Size of the journal on disk.", mirror.journal_bytes)
+        breakers = {remote: BREAKER_LEVELS[state] for remote, state in mirror.breakers.items()}
+        yield _by("remote", "breaker_state", "Circuit breaker: 0 closed, 1 half-open, 2 open.", breakers)
+        yield _by("root", "unmatched_files", "Files that no rule matches.", mirror.unmatched_files)
+        yield _by("root", "last_scan_age_seconds", "Time since the last scan.", mirror.last_scan_age_seconds)
+        yield _by("path", "disk_free_bytes", "Free bytes of the volume under a path.", mirror.disk_free_bytes)
+        yield _by("remote", "clock_skew_seconds", "Our clock minus the remote's.", mirror.clock_skew_seconds)
+        build = GaugeMetricFamily("sidecar_build_info", "The running build.", labels=["version", "python"])
+        build.add_metric([mirror.version, platform.python_version()], 1)
+        yield build
+
+
+def _plain(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"sidecar_{name}", text, value=value)
+
+
+def _by(label: str, name: str, text: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"sidecar_{name}", text, labels=[label])
+    for key, value in sorted(values.items()):
+        family.add_metric([key], value)
+    return family

@@ -1,0 +1,145 @@
+"""Log lines: one event is one line on standard output, as JSON or for people.
+
+Promises: times are UTC in ISO 8601; nothing in a value can end a line or drive a terminal; secrets
+never appear, known ones by value, others by the shape of their key or text. Libraries that log by the
+standard library come out the same way, from WARNING on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+LogFormat = Literal["json", "console"]
+MASK = "[secret]"
+SHORTEST_SECRET = 6  # shorter values would mask innocent text
+
+_SECRET_KEYS = re.compile(
+    r"(?i)^(.*_)?(secret|password|token|authorization|secret_access_key|session_token|deploy_key"
+    r"|private_key|admin_key|jwt)$"
+)
+_SECRET_TEXT = re.compile(
+    r"(?i)((?<=x-amz-signature=)|(?<=x-amz-security-token=)|(?<=x-amz-credential=)|(?<=bearer )"
+    r"|(?<=authorization: convex ))[^\s&\"']+|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+"
+)
+# What JSON leaves raw and a terminal, a line reader or UTF-8 minds: C1, line separators, bidi, surrogates.
+_UNSAFE = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def configure(*, log_format: LogFormat, level: str, secrets: Callable[[], Iterable[str]] = tuple) -> None:
+    """Set up structlog and the standard library's logging; called again after a reload.
+
+    ``level`` is debug, info, warning or error; ``secrets`` returns the values that must not appear,
+    asked for every line, because secret files are read again when they change.
+    """
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _traceback_as_text,
+            _Redactor(secrets),
+            _as_json if log_format == "json" else _for_people,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=_Stdout,
+        cache_logger_on_first_use=False,  # a reload changes levels of loggers that exist
+    )
+    logging.basicConfig(handlers=[_Bridge()], level=max(logging.WARNING, threshold), force=True)
+    logging.captureWarnings(capture=True)
+
+
+def printable(text: str) -> str:
+    r"""Return one safe line: bytes that are not UTF-8 as ``\xff``, control characters as ``\u001b``."""
+    whole = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else _escape(char) for char in whole)
+
+
+def redact(value: Any, secrets: Iterable[str]) -> Any:
+    """Return ``value`` with every secret masked, also inside mappings and lists."""
+    match value:
+        case str():
+            for secret in secrets:
+                value = value.replace(secret, MASK)
+            return _SECRET_TEXT.sub(MASK, value)
+        case Mapping():
+            return {
+                k: MASK if v and _SECRET_KEYS.match(str(k)) else redact(v, secrets) for k, v in value.items()
+            }
+        case list() | tuple() | set() | frozenset():
+            return [redact(item, secrets) for item in value]
+        case None | bool() | int() | float():
+            return value
+        case _:
+            return redact(str(value), secrets)
+
+
+class _Redactor:
+    """The processor that masks secrets."""
+
+    def __init__(self, secrets: Callable[[], Iterable[str]]) -> None:
+        self._secrets = secrets
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        known = [secret for secret in self._secrets() if len(secret) >= SHORTEST_SECRET]
+        masked: EventDict = redact(event, known)
+        return masked
+
+
+class _Stdout:
+    """Writes whole lines to whatever standard output is at that moment."""
+
+    def __init__(self, *_name: str) -> None:
+        """Names of loggers are not printed: an event's fields say where it comes from."""
+
+    def msg(self, line: str) -> None:
+        # A log reader that went away must not stop the shipping.
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+
+    debug = info = warning = error = critical = exception = log = msg
+
+
+class _Bridge(logging.Handler):
+    """Hands records of the standard library's logging to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        extra = {"exc_info": record.exc_info} if record.exc_info else {}
+        logger = structlog.get_logger()
+        logger.log(record.levelno, record.getMessage(), library=record.name, **extra)
+
+
+def _traceback_as_text(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    return structlog.processors.format_exc_info(logger, method, event)
+
+
+def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    ordered = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
+    line = json.dumps({**ordered, **event}, ensure_ascii=False, default=str)
+    return _UNSAFE.sub(lambda found: _escape(found[0]), line)
+
+
+def _for_people(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    time, level = event.pop("timestamp", ""), str(event.pop("level", ""))
+    text = printable(str(event.pop("event", "")))
+    fields = "".join(f" {printable(str(key))}={_quoted(value)}" for key, value in event.items())
+    return f"{time} {level:<7} {text}{fields}"
+
+
+def _quoted(value: Any) -> str:
+    text = printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+    return json.dumps(text, ensure_ascii=False) if " " in text and isinstance(value, str) else text
+
+
+def _escape(char: str) -> str:
+    return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"  # noqa: PLR2004 - JSON's width
