@@ -18,6 +18,8 @@ from typing import Any, Literal
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from sidecar.core.text import escape, printable
+
 LogFormat = Literal["json", "console"]
 MASK = "[secret]"
 SHORTEST_SECRET = 6  # shorter values would mask innocent text
@@ -56,12 +58,6 @@ def configure(*, log_format: LogFormat, level: str, secrets: Callable[[], Iterab
     )
     logging.basicConfig(handlers=[_Bridge()], level=max(logging.WARNING, threshold), force=True)
     logging.captureWarnings(capture=True)
-
-
-def printable(text: str) -> str:
-    r"""Return one safe line: bytes that are not UTF-8 as ``\xff``, control characters as ``\u001b``."""
-    whole = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else _escape(char) for char in whole)
 
 
 def redact(value: Any, secrets: Iterable[str]) -> Any:
@@ -126,7 +122,7 @@ def _traceback_as_text(logger: WrappedLogger, method: str, event: EventDict) -> 
 def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     ordered = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
     line = json.dumps({**ordered, **event}, ensure_ascii=False, default=str)
-    return _UNSAFE.sub(lambda found: _escape(found[0]), line)
+    return _UNSAFE.sub(lambda found: escape(found[0]), line)
 
 
 def _for_people(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
@@ -139,7 +135,3 @@ def _for_people(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
 def _quoted(value: Any) -> str:
     text = printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
     return json.dumps(text, ensure_ascii=False) if " " in text and isinstance(value, str) else text
-
-
-def _escape(char: str) -> str:
-    return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"  # noqa: PLR2004 - JSON's width

@@ -14,8 +14,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from sidecar.core.breaker import BreakerState
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-BREAKER_LEVELS = {"closed": 0, "half-open": 1, "open": 2}
+BREAKER_LEVELS = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 
 _UPLOAD_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 _CALL_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10)
@@ -32,7 +34,7 @@ class Mirror:
     backlog_bytes: int = 0
     backlog_oldest_seconds: float = 0.0
     dead_letters: int = 0
-    breakers: Mapping[str, str] = field(default_factory=dict)
+    breakers: Mapping[str, BreakerState] = field(default_factory=dict)
     unmatched_files: Mapping[str, int] = field(default_factory=dict)
     last_scan_age_seconds: Mapping[str, float] = field(default_factory=dict)
     disk_free_bytes: Mapping[str, int] = field(default_factory=dict)

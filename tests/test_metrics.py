@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from sidecar.core.breaker import BreakerState
 from sidecar.metrics import Metrics, Mirror
 
 NAMES = {
@@ -33,7 +34,7 @@ def mirror() -> Mirror:
         version="1.2.3",
         backlog_files=4,
         dead_letters=2,
-        breakers={"s3": "open", "convex": "half-open"},
+        breakers={"s3": BreakerState.OPEN, "convex": BreakerState.HALF_OPEN},
         unmatched_files={"/renders": 7},
         last_scan_age_seconds={"/renders": 1.5},
         disk_free_bytes={"/renders": 1024},

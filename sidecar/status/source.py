@@ -1,0 +1,253 @@
+"""What the endpoint needs to know, as protocols that daemon.py satisfies with the real parts.
+
+Everything synchronous here returns at once from memory; ``read`` runs a question to the journal off
+the event loop, and whatever touches a file system is a coroutine that does so off the loop.
+"""
+
+# ruff: noqa: D102 - what the fields of a protocol mean stands in its own docstring or beside them
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from sidecar.core.breaker import BreakerState
+from sidecar.core.errors import ErrorKind
+from sidecar.core.model import State, Transfer
+
+T = TypeVar("T")
+
+
+class Finding(StrEnum):
+    """What the watch stage makes of one path as it is now."""
+
+    MISSING = "missing"  # nothing there
+    FOLDER = "folder"
+    IGNORED = "ignored"  # by watch[].ignore
+    UNMATCHED = "unmatched"  # no rule, or another value than a pinned field
+    REFUSED = "refused"  # a link, a FIFO, unreadable, a slot that is taken, a name over the store's limits
+    HELD = "held"  # not sent yet by design: playlists and what belongs to them
+    WAITING = "waiting"  # a candidate: open, settling or incomplete
+    MATCHED = "matched"  # a regular file with a route; the journal knows the rest
+
+
+class Example(Protocol):
+    """A path that is not sent, and one sentence why. ``path`` is below the root."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def finding(self) -> str: ...  # a value of Finding
+    @property
+    def why(self) -> str: ...
+
+
+class RootStatus(Protocol):
+    """One watched root. ``problem`` is a sentence while it is not watched (missing, locked by another)."""
+
+    @property
+    def root(self) -> str: ...
+    @property
+    def readiness(self) -> str: ...  # "lease" | "settle"
+    @property
+    def events(self) -> str: ...  # "inotify" | "scan"
+    @property
+    def problem(self) -> str | None: ...
+    @property
+    def unmatched(self) -> int: ...
+    @property
+    def refused(self) -> int: ...
+    @property
+    def held(self) -> int: ...
+    @property
+    def examples(self) -> Sequence[Example]: ...  # newest first, bounded
+    @property
+    def last_scan_ms(self) -> int | None: ...  # wall time of the end of the last full scan
+
+
+class Candidate(Protocol):
+    """A file that is seen and not complete; ``why`` is one sentence (open for writing, settling ...)."""
+
+    @property
+    def root(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def session_id(self) -> str: ...
+    @property
+    def why(self) -> str: ...
+
+
+class PathFinding(Protocol):
+    """The watch stage's answer about one path; ``why`` is one sentence, ``rule`` the rule that matched."""
+
+    @property
+    def finding(self) -> str: ...  # a value of Finding
+    @property
+    def why(self) -> str: ...
+    @property
+    def rule(self) -> str | None: ...
+
+
+class WatchView(Protocol):
+    """The watch stage, as the endpoint sees it."""
+
+    def status(self) -> Sequence[RootStatus]:
+        """One entry per configured root, in the order of the settings."""
+        ...
+
+    def pending(self) -> Sequence[Candidate]:
+        """All candidates."""
+        ...
+
+    async def explain(self, root: str, path: str) -> PathFinding:
+        """Look at ``path`` below ``root`` now. Surrogates stand for bytes that are not UTF-8."""
+        ...
+
+    async def scan_now(self) -> None:
+        """Return when a full scan of all roots that began after this call is in the journal."""
+        ...
+
+
+class Flight(Protocol):
+    """An upload under way. ``sent_bytes`` counts what S3 confirmed or was journaled before."""
+
+    @property
+    def transfer(self) -> str: ...
+    @property
+    def path(self) -> str: ...  # absolute
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def sent_bytes(self) -> int: ...
+
+
+class Failure(Protocol):
+    """A remote's newest failure."""
+
+    @property
+    def kind(self) -> ErrorKind: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def hint(self) -> str | None: ...
+    @property
+    def at_ms(self) -> int: ...
+
+
+class Remote(Protocol):
+    """A remote's door; ``sidecar.gate.Gate`` is one. ``reason`` is a sentence while in trouble."""
+
+    @property
+    def state(self) -> BreakerState: ...
+    @property
+    def reason(self) -> str | None: ...
+    @property
+    def last_error(self) -> Failure | None: ...
+
+
+class JournalReader(Protocol):
+    """The journal's read side. Synchronous, bounded, never blocks a writer; called off the event loop.
+
+    "Unfinished" rows are discovered, ready, uploaded, dead and abandoned. A path prefix is a folder or
+    a file below ``root``: it matches itself and everything below it; "" is the whole root.
+    """
+
+    def counts(self) -> Mapping[State, int]:
+        """Rows by state; absent is 0."""
+        ...
+
+    def backlog(self) -> tuple[int, int, float]:
+        """Files, bytes, and age in seconds of the oldest, of what is ready or uploaded."""
+        ...
+
+    def assets(
+        self, *, session_id: str | None, entity_id: str | None, state: State | None, limit: int, after: int
+    ) -> Sequence[Transfer]:
+        """Rows with an id above ``after``, by id, that match all given filters."""
+        ...
+
+    def dead_letters(self, *, limit: int, after: int) -> Sequence[Transfer]:
+        """Dead rows with an id above ``after``, by id."""
+        ...
+
+    def transfers_of(self, root: str, path: str) -> Sequence[Transfer]:
+        """Return the newest 20 rows of one file, newest first."""
+        ...
+
+    def events_of(self, row: int) -> Sequence[tuple[int, str, str | None]]:
+        """(wall ms, event, detail) of one row, oldest first."""
+        ...
+
+    def versions_of(self, rows: Sequence[int]) -> Mapping[int, int]:
+        """Convex's version of each row that it acknowledged."""
+        ...
+
+    def unfinished(
+        self, *, session_id: str | None = None, root: str | None = None, prefix: str = ""
+    ) -> Mapping[State, int]:
+        """Unfinished rows by state; with no filter, all."""
+        ...
+
+    def owed(
+        self, *, session_id: str | None = None, root: str | None = None, prefix: str = "", limit: int
+    ) -> Sequence[Transfer]:
+        """Return the rows that ``unfinished`` counts, dead and abandoned ones first."""
+        ...
+
+
+class StatusSource(Protocol):
+    """Everything together; built by daemon.py alone."""
+
+    @property
+    def sidecar_id(self) -> str: ...
+    @property
+    def journal_path(self) -> Path: ...
+    @property
+    def watch(self) -> WatchView: ...
+    @property
+    def remotes(self) -> Mapping[str, Remote]: ...  # "s3", "convex"
+    @property
+    def heartbeat_limit_seconds(self) -> float: ...
+
+    def uptime_seconds(self) -> float:
+        """Since the process began."""
+        ...
+
+    def wall_ms(self) -> int:
+        """Now."""
+        ...
+
+    def draining(self) -> bool:
+        """Tell whether SIGTERM was received."""
+        ...
+
+    def not_ready(self) -> Sequence[str]:
+        """Why the daemon is not ready yet, as sentences: journal not open, first scan not done."""
+        ...
+
+    def troubles(self) -> Sequence[str]:
+        """Whatever else degrades the daemon, as sentences: not registered, a refused reload ..."""
+        ...
+
+    def heartbeats(self) -> Mapping[str, float]:
+        """Age in seconds of the newest beat of each thing that must not stand still."""
+        ...
+
+    def clock_skew_seconds(self) -> Mapping[str, float]:
+        """Our clock minus each remote's, where known."""
+        ...
+
+    def flights(self) -> Sequence[Flight]:
+        """Return the uploads under way."""
+        ...
+
+    async def read(self, question: Callable[[JournalReader], T]) -> T:
+        """Ask the journal off the event loop."""
+        ...
+
+    async def requeue(self, *, transfer: str | None, path: str | None, error_kind: str | None) -> int:
+        """Send dead letters that match all given filters back to work; returns how many."""
+        ...
