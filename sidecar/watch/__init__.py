@@ -1,0 +1,1 @@
+"""NOTICE: from folders to `ready`, by events, listings, leases and the files' own structure."""

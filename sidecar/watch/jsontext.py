@@ -1,0 +1,40 @@
+"""JSON objects and arrays: whole if they parse, incomplete if they merely stop."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from .form import COMPLETE, UNKNOWN, Structure, incomplete, read_at
+
+SIZE_BYTES_MAX = 4 * 1024 * 1024  # parsing holds the interpreter: more than this settles
+_HALF_TOKEN = re.compile(r"[\w+.\\-]*")  # what a cut can leave of a number, a literal or an escape
+_CUT = incomplete("the JSON text stops in the middle: its writer was killed or is not done")
+
+
+def judge(fd: int, size_bytes: int) -> Structure:
+    """Parse; anything that is not JSON for another reason than its end settles."""
+    if size_bytes > SIZE_BYTES_MAX:
+        return UNKNOWN
+    try:
+        text = read_at(fd, 0, size_bytes).decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        return _CUT if error.reason == "unexpected end of data" else UNKNOWN
+    return _parse(text) if text[:1] in {"{", "["} else UNKNOWN
+
+
+def _parse(text: str) -> Structure:
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return _CUT if _stops(text, error) else UNKNOWN
+    except RecursionError:
+        return UNKNOWN
+    return COMPLETE
+
+
+def _stops(text: str, error: json.JSONDecodeError) -> bool:
+    """Tell a text that was cut off from one that is wrong somewhere."""
+    if error.msg.startswith(("Unterminated string", "Extra data")):
+        return error.msg.startswith("Unterminated")
+    return _HALF_TOKEN.fullmatch(text, error.pos) is not None

@@ -1,0 +1,96 @@
+"""List folders: what is in them by name and by lstat, following no symbolic link."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+
+from sidecar.files import kind_of
+
+from .volume import OWN_PREFIX
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Odd:
+    """Something that is never sent, and why. ``path`` is below the root, with surrogate escapes."""
+
+    path: str
+    reason: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Listing:
+    """One folder ("" is the root): its regular files, its folders, and what is neither.
+
+    ``whole`` is False where the folder could not be read: then absence from it says nothing.
+    """
+
+    folder: str
+    files: dict[str, os.stat_result] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
+    odd: list[Odd] = field(default_factory=list)
+    whole: bool = True
+
+
+def list_folder(root: str, folder: str) -> Listing:
+    """Return the listing of ``root``/``folder``; an unreadable or vanished folder is named, not raised."""
+    listing = Listing(folder=folder)
+    try:
+        with os.scandir(os.path.join(root, folder)) as entries:  # noqa: PTH118 - a million times a scan
+            for entry in entries:
+                _add(listing, entry)
+    except FileNotFoundError:
+        listing.whole = False
+    except OSError as error:
+        listing.whole = False
+        listing.odd.append(Odd(path=folder or ".", reason=f"the folder cannot be read: {error.strerror}"))
+    return listing
+
+
+def look_at(root: str, path: str) -> os.stat_result | None:
+    """Return lstat of one path below the root, or None where nothing is or it cannot be seen."""
+    try:
+        return os.lstat(os.path.join(root, path))  # noqa: PTH118 - surrogate escapes and speed
+    except OSError:
+        return None
+
+
+def join(folder: str, name: str) -> str:
+    """Return the path below the root of a name in a folder."""
+    return f"{folder}/{name}" if folder else name
+
+
+def is_utf8(name: str) -> bool:
+    """Tell whether a name from the system is text; names that are not match no rule."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(path: str) -> str:
+    """Return a path that is safe to show: undecodable bytes and control characters are escaped."""
+    raw = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in raw)
+
+
+def _add(listing: Listing, entry: os.DirEntry[str]) -> None:
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        listing.odd.append(Odd(path=join(listing.folder, entry.name), reason=f"no stat: {error.strerror}"))
+        return
+    if not is_utf8(entry.name):
+        listing.odd.append(Odd(path=join(listing.folder, entry.name), reason="the name is not UTF-8"))
+    elif stat.S_ISREG(found.st_mode):
+        if not entry.name.startswith(OWN_PREFIX):
+            listing.files[entry.name] = found
+    elif stat.S_ISDIR(found.st_mode):
+        listing.folders.append(join(listing.folder, entry.name))
+    else:
+        reason = f"{kind_of(found.st_mode)} is never sent"
+        listing.odd.append(Odd(path=join(listing.folder, entry.name), reason=reason))

@@ -1,0 +1,84 @@
+"""The decision when a file is complete (DESIGN.md section 3), as a pure function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .form import Shape, Structure
+from .lease import Lease
+
+BUSY_AGAIN_SECONDS = 0.03  # a closed file is noticed this soon
+BUSY_IDLE_SECONDS = 0.1  # the same for a writer that has not written for a while
+IDLE_AFTER_SECONDS = 2.0
+TORN_AGAIN_SECONDS = (0.05, 5.0)  # an incomplete file without a writer: events wake it sooner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What one look at a file showed. ``quiet_seconds``: since its stat identity last changed."""
+
+    lease: Lease
+    structure: Structure
+    quiet_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to wait for this file: its rule's, its root's or its volume's word, in seconds."""
+
+    settle_seconds: float
+    abandon_after_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complete:
+    """Read it now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Not yet; ``why`` is a sentence for people."""
+
+    why: str
+    again_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abandon:
+    """Incomplete, without a writer, for too long."""
+
+    why: str
+
+
+Decision = Complete | Wait | Abandon
+
+
+def decide(evidence: Evidence, patience: Patience) -> Decision:
+    """Weigh a writer first, then the structure, then quiet time."""
+    if evidence.lease is Lease.BUSY:
+        return _written(evidence.quiet_seconds)
+    if evidence.structure.shape is Shape.INCOMPLETE:
+        return _torn(evidence, patience)
+    if evidence.structure.shape is Shape.COMPLETE and evidence.lease is Lease.FREE:
+        return Complete()
+    return _settling(evidence.quiet_seconds, patience.settle_seconds)
+
+
+def _written(quiet_seconds: float) -> Wait:
+    again = BUSY_AGAIN_SECONDS if quiet_seconds < IDLE_AFTER_SECONDS else BUSY_IDLE_SECONDS
+    return Wait(why="a process still has it open for writing", again_seconds=again)
+
+
+def _torn(evidence: Evidence, patience: Patience) -> Wait | Abandon:
+    why, left = evidence.structure.why, patience.abandon_after_seconds - evidence.quiet_seconds
+    if left <= 0:
+        return Abandon(why=f"{why}; nothing wrote to it for {patience.abandon_after_seconds:g} s")
+    least, most = TORN_AGAIN_SECONDS
+    return Wait(why=why, again_seconds=min(max(evidence.quiet_seconds / 2, least), most, left))
+
+
+def _settling(quiet_seconds: float, settle_seconds: float) -> Complete | Wait:
+    left = settle_seconds - quiet_seconds
+    if left <= 0:
+        return Complete()
+    return Wait(why=f"quiet for {quiet_seconds:.2f} of {settle_seconds:g} s", again_seconds=left)
