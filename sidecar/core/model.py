@@ -151,7 +151,8 @@ class Transfer:
 
     ``id`` is the row (its order is the order of discovery); ``transfer`` the ULID that S3 and Convex
     see. ``checksum`` and ``identity`` are None until the file is complete. ``failures`` counts spent
-    attempts; a confirmed part sets it back to 0.
+    attempts; a confirmed part sets it back to 0. ``may_upload`` and ``may_object`` say that a multipart
+    upload, or the object, may exist at S3 although no answer was journaled. ``version`` is Convex's.
     """
 
     id: int
@@ -166,12 +167,16 @@ class Transfer:
     checksum: str | None
     upload_id: str | None
     part_bytes: int | None
+    may_upload: bool
+    may_object: bool
     etag: str | None
     version_id: str | None
+    version: int | None
     failures: int
     discovered_ms: int
     ready_ms: int | None
     uploaded_ms: int | None
+    synced_ms: int | None
     error_kind: str | None
     error_message: str | None
 

@@ -1,0 +1,256 @@
+"""The connection, the transaction, and the one way to advance a transfer."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import os
+import sqlite3
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlite_utils import Database
+
+from sidecar.core.clock import Clock
+from sidecar.core.errors import FatalError
+from sidecar.core.model import State, StatIdentity, Transfer
+from sidecar.core.states import Event, step
+
+from .rows import FROM_TRANSFERS, identity_values, transfer_from
+from .schema import migrations
+
+P = ParamSpec("P")
+T = TypeVar("T")
+B = TypeVar("B", bound="JournalBase")
+NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs"}
+
+
+class Topic(StrEnum):
+    """What a commit may have made work for; stages subscribe to it."""
+
+    CANDIDATES = "candidates"
+    UPLOADS = "uploads"
+    DEBTS = "debts"
+    OUTBOX = "outbox"
+    SCENES = "scenes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One step that was committed: one log line."""
+
+    event: str
+    transfer: str
+    path: str
+    state: str | None
+    detail: str | None
+
+
+def transaction(method: Callable[Concatenate[B, P], T]) -> Callable[Concatenate[B, P], T]:
+    """Make a journal method one transaction: all of it is durable, or none of it ever was."""
+
+    @functools.wraps(method)
+    def whole(self: B, *args: P.args, **kwargs: P.kwargs) -> T:
+        noted = len(self.transitions)
+        try:
+            with self.db.atomic():
+                return method(self, *args, **kwargs)
+        except BaseException:
+            del self.transitions[noted:]
+            raise
+
+    return whole
+
+
+class JournalBase:
+    """An open journal. ``topics`` and ``transitions`` gather until whoever commits takes them."""
+
+    def __init__(
+        self, path: Path, *, tag: str, bucket: str, clock: Clock, chance: Callable[[int], bytes] = os.urandom
+    ) -> None:
+        """Open or create the journal at ``path`` for this process alone.
+
+        ``tag`` is the sidecar's (core.ids). Raises FatalError: 75 if another process has it open, 78
+        if it cannot be written, lies on a network disk, is damaged or is of a newer version.
+        """
+        self.path, self.tag, self.bucket, self.clock, self.chance = path, tag, bucket, clock, chance
+        self.topics: set[Topic] = set()
+        self.transitions: list[Transition] = []
+        self._lock_fd = _lock(path)
+        try:
+            self.db = _open(path)
+        except BaseException:
+            os.close(self._lock_fd)
+            raise
+        self._root_ids: dict[str, int] = {
+            row["path"]: row["id"] for row in self.db.execute("SELECT id, path FROM roots")
+        }
+        self.journal_id = self.meta("journal_id") or self.set_meta("journal_id", str(uuid.uuid4()))
+        epoch = self.meta("epoch")
+        self.epoch = int(epoch) if epoch is not None else None
+
+    def close(self) -> None:
+        """Close the connection (SQLite checkpoints the WAL) and let the lock go."""
+        self.db.close()
+        os.close(self._lock_fd)
+
+    def meta(self, key: str) -> str | None:
+        """Read one of the journal's own facts."""
+        row = self.db.execute("SELECT value FROM meta WHERE key = ?", [key]).fetchone()
+        return str(row["value"]) if row else None
+
+    def set_meta(self, key: str, value: str) -> str:
+        """Write one of the journal's own facts; returns it."""
+        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, value])
+        return value
+
+    def one(self, transfer_id: int) -> Transfer:
+        """Return a transfer. Raises LookupError if there is none: a bug in the caller."""
+        transfer = self.find(transfer_id)
+        if transfer is None:
+            raise LookupError(f"the journal has no transfer {transfer_id}")
+        return transfer
+
+    def find(self, transfer_id: int) -> Transfer | None:
+        """Return a transfer, or None where its row was dropped."""
+        row = self.db.execute(f"{FROM_TRANSFERS} WHERE t.id = ?", [transfer_id]).fetchone()
+        return transfer_from(row) if row else None
+
+    def root_id(self, root: str) -> int:
+        """Return the number of a root, giving it one if it is new."""
+        if root not in self._root_ids:
+            self.db.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", [root])
+            row = self.db.execute("SELECT id FROM roots WHERE path = ?", [root]).fetchone()
+            return int(row["id"])  # remembered by the next opening only: this transaction may yet fail
+        return self._root_ids[root]
+
+    def advance(self, transfer: Transfer, event: Event, detail: str | None = None) -> State | None:
+        """Take one step of the state table, in the current transaction; the row of a dropped one goes."""
+        state = step(transfer.state, event)
+        if state is None:
+            self.db.execute("DELETE FROM transfers WHERE id = ?", [transfer.id])
+        else:
+            self.db.execute("UPDATE transfers SET state = ? WHERE id = ?", [state, transfer.id])
+        self.record(transfer, event, state, detail)
+        return state
+
+    def record(self, transfer: Transfer, event: str, state: State | None, detail: str | None = None) -> None:
+        """Write an event of a transfer, and remember to log it after the commit."""
+        self.db.execute(
+            "INSERT INTO events (at_ms, transfer, event, detail) VALUES (?, ?, ?, ?)",
+            [self.clock.wall_ms(), transfer.id, event, detail],
+        )
+        self.transitions.append(
+            Transition(
+                event=event, transfer=transfer.transfer, path=transfer.display, state=state, detail=detail
+            )
+        )
+
+    def set_identity(self, transfer: Transfer, identity: StatIdentity) -> None:
+        """Remember what a file looked like when its content was handled, in both tables."""
+        values = identity_values(identity)
+        self.db.execute(
+            "UPDATE transfers SET inode = ?, size = ?, mtime_ns = ?, ctime_ns = ? WHERE id = ?",
+            [*values, transfer.id],
+        )
+        self.db.execute(
+            "UPDATE files SET inode = ?, size = ?, mtime_ns = ?, ctime_ns = ? WHERE (root, folder, name) ="
+            " (SELECT root, folder, name FROM transfers WHERE id = ?)",
+            [*values, transfer.id],
+        )
+
+
+def _lock(path: Path) -> int:
+    """Hold the journal for this process: a second instance says so and exits."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise FatalError(
+            f"the journal folder {path.parent} cannot be written: {error.strerror}",
+            exit_status=78,
+            hint="give journal.path a folder on a local disk that this user may write",
+        ) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        raise FatalError(
+            f"another sidecar has the journal {path} open",
+            exit_status=75,
+            hint="run one sidecar per journal, or give this one another journal.path",
+        ) from error
+    return fd
+
+
+def _open(path: Path) -> Database:
+    kind = _file_system(path.parent)
+    if kind in NETWORK_FILE_SYSTEMS:
+        raise FatalError(
+            f"the journal {path} lies on {kind}, where SQLite's locks cannot be trusted",
+            exit_status=78,
+            hint="give journal.path a folder on a local disk",
+        )
+    try:
+        connection = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        path.chmod(0o600)
+        connection.row_factory = sqlite3.Row
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "busy_timeout = 5000",
+            "cache_size = -8000",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        db = Database(connection)
+        _migrate(db, path)
+    except sqlite3.OperationalError as error:
+        raise FatalError(
+            f"the journal {path} cannot be opened: {error}",
+            exit_status=78,
+            hint="check the folder's owner, its free space and that it is not mounted read-only",
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise FatalError(
+            f"the file {path} is not a whole journal: {error}",
+            exit_status=78,
+            hint="move it aside; the next start begins a new one and checks S3 and Convex before it sends",
+        ) from error
+    return db
+
+
+def _migrate(db: Database, path: Path) -> None:
+    known = {migration.name for migration in (*migrations.pending(db), *migrations.applied(db))}
+    unknown = {migration.name for migration in migrations.applied(db)} - {
+        m.name for m in migrations._migrations
+    }  # noqa: SLF001 - no public list
+    if unknown:
+        raise FatalError(
+            f"the journal {path} was written by a newer version (it knows {', '.join(sorted(unknown))})",
+            exit_status=78,
+            hint="run that version again; an older one would misread it",
+        )
+    if known:
+        migrations.apply(db)
+
+
+def _file_system(folder: Path) -> str:
+    """Return the type of the file system that holds a folder, from /proc; "" where that cannot be told."""
+    best, kind, real = "", "", str(folder.resolve())
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        left, _, right = line.partition(" - ")
+        point = left.split()[4]
+        inside = real == point or real.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, right.split()[0]
+    return kind

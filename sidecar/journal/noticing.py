@@ -1,0 +1,196 @@
+"""The watch stage's half: files that were seen become candidates, complete candidates become ready."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sidecar.core.model import AssetType, Fingerprint, Observation, State, StatIdentity, Transfer
+from sidecar.core.states import Event
+
+from .base import Topic, transaction
+from .discovering import fixed_key
+from .rows import FROM_TRANSFERS, identity_of, join, split, transfer_from
+from .shipping import Shipping
+
+LISTINGS_UNTIL_ABSENT = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the journal remembers of a file in a folder: enough to pass over an unchanged one."""
+
+    name: str
+    identity: StatIdentity | None  # of the newest content that was handled; None: not complete yet
+    transfer_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """What became of one observation."""
+
+    candidate: Transfer | None = None  # a row in state discovered: find out when it is complete
+    refused: str | None = None  # one sentence: why it is never sent as things are
+
+
+class Noticing(Shipping):
+    """From a listing to `ready`."""
+
+    def known(self, root: str, folder: str) -> dict[str, Known]:
+        """Return everything remembered of one folder ("" is the root itself), by name: one range query."""
+        rows = self.db.execute(
+            "SELECT name, inode, size, mtime_ns, ctime_ns, transfer FROM files f JOIN roots r ON r.id = f.root"
+            " WHERE r.path = ? AND folder = ? AND absent < ?",
+            [root, folder, LISTINGS_UNTIL_ABSENT],
+        )
+        return {
+            row["name"]: Known(name=row["name"], identity=identity_of(row), transfer_id=row["transfer"])
+            for row in rows
+        }
+
+    @transaction
+    def observe(self, observations: Sequence[Observation]) -> list[Sighting]:
+        """Take in files that a listing or an event showed: new or changed content becomes a candidate."""
+        return [self._observe(observation) for observation in observations]
+
+    @transaction
+    def missing(self, root: str, paths: Sequence[str]) -> None:
+        """A successful full listing did not show these remembered files; the second one in a row counts."""
+        for path in paths:
+            place = (self.root_id(root), *split(path))
+            self.db.execute(
+                "UPDATE files SET absent = absent + 1 WHERE (root, folder, name) = (?, ?, ?)", place
+            )
+            row = self.db.execute(
+                "SELECT transfer FROM files WHERE (root, folder, name) = (?, ?, ?) AND absent = ?",
+                [*place, LISTINGS_UNTIL_ABSENT],
+            ).fetchone()
+            newest = self.find(row["transfer"]) if row else None
+            if newest and newest.state in {State.DISCOVERED, State.ABANDONED}:
+                self._vanish(newest)
+
+    def candidates(self) -> list[Transfer]:
+        """Return all transfers in state discovered."""
+        rows = self.db.execute(f"{FROM_TRANSFERS} WHERE t.state = 'discovered' ORDER BY t.id")
+        return [transfer_from(row) for row in rows]
+
+    @transaction
+    def complete(self, transfer_id: int, fingerprint: Fingerprint) -> State | None:
+        """discovered -> ready; None if nothing new: the row is dropped and the identity remembered.
+
+        Unchanged means equal to the slot's newest transfer that has reached or may still reach Convex.
+        """
+        candidate = self.one(transfer_id)
+        newest = self._newest_alive(candidate)
+        self.set_identity(candidate, fingerprint.identity)
+        if newest and _same_content(newest, candidate, fingerprint):
+            self._drop_unchanged(candidate, newest, fingerprint.identity)
+            return None
+        now = self.clock.wall_ms()
+        self.db.execute(
+            "UPDATE transfers SET checksum = ?, ready_ms = ? WHERE id = ?",
+            [fingerprint.checksum, now, candidate.id],
+        )
+        state = self.advance(candidate, Event.COMPLETED, f"{fingerprint.size_bytes} bytes")
+        for older in self._of_slot(candidate, "t.state = 'ready' AND t.id < ?"):
+            self.overtake(older, "newer content of the same slot is ready")
+        self.topics.add(Topic.UPLOADS)
+        self._content_arrived(candidate, fingerprint.identity.mtime_ns)
+        return state
+
+    @transaction
+    def vanish(self, transfer_id: int) -> None:
+        """-> gone: the file was deleted before it could be read."""
+        self._vanish(self.one(transfer_id))
+
+    @transaction
+    def neglect(self, transfer_id: int, why: str, identity: StatIdentity | None = None) -> None:
+        """discovered -> abandoned; a file whose identity then changes is a candidate again."""
+        transfer = self.one(transfer_id)
+        if identity is not None:
+            self.set_identity(transfer, identity)
+        self.advance(transfer, Event.NEGLECTED, why)
+        self.db.execute("UPDATE transfers SET error_message = ? WHERE id = ?", [why, transfer.id])
+        self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+
+    # -- the steps of observe ---------------------------------------------------------------------
+
+    def _observe(self, seen: Observation) -> Sighting:
+        place = (self.root_id(seen.root), *split(seen.path))
+        row = self.db.execute("SELECT * FROM files WHERE (root, folder, name) = (?, ?, ?)", place).fetchone()
+        if row is None:
+            refused = self._conflict(seen, place)
+            return Sighting(refused=refused) if refused else Sighting(candidate=self.discover(seen))
+        if row["absent"]:
+            self.db.execute("UPDATE files SET absent = 0 WHERE (root, folder, name) = (?, ?, ?)", place)
+        newest = self.find(row["transfer"])
+        if newest and newest.state is State.DISCOVERED:
+            return Sighting(candidate=newest)
+        if identity_of(row) == seen.identity and row["slot"] == seen.route.slot.digest:
+            return Sighting()
+        if newest and newest.state is State.ABANDONED:
+            return self._revive(newest, row, seen)
+        return Sighting(candidate=self.discover(seen))
+
+    def _revive(self, abandoned: Transfer, row: sqlite3.Row, seen: Observation) -> Sighting:
+        if identity_of(row) is None:  # abandoned without an identity: this one is the one to compare with
+            self.set_identity(abandoned, seen.identity)
+            return Sighting()
+        self.advance(abandoned, Event.REVIVED)
+        self.report_scene(abandoned.route.slot.session_id, abandoned.route.scene_id)
+        return Sighting(candidate=self.one(abandoned.id))
+
+    def _conflict(self, seen: Observation, place: tuple[int, str, str]) -> str | None:
+        """Two sources with one slot or one key: the second is refused until the first is gone."""
+        rows = self.db.execute(
+            "SELECT r.path AS root, folder, name, slot FROM files f JOIN roots r ON r.id = f.root"
+            " WHERE (slot = ? OR fixed_key = ?) AND absent < ? AND (f.root, folder, name) <> (?, ?, ?) LIMIT 1",
+            [seen.route.slot.digest, fixed_key(seen), LISTINGS_UNTIL_ABSENT, *place],
+        )
+        row = rows.fetchone()
+        if row is None:
+            return None
+        what = "slot" if row["slot"] == seen.route.slot.digest else "object key"
+        return f"its {what} belongs to {row['root'].rstrip('/')}/{join(row['folder'], row['name'])}"
+
+    # -- the steps of complete --------------------------------------------------------------------
+
+    def _newest_alive(self, candidate: Transfer) -> Transfer | None:
+        alive = self._of_slot(candidate, "t.state IN ('ready', 'uploaded', 'synced') AND t.id < ?", limit=1)
+        return alive[0] if alive else None
+
+    def _drop_unchanged(self, candidate: Transfer, newest: Transfer, identity: StatIdentity) -> None:
+        self.advance(candidate, Event.UNCHANGED, f"the same bytes as {newest.transfer}")
+        self.db.execute(
+            "UPDATE files SET transfer = ? WHERE (root, folder, name) = (?, ?, ?)",
+            [newest.id, self.root_id(candidate.root), *split(candidate.path)],
+        )
+        self.record(newest, Event.UNCHANGED, newest.state)
+        if newest.state is State.READY:
+            self.set_identity(newest, identity)
+        self.report_scene(candidate.route.slot.session_id, candidate.route.scene_id)
+
+    def _content_arrived(self, transfer: Transfer, mtime_ns: int) -> None:
+        slot = transfer.route.slot
+        if slot.asset_type is AssetType.MANIFEST:
+            self._manifest_arrived(slot.session_id, mtime_ns)
+        self._scene_changed(slot.session_id, transfer.route.scene_id, mtime_ns)
+
+    def _vanish(self, transfer: Transfer) -> None:
+        self.owe(transfer)
+        self.advance(transfer, Event.VANISHED)
+        self.db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [transfer.id])
+        # Forgotten, so that the same file coming back (moved away and in again) is seen as new.
+        self.db.execute(
+            "DELETE FROM files WHERE (root, folder, name) = (?, ?, ?) AND transfer = ?",
+            [self.root_id(transfer.root), *split(transfer.path), transfer.id],
+        )
+        self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+
+
+def _same_content(newest: Transfer, candidate: Transfer, fingerprint: Fingerprint) -> bool:
+    """A ready transfer is read from its own path: another file's equal bytes do not stand in for it."""
+    if newest.state is State.READY and (newest.root, newest.path) != (candidate.root, candidate.path):
+        return False
+    return (newest.checksum, newest.size_bytes) == (fingerprint.checksum, fingerprint.size_bytes)

@@ -1,0 +1,116 @@
+"""The read side of the journal: a connection of its own that never blocks the writer (WAL)."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sidecar.core.clock import Clock
+from sidecar.core.model import State, Transfer
+
+from .rows import FROM_TRANSFERS, split, transfer_from
+
+UNFINISHED = "t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')"
+HISTORY_MAX = 20
+
+
+class JournalReader:
+    """Answers questions about the last commit. Safe to call from several threads, one at a time."""
+
+    def __init__(self, path: Path, *, clock: Clock) -> None:
+        """Open the journal at ``path``, which must exist, for reading only."""
+        self._clock = clock
+        self._one_at_a_time = threading.Lock()
+        self._db = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        )
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("PRAGMA busy_timeout = 5000")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def counts(self) -> Mapping[State, int]:
+        """Return the number of transfers by state; an absent state is 0."""
+        rows = self._all("SELECT state, transfers FROM counts WHERE transfers > 0")
+        return {State(row["state"]): row["transfers"] for row in rows}
+
+    def backlog(self) -> tuple[int, int, float]:
+        """Return files, bytes, and age in seconds of the oldest, of what is complete and still owed."""
+        totals = self._all(
+            "SELECT coalesce(sum(transfers), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM counts"
+            " WHERE state IN ('ready', 'uploaded')"
+        )[0]
+        oldest = self._all("SELECT min(ready_ms) AS ms FROM transfers WHERE state IN ('ready', 'uploaded')")[
+            0
+        ]["ms"]
+        age = max(0.0, (self._clock.wall_ms() - oldest) / 1000) if oldest is not None else 0.0
+        return totals["files"], totals["bytes"], age
+
+    def assets(
+        self, *, session_id: str | None, entity_id: str | None, state: State | None, limit: int, after: int
+    ) -> Sequence[Transfer]:
+        """Return transfers with an id above ``after``, by id, that match all given filters."""
+        filters = {"t.session_id": session_id, "t.entity_id": entity_id, "t.state": state}
+        given = {column: value for column, value in filters.items() if value is not None}
+        where = "".join(f" AND {column} = ?" for column in given)
+        return self._transfers(f"t.id > ?{where} ORDER BY t.id LIMIT ?", [after, *given.values(), limit])
+
+    def dead_letters(self, *, limit: int, after: int) -> Sequence[Transfer]:
+        """Return dead letters with an id above ``after``, by id."""
+        return self._transfers("t.state = 'dead' AND t.id > ? ORDER BY t.id LIMIT ?", [after, limit])
+
+    def transfers_of(self, root: str, path: str) -> Sequence[Transfer]:
+        """Return the newest 20 transfers of one file, newest first."""
+        return self._transfers(
+            "r.path = ? AND t.folder = ? AND t.name = ? ORDER BY t.id DESC LIMIT ?",
+            [root, *split(path), HISTORY_MAX],
+        )
+
+    def events_of(self, row: int) -> Sequence[tuple[int, str, str | None]]:
+        """Return (wall ms, event, detail) of one transfer, oldest first."""
+        rows = self._all("SELECT at_ms, event, detail FROM events WHERE transfer = ? ORDER BY id", [row])
+        return [(event["at_ms"], event["event"], event["detail"]) for event in rows]
+
+    def unfinished(
+        self, *, session_id: str | None = None, root: str | None = None, prefix: str = ""
+    ) -> Mapping[State, int]:
+        """Return unfinished transfers by state. ``prefix`` is a folder or a file below ``root``."""
+        where, values = _within(session_id, root, prefix)
+        rows = self._all(
+            "SELECT t.state, count(*) AS n FROM transfers t JOIN roots r ON r.id = t.root"
+            f" WHERE {UNFINISHED}{where} GROUP BY t.state",
+            values,
+        )
+        return {State(row["state"]): row["n"] for row in rows}
+
+    def owed(
+        self, *, session_id: str | None = None, root: str | None = None, prefix: str = "", limit: int
+    ) -> Sequence[Transfer]:
+        """Return the transfers that ``unfinished`` counts, dead and abandoned ones first."""
+        where, values = _within(session_id, root, prefix)
+        order = "ORDER BY t.state NOT IN ('dead', 'abandoned'), t.id LIMIT ?"
+        return self._transfers(f"{UNFINISHED}{where} {order}", [*values, limit])
+
+    def _transfers(self, condition: str, values: Sequence[object]) -> list[Transfer]:
+        return [transfer_from(row) for row in self._all(f"{FROM_TRANSFERS} WHERE {condition}", values)]
+
+    def _all(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+        with self._one_at_a_time:
+            return self._db.execute(sql, values).fetchall()
+
+
+def _within(session_id: str | None, root: str | None, prefix: str) -> tuple[str, list[object]]:
+    where, values = "", list[object]()
+    if session_id is not None:
+        where, values = where + " AND t.session_id = ?", [*values, session_id]
+    if root is not None:
+        where, values = where + " AND r.path = ?", [*values, root]
+    if prefix:
+        folder, name = split(prefix)
+        where += " AND ((t.folder = ? AND t.name = ?) OR t.folder = ? OR substr(t.folder, 1, ?) = ?)"
+        values += [folder, name, prefix, len(prefix) + 1, f"{prefix}/"]
+    return where, values

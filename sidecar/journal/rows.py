@@ -1,0 +1,119 @@
+"""Between SQLite rows and the plain values of core: the only place that knows both."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import asdict
+from typing import Any
+
+from sidecar.core.model import (
+    AssetType,
+    EntityType,
+    Part,
+    Route,
+    Slot,
+    State,
+    StatIdentity,
+    Transfer,
+)
+
+TRANSFER_COLUMNS = """
+  t.id, t.transfer, r.path AS root, t.folder, t.name, t.route, t.state, t.bucket, t.key,
+  t.inode, t.size, t.mtime_ns, t.ctime_ns, t.checksum, t.upload_id, t.part_bytes, t.etag, t.version_id,
+  t.version, t.failures, t.discovered_ms, t.ready_ms, t.uploaded_ms, t.synced_ms, t.may_upload, t.may_object,
+  t.error_kind, t.error_message
+"""
+FROM_TRANSFERS = f"SELECT {TRANSFER_COLUMNS} FROM transfers t JOIN roots r ON r.id = t.root"
+
+
+def split(path: str) -> tuple[str, str]:
+    """Return (folder, name) of a path below a root; the root's own folder is ""."""
+    folder, _, name = path.rpartition("/")
+    return folder, name
+
+
+def join(folder: str, name: str) -> str:
+    """Undo ``split``."""
+    return f"{folder}/{name}" if folder else name
+
+
+def signed(inode: int) -> int:
+    """Fold an unsigned 64-bit inode (overlayfs sets the high bits) into SQLite's signed integer."""
+    return inode - (1 << 64) if inode >= 1 << 63 else inode
+
+
+def identity_values(identity: StatIdentity | None) -> tuple[int | None, int | None, int | None, int | None]:
+    """Return inode, size, mtime_ns, ctime_ns as stored."""
+    if identity is None:
+        return None, None, None, None
+    return signed(identity.inode), identity.size_bytes, identity.mtime_ns, identity.ctime_ns
+
+
+def identity_of(row: sqlite3.Row) -> StatIdentity | None:
+    """Read the four columns of an identity back; None where it is not known yet."""
+    if row["mtime_ns"] is None:
+        return None
+    inode: int = row["inode"]
+    return StatIdentity(
+        inode=inode + (1 << 64) if inode < 0 else inode,
+        size_bytes=row["size"],
+        mtime_ns=row["mtime_ns"],
+        ctime_ns=row["ctime_ns"],
+    )
+
+
+def route_json(route: Route) -> str:
+    """Return a route as JSON."""
+    return json.dumps(asdict(route), ensure_ascii=False, separators=(",", ":"))
+
+
+def route_from(text: str) -> Route:
+    """Undo ``route_json``."""
+    fields: dict[str, Any] = json.loads(text)
+    slot = fields.pop("slot")
+    return Route(
+        slot=Slot(
+            session_id=slot["session_id"],
+            entity_type=EntityType(slot["entity_type"]),
+            entity_id=slot["entity_id"],
+            asset_type=AssetType(slot["asset_type"]),
+            name=slot["name"],
+        ),
+        **fields,
+    )
+
+
+def transfer_from(row: sqlite3.Row) -> Transfer:
+    """Return the transfer of a row selected by FROM_TRANSFERS."""
+    return Transfer(
+        id=row["id"],
+        transfer=row["transfer"],
+        root=row["root"],
+        path=join(row["folder"], row["name"]),
+        route=route_from(row["route"]),
+        state=State(row["state"]),
+        bucket=row["bucket"],
+        key=row["key"],
+        identity=identity_of(row),
+        checksum=row["checksum"],
+        upload_id=row["upload_id"],
+        part_bytes=row["part_bytes"],
+        may_upload=bool(row["may_upload"]),
+        may_object=bool(row["may_object"]),
+        etag=row["etag"],
+        version_id=row["version_id"],
+        version=row["version"],
+        failures=row["failures"],
+        discovered_ms=row["discovered_ms"],
+        ready_ms=row["ready_ms"],
+        uploaded_ms=row["uploaded_ms"],
+        synced_ms=row["synced_ms"],
+        error_kind=row["error_kind"],
+        error_message=row["error_message"],
+    )
+
+
+def part_from(row: sqlite3.Row) -> Part:
+    """Return a journaled part."""
+    return Part(number=row["number"], size_bytes=row["size"], etag=row["etag"], checksum=row["checksum"])

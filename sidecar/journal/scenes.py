@@ -1,0 +1,205 @@
+"""What this sidecar knows of each scene, and the facts about it that Convex is owed.
+
+Facts enter the outbox only when they differ from the ones that entered it last, in the transaction
+that made them true.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sidecar.core.model import State, Transfer
+from sidecar.core.ops import OpKind
+from sidecar.core.scenes import SceneFacts, SceneKnowledge, derive
+
+from .base import JournalBase, Topic, transaction
+
+OWED = {State.DISCOVERED, State.READY, State.UPLOADED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenScene:
+    """A scene that nothing has completed yet. ``change`` grows with every new content."""
+
+    session_id: str
+    scene_id: str
+    change: int
+    unsettled: int  # files that are still being written or read
+
+
+class SceneBook(JournalBase):
+    """Scenes: noticed, changed, marked, quiet, reported."""
+
+    @transaction
+    def mark_scene(
+        self,
+        *,
+        project_id: str,
+        session_id: str,
+        scene_id: str,
+        marker: str,
+        mtime_ns: int,
+        chunks: int | None = None,
+    ) -> None:
+        """Take in a `.complete` or `.cancelled` marker (``marker``: "complete" | "cancelled")."""
+        if marker not in {"complete", "cancelled"}:
+            raise ValueError(f"{marker!r} is no marker")
+        self._ensure_scene(project_id, session_id, scene_id)
+        self.db.execute(
+            f"UPDATE scenes SET {marker}_mtime_ns = ?, chunks = coalesce(?, chunks)"
+            " WHERE session_id = ? AND scene_id = ?",
+            [mtime_ns, chunks, session_id, scene_id],
+        )
+        self.report_scene(session_id, scene_id)
+
+    def open_scenes(self) -> list[OpenScene]:
+        """Return the scenes whose quiet has to be waited out."""
+        rows = self.db.execute(
+            "SELECT session_id, scene_id, change, (SELECT count(*) FROM transfers t WHERE"
+            " t.session_id = s.session_id AND t.scene_id = s.scene_id AND t.state = 'discovered') AS unsettled"
+            " FROM scenes s WHERE quiet = 0"
+        )
+        return [OpenScene(**dict(row)) for row in rows]
+
+    @transaction
+    def quiet_scene(self, session_id: str, scene_id: str, *, change: int) -> None:
+        """Nothing new came for complete_after; void if something did after all (``change`` moved)."""
+        self.db.execute(
+            "UPDATE scenes SET quiet = 1 WHERE session_id = ? AND scene_id = ? AND change = ?",
+            [session_id, scene_id, change],
+        )
+        self.report_scene(session_id, scene_id)
+
+    def report_scene(self, session_id: str, scene_id: str | None) -> None:
+        """Put a scene's facts into the outbox if they changed. Part of the caller's transaction."""
+        scene = self._scene(session_id, scene_id)
+        if scene is None or scene_id is None:
+            return
+        facts = derive(self._knowledge(scene))
+        text = json.dumps(asdict(facts), sort_keys=True)
+        if text == scene["reported"]:
+            return
+        self.db.execute(
+            "UPDATE scenes SET reported = ? WHERE session_id = ? AND scene_id = ?",
+            [text, session_id, scene_id],
+        )
+        self._enqueue_facts(scene["project_id"], session_id, scene_id, facts)
+
+    def enqueue(
+        self,
+        kind: OpKind,
+        *,
+        project_id: str,
+        session_id: str,
+        scene_id: str | None,
+        slot: str,
+        transfer: int | None,
+        body: dict[str, Any],
+    ) -> None:
+        """Add an op to the outbox, in the transaction of the fact that it announces."""
+        self.db.execute(
+            "INSERT INTO outbox (op_id, kind, state, project_id, session_id, scene_id, slot, transfer, body)"
+            " VALUES (?, ?, 'pending', ?, ?, ?, ?, ?, ?)",
+            [
+                self.chance(16).hex(),
+                kind,
+                project_id,
+                session_id,
+                scene_id,
+                slot,
+                transfer,
+                json.dumps(body, ensure_ascii=False, separators=(",", ":")),
+            ],
+        )
+        self.topics.add(Topic.OUTBOX)
+
+    # -- inside a transaction of another method ----------------------------------------------------
+
+    def _scene_seen(self, transfer: Transfer) -> None:
+        """A candidate of this scene appeared."""
+        slot, scene_id = transfer.route.slot, transfer.route.scene_id
+        if scene_id is None:
+            return
+        self._ensure_scene(transfer.route.project_id, slot.session_id, scene_id)
+        self.report_scene(slot.session_id, scene_id)
+
+    def _scene_changed(self, session_id: str, scene_id: str | None, mtime_ns: int) -> None:
+        """New content of this scene is complete on disk."""
+        self.db.execute(
+            "UPDATE scenes SET quiet = 0, change = change + 1, content_mtime_ns = max(content_mtime_ns, ?)"
+            " WHERE session_id = ? AND scene_id = ?",
+            [mtime_ns, session_id, scene_id],
+        )
+        self.topics.add(Topic.SCENES)
+        self.report_scene(session_id, scene_id)
+
+    def _manifest_arrived(self, session_id: str, mtime_ns: int) -> None:
+        """A session's manifest completes the scenes that have not changed since."""
+        self.db.execute(
+            "INSERT INTO sessions VALUES (?, ?) ON CONFLICT DO UPDATE"
+            " SET manifest_mtime_ns = max(manifest_mtime_ns, excluded.manifest_mtime_ns)",
+            [session_id, mtime_ns],
+        )
+        rows = self.db.execute("SELECT scene_id FROM scenes WHERE session_id = ?", [session_id]).fetchall()
+        for row in rows:
+            self.report_scene(session_id, row["scene_id"])
+
+    def _ensure_scene(self, project_id: str, session_id: str, scene_id: str) -> None:
+        self.db.execute(
+            "INSERT OR IGNORE INTO scenes (session_id, scene_id, project_id) VALUES (?, ?, ?)",
+            [session_id, scene_id, project_id],
+        )
+
+    def _scene(self, session_id: str, scene_id: str | None) -> dict[str, Any] | None:
+        row = self.db.execute(
+            "SELECT s.*, manifest_mtime_ns FROM scenes s LEFT JOIN sessions USING (session_id)"
+            " WHERE s.session_id = ? AND scene_id = ?",
+            [session_id, scene_id],
+        ).fetchone()
+        return dict(row) if row else None
+
+    def _knowledge(self, scene: dict[str, Any]) -> SceneKnowledge:
+        session_id, scene_id = scene["session_id"], scene["scene_id"]
+        rows = self.db.execute(
+            "SELECT state, asset_type = 'video_chunk' AS video, count(*) AS n, max(error_message) AS error"
+            " FROM transfers WHERE session_id = ? AND scene_id = ?"
+            " AND state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned') GROUP BY 1, 2",
+            [session_id, scene_id],
+        ).fetchall()
+        videos = {row["state"]: row["n"] for row in rows if row["video"]}
+        return SceneKnowledge(
+            newest_content_mtime_ns=scene["content_mtime_ns"] or None,
+            complete_mtime_ns=scene["complete_mtime_ns"],
+            chunks_wanted=scene["chunks"],
+            manifest_mtime_ns=scene["manifest_mtime_ns"],
+            cancelled_mtime_ns=scene["cancelled_mtime_ns"],
+            quiet=bool(scene["quiet"]),
+            owed=sum(row["n"] for row in rows if row["state"] in OWED),
+            videos=self._video_slots(session_id, scene_id),
+            videos_dead=videos.get(State.DEAD, 0),
+            videos_abandoned=videos.get(State.ABANDONED, 0),
+            video_error=next((r["error"] for r in rows if r["video"] and r["state"] == State.DEAD), None),
+        )
+
+    def _video_slots(self, session_id: str, scene_id: str) -> int:
+        row = self.db.execute(
+            "SELECT count(DISTINCT slot) AS n FROM transfers WHERE session_id = ? AND entity_id = ?"
+            " AND asset_type = 'video_chunk' AND state IN ('ready', 'uploaded', 'synced')",
+            [session_id, scene_id],
+        ).fetchone()
+        return int(row["n"])
+
+    def _enqueue_facts(self, project_id: str, session_id: str, scene_id: str, facts: SceneFacts) -> None:
+        slot = f"facts:{session_id}\n{scene_id}"
+        self.db.execute("DELETE FROM outbox WHERE slot = ? AND state = 'pending'", [slot])
+        self.enqueue(
+            OpKind.FACTS,
+            project_id=project_id,
+            session_id=session_id,
+            scene_id=scene_id,
+            slot=slot,
+            transfer=None,
+            body=dict(facts.body(scene_id)),
+        )

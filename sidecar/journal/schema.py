@@ -1,0 +1,147 @@
+"""The journal's tables, as sqlite-utils migrations. A landed migration is never edited, only followed.
+
+All times called ``due`` are monotonic and mean nothing to another process: opening the journal sets
+them, and all leases, back to 0. Times called ``*_ms`` are the wall's, for people and for Convex.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlite_utils.migrations import Migrations
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+migrations = Migrations("render-sidecar")
+
+FIRST = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE roots (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE);
+
+-- One row per file, so that a scan can pass over what it knows with one range query per folder.
+-- The identity is that of the newest content that was handled, NULL until there is one.
+CREATE TABLE files (
+  root INTEGER NOT NULL, folder TEXT NOT NULL, name TEXT NOT NULL,
+  inode INTEGER, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER,
+  slot TEXT NOT NULL,
+  fixed_key TEXT,                     -- the object key, only where the template reuses keys
+  transfer INTEGER NOT NULL,          -- the newest transfer of this file
+  absent INTEGER NOT NULL DEFAULT 0,  -- full listings in a row that did not show it
+  PRIMARY KEY (root, folder, name)
+) WITHOUT ROWID;
+CREATE INDEX files_by_slot ON files (slot);
+CREATE INDEX files_by_key ON files (fixed_key) WHERE fixed_key IS NOT NULL;
+
+CREATE TABLE transfers (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  transfer TEXT NOT NULL,
+  root INTEGER NOT NULL, folder TEXT NOT NULL, name TEXT NOT NULL,
+  slot TEXT NOT NULL, session_id TEXT NOT NULL, entity_id TEXT NOT NULL, scene_id TEXT,
+  asset_type TEXT NOT NULL, priority INTEGER NOT NULL, route TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN
+    ('discovered', 'ready', 'uploaded', 'synced', 'superseded', 'dead', 'gone', 'abandoned')),
+  bucket TEXT NOT NULL, key TEXT NOT NULL,
+  inode INTEGER, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, checksum TEXT,
+  upload_id TEXT, part_bytes INTEGER,
+  may_upload INTEGER NOT NULL DEFAULT 0,  -- a multipart upload under our key may be open
+  may_object INTEGER NOT NULL DEFAULT 0,  -- an object under our key may exist
+  etag TEXT, version_id TEXT, version INTEGER,
+  failures INTEGER NOT NULL DEFAULT 0, lease INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL DEFAULT 0,
+  died_in TEXT, error_kind TEXT, error_message TEXT,
+  discovered_ms INTEGER NOT NULL, ready_ms INTEGER, uploaded_ms INTEGER, synced_ms INTEGER
+);
+-- At most one candidate per file: it may grow as long as it likes.
+CREATE UNIQUE INDEX one_candidate ON transfers (root, folder, name) WHERE state = 'discovered';
+CREATE INDEX transfers_by_file ON transfers (root, folder, name, id);
+CREATE INDEX transfers_by_slot ON transfers (slot, id);
+CREATE INDEX transfers_by_entity ON transfers (session_id, entity_id, id);
+CREATE INDEX uploads_waiting ON transfers (priority, id) WHERE state = 'ready' AND lease = 0;
+CREATE INDEX uploads_backing_off ON transfers (due) WHERE state = 'ready' AND lease = 0 AND due > 0;
+CREATE INDEX leased ON transfers (slot) WHERE lease = 1;
+CREATE INDEX owed_since ON transfers (ready_ms) WHERE state IN ('ready', 'uploaded');
+CREATE INDEX dead_letters ON transfers (id) WHERE state = 'dead';
+CREATE INDEX open_by_scene ON transfers (session_id, scene_id, state)
+  WHERE state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned');
+CREATE INDEX multipart_uploads ON transfers (key) WHERE may_upload = 1;
+
+CREATE TABLE parts (
+  transfer INTEGER NOT NULL, number INTEGER NOT NULL,
+  size INTEGER NOT NULL, etag TEXT NOT NULL, checksum TEXT NOT NULL,
+  PRIMARY KEY (transfer, number)
+) WITHOUT ROWID;
+
+-- Ops owed to Convex; a settled op leaves. AUTOINCREMENT: a seq is never given twice.
+CREATE TABLE outbox (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  op_id TEXT NOT NULL UNIQUE,
+  kind TEXT NOT NULL CHECK (kind IN ('put', 'facts', 'remove')),
+  state TEXT NOT NULL CHECK (state IN ('pending', 'sent', 'dead')),  -- sent: Convex may know it
+  project_id TEXT NOT NULL, session_id TEXT NOT NULL, scene_id TEXT,
+  slot TEXT NOT NULL, transfer INTEGER, body TEXT NOT NULL,
+  failures INTEGER NOT NULL DEFAULT 0, lease INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL DEFAULT 0
+);
+CREATE INDEX outbox_by_slot ON outbox (slot, seq) WHERE state <> 'dead';
+CREATE INDEX outbox_by_scene ON outbox (session_id, scene_id, seq) WHERE state <> 'dead';
+CREATE INDEX outbox_by_transfer ON outbox (transfer);
+
+CREATE TABLE debts (
+  id INTEGER PRIMARY KEY, delete_object INTEGER NOT NULL, key TEXT NOT NULL, upload_id TEXT,
+  transfer TEXT NOT NULL, due REAL NOT NULL DEFAULT 0
+);
+
+CREATE TABLE sessions (session_id TEXT PRIMARY KEY, manifest_mtime_ns INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE scenes (
+  session_id TEXT NOT NULL, scene_id TEXT NOT NULL, project_id TEXT NOT NULL,
+  content_mtime_ns INTEGER NOT NULL DEFAULT 0,
+  complete_mtime_ns INTEGER, chunks INTEGER, cancelled_mtime_ns INTEGER,
+  quiet INTEGER NOT NULL DEFAULT 0,
+  change INTEGER NOT NULL DEFAULT 0,  -- grows with every new content
+  reported TEXT,                      -- the facts that entered the outbox last, as JSON
+  PRIMARY KEY (session_id, scene_id)
+) WITHOUT ROWID;
+CREATE INDEX scenes_without_end ON scenes (session_id) WHERE quiet = 0;
+
+CREATE TABLE events (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  at_ms INTEGER NOT NULL, transfer INTEGER NOT NULL, event TEXT NOT NULL, detail TEXT
+);
+CREATE INDEX events_by_transfer ON events (transfer, id);
+
+-- Counts by state, kept by triggers: /status must not count a million rows.
+CREATE TABLE counts (state TEXT PRIMARY KEY, transfers INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER count_new AFTER INSERT ON transfers BEGIN
+  INSERT INTO counts VALUES (new.state, 1, coalesce(new.size, 0))
+    ON CONFLICT (state) DO UPDATE SET transfers = transfers + 1, bytes = bytes + coalesce(new.size, 0);
+END;
+CREATE TRIGGER count_changed AFTER UPDATE OF state, size ON transfers
+WHEN old.state <> new.state OR old.size IS NOT new.size BEGIN
+  UPDATE counts SET transfers = transfers - 1, bytes = bytes - coalesce(old.size, 0) WHERE state = old.state;
+  INSERT INTO counts VALUES (new.state, 1, coalesce(new.size, 0))
+    ON CONFLICT (state) DO UPDATE SET transfers = transfers + 1, bytes = bytes + coalesce(new.size, 0);
+END;
+CREATE TRIGGER count_dropped AFTER DELETE ON transfers BEGIN
+  UPDATE counts SET transfers = transfers - 1, bytes = bytes - coalesce(old.size, 0) WHERE state = old.state;
+END;
+"""
+
+
+@migrations()
+def first(db: Database) -> None:
+    """Create everything."""
+    for statement in _statements(FIRST):
+        db.execute(statement)
+
+
+def _statements(script: str) -> list[str]:
+    """Split a script: executescript would commit the migration's transaction half-way."""
+    import sqlite3  # noqa: PLC0415 - only a migration needs its tokenizer
+
+    statements, pending = [], ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if pending.strip() and sqlite3.complete_statement(pending):
+            statements.append(pending)
+            pending = ""
+    return statements

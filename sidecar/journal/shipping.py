@@ -1,0 +1,309 @@
+"""The upload stage's half: leases, parts, what S3 confirmed, what S3 is owed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sidecar.core.errors import SidecarError
+from sidecar.core.model import Observation, Part, State, StatIdentity, StoredObject, Transfer
+from sidecar.core.ops import OpKind
+from sidecar.core.states import Event
+
+from .base import Topic, transaction
+from .discovering import Discovering
+from .rows import FROM_TRANSFERS, part_from, transfer_from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debt:
+    """A clean-up owed to S3: delete the object ``key``, or abort ``upload_id``.
+
+    With neither, abort every open upload under exactly this key: Create's answer was lost.
+    """
+
+    id: int
+    delete_object: bool
+    key: str
+    upload_id: str | None
+    transfer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Rows that are ours until released, advanced, or the process ends; else when to ask again."""
+
+    transfers: tuple[Transfer, ...]
+    next_due: float | None  # monotonic seconds of the earliest row that waits for its time
+
+
+class Shipping(Discovering):
+    """From `ready` to `uploaded`."""
+
+    @transaction
+    def claim_uploads(self, *, limit: int, now: float) -> Claim:
+        """Lease ready transfers that are due, by priority, then by age; never two of one slot at once."""
+        rows = self.db.execute(
+            f"{FROM_TRANSFERS} WHERE t.id IN (SELECT min(id) FROM ("
+            "  SELECT id, slot FROM transfers c WHERE state = 'ready' AND lease = 0 AND due <= ?"
+            "  AND NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = c.slot AND o.lease = 1)"
+            "  ORDER BY priority, id LIMIT ?) GROUP BY slot) ORDER BY t.priority, t.id",
+            [now, limit],
+        ).fetchall()
+        for row in rows:
+            self.db.execute("UPDATE transfers SET lease = 1 WHERE id = ?", [row["id"]])
+        return Claim(
+            transfers=tuple(transfer_from(row) for row in rows),
+            next_due=None if rows else self._next_upload_due(now),
+        )
+
+    @transaction
+    def release(self, transfer_id: int) -> None:
+        """Give a lease back: nothing to report. An overtaken transfer's debts fall due with it."""
+        self.db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [transfer_id])
+        transfer = self.one(transfer_id)
+        if transfer.state is State.SUPERSEDED:
+            self.owe(transfer)
+        self.topics.add(Topic.UPLOADS)
+
+    def parts(self, transfer_id: int) -> list[Part]:
+        """Return the parts whose success is journaled, by number."""
+        rows = self.db.execute("SELECT * FROM parts WHERE transfer = ? ORDER BY number", [transfer_id])
+        return [part_from(row) for row in rows]
+
+    @transaction
+    def begin_multipart(self, transfer_id: int, *, part_bytes: int) -> None:
+        """Note the intent, before Create: from here on an upload under this key may exist."""
+        self.db.execute(
+            "UPDATE transfers SET may_upload = 1, part_bytes = ?, upload_id = NULL WHERE id = ?",
+            [part_bytes, transfer_id],
+        )
+
+    @transaction
+    def opened(self, transfer_id: int, upload_id: str) -> None:
+        """Remember the upload ID, before the first part."""
+        self.db.execute("UPDATE transfers SET upload_id = ? WHERE id = ?", [upload_id, transfer_id])
+
+    @transaction
+    def part_stored(self, transfer_id: int, part: Part) -> bool:
+        """S3 confirmed a part; spent attempts are forgotten. False: the transfer is no longer wanted."""
+        self.db.execute(
+            "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?)",
+            [transfer_id, part.number, part.size_bytes, part.etag, part.checksum],
+        )
+        self.db.execute("UPDATE transfers SET failures = 0 WHERE id = ? AND failures > 0", [transfer_id])
+        row = self.db.execute("SELECT state FROM transfers WHERE id = ?", [transfer_id]).fetchone()
+        return bool(row["state"] == State.READY)
+
+    @transaction
+    def forget_upload(self, transfer_id: int) -> None:
+        """S3 does not know the multipart upload any more: drop its ID and its parts."""
+        self.db.execute("DELETE FROM parts WHERE transfer = ?", [transfer_id])
+        self.db.execute(
+            "UPDATE transfers SET upload_id = NULL, part_bytes = NULL, may_upload = 0 WHERE id = ?",
+            [transfer_id],
+        )
+
+    @transaction
+    def begin_put(self, transfer_id: int) -> None:
+        """Note the intent, before a PUT or a Complete: from here on the object may exist."""
+        self.db.execute("UPDATE transfers SET may_object = 1 WHERE id = ?", [transfer_id])
+
+    @transaction
+    def uploaded(self, transfer_id: int, stored: StoredObject, *, url: str) -> State:
+        """ready -> uploaded with its op in the outbox; or superseded, with its object as a debt."""
+        self.db.execute(
+            "UPDATE transfers SET etag = ?, version_id = ?, uploaded_ms = ?, lease = 0, failures = 0,"
+            " upload_id = NULL, may_upload = 0, may_object = 1, error_kind = NULL, error_message = NULL"
+            " WHERE id = ?",
+            [stored.etag, stored.version_id, self.clock.wall_ms(), transfer_id],
+        )
+        self.db.execute("DELETE FROM parts WHERE transfer = ?", [transfer_id])
+        transfer = self.one(transfer_id)
+        if transfer.state is State.SUPERSEDED:
+            self.owe(transfer)
+            return State.SUPERSEDED
+        self.advance(transfer, Event.UPLOADED, transfer.key)
+        self._withdraw_older(transfer)
+        self._announce(transfer, url)
+        self.topics.add(Topic.UPLOADS)
+        self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+        return State.UPLOADED
+
+    @transaction
+    def touched(self, transfer_id: int, identity: StatIdentity) -> None:
+        """A second read found the same bytes under another identity (mtime, ctime)."""
+        self.set_identity(self.one(transfer_id), identity)
+
+    @transaction
+    def overtaken(self, transfer_id: int, why: str) -> None:
+        """The bytes changed under a ready transfer: superseded, and its file a candidate again."""
+        self.db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [transfer_id])
+        transfer = self.one(transfer_id)
+        if transfer.state is State.SUPERSEDED:
+            self.owe(transfer)
+            return
+        self.overtake(transfer, why)
+        if transfer.identity and not self._has_candidate(transfer):
+            self.discover(
+                Observation(
+                    root=transfer.root, path=transfer.path, identity=transfer.identity, route=transfer.route
+                )
+            )
+
+    @transaction
+    def fail_upload(self, transfer_id: int, error: SidecarError, *, due: float, spent: bool) -> None:
+        """Remember a failure, release the lease, come back at ``due`` (monotonic seconds)."""
+        self.db.execute(
+            "UPDATE transfers SET lease = 0, due = ?, failures = failures + ?, error_kind = ?,"
+            " error_message = ? WHERE id = ?",
+            [due, int(spent), error.kind, str(error), transfer_id],
+        )
+        transfer = self.one(transfer_id)
+        self.record(transfer, "failed", transfer.state, str(error))
+        if transfer.state is State.SUPERSEDED:
+            self.owe(transfer)
+
+    @transaction
+    def bury(self, transfer_id: int, error: SidecarError) -> None:
+        """-> dead: attempts spent, or refused for good."""
+        transfer = self.one(transfer_id)
+        if transfer.state is State.SUPERSEDED:
+            self.owe(transfer)
+        else:
+            self.advance(transfer, Event.EXHAUSTED, str(error))
+        self.db.execute(
+            "UPDATE transfers SET lease = 0, died_in = ?, error_kind = ?, error_message = ? WHERE id = ?",
+            [transfer.state, error.kind, str(error), transfer_id],
+        )
+        self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+
+    @transaction
+    def claim_debts(self, *, limit: int, now: float) -> list[Debt]:
+        """Return clean-ups that are due, oldest first. They are idempotent, so nobody leases them."""
+        rows = self.db.execute("SELECT * FROM debts WHERE due <= ? ORDER BY id LIMIT ?", [now, limit])
+        return [
+            Debt(
+                id=row["id"],
+                delete_object=bool(row["delete_object"]),
+                key=row["key"],
+                upload_id=row["upload_id"],
+                transfer=row["transfer"],
+            )
+            for row in rows
+        ]
+
+    @transaction
+    def settle_debt(self, debt_id: int) -> None:
+        """Done: S3 holds nothing of it any more."""
+        self.db.execute("DELETE FROM debts WHERE id = ?", [debt_id])
+
+    @transaction
+    def postpone_debt(self, debt_id: int, *, due: float) -> None:
+        """Not done: come back at ``due`` (monotonic seconds)."""
+        self.db.execute("UPDATE debts SET due = ? WHERE id = ?", [due, debt_id])
+
+    def open_uploads(self) -> dict[str, str | None]:
+        """Return key -> upload ID (None: Create's answer is unknown) of uploads we may have open."""
+        rows = self.db.execute("SELECT key, upload_id FROM transfers WHERE may_upload = 1")
+        return {row["key"]: row["upload_id"] for row in rows}
+
+    # -- inside a transaction of another method ----------------------------------------------------
+
+    def overtake(self, transfer: Transfer, why: str) -> None:
+        """-> superseded; what it left at S3 is a debt as soon as nobody works on it."""
+        self.advance(transfer, Event.OVERTAKEN, why)
+        self.db.execute("DELETE FROM outbox WHERE transfer = ?", [transfer.id])
+        leased = self.db.execute("SELECT lease FROM transfers WHERE id = ?", [transfer.id]).fetchone()
+        if not leased["lease"]:
+            self.owe(transfer)
+
+    def owe(self, transfer: Transfer) -> None:
+        """Journal the clean-up of what a transfer may have left at S3, once."""
+        row = self.one(transfer.id)
+        debts: list[tuple[bool, str | None]] = []
+        if row.may_upload:
+            debts.append((False, row.upload_id))
+        if row.may_object and row.transfer in row.key:  # a fixed key holds the newer object by now
+            debts.append((True, None))
+        for delete_object, upload_id in debts:
+            self.db.execute(
+                "INSERT INTO debts (delete_object, key, upload_id, transfer) VALUES (?, ?, ?, ?)",
+                [delete_object, row.key, upload_id, row.transfer],
+            )
+            self.topics.add(Topic.DEBTS)
+        self.db.execute("UPDATE transfers SET may_upload = 0, may_object = 0 WHERE id = ?", [row.id])
+        self.db.execute("DELETE FROM parts WHERE transfer = ?", [row.id])
+
+    def _recover(self) -> None:
+        """Leases and due times belonged to a process that is no more."""
+        with self.db.atomic():
+            for row in self.db.execute(
+                f"{FROM_TRANSFERS} WHERE t.lease = 1 AND t.state = 'superseded'"
+            ).fetchall():
+                self.owe(transfer_from(row))
+            self.db.execute("UPDATE transfers SET lease = 0 WHERE lease = 1")
+            self.db.execute("UPDATE transfers SET due = 0 WHERE state = 'ready' AND lease = 0 AND due > 0")
+            self.db.execute("UPDATE outbox SET lease = 0, due = 0 WHERE lease = 1 OR due > 0")
+            self.db.execute("UPDATE debts SET due = 0 WHERE due > 0")
+
+    def _of_slot(self, transfer: Transfer, condition: str, limit: int = 1000) -> Sequence[Transfer]:
+        """Other transfers of the same slot, newest first; ``condition`` may hold one ``?``: our id."""
+        rows = self.db.execute(
+            f"{FROM_TRANSFERS} WHERE t.slot = ? AND {condition} ORDER BY t.id DESC LIMIT ?",
+            [transfer.route.slot.digest, transfer.id, limit],
+        ).fetchall()
+        return [transfer_from(row) for row in rows]
+
+    def _has_candidate(self, transfer: Transfer) -> bool:
+        return bool(self._of_slot(transfer, "t.state = 'discovered' AND t.id > ?", limit=1))
+
+    def _next_upload_due(self, now: float) -> float | None:
+        row = self.db.execute(
+            "SELECT min(due) AS due FROM transfers WHERE state = 'ready' AND lease = 0 AND due > 0 AND due > ?",
+            [now],
+        ).fetchone()
+        return row["due"] if row else None
+
+    def _withdraw_older(self, transfer: Transfer) -> None:
+        """Older content whose op was never sent is not worth telling any more."""
+        for older in self._of_slot(transfer, "t.state = 'uploaded' AND t.id < ?"):
+            unsent = self.db.execute(
+                "SELECT 1 FROM outbox WHERE transfer = ? AND state = 'pending'", [older.id]
+            ).fetchone()
+            if unsent:
+                self.overtake(older, "newer content of the same slot was uploaded before it was announced")
+
+    def _announce(self, transfer: Transfer, url: str) -> None:
+        slot, stored = transfer.route.slot, transfer
+        asset = {
+            "s3Key": stored.key,
+            "s3Url": url,
+            "bucket": stored.bucket,
+            "contentType": transfer.route.content_type,
+            "size": transfer.size_bytes,
+            "checksum": transfer.checksum,
+            "etag": stored.etag,
+            "uploadedAt": transfer.uploaded_ms,
+        }
+        if stored.version_id:
+            asset["s3VersionId"] = stored.version_id
+        self.enqueue(
+            OpKind.PUT,
+            project_id=transfer.route.project_id,
+            session_id=slot.session_id,
+            scene_id=transfer.route.scene_id,
+            slot=slot.digest,
+            transfer=transfer.id,
+            body={
+                "entityType": slot.entity_type,
+                "entityId": slot.entity_id,
+                "assetType": slot.asset_type,
+                "name": slot.name,
+                "index": transfer.route.index,
+                "role": transfer.route.role,
+                "transfer": transfer.transfer,
+                "metadata": dict(transfer.route.metadata),
+                "asset": asset,
+            },
+        )

@@ -1,0 +1,216 @@
+"""The sync stage's half: the outbox in batches, and what Convex made of each op."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Sequence
+
+from sidecar.core.errors import FatalError, SidecarError
+from sidecar.core.model import State, Transfer
+from sidecar.core.ops import Batch, Op, OpKind, OpResult, Outcome, Registration
+from sidecar.core.states import Event
+
+from .base import Topic, transaction
+from .shipping import Shipping
+
+# An op may go when it is due, nobody carries it, no older op of its slot is unsettled and, if it
+# reports a scene's facts, everything that was said of that scene before has been settled.
+SENDABLE = """
+  o.state <> 'dead' AND o.lease = 0 AND o.due <= :now
+  AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.slot = o.slot AND e.state <> 'dead' AND e.seq < o.seq)
+  AND (o.kind <> 'facts' OR NOT EXISTS (SELECT 1 FROM outbox e WHERE e.session_id = o.session_id
+       AND e.scene_id = o.scene_id AND e.state <> 'dead' AND e.seq < o.seq))
+"""
+
+
+class Telling(Shipping):
+    """From the outbox to `synced`."""
+
+    @transaction
+    def registered(self, registration: Registration) -> None:
+        """Remember the epoch that the server gave this journal.
+
+        Raises FatalError if the server knows a later seq than this journal: an old copy was restored.
+        """
+        if registration.last_seq > self._last_seq():
+            raise FatalError(
+                f"Convex has applied op {registration.last_seq} of this journal, which itself ends at"
+                f" {self._last_seq()}: an old copy of the journal was restored",
+                exit_status=1,
+                hint=f"move {self.path} aside; the next start begins a new journal",
+            )
+        self.epoch = registration.epoch
+        self.set_meta("epoch", str(registration.epoch))
+
+    @transaction
+    def claim_batch(
+        self, *, limit: int, now: float, busy: Collection[str]
+    ) -> tuple[Batch | None, float | None]:
+        """Lease the oldest due ops of one session that is not ``busy``; else say when to ask again."""
+        first = self._first_sendable(now, busy)
+        if first is None:
+            return None, self._next_op_due(now)
+        rows = self.db.execute(
+            f"SELECT * FROM outbox o WHERE o.session_id = :session AND o.project_id = :project AND {SENDABLE}"
+            " ORDER BY o.seq LIMIT :limit",
+            {"session": first["session_id"], "project": first["project_id"], "now": now, "limit": limit},
+        ).fetchall()
+        for row in rows:
+            self.db.execute("UPDATE outbox SET state = 'sent', lease = 1 WHERE seq = ?", [row["seq"]])
+        batch = Batch(
+            project_id=first["project_id"],
+            session_id=first["session_id"],
+            acked_seq=self._acked_seq(),
+            ops=tuple(_op(row) for row in rows),
+        )
+        return batch, None
+
+    @transaction
+    def settle(self, results: Sequence[OpResult]) -> None:
+        """Record outcomes: applied, unchanged and duplicate -> synced, stale -> superseded, rejected -> dead."""
+        for result in results:
+            row = self.db.execute("SELECT * FROM outbox WHERE op_id = ?", [result.op_id]).fetchone()
+            if row is None:
+                continue  # settled before, by an answer that came twice
+            if result.outcome is Outcome.REJECTED:
+                message = result.message or result.code or "no reason given"
+                self._bury_op(row, result.code or "rejected", f"Convex refused it: {message}")
+            else:
+                self._settle_op(row, result)
+        self.topics.add(Topic.OUTBOX)
+
+    @transaction
+    def fail_ops(self, seqs: Sequence[int], error: SidecarError, *, due: float, spent: bool) -> None:
+        """The call failed; the ops stay and come back at ``due`` (monotonic seconds)."""
+        for seq in seqs:
+            self.db.execute(
+                "UPDATE outbox SET lease = 0, due = ?, failures = failures + ? WHERE seq = ?",
+                [due, int(spent), seq],
+            )
+            self.db.execute(
+                "UPDATE transfers SET error_kind = ?, error_message = ?"
+                " WHERE id = (SELECT transfer FROM outbox WHERE seq = ?)",
+                [error.kind, str(error), seq],
+            )
+
+    @transaction
+    def release_ops(self, seqs: Sequence[int]) -> None:
+        """Give leases back: nothing to report."""
+        for seq in seqs:
+            self.db.execute("UPDATE outbox SET lease = 0 WHERE seq = ?", [seq])
+        self.topics.add(Topic.OUTBOX)
+
+    @transaction
+    def bury_ops(self, seqs: Sequence[int], error: SidecarError) -> None:
+        """Attempts spent: their transfers are dead; the ops keep their opId and seq for a requeue."""
+        for seq in seqs:
+            row = self.db.execute("SELECT * FROM outbox WHERE seq = ?", [seq]).fetchone()
+            self._bury_op(row, error.kind, str(error))
+
+    def op_failures(self, seqs: Sequence[int]) -> int:
+        """Return the most attempts that any of these ops has spent."""
+        marks = ",".join("?" * len(seqs))
+        row = self.db.execute(f"SELECT max(failures) AS n FROM outbox WHERE seq IN ({marks})", list(seqs))
+        return int(row.fetchone()["n"] or 0)
+
+    @transaction
+    def requeue(
+        self, *, transfer: str | None = None, path: str | None = None, error_kind: str | None = None
+    ) -> int:
+        """Dead letters that match all given filters go back to where they died; returns how many.
+
+        One whose slot has newer content by now is superseded instead.
+        """
+        rows = self.db.execute(
+            "SELECT id, died_in FROM transfers WHERE state = 'dead' AND (?1 IS NULL OR transfer = ?1)"
+            " AND (?2 IS NULL OR error_kind = ?2)",
+            [transfer, error_kind],
+        ).fetchall()
+        letters = [(self.one(row["id"]), row["died_in"]) for row in rows]
+        chosen = [(letter, died_in) for letter, died_in in letters if path is None or letter.display == path]
+        for letter, died_in in chosen:
+            self._requeue(letter, died_in)
+        return len(chosen)
+
+    # -- inside a transaction ----------------------------------------------------------------------
+
+    def _requeue(self, letter: Transfer, died_in: str | None) -> None:
+        if self._of_slot(letter, "t.state IN ('ready', 'uploaded', 'synced') AND t.id > ?", limit=1):
+            self.overtake(letter, "its slot has newer content")
+            return
+        self.db.execute("UPDATE transfers SET failures = 0, due = 0 WHERE id = ?", [letter.id])
+        if died_in == State.UPLOADED:
+            self.advance(letter, Event.REQUEUED_SYNC)
+            self.db.execute(
+                "UPDATE outbox SET state = 'sent', failures = 0, due = 0, lease = 0 WHERE transfer = ?",
+                [letter.id],
+            )
+        else:
+            self.advance(letter, Event.REQUEUED_UPLOAD)
+        self.topics |= {Topic.UPLOADS, Topic.OUTBOX}
+        self.report_scene(letter.route.slot.session_id, letter.route.scene_id)
+
+    def _settle_op(self, row: sqlite3.Row, result: OpResult) -> None:
+        self.db.execute("DELETE FROM outbox WHERE seq = ?", [row["seq"]])
+        transfer = self.find(row["transfer"]) if row["transfer"] is not None else None
+        if transfer is None or transfer.state is not State.UPLOADED:
+            return
+        if result.outcome is Outcome.STALE:
+            self.overtake(transfer, "Convex has newer content of this slot")
+        else:
+            self.db.execute(
+                "UPDATE transfers SET version = ?, synced_ms = ?, error_kind = NULL, error_message = NULL"
+                " WHERE id = ?",
+                [result.version, self.clock.wall_ms(), transfer.id],
+            )
+            self.advance(transfer, Event.ACKNOWLEDGED, f"{result.outcome}, version {result.version}")
+            for older in self._of_slot(transfer, "t.state = 'dead' AND t.id < ?"):
+                self.overtake(older, "newer content of the same slot is synced")
+        self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+
+    def _bury_op(self, row: sqlite3.Row, kind: str, message: str) -> None:
+        if row["transfer"] is None:  # facts: what is refused now is derived anew at the next change
+            self.db.execute("DELETE FROM outbox WHERE seq = ?", [row["seq"]])
+            self.db.execute(
+                "UPDATE scenes SET reported = NULL WHERE session_id = ? AND scene_id = ?",
+                [row["session_id"], row["scene_id"]],
+            )
+            return
+        self.db.execute("UPDATE outbox SET state = 'dead', lease = 0 WHERE seq = ?", [row["seq"]])
+        transfer = self.one(row["transfer"])
+        self.advance(transfer, Event.EXHAUSTED, message)
+        self.db.execute(
+            "UPDATE transfers SET died_in = ?, error_kind = ?, error_message = ? WHERE id = ?",
+            [transfer.state, kind, message, transfer.id],
+        )
+        self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+
+    def _first_sendable(self, now: float, busy: Collection[str]) -> sqlite3.Row | None:
+        marks = ",".join(f":busy{i}" for i in range(len(busy)))
+        names = {f"busy{i}": session for i, session in enumerate(busy)}
+        row: sqlite3.Row | None = self.db.execute(
+            f"SELECT session_id, project_id FROM outbox o WHERE {SENDABLE}"
+            f" AND o.session_id NOT IN ({marks}) ORDER BY o.seq LIMIT 1",
+            {"now": now, **names},
+        ).fetchone()
+        return row
+
+    def _next_op_due(self, now: float) -> float | None:
+        row = self.db.execute(
+            "SELECT min(due) AS due FROM outbox WHERE state <> 'dead' AND lease = 0 AND due > ?", [now]
+        ).fetchone()
+        return row["due"] if row else None
+
+    def _last_seq(self) -> int:
+        row = self.db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+        return int(row["seq"]) if row else 0
+
+    def _acked_seq(self) -> int:
+        """Every op up to this seq is settled. A dead letter counts as unsettled: it may be requeued."""
+        row = self.db.execute("SELECT min(seq) AS seq FROM outbox").fetchone()
+        return int(row["seq"]) - 1 if row["seq"] is not None else self._last_seq()
+
+
+def _op(row: sqlite3.Row) -> Op:
+    return Op(seq=row["seq"], op_id=row["op_id"], kind=OpKind(row["kind"]), body=json.loads(row["body"]))

@@ -1,0 +1,363 @@
+"""The life of a transfer, as the journal tells it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.errors import ErrorKind, FatalError, SidecarError
+from sidecar.core.model import AssetType, Part, State
+from sidecar.core.ops import Outcome, Registration
+from sidecar.core.states import Event, IllegalTransitionError, diagram, step
+from sidecar.journal.journal import Journal
+from sidecar.journal.reading import JournalReader
+from tests.support.clock import ManualClock
+from tests.support.journals import (
+    ROOT,
+    batch,
+    finish,
+    identity,
+    open_journal,
+    ready,
+    route,
+    see,
+    ship,
+    tell,
+)
+
+NO_WAY = SidecarError(ErrorKind.INVALID, "no", operation="PutObject", target="k")
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    """Open a journal of its own for each test."""
+    return open_journal(tmp_path)
+
+
+def test_a_file_goes_from_seen_to_synced(journal: Journal) -> None:
+    """discovered, ready, uploaded, synced: and nothing is owed afterwards."""
+    transfer = ready(journal, "A")
+    assert ship(journal, transfer) is State.UPLOADED
+    tell(journal)
+    assert journal.one(transfer.id).state is State.SYNCED
+    assert journal.claim_debts(limit=9, now=1e9) == []
+
+
+def test_an_unchanged_file_is_no_candidate(journal: Journal) -> None:
+    """The same identity again is passed over."""
+    ready(journal, "A")
+    assert see(journal, 1) is None
+
+
+def test_a_touched_file_makes_no_version(journal: Journal) -> None:
+    """Another mtime with the same bytes is dropped, and remembered."""
+    first = ready(journal, "A")
+    again = see(journal, 2)
+    assert again is not None
+    assert finish(journal, again, "A", 2) is None
+    assert journal.find(again.id) is None
+    assert see(journal, 2) is None
+    assert journal.one(first.id).identity == identity(2)
+
+
+def test_a_b_a_is_three_versions(journal: Journal) -> None:
+    """Each was synced before the next came: an older match spares no op."""
+    for n, text in enumerate("ABA", start=1):
+        transfer = ready(journal, text, n)
+        ship(journal, transfer)
+        tell(journal)
+        assert journal.one(transfer.id).state is State.SYNCED
+
+
+def test_newer_content_overtakes_what_waits_for_its_upload(journal: Journal) -> None:
+    """Only the newest ready content of a slot is shipped."""
+    old, new = ready(journal, "A", 1), ready(journal, "B", 2)
+    assert journal.one(old.id).state is State.SUPERSEDED
+    assert [t.id for t in journal.claim_uploads(limit=9, now=0).transfers] == [new.id]
+
+
+def test_what_an_overtaken_upload_left_is_a_debt_once_nobody_works_on_it(journal: Journal) -> None:
+    """While its worker still sends, an abort would race with it."""
+    old = ready(journal, "A", 1)
+    journal.claim_uploads(limit=1, now=0)
+    journal.begin_multipart(old.id, part_bytes=5)
+    journal.opened(old.id, "U1")
+    ready(journal, "B", 2)
+    assert journal.claim_debts(limit=9, now=1e9) == []
+    part = Part(number=1, size_bytes=5, etag="e", checksum="crc64nvme:x")
+    assert journal.part_stored(old.id, part) is False
+    journal.release(old.id)
+    (debt,) = journal.claim_debts(limit=9, now=1e9)
+    assert (debt.delete_object, debt.upload_id, debt.key) == (False, "U1", old.key)
+
+
+def test_a_crash_turns_an_overtaken_lease_into_its_debt(tmp_path: Path) -> None:
+    """The worker that would have released it is gone."""
+    journal = open_journal(tmp_path)
+    old = ready(journal, "A", 1)
+    journal.claim_uploads(limit=1, now=0)
+    journal.begin_put(old.id)
+    ready(journal, "B", 2)
+    journal.close()
+    journal = open_journal(tmp_path)
+    assert [d.delete_object for d in journal.claim_debts(limit=9, now=0)] == [True]
+
+
+def test_an_upload_that_ends_after_it_was_overtaken_is_never_announced(journal: Journal) -> None:
+    """Its object is owed a deletion instead."""
+    old = ready(journal, "A", 1)
+    journal.claim_uploads(limit=1, now=0)
+    ready(journal, "B", 2)
+    journal.begin_put(old.id)
+    from sidecar.core.model import StoredObject  # noqa: PLC0415 - used once
+
+    stored = StoredObject(bucket="lessons", key=old.key, etag="e")
+    assert journal.uploaded(old.id, stored, url="u") is State.SUPERSEDED
+    assert [d.delete_object for d in journal.claim_debts(limit=9, now=0)] == [True]
+
+
+def test_an_older_op_that_was_never_sent_is_withdrawn(journal: Journal) -> None:
+    """Convex hears of the newest content only; the older object goes."""
+    old = ready(journal, "A", 1)
+    ship(journal, old)
+    new = ready(journal, "B", 2)
+    ship(journal, new)
+    assert journal.one(old.id).state is State.SUPERSEDED
+    puts = [op.body["transfer"] for op in batch(journal).ops if op.kind == "put"]
+    assert puts == [new.transfer]
+    assert [d.key for d in journal.claim_debts(limit=9, now=0)] == [old.key]
+
+
+def test_an_older_op_that_may_have_been_applied_is_retried_first(journal: Journal) -> None:
+    """One op of a slot is in flight; a sent one is brought to a definite outcome."""
+    old = ready(journal, "A", 1)
+    ship(journal, old)
+    sent = batch(journal)
+    ship(journal, ready(journal, "B", 2))
+    journal.fail_ops([op.seq for op in sent.ops], NO_WAY, due=0, spent=False)
+    again = [op.op_id for op in batch(journal).ops if op.kind == "put"]
+    assert again == [op.op_id for op in sent.ops if op.kind == "put"]
+
+
+def test_one_candidate_at_a_time_however_often_it_is_seen(journal: Journal) -> None:
+    """A growing file is one row."""
+    first, second = see(journal, 1), see(journal, 2, size=20)
+    assert first and second and first.id == second.id
+
+
+def test_leases_and_due_times_die_with_the_process(tmp_path: Path) -> None:
+    """After a restart everything is claimed again at once."""
+    journal = open_journal(tmp_path)
+    one, two = ready(journal, "A"), ready(journal, "B", at=route("c2.mp4"))
+    assert len(journal.claim_uploads(limit=9, now=0).transfers) == 2
+    journal.fail_upload(one.id, NO_WAY, due=1e12, spent=True)
+    assert journal.claim_uploads(limit=9, now=0).next_due == 1e12
+    journal.close()
+    journal = open_journal(tmp_path)
+    assert {t.id for t in journal.claim_uploads(limit=9, now=0).transfers} == {one.id, two.id}
+    assert journal.one(one.id).failures == 1
+
+
+def test_a_second_source_of_a_slot_is_refused_until_the_first_is_gone(journal: Journal) -> None:
+    """Two listings in a row without the first give the slot free."""
+    assert see(journal, path="a/x.mp4") is not None
+    from sidecar.core.model import Observation  # noqa: PLC0415 - used once
+
+    other = Observation(root=ROOT, path="b/x.mp4", identity=identity(), route=route())
+    assert "a/x.mp4" in (journal.observe([other])[0].refused or "")
+    journal.missing(ROOT, ["a/x.mp4"])
+    assert journal.observe([other])[0].refused
+    journal.missing(ROOT, ["a/x.mp4"])
+    assert journal.observe([other])[0].candidate is not None
+
+
+def test_a_candidate_that_two_listings_miss_is_gone(journal: Journal) -> None:
+    """And the same file coming back is seen as new."""
+    seen = see(journal, path="a/x.mp4")
+    assert seen is not None
+    journal.missing(ROOT, ["a/x.mp4"])
+    journal.missing(ROOT, ["a/x.mp4"])
+    assert journal.one(seen.id).state is State.GONE
+    assert see(journal, path="a/x.mp4") is not None
+
+
+def test_an_abandoned_file_that_changes_is_the_same_transfer_again(journal: Journal) -> None:
+    """Until it changes it is left alone."""
+    seen = see(journal)
+    assert seen is not None
+    journal.neglect(seen.id, "no moov", identity(1))
+    assert see(journal, 1) is None
+    again = see(journal, 2)
+    assert again is not None
+    assert (again.id, again.state) == (seen.id, State.DISCOVERED)
+
+
+def test_bytes_that_change_under_an_upload_make_the_file_a_candidate_again(journal: Journal) -> None:
+    """What was begun at S3 is a debt, and the new content gets its own transfer id."""
+    old = ready(journal, "A")
+    journal.claim_uploads(limit=1, now=0)
+    journal.begin_put(old.id)
+    journal.overtaken(old.id, "changed")
+    (candidate,) = journal.candidates()
+    assert candidate.transfer != old.transfer
+    assert [d.key for d in journal.claim_debts(limit=9, now=0)] == [old.key]
+
+
+def test_dead_letters_go_back_to_where_they_died(journal: Journal) -> None:
+    """The op keeps its id and its seq."""
+    dead_in_upload = ready(journal, "A")
+    journal.claim_uploads(limit=1, now=0)
+    journal.bury(dead_in_upload.id, NO_WAY)
+    assert journal.one(dead_in_upload.id).state is State.DEAD
+    assert journal.requeue(transfer=dead_in_upload.transfer) == 1
+    ship(journal, dead_in_upload)
+    before = [op.op_id for op in batch(journal).ops if op.kind == "put"]
+    journal.fail_ops([1, 2, 3, 4], NO_WAY, due=0, spent=False)
+    tell(journal, Outcome.REJECTED)
+    assert journal.one(dead_in_upload.id).state is State.DEAD
+    assert journal.requeue(error_kind="nothing like it") == 0
+    assert journal.requeue() == 1
+    assert [op.op_id for op in batch(journal).ops if op.kind == "put"] == before
+
+
+def test_newer_content_that_is_synced_overtakes_a_dead_letter(journal: Journal) -> None:
+    """A requeue must never bring old content back over new."""
+    dead = ready(journal, "A", 1)
+    journal.claim_uploads(limit=1, now=0)
+    journal.bury(dead.id, NO_WAY)
+    ship(journal, ready(journal, "B", 2))
+    tell(journal)
+    assert journal.one(dead.id).state is State.SUPERSEDED
+
+
+def test_the_same_bytes_again_are_shipped_if_their_transfer_is_dead(journal: Journal) -> None:
+    """Touching a file is a way to have it tried again."""
+    dead = ready(journal, "A", 1)
+    journal.claim_uploads(limit=1, now=0)
+    journal.bury(dead.id, NO_WAY)
+    assert ready(journal, "A", 2).state is State.READY
+
+
+def test_facts_wait_for_the_scenes_earlier_ops(journal: Journal) -> None:
+    """A player never hears "ready" before the last chunk."""
+    ship(journal, ready(journal, "A"))
+    tell(journal)
+    journal.mark_scene(
+        project_id="demo", session_id="demo/lesson", scene_id="s1", marker="complete", mtime_ns=10**9
+    )
+    facts = batch(journal)
+    assert [(op.kind, op.body["complete"], op.body["owed"]) for op in facts.ops] == [("facts", True, 0)]
+
+
+def test_new_content_voids_an_older_marker(journal: Journal) -> None:
+    """A re-render goes back to uploading."""
+    ship(journal, ready(journal, "A", 1))
+    journal.mark_scene(
+        project_id="demo", session_id="demo/lesson", scene_id="s1", marker="complete", mtime_ns=1500
+    )
+    tell(journal)
+    ready(journal, "B", 2)
+    facts = [op for op in batch(journal).ops if op.kind == "facts"]
+    assert [op.body["complete"] for op in facts] == [False]
+
+
+def test_a_sessions_manifest_completes_its_scenes(journal: Journal) -> None:
+    """However the two came, the manifest counts if it is newer than the scene."""
+    ship(journal, ready(journal, "A", 1))
+    tell(journal)
+    ship(journal, ready(journal, "M", 5, at=route("manifest.json", kind=AssetType.MANIFEST)))
+    bodies = [op.body for op in batch(journal).ops if op.kind == "facts"]
+    assert [body["complete"] for body in bodies] == [True]
+
+
+def test_a_session_that_is_busy_is_not_claimed(journal: Journal) -> None:
+    """One call in flight per session."""
+    ship(journal, ready(journal, "A"))
+    assert journal.claim_batch(limit=9, now=0, busy=("demo/lesson",)) == (None, None)
+
+
+def test_acked_seq_stays_below_what_is_unsettled(journal: Journal) -> None:
+    """The server may forget only what can never come again."""
+    ship(journal, ready(journal, "A"))
+    first = batch(journal)
+    assert first.acked_seq == min(op.seq for op in first.ops) - 1
+    journal.fail_ops([op.seq for op in first.ops], NO_WAY, due=0, spent=False)
+    tell(journal)
+    assert journal._acked_seq() == journal._last_seq()
+
+
+def test_a_restored_copy_is_noticed(journal: Journal) -> None:
+    """The server has seen ops that this journal never wrote."""
+    with pytest.raises(FatalError, match="old copy"):
+        journal.registered(Registration(epoch=1, last_seq=99, contract_version=1))
+
+
+def test_counts_follow_every_step(tmp_path: Path) -> None:
+    """/status reads four numbers, not a million rows."""
+    clock = ManualClock()
+    journal = open_journal(tmp_path, clock)
+    ship(journal, ready(journal, "A"))
+    ready(journal, "B", at=route("c2.mp4"))
+    see(journal, at=route("c3.mp4"))
+    clock.advance(5)
+    reader = JournalReader(tmp_path / "journal.db", clock=clock)
+    assert reader.counts() == {State.UPLOADED: 1, State.READY: 1, State.DISCOVERED: 1}
+    assert reader.backlog() == (2, 20, 5.0)
+    tell(journal)
+    assert reader.backlog()[0] == 1
+    assert reader.unfinished(root=ROOT, prefix="demo/lesson/s1") == {State.READY: 1, State.DISCOVERED: 1}
+    assert [t.state for t in reader.owed(session_id="demo/lesson", limit=9)] == [
+        State.READY,
+        State.DISCOVERED,
+    ]
+
+
+def test_a_second_instance_says_so(tmp_path: Path) -> None:
+    """One running instance per journal."""
+    open_journal(tmp_path)
+    with pytest.raises(FatalError, match="another sidecar") as caught:
+        open_journal(tmp_path)
+    assert caught.value.exit_status == 75
+
+
+def test_a_journal_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    """An older program would misread it."""
+    journal = open_journal(tmp_path)
+    journal.db.execute(
+        "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('render-sidecar', 'later', '')"
+    )
+    journal.close()
+    with pytest.raises(FatalError, match="newer version") as caught:
+        open_journal(tmp_path)
+    assert caught.value.exit_status == 78
+
+
+def test_a_file_that_is_no_journal_is_refused_and_kept(tmp_path: Path) -> None:
+    """Nothing is overwritten."""
+    (tmp_path / "journal.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(FatalError, match="not a whole journal"):
+        open_journal(tmp_path)
+    assert (tmp_path / "journal.db").read_bytes().startswith(b"not a database")
+
+
+def test_sql_and_enum_name_the_same_states(journal: Journal) -> None:
+    """The CHECK of the table and the state table agree."""
+    sql = journal.db.execute("SELECT sql FROM sqlite_master WHERE name = 'transfers'").fetchone()["sql"]
+    assert all(f"'{state}'" in sql for state in State)
+
+
+def test_an_illegal_step_changes_nothing(journal: Journal) -> None:
+    """A bug is loud, and the row is as it was."""
+    transfer = ready(journal, "A")
+    with pytest.raises(IllegalTransitionError):
+        journal.neglect(transfer.id, "why")
+    assert journal.one(transfer.id).state is State.READY
+    with pytest.raises(IllegalTransitionError):
+        step(State.SYNCED, Event.UPLOADED)
+
+
+def test_the_diagram_in_the_docs_is_drawn_from_the_table() -> None:
+    """ARCHITECTURE.md shows what the code does."""
+    text = Path(__file__).parents[2].joinpath("sidecar/ARCHITECTURE.md").read_text()
+    assert diagram() in text

@@ -1,0 +1,120 @@
+"""Builders for tests that drive a journal by hand: one file's way in a few words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sidecar.core.ids import sidecar_tag
+from sidecar.core.model import (
+    AssetType,
+    EntityType,
+    Fingerprint,
+    Observation,
+    Route,
+    Slot,
+    State,
+    StatIdentity,
+    StoredObject,
+    Transfer,
+)
+from sidecar.core.ops import Batch, OpResult, Outcome
+from sidecar.journal.journal import Journal
+
+from .clock import ManualClock
+
+TAG = sidecar_tag("test-sidecar")
+ROOT = "/renders"
+
+
+def open_journal(folder: Path, clock: ManualClock | None = None) -> Journal:
+    """Open (again) the journal of a test."""
+    return Journal(folder / "journal.db", tag=TAG, bucket="lessons", clock=clock or ManualClock())
+
+
+def identity(n: int = 1, *, size: int = 10, mtime_ns: int | None = None) -> StatIdentity:
+    """Return the n-th look of a file."""
+    return StatIdentity(inode=7, size_bytes=size, mtime_ns=mtime_ns or n * 1000, ctime_ns=n * 1000)
+
+
+def route(
+    name: str = "chunk_001.mp4", *, scene: str = "s1", kind: AssetType = AssetType.VIDEO_CHUNK
+) -> Route:
+    """Return where the rules put a file of a scene, or of the session for a manifest."""
+    of_session = kind in {AssetType.MANIFEST, AssetType.COMBINED_VIDEO}
+    return Route(
+        slot=Slot(
+            session_id="demo/lesson",
+            entity_type=EntityType.SESSION if of_session else EntityType.SCENE,
+            entity_id="demo/lesson" if of_session else scene,
+            asset_type=kind,
+            name=name,
+        ),
+        project_id="demo",
+        key=f"demo/lesson/{scene}/{kind}/{name}.{{transfer}}",
+        index=1,
+        role=None,
+        content_type="video/mp4",
+        cache_control=None,
+        priority=3,
+        settle_seconds=None,
+        check_structure=True,
+        entity_folder=None if of_session else f"demo/lesson/{scene}",
+    )
+
+
+def see(
+    journal: Journal, n: int = 1, *, size: int = 10, at: Route | None = None, path: str | None = None
+) -> Transfer | None:
+    """Observe a file; returns its candidate."""
+    where = at or route()
+    seen = Observation(
+        root=ROOT,
+        path=path or f"demo/lesson/{where.slot.entity_id}/{where.slot.name}",
+        identity=identity(n, size=size),
+        route=where,
+    )
+    return journal.observe([seen])[0].candidate
+
+
+def finish(journal: Journal, transfer: Transfer, text: str, n: int = 1, *, size: int = 10) -> State | None:
+    """Complete a candidate with content that is named by a word."""
+    checksum = f"crc64nvme:{text}"
+    return journal.complete(transfer.id, Fingerprint(identity=identity(n, size=size), checksum=checksum))
+
+
+def ready(journal: Journal, text: str, n: int = 1, *, at: Route | None = None) -> Transfer:
+    """Bring a file to ready."""
+    candidate = see(journal, n, at=at)
+    assert candidate is not None
+    assert finish(journal, candidate, text, n) is State.READY
+    return journal.one(candidate.id)
+
+
+def ship(journal: Journal, transfer: Transfer) -> State:
+    """Claim a ready transfer and report it as uploaded."""
+    claimed = journal.claim_uploads(limit=100, now=1e9).transfers
+    assert transfer.id in {t.id for t in claimed}
+    journal.begin_put(transfer.id)
+    stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")
+    return journal.uploaded(transfer.id, stored, url=f"https://cdn.example/{transfer.key}")
+
+
+def batch(journal: Journal) -> Batch:
+    """Claim the next batch."""
+    found, _ = journal.claim_batch(limit=100, now=1e9, busy=())
+    assert found is not None
+    return found
+
+
+def tell(journal: Journal, outcome: Outcome = Outcome.APPLIED) -> None:
+    """Settle everything that can be sent, with one outcome for the puts."""
+    while True:
+        found, _ = journal.claim_batch(limit=100, now=1e9, busy=())
+        if found is None:
+            return
+        journal.settle(
+            [
+                OpResult(op_id=op.op_id, outcome=outcome if op.kind == "put" else Outcome.APPLIED, version=1)
+                for op in found.ops
+            ]
+        )
