@@ -1,0 +1,138 @@
+"""How to reach the bucket: the client's settings, credentials that may change, public addresses."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import aioboto3
+from aiobotocore.config import AioConfig
+from aiobotocore.credentials import AioCredentials
+from aiobotocore.session import AioSession
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import NoCredentialsError
+
+from .transport import Algorithm
+
+CONNECT_SECONDS = 10
+READ_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """A pair of keys, and the token that temporary ones come with."""
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Config:
+    """``settings.s3`` as the adapter needs it.
+
+    ``keys`` is asked for every request, so that secrets that are read from files may change; None
+    means the AWS chain (environment, profile, container, IMDS, web identity), which renews itself.
+    """
+
+    bucket: str
+    region: str
+    endpoint_url: str | None = None
+    addressing: str = "auto"
+    keys: Callable[[], Keys | None] = lambda: None
+    profile: str | None = None
+    ca_bundle: str | None = None
+    checksum: Algorithm = Algorithm.CRC64NVME
+    encryption: str = "none"  # none | aes256 | aws:kms
+    kms_key_id: str | None = None
+    public_base_url: str | None = None
+
+    @property
+    def on_aws(self) -> bool:
+        """Whether the endpoint is Amazon's own."""
+        host = urlsplit(self.endpoint_url).hostname if self.endpoint_url else None
+        return host is None or host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+    @property
+    def addressing_style(self) -> str:
+        """``path`` or ``virtual`` (bucket in the host name)."""
+        if self.addressing != "auto":
+            return self.addressing
+        return "virtual" if self.on_aws and "." not in self.bucket else "path"
+
+
+def object_url(config: S3Config, key: str) -> str:
+    """Return the stable, percent-encoded, unsigned address of an object."""
+    path = quote(key, safe="/-_.~")
+    if config.public_base_url is not None:
+        return f"{config.public_base_url.rstrip('/')}/{path}"
+    china = ".cn" if config.region.startswith("cn-") else ""
+    base = urlsplit(config.endpoint_url or f"https://s3.{config.region}.amazonaws.com{china}")
+    prefix = base.path.rstrip("/")
+    if config.addressing_style == "virtual":
+        return f"{base.scheme}://{config.bucket}.{base.netloc}{prefix}/{path}"
+    return f"{base.scheme}://{base.netloc}{prefix}/{config.bucket}/{path}"
+
+
+@asynccontextmanager
+async def open_client(config: S3Config, *, connections: int) -> AsyncIterator[Any]:
+    """Open the client. It never retries, and the payload is not part of its signature.
+
+    The journal retries. Every payload carries a checksum that S3 verifies, and hashing it once more
+    with SHA-256 for the signature over plain http would cost more than all the rest.
+    """
+    core = AioSession()
+    core.get_component("credential_provider").insert_before("env", _Provider(config))
+    session = aioboto3.Session(botocore_session=core)
+    settings = AioConfig(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        max_pool_connections=connections,
+        retries={"total_max_attempts": 1},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": config.addressing_style, "payload_signing_enabled": False},
+    )
+    async with session.client(
+        "s3",
+        region_name=config.region,
+        endpoint_url=config.endpoint_url,
+        verify=config.ca_bundle,
+        config=settings,
+    ) as client:
+        yield client
+
+
+class _Provider:
+    """Goes first in the credential chain; its credentials are looked up for every request."""
+
+    METHOD = "sidecar"
+    CANONICAL_NAME = None
+
+    def __init__(self, config: S3Config) -> None:
+        self._config = config
+
+    async def load(self) -> AioCredentials:
+        return _Credentials(self._config)
+
+
+class _Credentials(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
+    """Our keys as they are now, else those of the AWS chain as they are now."""
+
+    def __init__(self, config: S3Config) -> None:
+        super().__init__("", "", method=_Provider.METHOD)
+        self._config = config
+        self._chain = AioSession(profile=config.profile)
+
+    async def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        """Return what the next request is signed with. Raises NoCredentialsError."""
+        keys = self._config.keys()
+        if keys is not None:
+            return ReadOnlyCredentials(keys.access_key_id, keys.secret_access_key, keys.session_token)
+        found = await self._chain.get_credentials()
+        if found is None:
+            raise NoCredentialsError
+        return await found.get_frozen_credentials()

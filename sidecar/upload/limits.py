@@ -1,0 +1,104 @@
+"""What uploads may take of this machine: bytes at once, and bytes per second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sidecar.core.clock import Clock
+
+_SMALL_SHARE = 8  # of the whole, for small claims alone
+_SMALL_CLAIM = 64
+
+
+class MemoryBudget:
+    """Bytes that may be claimed at once. First come, first served, so a large claim is not starved.
+
+    An eighth is kept for small claims (up to 1/64 of the whole), so that a thumbnail does not queue
+    behind the parts of a film. A claim larger than its lane is taken as the whole lane.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        """Divide ``limit_bytes`` into two lanes."""
+        small = limit_bytes // _SMALL_SHARE
+        self._small_claim = limit_bytes // _SMALL_CLAIM
+        self._small = _Lane(max(1, small))
+        self._large = _Lane(max(1, limit_bytes - small))
+
+    @property
+    def claimed_bytes(self) -> int:
+        """Bytes claimed now."""
+        return self._small.used + self._large.used
+
+    def at_once(self, size_bytes: int) -> int:
+        """How many claims of a size fit at once, at least 1."""
+        return max(1, self._lane(size_bytes).limit // max(1, size_bytes))
+
+    @asynccontextmanager
+    async def claim(self, size_bytes: int) -> AsyncIterator[None]:
+        """Wait until the bytes are free, hold them for the block."""
+        lane = self._lane(size_bytes)
+        taken = min(max(1, size_bytes), lane.limit)
+        await lane.take(taken)
+        try:
+            yield
+        finally:
+            lane.give(taken)
+
+    def _lane(self, size_bytes: int) -> _Lane:
+        return self._small if size_bytes <= self._small_claim else self._large
+
+
+class _Lane:
+    """A counted semaphore with a fair queue."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    async def take(self, size: int) -> None:
+        if not self._waiting and self.used + size <= self.limit:
+            self.used += size
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # our turn came with the cancellation
+                self.give(size)
+            else:
+                self._waiting.remove((size, turn))
+                self._admit()
+            raise
+
+    def give(self, size: int) -> None:
+        self.used -= size
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and self.used + self._waiting[0][0] <= self.limit:
+            size, turn = self._waiting.popleft()
+            self.used += size
+            turn.set_result(None)
+
+
+class Bandwidth:
+    """A token bucket without a bucket: each taker waits until what was taken before it has been paid."""
+
+    def __init__(self, bytes_per_second: int, *, clock: Clock) -> None:
+        """``bytes_per_second`` is the rate of all takers together."""
+        self._rate = bytes_per_second
+        self._clock = clock
+        self._paid_at = 0.0
+
+    async def take(self, size_bytes: int) -> None:
+        """Wait until ``size_bytes`` may go."""
+        now = self._clock.monotonic()
+        wait_seconds = self._paid_at - now
+        self._paid_at = max(self._paid_at, now) + size_bytes / self._rate
+        if wait_seconds > 0:
+            await asyncio.sleep(wait_seconds)

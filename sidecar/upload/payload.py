@@ -1,0 +1,77 @@
+"""The bytes of a ``Body`` as aiohttp pulls them: read a little, send it, read on.
+
+A slow link holds the reading back, so a part on its way costs one chunk of memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
+
+from sidecar.files import TruncatedError
+
+from .store import Body
+
+CHUNK_BYTES = 256 * 1024
+
+
+class RangePayload(Payload):
+    """A range of a file as a request's body.
+
+    botocore asks its length and never reads it (the payload is not part of the signature). ``failure``
+    keeps our own error, because aiohttp reports every failure of a body as one of the connection.
+    """
+
+    def __init__(self, body: Body, *, pace: Callable[[int], Awaitable[None]]) -> None:
+        """``pace`` is awaited with the size of each chunk before it goes."""
+        super().__init__(body, content_type="application/octet-stream")
+        self._body = body
+        self._size = body.length_bytes
+        self._pace = pace
+        self.failure: OSError | None = None
+
+    def __len__(self) -> int:
+        """Return the length in bytes, for Content-Length."""
+        return self._body.length_bytes
+
+    def __bool__(self) -> bool:
+        """Return True: an empty body is still a body."""
+        return True
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Send the range, in chunks of 256 KiB that are read off the event loop."""
+        loop = asyncio.get_running_loop()
+        offset, end = self._body.offset_bytes, self._body.offset_bytes + self._body.length_bytes
+        while offset < end:
+            size = min(CHUNK_BYTES, end - offset)
+            await self._pace(size)
+            chunk = await loop.run_in_executor(None, self._read, size, offset)
+            await writer.write(chunk)
+            offset += len(chunk)
+
+    def _read(self, size: int, offset: int) -> bytes:
+        try:
+            chunk = os.pread(self._body.fd, size, offset)
+            if not chunk:
+                raise TruncatedError(f"the file ends at {offset} bytes")
+        except OSError as error:
+            self.failure = error
+            raise
+        return chunk
+
+    def read(self, _size: int = -1) -> NoReturn:
+        """Refuse: botocore takes what has ``read`` for a file, and must not read this one."""
+        raise NotImplementedError
+
+    def seek(self, _offset: int, _whence: int = 0) -> NoReturn:
+        """Refuse: the signer takes what has ``seek`` as it is, and leaves an unsigned payload alone."""
+        raise NotImplementedError
+
+    def decode(self, _encoding: str = "utf-8", _errors: str = "strict") -> NoReturn:
+        """Refuse: video is not text."""
+        raise NotImplementedError

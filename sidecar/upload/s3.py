@@ -1,0 +1,278 @@
+"""The port ``ObjectStore`` over aioboto3's low-level calls. Nothing here retries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sidecar.core.checksums import from_header, to_header
+from sidecar.core.clock import Clock
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.model import Part, StoredObject
+
+from . import transport
+from .client import S3Config, open_client
+from .deadline import Deadline
+from .errors import FAULTS, from_disk, skew_seconds, translate
+from .payload import CHUNK_BYTES, RangePayload
+from .store import Body, ObjectHead, ObjectSpec, OpenUpload
+from .transport import Algorithm, Scan
+
+STALL_SECONDS = 90.0
+
+
+async def _at_once(_size_bytes: int) -> None:
+    """Pace nothing."""
+
+
+@asynccontextmanager
+async def open_store(
+    config: S3Config,
+    *,
+    clock: Clock,
+    connections: int,
+    pace: Callable[[int], Awaitable[None]] = _at_once,
+) -> AsyncIterator[S3Store]:
+    """Open the store. ``pace`` is awaited with each chunk's size before it goes (``Bandwidth.take``)."""
+    async with open_client(config, connections=connections) as client:
+        yield S3Store(client=client, config=config, clock=clock, pace=pace)
+
+
+class S3Store:
+    """One bucket."""
+
+    def __init__(
+        self,
+        *,
+        client: Any,
+        config: S3Config,
+        clock: Clock,
+        pace: Callable[[int], Awaitable[None]] = _at_once,
+    ) -> None:
+        """``client`` is aioboto3's, made by ``open_client``; the caller closes it."""
+        self._client = client
+        self._config = config
+        self._clock = clock
+        self._pace = pace
+        self._unconfirmed: SidecarError | None = None
+        self._date: tuple[str | None, int] = (None, 0)
+        client.meta.events.register_last("before-call.s3", _expect_for_large_bodies_only)
+
+    @property
+    def skew_seconds(self) -> float | None:
+        """Our clock minus S3's at its newest answer; None before the first one."""
+        date, wall_ms = self._date
+        return skew_seconds(date, wall_ms=wall_ms)
+
+    async def probe(self) -> None:
+        """HeadBucket. Also fails, once, after the store did not confirm a checksum: no file is at fault."""
+        unconfirmed, self._unconfirmed = self._unconfirmed, None
+        if unconfirmed is not None:
+            raise unconfirmed
+        await self._call("head_bucket", self._config.bucket)
+
+    async def put(self, spec: ObjectSpec, body: Body, *, checksum: str) -> StoredObject:
+        """Store an object whole."""
+        value = await self._checked(body, checksum, key=spec.key)
+        sent: dict[str, Any] = {transport.field(self._config.checksum): value}
+        answer = await self._send("put_object", body, spec.key, **self._about(spec), **sent)
+        return await self._confirmed(answer, spec.bucket, spec.key, self._answerable(value))
+
+    async def create(self, spec: ObjectSpec) -> str:
+        """Open a multipart upload."""
+        fields: dict[str, Any] = transport.create_fields(self._config.checksum)
+        answer = await self._call("create_multipart_upload", spec.key, **self._about(spec), **fields)
+        return str(answer["UploadId"])
+
+    async def put_part(self, upload: OpenUpload, body: Body, *, number: int) -> Part:
+        """Send one part."""
+        algorithm = self._config.checksum
+        found = await self._scan(body, operation="UploadPart", target=upload.key)
+        answer = await self._send(
+            "upload_part",
+            body,
+            upload.key,
+            **self._upload(upload),
+            PartNumber=number,
+            **{transport.field(algorithm): found.transport},
+        )
+        self._compare(answer, upload.key, self._answerable(found.transport), optional=True)
+        etag = transport.receipt(algorithm, str(answer["ETag"]), found.transport)
+        return Part(number=number, size_bytes=body.length_bytes, etag=etag, checksum=found.checksum)
+
+    async def complete(self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str) -> StoredObject:
+        """Make the object of exactly these parts."""
+        ready = transport.completion(self._config.checksum, parts, checksum=checksum, key=upload.key)
+        answer = await self._call(
+            "complete_multipart_upload",
+            upload.key,
+            **self._upload(upload),
+            MultipartUpload={"Parts": ready.parts},
+            **ready.fields,
+        )
+        return await self._confirmed(answer, self._config.bucket, upload.key, ready.expected)
+
+    async def abort(self, upload: OpenUpload) -> None:
+        """Drop an upload and its parts."""
+        try:
+            await self._call("abort_multipart_upload", upload.key, **self._upload(upload))
+        except SidecarError as error:
+            if error.kind is not ErrorKind.NOT_FOUND or error.code == "NoSuchBucket":
+                raise
+
+    async def head(self, key: str) -> ObjectHead | None:
+        """Describe an object."""
+        answer = await self._head(key)
+        if answer is None:
+            return None
+        whole = answer.get("ChecksumCRC64NVME")
+        return ObjectHead(
+            stored=_stored(answer, self._config.bucket, key),
+            size_bytes=int(answer["ContentLength"]),
+            checksum=from_header(whole) if whole else None,
+            metadata={name.lower(): value for name, value in answer.get("Metadata", {}).items()},
+        )
+
+    async def delete(self, key: str) -> None:
+        """Delete an object."""
+        await self._call("delete_object", key, Bucket=self._config.bucket, Key=key)
+
+    async def open_uploads(self, *, prefix: str) -> AsyncIterator[OpenUpload]:
+        """List the open multipart uploads below a prefix."""
+        marker: dict[str, Any] = {}
+        while True:
+            page = await self._call(
+                "list_multipart_uploads", prefix, Bucket=self._config.bucket, Prefix=prefix, **marker
+            )
+            for found in page.get("Uploads", []):
+                yield OpenUpload(key=found["Key"], upload_id=found["UploadId"])
+            if not page.get("IsTruncated"):
+                return
+            marker = {
+                "KeyMarker": page["NextKeyMarker"],
+                "UploadIdMarker": page.get("NextUploadIdMarker", ""),
+            }
+
+    # -- confirmation -----------------------------------------------------------------------------
+    async def _confirmed(
+        self, answer: Mapping[str, Any], bucket: str, key: str, expected: str | None
+    ) -> StoredObject:
+        """Return the object if S3 says that what it holds has our checksum, in its answer or to a HEAD."""
+        if not self._compare(answer, key, expected, optional=True):
+            self._compare(await self._head(key) or {}, key, expected, optional=False)
+        return _stored(answer, bucket, key)
+
+    def _compare(self, answer: Mapping[str, Any], key: str, expected: str | None, *, optional: bool) -> bool:
+        """Tell whether the answer carries our checksum. Raises if it carries another, or must and does not."""
+        said = answer.get(transport.field(self._config.checksum))
+        if expected is None or said == expected:
+            return True
+        if said is not None:
+            message = f"S3 holds {said} where {expected} was sent"
+            raise SidecarError(ErrorKind.CORRUPT, message, operation="confirm", target=key)
+        if not optional:
+            self._unconfirmed = SidecarError(
+                ErrorKind.FORBIDDEN,
+                f"the store did not confirm the {self._config.checksum} checksum that it was given",
+                operation="confirm",
+                target=key,
+                hint="set s3.checksum: md5",
+                code="ChecksumNotConfirmed",
+            )
+            raise self._unconfirmed
+        return False
+
+    def _answerable(self, value: str) -> str | None:
+        return None if self._config.checksum is Algorithm.MD5 else value
+
+    # -- bodies -----------------------------------------------------------------------------------
+    async def _checked(self, body: Body, checksum: str, *, key: str) -> str:
+        """Return the transport checksum of a whole body whose crc64nvme is ``checksum``, or raise CORRUPT."""
+        if self._config.checksum is Algorithm.CRC64NVME:
+            return to_header(checksum)  # S3 itself compares the bytes with it
+        found = await self._scan(body, operation="PutObject", target=key)
+        if found.checksum != checksum:
+            message = "the file's bytes are not those that were fingerprinted"
+            raise SidecarError(ErrorKind.CORRUPT, message, operation="PutObject", target=key)
+        return found.transport
+
+    async def _scan(self, body: Body, *, operation: str, target: str) -> Scan:
+        try:
+            return await asyncio.to_thread(transport.scan, body, self._config.checksum)
+        except OSError as error:
+            raise from_disk(error, operation=operation, target=target) from error
+
+    async def _send(self, method: str, body: Body, target: str, **fields: Any) -> dict[str, Any]:
+        """Make a call with a body; the time limit starts anew with every chunk."""
+        deadline = Deadline(STALL_SECONDS)
+        payload = RangePayload(body, pace=deadline.around(self._pace))
+        try:
+            return await self._call(method, target, deadline=deadline, Body=payload, **fields)
+        except SidecarError as error:
+            if payload.failure is None:
+                raise
+            raise from_disk(payload.failure, operation=error.operation, target=target) from error
+
+    async def _call(
+        self, method: str, target: str, *, deadline: Deadline | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """Make one call of the client; its every failure becomes a SidecarError here."""
+        operation = "".join(word.capitalize() for word in method.split("_"))
+        fields.setdefault("Bucket", self._config.bucket)
+        try:
+            async with deadline or Deadline(STALL_SECONDS):
+                answer: dict[str, Any] = await getattr(self._client, method)(**fields)
+        except FAULTS as error:
+            wall_ms = self._clock.wall_ms()
+            raise translate(error, operation=operation, target=target, wall_ms=wall_ms) from error
+        self._date = (answer["ResponseMetadata"]["HTTPHeaders"].get("date"), self._clock.wall_ms())
+        return answer
+
+    async def _head(self, key: str) -> dict[str, Any] | None:
+        try:
+            return await self._call("head_object", key, Key=key, ChecksumMode="ENABLED")
+        except SidecarError as error:
+            if error.kind is ErrorKind.NOT_FOUND:
+                return None
+            raise
+
+    # -- fields -----------------------------------------------------------------------------------
+    def _about(self, spec: ObjectSpec) -> dict[str, Any]:
+        fields: dict[str, Any] = {
+            "Bucket": spec.bucket,
+            "Key": spec.key,
+            "ContentType": spec.content_type,
+            "Metadata": dict(spec.metadata),
+        }
+        if spec.cache_control is not None:
+            fields["CacheControl"] = spec.cache_control
+        return fields | self._encryption()
+
+    def _encryption(self) -> dict[str, str]:
+        if self._config.encryption == "none":
+            return {}
+        if self._config.encryption == "aes256":
+            return {"ServerSideEncryption": "AES256"}
+        key = {"SSEKMSKeyId": self._config.kms_key_id} if self._config.kms_key_id else {}
+        return {"ServerSideEncryption": "aws:kms", **key}
+
+    def _upload(self, upload: OpenUpload) -> dict[str, Any]:
+        return {"Bucket": self._config.bucket, "Key": upload.key, "UploadId": upload.upload_id}
+
+
+def _stored(answer: Mapping[str, Any], bucket: str, key: str) -> StoredObject:
+    # Ceph RGW answers Complete with an empty ETag; it is opaque, so nothing depends on it.
+    version = answer.get("VersionId")
+    return StoredObject(bucket=bucket, key=key, etag=str(answer.get("ETag", "")), version_id=version)
+
+
+def _expect_for_large_bodies_only(params: dict[str, Any], **_: Any) -> None:
+    """Ask S3 before sending a large body, so that a refusal is read and not lost in a reset connection.
+
+    For a small body the question costs a round trip and saves nothing.
+    """
+    body = params.get("body")
+    if isinstance(body, RangePayload) and len(body) <= CHUNK_BYTES:
+        params["headers"].pop("Expect", None)
