@@ -1,0 +1,62 @@
+"""Who this sidecar is: an id made once, on disk before anything carries it."""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from pathlib import Path
+
+from sidecar.core.errors import FatalError
+
+# It becomes a JWT's subject, an object's metadata and a document's field.
+_ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
+
+
+def sidecar_id(configured: str | None, journal: Path) -> str:
+    """Return the configured id, or the one beside the journal, made and fsynced at the first start.
+
+    It lives in a file of its own, so that it outlives a journal that is quarantined. Raises
+    FatalError (78) if it can be neither read nor written, or is no id.
+    """
+    if configured is not None:
+        return _checked(configured, "sidecar_id")
+    path = Path(f"{journal}.id")
+    try:
+        if path.exists():
+            return _checked(path.read_text(encoding="ascii").strip(), str(path))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _make(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise FatalError(
+            f"the sidecar's id {path} cannot be read or made: {error}",
+            exit_status=78,
+            hint="give journal.path a folder on a local disk that this user may write",
+        ) from error
+
+
+def _make(path: Path) -> str:
+    """Write, fsync, rename, fsync the folder: after a power cut there is a whole id or none."""
+    name = f"sidecar-{uuid.uuid4().hex[:16]}"
+    draft = path.with_name(f"{path.name}.new")
+    with draft.open("w", encoding="ascii") as file:
+        file.write(f"{name}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return name
+
+
+def _checked(name: str, where: str) -> str:
+    if not _ALLOWED.fullmatch(name):
+        raise FatalError(
+            f"{where} holds {name[:80]!r}, which is no sidecar id",
+            exit_status=78,
+            hint="1 to 128 letters, digits and ._:@-, a letter or digit first",
+        )
+    return name
