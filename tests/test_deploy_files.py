@@ -1,0 +1,154 @@
+"""The files that run the sidecar elsewhere are valid and agree with one another."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from ruamel.yaml import YAML
+
+from sidecar.core.units import parse_duration
+
+ROOT = Path(__file__).resolve().parent.parent
+UNIT = ROOT / "systemd" / "render-sidecar.service"
+KUBERNETES = ROOT / "config" / "kubernetes"
+NATIVE_SIDECARS_SINCE = "1.29"
+
+
+def _yaml(text: str) -> Any:
+    return YAML(typ="safe").load(text)
+
+
+def _service() -> configparser.SectionProxy:
+    parser = configparser.RawConfigParser(strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign] # the documented way to keep the case
+    parser.read_string(UNIT.read_text())
+    return parser["Service"]
+
+
+def _pod(manifest: str) -> Any:
+    return _yaml((KUBERNETES / manifest).read_text())["spec"]["template"]["spec"]
+
+
+def _pod_settings() -> Any:
+    return _yaml(_yaml((KUBERNETES / "configmap.yaml").read_text())["data"]["sidecar.yaml"])
+
+
+def _pins(file: str) -> dict[str, str]:
+    lines = re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / file).read_text(), re.MULTILINE)
+    return dict(lines)
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+    """No unknown directive, no value that systemd would ignore; the program is one that is here."""
+    copy = tmp_path / UNIT.name
+    copy.write_text(UNIT.read_text().replace("/opt/render-sidecar/bin/sidecar", sys.executable))
+    verify = ["systemd-analyze", "verify", "--man=no", str(copy)]
+    result = subprocess.run(verify, capture_output=True, text=True, check=False)
+    about_us = [line for line in result.stderr.splitlines() if UNIT.name in line]
+    assert (result.returncode, about_us) == (0, [])
+
+
+def test_the_unit_lets_the_drain_end_and_refused_settings_rest() -> None:
+    """Stopping waits longer than the default grace; exit status 78 is not tried again."""
+    service = _service()
+    assert service["Type"] == "notify"
+    assert parse_duration(service["WatchdogSec"]) > 0
+    assert parse_duration(service["TimeoutStopSec"]) > 25
+    assert service["RestartPreventExitStatus"] == "78"
+
+
+def test_the_unit_has_the_one_capability_that_leases_need() -> None:
+    """CAP_LEASE and nothing else, both ambient and bounding."""
+    assert _service()["AmbientCapabilities"] == _service()["CapabilityBoundingSet"] == "CAP_LEASE"
+
+
+@pytest.mark.parametrize("version", [NATIVE_SIDECARS_SINCE, kubernetes_validate.latest_version()])
+@pytest.mark.parametrize("manifest", ["configmap.yaml", "job.yaml", "deployment.yaml"])
+def test_kubernetes_accepts_the_manifests(manifest: str, version: str) -> None:
+    """Strictly by the published schemas, from the first version with native sidecars to the newest."""
+    kubernetes_validate.validate(_yaml((KUBERNETES / manifest).read_text()), version, strict=True)
+
+
+@pytest.mark.parametrize("manifest", ["job.yaml", "deployment.yaml"])
+def test_pods_agree_with_the_settings_that_they_mount(manifest: str) -> None:
+    """A native sidecar, probed where it listens, given longer than its own grace, writing where volumes are."""
+    pod, settings = _pod(manifest), _pod_settings()
+    (sidecar,) = pod["initContainers"]
+    port = int(settings["status"]["public_listen"].rpartition(":")[2])
+    mounts = {mount["mountPath"] for mount in sidecar["volumeMounts"]}
+    assert sidecar["restartPolicy"] == "Always"
+    assert [p["containerPort"] for p in sidecar["ports"]] == [port]
+    assert parse_duration(settings["shutdown"]["grace"]) < pod["terminationGracePeriodSeconds"]
+    assert settings["watch"][0]["root"] in mounts
+    assert str(Path(settings["journal"]["path"]).parent) in mounts
+    assert str(Path(settings["convex"]["auth"]["private_key_file"]).parent) in mounts
+
+
+@pytest.mark.parametrize("manifest", ["job.yaml", "deployment.yaml"])
+def test_pods_define_every_variable_of_the_settings(manifest: str) -> None:
+    """A ``${NAME}`` without a value would stop the sidecar with exit status 78."""
+    text = _yaml((KUBERNETES / "configmap.yaml").read_text())["data"]["sidecar.yaml"]
+    given = {variable["name"] for variable in _pod(manifest)["initContainers"][0]["env"]}
+    assert set(re.findall(r"\$\{(\w+)\}", text)) <= given
+
+
+def test_the_renderer_and_its_sidecar_share_uid_and_folder() -> None:
+    """The same uid makes leases exact without any capability."""
+    for manifest in ("job.yaml", "deployment.yaml"):
+        pod = _pod(manifest)
+        users = {c.get("securityContext", {}).get("runAsUser") for c in pod["containers"] + pod["initContainers"]}
+        assert users == {None}
+        assert pod["securityContext"]["runAsUser"] == 10001
+
+
+def test_compose_accepts_its_file() -> None:
+    """By the published Compose schema."""
+    vendored = resources.files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json")
+    jsonschema.validate(_yaml((ROOT / "config/compose.yaml").read_text()), json.loads(vendored.read_text()))
+
+
+def test_the_image_runs_without_root_and_knows_its_health() -> None:
+    """A numeric user (Kubernetes can check it), a health check that needs no shell, pinned packages."""
+    text = (ROOT / "Dockerfile").read_text()
+    assert re.search(r"^USER \d+:\d+$", text, re.MULTILINE)
+    assert re.search(r'^HEALTHCHECK .*CMD \["sidecar", "health"\]$', text, re.MULTILINE)
+    assert "--require-hashes -r /build/requirements.txt" in text
+
+
+@pytest.mark.parametrize("file", ["config/requirements.txt", "tests/requirements.txt"])
+def test_every_pin_has_a_hash_and_no_index(file: str) -> None:
+    """Any mirror serves the same bytes, so none is named."""
+    text = (ROOT / file).read_text()
+    requirements = text.replace("\\\n", " ").splitlines()
+    pinned = [line for line in requirements if line.strip() and not line.startswith("#")]
+    assert pinned
+    assert all("==" in line and "--hash=sha256:" in line for line in pinned)
+    assert "://" not in text
+
+
+@pytest.mark.parametrize(
+    ("file", "extras"), [("config/requirements.txt", ()), ("tests/requirements.txt", ("demo", "dev"))]
+)
+def test_the_pins_satisfy_the_bounds(file: str, extras: tuple[str, ...]) -> None:
+    """A changed bound in pyproject.toml asks for new pins."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + [r for extra in extras for r in project["optional-dependencies"][extra]]
+    requirements = [Requirement(text) for text in wanted if not text.startswith(project["name"])]
+    pins = _pins(file)
+    wrong = [str(r) for r in requirements if not r.specifier.contains(pins.get(canonicalize_name(r.name), "0"))]
+    assert wrong == []
