@@ -1,0 +1,91 @@
+"""Object keys: a template filled in but for the transfer id, within the limits of every store.
+
+An open key holds ``{transfer}`` where the id will be; braces that belong to a file's name are doubled, so
+that a file called ``{transfer}.mp4`` opens nothing. ``close_key`` alone turns it into a key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from .templates import Ref, Segment, Template
+
+KEY_BYTES_MAX = 1024  # S3's own limit
+SEGMENT_BYTES_MAX = 255  # of stores that keep objects in a file system
+TRANSFER_LENGTH = 26
+_OPEN = re.compile(r"\{\{|\}\}|\{transfer\}")
+
+
+class KeyRefusedError(Exception):
+    """No store would take the key; the message is one sentence for people."""
+
+
+def open_key(template: Template, values: Mapping[str, str | None]) -> str:
+    """Return the open key. ``{stem}`` beside ``{transfer}`` is cut so that its segment fits.
+
+    Raises KeyRefusedError where the key leaves its place or is longer than a store allows.
+    """
+    closed = {**values, "transfer": "0" * TRANSFER_LENGTH}
+    texts: list[str] = []
+    for segment in template.segments:
+        if (text := segment.render(closed)) is None:
+            continue
+        _check_segments(text.split("/") if _longest(text) <= SEGMENT_BYTES_MAX else [])
+        filled = {**closed, "stem": _fitting_stem(segment, closed, text)}
+        texts.append(_open_segment(segment, filled))
+    key = "/".join(texts)
+    if (size := len(close_key(key, closed["transfer"] or "").encode())) > KEY_BYTES_MAX:
+        raise KeyRefusedError(f"its object key has {size} bytes, and S3 takes {KEY_BYTES_MAX}")
+    if not key:
+        raise KeyRefusedError(
+            "its object key is empty, because every segment of the template has an unset field"
+        )
+    return key
+
+
+def close_key(key: str, transfer: str) -> str:
+    """Return the object key of one transfer."""
+    return _OPEN.sub(lambda found: {"{{": "{", "}}": "}"}.get(found[0], transfer), key)
+
+
+def is_unique(key: str) -> bool:
+    """Whether an open key differs for every transfer, so that nothing is ever overwritten."""
+    return any(found[0] == "{transfer}" for found in _OPEN.finditer(key))
+
+
+def _check_segments(texts: Iterable[str]) -> None:
+    for text in texts:
+        if text in ("", ".", ".."):
+            raise KeyRefusedError(f"its object key would hold the segment {text!r}, which leads elsewhere")
+
+
+def _fitting_stem(segment: Segment, values: Mapping[str, str | None], text: str) -> str | None:
+    stem = values.get("stem")
+    excess = _longest(text) - SEGMENT_BYTES_MAX
+    if excess <= 0 or stem is None:
+        return stem
+    uses = sum(part == Ref("stem") for part in segment.parts)
+    room = len(stem.encode()) - -(-excess // uses) if uses and "transfer" in segment.fields else 0
+    cut = stem.encode()[: max(room, 0)].decode(errors="ignore")
+    if not cut:
+        raise KeyRefusedError(
+            f"a segment of its object key has {SEGMENT_BYTES_MAX + excess} bytes; {SEGMENT_BYTES_MAX} fit"
+        )
+    return cut
+
+
+def _longest(text: str) -> int:
+    return max(len(part.encode()) for part in text.split("/"))
+
+
+def _open_segment(segment: Segment, values: Mapping[str, str | None]) -> str:
+    return "".join(
+        "{transfer}" if part == Ref("transfer") else _doubled(values.get(part.name) or "")
+        if isinstance(part, Ref) else _doubled(part)
+        for part in segment.parts
+    )  # fmt: skip
+
+
+def _doubled(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")

@@ -1,0 +1,67 @@
+"""The rules that come after the user's own: ``lesson`` and ``manim``."""
+
+from __future__ import annotations
+
+from .model import AssetType, EntityType
+from .rules import Rule
+
+_SCENE, _SESSION = EntityType.SCENE, EntityType.SESSION
+_QUALITY_NAME = "{quality}/{name}"  # the same scene in two qualities is two assets
+
+LESSON = (
+    Rule(
+        match="{project}/{session}/{scene}/video/*.(m3u8|mpd)",
+        asset_type=AssetType.VIDEO_CHUNK,
+        entity=_SCENE,
+        role="main",
+    ),
+    Rule(
+        match="{project}/{session}/{scene}/video/*.(mp4|webm|mov|mkv|ts|m4s)",
+        asset_type=AssetType.VIDEO_CHUNK,
+        entity=_SCENE,
+    ),
+    Rule(match="{project}/{session}/{scene}/source/*.py", asset_type=AssetType.SOURCE_CODE, entity=_SCENE),
+    Rule(
+        match="{project}/{session}/{scene}/thumbnails/*.(png|jpg|jpeg|webp)",
+        asset_type=AssetType.THUMBNAIL,
+        entity=_SCENE,
+    ),
+    Rule(
+        match="{project}/{session}/{scene}/subtitles/*.(vtt|srt)",
+        asset_type=AssetType.SUBTITLE,
+        entity=_SCENE,
+    ),
+    Rule(
+        match="{project}/{session}/combined/*.(mp4|webm)",
+        asset_type=AssetType.COMBINED_VIDEO,
+        entity=_SESSION,
+    ),
+    Rule(match="{project}/{session}/combined/*.(vtt|srt)", asset_type=AssetType.SUBTITLE, entity=_SESSION),
+    Rule(match="{project}/{session}/manifest.json", asset_type=AssetType.MANIFEST, entity=_SESSION),
+)
+
+MANIM = (
+    Rule(
+        match="**/videos/{module}/{quality}/{scene}.(mp4|mov|webm)",
+        asset_type=AssetType.VIDEO_CHUNK,
+        entity=_SCENE,
+        role="main",
+        name=_QUALITY_NAME,
+    ),
+    Rule(
+        match="**/videos/{module}/{quality}/{scene}.srt",
+        asset_type=AssetType.SUBTITLE,
+        entity=_SCENE,
+        name=_QUALITY_NAME,
+    ),
+    Rule(
+        match="**/images/{module}/{scene:*}_ManimCE_*.png",
+        asset_type=AssetType.THUMBNAIL,
+        entity=_SCENE,
+        name=_QUALITY_NAME,
+    ),
+)
+MANIM_PARTIAL = "**/partial_movie_files/**"
+
+PRESETS: dict[str, tuple[Rule, ...]] = {"lesson": LESSON, "manim": MANIM, "none": ()}
+IGNORED_FINAL: dict[str, tuple[str, ...]] = {"lesson": (), "manim": (MANIM_PARTIAL,), "none": ()}

@@ -1,0 +1,231 @@
+"""What a path means: the rules applied, as a pure function of root and path."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from . import keys, media
+from .entities import DEFAULT_PROJECT, Named, Naming
+from .model import AssetType, EntityType, Route, Slot
+from .patterns import Match, Pattern, is_consistent, matches_any
+from .rules import DEFAULT_PRIORITY, Ids, Root, Rule
+from .templates import Template
+
+IMMUTABLE = "max-age=31536000, immutable"  # a key with a transfer id never holds other bytes
+REVALIDATE = "no-cache"  # a key without one is overwritten in place
+INDEX_DIGITS_MAX = 15  # a JSON number holds 15 digits exactly
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmatched:
+    """No rule takes it, or it can never be stored; ``reason`` is one sentence."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ignored:
+    """The configuration says not to look at it."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marker:
+    """A file that says something about a scene: complete, or cancelled. Its content is never sent."""
+
+    kind: Literal["complete", "cancelled"]
+    project_id: str
+    session_id: str
+    scene_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A rule takes it, but this version cannot ship it; ``reason`` is one sentence."""
+
+    reason: str
+
+
+Routing = Route | Unmatched | Ignored | Marker | Held
+_MARKERS: dict[str, Literal["complete", "cancelled"]] = {".complete": "complete", ".cancelled": "cancelled"}
+_HELD_PLAYLIST = "HLS and DASH playlists are not shipped by this version; the file is held"
+_HELD_SEGMENT = (
+    "it lies beside an HLS or DASH playlist, and those are not shipped by this version; it is held"
+)
+
+
+def never() -> bool:
+    """Say that no playlist lies beside."""
+    return False
+
+
+def object_key(route: Route, transfer: str) -> str:
+    """Return the route's key with its transfer id filled in. Long stems were cut when it was routed."""
+    return keys.close_key(route.key, transfer)
+
+
+class Router:
+    """The rules of all roots, compiled. Raises ValueError for a rule that cannot work."""
+
+    def __init__(
+        self, *, roots: Sequence[Root], rules: Sequence[Rule], ids: Ids, priority: Sequence[AssetType] = ()
+    ) -> None:
+        """``rules`` in order, the preset's last; ``priority`` names the asset types that go first."""
+        naming = Naming(ids)
+        order = (*priority, *(kind for kind in DEFAULT_PRIORITY if kind not in priority))
+        self._naming = naming
+        self._rules = [_Compiled(rule, ids=ids, order=order) for rule in rules]
+        self._roots = {root.path: _CompiledRoot(root) for root in roots}
+        folders = (
+            naming.scene_folder(rule.pattern) for rule in self._rules if rule.entity is EntityType.SCENE
+        )
+        self._scene_folders = tuple(dict.fromkeys(folder for folder in folders if folder is not None))
+
+    def route(self, root: str, path: str, *, beside_playlist: Callable[[], bool] = never) -> Routing:
+        """Say what a file means: ``root`` is one of the roots' paths, ``path`` the file's below it.
+
+        ``beside_playlist`` is asked only where it matters: whether the file's folder holds a playlist.
+        """
+        pins = self._roots[root]
+        if marker := self._marker(pins, path):
+            return marker
+        if ignored := matches_any(pins.ignore, path):
+            return Ignored(pattern=ignored.source)
+        if reason := _unsafe(path):
+            return Unmatched(reason=reason)
+        for rule in self._rules:
+            if found := rule.pattern.search(path):
+                return self._take(pins, rule, found, beside_playlist)
+        return Unmatched(reason="no rule matches its path")
+
+    def _marker(self, pins: _CompiledRoot, path: str) -> Marker | None:
+        folder, _, name = path.rpartition("/")
+        kind = _MARKERS.get(name)
+        if kind is None or _unsafe(path):
+            return None
+        for pattern in self._scene_folders:
+            fields = pattern.match(folder)
+            if fields is not None and is_consistent(fields, pins.fields):
+                named = self._naming.name(EntityType.SCENE, {**pins.fields, **fields})
+                return Marker(
+                    kind=kind,
+                    project_id=named.project_id,
+                    session_id=named.session_id,
+                    scene_id=named.scene_id or "",
+                )
+        return None
+
+    def _take(
+        self, pins: _CompiledRoot, rule: _Compiled, found: Match, beside_playlist: Callable[[], bool]
+    ) -> Routing:
+        name = found.path.rpartition("/")[2]
+        fields = found.fields()
+        if not is_consistent(fields, pins.fields):
+            return Unmatched(reason=_contradiction(fields, pins.fields))
+        if media.is_playlist(name):
+            return Held(reason=_HELD_PLAYLIST)
+        if media.is_segment(name) and beside_playlist():
+            return Held(reason=_HELD_SEGMENT)
+        stem, ext = media.split_name(name)
+        values = {**pins.fields, **fields, "name": name, "stem": stem, "ext": ext}
+        named = self._naming.name(rule.entity, values)
+        if not named.session_id or named.scene_id == "":
+            return Unmatched(reason="its path gives its session or scene an empty id")
+        folder = found.folder(self._naming.folder_fields(rule.entity))
+        try:
+            return rule.route(values, named, path=found.path, folder=folder)
+        except keys.KeyRefusedError as error:
+            return Unmatched(reason=str(error))
+
+
+class _CompiledRoot:
+    """A root's pins and ignored patterns."""
+
+    def __init__(self, root: Root) -> None:
+        self.fields = root.fields
+        self.ignore = [Pattern(source) for source in root.ignore]
+
+
+class _Compiled:
+    """A rule with its templates parsed."""
+
+    def __init__(self, rule: Rule, *, ids: Ids, order: Sequence[AssetType]) -> None:
+        self.rule = rule
+        self.entity = rule.entity
+        self.pattern = Pattern(rule.match)
+        self.key = Template(rule.key or ids.key)
+        self.name = Template(rule.name)
+        self.metadata = {name: Template(value) for name, value in rule.metadata.items()}
+        self.priority = order.index(rule.asset_type) if rule.priority is None else rule.priority
+
+    def route(self, values: Mapping[str, str], named: Named, *, path: str, folder: str | None) -> Route:
+        """Return the route of a path that matched. Raises KeyRefusedError."""
+        everything: dict[str, str | None] = {
+            "project": DEFAULT_PROJECT,
+            **values,
+            "path": path[len(folder) + 1 :] if folder else path,
+            "asset_type": str(self.rule.asset_type),
+            "session_id": named.session_id,
+            "scene_id": named.scene_id,
+        }
+        key = keys.open_key(self.key, everything)
+        default_cache = IMMUTABLE if keys.is_unique(key) else REVALIDATE
+        return Route(
+            slot=Slot(
+                session_id=named.session_id,
+                entity_type=self.entity,
+                entity_id=named.scene_id or named.session_id,
+                asset_type=self.rule.asset_type,
+                name=self.name.render(everything) or values["name"],
+            ),
+            project_id=named.project_id,
+            key=key,
+            index=_index(values.get("index"), values["stem"]),
+            role=self.rule.role,
+            content_type=self.rule.content_type or media.content_type(values["name"]),
+            cache_control=self.rule.cache_control or default_cache,
+            priority=self.priority,
+            settle_seconds=self.rule.settle_seconds,
+            check_structure=self.rule.check_structure,
+            entity_folder=folder,
+            metadata=_rendered(self.metadata, everything),
+        )
+
+
+def _rendered(templates: Mapping[str, Template], values: Mapping[str, str | None]) -> dict[str, str]:
+    texts = ((name, template.render(values)) for name, template in templates.items())
+    return {name: text for name, text in texts if text}
+
+
+def _index(captured: str | None, stem: str) -> int | None:
+    """Return the number in ``{index}``, else the last digits of the stem, if there are 1 to 15."""
+    digits = re.findall("[0-9]+", stem if captured is None else captured)
+    return int(digits[-1]) if digits and len(digits[-1]) <= INDEX_DIGITS_MAX else None
+
+
+def _contradiction(fields: Mapping[str, str], pinned: Mapping[str, str]) -> str:
+    name, value = next((name, value) for name, value in fields.items() if pinned.get(name, value) != value)
+    return f"its path names {name} {value!r}, but this root is pinned to {pinned[name]!r}"
+
+
+def _unsafe(path: str) -> str | None:
+    """Return why no key, no XML listing and no screen could hold this path; None if all can."""
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        return "its path has an empty, '.' or '..' segment"
+    if path.isprintable() and path.isascii():
+        return None
+    if any("\ud800" <= char <= "\udfff" for char in path):
+        return "its name is not UTF-8"
+    if any(unicodedata.category(char) in ("Cc", "Zl", "Zp") or char in "\ufffe\uffff" for char in path):
+        return "its name holds control characters"
+    return None
+
+
+__all__ = [
+    "Held", "Ids", "Ignored", "Marker", "Root", "Router", "Routing", "Rule", "Unmatched", "object_key",
+]  # fmt: skip

@@ -1,0 +1,91 @@
+r"""Templates of keys, names and ids: text with ``{field}``; an unset field drops its segment.
+
+``\`` takes the next character as it is. Segments are what stands between ``/``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+TEMPLATE_LENGTH_MAX = 1024
+_TOKEN = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,63})\}|\\([^/])|([^{}\\])", re.ASCII | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A field to fill in."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What stands between two slashes."""
+
+    parts: tuple[str | Ref, ...]
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields that it needs."""
+        return frozenset(part.name for part in self.parts if isinstance(part, Ref))
+
+    def render(self, values: Mapping[str, str | None]) -> str | None:
+        """Return its text, or None if a field is unset."""
+        texts = [values.get(part.name) if isinstance(part, Ref) else part for part in self.parts]
+        return None if None in texts else "".join(text for text in texts if text is not None)
+
+
+class Template:
+    """A parsed template. Raises ValueError with the position of what is wrong."""
+
+    __slots__ = ("fields", "segments", "source")
+
+    def __init__(self, source: str) -> None:
+        """Parse ``source``."""
+        if not source or len(source) > TEMPLATE_LENGTH_MAX:
+            raise ValueError(f"a template has 1 to {TEMPLATE_LENGTH_MAX} characters")
+        self.source = source
+        self.segments = tuple(_segments(source))
+        self.fields: frozenset[str] = frozenset().union(*(segment.fields for segment in self.segments))
+
+    def render(self, values: Mapping[str, str | None]) -> str:
+        """Return the text; segments with an unset field are left out."""
+        texts = (segment.render(values) for segment in self.segments)
+        return "/".join(text for text in texts if text is not None)
+
+    def unknown(self, known: Iterable[str]) -> list[str]:
+        """Return the fields that are not among the known ones, sorted."""
+        return sorted(self.fields - set(known))
+
+    def __repr__(self) -> str:
+        """Show the source."""
+        return f"Template({self.source!r})"
+
+
+def _segments(source: str) -> Iterable[Segment]:
+    parts: list[str | Ref] = []
+    at = 0
+    while at < len(source):
+        found = _TOKEN.match(source, at)
+        if not found:
+            raise ValueError(
+                f"{source[at]!r} begins no {{field}}; write \\{source[at]} to mean the character"
+                f" (character {at + 1} of {source!r})"
+            )
+        at = found.end()
+        if found[3] == "/":
+            yield _segment(parts, source)
+            parts = []
+        elif found[1]:
+            parts.append(Ref(found[1]))
+        else:
+            parts.append(found[2] or found[3])
+    yield _segment(parts, source)
+
+
+def _segment(parts: list[str | Ref], source: str) -> Segment:
+    if not parts:
+        raise ValueError(f"{source!r} has an empty segment; write no / at either end and none twice")
+    return Segment(tuple(parts))

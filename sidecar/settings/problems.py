@@ -1,0 +1,42 @@
+"""Mistakes in a configuration: where, what is wrong, what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Key = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One mistake. ``where`` is ``file:line:column``, an environment variable, or empty for values in code."""
+
+    where: str
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        """One line."""
+        return ": ".join(part for part in (self.where, self.key, self.message) if part)
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; ``problems`` holds every mistake. Exit status 78."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        """At least one problem, in the order of the file."""
+        super().__init__(problems)
+        self.problems: tuple[Problem, ...] = tuple(problems)
+
+    def __str__(self) -> str:
+        """All of them, one a line."""
+        return "\n".join(str(problem) for problem in self.problems)
+
+
+def dotted(key: Key) -> str:
+    """Return a key as people write it: ``watch[0].root``."""
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text

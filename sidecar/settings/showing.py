@@ -1,0 +1,20 @@
+"""Settings for people and editors: masked, and as a JSON Schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .model import Settings
+
+
+def masked(settings: Settings) -> dict[str, Any]:
+    """Return the effective settings by the file's keys, in its units, with secrets masked."""
+    return settings.model_dump(mode="json", by_alias=True)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the file, with the description of every key."""
+    schema = Settings.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "render-sidecar"
+    return schema

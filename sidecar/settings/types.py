@@ -1,0 +1,76 @@
+"""The types that settings are made of: units, templates, URLs, and the base of every section."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+
+from sidecar.core import units
+
+
+class Section(BaseModel):
+    """A mapping of the file: frozen, and every key that it does not know is an error."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        validate_default=True,
+    )
+
+
+def _reader(parse: Callable[[str], float]) -> BeforeValidator:
+    def read(value: Any) -> Any:
+        return parse(value) if isinstance(value, str) else value
+
+    return BeforeValidator(read)
+
+
+def _unit(parse: Callable[[str], float], write: Callable[[Any], str], example: str) -> tuple[Any, ...]:
+    schema = {"type": "string", "examples": [example]}
+    return (
+        _reader(parse),
+        AfterValidator(_not_negative),
+        PlainSerializer(write, return_type=str, when_used="json"),
+        WithJsonSchema(schema),
+    )
+
+
+def _not_negative(value: float) -> float:
+    if value < 0:
+        raise ValueError(f"{value} is negative")
+    return value
+
+
+def _positive(value: float) -> float:
+    if value <= 0:
+        raise ValueError("must be more than 0")
+    return value
+
+
+Size = Annotated[int, *_unit(units.parse_size, units.format_size, "8MiB")]
+Seconds = Annotated[float, *_unit(units.parse_duration, units.format_duration, "30s")]
+Rate = Annotated[int, *_unit(units.parse_rate, units.format_rate, "40MB/s"), AfterValidator(_positive)]
+PositiveSeconds = Annotated[Seconds, AfterValidator(_positive)]
+
+
+def _http_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no URL: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_fine:
+        raise ValueError(f"{value!r} is no URL; write one such as https://example.com")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("a URL holds no user name or password; they have keys of their own")
+    if parts.query or parts.fragment:
+        raise ValueError(f"{value!r} has a query or fragment; write the URL without ? and #")
+    return value.rstrip("/")
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url), WithJsonSchema({"type": "string", "format": "uri"})]
