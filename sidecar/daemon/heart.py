@@ -36,7 +36,7 @@ class Heart:
             tasks.create_task(self._beat_journal())
 
     def ages(self) -> dict[str, float]:
-        """Return the age in seconds of the newest beat of each. A journal that waits out a full disk lives."""
+        """Return the age in seconds of the newest beat of each; waiting out a full disk is life, too."""
         now = self._clock.monotonic()
         waiting = self._journal.trouble is not None
         return {"loop": now - self._loop_beat, "journal": 0.0 if waiting else now - self._journal_beat}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from sqlite_utils import Database
 
@@ -21,7 +21,7 @@ from sidecar.core.model import State, StatIdentity, Transfer
 from sidecar.core.states import Event, step
 
 from .rows import FROM_TRANSFERS, identity_values, transfer_from
-from .schema import migrations
+from .schema import MIGRATION_NAMES, migrations
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -63,7 +63,7 @@ def transaction(method: Callable[Concatenate[B, P], T]) -> Callable[Concatenate[
             del self.transitions[noted:]
             raise
 
-    return whole
+    return cast("Callable[Concatenate[B, P], T]", whole)
 
 
 class JournalBase:
@@ -226,17 +226,17 @@ def _open(path: Path) -> Database:
 
 
 def _migrate(db: Database, path: Path) -> None:
-    known = {migration.name for migration in (*migrations.pending(db), *migrations.applied(db))}
-    unknown = {migration.name for migration in migrations.applied(db)} - {
-        m.name for m in migrations._migrations
-    }  # noqa: SLF001 - no public list
+    """Bring the tables up to date; an older program refuses a newer journal."""
+    applied = {row.name for row in migrations.applied(db)}
+    pending = {row.name for row in migrations.pending(db)}
+    unknown = applied - MIGRATION_NAMES
     if unknown:
         raise FatalError(
             f"the journal {path} was written by a newer version (it knows {', '.join(sorted(unknown))})",
             exit_status=78,
             hint="run that version again; an older one would misread it",
         )
-    if known:
+    if pending:
         migrations.apply(db)
 
 

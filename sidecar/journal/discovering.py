@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sidecar.core.ids import transfer_id
+from sidecar.core.keys import is_unique
 from sidecar.core.model import Observation, State, Transfer
 from sidecar.core.routing import object_key
 
@@ -53,4 +54,4 @@ class Discovering(SceneBook):
 
 def fixed_key(seen: Observation) -> str | None:
     """Return the object key where the template reuses keys, so that two files cannot share one."""
-    return None if "{transfer}" in seen.route.key else seen.route.key
+    return None if is_unique(seen.route.key) else object_key(seen.route, "")

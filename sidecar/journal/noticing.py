@@ -38,16 +38,28 @@ class Noticing(Shipping):
     """From a listing to `ready`."""
 
     def known(self, root: str, folder: str) -> dict[str, Known]:
-        """Return everything remembered of one folder ("" is the root itself), by name: one range query."""
+        """Return what is remembered of one folder ("" is the root), by name: one range query."""
         rows = self.db.execute(
-            "SELECT name, inode, size, mtime_ns, ctime_ns, transfer FROM files f JOIN roots r ON r.id = f.root"
-            " WHERE r.path = ? AND folder = ? AND absent < ?",
+            "SELECT name, inode, size, mtime_ns, ctime_ns, transfer"
+            " FROM files f JOIN roots r ON r.id = f.root WHERE r.path = ? AND folder = ? AND absent < ?",
             [root, folder, LISTINGS_UNTIL_ABSENT],
         )
         return {
             row["name"]: Known(name=row["name"], identity=identity_of(row), transfer_id=row["transfer"])
             for row in rows
         }
+
+    def folders(self, root: str, *, after: str, limit: int) -> list[str]:
+        """Return remembered folders of a root in order, from the first one past ``after``.
+
+        The root's own folder, "", sorts first and is never returned.
+        """
+        rows = self.db.execute(
+            "SELECT DISTINCT folder FROM files WHERE root = (SELECT id FROM roots WHERE path = ?)"
+            " AND folder > ? AND absent < ? ORDER BY folder LIMIT ?",
+            [root, after, LISTINGS_UNTIL_ABSENT, limit],
+        )
+        return [row["folder"] for row in rows]
 
     @transaction
     def observe(self, observations: Sequence[Observation]) -> list[Sighting]:
@@ -145,7 +157,8 @@ class Noticing(Shipping):
         """Two sources with one slot or one key: the second is refused until the first is gone."""
         rows = self.db.execute(
             "SELECT r.path AS root, folder, name, slot FROM files f JOIN roots r ON r.id = f.root"
-            " WHERE (slot = ? OR fixed_key = ?) AND absent < ? AND (f.root, folder, name) <> (?, ?, ?) LIMIT 1",
+            " WHERE (slot = ? OR fixed_key = ?) AND absent < ? AND (f.root, folder, name) <> (?, ?, ?)"
+            " LIMIT 1",
             [seen.route.slot.digest, fixed_key(seen), LISTINGS_UNTIL_ABSENT, *place],
         )
         row = rows.fetchone()

@@ -95,6 +95,10 @@ class JournalReader:
         order = "ORDER BY t.state NOT IN ('dead', 'abandoned'), t.id LIMIT ?"
         return self._transfers(f"{UNFINISHED}{where} {order}", [*values, limit])
 
+    def unsettled_ops(self) -> int:
+        """Return how many ops Convex is owed, dead letters not counted."""
+        return int(self._all("SELECT count(*) AS n FROM outbox WHERE state <> 'dead'")[0]["n"])
+
     def _transfers(self, condition: str, values: Sequence[object]) -> list[Transfer]:
         return [transfer_from(row) for row in self._all(f"{FROM_TRANSFERS} WHERE {condition}", values)]
 

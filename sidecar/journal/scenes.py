@@ -57,8 +57,9 @@ class SceneBook(JournalBase):
     def open_scenes(self) -> list[OpenScene]:
         """Return the scenes whose quiet has to be waited out."""
         rows = self.db.execute(
-            "SELECT session_id, scene_id, change, (SELECT count(*) FROM transfers t WHERE"
-            " t.session_id = s.session_id AND t.scene_id = s.scene_id AND t.state = 'discovered') AS unsettled"
+            "SELECT session_id, scene_id, change,"
+            " (SELECT count(*) FROM transfers t WHERE t.session_id = s.session_id"
+            "  AND t.scene_id = s.scene_id AND t.state = 'discovered') AS unsettled"
             " FROM scenes s WHERE quiet = 0"
         )
         return [OpenScene(**dict(row)) for row in rows]

@@ -110,7 +110,9 @@ CREATE TABLE events (
 CREATE INDEX events_by_transfer ON events (transfer, id);
 
 -- Counts by state, kept by triggers: /status must not count a million rows.
-CREATE TABLE counts (state TEXT PRIMARY KEY, transfers INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE counts (
+  state TEXT PRIMARY KEY, transfers INTEGER NOT NULL, bytes INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TRIGGER count_new AFTER INSERT ON transfers BEGIN
   INSERT INTO counts VALUES (new.state, 1, coalesce(new.size, 0))
     ON CONFLICT (state) DO UPDATE SET transfers = transfers + 1, bytes = bytes + coalesce(new.size, 0);
@@ -125,6 +127,9 @@ CREATE TRIGGER count_dropped AFTER DELETE ON transfers BEGIN
   UPDATE counts SET transfers = transfers - 1, bytes = bytes - coalesce(old.size, 0) WHERE state = old.state;
 END;
 """
+
+
+MIGRATION_NAMES = {"first"}
 
 
 @migrations()

@@ -260,7 +260,8 @@ class Shipping(Discovering):
 
     def _next_upload_due(self, now: float) -> float | None:
         row = self.db.execute(
-            "SELECT min(due) AS due FROM transfers WHERE state = 'ready' AND lease = 0 AND due > 0 AND due > ?",
+            "SELECT min(due) AS due FROM transfers"
+            " WHERE state = 'ready' AND lease = 0 AND due > 0 AND due > ?",
             [now],
         ).fetchone()
         return row["due"] if row else None

@@ -68,7 +68,7 @@ class Telling(Shipping):
 
     @transaction
     def settle(self, results: Sequence[OpResult]) -> None:
-        """Record outcomes: applied, unchanged and duplicate -> synced, stale -> superseded, rejected -> dead."""
+        """Record outcomes: rejected -> dead, stale -> superseded, everything else -> synced."""
         for result in results:
             row = self.db.execute("SELECT * FROM outbox WHERE op_id = ?", [result.op_id]).fetchone()
             if row is None:

@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import structlog
 
@@ -74,7 +74,7 @@ class JournalWriter:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = threading.Event()
 
-    async def __aenter__(self) -> JournalWriter:
+    async def __aenter__(self) -> Self:
         """Start the thread."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()

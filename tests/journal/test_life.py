@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.errors import ErrorKind, FatalError, SidecarError
-from sidecar.core.model import AssetType, Part, State
+from sidecar.core.model import AssetType, Observation, Part, State, StoredObject
 from sidecar.core.ops import Outcome, Registration
 from sidecar.core.states import Event, IllegalTransitionError, diagram, step
 from sidecar.journal.journal import Journal
@@ -110,8 +110,6 @@ def test_an_upload_that_ends_after_it_was_overtaken_is_never_announced(journal: 
     journal.claim_uploads(limit=1, now=0)
     ready(journal, "B", 2)
     journal.begin_put(old.id)
-    from sidecar.core.model import StoredObject  # noqa: PLC0415 - used once
-
     stored = StoredObject(bucket="lessons", key=old.key, etag="e")
     assert journal.uploaded(old.id, stored, url="u") is State.SUPERSEDED
     assert [d.delete_object for d in journal.claim_debts(limit=9, now=0)] == [True]
@@ -143,7 +141,9 @@ def test_an_older_op_that_may_have_been_applied_is_retried_first(journal: Journa
 def test_one_candidate_at_a_time_however_often_it_is_seen(journal: Journal) -> None:
     """A growing file is one row."""
     first, second = see(journal, 1), see(journal, 2, size=20)
-    assert first and second and first.id == second.id
+    assert first
+    assert second
+    assert first.id == second.id
 
 
 def test_leases_and_due_times_die_with_the_process(tmp_path: Path) -> None:
@@ -162,8 +162,6 @@ def test_leases_and_due_times_die_with_the_process(tmp_path: Path) -> None:
 def test_a_second_source_of_a_slot_is_refused_until_the_first_is_gone(journal: Journal) -> None:
     """Two listings in a row without the first give the slot free."""
     assert see(journal, path="a/x.mp4") is not None
-    from sidecar.core.model import Observation  # noqa: PLC0415 - used once
-
     other = Observation(root=ROOT, path="b/x.mp4", identity=identity(), route=route())
     assert "a/x.mp4" in (journal.observe([other])[0].refused or "")
     journal.missing(ROOT, ["a/x.mp4"])
@@ -325,7 +323,8 @@ def test_a_journal_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     """An older program would misread it."""
     journal = open_journal(tmp_path)
     journal.db.execute(
-        "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('render-sidecar', 'later', '')"
+        "INSERT INTO _sqlite_migrations (migration_set, name, applied_at)"
+        " VALUES ('render-sidecar', 'later', '')"
     )
     journal.close()
     with pytest.raises(FatalError, match="newer version") as caught:

@@ -1,0 +1,73 @@
+"""The way down: ship what is owed for as long as the grace lasts (DESIGN.md section 7).
+
+Owed includes files that are settling, open or incomplete, and dead letters: a renderer's container
+may take its disk with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sidecar.core.model import State
+
+from .quiet import QuietScenes
+from .source import Source
+
+LOOK_SECONDS = 0.1
+NAMES_MAX = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owed:
+    """What is left. ``paths`` names at most 100; ``waiting`` of them may still get done."""
+
+    files: int
+    waiting: int
+    ops: int
+    paths: Sequence[str]
+
+
+class Drain:
+    """Ends when nothing is owed, when nothing more can be done, or when the grace is over."""
+
+    def __init__(
+        self, *, source: Source, quiet: QuietScenes, grace_seconds: float, syncing: bool
+    ) -> None:
+        """``syncing`` is False with ``convex.sync: off``: an uploaded file is then owed nothing."""
+        self._source, self._quiet = source, quiet
+        self._grace_seconds, self._syncing = grace_seconds, syncing
+
+    async def run(self) -> Owed:
+        """Scan once more, then ship on; returns what is still owed."""
+        for gate in self._source.remotes.values():
+            gate.hurry(1.0)
+        try:
+            async with asyncio.timeout(self._grace_seconds):
+                await self._source.watch.scan_now()
+                await self._until(lambda owed: not owed.waiting)
+                if not (await self.owed()).files:  # a clean drain reports its scenes as complete
+                    await self._quiet.finish()
+                await self._until(lambda owed: not owed.ops)
+        except TimeoutError:
+            pass  # the grace is over; what is owed says the rest
+        return await self.owed()
+
+    async def _until(self, over: Callable[[Owed], bool]) -> None:
+        while not over(await self.owed()):
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def owed(self) -> Owed:
+        """Return what is owed now."""
+        done = set() if self._syncing else {State.UPLOADED}
+        rows, counts, ops = await self._source.read(
+            lambda reader: (reader.owed(limit=NAMES_MAX), reader.unfinished(), reader.unsettled_ops())
+        )
+        counts = {state: n for state, n in counts.items() if state not in done}
+        hopeless = counts.get(State.DEAD, 0) + counts.get(State.ABANDONED, 0)
+        files = sum(counts.values())
+        paths = [f"{row.display} ({row.state})" for row in rows if row.state not in done]
+        return Owed(
+            files=files, waiting=files - hopeless, ops=ops if self._syncing else 0, paths=tuple(paths)
+        )

@@ -1,0 +1,98 @@
+"""What the endpoint may ask: the daemon's parts, seen through status/source.py's protocols."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from sidecar.sync.stage import SyncStage
+from sidecar.upload.stage import Flight, UploadStage
+from sidecar.watch.stage import WatchStage
+
+from sidecar.core.clock import Clock
+from sidecar.gate import Gate
+from sidecar.journal.journal import Journal
+from sidecar.journal.reading import JournalReader
+from sidecar.journal.writer import JournalWriter
+
+from .heart import LIMIT_SECONDS, Heart
+
+T = TypeVar("T")
+
+
+class Source:
+    """Built once; everything is read live. ``sync`` is None with ``convex.sync: off``."""
+
+    heartbeat_limit_seconds = LIMIT_SECONDS
+
+    def __init__(
+        self,
+        *,
+        sidecar_id: str,
+        journal_path: Path,
+        watch: WatchStage,
+        upload: UploadStage,
+        sync: SyncStage | None,
+        gates: Mapping[str, Gate],
+        journal: JournalWriter,
+        reader: JournalReader,
+        heart: Heart,
+        clock: Clock,
+    ) -> None:
+        """``gates`` are keyed "s3" and "convex"."""
+        self.sidecar_id, self.journal_path = sidecar_id, journal_path
+        self.watch, self.remotes = watch, gates
+        self.is_draining = False
+        self.reload_problem: str | None = None
+        self._upload, self._sync, self._journal, self._reader = upload, sync, journal, reader
+        self._heart, self._clock, self._started = heart, clock, clock.monotonic()
+
+    def uptime_seconds(self) -> float:
+        """Return the time since the daemon was built."""
+        return self._clock.monotonic() - self._started
+
+    def wall_ms(self) -> int:
+        """Return the wall clock's time."""
+        return self._clock.wall_ms()
+
+    def draining(self) -> bool:
+        """Tell whether the daemon was asked to stop."""
+        return self.is_draining
+
+    def not_ready(self) -> Sequence[str]:
+        """Return why the daemon is not ready yet, as sentences."""
+        if self.watch.ready.is_set():
+            return []
+        return [root.problem or f"the first scan of {root.root} is not done" for root in self.watch.status()]
+
+    def troubles(self) -> Sequence[str]:
+        """Return what else degrades the daemon, as sentences."""
+        unregistered = self._sync is not None and not self._sync.registered.is_set()
+        sentences = [
+            self._journal.trouble,
+            self.reload_problem,
+            "Convex has not registered this journal yet" if unregistered else None,
+        ]
+        return [sentence for sentence in sentences if sentence]
+
+    def heartbeats(self) -> Mapping[str, float]:
+        """Return the age in seconds of the newest beat of the loop and of the journal."""
+        return self._heart.ages()
+
+    def clock_skew_seconds(self) -> Mapping[str, float]:
+        """Return our clock minus each remote's, where known."""
+        return {}
+
+    def flights(self) -> Sequence[Flight]:
+        """Return the uploads under way."""
+        return self._upload.flights()
+
+    async def read(self, question: Callable[[JournalReader], T]) -> T:
+        """Ask the journal off the event loop."""
+        return await asyncio.to_thread(question, self._reader)
+
+    async def requeue(self, *, transfer: str | None, path: str | None, error_kind: str | None) -> int:
+        """Send dead letters that match all given filters back to work; returns how many."""
+        return await self._journal.do(Journal.requeue, transfer=transfer, path=path, error_kind=error_kind)
