@@ -1,29 +1,264 @@
-"""One remote's door: breaker, probe, and the decision what a failure means. (Signatures fixed; being written.)"""
+"""One remote's door: the breaker, its probe, and the decision what a failure means.
+
+Stages call ``admit`` before a transfer touches the remote, then ``succeeded`` or ``failed`` (or
+``withdraw`` if it never came to it). ``run`` keeps an open breaker probing when no work arrives.
+Memory is bounded: two records of successes, and one memo for each of the objects in trouble.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
+import structlog
+
+from sidecar.core import breaker as circuit
+from sidecar.core.breaker import Breaker, BreakerPolicy, BreakerState
 from sidecar.core.clock import Clock
-from sidecar.core.errors import SidecarError
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.retry import Blame, Decision, ProbeResult, RetryPolicy, blame, needs_probe, verdict
+
+MEMOS_MAX = 4096
+_TICK_SECONDS = 0.001  # a sleep that a clock can see
+_DISPLAY = {"s3": "S3", "convex": "Convex"}
+_TROUBLE = {
+    ErrorKind.NETWORK: "is unreachable",
+    ErrorKind.UNAUTHORIZED: "does not accept our credentials",
+    ErrorKind.FORBIDDEN: "denies us a right",
+    ErrorKind.QUOTA: "is full or unpaid",
+    ErrorKind.NOT_FOUND: "does not know what we ask for",
+}
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastError:
+    """The newest failure, for ``/status``. ``at_ms`` is wall time."""
+
+    kind: ErrorKind
+    message: str
+    hint: str | None
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Success:
+    """``number`` counts the remote's successes."""
+
+    number: int
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Memo:
+    """An object in trouble: successes when it last failed (or began), failures that cost nothing."""
+
+    mark: int
+    unspent: int = 0
 
 
 class Gate:
+    """The door to one remote, ``"s3"`` or ``"convex"``. Not for threads."""
+
     def __init__(
         self,
         *,
-        remote: str,  # "s3" | "convex"
+        remote: str,
         probe: Callable[[], Awaitable[None]],
-        retry: "RetryPolicy",      # sidecar.core.retry
-        breaker: "BreakerPolicy",  # sidecar.core.breaker
+        retry: RetryPolicy,
+        breaker: BreakerPolicy,
         clock: Clock,
-        jitter: Callable[[], float],  # uniform in [0, 1)
-    ) -> None: ...
+        jitter: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """``probe`` raises SidecarError and is bounded in time; ``jitter`` is uniform in [0, 1)."""
+        self.remote = remote
+        self._probe = probe
+        self._retry = retry
+        self._policy = breaker
+        self._clock = clock
+        self._jitter = jitter
+        self._sleep = sleep
+        self._breaker = Breaker()
+        self._changed = asyncio.Event()
+        self._probing = asyncio.Lock()
+        self._probes_begun = 0
+        self._probe_error: SidecarError | None = None
+        self._latest: _Success | None = None  # the newest success
+        self._rival: _Success | None = None  # the newest of another target than the newest one's
+        self._memos: OrderedDict[str, _Memo] = OrderedDict()
+        self._trouble: SidecarError | None = None
+        self._since_ms = 0
+        self.last_error: LastError | None = None
 
-    async def admit(self) -> None:
-        """Wait until one more transfer may go: at once when closed; when half-open after a good probe, one at a time."""
+    @property
+    def state(self) -> BreakerState:
+        """The breaker's state."""
+        return self._breaker.state
 
-    def succeeded(self, target: str) -> None: ...
+    @property
+    def reason(self) -> str | None:
+        """One sentence for people while the remote is in trouble; None while all is well."""
+        if self._trouble is None:
+            return None
+        name = _DISPLAY.get(self.remote, self.remote)
+        since = f"since {datetime.fromtimestamp(self._since_ms / 1000, UTC):%H:%M:%S} UTC"
+        if self.state is BreakerState.HALF_OPEN:
+            return f"{name} answers again after trouble {since}; one transfer goes first"
+        what = _TROUBLE.get(self._trouble.kind, "fails")
+        hint = f" ({self._trouble.hint})" if self._trouble.hint else ""
+        return f"{name} {what} {since}: {self._trouble.message}{hint}"
 
-    async def failed(self, target: str, error: SidecarError, *, failures: int) -> "Decision":
-        """Again(delay_seconds, spent) or GiveUp(reason), by DESIGN.md section 4."""
+    async def admit(self, target: str | None = None) -> None:
+        """Wait until one more transfer may go.
+
+        At once while closed; after a good probe one at a time while half-open. ``target`` names the
+        object, so that successes of others during its attempt are known.
+        """
+        while not circuit.passes(self._breaker):
+            await self._tend()
+        self._become(circuit.admitted(self._breaker, self._policy, self._clock.monotonic()))
+        if target is not None and target not in self._memos:
+            self._remember(target, _Memo(mark=self._successes))
+
+    def withdraw(self, target: str | None = None) -> None:
+        """Say that an admitted transfer ended without asking the remote anything."""
+        if target is not None:
+            self._memos.pop(target, None)
+        self._become(circuit.excused(self._breaker))
+
+    def succeeded(self, target: str) -> None:
+        """Say that the remote did its work for ``target`` (a whole object, or a part of it)."""
+        self._memos.pop(target, None)
+        if self._latest is not None and self._latest.target != target:
+            self._rival = self._latest
+        self._latest = _Success(number=self._successes + 1, target=target)
+        self._become(circuit.succeeded(self._breaker, self._clock.monotonic()))
+
+    async def failed(self, target: str, error: SidecarError, *, failures: int) -> Decision:
+        """Decide on a failure by DESIGN.md section 4; ``failures`` counts attempts spent before it.
+
+        Probes the remote first where that matters, and tells the breaker.
+        """
+        self._note(error)
+        memo = self._memos.get(target, _Memo(mark=self._successes))
+        probe = await self._judge(error)
+        others = self._succeeded_since(memo.mark, target)
+        fault = blame(error.kind, redacted=error.redacted, probe=probe, others_succeeded=others)
+        self._blamed(fault, error)
+        decision = verdict(
+            fault, failures=failures, unspent=memo.unspent, jitter=self._jitter(), policy=self._retry
+        )
+        unspent = 0 if fault is Blame.OBJECT else memo.unspent + 1
+        self._remember(target, _Memo(mark=self._successes, unspent=unspent))
+        return decision
+
+    async def run(self) -> None:
+        """Probe whenever a probe is due, for ever: recovery is noticed although no work arrives."""
+        while True:
+            await self._tend()
+
+    def hurry(self, seconds: float) -> None:
+        """From now on probe an open breaker every ``seconds``: a drain does not wait out the reset."""
+        self._policy = replace(self._policy, reset_seconds=min(self._policy.reset_seconds, seconds))
+        self._become(circuit.hurried(self._breaker, self._clock.monotonic(), seconds))
+
+    # -- the probe --------------------------------------------------------------------------------
+    async def _tend(self) -> None:
+        """Wait for the breaker to change, or for its probe to be due; then one caller probes."""
+        due = self._breaker.due
+        now = self._clock.monotonic()
+        if due is None or now < due:
+            await self._changed_within(None if due is None else max(due - now, _TICK_SECONDS))
+            return
+        async with self._probing:
+            if circuit.probe_is_due(self._breaker, self._clock.monotonic()):
+                error = await self._ask()
+                self._trouble = error or self._trouble
+                now = self._clock.monotonic()
+                self._become(circuit.probed(self._breaker, self._policy, now, good=error is None))
+
+    async def _changed_within(self, seconds: float | None) -> None:
+        changed = asyncio.ensure_future(self._changed.wait())
+        timer = None if seconds is None else asyncio.ensure_future(self._sleep(seconds))
+        try:
+            await asyncio.wait({changed, timer} if timer else {changed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in filter(None, (changed, timer)):
+                task.cancel()
+
+    async def _judge(self, error: SidecarError) -> ProbeResult | None:
+        """Return what a probe says now; many failures at once share one."""
+        if not needs_probe(error.kind, redacted=error.redacted):
+            return None
+        if self.state is BreakerState.OPEN:  # a straggler: the outage is known
+            return ProbeResult(failure=self._trouble.kind if self._trouble else error.kind)
+        begun = self._probes_begun
+        async with self._probing:
+            refusal = await self._ask() if begun == self._probes_begun else self._probe_error
+        return ProbeResult(failure=refusal.kind if refusal else None)
+
+    async def _ask(self) -> SidecarError | None:
+        """Send the probe; the caller holds the lock."""
+        self._probes_begun += 1
+        try:
+            await self._probe()
+        except SidecarError as error:
+            self._note(error)
+            self._probe_error = error
+        else:
+            self._probe_error = None
+        return self._probe_error
+
+    # -- bookkeeping ------------------------------------------------------------------------------
+    @property
+    def _successes(self) -> int:
+        return self._latest.number if self._latest else 0
+
+    def _succeeded_since(self, mark: int, target: str) -> bool:
+        return any(
+            s is not None and s.target != target and s.number > mark for s in (self._latest, self._rival)
+        )
+
+    def _remember(self, target: str, memo: _Memo) -> None:
+        self._memos[target] = memo
+        self._memos.move_to_end(target)
+        if len(self._memos) > MEMOS_MAX:
+            self._memos.popitem(last=False)
+
+    def _note(self, error: SidecarError) -> None:
+        self.last_error = LastError(
+            kind=error.kind, message=error.message, hint=error.hint, at_ms=self._clock.wall_ms()
+        )
+
+    def _blamed(self, fault: Blame, error: SidecarError) -> None:
+        now = self._clock.monotonic()
+        if fault is Blame.REMOTE or fault is Blame.REMOTE_REFUSES:
+            if self._trouble is None:
+                self._since_ms = self._clock.wall_ms()
+            self._trouble = self._probe_error or error
+            step = circuit.refused if fault is Blame.REMOTE_REFUSES else circuit.failed
+            self._become(step(self._breaker, self._policy, now))
+        else:
+            self._become(circuit.excused(self._breaker))
+
+    def _become(self, breaker: Breaker) -> None:
+        before, self._breaker = self._breaker, breaker
+        if breaker.failures == 0 or (before.state is not BreakerState.CLOSED and self._is_closed):
+            self._trouble = None
+        if before == breaker:
+            return
+        if before.state is BreakerState.CLOSED and not self._is_closed:
+            log.warning("breaker opened", remote=self.remote, reason=self.reason)
+        elif before.state is not BreakerState.CLOSED and self._is_closed:
+            log.info("breaker closed", remote=self.remote)
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    @property
+    def _is_closed(self) -> bool:
+        return self._breaker.state is BreakerState.CLOSED

@@ -1,0 +1,128 @@
+"""Whose fault a failure is, and what follows: try again, when, at whose expense, or give up.
+
+Pure: the probe's answer, the successes of others and the jitter are arguments (DESIGN.md section 4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
+
+from .errors import ErrorKind
+
+REFUSALS = frozenset({ErrorKind.UNAUTHORIZED, ErrorKind.FORBIDDEN, ErrorKind.QUOTA, ErrorKind.NOT_FOUND})
+_OBJECTS_OWN = frozenset({ErrorKind.INVALID, ErrorKind.CORRUPT, ErrorKind.LOCAL_IO})
+_NOBODYS = frozenset({ErrorKind.THROTTLED, ErrorKind.CONFLICT})
+_EXPONENT_MAX = 62  # keeps 2**n a float that nothing overflows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often and how soon: ``attempts`` in all, delays from initial to max."""
+
+    initial_seconds: float = 1.0
+    max_seconds: float = 60.0
+    attempts: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeResult:
+    """What the remote answered to the probe; ``failure`` is None if it answered well."""
+
+    failure: ErrorKind | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """Try again in ``delay_seconds``; ``spent``: the object has one attempt less."""
+
+    delay_seconds: float
+    spent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUp:
+    """The object becomes a dead letter; ``reason`` is a clause for people."""
+
+    reason: str
+
+
+Decision = Again | GiveUp
+
+
+class Blame(StrEnum):
+    """Who is at fault; only OBJECT spends an attempt, only the REMOTE ones move the breaker."""
+
+    OBJECT = "object"
+    REMOTE = "remote"  # an outage: the breaker counts it
+    REMOTE_REFUSES = "remote refuses"  # us, not the object: the breaker opens at once
+    NOBODY = "nobody"  # throttled, lost a race, or the cause is hidden
+
+
+def needs_probe(kind: ErrorKind, *, redacted: bool = False) -> bool:
+    """Tell whether ``blame`` must know how the remote answers to a probe."""
+    return redacted or kind not in _OBJECTS_OWN | _NOBODYS
+
+
+def blame(
+    kind: ErrorKind, *, redacted: bool = False, probe: ProbeResult | None, others_succeeded: bool
+) -> Blame:
+    """Tell whose fault a failure is.
+
+    ``others_succeeded``: another transfer did since this object's previous failure (or since its
+    attempt began). A refusal on the object while nothing else got through is the remote's too: a key
+    that may look at the bucket but not write, or a full bucket that still answers HeadBucket, must
+    not turn every file into a dead letter. Raises ValueError if the probe is needed and missing.
+    """
+    if not needs_probe(kind, redacted=redacted):
+        return Blame.OBJECT if kind in _OBJECTS_OWN else Blame.NOBODY
+    if probe is None:
+        raise ValueError(f"a failure of kind {kind} is judged only after a probe")
+    if probe.failure is not None:
+        return Blame.REMOTE_REFUSES if probe.failure in REFUSALS else Blame.REMOTE
+    if not others_succeeded and (redacted or kind is not ErrorKind.NOT_FOUND):
+        return Blame.REMOTE
+    return Blame.NOBODY if redacted else Blame.OBJECT
+
+
+def backoff(failures: int, policy: RetryPolicy, jitter: float) -> float:
+    """Return the seconds to wait after the ``failures``-th failure in a row (from 1): full jitter.
+
+    ``jitter`` is uniform in [0, 1).
+    """
+    exponent = min(max(failures - 1, 0), _EXPONENT_MAX)
+    return jitter * min(policy.max_seconds, policy.initial_seconds * 2.0**exponent)
+
+
+def verdict(fault: Blame, *, failures: int, unspent: int, jitter: float, policy: RetryPolicy) -> Decision:
+    """Turn blame into a decision.
+
+    ``failures`` counts the attempts spent before this failure, ``unspent`` the failures since then
+    that cost nothing: they lengthen the wait, never shorten the life.
+    """
+    match fault:
+        case Blame.OBJECT:
+            if failures + 1 >= policy.attempts:
+                return GiveUp(reason=f"failed {failures + 1} times")
+            return Again(delay_seconds=backoff(failures + 1, policy, jitter), spent=True)
+        case Blame.REMOTE | Blame.REMOTE_REFUSES | Blame.NOBODY:
+            return Again(delay_seconds=backoff(failures + unspent + 1, policy, jitter), spent=False)
+        case _:  # pragma: no cover
+            assert_never(fault)
+
+
+def decide(
+    kind: ErrorKind,
+    *,
+    redacted: bool = False,
+    failures: int,
+    unspent: int = 0,
+    probe: ProbeResult | None,
+    others_succeeded: bool,
+    jitter: float,
+    policy: RetryPolicy,
+) -> Decision:
+    """Decide on one failure by DESIGN.md section 4: ``verdict`` of ``blame``."""
+    fault = blame(kind, redacted=redacted, probe=probe, others_succeeded=others_succeeded)
+    return verdict(fault, failures=failures, unspent=unspent, jitter=jitter, policy=policy)

@@ -1,0 +1,98 @@
+"""What a sidecar reports of a scene, derived from what its journal knows (DESIGN.md section 3).
+
+Convex derives the scene's status from the facts of all its sidecars. Facts change rarely: while a
+scene is not complete they always read the same, however many transfers come and go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneKnowledge:
+    """What the journal knows of one scene. All mtimes are nanoseconds of the files; None: not seen.
+
+    ``quiet``: nothing changed for ``entities.complete_after``. ``owed`` counts transfers that are
+    neither synced nor aside (superseded, gone, dead, abandoned). The ``videos_*`` counts are slots of
+    type video_chunk; dead and abandoned ones are those whose newest transfer is.
+    """
+
+    newest_content_mtime_ns: int | None = None
+    complete_mtime_ns: int | None = None
+    chunks_wanted: int | None = None
+    manifest_mtime_ns: int | None = None
+    cancelled_mtime_ns: int | None = None
+    quiet: bool = False
+    owed: int = 0
+    videos: int = 0
+    videos_dead: int = 0
+    videos_abandoned: int = 0
+    video_error: str | None = None  # the newest dead video's own message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneFacts:
+    """The body of a facts op. ``reason`` is a sentence for people, set exactly when ``error`` is."""
+
+    complete: bool
+    owed: int
+    error: bool
+    reason: str | None
+
+    def body(self, scene_id: str) -> Mapping[str, Any]:
+        """Return the op's JSON object, without opId, seq and kind."""
+        return {
+            "sceneId": scene_id,
+            "complete": self.complete,
+            "owed": self.owed,
+            "error": self.error,
+            "reason": self.reason,
+        }
+
+
+def derive(scene: SceneKnowledge) -> SceneFacts:
+    """Return the facts to report."""
+    reason = _trouble(scene)
+    complete = _is_complete(scene)
+    return SceneFacts(
+        complete=complete, owed=scene.owed if complete else 1, error=reason is not None, reason=reason
+    )
+
+
+def _is_complete(scene: SceneKnowledge) -> bool:
+    """By the scene's marker, by its session's manifest, or by quiet.
+
+    A marker that counts and wants more chunks than there are is the renderer's word that more will
+    come: quiet alone does not overrule it, the session's manifest does.
+    """
+    if _counts(scene, scene.cancelled_mtime_ns):
+        return False
+    if _counts(scene, scene.manifest_mtime_ns):
+        return True
+    if _counts(scene, scene.complete_mtime_ns):
+        return scene.videos >= (scene.chunks_wanted or 0)
+    return scene.quiet
+
+
+def _counts(scene: SceneKnowledge, mtime_ns: int | None) -> bool:
+    """Tell whether a marker or manifest is newer than the scene's last change: a re-render voids it."""
+    return mtime_ns is not None and mtime_ns >= (scene.newest_content_mtime_ns or 0)
+
+
+def _trouble(scene: SceneKnowledge) -> str | None:
+    if _counts(scene, scene.cancelled_mtime_ns):
+        return "Rendering of this scene was cancelled."
+    if scene.videos_dead:
+        what = (
+            "A video of this scene" if scene.videos_dead == 1 else f"{scene.videos_dead} videos of this scene"
+        )
+        why = f": {scene.video_error.rstrip('.')}" if scene.video_error else ""
+        return f"{what} could not be delivered{why}."
+    if scene.videos_abandoned == 1:
+        return "A video of this scene was never finished: its renderer stopped in the middle."
+    if scene.videos_abandoned:
+        return f"{scene.videos_abandoned} videos of this scene were never finished: their renderer stopped."
+    return None
