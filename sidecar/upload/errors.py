@@ -106,7 +106,7 @@ _NO_CREDENTIALS = (
 
 
 def translate(error: Exception, *, operation: str, target: str, wall_ms: int) -> SidecarError:
-    """Return the failure as the rest of the sidecar knows it. ``wall_ms``: our clock, to compare S3's with."""
+    """Return the failure as the rest of the sidecar knows it; ``wall_ms`` is compared with S3's clock."""
     if isinstance(error, boto.ClientError):
         return _answered(error, operation=operation, target=target, wall_ms=wall_ms)
     meaning, message = _unanswered(error)

@@ -33,11 +33,11 @@ async def open_store(
     *,
     clock: Clock,
     connections: int,
-    pace: Callable[[int], Awaitable[None]] = _at_once,
+    pace: Callable[[int], Awaitable[None]] | None = None,
 ) -> AsyncIterator[S3Store]:
     """Open the store. ``pace`` is awaited with each chunk's size before it goes (``Bandwidth.take``)."""
     async with open_client(config, connections=connections) as client:
-        yield S3Store(client=client, config=config, clock=clock, pace=pace)
+        yield S3Store(client=client, config=config, clock=clock, pace=pace or _at_once)
 
 
 class S3Store:
@@ -165,7 +165,7 @@ class S3Store:
         return _stored(answer, bucket, key)
 
     def _compare(self, answer: Mapping[str, Any], key: str, expected: str | None, *, optional: bool) -> bool:
-        """Tell whether the answer carries our checksum. Raises if it carries another, or must and does not."""
+        """Tell whether the answer carries our checksum. Raises if it carries another, or lacks a due one."""
         said = answer.get(transport.field(self._config.checksum))
         if expected is None or said == expected:
             return True

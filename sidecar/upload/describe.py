@@ -1,0 +1,54 @@
+"""What an object says of itself (DESIGN.md section 3): type, cache, whose it is and of which transfer."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+from sidecar.core.model import Transfer
+
+from .store import ObjectHead, ObjectSpec
+
+TRANSFER = "transfer"
+_PRINTABLE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+
+
+def object_spec(transfer: Transfer, *, sidecar_id: str) -> ObjectSpec:
+    """Return everything about a transfer's object but its bytes. A rule's metadata never hides our own."""
+    own = {
+        "sidecar-id": _ascii(sidecar_id),
+        TRANSFER: transfer.transfer,
+        "slot": transfer.route.slot.digest,
+    }
+    rules = {_name(name): _ascii(value) for name, value in transfer.route.metadata.items()}
+    return ObjectSpec(
+        bucket=transfer.bucket,
+        key=transfer.key,
+        content_type=transfer.route.content_type,
+        cache_control=transfer.route.cache_control,
+        metadata={**rules, **own},
+    )
+
+
+def is_of(head: ObjectHead, transfer: Transfer, *, checksummed: bool) -> bool:
+    """Tell whether an object is this very transfer, whole: the answer to a lost answer.
+
+    ``checksummed``: the store keeps crc64nvme checksums, so that an object without one is not ours.
+    """
+    same_bytes = head.checksum == transfer.checksum or (head.checksum is None and not checksummed)
+    same_size = head.size_bytes == transfer.size_bytes
+    return same_bytes and same_size and head.metadata.get(TRANSFER) == transfer.transfer
+
+
+def _name(name: str) -> str:
+    return re.sub(r"[^a-z0-9_-]", "-", name.lower())
+
+
+def _ascii(value: str) -> str:
+    """Percent-encode what a header cannot carry, and spaces at the ends, which the signature drops."""
+    encoded = quote(value, safe=_PRINTABLE)
+    inner = encoded.strip(" ")
+    if inner == encoded:
+        return encoded
+    left = len(encoded) - len(encoded.lstrip(" "))
+    return "%20" * left + inner + "%20" * (len(encoded) - left - len(inner))

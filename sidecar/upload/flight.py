@@ -1,0 +1,31 @@
+"""What ``/status`` shows of an upload under way. Memory only: the journal holds the facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True, kw_only=True)
+class Flight:
+    """``sent_bytes`` and ``sent_parts`` count what S3 confirmed or was journaled before.
+
+    ``confirmed`` says that a part was confirmed in this very attempt.
+    """
+
+    transfer: str
+    path: str  # absolute
+    size_bytes: int
+    sent_bytes: int = 0
+    parts: int = 0
+    sent_parts: int = 0
+    confirmed: bool = False
+
+    def resumed(self, *, parts: int, sent_parts: int, sent_bytes: int) -> None:
+        """Begin where an earlier attempt ended."""
+        self.parts, self.sent_parts, self.sent_bytes = parts, sent_parts, sent_bytes
+
+    def part_sent(self, size_bytes: int) -> None:
+        """Count a part that S3 confirmed."""
+        self.sent_parts += 1
+        self.sent_bytes += size_bytes
+        self.confirmed = True

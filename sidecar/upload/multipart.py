@@ -1,0 +1,143 @@
+"""A large file's way: open or resume, send what is missing, complete; each effect between two facts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import structlog
+
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.model import Part, StoredObject, Transfer
+from sidecar.core.parts import PartRange, kept, missing, part_size, plan
+from sidecar.journal.journal import Journal
+
+from .describe import object_spec
+from .flight import Flight
+from .source import Source
+from .store import OpenUpload
+from .tools import Tools
+
+log = structlog.get_logger()
+
+
+class Multipart:
+    """One transfer's multipart upload."""
+
+    def __init__(self, *, tools: Tools, transfer: Transfer, source: Source, flight: Flight) -> None:
+        """Prepare; ``send`` does it."""
+        self._tools = tools
+        self._store, self._journal = tools.store, tools.journal
+        self._transfer = transfer
+        self._source = source
+        self._flight = flight
+        self._wanted = True
+
+    async def send(self) -> StoredObject | None:
+        """Bring the file to S3. None: the transfer is not wanted any more, and the journal knows.
+
+        An upload that S3 does not know was completed by a request whose answer was lost, or aborted by
+        somebody: HEAD tells which. In the second case everything is sent anew, once.
+        """
+        try:
+            return await self._attempt(self._transfer.upload_id)
+        except SidecarError as error:
+            if error.kind is not ErrorKind.NOT_FOUND or error.code == "NoSuchBucket":
+                raise
+        stored = await self._tools.settled(self._transfer)
+        if stored is not None:
+            return stored
+        await self._journal.do(Journal.forget_upload, self._transfer.id)
+        return await self._attempt(None)
+
+    async def _attempt(self, upload_id: str | None) -> StoredObject | None:
+        part_bytes = self._part_bytes(upload_id)
+        ranges = plan(self._transfer.size_bytes, part_bytes=part_bytes)
+        if self._transfer.may_upload:
+            await self._abort_others(keep=upload_id)
+        upload = OpenUpload(key=self._transfer.key, upload_id=upload_id or await self._open(part_bytes))
+        have = await self._kept(ranges) if upload_id else {}
+        self._flight.resumed(
+            parts=len(ranges),
+            sent_parts=len(have),
+            sent_bytes=sum(part.size_bytes for part in have.values()),
+        )
+        await self._send_parts(upload, missing(ranges, have), have)
+        if not self._wanted:
+            await self._journal.do(Journal.release, self._transfer.id)
+            return None
+        if not await self._source.is_itself():
+            return None
+        return await self._complete(upload, [have[wanted.number] for wanted in ranges])
+
+    def _part_bytes(self, upload_id: str | None) -> int:
+        """A resumed upload keeps the size that it was begun with, whatever the settings say now."""
+        if upload_id is not None and self._transfer.part_bytes is not None:
+            return self._transfer.part_bytes
+        return part_size(self._transfer.size_bytes, wanted_bytes=self._tools.part_bytes)
+
+    async def _open(self, part_bytes: int) -> str:
+        await self._journal.do(Journal.begin_multipart, self._transfer.id, part_bytes=part_bytes)
+        upload_id = await self._store.create(object_spec(self._transfer, sidecar_id=self._tools.sidecar_id))
+        await self._journal.do(Journal.opened, self._transfer.id, upload_id)
+        return upload_id
+
+    async def _abort_others(self, *, keep: str | None) -> None:
+        """Abort what a Create whose answer was lost may have left under exactly our key."""
+        key = self._transfer.key
+        try:
+            others = [
+                found
+                async for found in self._store.open_uploads(prefix=key)
+                if found.key == key and found.upload_id != keep
+            ]
+            for found in others:
+                await self._store.abort(found)
+        except SidecarError as error:
+            if error.kind is not ErrorKind.FORBIDDEN:
+                raise
+            log.warning("uploads cannot be listed", key=key, error=str(error))  # the bucket's rule cleans up
+
+    async def _kept(self, ranges: list[PartRange]) -> dict[int, Part]:
+        """Return the journaled parts whose bytes are still in the file."""
+        stored = {part.number: part for part in await self._journal.do(Journal.parts, self._transfer.id)}
+        current = await self._source.checksums([wanted for wanted in ranges if wanted.number in stored])
+        return kept(ranges, stored, current)
+
+    async def _send_parts(self, upload: OpenUpload, wanted: list[PartRange], have: dict[int, Part]) -> None:
+        """Send parts side by side, as many as the memory budget takes; ``have`` gathers them."""
+        queue = iter(wanted)
+        workers = min(len(wanted), self._tools.budget.at_once(wanted[0].length_bytes)) if wanted else 0
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(self._send_some(upload, queue, have))
+        except ExceptionGroup as failures:
+            ours, others = failures.split(SidecarError)
+            if ours is None or others is not None:
+                raise
+            raise ours.exceptions[0] from None
+
+    async def _send_some(self, upload: OpenUpload, queue: Iterator[PartRange], have: dict[int, Part]) -> None:
+        for wanted in queue:
+            if not self._wanted:
+                return
+            async with self._tools.budget.claim(wanted.length_bytes):
+                part = await self._store.put_part(upload, self._source.part(wanted), number=wanted.number)
+            have[part.number] = part
+            if not await self._journal.do(Journal.part_stored, self._transfer.id, part):
+                self._wanted = False
+            self._flight.part_sent(part.size_bytes)
+
+    async def _complete(self, upload: OpenUpload, parts: list[Part]) -> StoredObject:
+        await self._journal.do(Journal.begin_put, self._transfer.id)
+        checksum = self._transfer.checksum or ""
+        try:
+            return await self._store.complete(upload, parts, checksum=checksum)
+        except SidecarError as error:
+            if error.maybe_done and (stored := await self._tools.settled_or_none(self._transfer)):
+                return stored
+            if error.kind is ErrorKind.CORRUPT:  # what S3 holds is not what it acknowledged: begin anew
+                await self._store.abort(upload)
+                await self._journal.do(Journal.forget_upload, self._transfer.id)
+            raise

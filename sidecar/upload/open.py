@@ -1,0 +1,62 @@
+"""Everything of SHIP, built from the settings: what daemon.py opens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from sidecar.core.clock import Clock
+from sidecar.gate import Gate
+from sidecar.journal.writer import AsyncJournal
+from sidecar.metrics import Metrics
+from sidecar.settings.storing import S3, Upload
+
+from .client import object_url, s3_config
+from .limits import Bandwidth, MemoryBudget
+from .s3 import S3Store, open_store
+from .stage import CONCURRENCY_AUTO, UploadStage
+from .tools import Tools
+from .transport import Algorithm
+
+_SPARE_CONNECTIONS = 8  # probes, HEADs and clean-up never queue behind parts
+
+
+@asynccontextmanager
+async def open_s3(*, s3: S3, upload: Upload, clock: Clock) -> AsyncIterator[S3Store]:
+    """Open the store; the gate takes its ``probe`` before the stage can be built."""
+    pace = Bandwidth(upload.bandwidth, clock=clock).take if upload.bandwidth else None
+    parts = upload.memory // s3.part_size
+    connections = concurrency(upload) + parts + _SPARE_CONNECTIONS
+    async with open_store(s3_config(s3), clock=clock, connections=connections, pace=pace) as store:
+        yield store
+
+
+def build_stage(
+    *,
+    store: S3Store,
+    journal: AsyncJournal,
+    gate: Gate,
+    s3: S3,
+    upload: Upload,
+    clock: Clock,
+    metrics: Metrics,
+    sidecar_id: str,
+) -> UploadStage:
+    """Build the stage over an open store."""
+    config = s3_config(s3)
+    tools = Tools(
+        store=store,
+        journal=journal,
+        budget=MemoryBudget(upload.memory),
+        part_bytes=s3.part_size,
+        sidecar_id=sidecar_id,
+        url=partial(object_url, config),
+        checksummed=config.checksum is Algorithm.CRC64NVME,
+    )
+    return UploadStage(tools=tools, gate=gate, clock=clock, metrics=metrics, concurrency=concurrency(upload))
+
+
+def concurrency(upload: Upload) -> int:
+    """Return the transfers at once."""
+    return CONCURRENCY_AUTO if upload.concurrency == "auto" else upload.concurrency

@@ -1,0 +1,101 @@
+"""The local file of a transfer, held open while it is sent: whatever becomes of its name, it stays."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from sidecar.core.model import StatIdentity, Transfer
+from sidecar.core.parts import PartRange
+from sidecar.files import checksum_of, open_regular, stat_identity
+from sidecar.journal.journal import Journal
+from sidecar.journal.writer import AsyncJournal
+
+from .errors import from_disk
+from .store import Body
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def opened(transfer: Transfer, journal: AsyncJournal) -> AsyncIterator[Source | None]:
+    """Open the file. None, and the journal knows, if it vanished. Raises SidecarError (LOCAL_IO)."""
+    fd = await asyncio.to_thread(_open, transfer)
+    if fd is None:
+        await journal.do(Journal.vanish, transfer.id)
+        yield None
+        return
+    try:
+        yield Source(fd=fd, transfer=transfer, journal=journal)
+    finally:
+        os.close(fd)
+
+
+class Source:
+    """An open file and the fingerprint it is expected to have."""
+
+    def __init__(self, *, fd: int, transfer: Transfer, journal: AsyncJournal) -> None:
+        """``fd`` belongs to the caller."""
+        self._fd = fd
+        self._transfer = transfer
+        self._identity = transfer.identity
+        self._journal = journal
+
+    def whole(self) -> Body:
+        """Return all of it as a body."""
+        return Body(fd=self._fd, offset_bytes=0, length_bytes=self._transfer.size_bytes)
+
+    def part(self, wanted: PartRange) -> Body:
+        """Return a part of it as a body."""
+        return Body(fd=self._fd, offset_bytes=wanted.offset_bytes, length_bytes=wanted.length_bytes)
+
+    async def checksums(self, ranges: list[PartRange]) -> dict[int, str]:
+        """Return the checksum of the bytes that are now in each range, by number. Raises SidecarError."""
+        return await self._read(
+            lambda: {r.number: checksum_of(self._fd, r.offset_bytes, r.length_bytes) for r in ranges}
+        )
+
+    async def is_itself(self, *, reread: bool = False) -> bool:
+        """Tell whether the file still has the content that was fingerprinted; the journal learns the news.
+
+        The stat identity alone answers if it is the journal's, unless ``reread`` asks for the bytes. Other
+        times with the same bytes are remembered; other bytes overtake the transfer.
+        """
+        before = await self._read(lambda: stat_identity(self._fd))
+        if before == self._identity and not reread:
+            return True
+        if before.size_bytes == self._transfer.size_bytes:
+            checksum = await self._read(lambda: checksum_of(self._fd, 0, before.size_bytes))
+            after = await self._read(lambda: stat_identity(self._fd))
+            if checksum == self._transfer.checksum and after == before:
+                await self._touched(before)
+                return True
+        await self._journal.do(Journal.overtaken, self._transfer.id, "the file changed before it was sent")
+        return False
+
+    async def _touched(self, identity: StatIdentity) -> None:
+        if identity != self._identity:
+            self._identity = identity
+            await self._journal.do(Journal.touched, self._transfer.id, identity)
+
+    async def _read(self, read: Callable[[], T]) -> T:
+        try:
+            return await asyncio.to_thread(read)
+        except OSError as error:
+            raise from_disk(error, operation="read", target=self._transfer.display) from error
+
+
+def _open(transfer: Transfer) -> int | None:
+    """Return a descriptor, or None if the file is gone. A root that is gone says nothing of its files."""
+    try:
+        return open_regular(transfer.root, transfer.path)
+    except FileNotFoundError as error:
+        if Path(transfer.root).is_dir():
+            return None
+        raise from_disk(error, operation="open", target=transfer.root) from error
+    except OSError as error:
+        raise from_disk(error, operation="open", target=transfer.display) from error

@@ -1,0 +1,40 @@
+"""What every transfer is made with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sidecar.core.errors import SidecarError
+from sidecar.core.model import StoredObject, Transfer
+from sidecar.journal.writer import AsyncJournal
+
+from .describe import is_of
+from .limits import MemoryBudget
+from .store import ObjectStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """``url`` gives an object's public address; ``checksummed``: HEAD shows crc64nvme (s3.checksum)."""
+
+    store: ObjectStore
+    journal: AsyncJournal
+    budget: MemoryBudget
+    part_bytes: int
+    sidecar_id: str
+    url: Callable[[str], str]
+    checksummed: bool = True
+
+    async def settled(self, transfer: Transfer) -> StoredObject | None:
+        """Return the object if S3 holds this very transfer, whole, whatever the answers said. Raises."""
+        head = await self.store.head(transfer.key)
+        ours = head is not None and is_of(head, transfer, checksummed=self.checksummed)
+        return head.stored if head is not None and ours else None
+
+    async def settled_or_none(self, transfer: Transfer) -> StoredObject | None:
+        """Do the same after a failure; if S3 cannot even be asked, that failure is the one to report."""
+        try:
+            return await self.settled(transfer)
+        except SidecarError:
+            return None

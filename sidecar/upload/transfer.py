@@ -1,0 +1,67 @@
+"""One transfer's way from ``ready`` to ``uploaded``, as a recipe."""
+
+from __future__ import annotations
+
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.model import StoredObject, Transfer
+from sidecar.core.parts import part_size
+from sidecar.journal.journal import Journal
+
+from .describe import object_spec
+from .flight import Flight
+from .multipart import Multipart
+from .source import Source, opened
+from .tools import Tools
+
+
+async def ship(transfer: Transfer, *, tools: Tools, flight: Flight) -> bool:
+    """Bring a claimed transfer to S3 and record it. Raises SidecarError; the lease is the caller's then.
+
+    False: there was nothing to send any more (vanished, overtaken), and the journal knows. S3 compares
+    the bytes with the fingerprint's checksum, so that a file that changes meanwhile is never shipped
+    torn: it is refused, read again, and overtaken if it did change.
+    """
+    async with opened(transfer, tools.journal) as source:
+        if source is None or not await source.is_itself():
+            return False
+        try:
+            stored = await _deliver(transfer, source, tools=tools, flight=flight)
+        except SidecarError as error:
+            if error.kind is ErrorKind.CORRUPT and not await source.is_itself(reread=True):
+                return False
+            raise
+        if stored is None:
+            return False
+        await tools.journal.do(Journal.uploaded, transfer.id, stored, url=tools.url(transfer.key))
+        return True
+
+
+async def _deliver(
+    transfer: Transfer, source: Source, *, tools: Tools, flight: Flight
+) -> StoredObject | None:
+    """Choose the way. A PUT or Complete of an earlier attempt may have been carried out: HEAD tells."""
+    if transfer.may_object and (stored := await tools.settled(transfer)):
+        return stored
+    if not transfer.may_upload and transfer.size_bytes < _part_bytes(transfer, tools):
+        return await _put(transfer, source, tools=tools)
+    return await Multipart(tools=tools, transfer=transfer, source=source, flight=flight).send()
+
+
+async def _put(transfer: Transfer, source: Source, *, tools: Tools) -> StoredObject:
+    spec = object_spec(transfer, sidecar_id=tools.sidecar_id)
+    async with tools.budget.claim(transfer.size_bytes):
+        await tools.journal.do(Journal.begin_put, transfer.id)
+        try:
+            return await tools.store.put(spec, source.whole(), checksum=transfer.checksum or "")
+        except SidecarError as error:
+            if error.maybe_done and (stored := await tools.settled_or_none(transfer)):
+                return stored
+            raise
+
+
+def _part_bytes(transfer: Transfer, tools: Tools) -> int:
+    try:
+        return part_size(transfer.size_bytes, wanted_bytes=tools.part_bytes)
+    except ValueError as error:
+        message = str(error)
+        raise SidecarError(ErrorKind.INVALID, message, operation="plan", target=transfer.display) from error
