@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -14,6 +16,8 @@ from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import NoCredentialsError
+
+from sidecar.settings.storing import S3
 
 from .transport import Algorithm
 
@@ -34,15 +38,15 @@ class Keys:
 class S3Config:
     """``settings.s3`` as the adapter needs it.
 
-    ``keys`` is asked for every request, so that secrets that are read from files may change; None
-    means the AWS chain (environment, profile, container, IMDS, web identity), which renews itself.
+    ``keys`` is called in a thread for every request, so that secrets in files may change; None means
+    the AWS chain (environment, profile, container, IMDS, web identity), which renews itself.
     """
 
     bucket: str
     region: str
     endpoint_url: str | None = None
     addressing: str = "auto"
-    keys: Callable[[], Keys | None] = lambda: None
+    keys: Callable[[], Keys] | None = None
     profile: str | None = None
     ca_bundle: str | None = None
     checksum: Algorithm = Algorithm.CRC64NVME
@@ -62,6 +66,33 @@ class S3Config:
         if self.addressing != "auto":
             return self.addressing
         return "virtual" if self.on_aws and "." not in self.bucket else "path"
+
+
+def s3_config(settings: S3) -> S3Config:
+    """Return the settings as the adapter needs them."""
+    return S3Config(
+        bucket=settings.bucket,
+        region=settings.region,
+        endpoint_url=settings.endpoint_url,
+        addressing=settings.addressing,
+        keys=None if settings.access_key_id is None else partial(_keys, settings),
+        profile=settings.profile,
+        ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
+        checksum=Algorithm(settings.checksum),
+        encryption=settings.encryption.mode,
+        kms_key_id=settings.encryption.kms_key_id,
+        public_base_url=settings.public_base_url,
+    )
+
+
+def _keys(settings: S3) -> Keys:
+    """Read the keys as they are now. Blocking. Raises SidecarError (UNAUTHORIZED) for unreadable files."""
+    key_id, secret, token = settings.access_key_id, settings.secret_access_key, settings.session_token
+    return Keys(
+        access_key_id=key_id.get() if key_id else "",
+        secret_access_key=secret.get() if secret else "",
+        session_token=token.get() if token else None,
+    )
 
 
 def object_url(config: S3Config, key: str) -> str:
@@ -129,8 +160,8 @@ class _Credentials(AioCredentials):  # type: ignore[misc] # aiobotocore is untyp
 
     async def get_frozen_credentials(self) -> ReadOnlyCredentials:
         """Return what the next request is signed with. Raises NoCredentialsError."""
-        keys = self._config.keys()
-        if keys is not None:
+        if self._config.keys is not None:
+            keys = await asyncio.to_thread(self._config.keys)  # they may be files
             return ReadOnlyCredentials(keys.access_key_id, keys.secret_access_key, keys.session_token)
         found = await self._chain.get_credentials()
         if found is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 class Flight:
     """``sent_bytes`` and ``sent_parts`` count what S3 confirmed or was journaled before.
 
-    ``confirmed`` says that a part was confirmed in this very attempt.
+    ``confirmed`` says that a part was confirmed in this very attempt; ``on_part`` hears of each.
     """
 
     transfer: str
@@ -19,6 +20,7 @@ class Flight:
     parts: int = 0
     sent_parts: int = 0
     confirmed: bool = False
+    on_part: Callable[[], None] = lambda: None
 
     def resumed(self, *, parts: int, sent_parts: int, sent_bytes: int) -> None:
         """Begin where an earlier attempt ended."""
@@ -29,3 +31,4 @@ class Flight:
         self.sent_parts += 1
         self.sent_bytes += size_bytes
         self.confirmed = True
+        self.on_part()

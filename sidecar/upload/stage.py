@@ -1,9 +1,10 @@
-"""SHIP: claims ready transfers, sends them side by side, pays what S3 is owed, forgets nothing of ours there."""
+"""SHIP: claims ready transfers, sends them side by side, and cleans up what S3 is owed."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import assert_never
 
 import structlog
@@ -87,7 +88,12 @@ class UploadStage:
         """Claim and start as many as are free; return when the next one is due, if none is now."""
         claim = await self._journal.do(Journal.claim_uploads, limit=free, now=self._clock.monotonic())
         for transfer in claim.transfers:
-            flight = Flight(transfer=transfer.transfer, path=transfer.display, size_bytes=transfer.size_bytes)
+            flight = Flight(
+                transfer=transfer.transfer,
+                path=transfer.display,
+                size_bytes=transfer.size_bytes,
+                on_part=partial(self._gate.succeeded, transfer.transfer),
+            )
             self._flights[transfer.id] = flight
             tasks.create_task(self._ship(transfer, flight))
         if claim.transfers:
