@@ -1,0 +1,270 @@
+"""The door to one remote, on a virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from sidecar.core.breaker import BreakerPolicy, BreakerState
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.retry import Again, GiveUp, RetryPolicy
+from sidecar.gate import MEMOS_MAX, Gate
+
+
+class VirtualClock:
+    """A clock that moves only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        """Start at an odd second."""
+        self.now = 1000.0
+
+    def wall_ms(self) -> int:
+        """Milliseconds since 1970, on 2026-01-01 at 12:00."""
+        return 1_767_268_800_000 + int((self.now - 1000) * 1000)
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        """Move on, after everybody else had a turn."""
+        await asyncio.sleep(0)
+        self.now += seconds
+
+
+def failure(kind: ErrorKind = ErrorKind.NETWORK, *, redacted: bool = False) -> SidecarError:
+    """Return an error as an adapter raises it."""
+    return SidecarError(
+        kind,
+        "connection refused",
+        operation="put",
+        target="x",
+        hint="is the endpoint up?",
+        redacted=redacted,
+    )
+
+
+class Remote:
+    """A remote that is up or down; counts its probes."""
+
+    def __init__(self) -> None:
+        """Be well."""
+        self.error: SidecarError | None = None
+        self.probes = 0
+        self.before: Callable[[], Awaitable[None]] | None = None
+
+    async def probe(self) -> None:
+        """Answer or raise."""
+        self.probes += 1
+        if self.before:
+            await self.before()
+        if self.error:
+            raise self.error
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    """Time that stands still."""
+    return VirtualClock()
+
+
+@pytest.fixture
+def remote() -> Remote:
+    """A remote that is well."""
+    return Remote()
+
+
+@pytest.fixture
+def gate(clock: VirtualClock, remote: Remote) -> Gate:
+    """Its door, with the default policies."""
+    return Gate(
+        remote="s3",
+        probe=remote.probe,
+        retry=RetryPolicy(),
+        breaker=BreakerPolicy(),
+        clock=clock,
+        jitter=lambda: 0.5,
+        sleep=clock.sleep,
+    )
+
+
+async def test_a_lone_file_survives_an_outage_of_hours(
+    gate: Gate, remote: Remote, clock: VirtualClock
+) -> None:
+    """No attempt is spent, the breaker opens, and the file goes when the remote is back."""
+    remote.error = failure()
+    began = clock.now
+
+    async def mend() -> None:
+        if clock.now > began + 3 * 3600:
+            remote.error = None
+
+    remote.before = mend
+    await gate.admit("lone")
+    while remote.error:
+        decision = await gate.failed("lone", failure(), failures=0)
+        assert isinstance(decision, Again)
+        assert not decision.spent
+        await clock.sleep(decision.delay_seconds)
+        await gate.admit("lone")
+    gate.succeeded("lone")
+    assert gate.state is BreakerState.CLOSED
+    assert gate.reason is None
+    assert clock.now < began + 3 * 3600 + 60
+
+
+async def test_a_poison_file_dies_alone(gate: Gate, remote: Remote) -> None:
+    """While others get through, three failures of one object make a dead letter of it alone."""
+    decisions = []
+    for spent in range(3):
+        await gate.admit("poison")
+        gate.succeeded(f"good {spent}")
+        decisions.append(await gate.failed("poison", failure(), failures=spent))
+    assert [isinstance(d, GiveUp) for d in decisions] == [False, False, True]
+    assert gate.state is BreakerState.CLOSED
+    assert remote.probes == 3
+
+
+async def test_its_own_successes_do_not_make_an_object_guilty(gate: Gate) -> None:
+    """Parts of the same object that got through are no other transfer."""
+    await gate.admit("big")
+    gate.succeeded("big")
+    decision = await gate.failed("big", failure(), failures=0)
+    assert isinstance(decision, Again)
+    assert not decision.spent
+
+
+async def test_a_success_from_before_does_not_count_against_an_object(gate: Gate) -> None:
+    """Only what succeeded since its attempt began tells that the remote was well."""
+    gate.succeeded("earlier")
+    await gate.admit("lone")
+    decision = await gate.failed("lone", failure(), failures=0)
+    assert isinstance(decision, Again)
+    assert not decision.spent
+
+
+@pytest.mark.parametrize("kind", [ErrorKind.UNAUTHORIZED, ErrorKind.FORBIDDEN, ErrorKind.NOT_FOUND])
+async def test_wrong_credentials_open_the_breaker_at_once(
+    gate: Gate, remote: Remote, kind: ErrorKind
+) -> None:
+    """One failure, one probe, degraded with the reason and the hint."""
+    remote.error = failure(kind)
+    decision = await gate.failed("a", failure(kind), failures=2)
+    assert isinstance(decision, Again)
+    assert not decision.spent
+    assert gate.state is BreakerState.OPEN
+    assert gate.reason is not None
+    assert "since 12:00:00 UTC: connection refused (is the endpoint up?)" in gate.reason
+
+
+async def test_the_reason_is_given_from_the_first_failure_of_an_outage(gate: Gate, remote: Remote) -> None:
+    """An operator need not wait for five failures to see what is wrong."""
+    remote.error = failure()
+    await gate.failed("a", failure(), failures=0)
+    assert gate.state is BreakerState.CLOSED
+    assert gate.reason == ("S3 is unreachable since 12:00:00 UTC: connection refused (is the endpoint up?)")
+    assert gate.last_error is not None
+    assert gate.last_error.kind is ErrorKind.NETWORK
+    gate.succeeded("b")
+    assert gate.reason is None
+
+
+async def test_failures_at_once_share_a_probe(gate: Gate, remote: Remote) -> None:
+    """Sixteen uploads that lose their connection together do not send sixteen probes."""
+
+    async def yield_often() -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    remote.before = yield_often
+    await asyncio.gather(*(gate.failed(f"t{n}", failure(), failures=0) for n in range(16)))
+    assert remote.probes <= 2
+
+
+async def test_half_open_lets_one_transfer_go_and_then_all(
+    gate: Gate, remote: Remote, clock: VirtualClock
+) -> None:
+    """Waiters pass one at a time until one of them succeeds."""
+    remote.error = failure(ErrorKind.FORBIDDEN)
+    await gate.failed("a", failure(ErrorKind.FORBIDDEN), failures=0)
+    remote.error = None
+    probes, began = remote.probes, clock.now
+    passed: list[int] = []
+    trial_ended = asyncio.Event()
+
+    async def work(number: int) -> None:
+        await gate.admit()
+        passed.append(number)
+        if len(passed) == 1:
+            await trial_ended.wait()
+        gate.succeeded(str(number))
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(5):
+            group.create_task(work(number))
+        while not passed:
+            await asyncio.sleep(0)
+        assert len(passed) == 1
+        assert clock.now >= began + 30
+        trial_ended.set()
+    assert sorted(passed) == [0, 1, 2, 3, 4]
+    assert gate.state is BreakerState.CLOSED
+    assert remote.probes == probes + 1
+
+
+async def test_recovery_is_noticed_although_no_work_arrives(gate: Gate, remote: Remote) -> None:
+    """The background task probes; the breaker closes by itself."""
+    remote.error = failure(ErrorKind.FORBIDDEN)
+    await gate.failed("a", failure(ErrorKind.FORBIDDEN), failures=0)
+    remote.error = None
+    runner = asyncio.create_task(gate.run())
+    async with asyncio.timeout(5):
+        while gate.state is not BreakerState.CLOSED:
+            await asyncio.sleep(0)
+    runner.cancel()
+    assert gate.reason is None
+
+
+async def test_a_drain_probes_every_second(gate: Gate, remote: Remote, clock: VirtualClock) -> None:
+    """The grace period is not spent waiting for the reset."""
+    remote.error = failure(ErrorKind.FORBIDDEN)
+    await gate.failed("a", failure(ErrorKind.FORBIDDEN), failures=0)
+    began, probes = clock.now, remote.probes
+    waiting = asyncio.create_task(gate.admit())
+    gate.hurry(1)
+    async with asyncio.timeout(5):
+        while clock.now < began + 10:
+            await asyncio.sleep(0)
+    assert remote.probes - probes >= 9
+    waiting.cancel()
+
+
+async def test_a_withdrawn_trial_makes_room_for_the_next(gate: Gate, remote: Remote) -> None:
+    """A file that vanished before it was sent does not keep the others out."""
+    remote.error = failure(ErrorKind.FORBIDDEN)
+    await gate.failed("a", failure(ErrorKind.FORBIDDEN), failures=0)
+    remote.error = None
+    await gate.admit("vanished")
+    gate.withdraw("vanished")
+    async with asyncio.timeout(1):
+        await gate.admit("next")
+    gate.succeeded("next")
+    assert gate.state is BreakerState.CLOSED
+
+
+async def test_redacted_errors_pause_the_queue_and_kill_nothing(gate: Gate) -> None:
+    """When all fail for a hidden reason the breaker opens; nobody spends an attempt."""
+    for _ in range(5):
+        decision = await gate.failed("op", failure(ErrorKind.UNKNOWN, redacted=True), failures=2)
+        assert isinstance(decision, Again)
+        assert not decision.spent
+    assert gate.state is BreakerState.OPEN
+
+
+async def test_memory_is_bounded(gate: Gate) -> None:
+    """A hundred thousand objects in trouble cost no more than the cap."""
+    for number in range(MEMOS_MAX + 100):
+        await gate.admit(str(number))
+    assert len(gate._memos) == MEMOS_MAX
