@@ -20,7 +20,15 @@ class Lease(Enum):
     UNAVAILABLE = "unavailable"  # no answer: another owner, or a file system without leases
 
 
-_NO_ANSWER = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
+_NO_ANSWER = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EINVAL,
+    errno.ENOLCK,
+    errno.EOPNOTSUPP,
+    errno.ENOSYS,
+    errno.EBADF,
+}
 
 
 def prepare() -> None:

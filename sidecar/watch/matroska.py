@@ -33,7 +33,9 @@ def _segment(body: int, length: int | None, size_bytes: int) -> Structure:
     if length is None:
         return incomplete(f"the Matroska segment has no size yet: {_TORN}")
     if body + length > size_bytes:
-        return incomplete(f"the Matroska segment needs {body + length} bytes, the file has {size_bytes}: {_TORN}")
+        return incomplete(
+            f"the Matroska segment needs {body + length} bytes, the file has {size_bytes}: {_TORN}"
+        )
     return COMPLETE
 
 

@@ -14,7 +14,20 @@ from .form import COMPLETE, UNKNOWN, Structure, incomplete, read_at
 
 BOXES_MAX = 65_536  # 18 hours of two-second fragments; a file with more settles
 FIRST_BOXES = frozenset(
-    {b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"sidx", b"moof", b"emsg", b"prft"}
+    {
+        b"ftyp",
+        b"styp",
+        b"moov",
+        b"mdat",
+        b"free",
+        b"skip",
+        b"wide",
+        b"pnot",
+        b"sidx",
+        b"moof",
+        b"emsg",
+        b"prft",
+    }
 )
 _TORN = "its writer was killed or is not done"
 

@@ -37,10 +37,14 @@ class Complete:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Not yet; ``why`` is a sentence for people."""
+    """Not yet; ``why`` is a sentence for people.
+
+    ``crowded``: where many wait so, each may be looked at less often; only its notice comes later.
+    """
 
     why: str
     again_seconds: float
+    crowded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +70,7 @@ def decide(evidence: Evidence, patience: Patience) -> Decision:
 
 def _written(quiet_seconds: float) -> Wait:
     again = BUSY_AGAIN_SECONDS if quiet_seconds < IDLE_AFTER_SECONDS else BUSY_IDLE_SECONDS
-    return Wait(why="a process still has it open for writing", again_seconds=again)
+    return Wait(why="a process still has it open for writing", again_seconds=again, crowded=True)
 
 
 def _torn(evidence: Evidence, patience: Patience) -> Wait | Abandon:
@@ -74,7 +78,8 @@ def _torn(evidence: Evidence, patience: Patience) -> Wait | Abandon:
     if left <= 0:
         return Abandon(why=f"{why}; nothing wrote to it for {patience.abandon_after_seconds:g} s")
     least, most = TORN_AGAIN_SECONDS
-    return Wait(why=why, again_seconds=min(max(evidence.quiet_seconds / 2, least), most, left))
+    again = min(max(evidence.quiet_seconds / 2, least), most, left)
+    return Wait(why=why, again_seconds=again, crowded=True)
 
 
 def _settling(quiet_seconds: float, settle_seconds: float) -> Complete | Wait:

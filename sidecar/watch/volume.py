@@ -30,13 +30,13 @@ class Volumes:
 
     def readiness(self, folder: str, device: int) -> Readiness:
         """Return the readiness of the volume that ``folder`` and a file on ``device`` lie on."""
-        if device not in self._known:
-            self._known[device] = calibrate(folder)
-        return self._known[device]
+        known = self._known.get(device)
+        return self.measure(folder, device) if known is None else known
 
-    def forget(self) -> None:
-        """Measure anew: a root was mounted or made again."""
-        self._known.clear()
+    def measure(self, folder: str, device: int) -> Readiness:
+        """Measure anew: the root was mounted or made again."""
+        self._known[device] = calibrate(folder)
+        return self._known[device]
 
 
 def calibrate(folder: str) -> Readiness:

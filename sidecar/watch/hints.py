@@ -1,0 +1,118 @@
+"""What to do about events: look at the paths they name, and walk every new folder, twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from watchfiles import Change
+
+from sidecar.core.routing import Router
+from sidecar.files import kind_of
+
+from .candidates import Candidates
+from .census import Example, Finding
+from .hands import Hands
+from .listing import look_at
+from .scan import Scanner
+from .sorting import Haul, playlist_beside, sort_file
+from .volume import OWN_PREFIX
+
+AGAIN_SECONDS = 0.3  # a new folder was perhaps being filled while its watch was set up
+
+
+@dataclass(slots=True, kw_only=True)
+class _Seen:
+    """What a look at paths found."""
+
+    haul: Haul = field(default_factory=Haul)
+    folders: list[str] = field(default_factory=list)
+
+
+class Hints:
+    """One root's. ``take`` receives what a look finds, and what the scanner's walks of new folders find."""
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        router: Router,
+        candidates: Candidates,
+        hands: Hands,
+        scanner: Scanner,
+        unfinished: set[str],
+    ) -> None:
+        """``unfinished`` is the intake's: paths that it wants looked at again."""
+        self._root, self._router, self._candidates = root, router, candidates
+        self._hands, self._scanner, self._unfinished = hands, scanner, unfinished
+        self._again = set[str]()
+        self._later = asyncio.Event()
+
+    async def handle(self, changes: Iterable[tuple[Change, str]]) -> None:
+        """Look at what changed; new folders, and markers that are being written, also a little later."""
+        paths = {below for change, path in changes if (below := self._to_look_at(change, path)) is not None}
+        await self._look(paths)
+
+    async def follow_up(self) -> None:
+        """Look once more at what ``handle`` put off, for ever; a task of its own."""
+        while True:
+            await self._later.wait()
+            await asyncio.sleep(AGAIN_SECONDS)
+            self._later.clear()
+            paths, self._again = self._again, set()
+            await self._look(paths, last=True)
+
+    def _to_look_at(self, change: Change, path: str) -> str | None:
+        """Return the path below the root, or None where nothing is to be found out at it."""
+        below = os.path.relpath(path, self._root)
+        if below == "." or below.rpartition("/")[2].startswith(OWN_PREFIX):
+            return None
+        is_candidate = self._candidates.touch(self._root, below)
+        if change is Change.deleted or (is_candidate and change is Change.modified):
+            return None
+        return below
+
+    async def _look(self, paths: Collection[str], *, last: bool = False) -> None:
+        if not paths:
+            return
+        seen = await self._hands.do(lambda: self._sort(paths))
+        await self._scanner.take(seen.haul)
+        folders = _topmost(seen.folders)
+        for folder in folders:
+            await self._scanner.walk(folder)
+        self._put_off([] if last else folders)
+
+    def _put_off(self, folders: Collection[str]) -> None:
+        self._again |= self._unfinished
+        self._again.update(folders)
+        self._unfinished.clear()
+        if self._again:
+            self._later.set()
+
+    def _sort(self, paths: Collection[str]) -> _Seen:
+        seen = _Seen()
+        for path in paths:
+            found = look_at(self._root, path)
+            if found is None:
+                continue
+            if stat.S_ISDIR(found.st_mode):
+                seen.folders.append(path)
+            elif stat.S_ISREG(found.st_mode):
+                beside = playlist_beside(self._root, path)
+                sort_file(self._router, self._root, path, found, beside, seen.haul)
+            else:
+                why = f"{kind_of(found.st_mode)} is never sent"
+                seen.haul.examples.append(Example(path=path, finding=Finding.REFUSED, why=why))
+        return seen
+
+
+def _topmost(folders: Iterable[str]) -> list[str]:
+    """Leave out what a walk of another one covers."""
+    kept = list[str]()
+    for folder in sorted(folders, key=lambda folder: folder.split("/")):
+        if not kept or not folder.startswith(f"{kept[-1]}/"):
+            kept.append(folder)
+    return kept

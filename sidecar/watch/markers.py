@@ -1,0 +1,102 @@
+"""`.complete` and `.cancelled` files: read once each time they change, told to the journal."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from enum import Enum
+
+from sidecar.core.routing import Marker
+from sidecar.files import open_regular
+from sidecar.journal.journal import Journal
+from sidecar.journal.writer import AsyncJournal
+
+from . import lease
+from .hands import Hands
+from .lease import Lease
+from .sorting import MarkerSeen
+
+SIZE_BYTES_MAX = 64 * 1024
+REMEMBERED_MAX = 100_000
+
+
+class Told(Enum):
+    """What became of a marker."""
+
+    DONE = "done"
+    LATER = "later"  # somebody is writing it: look again soon
+    BROKEN = "broken"  # it says something that is not understood; it counts as an empty one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Content:
+    """A marker as read. ``chunks`` is how many chunks the scene has, where the renderer said so."""
+
+    mtime_ns: int
+    chunks: int | None
+    broken: bool
+
+
+class Markers:
+    """Tells each marker once for each time it was written."""
+
+    def __init__(self, *, root: str, journal: AsyncJournal, hands: Hands) -> None:
+        self._root, self._journal, self._hands = root, journal, hands
+        self._told: dict[str, int] = {}
+
+    async def tell(self, seen: MarkerSeen) -> Told:
+        """Read a marker and journal it; one that is gone again, or was told before, is nothing."""
+        if self._told.get(seen.path) == seen.mtime_ns:
+            return Told.DONE
+        content = await self._hands.do(lambda: _read(self._root, seen.path))
+        if not isinstance(content, _Content):
+            return content
+        await self._journal.do(
+            Journal.mark_scene,
+            project_id=seen.marker.project_id,
+            session_id=seen.marker.session_id,
+            scene_id=seen.marker.scene_id,
+            marker=seen.marker.kind,
+            mtime_ns=content.mtime_ns,
+            chunks=content.chunks,
+        )
+        self._remember(seen.path, content.mtime_ns)
+        return Told.BROKEN if content.broken else Told.DONE
+
+    def _remember(self, path: str, mtime_ns: int) -> None:
+        if len(self._told) >= REMEMBERED_MAX:
+            self._told.clear()  # telling again is harmless
+        self._told[path] = mtime_ns
+
+
+def _read(root: str, path: str) -> _Content | Told:
+    try:
+        fd = open_regular(root, path)
+    except OSError:
+        return Told.DONE
+    try:
+        if lease.probe(fd) is Lease.BUSY:
+            return Told.LATER
+        text = os.pread(fd, SIZE_BYTES_MAX, 0)
+        chunks, broken = _parse(text)
+        return _Content(mtime_ns=os.fstat(fd).st_mtime_ns, chunks=chunks, broken=broken)
+    finally:
+        os.close(fd)
+
+
+def _parse(text: bytes) -> tuple[int | None, bool]:
+    """Return the number of chunks, if it is told, and whether the text is not understood."""
+    if not text.strip():
+        return None, False
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return None, True
+    chunks = content.get("chunks") if isinstance(content, dict) else None
+    if isinstance(chunks, int) and not isinstance(chunks, bool) and chunks >= 0:
+        return chunks, False
+    return None, not isinstance(content, dict) or "chunks" in content
+
+
+__all__ = ["Marker", "Markers", "Told"]

@@ -1,0 +1,123 @@
+"""One look at one candidate: open, lease, structure, decide, and read it if it is complete.
+
+Blocking: the candidates' worker threads call it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from sidecar.core.model import Fingerprint, StatIdentity
+from sidecar.files import NotRegularError, identity_of, open_regular
+
+from . import lease, structure
+from .fingerprint import Changed, Vanished, take
+from .form import UNKNOWN
+from .lease import Lease
+from .readiness import Abandon, Complete, Decision, Evidence, Patience, Wait, decide
+from .volume import Readiness, Volumes
+
+SMALL_BYTES = 1024 * 1024  # read at once by the thread that looked; larger files have lanes of their own
+SETTLE_DEFAULT, SETTLE_UNLEASED, SETTLE_SCANNING = 0.25, 2.0, 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habits:
+    """A root's word on waiting. The default settle time means: what its volume and its events call for."""
+
+    settle_seconds: float
+    scanning: bool  # changes are seen by listings only
+    abandon_after_seconds: float
+
+    def patience(self, rule_seconds: float | None, *, exact: bool) -> Patience:
+        """Return how long to wait for a file: the rule's word, the root's, or what can be trusted here."""
+        settle = rule_seconds if rule_seconds is not None else self.settle_seconds
+        if rule_seconds is None and settle == SETTLE_DEFAULT and not exact:
+            settle = SETTLE_SCANNING if self.scanning else SETTLE_UNLEASED
+        return Patience(settle_seconds=settle, abandon_after_seconds=self.abandon_after_seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a look needs to know of a candidate. ``quiet_since`` is monotonic, of ``identity``."""
+
+    id: int
+    root: str
+    path: str
+    rule_settle_seconds: float | None
+    check_structure: bool
+    identity: StatIdentity | None
+    quiet_since: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """It is there and cannot be read; ``why`` is a sentence."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What one look found: a decision, or with Complete on a small file already the fingerprint."""
+
+    identity: StatIdentity | None
+    found: Decision | Fingerprint | Changed | Vanished | Unreadable
+
+
+def look(subject: Subject, habits: Habits, volumes: Volumes, *, now: float) -> Look:
+    """Look at a candidate. ``now`` is monotonic seconds, of just before the call."""
+    try:
+        fd = open_regular(subject.root, subject.path)
+    except (FileNotFoundError, NotRegularError):
+        return Look(identity=None, found=_absent(subject.root))
+    except OSError as error:
+        return Look(identity=None, found=Unreadable(why=f"it cannot be read: {error.strerror}"))
+    try:
+        identity, decision = _examine(fd, subject, habits, volumes, now)
+    except OSError as error:
+        return Look(identity=None, found=Unreadable(why=f"it cannot be read: {error.strerror}"))
+    finally:
+        os.close(fd)
+    if isinstance(decision, Complete) and identity.size_bytes <= SMALL_BYTES:
+        return Look(identity=identity, found=read(subject, identity))
+    return Look(identity=identity, found=decision)
+
+
+def read(subject: Subject, identity: StatIdentity) -> Fingerprint | Changed | Vanished | Unreadable:
+    """Fingerprint a complete file that looked like ``identity``."""
+    try:
+        return take(subject.root, subject.path, expected=identity)
+    except OSError as error:
+        return Unreadable(why=f"it cannot be read: {error.strerror}")
+
+
+def _absent(root: str) -> Vanished | Unreadable:
+    """A root that is away, an unmounted volume say, takes no file's life."""
+    return Vanished() if os.path.isdir(root) else Unreadable(why="its root folder is missing")  # noqa: PTH112 - hot path
+
+
+def _examine(
+    fd: int, subject: Subject, habits: Habits, volumes: Volumes, now: float
+) -> tuple[StatIdentity, Decision]:
+    found = os.fstat(fd)
+    identity = identity_of(found)
+    held = _lease(fd, subject, volumes, found.st_dev)
+    shape = UNKNOWN
+    if held is not Lease.BUSY and subject.check_structure:
+        shape = structure.judge(fd, PurePosixPath(subject.path).name)
+    quiet = now - subject.quiet_since if identity == subject.identity else 0.0
+    evidence = Evidence(lease=held, structure=shape, quiet_seconds=quiet)
+    return identity, decide(evidence, habits.patience(subject.rule_settle_seconds, exact=held is Lease.FREE))
+
+
+def _lease(fd: int, subject: Subject, volumes: Volumes, device: int) -> Lease:
+    folder = os.path.join(subject.root, os.path.dirname(subject.path))  # noqa: PTH118, PTH120 - hot path
+    if volumes.readiness(folder, device) is Readiness.LEASE:
+        return lease.probe(fd)
+    return Lease.UNAVAILABLE
+
+
+__all__ = ["Abandon", "Complete", "Habits", "Look", "Subject", "Unreadable", "Wait", "look", "read"]

@@ -1,0 +1,112 @@
+"""A full listing of a root, folder by folder, against what the journal remembers. Bounded memory.
+
+The walk and the comparison run in worker threads in batches of folders; the journal is asked one
+range query a folder. A million finished files cost a stat and a comparison each; nothing is kept.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from sidecar.core.routing import Router
+from sidecar.journal.journal import Journal, Known
+from sidecar.journal.writer import AsyncJournal
+
+from .hands import Hands
+from .listing import Listing, list_folder
+from .sorting import Haul, sort_listing
+
+FILES_PER_BATCH = 4_000
+FOLDERS_PER_BATCH = 256
+FOLDERS_PER_PAGE = 1_000
+Remembered = Mapping[str, Mapping[str, Known]]  # folder -> name -> what the journal knows
+
+
+class Walk:
+    """The folders below a start, in batches; depth first, following no symbolic link."""
+
+    def __init__(self, root: str, start: str = "") -> None:
+        self._root, self._open = root, [start]
+
+    def next_batch(self) -> list[Listing]:
+        """List more folders; an empty batch is the end."""
+        batch, files = list[Listing](), 0
+        while self._open and files < FILES_PER_BATCH and len(batch) < FOLDERS_PER_BATCH:
+            listing = list_folder(self._root, self._open.pop())
+            self._open += listing.folders
+            files += len(listing.files)
+            batch.append(listing)
+        return batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scanner:
+    """Lists one root. ``take`` receives what each batch brings, in turn, and may hold the walk up."""
+
+    root: str
+    router: Router
+    journal: AsyncJournal
+    hands: Hands
+    take: Callable[[Haul], Awaitable[None]]
+
+    async def scan(self) -> float:
+        """List everything, report what is gone; return the CPU seconds of the worker threads."""
+        return await self.walk("") + await self._report_gone_folders()
+
+    async def walk(self, start: str) -> float:
+        """List everything at and below a folder."""
+        walk, spent = Walk(self.root, start), 0.0
+        while True:
+            batch, seconds = await self.hands.timed(walk.next_batch)
+            spent += seconds
+            if not batch:
+                return spent
+            remembered = await self._remembered([listing.folder for listing in batch])
+            haul, seconds = await self.hands.timed(partial(self._compare, batch, remembered))
+            spent += seconds
+            await self.take(haul)
+
+    def _compare(self, batch: Sequence[Listing], remembered: Remembered) -> Haul:
+        haul = Haul()
+        for listing in batch:
+            sort_listing(self.router, self.root, listing, remembered[listing.folder], haul)
+        return haul
+
+    async def _report_gone_folders(self) -> float:
+        """A folder that is not there lists nothing: ask the journal which ones it remembers."""
+        after, spent = "", 0.0
+        while folders := await self.journal.do(
+            Journal.folders, self.root, after=after, limit=FOLDERS_PER_PAGE
+        ):
+            after = folders[-1]
+            gone, seconds = await self.hands.timed(partial(self._gone, folders))
+            spent += seconds
+            if gone:
+                remembered = await self._remembered(gone)
+                await self.take(
+                    Haul(missing=[f"{folder}/{name}" for folder in gone for name in remembered[folder]])
+                )
+        return spent
+
+    async def _remembered(self, folders: Sequence[str]) -> Remembered:
+        return await self.journal.do(_known_of, self.root, folders)
+
+    def _gone(self, folders: Sequence[str]) -> list[str]:
+        return [folder for folder in folders if self._is_gone(folder)]
+
+    def _is_gone(self, folder: str) -> bool:
+        try:
+            os.lstat(os.path.join(self.root, folder))  # noqa: PTH118 - surrogate escapes
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False  # it cannot be seen, which is not absence
+        return False
+
+
+def _known_of(journal: Journal, root: str, folders: Sequence[str]) -> dict[str, dict[str, Known]]:
+    """Ask for many folders in one turn of the writer thread; for each it is one range query."""
+    return {folder: journal.known(root, folder) for folder in folders}

@@ -1,0 +1,106 @@
+"""Sort what a listing or an event showed: files to observe, findings to count, markers, absences.
+
+Blocking only where a playlist beside a segment has to be looked for; runs in worker threads.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from sidecar.core.media import is_playlist
+from sidecar.core.model import Observation, Route, StatIdentity
+from sidecar.core.routing import Held, Ignored, Marker, Router, Unmatched
+from sidecar.files import identity_of
+from sidecar.journal.journal import Known
+
+from .census import Example, Finding
+from .listing import Listing, join
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkerSeen:
+    """A `.complete` or `.cancelled` file."""
+
+    path: str
+    marker: Marker
+    mtime_ns: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Haul:
+    """What one batch of listings or events brings."""
+
+    observations: list[Observation] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
+    markers: list[MarkerSeen] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def sort_listing(router: Router, root: str, listing: Listing, known: Mapping[str, Known], haul: Haul) -> None:
+    """Compare a folder with what the journal remembers of it; unchanged files cost nothing more."""
+    beside = _beside_in(listing)
+    for name, found in listing.files.items():
+        remembered = known.get(name)
+        if remembered is None or not _same(remembered.identity, found):
+            sort_file(router, root, join(listing.folder, name), found, beside, haul)
+    for odd in listing.odd:
+        haul.examples.append(Example(path=odd.path, finding=Finding.REFUSED, why=odd.reason))
+    if listing.whole:
+        haul.missing += [join(listing.folder, name) for name in known.keys() - listing.files.keys()]
+
+
+def sort_file(
+    router: Router,
+    root: str,
+    path: str,
+    found: os.stat_result,
+    beside_playlist: Callable[[], bool],
+    haul: Haul,
+) -> None:
+    """Route one regular file."""
+    match router.route(root, path, beside_playlist=beside_playlist):
+        case Route() as route:
+            identity = identity_of(found)
+            haul.observations.append(Observation(root=root, path=path, identity=identity, route=route))
+        case Marker() as marker:
+            haul.markers.append(MarkerSeen(path=path, marker=marker, mtime_ns=found.st_mtime_ns))
+        case Unmatched(reason=reason):
+            haul.examples.append(Example(path=path, finding=Finding.UNMATCHED, why=reason))
+        case Held(reason=reason):
+            haul.examples.append(Example(path=path, finding=Finding.HELD, why=reason))
+        case Ignored():
+            return
+        case never:
+            assert_never(never)
+
+
+def playlist_beside(root: str, path: str) -> Callable[[], bool]:
+    """Return a question that lists the folder of ``path`` only if it is asked."""
+
+    def ask() -> bool:
+        folder = os.path.join(root, os.path.dirname(path))  # noqa: PTH118, PTH120 - surrogate escapes
+        try:
+            return any(map(is_playlist, os.listdir(folder)))  # noqa: PTH208 - the same
+        except OSError:
+            return False
+
+    return ask
+
+
+def _beside_in(listing: Listing) -> Callable[[], bool]:
+    return functools.cache(lambda: any(map(is_playlist, listing.files)))
+
+
+def _same(identity: StatIdentity | None, found: os.stat_result) -> bool:
+    """Compare field by field: this runs once for each of a million files."""
+    return (
+        identity is not None
+        and identity.mtime_ns == found.st_mtime_ns
+        and identity.size_bytes == found.st_size
+        and identity.ctime_ns == found.st_ctime_ns
+        and identity.inode == found.st_ino
+    )

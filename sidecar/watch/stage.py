@@ -1,0 +1,205 @@
+"""The watch stage: all roots, all candidates, and what others ask about them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from sidecar.core.clock import Clock
+from sidecar.core.model import Route
+from sidecar.core.routing import Held, Ignored, Marker, Router, Unmatched
+from sidecar.files import kind_of
+from sidecar.journal.writer import AsyncJournal
+
+from . import lease
+from .candidates import Candidate, Candidates
+from .census import Example, Finding
+from .hands import Hands
+from .listing import is_utf8, look_at
+from .probe import Habits
+from .root import RootSettings, RootWatch
+from .sorting import playlist_beside
+from .volume import Volumes
+
+THREADS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootStatus:
+    """One root, for people and for metrics. ``problem`` is a sentence while it is not watched."""
+
+    root: str
+    readiness: str  # lease | settle
+    events: str  # inotify | scan
+    problem: str | None
+    unmatched: int
+    refused: int
+    held: int
+    examples: Sequence[Example]
+    last_scan_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathFinding:
+    """What a path is now; ``why`` is one sentence, ``rule`` the pattern that decided, where one did."""
+
+    finding: Finding
+    why: str
+    rule: str | None = None
+
+
+class WatchStage:
+    """NOTICE. ``ready`` is set once every root was listed, or found missing."""
+
+    def __init__(
+        self,
+        *,
+        roots: Sequence[RootSettings],
+        router: Router,
+        journal: AsyncJournal,
+        clock: Clock,
+        abandon_after_seconds: float,
+    ) -> None:
+        """Build it on the event loop of the main thread: SIGIO is ignored from here on."""
+        lease.prepare()
+        self.ready = asyncio.Event()
+        self._router, self._abandon_after_seconds = router, abandon_after_seconds
+        self._hands, volumes = Hands(THREADS), Volumes()
+        self._candidates = Candidates(
+            journal=journal, clock=clock, hands=self._hands, volumes=volumes, habits=self._habits
+        )
+        self._roots = {
+            settings.path: RootWatch(
+                settings,
+                router=router,
+                journal=journal,
+                clock=clock,
+                candidates=self._candidates,
+                volumes=volumes,
+                hands=self._hands,
+            )
+            for settings in roots
+        }
+
+    async def run(self) -> None:
+        """Notice, for ever."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._candidates.run())
+                for root in self._roots.values():
+                    group.create_task(root.run())
+                for root in self._roots.values():
+                    await root.listed.wait()
+                self.ready.set()
+        finally:
+            self._hands.close()
+
+    async def scan_now(self) -> None:
+        """Return when a full listing that began after this call is journaled and each candidate looked at."""
+        await asyncio.gather(*(root.scan() for root in self._roots.values()))
+        await asyncio.gather(*(self._candidates.looked(root) for root in self._roots))
+
+    def pending(self) -> Sequence[Candidate]:
+        """Return the files that are settling, open for writing or incomplete; not those that are refused."""
+        return [candidate for candidate in self._candidates.all() if not candidate.refused]
+
+    def status(self) -> Sequence[RootStatus]:
+        """Return one entry per root, in the order of the settings."""
+        return [self._status_of(root) for root in self._roots.values()]
+
+    async def explain(self, root: str, path: str) -> PathFinding:
+        """Look at ``path`` below ``root`` now, without opening it."""
+        if root not in self._roots:
+            return PathFinding(finding=Finding.MISSING, why=f"{root} is not a watched folder")
+        candidate = self._candidates.find(root, path)
+        if candidate is not None:
+            finding = Finding.REFUSED if candidate.refused else Finding.WAITING
+            return PathFinding(finding=finding, why=candidate.why)
+        if (shown := self._shown(root, path)) is not None:
+            return shown
+        return await self._hands.do(lambda: self._find(root, path))
+
+    def _habits(self, path: str) -> Habits | None:
+        if (root := self._roots.get(path)) is None:
+            return None
+        return Habits(
+            settle_seconds=root.settings.settle_seconds,
+            scanning=root.scanning,
+            abandon_after_seconds=self._abandon_after_seconds,
+        )
+
+    def _status_of(self, root: RootWatch) -> RootStatus:
+        stuck = [c for c in self._candidates.all() if c.refused and c.root == root.path]
+        stuck_examples = [Example(path=c.path, finding=Finding.REFUSED, why=c.why) for c in stuck[:20]]
+        return RootStatus(
+            root=root.path,
+            readiness=str(root.readiness),
+            events="scan" if root.scanning else "inotify",
+            problem=root.problem,
+            unmatched=root.census.count(Finding.UNMATCHED),
+            refused=root.census.count(Finding.REFUSED) + len(stuck),
+            held=root.census.count(Finding.HELD),
+            examples=[*stuck_examples, *root.census.examples()],
+            last_scan_ms=root.last_scan_ms,
+        )
+
+    def _shown(self, root: str, path: str) -> PathFinding | None:
+        """Only the journal knew of some refusals: a slot that is taken."""
+        for example in self._roots[root].census.examples():
+            if example.path == path and example.finding is Finding.REFUSED:
+                return PathFinding(finding=example.finding, why=example.why)
+        return None
+
+    def _find(self, root: str, path: str) -> PathFinding:
+        if not is_utf8(path):
+            return PathFinding(finding=Finding.REFUSED, why="the name is not UTF-8")
+        found = look_at(root, path)
+        if found is None or not _is_below(path):
+            return PathFinding(finding=Finding.MISSING, why="there is nothing at this path")
+        if (link := _link_on_the_way(root, path)) is not None:
+            return PathFinding(finding=Finding.REFUSED, why=f"{link} is a symbolic link; none is followed")
+        if stat.S_ISDIR(found.st_mode):
+            return PathFinding(finding=Finding.FOLDER, why="it is a folder")
+        if not stat.S_ISREG(found.st_mode):
+            return PathFinding(finding=Finding.REFUSED, why=f"{kind_of(found.st_mode)} is never sent")
+        return self._routed(root, path)
+
+    def _routed(self, root: str, path: str) -> PathFinding:
+        match self._router.route(root, path, beside_playlist=playlist_beside(root, path)):
+            case Route():
+                return PathFinding(finding=Finding.MATCHED, why="a rule takes it; the journal knows the rest")
+            case Unmatched(reason=reason):
+                return PathFinding(finding=Finding.UNMATCHED, why=reason)
+            case Ignored(pattern=pattern):
+                return PathFinding(finding=Finding.IGNORED, why=f"{pattern} is ignored", rule=pattern)
+            case Held(reason=reason):
+                return PathFinding(finding=Finding.HELD, why=reason)
+            case Marker(kind=kind):
+                return PathFinding(
+                    finding=Finding.MATCHED, why=f"it marks its scene as {kind}; it is not sent"
+                )
+            case never:
+                assert_never(never)
+
+
+def _is_below(path: str) -> bool:
+    return not any(part in {"", ".", ".."} for part in path.split("/"))
+
+
+def _link_on_the_way(root: str, path: str) -> str | None:
+    parts = path.split("/")
+    for count in range(1, len(parts)):
+        folder = "/".join(parts[:count])
+        found = look_at(root, folder)
+        if found is not None and stat.S_ISLNK(found.st_mode):
+            return folder
+    return None
+
+
+def absolute(root: str) -> str:
+    """Return a root's path as everybody names it: absolute, without . and .., symbolic links kept."""
+    return os.path.abspath(root)  # noqa: PTH100 - resolve() would follow links
