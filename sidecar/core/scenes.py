@@ -35,11 +35,15 @@ class SceneKnowledge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneFacts:
-    """The body of a facts op. ``reason`` is a sentence for people, set exactly when ``error`` is."""
+    """The body of a facts op.
+
+    ``error`` is a sentence for people, or None. ``reason`` names what completed the scene: "marker",
+    "manifest" or "quiet"; None while it is not complete.
+    """
 
     complete: bool
     owed: int
-    error: bool
+    error: str | None
     reason: str | None
 
     def body(self, scene_id: str) -> Mapping[str, Any]:
@@ -55,26 +59,29 @@ class SceneFacts:
 
 def derive(scene: SceneKnowledge) -> SceneFacts:
     """Return the facts to report."""
-    reason = _trouble(scene)
-    complete = _is_complete(scene)
+    reason = _completed_by(scene)
     return SceneFacts(
-        complete=complete, owed=scene.owed if complete else 1, error=reason is not None, reason=reason
+        complete=reason is not None,
+        owed=1 if reason is None else scene.owed,
+        error=_trouble(scene),
+        reason=reason,
     )
 
 
-def _is_complete(scene: SceneKnowledge) -> bool:
-    """By the scene's marker, by its session's manifest, or by quiet.
+def _completed_by(scene: SceneKnowledge) -> str | None:
+    """Name what completes the scene.
 
     A marker that counts and wants more chunks than there are is the renderer's word that more will
     come: quiet alone does not overrule it, the session's manifest does.
     """
     if _counts(scene, scene.cancelled_mtime_ns):
-        return False
+        return None
+    marked = _counts(scene, scene.complete_mtime_ns)
+    if marked and scene.videos >= (scene.chunks_wanted or 0):
+        return "marker"
     if _counts(scene, scene.manifest_mtime_ns):
-        return True
-    if _counts(scene, scene.complete_mtime_ns):
-        return scene.videos >= (scene.chunks_wanted or 0)
-    return scene.quiet
+        return "manifest"
+    return "quiet" if scene.quiet and not marked else None
 
 
 def _counts(scene: SceneKnowledge, mtime_ns: int | None) -> bool:

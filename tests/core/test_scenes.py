@@ -14,20 +14,21 @@ SCENE = SceneKnowledge(newest_content_mtime_ns=100, videos=2)
 
 
 @pytest.mark.parametrize(
-    "scene",
+    ("scene", "reason"),
     [
-        replace(SCENE, complete_mtime_ns=101),
-        replace(SCENE, complete_mtime_ns=100),
-        replace(SCENE, complete_mtime_ns=101, chunks_wanted=2),
-        replace(SCENE, manifest_mtime_ns=101),
-        replace(SCENE, quiet=True),
-        replace(SCENE, quiet=True, complete_mtime_ns=99, chunks_wanted=7),
-        replace(SCENE, manifest_mtime_ns=101, complete_mtime_ns=101, chunks_wanted=7),
+        (replace(SCENE, complete_mtime_ns=101), "marker"),
+        (replace(SCENE, complete_mtime_ns=100), "marker"),
+        (replace(SCENE, complete_mtime_ns=101, chunks_wanted=2), "marker"),
+        (replace(SCENE, manifest_mtime_ns=101), "manifest"),
+        (replace(SCENE, quiet=True), "quiet"),
+        (replace(SCENE, quiet=True, complete_mtime_ns=99, chunks_wanted=7), "quiet"),
+        (replace(SCENE, manifest_mtime_ns=101, complete_mtime_ns=101, chunks_wanted=7), "manifest"),
     ],
 )
-def test_a_marker_a_manifest_or_quiet_completes_a_scene(scene: SceneKnowledge) -> None:
+def test_a_marker_a_manifest_or_quiet_completes_a_scene(scene: SceneKnowledge, reason: str) -> None:
     """Each alone suffices; a marker from before a re-render says nothing any more."""
     assert derive(scene).complete
+    assert derive(scene).reason == reason
     assert derive(replace(scene, owed=3)).owed == 3
 
 
@@ -59,22 +60,21 @@ def test_a_dead_video_is_an_error_that_a_person_understands() -> None:
     """With the video's own message; a scene can be complete and in error."""
     facts = derive(replace(SCENE, quiet=True, videos_dead=1, video_error="the store refused it."))
     assert facts.complete
-    assert facts.error
-    assert facts.reason == "A video of this scene could not be delivered: the store refused it."
-    assert derive(replace(SCENE, videos_dead=3)).reason == "3 videos of this scene could not be delivered."
+    assert facts.error == "A video of this scene could not be delivered: the store refused it."
+    assert derive(replace(SCENE, videos_dead=3)).error == "3 videos of this scene could not be delivered."
 
 
 def test_an_abandoned_video_is_an_error() -> None:
     """The encoder was killed and nobody went on."""
     facts = derive(replace(SCENE, videos_abandoned=1))
-    assert facts.reason == "A video of this scene was never finished: its renderer stopped in the middle."
+    assert facts.error == "A video of this scene was never finished: its renderer stopped in the middle."
     assert derive(replace(SCENE, videos_abandoned=2)).error
 
 
 def test_a_cancelled_scene_says_so_until_it_is_rendered_again() -> None:
     """The marker abandons; newer content revives."""
     cancelled = replace(SCENE, cancelled_mtime_ns=200)
-    assert derive(cancelled).reason == "Rendering of this scene was cancelled."
+    assert derive(cancelled).error == "Rendering of this scene was cancelled."
     assert not derive(replace(cancelled, newest_content_mtime_ns=300)).error
 
 
@@ -84,6 +84,6 @@ def test_the_body_is_the_wires() -> None:
         "sceneId": "intro",
         "complete": False,
         "owed": 1,
-        "error": False,
+        "error": None,
         "reason": None,
     }
