@@ -1,0 +1,69 @@
+/**
+ * What tests ask of the server, below /__local/:
+ *
+ *     POST reset            empty tables, no faults
+ *     POST faults           [{action, path?, times?, status?, code?, message?, body?, type?, ms?}]
+ *                           action: error | error_after | drop_before | drop_after | delay | hang
+ *     POST paused           {paused}
+ *     POST options          any of the command line's, e.g. {execMs, mutationPermits}
+ *     POST settle           run every scheduled function now
+ *     GET  stats, faults, table/NAME
+ */
+export class Control {
+  #backend;
+  #options;
+  #wire;
+  #faults = [];
+  #faulted = 0;
+
+  constructor({ backend, options, wire }) {
+    this.#backend = backend;
+    this.#options = options;
+    this.#wire = wire;
+  }
+
+  /** The fault that the next call of this function meets, if any. */
+  takeFault(path) {
+    const fault = this.#faults.find((one) => one.times > 0 && (!one.path || one.path === path));
+    if (!fault) return undefined;
+    fault.times--;
+    this.#faulted++;
+    return fault;
+  }
+
+  async handle(what, exchange) {
+    const isPost = exchange.request.method === "POST";
+    const body = isPost ? JSON.parse((await exchange.text()) || "{}") : null;
+    const answer = what.startsWith("table/")
+      ? this.#wire.encode(await this.#backend.table(what.slice("table/".length)), "json")
+      : JSON.stringify(isPost ? await this.#post(what, body) : this.#get(what));
+    if (answer === undefined) exchange.send(404, "");
+    else exchange.send(200, answer);
+  }
+
+  #get(what) {
+    if (what === "stats") return { ...this.#backend.stats, faulted: this.#faulted };
+    if (what === "faults") return this.#faults;
+    return undefined;
+  }
+
+  async #post(what, body) {
+    switch (what) {
+      case "reset":
+        this.#backend.reset();
+        this.#faults = [];
+        return {};
+      case "faults":
+        this.#faults = [body].flat().map((fault) => ({ times: 1, ...fault }));
+        return this.#faults;
+      case "paused":
+        this.#backend.paused = body.paused;
+        return {};
+      case "options":
+        Object.assign(this.#options, body);
+        return {};
+      case "settle":
+        return { ran: await this.#backend.settle() };
+    }
+  }
+}

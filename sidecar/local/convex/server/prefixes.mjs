@@ -1,0 +1,96 @@
+/**
+ * Makes convex-test's indexed reads cost their matches: it scans every document of every table for
+ * each. For each set of fields that a query compares for equality, one map from values to ids is kept.
+ */
+const EMPTY = new Set();
+const states = new WeakMap(); // database -> { ids: table -> Set, maps: table -> fields -> map }
+
+export function patchDatabase(DatabaseFake) {
+  const prototype = DatabaseFake.prototype;
+  const { commit, queryNext, _iterateDocs: iterate, _resolveQuerySource: resolve } = prototype;
+  if (!commit || !queryNext || !iterate || !resolve) throw new Error("convex-test has changed: see prefixes.mjs");
+
+  prototype.commit = function (...args) {
+    const writes = this._writes.length === 1 ? Object.keys(this._writes[0]) : [];
+    const before = writes.map((id) => this._documents[id]);
+    commit.apply(this, args);
+    writes.forEach((id, i) => note(this, id, before[i], this._documents[id]));
+  };
+
+  prototype._iterateDocs = function (table, callback) {
+    if (table.startsWith("_")) return iterate.call(this, table, callback);
+    const ids = new Set(candidates(this, table));
+    for (const writes of this._writes) {
+      for (const id of Object.keys(writes)) if (tableOf(id) === table) ids.add(id);
+    }
+    for (const id of ids) {
+      const document = this.get(table, id);
+      if (document !== null) callback(document);
+    }
+  };
+
+  prototype._resolveQuerySource = function (query) {
+    this.equalities = query.source.type === "IndexRange" ? equalities(query.source.range) : [];
+    try {
+      return resolve.call(this, query);
+    } finally {
+      this.equalities = [];
+    }
+  };
+
+  // convex-test keeps the results of every query for ever
+  prototype.queryNext = function (id) {
+    const next = queryNext.call(this, id);
+    if (next.done) delete this._queryResults[id];
+    return next;
+  };
+}
+
+/** Ids are a padded counter and the table's name. */
+export const tableOf = (id) => id.replace(/^\d+/, "");
+
+const isScalar = (value) => value === null || ["string", "number", "boolean"].includes(typeof value);
+const equalities = (range) => range.filter((bound) => bound.type === "Eq" && isScalar(bound.value));
+
+function stateOf(db) {
+  if (!states.has(db)) states.set(db, { ids: new Map(), maps: new Map() });
+  return states.get(db);
+}
+
+function candidates(db, table) {
+  const { ids, maps } = stateOf(db);
+  const all = ids.get(table) ?? EMPTY;
+  const wanted = db.equalities ?? [];
+  if (wanted.length === 0) return all;
+  const fields = wanted.map((bound) => bound.fieldPath);
+  const ofTable = getOrMake(maps, table, () => new Map());
+  const map = getOrMake(ofTable, fields.join(), () => {
+    const made = { fields, byValue: new Map() };
+    for (const id of all) add(made, id, db._documents[id]);
+    return made;
+  });
+  return map.byValue.get(JSON.stringify(wanted.map((bound) => bound.value))) ?? EMPTY;
+}
+
+function note(db, id, before, after) {
+  const table = tableOf(id);
+  const { ids, maps } = stateOf(db);
+  const all = getOrMake(ids, table, () => new Set());
+  if (after === undefined) all.delete(id);
+  else all.add(id);
+  for (const map of maps.get(table)?.values() ?? []) {
+    if (before !== undefined) map.byValue.get(keyOf(map, before))?.delete(id);
+    if (after !== undefined) add(map, id, after);
+  }
+}
+
+const keyOf = (map, document) => JSON.stringify(map.fields.map((field) => document[field]));
+
+function add(map, id, document) {
+  getOrMake(map.byValue, keyOf(map, document), () => new Set()).add(id);
+}
+
+function getOrMake(map, key, make) {
+  if (!map.has(key)) map.set(key, make());
+  return map.get(key);
+}

@@ -1,0 +1,61 @@
+/** Scheduled functions: they start when due, and a mutation is tried again until it commits. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { SystemError } from "./errors.mjs";
+import { untraced } from "./tap.mjs";
+
+const TRIES_MAX = 50;
+const BACKOFF_MAX_MS = 2000;
+
+export class Scheduler {
+  #run;
+  #waiting = new Map(); // timer -> job
+  #running = new Set();
+
+  constructor(run) {
+    this.#run = run;
+  }
+
+  add(job) {
+    const timer = setTimeout(() => this.#start(timer), Math.max(0, job.at - Date.now()));
+    this.#waiting.set(timer, job);
+  }
+
+  clear() {
+    for (const timer of this.#waiting.keys()) clearTimeout(timer);
+    this.#waiting.clear();
+  }
+
+  /** Runs all that waits now, and what that schedules; returns how many. */
+  async settle() {
+    let count = 0;
+    while (this.#waiting.size > 0 || this.#running.size > 0) {
+      count += this.#waiting.size;
+      for (const timer of [...this.#waiting.keys()]) this.#start(timer);
+      await Promise.all(this.#running);
+    }
+    return count;
+  }
+
+  #start(timer) {
+    clearTimeout(timer);
+    const job = this.#waiting.get(timer);
+    if (!this.#waiting.delete(timer)) return;
+    const done = untraced(() => this.#runUntilCommitted(job))
+      .catch((error) => console.error(`scheduled function ${job.path} failed: ${error.message}`))
+      .finally(() => this.#running.delete(done));
+    this.#running.add(done);
+  }
+
+  async #runUntilCommitted(job) {
+    for (let tries = 0; ; tries++) {
+      try {
+        const { error } = await this.#run(job);
+        if (error) throw error;
+        return;
+      } catch (error) {
+        if (!(error instanceof SystemError) || tries >= TRIES_MAX) throw error;
+        await sleep(Math.min(BACKOFF_MAX_MS, 100 * 2 ** tries));
+      }
+    }
+  }
+}

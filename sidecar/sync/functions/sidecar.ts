@@ -1,0 +1,82 @@
+/**
+ * What sidecars call. Every public function has an internal twin for deployments that give their
+ * sidecars a scoped deploy key instead of a JWT.
+ */
+import { v } from "convex/values";
+import { internalMutation, internalQuery, mutation, query } from "./_generated/server";
+import { applyBatch } from "./sidecarLib/apply";
+import { deployedSidecar, requireSidecar } from "./sidecarLib/auth";
+import { findCurrentAssets } from "./sidecarLib/current";
+import { registerJournal } from "./sidecarLib/epochs";
+import { CONTRACT_VERSION, currentAsset, op, opResult, registration, slot } from "./sidecarLib/shapes";
+
+const registerArgs = { sidecarId: v.string(), journalId: v.string() };
+const applyArgs = {
+  sidecarId: v.string(),
+  projectId: v.string(),
+  sessionId: v.string(),
+  epoch: v.number(),
+  ackedSeq: v.number(), // every op of this epoch up to this one is settled
+  ops: v.array(op),
+};
+const currentArgs = { slots: v.array(slot) };
+const currentReturns = v.array(v.union(v.null(), currentAsset));
+const pong = v.object({ contractVersion: v.number() });
+
+/** Announce a journal at every start: each new one gets the next epoch and fences the one before. */
+export const register = mutation({
+  args: registerArgs,
+  returns: registration,
+  handler: async (ctx, { sidecarId, journalId }) =>
+    await registerJournal(ctx, await requireSidecar(ctx, sidecarId), journalId),
+});
+
+export const registerInternal = internalMutation({
+  args: registerArgs,
+  returns: registration,
+  handler: async (ctx, { sidecarId, journalId }) =>
+    await registerJournal(ctx, deployedSidecar(sidecarId), journalId),
+});
+
+/** Apply at most 100 ops of one session in one transaction; one result per op, in order. */
+export const applyAssets = mutation({
+  args: applyArgs,
+  returns: v.array(opResult),
+  handler: async (ctx, { sidecarId, ...batch }) =>
+    await applyBatch(ctx, await requireSidecar(ctx, sidecarId), batch),
+});
+
+export const applyAssetsInternal = internalMutation({
+  args: applyArgs,
+  returns: v.array(opResult),
+  handler: async (ctx, { sidecarId, ...batch }) => await applyBatch(ctx, deployedSidecar(sidecarId), batch),
+});
+
+/** What these slots hold now, in order; null for an empty one. */
+export const currentAssets = query({
+  args: currentArgs,
+  returns: currentReturns,
+  handler: async (ctx, { slots }) => await findCurrentAssets(ctx, await requireSidecar(ctx), slots),
+});
+
+export const currentAssetsInternal = internalQuery({
+  args: currentArgs,
+  returns: currentReturns,
+  handler: async (ctx, { slots }) => await findCurrentAssets(ctx, deployedSidecar(), slots),
+});
+
+/** Do these functions answer to these credentials? */
+export const ping = query({
+  args: {},
+  returns: pong,
+  handler: async (ctx) => {
+    await requireSidecar(ctx);
+    return { contractVersion: CONTRACT_VERSION };
+  },
+});
+
+export const pingInternal = internalQuery({
+  args: {},
+  returns: pong,
+  handler: async () => ({ contractVersion: CONTRACT_VERSION }),
+});

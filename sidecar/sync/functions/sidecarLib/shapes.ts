@@ -1,0 +1,174 @@
+/** The shapes of the contract: what is stored, what the sidecar sends, what it gets back. */
+import { v, type Infer } from "convex/values";
+
+/** Grows when a sidecar and these functions would no longer understand each other. */
+export const CONTRACT_VERSION = 1;
+
+export const entityType = v.union(v.literal("scene"), v.literal("session"));
+export type EntityType = Infer<typeof entityType>;
+
+export const assetType = v.union(
+  v.literal("video_chunk"),
+  v.literal("source_code"),
+  v.literal("thumbnail"),
+  v.literal("subtitle"),
+  v.literal("combined_video"),
+  v.literal("manifest"),
+);
+export type AssetType = Infer<typeof assetType>;
+
+export const assetsStatus = v.union(
+  v.literal("pending"), // known, nothing there yet
+  v.literal("uploading"),
+  v.literal("ready"), // complete, and nothing owed
+  v.literal("error"),
+);
+export type AssetsStatus = Infer<typeof assetsStatus>;
+
+/** Where an object is and what it is. `s3Url` is stable and never signed. */
+export const s3AssetFields = {
+  s3Key: v.string(),
+  s3Url: v.string(),
+  bucket: v.string(),
+  contentType: v.string(),
+  size: v.number(),
+  checksum: v.string(), // crc64nvme:<base64>
+  etag: v.string(), // opaque, never a checksum
+  s3VersionId: v.optional(v.string()),
+  uploadedAt: v.number(),
+};
+export const s3Asset = v.object(s3AssetFields);
+export type S3Asset = Infer<typeof s3Asset>;
+
+/** An S3Asset that was replaced in its slot, and what it was. */
+export const replacedAsset = v.object({
+  ...s3AssetFields,
+  assetType,
+  name: v.string(),
+  version: v.number(),
+  replacedAt: v.number(),
+});
+export type ReplacedAsset = Infer<typeof replacedAsset>;
+
+export const sceneFields = {
+  sessionId: v.string(),
+  projectId: v.string(),
+  sceneId: v.string(),
+  ownerId: v.optional(v.string()), // yours to set; the sidecar never does
+  videoAsset: v.optional(s3Asset),
+  sourceCodeAsset: v.optional(s3Asset),
+  thumbnailAsset: v.optional(s3Asset),
+  subtitleAsset: v.optional(s3Asset),
+  assetsStatus,
+  assetsErrorMessage: v.optional(v.string()),
+  assetVersion: v.number(), // 1 + replacements in the scene
+  previousAssetVersions: v.array(replacedAsset), // the last 10, oldest first
+  updatedAt: v.number(),
+};
+
+export const sessionFields = {
+  sessionId: v.string(),
+  projectId: v.string(),
+  ownerId: v.optional(v.string()), // yours to set; the sidecar never does
+  combinedVideoAsset: v.optional(s3Asset),
+  combinedSubtitleAsset: v.optional(s3Asset),
+  manifestAsset: v.optional(s3Asset),
+  totalAssetSize: v.number(),
+  assetCount: v.number(),
+  assetsStatus,
+  sceneCount: v.number(),
+  readyCount: v.number(),
+  updatedAt: v.number(),
+};
+
+/** An asset as front ends see it, without its `id`, which is the row's. */
+export const assetReferenceFields = {
+  sessionId: v.string(),
+  projectId: v.string(),
+  entityId: v.string(),
+  entityType,
+  assetType,
+  name: v.string(),
+  index: v.union(v.number(), v.null()),
+  role: v.union(v.string(), v.null()),
+  ...s3AssetFields,
+  transfer: v.string(),
+  version: v.number(),
+  createdAt: v.number(),
+  metadata: v.record(v.string(), v.string()),
+};
+
+const opHead = { opId: v.string(), seq: v.number() };
+/** Entity and asset types are strings here: one op that nobody understands is refused alone, not with its batch. */
+const slotFields = {
+  entityType: v.string(),
+  entityId: v.string(),
+  assetType: v.string(),
+  name: v.string(),
+};
+export const putOp = v.object({
+  ...opHead,
+  kind: v.literal("put"),
+  ...slotFields,
+  index: v.union(v.number(), v.null()),
+  role: v.union(v.string(), v.null()),
+  transfer: v.string(),
+  metadata: v.record(v.string(), v.string()),
+  asset: s3Asset,
+});
+export const factsOp = v.object({
+  ...opHead,
+  kind: v.literal("facts"),
+  sceneId: v.string(),
+  complete: v.boolean(),
+  owed: v.number(),
+  error: v.union(v.string(), v.null()),
+  reason: v.union(v.string(), v.null()),
+});
+export const removeOp = v.object({ ...opHead, kind: v.literal("remove"), ...slotFields });
+export const op = v.union(putOp, factsOp, removeOp);
+export type PutOp = Infer<typeof putOp>;
+export type FactsOp = Infer<typeof factsOp>;
+export type RemoveOp = Infer<typeof removeOp>;
+export type Op = Infer<typeof op>;
+
+/** What became of an op. `code` and `message` say why it was rejected, or from whom a slot was taken. */
+export const opResult = v.object({
+  opId: v.string(),
+  outcome: v.union(
+    v.literal("applied"),
+    v.literal("unchanged"),
+    v.literal("stale"),
+    v.literal("duplicate"),
+    v.literal("rejected"),
+  ),
+  version: v.optional(v.number()),
+  code: v.optional(v.string()),
+  message: v.optional(v.string()),
+});
+export type OpResult = Infer<typeof opResult>;
+export type Effect = Omit<OpResult, "opId">;
+
+export const registration = v.object({
+  epoch: v.number(),
+  lastSeq: v.number(),
+  contractVersion: v.number(),
+});
+
+export const slot = v.object({
+  sessionId: v.string(),
+  entityType,
+  entityId: v.string(),
+  assetType,
+  name: v.string(),
+});
+export type Slot = Infer<typeof slot>;
+
+export const currentAsset = v.object({
+  ...s3AssetFields,
+  version: v.number(),
+  transfer: v.string(),
+  index: v.union(v.number(), v.null()),
+  role: v.union(v.string(), v.null()),
+  metadata: v.record(v.string(), v.string()),
+});
