@@ -181,10 +181,6 @@ class JournalReader(Protocol):
         """(wall ms, event, detail) of one row, oldest first."""
         ...
 
-    def versions_of(self, rows: Sequence[int]) -> Mapping[int, int]:
-        """Convex's version of each row that it acknowledged."""
-        ...
-
     def unfinished(
         self, *, session_id: str | None = None, root: str | None = None, prefix: str = ""
     ) -> Mapping[State, int]:

@@ -1,0 +1,158 @@
+"""The operations of the endpoint: what each one reads from its request and answers with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from sidecar.core.model import State
+from sidecar.metrics import Metrics
+
+from . import view
+from .disks import DiskGauge
+from .explain import explain, locate
+from .models import (
+    AssetPage,
+    Explanation,
+    Health,
+    Readiness,
+    RequeueReply,
+    RequeueRequest,
+    RescanReply,
+    Status,
+    WaitReply,
+)
+from .query import BadRequestError, duration_seconds, is_utf8, whole
+from .source import StatusSource
+from .waiting import scope_of, wait
+
+PAGE_DEFAULT = 100
+PAGE_MAX = 1000
+ROW_MAX = 2**63 - 1
+WAIT_DEFAULT = "30m"
+WAIT_SECONDS_MAX = 24 * 3600.0
+WAITERS_MAX = 32
+
+Given = Mapping[str, str]
+
+
+class BusyError(Exception):
+    """Too many clients ask for something long at once."""
+
+
+class Api:
+    """Every method is one operation; raises BadRequestError for the client's mistakes."""
+
+    def __init__(self, *, source: StatusSource, metrics: Metrics) -> None:
+        """``source`` knows the state, ``metrics`` what happened."""
+        self._source = source
+        self._metrics = metrics
+        self._disks = DiskGauge(Path(source.journal_path))
+        self._waiters = asyncio.Semaphore(WAITERS_MAX)
+
+    async def health(self, _given: Given) -> tuple[int, Health]:
+        """Fails only on a wedge."""
+        reply = view.health(self._source)
+        return (200 if reply.status == "ok" else 503), reply
+
+    async def ready(self, _given: Given) -> tuple[int, Readiness]:
+        """Fails until the first scan is done."""
+        reply = view.readiness(self._source)
+        return (200 if reply.ready else 503), reply
+
+    async def status(self, _given: Given) -> tuple[int, Status]:
+        """Everything at a glance."""
+        return 200, await view.status(self._source, await self._disks.measure(self._roots()))
+
+    async def metrics(self) -> bytes:
+        """Return Prometheus's text."""
+        mirror = await view.mirror(self._source, await self._disks.measure(self._roots()))
+        return self._metrics.expose(mirror)
+
+    async def assets(self, given: Given) -> tuple[int, AssetPage]:
+        """Transfers, by id."""
+        limit, after = _page(given)
+        state = _state(given.get("state"))
+        session_id, entity_id = _name(given, "session_id"), _name(given, "entity_id")
+        rows = await self._source.read(
+            lambda journal: journal.assets(
+                session_id=session_id, entity_id=entity_id, state=state, limit=limit + 1, after=after
+            )
+        )
+        return 200, view.page(rows, limit=limit)
+
+    async def dead_letters(self, given: Given) -> tuple[int, AssetPage]:
+        """Transfers that were given up."""
+        limit, after = _page(given)
+        rows = await self._source.read(lambda journal: journal.dead_letters(limit=limit + 1, after=after))
+        return 200, view.page(rows, limit=limit)
+
+    async def explain(self, given: Given) -> tuple[int, Explanation]:
+        """Everything about one path."""
+        return 200, await explain(self._source, _needed(given, "path"))
+
+    async def wait(self, given: Given) -> tuple[int, WaitReply]:
+        """Answer when everything asked for is synced, or cannot be."""
+        scope = await scope_of(self._source, path=given.get("path"), session_id=_name(given, "session"))
+        if self._waiters.locked():
+            raise BusyError(f"{WAITERS_MAX} clients wait already")
+        async with self._waiters:
+            return 200, await wait(self._source, scope, timeout_seconds=_wait_seconds(given))
+
+    async def requeue(self, request: RequeueRequest) -> tuple[int, RequeueReply]:
+        """Send dead letters back to work."""
+        if not (request.all or request.transfer or request.path or request.error_kind):
+            raise BadRequestError(
+                "no dead letters are named", 'give transfer, path or error_kind, or "all": true'
+            )
+        path = None
+        if request.path is not None:
+            if (found := await locate(self._source, request.path)) is None:
+                raise BadRequestError(f"{request.path!r} lies below none of the roots")
+            path = view.absolute(*found)
+        number = await self._source.requeue(
+            transfer=request.transfer, path=path, error_kind=request.error_kind
+        )
+        return 200, RequeueReply(requeued=number)
+
+    async def rescan(self) -> tuple[int, RescanReply]:
+        """Scan all roots now."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        await self._source.watch.scan_now()
+        return 200, RescanReply(seconds=round(loop.time() - begun, 3))
+
+    def _roots(self) -> list[str]:
+        return [root.root for root in self._source.watch.status()]
+
+
+def _wait_seconds(given: Given) -> float:
+    return min(duration_seconds(given.get("timeout", WAIT_DEFAULT)), WAIT_SECONDS_MAX)
+
+
+def _page(given: Given) -> tuple[int, int]:
+    limit = whole(given, "limit", default=PAGE_DEFAULT, least=1, most=PAGE_MAX)
+    return limit, whole(given, "after", default=0, least=0, most=ROW_MAX)
+
+
+def _state(text: str | None) -> State | None:
+    if text is None:
+        return None
+    try:
+        return State(text)
+    except ValueError:
+        raise BadRequestError(f"{text!r} is not a state", f"states: {', '.join(State)}") from None
+
+
+def _name(given: Given, name: str) -> str | None:
+    value = given.get(name)
+    if value is not None and not is_utf8(value):
+        raise BadRequestError(f"{name} is not UTF-8")
+    return value
+
+
+def _needed(given: Given, name: str) -> str:
+    if name not in given:
+        raise BadRequestError(f"the parameter {name!r} is missing")
+    return given[name]

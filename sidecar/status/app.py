@@ -1,0 +1,156 @@
+"""The aiohttp application behind one door: guards, reads, calls the operation, writes JSON.
+
+One request a connection: nothing keeps a place that others may need, and a deadline for the whole
+connection is then a deadline for the request (see ``server``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from sidecar.metrics import CONTENT_TYPE
+
+from .api import Api, BusyError
+from .guard import Door, DoorKind, objection, read_token
+from .models import Problem, RequeueRequest
+from .openapi import document
+from .operations import JSON, OPERATIONS, Operation
+from .query import BadRequestError, parameters
+
+BODY_BYTES_MAX = 64 * 1024
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+log = structlog.get_logger()
+
+
+class Patience(Protocol):
+    """Gives one connection more time than the others."""
+
+    def __call__(self, request: web.Request) -> AbstractContextManager[None]:
+        """Lift the deadline of a request that is bounded in another way."""
+        ...
+
+
+def build(*, api: Api, door: Door, token_file: Path | None, patience: Patience) -> web.Application:
+    """Return the application for one listener."""
+    app = web.Application(middlewares=[_errors_as_json], client_max_size=BODY_BYTES_MAX)
+    app.on_response_prepare.append(_plain_headers)
+    for operation in OPERATIONS:
+        if operation.need.public or door.kind is not DoorKind.PUBLIC:
+            handler = _Handler(
+                api=api, operation=operation, door=door, token_file=token_file, patience=patience
+            )
+            app.router.add_route(operation.method, operation.path, handler.answer)
+    return app
+
+
+class _Handler:
+    """One route behind one door."""
+
+    def __init__(
+        self, *, api: Api, operation: Operation, door: Door, token_file: Path | None, patience: Patience
+    ) -> None:
+        self._api = api
+        self._operation = operation
+        self._door = door
+        self._token_file = token_file
+        self._patience = patience
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Refuse or run the operation. Raises what ``_errors_as_json`` puts into words."""
+        token = await self._token(request)
+        if refusal := objection(self._door, self._operation.need, request.headers, token):
+            return _problem(refusal.status, refusal.message, refusal.hint)
+        given = parameters(request.raw_path, allowed=[one.name for one in self._operation.parameters])
+        return await self._run(request, given)
+
+    async def _run(self, request: web.Request, given: dict[str, str]) -> web.Response:
+        match self._operation.name:
+            case "openapi":
+                return web.json_response(document(OPERATIONS))
+            case "metrics":
+                text = await self._api.metrics()
+                return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
+            case "requeue":
+                return _answer(*await self._api.requeue(await _body(request)))
+            case "rescan":
+                with self._patience(request):
+                    return _answer(*await self._api.rescan())
+            case "wait":
+                with self._patience(request):
+                    return _answer(*await self._api.wait(given))
+            case name:
+                return _answer(*await getattr(self._api, name)(given))
+
+    async def _token(self, request: web.Request) -> str | None:
+        """Read the token only for those who present one or need one; it may have changed."""
+        guarded = self._operation.need.changes or "Authorization" in request.headers
+        wanted = guarded or (self._door.kind is DoorKind.NETWORK and not self._operation.need.public)
+        if self._token_file is None or self._door.kind is DoorKind.SOCKET or not wanted:
+            return None
+        try:
+            return await asyncio.to_thread(read_token, self._token_file)
+        except (OSError, ValueError) as error:
+            log.warning("token file cannot be read", path=str(self._token_file), error=str(error))
+            return None
+
+
+async def _body(request: web.Request) -> RequeueRequest:
+    try:
+        return RequeueRequest.model_validate_json(await request.read() or b"{}")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "body"
+        raise BadRequestError(f"{where}: {first['msg']}", "see /openapi.json") from error
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except BadRequestError as error:
+        return _problem(400, str(error), error.hint)
+    except BusyError as error:
+        return _problem(503, str(error), "ask again in a minute")
+    except web.HTTPException as error:
+        return _problem(error.status, *_words(request, error))
+    except Exception:  # one request that fails must not look like a daemon that died
+        log.exception("request failed", path=request.path)
+        return _problem(500, "this is a bug in the sidecar", "its log has the details")
+
+
+def _words(request: web.Request, error: web.HTTPException) -> tuple[str, str | None]:
+    match error:
+        case web.HTTPNotFound():
+            known = ", ".join(operation.path for operation in OPERATIONS)
+            return f"there is nothing at {request.path}", f"there are: {known}"
+        case web.HTTPMethodNotAllowed():
+            methods = " or ".join(sorted(error.allowed_methods - {"HEAD"}))
+            return f"{request.path} does not answer {request.method}", f"use {methods}"
+        case _:
+            return error.reason, None
+
+
+async def _plain_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.force_close()
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+
+
+def _answer(status: int, reply: BaseModel) -> web.Response:
+    return web.Response(status=status, body=reply.model_dump_json().encode(), content_type=JSON)
+
+
+def _problem(status: int, message: str, hint: str | None) -> web.Response:
+    reply = _answer(status, Problem(error=message, hint=hint))
+    if status == web.HTTPUnauthorized.status_code:
+        reply.headers["WWW-Authenticate"] = "Bearer"
+    return reply

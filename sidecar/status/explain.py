@@ -1,0 +1,183 @@
+"""/explain: why a path is where it is, also one that never became a transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sidecar.core.model import State, Transfer
+
+from .models import Explanation, HistoryEvent
+from .query import BadRequestError, below, is_utf8, relative
+from .source import Finding, JournalReader, PathFinding, StatusSource
+from .view import absolute, asset
+from .words import count, failure, iso, meaning, size
+
+_NOT_SENT = {Finding.IGNORED, Finding.UNMATCHED, Finding.REFUSED, Finding.HELD}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """What the journal has of one path."""
+
+    rows: Sequence[Transfer]  # newest first
+    history: Sequence[HistoryEvent]  # of the newest
+    below: int  # unfinished transfers of files below it, where it is a folder
+
+    @property
+    def newest(self) -> Transfer | None:
+        """The newest transfer."""
+        return self.rows[0] if self.rows else None
+
+
+async def explain(source: StatusSource, path: str) -> Explanation:
+    """Explain an absolute path, or one below any root. Raises BadRequestError."""
+    found = await locate(source, path)
+    if found is None:
+        return _outside(source, path)
+    root, inside = found
+    finding = await source.watch.explain(root, inside)
+    known = await remembered(source, root, inside)
+    steps = [f"It lies below the root {root}.", *_now(finding), *_so_far(source, known)]
+    return Explanation(
+        path=absolute(root, inside),
+        root=root,
+        verdict=_verdict(source, finding, known),
+        finding=Finding(finding.finding),
+        state=known.newest.state if known.newest else None,
+        steps=steps,
+        asset=asset(known.newest) if known.newest else None,
+        history=list(known.history),
+        older=[asset(row) for row in known.rows[1:]],
+    )
+
+
+async def locate(source: StatusSource, path: str) -> tuple[str, str] | None:
+    """Return (root, path below it), or None for an absolute path outside all roots.
+
+    A relative path belongs to the first root that has it on disk or in the journal, else to the first.
+    """
+    if not path:
+        raise BadRequestError("the path is empty", "give an absolute path or one below a root")
+    roots = [root.root for root in source.watch.status()]
+    inside = relative(path)
+    if path.startswith("/"):
+        return below(path, roots)
+    for root in roots:
+        if await _has(source, root, inside):
+            return root, inside
+    return (roots[0], inside) if roots else None
+
+
+async def remembered(source: StatusSource, root: str, inside: str) -> Remembered:
+    """Return what the journal has of a path. It has no names that are not UTF-8: no rule matches them."""
+    if not is_utf8(inside):
+        return Remembered(rows=(), history=(), below=0)
+    return await source.read(lambda journal: _remember(journal, root, inside))
+
+
+async def _has(source: StatusSource, root: str, inside: str) -> bool:
+    finding = await source.watch.explain(root, inside)
+    return finding.finding != Finding.MISSING or bool((await remembered(source, root, inside)).rows)
+
+
+def _remember(journal: JournalReader, root: str, inside: str) -> Remembered:
+    rows = journal.transfers_of(root, inside)
+    events = journal.events_of(rows[0].id) if rows else ()
+    unfinished = {} if rows else journal.unfinished(root=root, prefix=inside)
+    return Remembered(
+        rows=rows,
+        history=[HistoryEvent(at=iso(at_ms), event=event, detail=detail) for at_ms, event, detail in events],
+        below=sum(unfinished.values()),
+    )
+
+
+def _outside(source: StatusSource, path: str) -> Explanation:
+    roots = ", ".join(root.root for root in source.watch.status())
+    return Explanation(
+        path=path,
+        root=None,
+        verdict="Not watched: it lies below none of the roots.",
+        finding=None,
+        state=None,
+        steps=[f"The roots are: {roots}." if roots else "There are no roots."],
+        asset=None,
+        history=[],
+        older=[],
+    )
+
+
+def _verdict(source: StatusSource, finding: PathFinding, known: Remembered) -> str:
+    row, seen = known.newest, Finding(finding.finding)
+    if seen in _NOT_SENT:
+        return f"Not sent ({seen}): {finding.why}"
+    if seen is Finding.FOLDER:
+        return f"A folder; {count(known.below, 'file')} below it not synced."
+    if row is None:
+        return _unknown(seen, finding.why)
+    if seen is Finding.WAITING:
+        earlier = " An earlier version is synced." if row.state is State.SYNCED else ""
+        return f"Waiting to be complete: {finding.why}{earlier}"
+    return _of(source, row)
+
+
+def _unknown(seen: Finding, why: str) -> str:
+    match seen:
+        case Finding.MISSING:
+            return "There is no such file, and the journal never saw one."
+        case Finding.WAITING:
+            return f"Waiting to be complete: {why}"
+        case _:
+            return f"Not in the journal yet: {why}"
+
+
+def _of(source: StatusSource, row: Transfer) -> str:
+    """Return the verdict on a transfer by its state."""
+    match row.state:
+        case State.SYNCED:
+            return (
+                f"Synced: S3 holds it and Convex knows it as version {row.version}."
+                if row.version
+                else "Synced."
+            )
+        case State.READY:
+            return f"Complete; {_progress(source, row)}"
+        case State.UPLOADED:
+            return f"In S3; Convex is still to be told.{_trouble(source, 'convex')}"
+        case State.DEAD:
+            return f"A dead letter, given up after {count(row.failures, 'failed attempt')}: {failure(row)}"
+        case _:
+            return f"{meaning(row.state).capitalize()}."
+
+
+def _progress(source: StatusSource, row: Transfer) -> str:
+    for flight in source.flights():
+        if flight.transfer == row.transfer:
+            share = flight.sent_bytes / flight.size_bytes if flight.size_bytes else 0
+            return f"uploading, {share:.0%} of {size(flight.size_bytes)} sent."
+    return f"waiting for its upload.{_trouble(source, 's3')}"
+
+
+def _trouble(source: StatusSource, remote: str) -> str:
+    reason = source.remotes[remote].reason
+    return f" {reason}" if reason else ""
+
+
+def _now(finding: PathFinding) -> list[str]:
+    rule = [f"It matches {finding.rule}."] if finding.rule else []
+    return [*rule, f"Now: {finding.finding}: {finding.why}"]
+
+
+def _so_far(source: StatusSource, known: Remembered) -> list[str]:
+    if (row := known.newest) is None:
+        return []
+    steps = [f"Its newest transfer is {row.transfer}: {meaning(row.state)}.", f"Its object key is {row.key}."]
+    if row.state is State.READY:
+        steps.append(f"It is {_progress(source, row)}")
+    if row.error_kind is not None:
+        steps.append(f"Its last error: {failure(row)}.")
+    if row.state is State.DEAD:
+        steps.append("`sidecar dead-letters requeue --path` sends it again once the cause is gone.")
+    if len(known.rows) > 1:
+        steps.append(f"Before it came {count(len(known.rows) - 1, 'transfer')}.")
+    return steps

@@ -1,0 +1,250 @@
+r"""What the endpoint says, as pydantic models; /openapi.json is generated from them.
+
+Sizes are bytes, ages seconds, times UTC in ISO 8601. Text is always valid UTF-8: bytes of a file name
+that are not appear as ``\xff``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from sidecar.core.breaker import BreakerState
+from sidecar.core.errors import ErrorKind
+from sidecar.core.model import AssetType, EntityType, State
+from sidecar.core.text import utf8
+
+from .source import Finding
+
+Text = Annotated[str, BeforeValidator(lambda value: utf8(value) if isinstance(value, str) else value)]
+Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Model(BaseModel):
+    """What all of them share."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Problem(Model):
+    """Why a request was not answered."""
+
+    error: Text = Field(description="One sentence.")
+    hint: Text | None = Field(description="What would help.")
+
+
+class Health(Model):
+    """Whether a restart would help."""
+
+    status: Literal["ok", "wedged"]
+    heartbeats: dict[str, float] = Field(description="Seconds since each part's last beat.")
+    limit_seconds: float = Field(description="An older beat is a wedge.")
+
+
+class Readiness(Model):
+    """Whether the journal is open and the first scan done."""
+
+    ready: bool
+    waiting_for: list[Text]
+
+
+class Backlog(Model):
+    """What is complete and still owed."""
+
+    files: Count
+    bytes: Count
+    oldest_seconds: float
+
+
+class LastError(Model):
+    """A remote's newest failure; it may be over."""
+
+    kind: ErrorKind
+    message: Text
+    hint: Text | None
+    at: Instant
+
+
+class RemoteStatus(Model):
+    """S3 or Convex."""
+
+    breaker: BreakerState
+    last_error: LastError | None
+
+
+class Unsent(Model):
+    """A path that is not sent, and why."""
+
+    path: Text = Field(description="Absolute.")
+    finding: Finding
+    why: Text
+
+
+class RootReport(Model):
+    """A watched root."""
+
+    root: Text
+    readiness: str = Field(description="lease: an open file is known exactly; settle: by quiet time.")
+    events: str = Field(description="inotify or scan.")
+    problem: Text | None = Field(description="Why it is not watched now.")
+    unmatched: Count
+    refused: Count
+    held: Count
+    examples: list[Unsent] = Field(description="Some of the unmatched, refused and held.")
+    last_scan_at: Instant | None
+
+
+class Pending(Model):
+    """A file that is seen and not complete yet."""
+
+    path: Text
+    session_id: Text
+    why: Text
+
+
+class PendingReport(Model):
+    """Files that are open, settling or incomplete."""
+
+    files: Count
+    examples: list[Pending]
+
+
+class Upload(Model):
+    """An upload under way."""
+
+    transfer: str
+    path: Text
+    size: Count
+    sent: Count
+
+
+class JournalReport(Model):
+    """The journal's file."""
+
+    path: Text
+    bytes: Count
+
+
+class Status(Model):
+    """Everything at a glance."""
+
+    sidecar_id: Text
+    version: str
+    uptime_seconds: float
+    state: Literal["ok", "degraded", "draining"]
+    reasons: list[Text] = Field(description="Plain sentences; empty when all is well.")
+    transfers: dict[State, Count]
+    backlog: Backlog
+    pending: PendingReport
+    uploads: list[Upload]
+    s3: RemoteStatus
+    convex: RemoteStatus
+    watch: list[RootReport]
+    journal: JournalReport
+
+
+class Fault(Model):
+    """Why a transfer failed last."""
+
+    kind: Text
+    message: Text
+    hint: Text | None
+
+
+class Asset(Model):
+    """A transfer: one version of one file on its way."""
+
+    id: int = Field(description="The journal's row; pages go by it.")
+    transfer: str
+    path: Text = Field(description="Absolute.")
+    project_id: Text
+    session_id: Text
+    entity_type: EntityType
+    entity_id: Text
+    asset_type: AssetType
+    name: Text
+    index: int | None
+    state: State
+    bucket: Text
+    key: Text
+    size: Count
+    checksum: str | None
+    content_type: str
+    version: int | None = Field(description="Convex's version of the slot.")
+    failures: Count = Field(description="Attempts spent.")
+    discovered_at: Instant
+    ready_at: Instant | None
+    uploaded_at: Instant | None
+    synced_at: Instant | None
+    error: Fault | None
+
+
+class AssetPage(Model):
+    """A page of transfers in the order of their discovery."""
+
+    assets: list[Asset]
+    next: int | None = Field(description="Pass it as `after`; null on the last page.")
+
+
+class HistoryEvent(Model):
+    """Something that happened to a transfer."""
+
+    at: Instant
+    event: str
+    detail: Text | None
+
+
+class Explanation(Model):
+    """Everything about one path."""
+
+    path: Text = Field(description="Absolute, as it was understood.")
+    root: Text | None
+    verdict: Text = Field(description="One sentence.")
+    finding: Finding | None = Field(description="What is there now.")
+    state: State | None = Field(description="Of the newest transfer.")
+    steps: list[Text] = Field(description="How the verdict came about, in order.")
+    asset: Asset | None = Field(description="The newest transfer.")
+    history: list[HistoryEvent]
+    older: list[Asset] = Field(description="Earlier transfers, newest first.")
+
+
+class Owed(Model):
+    """A file that is not synced."""
+
+    path: Text
+    state: str = Field(description="A transfer's state or what the watch finds.")
+    why: Text
+
+
+class WaitReply(Model):
+    """What became of everything that was asked for."""
+
+    result: Literal["synced", "failed", "timeout"]
+    verdict: Text
+    waited_seconds: float
+    failed: list[Owed] = Field(description="What will not be synced without help.")
+    owed: list[Owed] = Field(description="What still may be, when the time was over.")
+    unfinished: dict[State, Count]
+
+
+class RequeueRequest(Model):
+    """Which dead letters: those that match all given filters; without a filter say `all`."""
+
+    transfer: str | None = None
+    path: str | None = Field(default=None, description="Absolute, or below a root.")
+    error_kind: ErrorKind | None = None
+    all: bool = False
+
+
+class RequeueReply(Model):
+    """How many dead letters went back to work."""
+
+    requeued: Count
+
+
+class RescanReply(Model):
+    """A full scan was done."""
+
+    seconds: float

@@ -1,0 +1,144 @@
+"""The table of operations: routes, what they need of the caller, parameters, replies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from sidecar.core.model import State
+from sidecar.metrics import CONTENT_TYPE
+
+from . import models
+from .api import PAGE_DEFAULT, PAGE_MAX, WAIT_DEFAULT
+from .guard import Need
+
+JSON = "application/json"
+_PUBLIC = Need(public=True)
+_CHANGES = Need(changes=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One query parameter; ``schema`` is its JSON schema."""
+
+    name: str
+    text: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One route. ``name`` is Api's method; ``reply`` a model or the content type of something else."""
+
+    name: str
+    path: str
+    summary: str
+    reply: type[BaseModel] | str
+    method: str = "GET"
+    need: Need = field(default_factory=Need)
+    parameters: tuple[Parameter, ...] = ()
+    body: type[BaseModel] | None = None
+    replies: Mapping[int, str] = field(default_factory=lambda: {200: "The answer."})
+
+
+_PAGE = (
+    Parameter(
+        name="limit",
+        text="The most transfers on a page.",
+        schema={"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_DEFAULT},
+    ),
+    Parameter(name="after", text="`next` of the page before.", schema={"type": "integer", "minimum": 0}),
+)
+_PATH = "Absolute, or below a root; bytes that are not UTF-8 percent-encoded."
+
+OPERATIONS = (
+    Operation(
+        name="health",
+        path="/healthz",
+        summary="Whether a restart would cure something; never fails for outages, credentials or disks.",
+        reply=models.Health,
+        need=_PUBLIC,
+        replies={200: "All is well.", 503: "Wedged: restart it."},
+    ),
+    Operation(
+        name="ready",
+        path="/readyz",
+        summary="Whether the journal is open and the first scan done.",
+        reply=models.Readiness,
+        need=_PUBLIC,
+        replies={200: "Ready.", 503: "Not yet."},
+    ),
+    Operation(
+        name="metrics",
+        path="/metrics",
+        summary="Metrics in Prometheus's text format.",
+        reply=CONTENT_TYPE,
+        need=_PUBLIC,
+    ),
+    Operation(name="status", path="/status", summary="Everything at a glance.", reply=models.Status),
+    Operation(
+        name="assets",
+        path="/assets",
+        summary="Transfers in the order of their discovery.",
+        reply=models.AssetPage,
+        parameters=(
+            Parameter(name="session_id", text="Only of this session."),
+            Parameter(name="entity_id", text="Only of this scene or session."),
+            Parameter(
+                name="state", text="Only these.", schema={"type": "string", "enum": [str(s) for s in State]}
+            ),
+            *_PAGE,
+        ),
+    ),
+    Operation(
+        name="explain",
+        path="/explain",
+        summary="Why a path is where it is, also one that is never sent.",
+        reply=models.Explanation,
+        parameters=(Parameter(name="path", text=_PATH, required=True),),
+    ),
+    Operation(
+        name="wait",
+        path="/wait",
+        summary="Answers when all that is named is synced or cannot be, by a scan begun after the request.",
+        reply=models.WaitReply,
+        parameters=(
+            Parameter(name="path", text=f"A file or folder. {_PATH}"),
+            Parameter(name="session", text="A session; with neither, everything is waited for."),
+            Parameter(
+                name="timeout",
+                text="Seconds, or 250ms, 30s, 5m, 1h.",
+                schema={"type": "string", "default": WAIT_DEFAULT},
+            ),
+        ),
+    ),
+    Operation(
+        name="dead_letters",
+        path="/dead-letters",
+        summary="Transfers that were given up.",
+        reply=models.AssetPage,
+        parameters=_PAGE,
+    ),
+    Operation(
+        name="requeue",
+        path="/dead-letters/requeue",
+        method="POST",
+        summary="Sends dead letters back to work.",
+        reply=models.RequeueReply,
+        body=models.RequeueRequest,
+        need=_CHANGES,
+    ),
+    Operation(
+        name="rescan",
+        path="/rescan",
+        method="POST",
+        summary="Scans all roots now; answers when that is done.",
+        reply=models.RescanReply,
+        need=_CHANGES,
+    ),
+    Operation(name="openapi", path="/openapi.json", summary="This document.", reply=JSON),
+)

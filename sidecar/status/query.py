@@ -1,0 +1,93 @@
+"""Reading what a client asks for: query parameters, durations, paths. Mistakes are BadRequestError."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Collection, Mapping, Sequence
+from urllib.parse import parse_qsl, urlsplit
+
+PARAMETERS_MAX = 16
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
+_SECONDS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class BadRequestError(Exception):
+    """The client's mistake, as one sentence with a hint."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def parameters(target: str, *, allowed: Collection[str]) -> dict[str, str]:
+    """Return the query of a raw request target; bytes that are not UTF-8 become surrogates.
+
+    Unknown and repeated names are mistakes: a typo must not widen what is asked for.
+    """
+    try:
+        pairs = parse_qsl(
+            urlsplit(target).query,
+            keep_blank_values=True,
+            errors="surrogateescape",
+            max_num_fields=PARAMETERS_MAX,
+        )
+    except ValueError as error:
+        raise BadRequestError(f"the query cannot be read: {error}") from error
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in allowed:
+            known = ", ".join(allowed) or "none"
+            raise BadRequestError(f"there is no parameter {name!r} here", f"parameters: {known}")
+        if name in given:
+            raise BadRequestError(f"the parameter {name!r} is given twice")
+        given[name] = value
+    return given
+
+
+def whole(given: Mapping[str, str], name: str, *, default: int, least: int, most: int) -> int:
+    """Return a whole number within its limits."""
+    text = given.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,18}", text) or not least <= int(text) <= most:
+        raise BadRequestError(f"{name} is a whole number from {least} to {most}, not {text!r}")
+    return int(text)
+
+
+def duration_seconds(text: str) -> float:
+    """Return the seconds of ``30``, ``250ms``, ``30s``, ``30m``, ``24h`` or ``7d``."""
+    if not (found := _DURATION.fullmatch(text)):
+        raise BadRequestError(f"{text!r} is not a duration", "write 30s, 5m or 1h")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def below(path: str, roots: Sequence[str]) -> tuple[str, str] | None:
+    """Return (root, path below it) of an absolute path, the innermost root first; None if outside.
+
+    Purely by text: nothing is looked up. The root itself is "".
+    """
+    clean = posixpath.normpath(path)
+    for root in sorted(roots, key=len, reverse=True):
+        base = root.rstrip("/") or "/"
+        if clean == base:
+            return root, ""
+        prefix = base if base == "/" else base + "/"
+        if clean.startswith(prefix):
+            return root, clean[len(prefix) :]
+    return None
+
+
+def is_utf8(text: str) -> bool:
+    """Tell whether a text holds only what UTF-8 can carry: the journal and Convex hold nothing else."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def relative(path: str) -> str:
+    """Return a path below a root in its plain form; raises BadRequestError if it leaves the root."""
+    clean = posixpath.normpath(path)
+    if "\0" in path:
+        raise BadRequestError("a path has no NUL byte")
+    if clean == ".." or clean.startswith("../"):
+        raise BadRequestError(f"{path!r} leaves the root", "give an absolute path or one below a root")
+    return "" if clean == "." else clean

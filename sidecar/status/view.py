@@ -1,0 +1,185 @@
+"""Taking the snapshots behind /status, /metrics, /healthz, /readyz and the lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sidecar import __version__
+from sidecar.core.breaker import BreakerState
+from sidecar.core.model import State, Transfer
+from sidecar.metrics import Mirror
+
+from .disks import Disks
+from .models import (
+    Asset,
+    AssetPage,
+    Backlog,
+    Fault,
+    Health,
+    JournalReport,
+    LastError,
+    Pending,
+    PendingReport,
+    Readiness,
+    RemoteStatus,
+    RootReport,
+    Status,
+    Unsent,
+    Upload,
+)
+from .source import Candidate, Finding, Flight, Remote, RootStatus, StatusSource
+from .words import count, hint_for, iso, iso_or_none
+
+EXAMPLES_MAX = 20
+
+
+def health(source: StatusSource) -> Health:
+    """Tell whether a restart would cure something; asks neither the journal nor a disk nor a remote."""
+    beats = dict(source.heartbeats())
+    limit = source.heartbeat_limit_seconds
+    wedged = any(age > limit for age in beats.values())
+    return Health(status="wedged" if wedged else "ok", heartbeats=beats, limit_seconds=limit)
+
+
+def readiness(source: StatusSource) -> Readiness:
+    """Tell whether the daemon does its work yet."""
+    waiting = list(source.not_ready())
+    return Readiness(ready=not waiting, waiting_for=waiting)
+
+
+async def status(source: StatusSource, disks: Disks) -> Status:
+    """Return everything at a glance."""
+    counts, (files, size_bytes, oldest) = await source.read(
+        lambda journal: (journal.counts(), journal.backlog())
+    )
+    roots, pending, why = (
+        source.watch.status(),
+        source.watch.pending(),
+        _reasons(source, counts.get(State.DEAD, 0)),
+    )
+    return Status(
+        sidecar_id=source.sidecar_id,
+        version=__version__,
+        uptime_seconds=round(source.uptime_seconds(), 3),
+        state="draining" if source.draining() else "degraded" if why else "ok",
+        reasons=why,
+        transfers={state: counts.get(state, 0) for state in State},
+        backlog=Backlog(files=files, bytes=size_bytes, oldest_seconds=round(oldest, 3)),
+        pending=PendingReport(files=len(pending), examples=[_pending(one) for one in pending[:EXAMPLES_MAX]]),
+        uploads=[_upload(flight) for flight in source.flights()],
+        s3=_remote(source.remotes["s3"]),
+        convex=_remote(source.remotes["convex"]),
+        watch=[_root(root) for root in roots],
+        journal=JournalReport(path=str(source.journal_path), bytes=disks.journal_bytes),
+    )
+
+
+async def mirror(source: StatusSource, disks: Disks) -> Mirror:
+    """Return the state that the gauges of /metrics show."""
+    counts, (files, size_bytes, oldest) = await source.read(
+        lambda journal: (journal.counts(), journal.backlog())
+    )
+    roots, now_ms = source.watch.status(), source.wall_ms()
+    scans = {root.root: root.last_scan_ms for root in roots}
+    return Mirror(
+        version=__version__,
+        backlog_files=files,
+        backlog_bytes=size_bytes,
+        backlog_oldest_seconds=oldest,
+        dead_letters=counts.get(State.DEAD, 0),
+        breakers={name: BreakerState(remote.state) for name, remote in source.remotes.items()},
+        unmatched_files={root.root: root.unmatched for root in roots},
+        last_scan_age_seconds={
+            root: max(0.0, (now_ms - at_ms) / 1000) for root, at_ms in scans.items() if at_ms is not None
+        },
+        disk_free_bytes=disks.free_bytes,
+        clock_skew_seconds=source.clock_skew_seconds(),
+        journal_bytes=disks.journal_bytes,
+    )
+
+
+def page(rows: Sequence[Transfer], *, limit: int) -> AssetPage:
+    """Return one page; ``rows`` holds one more than ``limit`` where there is a next one."""
+    shown = rows[:limit]
+    more = len(rows) > limit
+    return AssetPage(assets=[asset(row) for row in shown], next=shown[-1].id if more else None)
+
+
+def asset(row: Transfer) -> Asset:
+    """Return a transfer as the endpoint shows it."""
+    slot = row.route.slot
+    return Asset(
+        id=row.id,
+        transfer=row.transfer,
+        path=row.display,
+        project_id=row.route.project_id,
+        session_id=slot.session_id,
+        entity_type=slot.entity_type,
+        entity_id=slot.entity_id,
+        asset_type=slot.asset_type,
+        name=slot.name,
+        index=row.route.index,
+        state=row.state,
+        bucket=row.bucket,
+        key=row.key,
+        size=row.size_bytes,
+        checksum=row.checksum,
+        content_type=row.route.content_type,
+        version=row.version,
+        failures=row.failures,
+        discovered_at=iso(row.discovered_ms),
+        ready_at=iso_or_none(row.ready_ms),
+        uploaded_at=iso_or_none(row.uploaded_ms),
+        synced_at=iso_or_none(row.synced_ms),
+        error=_fault(row),
+    )
+
+
+def absolute(root: str, path: str) -> str:
+    """Return a root's path and one below it as one."""
+    return f"{root.rstrip('/')}/{path}" if path else root
+
+
+def _reasons(source: StatusSource, dead: int) -> list[str]:
+    remotes = [remote.reason for remote in source.remotes.values() if remote.reason]
+    roots = [root.problem for root in source.watch.status() if root.problem]
+    letters = [f"{count(dead, 'dead letter')}: `sidecar dead-letters list` names them"] if dead else []
+    return [*remotes, *roots, *source.troubles(), *letters]
+
+
+def _remote(remote: Remote) -> RemoteStatus:
+    if (error := remote.last_error) is None:
+        return RemoteStatus(breaker=remote.state, last_error=None)
+    shown = LastError(kind=error.kind, message=error.message, hint=error.hint, at=iso(error.at_ms))
+    return RemoteStatus(breaker=remote.state, last_error=shown)
+
+
+def _root(root: RootStatus) -> RootReport:
+    return RootReport(
+        root=root.root,
+        readiness=root.readiness,
+        events=root.events,
+        problem=root.problem,
+        unmatched=root.unmatched,
+        refused=root.refused,
+        held=root.held,
+        examples=[
+            Unsent(path=absolute(root.root, one.path), finding=Finding(one.finding), why=one.why)
+            for one in root.examples[:EXAMPLES_MAX]
+        ],
+        last_scan_at=iso_or_none(root.last_scan_ms),
+    )
+
+
+def _pending(one: Candidate) -> Pending:
+    return Pending(path=absolute(one.root, one.path), session_id=one.session_id, why=one.why)
+
+
+def _upload(flight: Flight) -> Upload:
+    return Upload(transfer=flight.transfer, path=flight.path, size=flight.size_bytes, sent=flight.sent_bytes)
+
+
+def _fault(row: Transfer) -> Fault | None:
+    if row.error_kind is None:
+        return None
+    return Fault(kind=row.error_kind, message=row.error_message or "", hint=hint_for(row.error_kind))

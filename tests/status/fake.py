@@ -1,0 +1,279 @@
+"""A small source: a journal, a watch and remotes in memory, as daemon.py would offer them."""
+
+# ruff: noqa: D102 - the protocols of sidecar.status.source say what each of these is
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from sidecar.core.breaker import BreakerState
+from sidecar.core.errors import ErrorKind
+from sidecar.core.model import AssetType, EntityType, Route, Slot, State, StatIdentity, Transfer
+from sidecar.status.source import JournalReader
+
+T = TypeVar("T")
+ROOT = "/renders"
+NOW_MS = 1_760_000_000_000
+
+
+def transfer(row: int, path: str, state: State, **changes: object) -> Transfer:
+    """Return a transfer of 1 MiB in session ``p/s``."""
+    slot = Slot(
+        session_id="p/s",
+        entity_type=EntityType.SCENE,
+        entity_id="intro",
+        asset_type=AssetType.VIDEO_CHUNK,
+        name=path.rsplit("/", 1)[-1],
+    )
+    route = Route(
+        slot=slot,
+        project_id="p",
+        key="k",
+        index=row,
+        role=None,
+        content_type="video/mp4",
+        cache_control=None,
+        priority=0,
+        settle_seconds=None,
+        check_structure=True,
+        entity_folder="p/s/intro",
+    )
+    whole = Transfer(
+        id=row,
+        transfer=f"01TRANSFER{row:016}",
+        root=ROOT,
+        path=path,
+        route=route,
+        state=state,
+        bucket="lessons",
+        key=f"p/s/intro/video_chunk/{path}",
+        identity=StatIdentity(inode=1, size_bytes=1024**2, mtime_ns=1, ctime_ns=1),
+        checksum="crc64nvme:AAAAAAAAAAA=",
+        upload_id=None,
+        part_bytes=None,
+        may_upload=False,
+        may_object=False,
+        etag=None,
+        version_id=None,
+        version=3 if state is State.SYNCED else None,
+        failures=0,
+        discovered_ms=NOW_MS,
+        ready_ms=NOW_MS,
+        uploaded_ms=None,
+        synced_ms=None,
+        error_kind=None,
+        error_message=None,
+    )
+    return replace(whole, **changes)  # type: ignore[arg-type]  # a builder's keywords are the fields
+
+
+@dataclass
+class FakeJournal:
+    """The journal's read side over a list."""
+
+    rows: list[Transfer] = field(default_factory=list)
+    events: dict[int, list[tuple[int, str, str | None]]] = field(default_factory=dict)
+
+    def counts(self) -> Mapping[State, int]:
+        return Counter(row.state for row in self.rows)
+
+    def backlog(self) -> tuple[int, int, float]:
+        owed = [row for row in self.rows if row.state in (State.READY, State.UPLOADED)]
+        return len(owed), sum(row.size_bytes for row in owed), 1.5 if owed else 0.0
+
+    def assets(
+        self, *, session_id: str | None, entity_id: str | None, state: State | None, limit: int, after: int
+    ) -> Sequence[Transfer]:
+        return [
+            row
+            for row in self.rows
+            if row.id > after
+            and session_id in (None, row.route.slot.session_id)
+            and entity_id in (None, row.route.slot.entity_id)
+            and state in (None, row.state)
+        ][:limit]
+
+    def dead_letters(self, *, limit: int, after: int) -> Sequence[Transfer]:
+        return [row for row in self.rows if row.state is State.DEAD and row.id > after][:limit]
+
+    def transfers_of(self, root: str, path: str) -> Sequence[Transfer]:
+        path.encode()  # as SQLite does: names that are not UTF-8 must not get here
+        return [row for row in reversed(self.rows) if (row.root, row.path) == (root, path)]
+
+    def events_of(self, row: int) -> Sequence[tuple[int, str, str | None]]:
+        return self.events.get(row, [])
+
+    def unfinished(
+        self, *, session_id: str | None = None, root: str | None = None, prefix: str = ""
+    ) -> Mapping[State, int]:
+        return Counter(
+            row.state for row in self.owed(session_id=session_id, root=root, prefix=prefix, limit=99)
+        )
+
+    def owed(
+        self, *, session_id: str | None = None, root: str | None = None, prefix: str = "", limit: int
+    ) -> Sequence[Transfer]:
+        prefix.encode()
+        done = (State.SYNCED, State.SUPERSEDED, State.GONE)
+        return [
+            row
+            for row in self.rows
+            if row.state not in done
+            and session_id in (None, row.route.slot.session_id)
+            and root in (None, row.root)
+            and (not prefix or row.path == prefix or row.path.startswith(prefix + "/"))
+        ][:limit]
+
+
+@dataclass
+class FakeFinding:
+    """What the watch makes of a path."""
+
+    finding: str
+    why: str
+    rule: str | None = None
+
+
+@dataclass
+class FakeExample:
+    """A path that is not sent."""
+
+    path: str
+    finding: str
+    why: str
+
+
+@dataclass
+class FakeCandidate:
+    """A file that is not complete."""
+
+    path: str
+    why: str
+    root: str = ROOT
+    session_id: str = "p/s"
+
+
+@dataclass
+class FakeRoot:
+    """A watched root."""
+
+    root: str = ROOT
+    readiness: str = "lease"
+    events: str = "inotify"
+    problem: str | None = None
+    unmatched: int = 0
+    refused: int = 0
+    held: int = 0
+    examples: list[FakeExample] = field(default_factory=list)
+    last_scan_ms: int | None = NOW_MS - 2000
+
+
+@dataclass
+class FakeWatch:
+    """The watch stage; ``on_scan`` is what a scan finds."""
+
+    roots: list[FakeRoot] = field(default_factory=lambda: [FakeRoot()])
+    findings: dict[str, FakeFinding] = field(default_factory=dict)
+    candidates: list[FakeCandidate] = field(default_factory=list)
+    on_scan: Callable[[], None] = lambda: None
+    scans: int = 0
+
+    def status(self) -> Sequence[FakeRoot]:
+        return self.roots
+
+    def pending(self) -> Sequence[FakeCandidate]:
+        return self.candidates
+
+    async def explain(self, root: str, path: str) -> FakeFinding:
+        assert root in [one.root for one in self.roots]
+        return self.findings.get(path) or FakeFinding("missing", "nothing is there")
+
+    async def scan_now(self) -> None:
+        await asyncio.sleep(0)
+        self.scans += 1
+        self.on_scan()
+
+
+@dataclass
+class FakeFailure:
+    """A remote's newest failure."""
+
+    kind: ErrorKind
+    message: str
+    hint: str | None = None
+    at_ms: int = NOW_MS
+
+
+@dataclass
+class FakeRemote:
+    """A remote's door."""
+
+    state: BreakerState = BreakerState.CLOSED
+    reason: str | None = None
+    last_error: FakeFailure | None = None
+
+
+@dataclass
+class FakeFlight:
+    """An upload under way."""
+
+    transfer: str
+    path: str
+    size_bytes: int
+    sent_bytes: int
+
+
+@dataclass
+class FakeSource:
+    """Everything together."""
+
+    journal_path: Path
+    sidecar_id: str = "sidecar-1"
+    journal: FakeJournal = field(default_factory=FakeJournal)
+    watch: FakeWatch = field(default_factory=FakeWatch)
+    remotes: dict[str, FakeRemote] = field(
+        default_factory=lambda: {"s3": FakeRemote(), "convex": FakeRemote()}
+    )
+    heartbeat_limit_seconds: float = 30.0
+    beats: dict[str, float] = field(default_factory=lambda: {"loop": 0.1, "journal": 0.2})
+    is_draining: bool = False
+    waiting_for: list[str] = field(default_factory=list)
+    other_troubles: list[str] = field(default_factory=list)
+    in_flight: list[FakeFlight] = field(default_factory=list)
+    requeues: list[tuple[str | None, str | None, str | None]] = field(default_factory=list)
+
+    def uptime_seconds(self) -> float:
+        return 12.5
+
+    def wall_ms(self) -> int:
+        return NOW_MS
+
+    def draining(self) -> bool:
+        return self.is_draining
+
+    def not_ready(self) -> Sequence[str]:
+        return self.waiting_for
+
+    def troubles(self) -> Sequence[str]:
+        return self.other_troubles
+
+    def heartbeats(self) -> Mapping[str, float]:
+        return self.beats
+
+    def clock_skew_seconds(self) -> Mapping[str, float]:
+        return {"s3": 0.25}
+
+    def flights(self) -> Sequence[FakeFlight]:
+        return self.in_flight
+
+    async def read(self, question: Callable[[JournalReader], T]) -> T:
+        return await asyncio.to_thread(question, self.journal)
+
+    async def requeue(self, *, transfer: str | None, path: str | None, error_kind: str | None) -> int:
+        self.requeues.append((transfer, path, error_kind))
+        return 1
