@@ -192,8 +192,10 @@ class Noticing(Shipping):
 
     def _vanish(self, transfer: Transfer) -> None:
         self.owe(transfer)
-        self.advance(transfer, Event.VANISHED)
         self.db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [transfer.id])
+        if transfer.state is State.SUPERSEDED:  # overtaken while its worker held it
+            return
+        self.advance(transfer, Event.VANISHED)
         # Forgotten, so that the same file coming back (moved away and in again) is seen as new.
         self.db.execute(
             "DELETE FROM files WHERE (root, folder, name) = (?, ?, ?) AND transfer = ?",

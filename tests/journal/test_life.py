@@ -104,6 +104,17 @@ def test_a_crash_turns_an_overtaken_lease_into_its_debt(tmp_path: Path) -> None:
     assert [d.delete_object for d in journal.claim_debts(limit=9, now=0)] == [True]
 
 
+def test_an_overtaken_transfer_whose_file_is_gone_stays_superseded(journal: Journal) -> None:
+    """Its worker finds the file missing: only the lease and the debts are left to settle."""
+    old = ready(journal, "A", 1)
+    journal.claim_uploads(limit=1, now=0)
+    journal.begin_put(old.id)
+    ready(journal, "B", 2)
+    journal.vanish(old.id)
+    assert journal.one(old.id).state is State.SUPERSEDED
+    assert [d.key for d in journal.claim_debts(limit=9, now=0)] == [old.key]
+
+
 def test_an_upload_that_ends_after_it_was_overtaken_is_never_announced(journal: Journal) -> None:
     """Its object is owed a deletion instead."""
     old = ready(journal, "A", 1)
