@@ -135,8 +135,8 @@ class RootWatch:
         log.warning("root_replaced", root=self.path)
 
     async def _until_replaced(self, place: tuple[int, int]) -> None:
-        while await self._hands.do(lambda: place_of(self.path)) == place:
-            await asyncio.sleep(PLACE_SECONDS)  # noqa: ASYNC110 - no event tells: inotify is silent about it
+        while await self._hands.do(lambda: place_of(self.path)) == place:  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(PLACE_SECONDS)
 
     def _must_scan(self) -> bool:
         events = self.settings.events

@@ -1,0 +1,133 @@
+"""A watch stage over a real journal, real folders and the preset rules."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import imageio_ffmpeg
+import pytest
+
+from sidecar.core.clock import SystemClock
+from sidecar.core.ids import sidecar_tag
+from sidecar.core.model import State, Transfer
+from sidecar.core.presets import LESSON
+from sidecar.core.routing import Router
+from sidecar.core.rules import Ids, Root
+from sidecar.journal.journal import Journal
+from sidecar.journal.writer import JournalWriter
+from sidecar.watch.root import RootSettings
+from sidecar.watch.stage import WatchStage
+
+IGNORE = ("**/.*", "**/*.tmp", "**/*.part", "**/*~")
+FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+DEADLINE_SECONDS = 20.0
+
+
+@dataclass
+class World:
+    """A running stage and what a test asks of it."""
+
+    root: Path
+    stage: WatchStage
+    writer: JournalWriter
+    task: asyncio.Task[None] | None = field(default=None)
+
+    async def rows(self) -> list[Transfer]:
+        """Every transfer in the journal, oldest first."""
+        return await self.writer.do(_all_rows)
+
+    async def states(self) -> dict[str, list[State]]:
+        """States of every path's transfers, oldest first."""
+        found: dict[str, list[State]] = {}
+        for row in await self.rows():
+            found.setdefault(row.path, []).append(row.state)
+        return found
+
+    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        """Poll until a condition holds; fail after a deadline."""
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while not await condition():
+                await asyncio.sleep(0.02)
+
+    async def until_ready(self, *paths: str) -> None:
+        """Wait until each path's newest transfer is ready."""
+
+        async def all_ready() -> bool:
+            states = await self.states()
+            return all(states.get(path, [None])[-1] is State.READY for path in paths)
+
+        await self.until(all_ready)
+
+    def put(self, path: str, content: bytes = b"print('hello')\n") -> Path:
+        """Write a file below the root, with its folders."""
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        return file
+
+
+
+def _all_rows(journal: Journal) -> list[Transfer]:
+    ids = journal.db.execute("SELECT id FROM transfers ORDER BY id").fetchall()
+    return [journal.one(row["id"]) for row in ids]
+
+
+def build(tmp_path: Path, writer: JournalWriter, *, events: str = "auto", settle: float = 0.25) -> WatchStage:
+    """Build a stage over ``tmp_path/renders``."""
+    root = str(tmp_path / "renders")
+    router = Router(roots=[Root(path=root, ignore=IGNORE)], rules=LESSON, ids=Ids())
+    settings = RootSettings(path=root, events=events, settle_seconds=settle, rescan_seconds=30.0)
+    return WatchStage(
+        roots=[settings], router=router, journal=writer, clock=SystemClock(), abandon_after_seconds=900.0
+    )
+
+
+@asynccontextmanager
+async def running(
+    tmp_path: Path, *, events: str = "auto", settle: float = 0.25, make_root: bool = True
+) -> AsyncIterator[World]:
+    """Run a stage until the block ends; its first listing is done when the block begins."""
+    root = tmp_path / "renders"
+    if make_root:
+        root.mkdir(exist_ok=True)
+    tag = sidecar_tag("watch-tests")
+    journal = Journal(tmp_path / "state" / "journal.db", tag=tag, bucket="lessons", clock=SystemClock())
+    async with JournalWriter(journal) as writer:
+        stage = build(tmp_path, writer, events=events, settle=settle)
+        task = asyncio.create_task(stage.run())
+        try:
+            ready = asyncio.create_task(stage.ready.wait())
+            await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED, timeout=DEADLINE_SECONDS)
+            if task.done():
+                await task
+            yield World(root=root, stage=stage, writer=writer, task=task)
+        finally:
+            ready.cancel()
+            task.cancel()
+            await asyncio.wait({task})
+    if not task.cancelled():
+        task.result()
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """Run a stage with the default settings."""
+    async with running(tmp_path) as world:
+        yield world
+
+
+def ffmpeg(*arguments: str | Path) -> None:
+    """Run ffmpeg to its end."""
+    subprocess.run(
+        [FFMPEG, "-nostdin", "-loglevel", "error", "-y", *map(str, arguments)], check=True, capture_output=True
+    )
+
+
+def picture(seconds: float, *, rate: int = 25, size: str = "320x180") -> list[str]:
+    """Return ffmpeg's arguments for a moving picture of so many seconds."""
+    return ["-f", "lavfi", "-i", f"testsrc2=duration={seconds}:rate={rate}:size={size}"]
