@@ -1,0 +1,259 @@
+"""What the real server refuses, and what an operator reads then; and the shapes that it cannot show."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from sidecar.core.checksums import to_header
+from sidecar.core.clock import SystemClock
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.model import MIB, Part
+from sidecar.local.ports import free_port
+from sidecar.local.seaweed import SeaweedServer
+from sidecar.upload.client import Keys, S3Config
+from sidecar.upload.s3 import open_store
+from sidecar.upload.store import Body, ObjectSpec, OpenUpload
+from sidecar.upload.transport import Algorithm
+from tests.support.memory_store import checksum_of
+from tests.support.seaweed import store_on
+
+CONTENT = os.urandom(11 * MIB)
+KEYS = Keys(access_key_id="wrong", secret_access_key="wrong")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[int]:
+    """Open a file of 11 MiB."""
+    path = tmp_path / "film.mp4"
+    path.write_bytes(CONTENT)
+    fd = os.open(path, os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+def spec(bucket: str) -> ObjectSpec:
+    """Return the spec of an object."""
+    return ObjectSpec(bucket=bucket, key="k.mp4", content_type="video/mp4", cache_control=None, metadata={})
+
+
+def body(fd: int, offset: int = 0, length: int = len(CONTENT)) -> Body:
+    """Return a range of the file."""
+    return Body(fd=fd, offset_bytes=offset, length_bytes=length)
+
+
+async def test_a_missing_bucket_is_named_as_such(seaweed: SeaweedServer, file: int) -> None:
+    """Probe and PUT both say NOT_FOUND and what to do."""
+    async with store_on(seaweed, "no-such-bucket") as store:
+        with pytest.raises(SidecarError, match=r"create the bucket|s3\.bucket") as caught:
+            await store.probe()
+        assert caught.value.kind is ErrorKind.NOT_FOUND
+        with pytest.raises(SidecarError) as caught:
+            await store.put(spec("no-such-bucket"), body(file), checksum=checksum_of(CONTENT))
+        assert (caught.value.kind, caught.value.code) == (ErrorKind.NOT_FOUND, "NoSuchBucket")
+
+
+@pytest.mark.parametrize("length", [100, len(CONTENT)])
+async def test_a_wrong_key_is_refused_with_a_hint(
+    seaweed: SeaweedServer, bucket: str, file: int, length: int
+) -> None:
+    """Small or large, the refusal is read, not lost in a reset connection."""
+    async with store_on(seaweed, bucket, keys=lambda: KEYS) as store:
+        for _ in range(2):
+            with pytest.raises(SidecarError, match=r"s3\.access_key_id") as caught:
+                await store.put(spec(bucket), body(file, 0, length), checksum=checksum_of(CONTENT[:length]))
+            assert caught.value.kind is ErrorKind.UNAUTHORIZED
+            with pytest.raises(SidecarError, match=r"s3\.access_key_id"):
+                await store.probe()
+
+
+async def test_an_unreachable_endpoint_is_network_and_certainly_not_done(file: int) -> None:
+    """Nothing listens there."""
+    config = S3Config(
+        bucket="b", region="r", endpoint_url=f"http://127.0.0.1:{free_port()}", keys=lambda: KEYS
+    )
+    async with open_store(config, clock=SystemClock(), connections=4) as store:
+        with pytest.raises(SidecarError, match=r"s3\.endpoint_url") as caught:
+            await store.put(spec("b"), body(file), checksum=checksum_of(CONTENT))
+    assert (caught.value.kind, caught.value.maybe_done) == (ErrorKind.NETWORK, False)
+
+
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+async def test_every_transport_checksum_confirms_or_refuses(
+    seaweed: SeaweedServer, bucket: str, file: int, algorithm: Algorithm
+) -> None:
+    """PUT and multipart, right and wrong, with each value of s3.checksum."""
+    async with store_on(seaweed, bucket, checksum=algorithm) as store:
+        whole = checksum_of(CONTENT)
+        await store.put(spec(bucket), body(file), checksum=whole)
+        with pytest.raises(SidecarError) as caught:
+            await store.put(spec(bucket), body(file, 1, MIB), checksum=checksum_of(CONTENT[:MIB]))
+        assert caught.value.kind is ErrorKind.CORRUPT
+        upload = OpenUpload(key="k.mp4", upload_id=await store.create(spec(bucket)))
+        cut = 6 * MIB
+        parts = [
+            await store.put_part(upload, body(file, 0, cut), number=1),
+            await store.put_part(upload, body(file, cut, len(CONTENT) - cut), number=2),
+        ]
+        with pytest.raises(SidecarError) as caught:
+            await store.complete(upload, parts, checksum=checksum_of(b"something else"))
+        assert caught.value.kind is ErrorKind.CORRUPT
+        await store.complete(upload, parts, checksum=whole)
+    got = seaweed.client().get_object(Bucket=bucket, Key="k.mp4")["Body"].read()
+    assert got == CONTENT
+
+
+async def test_secrets_that_change_are_used_at_once(seaweed: SeaweedServer, bucket: str, file: int) -> None:
+    """Keys are asked for again with every request."""
+    right = Keys(access_key_id=seaweed.access_key, secret_access_key=seaweed.secret_key)
+    current = [KEYS]
+    async with store_on(seaweed, bucket, keys=lambda: current[0]) as store:
+        with pytest.raises(SidecarError):
+            await store.probe()
+        current[0] = right
+        await store.probe()
+
+
+@asynccontextmanager
+async def answering(handler: Any) -> AsyncIterator[S3Config]:
+    """Serve one answer to everything, as no real server here would give it."""
+    app = web.Application(client_max_size=64 * MIB)
+    app.router.add_route("*", "/{tail:.*}", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    try:
+        yield S3Config(bucket="b", region="r", endpoint_url=f"http://127.0.0.1:{port}", keys=lambda: KEYS)
+    finally:
+        await runner.cleanup()
+
+
+PART = Part(number=1, size_bytes=1, etag='"e"', checksum=checksum_of(b"x"))
+
+
+async def test_a_complete_that_fails_inside_a_200_is_a_failure() -> None:
+    """S3 may send the status before it knows."""
+
+    async def handler(_request: web.Request) -> web.Response:
+        text = "<Error><Code>InternalError</Code><Message>try again</Message></Error>"
+        return web.Response(text=text, content_type="application/xml")
+
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
+        with pytest.raises(SidecarError) as caught:
+            await store.complete(OpenUpload(key="k", upload_id="u"), [PART], checksum=checksum_of(b"x"))
+    assert (caught.value.kind, caught.value.maybe_done) == (ErrorKind.NETWORK, True)
+
+
+async def test_a_store_that_confirms_no_checksum_is_refused_with_the_way_out(file: int) -> None:
+    """The transfer fails, the probe fails once (so that the breaker opens), and the hint says md5."""
+
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(headers={"ETag": '"e"'})
+
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
+        with pytest.raises(SidecarError, match="s3.checksum: md5"):
+            await store.put(spec("b"), body(file, 0, 10), checksum=checksum_of(CONTENT[:10]))
+        with pytest.raises(SidecarError, match="s3.checksum: md5"):
+            await store.probe()
+        await store.probe()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "maybe_done"),
+    [
+        (503, ErrorKind.THROTTLED, False),
+        (429, ErrorKind.THROTTLED, False),
+        (401, ErrorKind.UNAUTHORIZED, False),
+        (403, ErrorKind.FORBIDDEN, False),
+        (409, ErrorKind.CONFLICT, False),
+        (412, ErrorKind.CONFLICT, False),
+        (507, ErrorKind.QUOTA, False),
+        (500, ErrorKind.NETWORK, True),
+        (502, ErrorKind.NETWORK, True),
+        (504, ErrorKind.NETWORK, True),
+    ],
+)
+async def test_a_bare_status_has_a_meaning(file: int, status: int, kind: ErrorKind, maybe_done: bool) -> None:
+    """Proxies answer without S3's XML; nothing is retried by the client."""
+    calls = []
+
+    async def handler(request: web.Request) -> web.Response:
+        calls.append(request.method)
+        await request.read()
+        return web.Response(status=status)
+
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
+        with pytest.raises(SidecarError) as caught:
+            await store.put(spec("b"), body(file, 0, 10), checksum=checksum_of(CONTENT[:10]))
+    assert (caught.value.kind, caught.value.maybe_done) == (kind, maybe_done)
+    assert calls == ["PUT"]
+
+
+async def test_a_connection_that_breaks_may_have_done_its_work(file: int) -> None:
+    """The request was read and never answered."""
+
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
+        with pytest.raises(SidecarError) as caught:
+            await store.put(spec("b"), body(file, 0, 10), checksum=checksum_of(CONTENT[:10]))
+    assert (caught.value.kind, caught.value.maybe_done) == (ErrorKind.NETWORK, True)
+
+
+async def test_a_bare_403_with_a_far_date_says_that_the_clock_is_wrong() -> None:
+    """It looks like bad credentials and is not."""
+
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(status=403, headers={"Date": "Sat, 01 Jan 2000 00:00:00 GMT"})
+
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
+        with pytest.raises(SidecarError, match="set the clock"):
+            await store.probe()
+
+
+@pytest.mark.parametrize(
+    ("mode", "key_id", "headers"),
+    [
+        ("none", None, {}),
+        ("aes256", None, {"x-amz-server-side-encryption": "AES256"}),
+        ("aws:kms", None, {"x-amz-server-side-encryption": "aws:kms"}),
+        (
+            "aws:kms",
+            "key-1",
+            {
+                "x-amz-server-side-encryption": "aws:kms",
+                "x-amz-server-side-encryption-aws-kms-key-id": "key-1",
+            },
+        ),
+    ],
+)
+async def test_encryption_is_asked_for_as_configured(
+    file: int, mode: str, key_id: str | None, headers: dict[str, str]
+) -> None:
+    """The shape of the request only: the real server here has no KMS."""
+    seen: dict[str, str] = {}
+
+    async def handler(request: web.Request) -> web.Response:
+        found = {name.lower(): value for name, value in request.headers.items()}
+        seen.update({name: value for name, value in found.items() if "encryption" in name})
+        return web.Response(headers={"ETag": '"e"', "x-amz-checksum-crc64nvme": to_header(checksum)})
+
+    checksum = checksum_of(CONTENT[:10])
+    async with answering(handler) as plain:
+        config = replace(plain, encryption=mode, kms_key_id=key_id)
+        async with open_store(config, clock=SystemClock(), connections=4) as store:
+            await store.put(spec("b"), body(file, 0, 10), checksum=checksum)
+    assert seen == headers

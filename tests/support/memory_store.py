@@ -1,0 +1,138 @@
+"""An ObjectStore in memory, held to the same contract suite as the real one, so that it cannot lie."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+from awscrt import checksums
+
+from sidecar.core.checksums import combine, to_text
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.model import Part, StoredObject
+from sidecar.upload.store import Body, ObjectHead, ObjectSpec, OpenUpload
+
+
+@dataclass(slots=True)
+class Upload:
+    """An open multipart upload."""
+
+    spec: ObjectSpec
+    parts: dict[int, bytes] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """One bucket. ``objects`` and ``uploads`` are there for tests to look at; ``log`` names the calls."""
+
+    bucket: str = "lessons"
+    objects: dict[str, tuple[ObjectSpec, bytes]] = field(default_factory=dict)
+    uploads: dict[str, Upload] = field(default_factory=dict)
+    completed: dict[str, str] = field(default_factory=dict)  # upload ID -> key
+    log: list[str] = field(default_factory=list)
+    missing_bucket: bool = False
+
+    async def probe(self) -> None:
+        """HeadBucket."""
+        self._call("probe", self.bucket)
+
+    async def put(self, spec: ObjectSpec, body: Body, *, checksum: str) -> StoredObject:
+        """Store an object whole."""
+        self._call("put", spec.key)
+        content = _read(body)
+        if checksum_of(content) != checksum:
+            raise failure(ErrorKind.CORRUPT, "BadDigest", spec.key)
+        self.objects[spec.key] = (spec, content)
+        return self._stored(spec.key)
+
+    async def create(self, spec: ObjectSpec) -> str:
+        """Open a multipart upload."""
+        self._call("create", spec.key)
+        upload_id = f"upload-{len(self.log)}"
+        self.uploads[upload_id] = Upload(spec)
+        return upload_id
+
+    async def put_part(self, upload: OpenUpload, body: Body, *, number: int) -> Part:
+        """Keep one part."""
+        self._call(f"part {number}", upload.key)
+        content = _read(body)
+        self._open(upload).parts[number] = content
+        checksum = checksum_of(content)
+        return Part(number=number, size_bytes=len(content), etag=f'"{checksum}"', checksum=checksum)
+
+    async def complete(self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str) -> StoredObject:
+        """Join the parts."""
+        self._call("complete", upload.key)
+        if self.completed.get(upload.upload_id) == upload.key:
+            return self._stored(upload.key)
+        have = self._open(upload)
+        if any(checksum_of(have.parts.get(part.number, b"")) != part.checksum for part in parts):
+            raise failure(ErrorKind.CORRUPT, "InvalidPart", upload.key)
+        if combine((part.checksum, part.size_bytes) for part in parts) != checksum:
+            raise failure(ErrorKind.CORRUPT, "BadDigest", upload.key)
+        self.objects[upload.key] = (have.spec, b"".join(have.parts[part.number] for part in parts))
+        del self.uploads[upload.upload_id]
+        self.completed[upload.upload_id] = upload.key
+        return self._stored(upload.key)
+
+    async def abort(self, upload: OpenUpload) -> None:
+        """Forget an upload."""
+        self._call("abort", upload.key)
+        self.uploads.pop(upload.upload_id, None)
+
+    async def head(self, key: str) -> ObjectHead | None:
+        """Describe an object."""
+        self._call("head", key)
+        if key not in self.objects:
+            return None
+        spec, content = self.objects[key]
+        return ObjectHead(
+            stored=self._stored(key),
+            size_bytes=len(content),
+            checksum=checksum_of(content),
+            metadata=spec.metadata,
+        )
+
+    async def delete(self, key: str) -> None:
+        """Delete an object."""
+        self._call("delete", key)
+        self.objects.pop(key, None)
+
+    async def open_uploads(self, *, prefix: str) -> AsyncIterator[OpenUpload]:
+        """List open uploads."""
+        self._call("list", prefix)
+        for upload_id, upload in list(self.uploads.items()):
+            if upload.spec.key.startswith(prefix):
+                yield OpenUpload(key=upload.spec.key, upload_id=upload_id)
+
+    def _call(self, operation: str, target: str) -> None:
+        self.log.append(operation)
+        if self.missing_bucket:
+            raise failure(ErrorKind.NOT_FOUND, "NoSuchBucket", target)
+
+    def _open(self, upload: OpenUpload) -> Upload:
+        found = self.uploads.get(upload.upload_id)
+        if found is None or found.spec.key != upload.key:
+            raise failure(ErrorKind.NOT_FOUND, "NoSuchUpload", upload.key)
+        return found
+
+    def _stored(self, key: str) -> StoredObject:
+        return StoredObject(bucket=self.bucket, key=key, etag=f'"{checksum_of(self.objects[key][1])}"')
+
+
+def failure(kind: ErrorKind, code: str, target: str, *, maybe_done: bool = False) -> SidecarError:
+    """Return an error as an adapter would raise it."""
+    return SidecarError(kind, code, operation="fake", target=target, code=code, maybe_done=maybe_done)
+
+
+def checksum_of(content: bytes) -> str:
+    """Return our checksum of some bytes."""
+    return to_text(checksums.crc64nvme(content))
+
+
+def _read(body: Body) -> bytes:
+    content = os.pread(body.fd, body.length_bytes, body.offset_bytes)
+    if len(content) != body.length_bytes:
+        raise failure(ErrorKind.CORRUPT, "TruncatedError", "body")
+    return content
