@@ -34,7 +34,7 @@ class Child:
     name: str
     argv: Sequence[str | Path]
     log: Path
-    env: Mapping[str, str] = field(default_factory=dict)  # added to ours
+    env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     cwd: Path | None = None
     _process: subprocess.Popen[bytes] | None = None
 
@@ -63,7 +63,7 @@ class Child:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    env={**os.environ, **self.env},
+                    env=self.env,
                     cwd=self.cwd,
                     process_group=0,
                 )

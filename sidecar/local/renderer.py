@@ -16,7 +16,7 @@ from .lesson import CHUNK_SECONDS, CHUNKS, LESSON, PROJECT, SESSION, Picture, pr
 
 COMBINED_BYTES_MIN = 20 * 1024 * 1024
 _BITS_PER_SECOND = 8_500_000  # noise makes x264 use all of it: 24 s of it exceed COMBINED_BYTES_MIN
-_SPEED = 2.0  # chunks are drawn at twice the speed that they play at, so that one can watch
+WATCHABLE = 2.0  # chunks are drawn at twice the speed that they play at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +40,11 @@ def find_ffmpeg() -> str:
 class Renderer:
     """Draws the lesson below ``root``, scene by scene; ``on_file`` hears of every finished file."""
 
-    def __init__(self, root: Path, *, on_file: Callable[[Rendered], None]) -> None:
-        """Find ffmpeg; nothing is written yet. Raises ServerError."""
+    def __init__(self, root: Path, *, on_file: Callable[[Rendered], None], speed: float = WATCHABLE) -> None:
+        """Find ffmpeg; nothing is written yet. ``speed`` 1 draws in real time. Raises ServerError."""
         self._ffmpeg = find_ffmpeg()
         self._root = root
+        self._speed = speed
         self._session = root / PROJECT / SESSION
         self._on_file = on_file
         self.files: list[Rendered] = []
@@ -71,14 +72,23 @@ class Renderer:
         rate = str(_BITS_PER_SECOND)
         await self._ffmpeg_to(
             target,
-            *("-readrate", str(_SPEED), "-readrate_initial_burst", str(start), "-f", "lavfi", "-i", picture.source),
+            *(
+                "-readrate",
+                str(self._speed),
+                "-readrate_initial_burst",
+                str(start),
+                "-f",
+                "lavfi",
+                "-i",
+                picture.source,
+            ),
             *("-vf", f"trim=start={start},setpts=PTS-STARTPTS,noise=alls=60:allf=t,format=yuv420p"),
             *("-t", str(CHUNK_SECONDS), "-c:v", "libx264", "-preset", "ultrafast", "-g", "24"),
             *("-b:v", rate, "-minrate", rate, "-maxrate", rate, "-bufsize", rate),
         )
 
     async def _picture_of(self, chunk: Path, target: Path) -> None:
-        await self._ffmpeg_to(target, "-ss", "1", "-i", str(chunk), "-frames:v", "1", "-update", "1")
+        await self._ffmpeg_to(target, "-ss", "1", "-i", str(chunk), "-frames:v", "1", "-update", "1", "-s", "320x180")
 
     async def _combine(self) -> None:
         chunks = sorted(self._session.glob("*/video/*.mp4"))
@@ -128,4 +138,6 @@ async def _run(argv: Sequence[str], *, stdin: bytes) -> None:
         await process.wait()
         raise
     if process.returncode:
-        raise ServerError(f"ffmpeg ended with status {process.returncode}: {errors.decode(errors='replace').strip()}")
+        raise ServerError(
+            f"ffmpeg ended with status {process.returncode}: {errors.decode(errors='replace').strip()}"
+        )

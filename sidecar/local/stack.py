@@ -1,0 +1,152 @@
+"""The real daemon between the two local servers: what ``dev`` and ``demo`` run.
+
+Everything lives in one temporary folder and goes with it: the bucket, the Convex tables, the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+from ruamel.yaml import YAML
+
+from .child import Child, wait_async
+from .convex_reader import ConvexReader
+from .convex_server import ConvexServer
+from .ports import LOOPBACK, free_port, is_free
+from .seaweed import SeaweedServer
+
+READY_SECONDS = 60.0
+GRACE_SECONDS = 5
+DRAIN_SECONDS = GRACE_SECONDS + 5.0
+CONVEX_PORT = 3210  # where Convex's own tools listen: a front end's settings stay as they are
+
+
+class Stack:
+    """The servers and the daemon that watches ``root`` (default: a folder of its own)."""
+
+    def __init__(self, *, root: Path | None = None, say: Callable[[str], None]) -> None:
+        """``say`` hears one line per step of the start; the first one ever takes longer."""
+        self._say = say
+        self._folder = Path(tempfile.mkdtemp(prefix="sidecar-"))
+        self.root = root or self._folder / "renders"
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.s3 = SeaweedServer(folder=self._folder / "s3")
+        self.daemon = Child(
+            name="the sidecar",
+            argv=[sys.executable, "-m", "sidecar", "run", "--config", self.config],
+            log=self._folder / "sidecar.log",
+            env=_neutral_environment(),
+        )
+        self._status_port = free_port()
+        self.convex_url = ""  # for official clients too; known once started
+        self._exits = AsyncExitStack()
+
+    @property
+    def config(self) -> Path:
+        """The daemon's configuration, an example of a small one."""
+        return self._folder / "sidecar.yaml"
+
+    @property
+    def status_url(self) -> str:
+        """The address of the local endpoint."""
+        return f"http://{LOOPBACK}:{self._status_port}"
+
+    def reader(self) -> ConvexReader:
+        """Return a client of Convex that sees what a player sees. The caller closes it."""
+        return ConvexReader(self.convex_url)
+
+    async def status(self) -> dict[str, Any]:
+        """Return what ``/status`` says."""
+        async with httpx.AsyncClient(trust_env=False) as http:
+            answer: dict[str, Any] = (await http.get(f"{self.status_url}/status")).json()
+        return answer
+
+    async def __aenter__(self) -> Self:
+        """Start all three and wait until each answers. Raises ServerError."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End the daemon, which ships what it still owes, then the servers; remove the folder."""
+        await self._stop()
+
+    async def _start(self) -> None:
+        self._say("starting S3 (SeaweedFS)")
+        await self._exits.enter_async_context(self.s3)
+        self._say("starting Convex (the functions, served on this machine)")
+        port = CONVEX_PORT if is_free(CONVEX_PORT) else 0
+        server = ConvexServer(dev_auth=True, port=port, progress=self._say)
+        self.convex_url = (await self._exits.enter_async_context(server)).url
+        self._say("starting the sidecar")
+        self._write_config()
+        self.daemon.start()
+        await wait_async(self.daemon.until(self._ready, timeout_seconds=READY_SECONDS))
+
+    async def _stop(self) -> None:
+        try:
+            await asyncio.to_thread(self.daemon.stop, grace_seconds=DRAIN_SECONDS)
+        finally:  # also where somebody lost patience
+            self.daemon.kill()
+            await self._exits.aclose()
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    def _ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.status_url}/readyz", timeout=1.0, trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    def _write_config(self) -> None:
+        with self.config.open("w", encoding="utf-8") as file:
+            YAML().dump(self._settings(), file)
+        self.config.chmod(0o600)
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "watch": [{"root": str(self.root)}],
+            "s3": {
+                "bucket": self.s3.bucket,
+                "region": self.s3.region,
+                "endpoint_url": self.s3.endpoint_url,
+                "addressing": "path",
+                "access_key_id": self.s3.access_key,
+                "secret_access_key": self.s3.secret_key,
+            },
+            "convex": {"url": self.convex_url, "auth": {"mode": "none"}},
+            "journal": {"path": str(self._folder / "journal.db")},
+            "shutdown": {"grace": f"{GRACE_SECONDS}s"},
+            "status": {"listen": f"{LOOPBACK}:{self._status_port}"},
+        }
+
+
+def _neutral_environment() -> dict[str, str]:
+    """Return our environment without what would reach into the daemon's settings."""
+    foreign = ("SIDECAR_", "AWS_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+
+
+def addresses(stack: Stack) -> Iterator[tuple[str, str]]:
+    """Yield what a person needs in order to look around, as (what, where)."""
+    yield "watching", str(stack.root)
+    yield "S3", f"{stack.s3.endpoint_url}  bucket {stack.s3.bucket}"
+    yield "S3 keys", f"AWS_ACCESS_KEY_ID={stack.s3.access_key} AWS_SECRET_ACCESS_KEY={stack.s3.secret_key}"
+    yield "Convex", stack.convex_url
+    yield (
+        "subscribe",
+        f'new ConvexClient("{stack.convex_url}").onUpdate(api.scenes.bySession, {{ sessionId }}, ...)',
+    )
+    yield "sidecar", f"{stack.status_url}/status"
+    yield "its log", str(stack.daemon.log)
