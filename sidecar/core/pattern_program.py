@@ -1,54 +1,144 @@
-"""Patterns as small programs, run by backtracking that remembers where it failed.
+"""Patterns as chains of small steps, run by backtracking that remembers where it failed.
 
-A state is an instruction and a position; a state that was visited has failed, so each is visited once and
-a match costs at most instructions x characters. Where a field is used twice its captured text belongs to
-the state, and ``STEPS_MAX`` bounds the work: such a pattern fails on a path that needs more.
+Only steps with a choice can be reached twice with the same rest of the path; the second time they have
+failed already and are passed over. So a match costs at most steps x characters. Where a field is used twice
+its captured text belongs to what is remembered, and ``CHOICES_MAX`` bounds the work: such a pattern fails on
+a path that needs more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 from .pattern_syntax import Choice, Deep, Field, Folders, Node, Slash, Star, Text, field_names
 
-STEPS_MAX = 200_000
+CHOICES_MAX = 100_000
 Capture = tuple[str, int, int]
+Trail = tuple["Trail", str, int, int] | None  # captures before, field, start, end (-1: still open)
 
 
-class Op(IntEnum):
-    """What an instruction does."""
+@dataclass(slots=True, eq=False)
+class Step:
+    """One thing to find at a position. ``run`` puts what may follow on the stack, the best last."""
 
-    TEXT = 0  # these characters
-    REST = 1  # everything up to the segment's end, at least ``number`` characters
-    STAR = 2  # any characters of the segment, as many as possible
-    DEEP = 3  # any characters
-    FOLDERS = 4  # whole folders, as many as possible
-    SPLIT = 5  # one of ``targets``, in order
-    OPEN = 6  # a field begins
-    CLOSE = 7  # a field ends
-    ONE = 8  # one character of the segment
-    END = 9
+    next: Step | None  # None: the path must end here
+    chooses = False
+
+    def run(self, path: str, at: int, trail: Trail, stack: Stack) -> None:
+        """Look at ``path`` from ``at`` on."""
+        raise NotImplementedError
+
+
+Stack = list[tuple[Step | None, int, Trail]]
+
+
+@dataclass(slots=True, eq=False)
+class Exactly(Step):
+    """These characters."""
+
+    text: str
+
+    def run(self, path: str, at: int, trail: Trail, stack: Stack) -> None:
+        """Go on behind them."""
+        if path.startswith(self.text, at):
+            stack.append((self.next, at + len(self.text), trail))
+
+
+@dataclass(slots=True, eq=False)
+class Rest(Step):
+    """Everything up to the segment's end: a wildcard that a slash or the path's end follows."""
+
+    least: int
+
+    def run(self, path: str, at: int, trail: Trail, stack: Stack) -> None:
+        """Go on at the end; there is no choice."""
+        slash = path.find("/", at)
+        end = len(path) if slash < 0 else slash
+        if end - at >= self.least:
+            stack.append((self.next, end, trail))
+
+
+@dataclass(slots=True, eq=False)
+class One(Step):
+    """One character of the segment."""
+
+    def run(self, path: str, at: int, trail: Trail, stack: Stack) -> None:
+        """Go on behind it."""
+        if at < len(path) and path[at] != "/":
+            stack.append((self.next, at + 1, trail))
+
+
+@dataclass(slots=True, eq=False)
+class Many(Step):
+    """Any characters, of the segment or (``deep``) of the path; as many as possible."""
+
+    deep: bool
+    chooses = True
+
+    def run(self, path: str, at: int, trail: Trail, stack: Stack) -> None:
+        """Take one more, else go on."""
+        stack.append((self.next, at, trail))
+        if at < len(path) and (self.deep or path[at] != "/"):
+            stack.append((self, at + 1, trail))
+
+
+@dataclass(slots=True, eq=False)
+class WholeFolders(Step):
+    """Any number of whole folders; as many as possible."""
+
+    chooses = True
+
+    def run(self, path: str, at: int, trail: Trail, stack: Stack) -> None:
+        """Take one more, else go on."""
+        stack.append((self.next, at, trail))
+        if (slash := path.find("/", at)) >= 0:
+            stack.append((self, slash + 1, trail))
+
+
+@dataclass(slots=True, eq=False)
+class OneOf(Step):
+    """The first of some chains that lets the rest match."""
+
+    chains: tuple[Step | None, ...]
+    chooses = True
+
+    def run(self, path: str, at: int, trail: Trail, stack: Stack) -> None:  # noqa: ARG002 - each chain looks itself
+        """Try them in order."""
+        stack.extend((chain, at, trail) for chain in reversed(self.chains))
+
+
+@dataclass(slots=True, eq=False)
+class Open(Step):
+    """A field begins."""
+
+    field: str
+
+    def run(self, path: str, at: int, trail: Trail, stack: Stack) -> None:  # noqa: ARG002 - only the place counts
+        """Remember where."""
+        stack.append((self.next, at, (trail, self.field, at, -1)))
+
+
+@dataclass(slots=True, eq=False)
+class Close(Step):
+    """A field ends; used twice, its text must be equal."""
+
+    repeated: bool
+
+    def run(self, path: str, at: int, trail: Trail, stack: Stack) -> None:
+        """Remember where."""
+        if trail is None:
+            raise AssertionError("a field closes that was never opened")
+        before, field, start, _ = trail
+        if not self.repeated or _agrees(before, field, path[start:at], path):
+            stack.append((self.next, at, (before, field, start, at)))
 
 
 @dataclass(frozen=True, slots=True)
-class Instruction:
-    """One step; ``next`` is the index of the one after it."""
-
-    op: Op
-    next: int
-    text: str = ""
-    number: int = 0
-    targets: tuple[int, ...] = ()
-
-
-@dataclass(slots=True)
 class Program:
     """A compiled pattern with two quick answers for paths that cannot match."""
 
-    code: list[Instruction]
-    start: int
+    first: Step | None
     suffixes: tuple[str, ...]
     slashes: int | None  # the exact number, where ``**`` is not used
     repeated: frozenset[str]
@@ -57,68 +147,32 @@ class Program:
         """Match the whole path; return the captures in order, or None."""
         if not path.endswith(self.suffixes) or (self.slashes is not None and path.count("/") != self.slashes):
             return None
-        return _run(self, path)
+        return self._search(path)
 
-
-# A frame is an instruction, a position, and the captures so far as a linked list.
-_Trail = tuple["_Trail | None", str, int, int] | None  # before, field, start, end (-1: still open)
-
-
-def _run(program: Program, path: str) -> tuple[Capture, ...] | None:
-    code, length = program.code, len(path)
-    stack: list[tuple[int, int, _Trail]] = [(program.start, 0, None)]
-    failed: set[tuple[int, int, tuple[Capture, ...]]] = set()
-    while stack:
-        here, at, trail = stack.pop()
-        state = (here, at, _bound(trail, program.repeated) if program.repeated else ())
-        if state in failed:
-            continue
-        if program.repeated and len(failed) >= STEPS_MAX:
-            return None
-        failed.add(state)
-        step = code[here]
-        match step.op:
-            case Op.TEXT:
-                if path.startswith(step.text, at):
-                    stack.append((step.next, at + len(step.text), trail))
-            case Op.REST:
-                slash = path.find("/", at)
-                end = length if slash < 0 else slash
-                if end - at >= step.number:
-                    stack.append((step.next, end, trail))
-            case Op.STAR | Op.DEEP:
-                stack.append((step.next, at, trail))
-                if at < length and (step.op is Op.DEEP or path[at] != "/"):
-                    stack.append((here, at + 1, trail))
-            case Op.FOLDERS:
-                stack.append((step.next, at, trail))
-                if (slash := path.find("/", at)) >= 0:
-                    stack.append((here, slash + 1, trail))
-            case Op.SPLIT:
-                stack.extend((target, at, trail) for target in reversed(step.targets))
-            case Op.OPEN:
-                stack.append((step.next, at, (trail, step.text, at, -1)))
-            case Op.CLOSE:
-                closed = _close(trail, at)
-                if step.text not in program.repeated or _agrees(closed, path):
-                    stack.append((step.next, at, closed))
-            case Op.ONE:
-                if at < length and path[at] != "/":
-                    stack.append((step.next, at + 1, trail))
-            case Op.END:
-                if at == length:
+    def _search(self, path: str) -> tuple[Capture, ...] | None:
+        stack: Stack = [(self.first, 0, None)]
+        failed: set[tuple[Step, int, tuple[Capture, ...]]] = set()
+        while stack and (len(failed) < CHOICES_MAX or not self.repeated):
+            step, at, trail = stack.pop()
+            if step is None:
+                if at == len(path):
                     return _captures(trail)
-    return None
+                continue
+            if step.chooses:
+                state = (step, at, self._bound(trail))
+                if state in failed:
+                    continue
+                failed.add(state)
+            step.run(path, at, trail, stack)
+        return None
+
+    def _bound(self, trail: Trail) -> tuple[Capture, ...]:
+        if not self.repeated:
+            return ()
+        return tuple(capture for capture in _captures(trail) if capture[0] in self.repeated)
 
 
-def _close(trail: _Trail, at: int) -> _Trail:
-    if trail is None:  # pragma: no cover - the compiler opens before it closes
-        raise AssertionError("a field closes that was never opened")
-    before, field, start, _ = trail
-    return (before, field, start, at)
-
-
-def _captures(trail: _Trail) -> tuple[Capture, ...]:
+def _captures(trail: Trail) -> tuple[Capture, ...]:
     found: list[Capture] = []
     while trail is not None:
         trail, field, start, end = trail
@@ -126,66 +180,66 @@ def _captures(trail: _Trail) -> tuple[Capture, ...]:
     return tuple(reversed(found))
 
 
-def _bound(trail: _Trail, repeated: frozenset[str]) -> tuple[Capture, ...]:
-    return tuple(capture for capture in _captures(trail) if capture[0] in repeated)
-
-
-def _agrees(trail: _Trail, path: str) -> bool:
-    """Whether the field that was closed last equals its earlier captures."""
-    captures = _captures(trail)
-    name, start, end = captures[-1]
-    return all(path[a:b] == path[start:end] for field, a, b in captures[:-1] if field == name)
+def _agrees(trail: Trail, name: str, text: str, path: str) -> bool:
+    return all(path[start:end] == text for field, start, end in _captures(trail) if field == name)
 
 
 def compile_program(nodes: Sequence[Node]) -> Program:
     """Compile nodes that ``pattern_syntax.parse`` returned."""
-    code = [Instruction(Op.END, 0)]
-    start = _sequence(nodes, 0, code, closed=True)
     names = field_names(nodes)
+    repeated = frozenset(name for name in names if names.count(name) > 1)
     return Program(
-        code=code,
-        start=start,
+        first=_Compiler(repeated).chain(nodes, None, at_boundary=True),
         suffixes=_suffixes(nodes),
         slashes=_slashes(nodes),
-        repeated=frozenset(name for name in names if names.count(name) > 1),
+        repeated=repeated,
     )
 
 
-def _add(code: list[Instruction], instruction: Instruction) -> int:
-    code.append(instruction)
-    return len(code) - 1
+class _Compiler:
+    """Nodes to steps, from the last to the first."""
+
+    def __init__(self, repeated: frozenset[str]) -> None:
+        self.repeated = repeated
+
+    def chain(self, nodes: Sequence[Node], after: Step | None, *, at_boundary: bool) -> Step | None:
+        """``at_boundary``: a slash or the path's end follows the last node."""
+        for node in reversed(nodes):
+            after = self.step(node, after, at_boundary=at_boundary)
+            at_boundary = isinstance(node, Slash)
+        return after
+
+    def step(self, node: Node, after: Step | None, *, at_boundary: bool) -> Step | None:
+        match node:
+            case Star(least):
+                return _star(least, after, at_boundary=at_boundary)
+            case Choice(options):
+                chains = tuple(self.chain(option, after, at_boundary=at_boundary) for option in options)
+                return OneOf(None, chains)
+            case Field(name, inner):
+                end = Close(after, name in self.repeated)
+                return Open(self.chain(inner, end, at_boundary=at_boundary), name)
+            case _:
+                return _fixed(node, after)
 
 
-def _sequence(nodes: Sequence[Node], after: int, code: list[Instruction], *, closed: bool) -> int:
-    """Compile from the end; ``closed``: what follows the last node begins with / or is the path's end."""
-    for place in range(len(nodes) - 1, -1, -1):
-        follows = nodes[place + 1] if place + 1 < len(nodes) else None
-        before_end = closed if follows is None else isinstance(follows, Slash)
-        after = _node(nodes[place], after, code, closed=before_end)
-    return after
-
-
-def _node(node: Node, after: int, code: list[Instruction], *, closed: bool) -> int:
+def _fixed(node: Text | Slash | Deep | Folders, after: Step | None) -> Step:
     match node:
         case Text(text):
-            return _add(code, Instruction(Op.TEXT, after, text))
+            return Exactly(after, text)
         case Slash():
-            return _add(code, Instruction(Op.TEXT, after, "/"))
-        case Star(least) if closed:
-            return _add(code, Instruction(Op.REST, after, number=least))
-        case Star(least):
-            star = _add(code, Instruction(Op.STAR, after))
-            return _add(code, Instruction(Op.ONE, star)) if least else star
+            return Exactly(after, "/")
         case Deep():
-            return _add(code, Instruction(Op.DEEP, after))
+            return Many(after, deep=True)
         case Folders():
-            return _add(code, Instruction(Op.FOLDERS, after))
-        case Choice(options):
-            targets = tuple(_sequence(option, after, code, closed=closed) for option in options)
-            return _add(code, Instruction(Op.SPLIT, after, targets=targets))
-        case Field(name, inner):
-            end = _add(code, Instruction(Op.CLOSE, after, name))
-            return _add(code, Instruction(Op.OPEN, _sequence(inner, end, code, closed=closed), name))
+            return WholeFolders(after)
+
+
+def _star(least: int, after: Step | None, *, at_boundary: bool) -> Step:
+    if at_boundary:
+        return Rest(after, least)
+    many = Many(after, deep=False)
+    return One(many) if least else many
 
 
 def _suffixes(nodes: Sequence[Node]) -> tuple[str, ...]:
@@ -200,9 +254,7 @@ def _suffixes(nodes: Sequence[Node]) -> tuple[str, ...]:
 
 
 def _slashes(nodes: Sequence[Node]) -> int | None:
-    if any(_is_deep(node) for node in nodes):
-        return None
-    return sum(isinstance(node, Slash) for node in nodes)
+    return None if any(map(_is_deep, nodes)) else sum(isinstance(node, Slash) for node in nodes)
 
 
 def _is_deep(node: Node) -> bool:
@@ -210,7 +262,7 @@ def _is_deep(node: Node) -> bool:
         case Deep() | Folders():
             return True
         case Field(_, inner):
-            return any(_is_deep(each) for each in inner)
+            return any(map(_is_deep, inner))
         case Choice(options):
             return any(_is_deep(each) for option in options for each in option)
         case _:

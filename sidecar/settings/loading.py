@@ -2,18 +2,148 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from . import checks, later
+from .document import FILE_BYTES_MAX, Document, parse
+from .explaining import explain
 from .model import Settings
+from .overrides import Overrides, override
+from .problems import Key, Problem, SettingsError, dotted
+from .secret import Secret
+
+_EXAMPLE = "config/sidecar.example.yaml shows every key"
 
 
 def load(path: Path | None, *, environ: Mapping[str, str]) -> Settings:
-    """Return the settings of a file and the environment. Raises SettingsError."""
-    raise NotImplementedError
+    """Return the settings of a file (None: of the environment alone) under the environment's overrides.
+
+    Raises SettingsError with every mistake that could be found.
+    """
+    document = Document("environment", values={}) if path is None else _read(path, environ)
+    if document.values is None and document.problems:
+        raise SettingsError(document.problems)
+    values, overrides = override(document.values, environ, top_level=frozenset(Settings.model_fields))
+    return _build(values, document, overrides)
 
 
 def from_mapping(values: Mapping[str, Any]) -> Settings:
     """Return the settings of a mapping that was built in code. Raises SettingsError."""
-    return Settings.model_validate(values)
+    return _build(dict(values), Document(""), Overrides())
+
+
+def _read(path: Path, environ: Mapping[str, str]) -> Document:
+    name = str(path)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise _unusable(name, f"cannot be read: {error.strerror}; {_EXAMPLE}") from None
+    if len(raw) > FILE_BYTES_MAX:
+        raise _unusable(name, f"is larger than {FILE_BYTES_MAX} bytes, which no configuration is")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise _unusable(f"{name}:{line}:1", "is not UTF-8; save the file as UTF-8 text") from None
+    document = parse(name, text, environ)
+    if document.values is None and not document.problems:
+        raise _unusable(name, f"is empty; {_EXAMPLE}")
+    if document.values is not None and not isinstance(document.values, dict):
+        raise _unusable(
+            f"{name}:1:1", f"must hold keys such as watch: and s3:, not a list or plain text; {_EXAMPLE}"
+        )
+    return document
+
+
+def _unusable(name: str, message: str) -> SettingsError:
+    return SettingsError([Problem(where=name, key="", message=message)])
+
+
+def _build(values: Any, document: Document, overrides: Overrides) -> Settings:
+    settings, findings = _validated(values)
+    known = {problem.key for problem in document.problems}
+    problems = [*document.problems, *overrides.problems]
+    problems += [
+        _located(key, message, document, overrides) for key, message in findings if dotted(key) not in known
+    ]
+    if problems or settings is None:
+        raise SettingsError(sorted(dict.fromkeys(problems), key=lambda problem: problem.place))
+    return settings.warn(
+        [*overrides.warnings, *checks.advise(settings), *later.idle(settings), *_absent(settings)]
+    )
+
+
+def _located(key: Key, message: str, document: Document, overrides: Overrides) -> Problem:
+    for length in range(len(key), 0, -1):
+        if variable := overrides.names.get(key[:length]):
+            return Problem(where=f"environment variable {variable}", key=dotted(key), message=message)
+    place = document.place(key)
+    where = document.at(place) if document.places else document.name
+    return Problem(where=where, key=dotted(key), message=message, place=place)
+
+
+def _validated(values: Any) -> tuple[Settings | None, list[tuple[Key, str]]]:
+    """Validate; where keys are wrong, check the others against each other all the same."""
+    findings: list[tuple[Key, str]] = []
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        findings = list(dict.fromkeys(explain(error, values)))
+        try:
+            settings = Settings.model_validate(_repaired(values, [key for key, _ in findings]))
+        except ValidationError:
+            return None, findings
+    wrong = {key for key, _ in findings}
+    others = (*checks.check(settings), *later.refused(settings))
+    findings += [(key, message) for key, message in others if not _touches(key, wrong)]
+    return settings, findings
+
+
+def _touches(key: Key, wrong: set[Key]) -> bool:
+    """Whether a finding may only be there because a wrong key was left out."""
+    return any(key[: len(other)] == other or other[: len(key)] == key for other in wrong)
+
+
+_STAND_INS: dict[Key, Any] = {
+    ("watch",): [{"root": "/stand-in"}],
+    ("s3",): {"bucket": "stand-in"},
+    ("s3", "bucket"): "stand-in",
+}
+
+
+def _repaired(values: Any, wrong: list[Key]) -> Any:
+    """Return the values without the wrong ones; what is required and missing gets a stand-in."""
+    repaired = copy.deepcopy(values)
+    for key in wrong:
+        above = repaired
+        for part in key[:-1]:
+            above = above[part]
+        if isinstance(above, dict) and key:
+            above.pop(key[-1], None)
+            if key in _STAND_INS:
+                above[key[-1]] = _STAND_INS[key]
+    return repaired
+
+
+def _absent(settings: Settings) -> Iterator[str]:
+    """Yield a warning for every file of secrets that cannot be read now; it may appear later."""
+    auth = settings.convex.auth
+    named = {
+        "s3.access_key_id_file": settings.s3.access_key_id,
+        "s3.secret_access_key_file": settings.s3.secret_access_key,
+        "s3.session_token_file": settings.s3.session_token,
+        "convex.auth.private_key_file": getattr(auth, "private_key", None),
+        "convex.auth.deploy_key_file": getattr(auth, "deploy_key", None),
+        "convex.auth.token_file": getattr(auth, "token", None),
+        "status.token_file": settings.status.token,
+    }
+    for name, secret in named.items():
+        if isinstance(secret, Secret) and secret.path and not os.access(secret.path, os.R_OK):
+            yield f"{name}: {secret.path} cannot be read now; it is read again whenever it is needed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr
@@ -18,14 +19,16 @@ from .running import (
 )
 from .storing import S3, Upload
 from .telling import Convex
-from .types import Section
+from .types import Section, word
 from .watching import Entities, Rule, Watch
+
+_SIDECAR_ID = "write 1 to 128 letters, digits and . _ : @ -, such as render-7"
 
 
 class Settings(Section):
     """What one sidecar does. ``load`` and ``from_mapping`` also check one key against another."""
 
-    sidecar_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$")] | None = None
+    sidecar_id: Annotated[str, word(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", _SIDECAR_ID)] | None = None
     """Who this sidecar is, for ever; default: made once beside the journal."""
     watch: Annotated[tuple[Watch, ...], Field(min_length=1)]
     """The folders that renderers write into."""
@@ -66,3 +69,8 @@ class Settings(Section):
     def warnings(self) -> tuple[str, ...]:
         """Sentences about what is allowed but probably not meant."""
         return self._warnings
+
+    def warn(self, sentences: Sequence[str]) -> Settings:
+        """Keep sentences to be shown once these settings take effect; return the settings."""
+        self._warnings = (*self._warnings, *sentences)
+        return self

@@ -15,6 +15,7 @@ class Problem:
     where: str
     key: str
     message: str
+    place: tuple[int, int] = (0, 0)  # line and column, for sorting
 
     def __str__(self) -> str:
         """One line."""

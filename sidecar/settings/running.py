@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainSerializer
 
 from sidecar.core.address import parse_address
+from sidecar.core.units import format_size, parse_size
 
 from .secret import Secret
-from .types import PositiveSeconds, Seconds, Section, Size
+from .types import PositiveSeconds, Seconds, Section, Size, or_auto
 
 DAY = 86_400.0
 
@@ -20,6 +22,16 @@ def _address(text: str) -> str:
     return text
 
 
+def _size_text(value: int | str) -> str:
+    return value if isinstance(value, str) else format_size(value)
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute() would keep ".."
+
+
+_SIZE_TEXT = PlainSerializer(_size_text, return_type=str, when_used="json")
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Address = Annotated[str, AfterValidator(_address)]
 Positive = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -27,7 +39,7 @@ Positive = Annotated[int, Field(ge=1, le=1_000_000)]
 class JournalSettings(Section):
     """The SQLite file that remembers what is owed."""
 
-    path: Path = Path("/var/lib/sidecar/journal.db")
+    path: AbsolutePath = Path("/var/lib/sidecar/journal.db")
     """On a local disk that outlives the container; refused on NFS. The folder must be writable."""
     keep: PositiveSeconds = 30 * DAY
     """How long rows stay whose file is gone or superseded."""
@@ -62,7 +74,7 @@ class LocalFiles(Section):
     """keep: the sidecar never deletes a file."""
     delete_after: PositiveSeconds = DAY
     """With delete: how long a synced file stays."""
-    min_free: Size | Literal["auto"] = "auto"
+    min_free: Annotated[int | Literal["auto"], *or_auto(parse_size), _SIZE_TEXT] = "auto"
     """Free disk space below which the state is degraded; auto: the lesser of 5 % of the disk and 1GiB."""
     max_pending: Size | None = None
     """Bytes of waiting files above which the state is degraded."""

@@ -52,6 +52,10 @@ class Secret:
             ) from None  # fmt: skip
         return self._value or ""
 
+    def peek(self) -> str | None:
+        """Return the value if it is known by now, without touching the disk."""
+        return self._value
+
     def _refresh(self, path: Path) -> None:
         stat = path.stat()
         seen = (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size)
@@ -86,12 +90,16 @@ class Secret:
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         """Accept a Secret or a non-empty string; dump as a mask."""
-        from_text = core_schema.no_info_after_validator_function(cls, core_schema.str_schema(min_length=1))
-        return core_schema.union_schema(
-            [core_schema.is_instance_schema(cls), from_text],
-            mode="left_to_right",
-            serialization=core_schema.plain_serializer_function_ser_schema(lambda _: MASK, when_used="json"),
-        )
+        mask = core_schema.plain_serializer_function_ser_schema(lambda _: MASK, when_used="json")
+        return core_schema.no_info_plain_validator_function(cls._read, serialization=mask)
+
+    @classmethod
+    def _read(cls, value: Any) -> Secret:
+        if isinstance(value, Secret):
+            return value
+        if isinstance(value, str) and value.strip():
+            return cls(value.strip())
+        raise ValueError("must be non-empty text")
 
     @classmethod
     def __get_pydantic_json_schema__(

@@ -10,17 +10,25 @@ from pydantic import AfterValidator, Field, model_validator
 from sidecar.core.model import AssetType
 
 from .secret import Secret, from_files
-from .types import HttpUrl, Rate, Section, Size
+from .types import HttpUrl, Rate, Section, Size, or_auto, word
 from .watching import TemplateText
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
+CONCURRENCY_MAX = 256
+_BUCKET = "a bucket's name has 3 to 255 letters, digits, dots and hyphens"
 
 
 def _part_size(value: int) -> int:
     if not 5 * MIB <= value <= 5 * GIB:
         raise ValueError("S3 takes parts from 5MiB to 5GiB; 8MiB is a good choice")
     return value
+
+
+def _concurrency(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= CONCURRENCY_MAX:
+        raise ValueError(f"{text!r} is not allowed here; write auto or a number from 1 to {CONCURRENCY_MAX}")
+    return int(text)
 
 
 def _each_once(value: tuple[AssetType, ...]) -> tuple[AssetType, ...]:
@@ -41,9 +49,9 @@ class Encryption(Section):
 class S3(Section):
     """The bucket and how to reach it."""
 
-    bucket: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$")]
+    bucket: Annotated[str, word(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]", _BUCKET)]
     """The bucket's name. It must exist."""
-    region: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] = "us-east-1"
+    region: Annotated[str, word(r"[A-Za-z0-9-]{1,64}", "write a region such as us-east-1")] = "us-east-1"
     """The bucket's region; stores that know none take us-east-1."""
     endpoint_url: HttpUrl | None = None
     """Another S3 than AWS: MinIO, SeaweedFS, R2, Ceph and so on."""
@@ -87,7 +95,7 @@ class Upload(Section):
 
     engine: Literal["auto", "crt", "aioboto3"] = "auto"
     """The client library."""
-    concurrency: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
+    concurrency: Annotated[int | Literal["auto"], *or_auto(_concurrency)] = "auto"
     """Transfers at once."""
     memory: Size = 64 * MIB
     """Bytes of parts claimed at once, over all transfers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -74,3 +75,24 @@ def _http_url(value: str) -> str:
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url), WithJsonSchema({"type": "string", "format": "uri"})]
+
+
+def word(pattern: str, sentence: str) -> Any:
+    """Return the type of text that matches a pattern; ``sentence`` says what would be right."""
+    compiled = re.compile(pattern, re.ASCII)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError(f"{value!r} is not allowed here; {sentence}")
+        return value
+
+    return AfterValidator(check)
+
+
+def or_auto(read: Callable[[str], int]) -> tuple[Any, ...]:
+    """Return the annotations of a number that may also be ``auto``."""
+
+    def check(value: Any) -> Any:
+        return value if value == "auto" or not isinstance(value, str) else read(value)
+
+    return (BeforeValidator(check),)

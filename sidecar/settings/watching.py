@@ -13,7 +13,7 @@ from sidecar.core.pattern_syntax import check_field_name
 from sidecar.core.patterns import Pattern
 from sidecar.core.templates import Template
 
-from .types import PositiveSeconds, Seconds, Section
+from .types import PositiveSeconds, Seconds, Section, word
 
 
 def _pattern(text: str) -> str:
@@ -43,7 +43,7 @@ PatternText = Annotated[str, AfterValidator(_pattern)]
 TemplateText = Annotated[str, AfterValidator(_template)]
 FieldName = Annotated[str, AfterValidator(check_field_name)]
 ContentType = Annotated[str, AfterValidator(check_content_type)]
-HeaderText = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[\x20-\x7e]+$")]
+HeaderText = Annotated[str, word(r"[\x20-\x7e]{1,256}", "write 1 to 256 printable ASCII characters")]
 
 
 class Watch(Section):

@@ -1,0 +1,122 @@
+"""What must hold between keys. Each check yields the key to look at and a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from sidecar.core.address import is_loopback, parse_address
+from sidecar.core.units import format_size
+
+from .model import Settings
+from .problems import Key, dotted
+from .rule_checks import check_rules
+from .telling import DeployKeyAuth, NoAuth
+
+Findings = Iterator[tuple[Key, str]]
+
+
+def check(settings: Settings) -> Findings:
+    """Yield everything that is wrong between the keys of valid settings."""
+    checks: tuple[Callable[[Settings], Findings], ...] = (
+        _check_roots, check_rules, _check_s3, _check_convex, _check_limits, _check_status,
+    )  # fmt: skip
+    for each in checks:
+        yield from each(settings)
+
+
+def advise(settings: Settings) -> Iterator[str]:
+    """Yield what is allowed but probably not meant."""
+    url = settings.convex.url
+    if url and url.startswith("http:") and not is_loopback(urlsplit(url).hostname or ""):
+        yield "convex.url is not https: credentials and metadata cross the network in the clear"
+    if isinstance(settings.convex.auth, DeployKeyAuth):
+        yield "convex.auth: a deploy key must be scoped to running internal functions; prefer mode: jwt"
+    templates = {"s3.key": settings.s3.key, **_rule_keys(settings)}
+    for name, template in templates.items():
+        if "{transfer}" not in template:
+            yield f"{name} has no {{transfer}}: objects are overwritten in place and keep no history of their own"
+
+
+def _rule_keys(settings: Settings) -> dict[str, str]:
+    return {dotted(("rules", at, "key")): rule.key for at, rule in enumerate(settings.rules) if rule.key}
+
+
+def _check_roots(settings: Settings) -> Findings:
+    roots = [PurePosixPath(watch.root) for watch in settings.watch]
+    for (one, first), (other, second) in combinations(enumerate(roots), 2):
+        if first.is_relative_to(second) or second.is_relative_to(first):
+            what = "is the same folder as" if first == second else "overlaps"
+            yield (
+                ("watch", other, "root"),
+                f"{what} watch[{one}].root; every file must lie below one root, so watch the outer one alone",
+            )
+    for place, root in enumerate(roots):
+        if PurePosixPath(settings.journal.path).is_relative_to(root):
+            yield (
+                ("journal", "path"),
+                f"lies below watch[{place}].root; keep the journal outside of watched folders",
+            )
+
+
+def _check_s3(settings: Settings) -> Findings:
+    s3 = settings.s3
+    if (s3.access_key_id is None) != (s3.secret_access_key is None):
+        missing = "access_key_id" if s3.access_key_id is None else "secret_access_key"
+        yield ("s3",), f"{missing} is missing; set both keys, or neither to use the AWS chain"
+    if s3.session_token is not None and s3.access_key_id is None:
+        yield ("s3", "session_token"), "goes with access_key_id and secret_access_key; set all three"
+    if s3.profile is not None and s3.access_key_id is not None:
+        yield ("s3", "profile"), "cannot be used beside access_key_id; keep one of them"
+    if s3.encryption.kms_key_id is not None and s3.encryption.mode != "aws:kms":
+        yield (
+            ("s3", "encryption", "kms_key_id"),
+            "is used with mode: aws:kms only; set the mode or leave it out",
+        )
+    if settings.upload.memory < s3.part_size:
+        part = format_size(s3.part_size)
+        yield ("upload", "memory"), f"is less than one part; write at least s3.part_size, which is {part}"
+
+
+def _check_convex(settings: Settings) -> Findings:
+    convex = settings.convex
+    if convex.sync == "off":
+        return
+    if convex.url is None:
+        yield (
+            ("convex", "url"),
+            "is required; write the deployment's URL such as https://happy-otter-123.convex.cloud, or sync: off",
+        )
+    if convex.auth is None:
+        yield (
+            ("convex", "auth"),
+            "is required; write mode: jwt with issuer, audience and private_key_file, or sync: off",
+        )
+    host = urlsplit(convex.url).hostname if convex.url else None
+    if isinstance(convex.auth, NoAuth) and host and not is_loopback(host):
+        yield (
+            ("convex", "auth", "mode"),
+            f"none works against `sidecar dev` on this machine only, and convex.url names {host}; use jwt",
+        )
+
+
+def _check_limits(settings: Settings) -> Findings:
+    if settings.retry.initial > settings.retry.max:
+        yield (
+            ("retry", "initial"),
+            "is longer than retry.max; the first wait cannot be longer than the longest",
+        )
+
+
+def _check_status(settings: Settings) -> Findings:
+    status = settings.status
+    host, port = parse_address(status.listen)
+    if not is_loopback(host) and status.token_file is None:
+        yield (
+            ("status", "listen"),
+            f"{status.listen} is reachable from other machines; set status.token_file, or listen on 127.0.0.1",
+        )
+    if status.public_listen and port and parse_address(status.public_listen)[1] == port:
+        yield ("status", "public_listen"), f"uses port {port}, and so does status.listen; choose another"

@@ -1,0 +1,172 @@
+"""YAML 1.2 to plain values, with the place of every key. All scalars stay text: a field's type reads them.
+
+So ``on`` is a word, ``007`` keeps its zeros and ``${NAME}`` may stand where a number is wanted. Aliases,
+tags, deep nesting and second documents are refused: a configuration needs none, a bomb does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from .problems import Key, Problem, dotted
+from .variables import Unset, expand, hide, is_null
+
+FILE_BYTES_MAX = 1024 * 1024
+DEPTH_MAX = 20
+Place = tuple[int, int]
+
+
+@dataclass(slots=True)
+class Document:
+    """A file as plain values. ``places`` holds line and column (from 1) of every key that it has."""
+
+    name: str
+    values: Any = None
+    places: dict[Key, Place] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def place(self, key: Key) -> Place:
+        """Return line and column of a key, or of the nearest one above it that is there."""
+        while key and key not in self.places:
+            key = key[:-1]
+        return self.places.get(key, (1, 1))
+
+    def at(self, place: Place) -> str:
+        """Return ``file:line:column``."""
+        return f"{self.name}:{place[0]}:{place[1]}"
+
+
+def parse(name: str, text: str, environ: Mapping[str, str]) -> Document:
+    """Return the document; what is wrong with it is in ``problems``, and ``values`` holds the rest."""
+    document = Document(name)
+    try:
+        _Builder(document, environ).build(YAML(typ="safe", pure=True).parse(hide(text)))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        what = " ".join(str(error.problem or error.context).split())
+        document.problems.append(_problem(document, place, (), f"this is no YAML: {what}{_hint(what)}"))
+    except YAMLError as error:
+        what = str(error).splitlines()[0]
+        document.problems.append(_problem(document, (1, 1), (), f"this is no YAML: {what}"))
+    except _Refused as refused:
+        document.problems.append(refused.problem)
+    return document
+
+
+class _Refused(Exception):  # noqa: N818 - it ends one parse and never leaves this module
+    """The document goes no further."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__()
+        self.problem = problem
+
+
+class _Builder:
+    """Events to values, each visited once."""
+
+    def __init__(self, document: Document, environ: Mapping[str, str]) -> None:
+        self.document = document
+        self.environ = environ
+        self.documents = 0
+
+    def build(self, events: Iterator[Event]) -> None:
+        self.events = events
+        for event in events:
+            if isinstance(event, DocumentStartEvent):
+                self.documents += 1
+                if self.documents > 1:
+                    raise self.refuse(
+                        event, (), "a second document begins; keep everything in one, without ---"
+                    )
+            elif isinstance(event, ScalarEvent | MappingStartEvent | SequenceStartEvent | AliasEvent):
+                self.document.values = self.value(event, ())
+
+    def value(self, event: Event, key: Key) -> Any:
+        if isinstance(event, AliasEvent):
+            raise self.refuse(event, key, "aliases (*name) are not read here; write the value again")
+        if getattr(event, "anchor", None):
+            raise self.refuse(
+                event, key, "anchors (&name) are not read here; write the value where it is needed"
+            )
+        if getattr(event, "tag", None) not in (None, "!"):
+            raise self.refuse(event, key, f"tags ({event.tag}) are not read here; write the plain value")
+        if len(key) > DEPTH_MAX:
+            raise self.refuse(event, key[:3], f"is nested more than {DEPTH_MAX} levels deep")
+        if isinstance(event, MappingStartEvent):
+            return self.mapping(key)
+        if isinstance(event, SequenceStartEvent):
+            return self.sequence(key)
+        return self.scalar(event, key)
+
+    def mapping(self, key: Key) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for event in self.events:
+            if isinstance(event, MappingEndEvent):
+                break
+            if not isinstance(event, ScalarEvent):
+                raise self.refuse(event, key, "a key must be plain text; put a pattern or template in quotes")
+            name = str(event.value)
+            below = (*key, name)
+            if name in values:
+                first = self.document.at(self.document.place(below))
+                self.wrong(event, below, f"is written twice, first at {first}; keep one of them")
+            self.document.places[below] = _place(event)
+            values[name] = self.value(next(self.events), below)
+        return values
+
+    def sequence(self, key: Key) -> list[Any]:
+        values: list[Any] = []
+        for event in self.events:
+            if isinstance(event, SequenceEndEvent):
+                break
+            below = (*key, len(values))
+            self.document.places[below] = _place(event)
+            values.append(self.value(event, below))
+        return values
+
+    def scalar(self, event: Any, key: Key) -> str | None:
+        try:
+            text = expand(event.value, self.environ)
+        except Unset as error:
+            self.wrong(event, key, str(error))
+            return None
+        return None if event.style is None and is_null(text) else text
+
+    def wrong(self, event: Event, key: Key, message: str) -> None:
+        self.document.problems.append(_problem(self.document, _place(event), key, message))
+
+    def refuse(self, event: Event, key: Key, message: str) -> _Refused:
+        return _Refused(_problem(self.document, _place(event), key, message))
+
+
+def _place(event: Event) -> Place:
+    mark: StringMark = event.start_mark
+    return (mark.line + 1, mark.column + 1)
+
+
+def _problem(document: Document, place: Place, key: Key, message: str) -> Problem:
+    return Problem(where=document.at(place), key=dotted(key), message=message, place=place)
+
+
+def _hint(what: str) -> str:
+    if "\\t" in what or "tab" in what:
+        return "; indent with spaces"
+    if "cannot start any token" in what or "mapping values are not allowed" in what:
+        return "; put text with : # * & ! % @ or ` in quotes"
+    return ""

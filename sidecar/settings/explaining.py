@@ -1,0 +1,106 @@
+"""pydantic's errors in this project's words: what is wrong, what would be right. No secret is ever echoed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from .anatomy import known_keys, near_word, suggestion
+from .problems import Key
+
+_PLAIN = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "float_parsing": "must be a time such as 30s",
+    "float_type": "must be a time such as 30s",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "path_type": "must be a path such as /run/secrets/key",
+    "string_too_short": "is empty; leave it out or write a value",
+    "too_long": "has too many entries",
+}
+_EMPTY = "is empty; leave the key out or write what belongs below it"
+
+
+def explain(error: ValidationError, values: Any) -> Iterator[tuple[Key, str]]:
+    """Yield the key and the sentence of each mistake in ``values``."""
+    for details in error.errors(include_url=False):
+        key = _key(details, values)
+        yield key, _sentence(details, key)
+
+
+def _key(details: ErrorDetails, values: Any) -> Key:
+    """Return where the mistake is in the file: pydantic's location without the names of its own branches."""
+    key: Key = ()
+    here = values
+    for place, part in enumerate(details["loc"]):
+        last = place == len(details["loc"]) - 1
+        if (isinstance(here, Mapping) and part in here) or (
+            isinstance(here, list | tuple) and isinstance(part, int) and part < len(here)
+        ):
+            here = here[part]
+        elif not (last and details["type"] == "missing"):
+            continue
+        key = (*key, part)
+    return key
+
+
+def _sentence(details: ErrorDetails, key: Key) -> str:  # noqa: PLR0911 - one line for each kind
+    kind, given, context = details["type"], details["input"], details.get("ctx", {})
+    match kind:
+        case "missing":
+            return f"is required: {_description(key)}"
+        case "extra_forbidden":
+            return f"is no key here; {suggestion(str(key[-1]), key[:-1])}"
+        case "value_error":
+            return str(context["error"])
+        case "literal_error" | "enum":
+            words = _words(key) or [word.strip("'") for word in str(context["expected"]).split(", ")]
+            return f"{_shown(given)} is not allowed; write {_listed(words)}{near_word(given, words)}"
+        case "union_tag_invalid" | "union_tag_not_found":
+            return "needs mode: jwt, token_file, deploy_key or none, and that mode's keys beside it"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return _EMPTY if given is None else "must hold keys below it, not a plain value"
+        case "tuple_type" | "list_type":
+            return _EMPTY if given is None else "must be a list; begin each entry with '- '"
+        case "string_type":
+            return _text_wanted(given)
+        case "too_short":
+            return f"needs at least {context['min_length']} entry"
+        case "greater_than_equal" | "less_than_equal":
+            return f"{given} is too {'small' if 'ge' in context else 'large'}; {details['msg'].lower()}"
+        case _:
+            return _PLAIN.get(kind, details["msg"])
+
+
+def _text_wanted(given: Any) -> str:
+    if given is None:
+        return "is empty; leave the key out or write a value"
+    if isinstance(given, Mapping):
+        return "must be text; put a pattern or template that begins with { in quotes"
+    return "must be text"
+
+
+def _words(key: Key) -> list[str]:
+    """Return what an enumeration allows, in the contract's order."""
+    field = known_keys(key[:-1]).get(str(key[-1])) if key and isinstance(key[-1], str) else None
+    members = getattr(field.annotation, "__members__", {}) if field else {}
+    return [str(member.value) for member in members.values()]
+
+
+def _shown(given: Any) -> str:
+    return repr(given) if isinstance(given, str | int | float) else "this"
+
+
+def _listed(words: list[str]) -> str:
+    words = [part for word in words for part in word.replace("'", "").split(" or ")]
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def _description(key: Key) -> str:
+    field = known_keys(key[:-1]).get(str(key[-1]))
+    return (field.description if field else None) or "write it"

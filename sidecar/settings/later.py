@@ -1,0 +1,64 @@
+"""Keys whose feature comes in a later version: they are read and checked, and say so when they are used.
+
+What would act differently from what was asked is refused; what only tunes an absent feature is a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .model import Settings
+from .problems import Key, dotted
+
+REFUSED: dict[str, tuple[Any, ...]] = {  # what this version can do
+    "upload.engine": ("auto", "aioboto3"),
+    "convex.sync": ("on", "off"),
+    "convex.on_refused": ("keep",),
+    "convex.on_unknown_entity": ("create",),
+    "local_files.after_sync": ("keep",),
+    "local_files.max_pending": (None,),
+    "removal": ("keep",),
+    "reconcile.apply": (False,),
+}
+TUNING = (
+    "entities.complete_after",
+    "local_files.delete_after",
+    "reconcile.every",
+    "retention.superseded.keep",
+    "retention.superseded.for_",
+    "retention.events",
+)
+
+
+def refused(settings: Settings) -> Iterator[tuple[Key, str]]:
+    """Yield the keys that ask for what this version cannot do."""
+    for name, able in REFUSED.items():
+        if (value := _read(settings, name)) not in able:
+            yield tuple(name.split(".")), _sentence(value, able)
+    for place, watch in enumerate(settings.watch):
+        if watch.chunks != "final":
+            yield ("watch", place, "chunks"), _sentence(watch.chunks, ("final",))
+
+
+def idle(settings: Settings) -> Iterator[str]:
+    """Yield a warning for each key that tunes a feature that is not there yet."""
+    defaults = Settings.model_construct()
+    for name in TUNING:
+        if _read(settings, name) != _read(defaults, name):
+            yield f"{name.replace('for_', 'for')} is read, but its feature comes in a later version"
+    for place, rule in enumerate(settings.rules):
+        if rule.grow_ahead == "auto":
+            yield f"{dotted(('rules', place, 'grow_ahead'))}: uploading while a file grows comes in a later version"
+
+
+def _sentence(value: Any, able: tuple[Any, ...]) -> str:
+    words = " or ".join("null" if word is None else str(word).lower() for word in able)
+    return f"{str(value).lower()} comes in a later version; this one knows {words}"
+
+
+def _read(settings: Settings, name: str) -> Any:
+    value: Any = settings
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value

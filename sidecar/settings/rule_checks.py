@@ -1,0 +1,90 @@
+"""What must hold between rules, pins and templates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sidecar.core import presets
+from sidecar.core.entities import FILE_FIELDS, Naming
+from sidecar.core.pattern_syntax import RESERVED
+from sidecar.core.patterns import Pattern
+from sidecar.core.rules import Rule
+from sidecar.core.templates import Template
+
+from .model import Settings
+from .policies import router_ids, router_rules
+from .problems import Key
+
+Findings = Iterator[tuple[Key, str]]
+_ALWAYS = frozenset({"project"})  # has a default
+
+
+def check_rules(settings: Settings) -> Findings:
+    """Yield unknown fields of templates, and rules that cannot name what they belong to."""
+    if not settings.rules and settings.preset == "none":
+        yield (
+            ("rules",),
+            "there is none, and preset is none, so no file would be sent; write a rule or a preset",
+        )
+        return
+    pinned = {name for watch in settings.watch for name in watch.fields} | _ALWAYS
+    captured = pinned.union(*(Pattern(rule.match).fields for rule in router_rules(settings)))
+    naming = Naming(router_ids(settings))
+    yield from _unknown(("entities", "session_id"), naming.session, captured | FILE_FIELDS)
+    yield from _unknown(("entities", "scene_id"), naming.scene, captured | FILE_FIELDS)
+    yield from _unknown(("s3", "key"), Template(settings.s3.key), captured | RESERVED)
+    for place, rule in enumerate(settings.rules):
+        known = Pattern(rule.match).fields | pinned | RESERVED
+        yield from _unknown(("rules", place, "name"), Template(rule.name), known - {"transfer"})
+        if rule.key:
+            yield from _unknown(("rules", place, "key"), Template(rule.key), known)
+        for name, value in rule.metadata.items():
+            yield from _unknown(("rules", place, "metadata", name), Template(value), known - {"transfer"})
+    yield from _unnamed(settings, naming, captured)
+
+
+def _unknown(key: Key, template: Template, known: Iterable[str]) -> Findings:
+    known = set(known)
+    for name in template.unknown(known):
+        shown = ", ".join(f"{{{field}}}" for field in sorted(known))
+        if name == "transfer":
+            yield key, "{transfer} cannot be used here, because it differs each time; known here: " + shown
+        else:
+            yield (
+                key,
+                f"{{{name}}} is captured by no rule that this applies to, and pinned by no root; known: {shown}",
+            )
+
+
+def _unnamed(settings: Settings, naming: Naming, captured: set[str]) -> Findings:
+    rules = router_rules(settings)
+    for place, rule in enumerate(rules[: len(settings.rules)]):
+        for at, watch in enumerate(settings.watch):
+            if missing := _missing(rule, naming, captured) - watch.fields.keys():
+                yield (
+                    ("rules", place, "match"),
+                    f"captures no {_braced(missing)}, which the id of a {rule.entity} needs; capture it, or pin it"
+                    f" in watch[{at}].fields",
+                )
+                break
+    preset = presets.PRESETS[settings.preset]
+    for at, watch in enumerate(settings.watch):
+        missing = (
+            frozenset().union(*(_missing(rule, naming, captured) for rule in preset)) - watch.fields.keys()
+        )
+        if missing:
+            example = ", ".join(f"{name}: my-{name}" for name in sorted(missing))
+            yield (
+                ("watch", at, "fields"),
+                f"preset {settings.preset} captures no {_braced(missing)}, which the ids in entities need; pin it,"
+                f" such as fields: {{{example}}}, or write preset: none",
+            )
+
+
+def _missing(rule: Rule, naming: Naming, captured: set[str]) -> frozenset[str]:
+    """Return the fields that the rule does not capture; those that nobody does are reported elsewhere."""
+    return (naming.needs(rule.entity) & captured) - Pattern(rule.match).fields
+
+
+def _braced(names: Iterable[str]) -> str:
+    return " and no ".join(f"{{{name}}}" for name in sorted(names))
