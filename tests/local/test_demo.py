@@ -1,0 +1,127 @@
+"""``sidecar demo`` and ``sidecar dev`` as a person runs them: as processes, with all real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sidecar.local.child import ServerError
+from sidecar.local.convex_reader import ConvexReader
+from sidecar.local.demo import percentile
+
+_TIMEOUT_SECONDS = 180.0
+_PROOF = {"files", "bytes", "synced", "mismatched", "dead", "seconds", "close_to_synced_ms"}
+
+
+def test_the_demo_proves_every_file(tmp_path: Path) -> None:
+    """One JSON object on stdout and nothing else; every file in S3 and Convex; nothing left behind."""
+    with _sidecar("demo", "--json", temp=tmp_path) as process:
+        out, err = process.communicate(timeout=_TIMEOUT_SECONDS)
+    assert process.returncode == 0, err
+    report = json.loads(out)
+    assert report.keys() == _PROOF
+    assert report["files"] == report["synced"] == 24
+    assert report["mismatched"] == report["dead"] == 0
+    assert report["bytes"] > 40 * 1024 * 1024
+    assert 0 < report["close_to_synced_ms"]["p50"] <= report["close_to_synced_ms"]["p99"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dev_ships_what_is_written_until_it_is_interrupted(tmp_path: Path) -> None:
+    """A file that appears in DIR appears in Convex; Ctrl-C ends everything with exit status 0."""
+    renders, temp = tmp_path / "renders", tmp_path / "temp"
+    temp.mkdir()
+    with _sidecar("dev", str(renders), temp=temp) as process:
+        url = _address(process, "Convex")
+        source = renders / "p" / "s" / "one" / "source" / "scene.py"
+        source.parent.mkdir(parents=True)
+        source.write_text("print('hello')\n")
+        _eventually(lambda: asyncio.run(_names(url, "p/s")) == ["scene.py"])
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=_TIMEOUT_SECONDS)
+    assert process.returncode == 0
+    assert list(temp.iterdir()) == []
+    assert source.read_text() == "print('hello')\n"
+
+
+def test_an_interrupted_demo_leaves_nothing(tmp_path: Path) -> None:
+    """No server, no temporary folder; the exit status says that it was interrupted."""
+    with _sidecar("demo", temp=tmp_path) as process:
+        _address(process, "S3 keys")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=_TIMEOUT_SECONDS)
+    assert process.returncode == 130
+    assert list(tmp_path.iterdir()) == []
+    assert _processes_with(str(tmp_path)) == []
+
+
+def test_percentiles_are_values_that_occurred() -> None:
+    """The nearest rank; with few values the 99th percentile is the greatest."""
+    values = [float(value) for value in range(1, 25)]
+    assert (percentile(values, 0.5), percentile(values, 0.99)) == (12.0, 24.0)
+    assert percentile([], 0.5) is None
+
+
+@contextmanager
+def _sidecar(*arguments: str, temp: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run the command with ``temp`` as its temporary folder, so that what it leaves can be seen."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sidecar", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(temp), "PYTHONUNBUFFERED": "1"},
+        process_group=0,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _address(process: subprocess.Popen[str], what: str) -> str:
+    """Read the output up to the line that says where something is."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if found := re.match(rf"\s+{what}\s+(\S+)", line):
+            return found[1]
+    assert process.stderr is not None
+    raise AssertionError(process.stderr.read())
+
+
+async def _names(url: str, session_id: str) -> list[str]:
+    async with ConvexReader(url) as convex:
+        try:
+            return [asset["name"] async for asset in convex.assets(session_id)]
+        except ServerError:
+            return []
+
+
+def _eventually(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30.0
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _processes_with(text: str) -> list[str]:
+    """Return the command lines of running processes that name ``text``."""
+    lines = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:  # ended meanwhile
+            continue
+        if text in line:
+            lines.append(line)
+    return lines
