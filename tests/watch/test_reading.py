@@ -1,0 +1,175 @@
+"""Leases, volumes, safe opening and fingerprints, on real files."""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.model import Fingerprint
+from sidecar.files import NotRegularError, checksum_of, open_regular, stat_identity
+from sidecar.watch import fingerprint, lease
+from sidecar.watch.fingerprint import Changed, Vanished
+from sidecar.watch.lease import Lease
+from sidecar.watch.lock import place_of, try_lock
+from sidecar.watch.volume import Readiness, calibrate, file_system_type, is_remote
+
+
+@pytest.fixture(autouse=True)
+def _no_sigio() -> None:
+    lease.prepare()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Write a small file."""
+    path = tmp_path / "a" / "file"
+    path.parent.mkdir()
+    path.write_bytes(b"123456789")
+    return path
+
+
+def lease_of(path: Path) -> Lease:
+    """Probe a file by name."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return lease.probe(fd)
+    finally:
+        os.close(fd)
+
+
+def test_a_file_open_for_writing_is_busy_until_it_is_closed(file: Path) -> None:
+    """Also through a hard link, and for a mapping whose descriptor is closed."""
+    assert lease_of(file) is Lease.FREE
+    with file.open("ab"):
+        assert lease_of(file) is Lease.BUSY
+        link = file.with_name("link")
+        os.link(file, link)
+        assert lease_of(link) is Lease.BUSY
+    assert lease_of(file) is Lease.FREE
+    with file.open("r+b") as handle:
+        mapping = mmap.mmap(handle.fileno(), 0)
+    assert lease_of(file) is Lease.BUSY
+    mapping.close()
+    assert lease_of(file) is Lease.FREE
+
+
+def test_a_reader_is_no_writer(file: Path) -> None:
+    """Players and copies may have it open."""
+    with file.open("rb"):
+        assert lease_of(file) is Lease.FREE
+
+
+def test_calibration_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Its own file is gone; a folder that cannot be written to means settle."""
+    assert calibrate(str(tmp_path)) is Readiness.LEASE
+    assert list(tmp_path.iterdir()) == []
+    assert calibrate(str(tmp_path / "missing")) is Readiness.SETTLE
+    assert calibrate("/proc") is Readiness.SETTLE
+
+
+def test_a_file_of_another_user_gives_no_answer_without_the_capability(tmp_path: Path) -> None:
+    """Per file: its volume may well know leases."""
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents:
+        if parent.stat().st_mode & 0o5 != 0o5:
+            pytest.skip(f"{parent} is closed to other users")
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    path = tmp_path / "roots"
+    path.write_bytes(b"x")
+    path.chmod(0o644)
+    program = (
+        "import fcntl, os, sys\n"
+        "try:\n    fcntl.fcntl(os.open(sys.argv[1], os.O_RDONLY), fcntl.F_SETLEASE, fcntl.F_RDLCK)\n"
+        "except OSError as error:\n    print(error.errno)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-I", "-c", program, path], user=65534, group=65534, capture_output=True, text=True, check=True
+    )
+    refusal = OSError(int(result.stdout), "refused")
+    assert lease._refusal(refusal) is Lease.UNAVAILABLE
+
+
+def test_remote_file_systems_are_known_by_their_mount(tmp_path: Path) -> None:
+    """The longest mount point above the path counts, with escapes undone."""
+    table = tmp_path / "mountinfo"
+    table.write_text(
+        "1 0 8:1 / / rw - ext4 /dev/a rw\n"
+        "2 1 0:5 / /mnt/my\\040nfs rw shared:1 - nfs4 server:/ rw\n"
+        "3 1 0:6 / /mnt/s rw - fuse.sshfs host rw\n"
+    )
+    kinds = [file_system_type(path, mountinfo=table) for path in ("/x", "/mnt/my nfs/a", "/mnt/s", "/mnt/sb")]
+    assert kinds == ["ext4", "nfs4", "fuse.sshfs", "ext4"]
+    assert [is_remote(kind) for kind in kinds] == [False, True, True, False]
+
+
+def test_no_symbolic_link_is_followed_below_a_root(tmp_path: Path, file: Path) -> None:
+    """Neither as the file nor as a folder on the way; a link that is the root itself may be."""
+    (tmp_path / "link").symlink_to(file)
+    (tmp_path / "folder").symlink_to(file.parent)
+    for path in ("link", "folder/file", "../x", "a//file", "/etc/passwd", "a"):
+        with pytest.raises(NotRegularError):
+            open_regular(str(tmp_path), path)
+    os.close(open_regular(str(tmp_path / "folder"), "file"))
+
+
+def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    """A writer that waits for a reader goes on waiting."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NotRegularError, match="a named pipe"):
+        open_regular(str(tmp_path), "pipe")
+
+
+def test_a_path_that_is_not_there_is_not_found(tmp_path: Path, file: Path) -> None:
+    """Also where a file stands in place of a folder."""
+    for path in ("nothing", "no/thing", "a/file/x"):
+        with pytest.raises(FileNotFoundError):
+            open_regular(str(tmp_path), path)
+    assert file.exists()
+
+
+def test_the_checksum_is_crc64nvme_of_the_range(file: Path) -> None:
+    """The check value of the algorithm for 123456789 is AE8B14860A799888."""
+    fd = os.open(file, os.O_RDONLY)
+    try:
+        assert checksum_of(fd, 0, 9) == "crc64nvme:rosUhgp5mIg="
+        assert checksum_of(fd, 3, 0) == "crc64nvme:AAAAAAAAAAA="
+    finally:
+        os.close(fd)
+
+
+def test_a_fingerprint_is_of_one_state(tmp_path: Path, file: Path) -> None:
+    """Whatever happened since the look voids the read."""
+    expected = stat_identity(fd := os.open(file, os.O_RDONLY))
+    os.close(fd)
+    root = str(tmp_path)
+    assert fingerprint.take(root, "a/file", expected=expected) == Fingerprint(
+        identity=expected, checksum="crc64nvme:rosUhgp5mIg="
+    )
+    with file.open("ab"):
+        assert fingerprint.take(root, "a/file", expected=expected) == Changed()
+    file.write_bytes(b"987654321")
+    assert fingerprint.take(root, "a/file", expected=expected) == Changed()
+    file.unlink()
+    assert fingerprint.take(root, "a/file", expected=expected) == Vanished()
+
+
+def test_a_root_has_one_watcher(tmp_path: Path) -> None:
+    """The second one gets nothing until the first lets go; also on a read-only folder."""
+    tmp_path.chmod(0o555)
+    first = try_lock(str(tmp_path))
+    assert first is not None
+    assert try_lock(str(tmp_path)) is None
+    os.close(first)
+    second = try_lock(str(tmp_path))
+    assert second is not None
+    fcntl.flock(second, fcntl.LOCK_UN)
+    os.close(second)
+    assert place_of(str(tmp_path)) == (tmp_path.stat().st_dev, tmp_path.stat().st_ino)
+    assert place_of(str(tmp_path / "missing")) is None
