@@ -19,9 +19,7 @@ BAD_CONFIGURATION = 78
 app = typer.Typer(help="Check and show the configuration.", no_args_is_help=True)
 ConfigPath = Annotated[
     Path | None,
-    typer.Option(
-        "--config", "-c", envvar="SIDECAR_CONFIG", help="The YAML file; none: the environment alone."
-    ),
+    typer.Option("--config", "-c", envvar="SIDECAR_CONFIG", help="The file; none: the environment alone."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -63,7 +61,7 @@ def _load(config: Path | None, *, as_json: bool) -> Settings:
     except SettingsError as error:
         if as_json:
             problems = [
-                {"where": each.where, "key": each.key, "message": each.message} for each in error.problems
+                {"where": one.where, "key": one.key, "message": one.message} for one in error.problems
             ]
             print(json.dumps({"ok": False, "problems": problems, "warnings": []}))
         else:

@@ -31,17 +31,16 @@ def known_keys(key: Key) -> dict[str, FieldInfo]:
 def suggestion(name: str, key: Key) -> str:
     """Say which key was probably meant by the unknown ``name`` below ``key``."""
     known = list(known_keys(key))
-    if near := get_close_matches(name, known, n=1, cutoff=0.6):
-        return f"did you mean {near[0]}?"
     elsewhere = [full for full in all_keys() if full.rpartition(".")[2] == name]
     if elsewhere:
         return f"did you mean {' or '.join(elsewhere[:3])}?"
-    return f"known here: {', '.join(known)}"
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
 
 
 def near_word(word: object, words: Sequence[str]) -> str:
     """Return a question after the word that was probably meant, or nothing."""
-    near = get_close_matches(str(word), words, n=1, cutoff=0.6)
+    near = get_close_matches(str(word).lower(), words, n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else ""
 
 

@@ -37,7 +37,7 @@ def advise(settings: Settings) -> Iterator[str]:
     templates = {"s3.key": settings.s3.key, **_rule_keys(settings)}
     for name, template in templates.items():
         if "{transfer}" not in template:
-            yield f"{name} has no {{transfer}}: objects are overwritten in place and keep no history of their own"
+            yield f"{name} has no {{transfer}}: objects are overwritten in place, without history"
 
 
 def _rule_keys(settings: Settings) -> dict[str, str]:
@@ -57,7 +57,7 @@ def _check_roots(settings: Settings) -> Findings:
         if PurePosixPath(settings.journal.path).is_relative_to(root):
             yield (
                 ("journal", "path"),
-                f"lies below watch[{place}].root; keep the journal outside of watched folders",
+                f"lies below watch[{place}].root; keep it outside of watched folders",
             )
 
 
@@ -73,7 +73,7 @@ def _check_s3(settings: Settings) -> Findings:
     if s3.encryption.kms_key_id is not None and s3.encryption.mode != "aws:kms":
         yield (
             ("s3", "encryption", "kms_key_id"),
-            "is used with mode: aws:kms only; set the mode or leave it out",
+            "goes with mode: aws:kms only; set the mode or leave it out",
         )
     if settings.upload.memory < s3.part_size:
         part = format_size(s3.part_size)
@@ -87,7 +87,7 @@ def _check_convex(settings: Settings) -> Findings:
     if convex.url is None:
         yield (
             ("convex", "url"),
-            "is required; write the deployment's URL such as https://happy-otter-123.convex.cloud, or sync: off",
+            "is required; write the deployment's URL, https://happy-otter-123.convex.cloud, or sync: off",
         )
     if convex.auth is None:
         yield (
@@ -106,7 +106,7 @@ def _check_limits(settings: Settings) -> Findings:
     if settings.retry.initial > settings.retry.max:
         yield (
             ("retry", "initial"),
-            "is longer than retry.max; the first wait cannot be longer than the longest",
+            "is longer than retry.max, and the first wait is the shortest",
         )
 
 
@@ -116,7 +116,7 @@ def _check_status(settings: Settings) -> Findings:
     if not is_loopback(host) and status.token_file is None:
         yield (
             ("status", "listen"),
-            f"{status.listen} is reachable from other machines; set status.token_file, or listen on 127.0.0.1",
+            f"{status.listen} is open to other machines; set status.token_file, or listen on 127.0.0.1",
         )
     if status.public_listen and port and parse_address(status.public_listen)[1] == port:
         yield ("status", "public_listen"), f"uses port {port}, and so does status.listen; choose another"

@@ -104,8 +104,8 @@ class _Builder:
             raise self.refuse(
                 event, key, "anchors (&name) are not read here; write the value where it is needed"
             )
-        if getattr(event, "tag", None) not in (None, "!"):
-            raise self.refuse(event, key, f"tags ({event.tag}) are not read here; write the plain value")
+        if (tag := getattr(event, "tag", None)) not in (None, "!"):
+            raise self.refuse(event, key, f"tags ({tag}) are not read here; write the plain value")
         if len(key) > DEPTH_MAX:
             raise self.refuse(event, key[:3], f"is nested more than {DEPTH_MAX} levels deep")
         if isinstance(event, MappingStartEvent):

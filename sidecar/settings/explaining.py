@@ -11,7 +11,12 @@ from pydantic_core import ErrorDetails
 from .anatomy import known_keys, near_word, suggestion
 from .problems import Key
 
+_MODES = "needs mode: jwt, token_file, deploy_key or none, and that mode's keys beside it"
+_ABSENT = object()
 _PLAIN = {
+    "union_tag_invalid": _MODES,
+    "union_tag_not_found": _MODES,
+    "too_short": "needs at least one entry",
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
     "float_parsing": "must be a time such as 30s",
@@ -38,43 +43,50 @@ def _key(details: ErrorDetails, values: Any) -> Key:
     key: Key = ()
     here = values
     for place, part in enumerate(details["loc"]):
-        last = place == len(details["loc"]) - 1
-        if (isinstance(here, Mapping) and part in here) or (
-            isinstance(here, list | tuple) and isinstance(part, int) and part < len(here)
-        ):
-            here = here[part]
-        elif not (last and details["type"] == "missing"):
+        below = _below(here, part)
+        if below is _ABSENT and not (details["type"] == "missing" and place == len(details["loc"]) - 1):
             continue
+        here = below
         key = (*key, part)
     return key
 
 
-def _sentence(details: ErrorDetails, key: Key) -> str:  # noqa: PLR0911 - one line for each kind
+def _below(values: Any, part: str | int) -> Any:
+    if isinstance(values, Mapping):
+        return values.get(part, _ABSENT)
+    if isinstance(values, list | tuple) and isinstance(part, int) and part < len(values):
+        return values[part]
+    return _ABSENT
+
+
+def _sentence(details: ErrorDetails, key: Key) -> str:
     kind, given, context = details["type"], details["input"], details.get("ctx", {})
+    if kind == "value_error":
+        return str(context["error"])
+    if kind in ("literal_error", "enum"):
+        words = _words(key) or [word.strip("'") for word in str(context["expected"]).split(", ")]
+        return f"{_shown(given)} is not allowed; write {_listed(words)}{near_word(given, words)}"
+    if kind in ("greater_than_equal", "less_than_equal"):
+        least = "ge" in context
+        limit = f"least {context['ge']}" if least else f"most {context['le']}"
+        return f"{given} is too {'small' if least else 'large'}; write at {limit}"
+    return _shape(kind, given, key) or _PLAIN.get(kind) or details["msg"]
+
+
+def _shape(kind: str, given: Any, key: Key) -> str | None:
+    """Say what is wrong with the shape of the file; None for other mistakes."""
     match kind:
         case "missing":
             return f"is required: {_description(key)}"
         case "extra_forbidden":
             return f"is no key here; {suggestion(str(key[-1]), key[:-1])}"
-        case "value_error":
-            return str(context["error"])
-        case "literal_error" | "enum":
-            words = _words(key) or [word.strip("'") for word in str(context["expected"]).split(", ")]
-            return f"{_shown(given)} is not allowed; write {_listed(words)}{near_word(given, words)}"
-        case "union_tag_invalid" | "union_tag_not_found":
-            return "needs mode: jwt, token_file, deploy_key or none, and that mode's keys beside it"
         case "model_type" | "model_attributes_type" | "dict_type":
             return _EMPTY if given is None else "must hold keys below it, not a plain value"
         case "tuple_type" | "list_type":
             return _EMPTY if given is None else "must be a list; begin each entry with '- '"
         case "string_type":
             return _text_wanted(given)
-        case "too_short":
-            return f"needs at least {context['min_length']} entry"
-        case "greater_than_equal" | "less_than_equal":
-            return f"{given} is too {'small' if 'ge' in context else 'large'}; {details['msg'].lower()}"
-        case _:
-            return _PLAIN.get(kind, details["msg"])
+    return None
 
 
 def _text_wanted(given: Any) -> str:

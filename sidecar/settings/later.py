@@ -46,10 +46,10 @@ def idle(settings: Settings) -> Iterator[str]:
     defaults = Settings.model_construct()
     for name in TUNING:
         if _read(settings, name) != _read(defaults, name):
-            yield f"{name.replace('for_', 'for')} is read, but its feature comes in a later version"
+            yield f"{name.replace('for_', 'for')} is read, but its feature comes later"
     for place, rule in enumerate(settings.rules):
         if rule.grow_ahead == "auto":
-            yield f"{dotted(('rules', place, 'grow_ahead'))}: uploading while a file grows comes in a later version"
+            yield f"{dotted(('rules', place, 'grow_ahead'))} is read, but its feature comes later"
 
 
 def _sentence(value: Any, able: tuple[Any, ...]) -> str:

@@ -111,15 +111,19 @@ def _touches(key: Key, wrong: set[Key]) -> bool:
     return any(key[: len(other)] == other or other[: len(key)] == key for other in wrong)
 
 
-_STAND_INS: dict[Key, Any] = {
-    ("watch",): [{"root": "/stand-in"}],
-    ("s3",): {"bucket": "stand-in"},
-    ("s3", "bucket"): "stand-in",
+_STAND_INS: dict[str | int, Any] = {  # for required keys
+    "asset_type": "manifest",
+    "bucket": "stand-in",
+    "entity": "session",
+    "match": "stand-in",
+    "root": "/stand-in",
+    "s3": {"bucket": "stand-in"},
+    "watch": [{"root": "/stand-in"}],
 }
 
 
 def _repaired(values: Any, wrong: list[Key]) -> Any:
-    """Return the values without the wrong ones; what is required and missing gets a stand-in."""
+    """Return the values without the wrong ones; what is required gets a stand-in."""
     repaired = copy.deepcopy(values)
     for key in wrong:
         above = repaired
@@ -127,8 +131,8 @@ def _repaired(values: Any, wrong: list[Key]) -> Any:
             above = above[part]
         if isinstance(above, dict) and key:
             above.pop(key[-1], None)
-            if key in _STAND_INS:
-                above[key[-1]] = _STAND_INS[key]
+            if key[-1] in _STAND_INS:
+                above[key[-1]] = _STAND_INS[key[-1]]
     return repaired
 
 

@@ -31,7 +31,7 @@ class Overrides:
 
 
 def override(values: Any, environ: Mapping[str, str], *, top_level: frozenset[str]) -> tuple[Any, Overrides]:
-    """Return values with the environment's laid over them. ``top_level`` keys may also stand without ``__``."""
+    """Return values with the environment's laid over them. ``top_level`` keys need no ``__``."""
     found = Overrides()
     for name in sorted(environ):
         if not name.startswith(PREFIX) or name in KNOWN:
@@ -42,10 +42,8 @@ def override(values: Any, environ: Mapping[str, str], *, top_level: frozenset[st
                 f"the environment variable {name} has no __ and is no setting; it is not read"
             )
             continue
-        key: Key = tuple(int(part) if part.isdecimal() else part for part in parts)
+        key: Key = tuple(int(part) if part.isdecimal() else part for part in parts[: DEPTH_MAX + 1])
         try:
-            if "" in key or len(key) > DEPTH_MAX:
-                raise ValueError("names no key; separate the parts of a key by __, as in SIDECAR_S3__BUCKET")
             values = _placed(values, key, _value(environ[name]))
             found.names[key] = name
         except ValueError as error:
@@ -66,6 +64,8 @@ def _placed(values: Any, key: Key, value: Any) -> Any:
     """Return a copy of the values with one of them set."""
     if not key:
         return value
+    if "" in key or len(key) > DEPTH_MAX:
+        raise ValueError("names no key; separate the parts of a key by __, as in SIDECAR_S3__BUCKET")
     first, rest = key[0], key[1:]
     if isinstance(values, list):
         if not isinstance(first, int) or first > min(len(values), LIST_LENGTH_MAX):

@@ -10,7 +10,7 @@ Key = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One mistake. ``where`` is ``file:line:column``, an environment variable, or empty for values in code."""
+    """One mistake. ``where`` is ``file:line:column``, an environment variable, or empty in code."""
 
     where: str
     key: str

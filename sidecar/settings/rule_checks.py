@@ -52,7 +52,7 @@ def _unknown(key: Key, template: Template, known: Iterable[str]) -> Findings:
         else:
             yield (
                 key,
-                f"{{{name}}} is captured by no rule that this applies to, and pinned by no root; known: {shown}",
+                f"{{{name}}} is captured by no rule here and pinned by no root; known here: {shown}",
             )
 
 
@@ -61,11 +61,8 @@ def _unnamed(settings: Settings, naming: Naming, captured: set[str]) -> Findings
     for place, rule in enumerate(rules[: len(settings.rules)]):
         for at, watch in enumerate(settings.watch):
             if missing := _missing(rule, naming, captured) - watch.fields.keys():
-                yield (
-                    ("rules", place, "match"),
-                    f"captures no {_braced(missing)}, which the id of a {rule.entity} needs; capture it, or pin it"
-                    f" in watch[{at}].fields",
-                )
+                need = f"captures no {_braced(missing)}, which the id of a {rule.entity} needs"
+                yield ("rules", place, "match"), f"{need}; capture it, or pin it in watch[{at}].fields"
                 break
     preset = presets.PRESETS[settings.preset]
     for at, watch in enumerate(settings.watch):
@@ -74,11 +71,8 @@ def _unnamed(settings: Settings, naming: Naming, captured: set[str]) -> Findings
         )
         if missing:
             example = ", ".join(f"{name}: my-{name}" for name in sorted(missing))
-            yield (
-                ("watch", at, "fields"),
-                f"preset {settings.preset} captures no {_braced(missing)}, which the ids in entities need; pin it,"
-                f" such as fields: {{{example}}}, or write preset: none",
-            )
+            need = f"preset {settings.preset} captures no {_braced(missing)}, which the ids in entities need"
+            yield ("watch", at, "fields"), f"{need}; pin it, as fields: {{{example}}}, or write preset: none"
 
 
 def _missing(rule: Rule, naming: Naming, captured: set[str]) -> frozenset[str]:
