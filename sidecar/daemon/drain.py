@@ -32,9 +32,7 @@ class Owed:
 class Drain:
     """Ends when nothing is owed, when nothing more can be done, or when the grace is over."""
 
-    def __init__(
-        self, *, source: Source, quiet: QuietScenes, grace_seconds: float, syncing: bool
-    ) -> None:
+    def __init__(self, *, source: Source, quiet: QuietScenes, grace_seconds: float, syncing: bool) -> None:
         """``syncing`` is False with ``convex.sync: off``: an uploaded file is then owed nothing."""
         self._source, self._quiet = source, quiet
         self._grace_seconds, self._syncing = grace_seconds, syncing

@@ -41,9 +41,7 @@ class QuietScenes:
     async def finish(self) -> None:
         """Report every open scene as complete: the daemon was asked to stop, and nothing is owed."""
         for scene in await self._journal.do(Journal.open_scenes):
-            await self._journal.do(
-                Journal.quiet_scene, scene.session_id, scene.scene_id, change=scene.change
-            )
+            await self._journal.do(Journal.quiet_scene, scene.session_id, scene.scene_id, change=scene.change)
 
     def _quiet_since(self, scene: OpenScene, now: float) -> tuple[int, float]:
         change, since = self._since.get((scene.session_id, scene.scene_id), (None, now))

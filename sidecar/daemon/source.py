@@ -7,15 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from sidecar.sync.stage import SyncStage
-from sidecar.upload.stage import Flight, UploadStage
-from sidecar.watch.stage import WatchStage
-
 from sidecar.core.clock import Clock
 from sidecar.gate import Gate
 from sidecar.journal.journal import Journal
 from sidecar.journal.reading import JournalReader
 from sidecar.journal.writer import JournalWriter
+from sidecar.sync.stage import SyncStage
+from sidecar.upload.stage import Flight, UploadStage
+from sidecar.watch.stage import WatchStage
 
 from .heart import LIMIT_SECONDS, Heart
 

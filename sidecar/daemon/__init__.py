@@ -1,0 +1,83 @@
+"""The daemon: ``main`` runs it until it is told to stop; a reload is a new life in the same process."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+import uvloop
+from pydantic import BaseModel
+
+from sidecar import logs
+from sidecar.core.errors import FatalError
+from sidecar.settings import Secret, Settings, load
+
+from .life import Life, Reload, Signals
+
+log = structlog.get_logger()
+FAILED = 1
+
+
+def main(config: Path | None) -> int:
+    """Run the daemon; return its exit status: 0, 1, 75 or 78.
+
+    Raises SettingsError for a bad configuration, which the command line prints.
+    """
+    settings = load(config, environ=os.environ)
+    _log_as(settings)
+    for warning in settings.warnings:
+        log.warning("settings", warning=warning)
+    gc.freeze()  # what is imported by now lives as long as the process
+    try:
+        return uvloop.run(_lives(settings, config))
+    except (FatalError, BaseExceptionGroup) as error:
+        fatal = _fatal_in(error)
+        if fatal is None:
+            raise
+    log.critical("fatal", error=str(fatal))
+    print(f"sidecar: {fatal}", file=sys.stderr)  # noqa: T201 - the sentence for whoever started it
+    return fatal.exit_status
+
+
+async def _lives(settings: Settings, config: Path | None) -> int:
+    signals = Signals()
+    while True:
+        life = Life(settings=settings, read_again=lambda: load(config, environ=os.environ), signals=signals)
+        outcome = await life.live()
+        if not isinstance(outcome, Reload):
+            return outcome
+        settings = outcome.settings
+        _log_as(settings)
+
+
+def _log_as(settings: Settings) -> None:
+    secrets = list(_secrets(settings))
+    logs.configure(
+        log_format=settings.logging.format,
+        level=settings.logging.level,
+        secrets=lambda: [value for secret in secrets if (value := secret.peek())],
+    )
+
+
+def _secrets(section: BaseModel) -> Iterator[Secret]:
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, Secret):
+            yield value
+        elif isinstance(value, BaseModel):
+            yield from _secrets(value)
+
+
+def _fatal_in(error: BaseException) -> FatalError | None:
+    """Return the FatalError that ended a TaskGroup, if nothing but such ended it: the rest are bugs."""
+    if isinstance(error, FatalError):
+        return error
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    found = [_fatal_in(inner) for inner in error.exceptions]
+    return found[0] if None not in found else None

@@ -1,0 +1,136 @@
+"""One life of the daemon, from its settings to its end: signals, one TaskGroup, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from sidecar import __version__
+from sidecar.core.clock import SystemClock
+from sidecar.settings import Settings, SettingsError
+from sidecar.status.server import serving
+
+from .drain import Drain, Owed
+from .parts import Parts, assemble
+
+log = structlog.get_logger()
+
+DONE, TRY_LATER = 0, 75
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reload:
+    """The life ended because new settings are to be lived."""
+
+    settings: Settings
+
+
+class Signals:
+    """What the process was told: stop, stop at once, read the settings again."""
+
+    def __init__(self) -> None:
+        """Listen on the running loop."""
+        self.stop, self.stop_now, self.reload = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop)
+        loop.add_signal_handler(signal.SIGINT, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self.reload.set)
+
+    def _stop(self) -> None:
+        (self.stop_now if self.stop.is_set() else self.stop).set()
+
+
+class Life:
+    """Runs the parts until a signal, or until one of them cannot go on."""
+
+    def __init__(self, *, settings: Settings, read_again: Callable[[], Settings], signals: Signals) -> None:
+        """``read_again`` loads the settings anew and raises SettingsError for bad ones."""
+        self._settings, self._read_again, self._signals = settings, read_again, signals
+
+    async def live(self) -> int | Reload:
+        """Return the exit status, or the settings of the next life. Raises FatalError in a group."""
+        async with assemble(self._settings, clock=SystemClock()) as parts:
+            status = self._settings.status
+            async with serving(
+                source=parts.source,
+                metrics=parts.metrics,
+                listen=status.listen,
+                socket_path=status.socket,
+                public_listen=status.public_listen,
+                token=status.token,
+            ) as port:
+                log.info("started", version=__version__, sidecar_id=parts.source.sidecar_id, status_port=port)
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(work) for work in self._work(parts)]
+                    outcome = await self._until_told(parts)
+                    for task in tasks:
+                        task.cancel()
+        return outcome
+
+    def _work(self, parts: Parts) -> list[Coroutine[Any, Any, None]]:
+        sync = [parts.sync.run()] if parts.sync else []
+        gates = [gate.run() for gate in parts.gates.values()]
+        stages = [parts.watch.run(), parts.upload.run(), *sync, self._sweep(parts), parts.quiet.run()]
+        return [parts.heart.run(), self._announce(parts), *gates, *stages]
+
+    async def _announce(self, parts: Parts) -> None:
+        await parts.watch.ready.wait()
+        log.info("ready")
+        parts.heart.notify("READY=1")
+
+    async def _sweep(self, parts: Parts) -> None:
+        """Abort what our forgotten uploads left, once Convex has said that this journal is the newest."""
+        if parts.sync is not None:
+            await parts.sync.registered.wait()
+        await parts.upload.sweep()
+
+    async def _until_told(self, parts: Parts) -> int | Reload:
+        while True:
+            await _first(self._signals.stop, self._signals.reload)
+            if self._signals.stop.is_set():
+                return await self._drain(parts)
+            self._signals.reload.clear()
+            try:
+                settings = await asyncio.to_thread(self._read_again)
+            except SettingsError as error:
+                parts.source.reload_problem = f"the settings were not reloaded: {error}"
+                log.error("reload_refused", error=str(error))
+                continue
+            log.info("reloading")
+            return Reload(settings=settings)
+
+    async def _drain(self, parts: Parts) -> int:
+        parts.source.is_draining = True
+        parts.heart.notify("STOPPING=1")
+        log.info("draining", grace_seconds=self._settings.shutdown.grace)
+        drain = Drain(
+            source=parts.source,
+            quiet=parts.quiet,
+            grace_seconds=self._settings.shutdown.grace,
+            syncing=parts.sync is not None,
+        )
+        running = asyncio.ensure_future(drain.run())
+        at_once = asyncio.ensure_future(self._signals.stop_now.wait())
+        await asyncio.wait({running, at_once}, return_when=asyncio.FIRST_COMPLETED)
+        at_once.cancel()
+        owed = running.result() if running.done() else await self._give_up(running, drain)
+        log.info("stopped", owed_files=owed.files, owed_ops=owed.ops, paths=list(owed.paths))
+        return DONE if not owed.files and not owed.ops else TRY_LATER
+
+    async def _give_up(self, running: asyncio.Future[Owed], drain: Drain) -> Owed:
+        running.cancel()
+        return await drain.owed()
+
+
+async def _first(*events: asyncio.Event) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

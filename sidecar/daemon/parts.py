@@ -1,0 +1,148 @@
+"""The composition root: every part is built here, from the settings, with keyword dependencies."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from sidecar.core.breaker import BreakerPolicy
+from sidecar.core.clock import Clock
+from sidecar.core.ids import sidecar_tag
+from sidecar.core.retry import RetryPolicy
+from sidecar.gate import Gate
+from sidecar.journal.journal import Journal
+from sidecar.journal.reading import JournalReader
+from sidecar.journal.writer import JournalWriter
+from sidecar.metrics import Metrics
+from sidecar.settings import Settings, build_router
+from sidecar.sync.open import build_stage as build_sync
+from sidecar.sync.open import open_convex
+from sidecar.sync.stage import SyncStage
+from sidecar.sync.store import MetadataStore
+from sidecar.upload.open import build_stage as build_upload
+from sidecar.upload.open import open_s3
+from sidecar.upload.stage import UploadStage
+from sidecar.watch.root import RootSettings
+from sidecar.watch.stage import WatchStage
+
+from .heart import Heart
+from .identity import sidecar_id
+from .quiet import QuietScenes
+from .source import Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Everything that runs. ``sync`` is None with ``convex.sync: off``."""
+
+    watch: WatchStage
+    upload: UploadStage
+    sync: SyncStage | None
+    gates: dict[str, Gate]
+    quiet: QuietScenes
+    heart: Heart
+    source: Source
+    metrics: Metrics
+
+
+@asynccontextmanager
+async def assemble(settings: Settings, *, clock: Clock) -> AsyncIterator[Parts]:
+    """Open journal and clients, build the stages over them. Raises FatalError."""
+    name = sidecar_id(settings.sidecar_id, settings.journal.path)
+    metrics = Metrics()
+    async with AsyncExitStack() as opened:
+        journal = await opened.enter_async_context(_journal(settings, name, clock))
+        reader = JournalReader(settings.journal.path, clock=clock)
+        opened.callback(reader.close)
+        store = await opened.enter_async_context(open_s3(s3=settings.s3, upload=settings.upload, clock=clock))
+        gates = {"s3": _gate("s3", store, settings, clock)}
+        upload = build_upload(
+            store=store,
+            journal=journal,
+            gate=gates["s3"],
+            s3=settings.s3,
+            upload=settings.upload,
+            clock=clock,
+            metrics=metrics,
+            sidecar_id=name,
+        )
+        sync = None
+        if settings.convex.sync == "on":
+            convex = await opened.enter_async_context(
+                open_convex(convex=settings.convex, sidecar_id=name, clock=clock)
+            )
+            gates["convex"] = _gate("convex", convex, settings, clock)
+            sync = build_sync(
+                store=convex,
+                journal=journal,
+                gate=gates["convex"],
+                convex=settings.convex,
+                sidecar_id=name,
+                clock=clock,
+                metrics=metrics,
+            )
+        watch = _watch(settings, journal, clock)
+        heart = Heart(journal=journal, clock=clock)
+        source = Source(
+            sidecar_id=name,
+            journal_path=settings.journal.path,
+            watch=watch,
+            upload=upload,
+            sync=sync,
+            gates=gates,
+            journal=journal,
+            reader=reader,
+            heart=heart,
+            clock=clock,
+        )
+        quiet = QuietScenes(
+            journal=journal, clock=clock, complete_after_seconds=settings.entities.complete_after
+        )
+        yield Parts(
+            watch=watch,
+            upload=upload,
+            sync=sync,
+            gates=gates,
+            quiet=quiet,
+            heart=heart,
+            source=source,
+            metrics=metrics,
+        )
+
+
+def _journal(settings: Settings, name: str, clock: Clock) -> JournalWriter:
+    return JournalWriter(
+        Journal(settings.journal.path, tag=sidecar_tag(name), bucket=settings.s3.bucket, clock=clock)
+    )
+
+
+def _gate(remote: str, store: MetadataStore, settings: Settings, clock: Clock) -> Gate:
+    retry = settings.retry
+    return Gate(
+        remote=remote,
+        probe=store.probe,
+        retry=RetryPolicy(initial_seconds=retry.initial, max_seconds=retry.max, attempts=retry.attempts),
+        breaker=BreakerPolicy(failures=retry.breaker_failures, reset_seconds=retry.breaker_reset),
+        clock=clock,
+        jitter=random.random,
+        sleep=asyncio.sleep,
+    )
+
+
+def _watch(settings: Settings, journal: JournalWriter, clock: Clock) -> WatchStage:
+    roots = [
+        RootSettings(
+            path=watch.root, events=watch.events, settle_seconds=watch.settle, rescan_seconds=watch.rescan
+        )
+        for watch in settings.watch
+    ]
+    return WatchStage(
+        roots=roots,
+        router=build_router(settings),
+        journal=journal,
+        clock=clock,
+        abandon_after_seconds=settings.entities.abandon_after,
+    )
