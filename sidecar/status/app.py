@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Protocol
 
 import structlog
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from sidecar.core.errors import SidecarError
 from sidecar.metrics import CONTENT_TYPE
 
 from .api import Api, BusyError
-from .guard import Door, DoorKind, objection, read_token
+from .guard import Door, DoorKind, objection
 from .models import Problem, RequeueRequest
 from .openapi import document
 from .operations import JSON, OPERATIONS, Operation
@@ -27,6 +27,7 @@ from .query import BadRequestError, parameters
 
 BODY_BYTES_MAX = 64 * 1024
 
+Token = Callable[[], str]  # may touch the disk; raises SidecarError
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = structlog.get_logger()
 
@@ -39,15 +40,13 @@ class Patience(Protocol):
         ...
 
 
-def build(*, api: Api, door: Door, token_file: Path | None, patience: Patience) -> web.Application:
+def build(*, api: Api, door: Door, token: Token | None, patience: Patience) -> web.Application:
     """Return the application for one listener."""
     app = web.Application(middlewares=[_errors_as_json], client_max_size=BODY_BYTES_MAX)
     app.on_response_prepare.append(_plain_headers)
     for operation in OPERATIONS:
         if operation.need.public or door.kind is not DoorKind.PUBLIC:
-            handler = _Handler(
-                api=api, operation=operation, door=door, token_file=token_file, patience=patience
-            )
+            handler = _Handler(api=api, operation=operation, door=door, token=token, patience=patience)
             app.router.add_route(operation.method, operation.path, handler.answer)
     return app
 
@@ -56,12 +55,12 @@ class _Handler:
     """One route behind one door."""
 
     def __init__(
-        self, *, api: Api, operation: Operation, door: Door, token_file: Path | None, patience: Patience
+        self, *, api: Api, operation: Operation, door: Door, token: Token | None, patience: Patience
     ) -> None:
         self._api = api
         self._operation = operation
         self._door = door
-        self._token_file = token_file
+        self._secret = token
         self._patience = patience
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -94,12 +93,12 @@ class _Handler:
         """Read the token only for those who present one or need one; it may have changed."""
         guarded = self._operation.need.changes or "Authorization" in request.headers
         wanted = guarded or (self._door.kind is DoorKind.NETWORK and not self._operation.need.public)
-        if self._token_file is None or self._door.kind is DoorKind.SOCKET or not wanted:
+        if self._secret is None or self._door.kind is DoorKind.SOCKET or not wanted:
             return None
         try:
-            return await asyncio.to_thread(read_token, self._token_file)
-        except (OSError, ValueError) as error:
-            log.warning("token file cannot be read", path=str(self._token_file), error=str(error))
+            return await asyncio.to_thread(self._secret)
+        except SidecarError as error:
+            log.warning("the token of the endpoint cannot be read", error=str(error))
             return None
 
 

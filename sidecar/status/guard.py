@@ -11,10 +11,9 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from pathlib import Path
 from urllib.parse import urlsplit
 
-TOKEN_BYTES_MAX = 4096
+from sidecar.core.address import is_loopback
 
 
 class DoorKind(Enum):
@@ -67,28 +66,6 @@ def presents(authorization: str, token: str) -> bool:
     scheme, _, value = authorization.partition(" ")
     same = hmac.compare_digest(value.strip().encode(errors="replace"), token.encode())
     return same and scheme.lower() == "bearer"
-
-
-def read_token(path: Path) -> str:
-    """Return the token in a file; raises OSError or ValueError with a sentence."""
-    with path.open("rb") as file:
-        raw = file.read(TOKEN_BYTES_MAX + 1)
-    token = raw.decode("ascii").strip()
-    if not token or len(raw) > TOKEN_BYTES_MAX:
-        raise ValueError("the token file is empty or too long")
-    return token
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a name or address can only mean this machine."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
 
 
 def _host(door: Door, headers: Mapping[str, str], *, proven: bool) -> Objection | None:

@@ -7,9 +7,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
+from sidecar.core.units import parse_duration
+
 PARAMETERS_MAX = 16
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
-_SECONDS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class BadRequestError(Exception):
@@ -57,9 +57,10 @@ def whole(given: Mapping[str, str], name: str, *, default: int, least: int, most
 
 def duration_seconds(text: str) -> float:
     """Return the seconds of ``30``, ``250ms``, ``30s``, ``30m``, ``24h`` or ``7d``."""
-    if not (found := _DURATION.fullmatch(text)):
-        raise BadRequestError(f"{text!r} is not a duration", "write 30s, 5m or 1h")
-    return float(found[1]) * _SECONDS[found[2]]
+    try:
+        return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) else parse_duration(text)
+    except ValueError as error:
+        raise BadRequestError(str(error)) from error
 
 
 def below(path: str, roots: Sequence[str]) -> tuple[str, str] | None:

@@ -16,11 +16,12 @@ import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from sidecar.core.address import parse_address
 from sidecar.core.errors import FatalError
 from sidecar.metrics import Metrics
 
 from .api import Api
-from .app import build
+from .app import Token, build
 from .guard import Door, DoorKind, door_of
 from .source import StatusSource
 
@@ -75,16 +76,16 @@ class _HangUp(asyncio.Protocol):
 class Endpoint:
     """All listeners of one daemon. Make it with ``serving``."""
 
-    def __init__(self, *, source: StatusSource, metrics: Metrics, token_file: Path | None) -> None:
+    def __init__(self, *, source: StatusSource, metrics: Metrics, token: Token | None) -> None:
         """Open nothing yet."""
         self._api = Api(source=source, metrics=metrics)
-        self._token_file = token_file
+        self._token = token
         self._stack = contextlib.AsyncExitStack()
 
     async def listen_tcp(self, address: str, *, public: bool = False) -> int:
         """Listen on ``host:port``; return the port. Raises FatalError."""
         sock = await asyncio.to_thread(_bind_tcp, address)
-        host = address.rpartition(":")[0].strip("[]")
+        host = parse_address(address)[0]
         door = Door(kind=DoorKind.PUBLIC, host=host) if public else door_of(host)
         await self._serve(sock, door)
         return int(sock.getsockname()[1])
@@ -103,7 +104,7 @@ class Endpoint:
     async def _serve(self, sock: socket.socket, door: Door) -> None:
         self._stack.callback(sock.close)
         connections = Connections()
-        app = build(api=self._api, door=door, token_file=self._token_file, patience=connections.patience)
+        app = build(api=self._api, door=door, token=self._token, patience=connections.patience)
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -127,10 +128,10 @@ async def serving(
     listen: str,
     socket_path: Path | None = None,
     public_listen: str | None = None,
-    token_file: Path | None = None,
+    token: Token | None = None,
 ) -> AsyncIterator[int]:
     """Serve the endpoint; yields the TCP port. Raises FatalError if it cannot listen (75 for a busy port)."""
-    endpoint = Endpoint(source=source, metrics=metrics, token_file=token_file)
+    endpoint = Endpoint(source=source, metrics=metrics, token=token)
     try:
         port = await endpoint.listen_tcp(listen)
         if socket_path is not None:
@@ -150,11 +151,9 @@ async def _create(factory: Callable[[], asyncio.Protocol], sock: socket.socket) 
 
 
 def _bind_tcp(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
     try:
-        found = socket.getaddrinfo(
-            host.strip("[]") or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
+        host, port = parse_address(address)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, where = found[0]
         sock = socket.socket(family, kind, protocol)
     except (OSError, ValueError) as error:

@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 
 from sidecar.metrics import Metrics
+from sidecar.settings import Secret
 from sidecar.status.openapi import document
 from sidecar.status.operations import OPERATIONS
 from sidecar.status.server import serving
@@ -97,7 +98,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         listen="127.0.0.1:0",
         socket_path=tmp_path / "status.sock",
         public_listen=f"127.0.0.1:{public_port}",
-        token_file=token_file,
+        token=Secret(path=token_file).get,
     ) as port:
         yield Served(
             source=source,
