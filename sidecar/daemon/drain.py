@@ -53,7 +53,7 @@ class Drain:
         return await self.owed()
 
     async def _until(self, over: Callable[[Owed], bool]) -> None:
-        while not over(await self.owed()):
+        while not over(await self.owed()):  # noqa: ASYNC110 - the question goes to the journal's disk
             await asyncio.sleep(LOOK_SECONDS)
 
     async def owed(self) -> Owed:

@@ -99,7 +99,7 @@ class Life:
                 settings = await asyncio.to_thread(self._read_again)
             except SettingsError as error:
                 parts.source.reload_problem = f"the settings were not reloaded: {error}"
-                log.error("reload_refused", error=str(error))
+                log.error("reload_refused", error=str(error))  # noqa: TRY400 - a sentence, no traceback
                 continue
             log.info("reloading")
             return Reload(settings=settings)
