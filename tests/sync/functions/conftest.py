@@ -1,0 +1,96 @@
+"""One local Convex server for all tests of the functions; each test has sidecars and sessions of its own."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from sidecar.local.convex_server import FUNCTIONS, ConvexServer
+from tests.support.convex import AUDIENCE, Caller, Sidecar, Signer
+
+WRITERS = Signer("https://renderers.test")
+NARROW_WRITERS = Signer("https://lab.test")  # may write project "lab" alone
+STRANGERS = Signer("https://elsewhere.test")  # a provider of the application, not a writer
+ACCESS = """
+import type { Doc } from "./_generated/dataModel";
+import type { QueryCtx } from "./_generated/server";
+export async function canReadSession(ctx: QueryCtx, session: Doc<"videoSessions">): Promise<boolean> {
+  const identity = await ctx.auth.getUserIdentity();
+  return identity !== null && session.projectId !== "secret";
+}
+const WRITERS: Record<string, string[] | "all"> = {
+  "https://renderers.test": "all",
+  "https://lab.test": ["lab"],
+};
+export const projectsOf = (issuer: string) => WRITERS[issuer] ?? [];
+"""
+
+
+def auth_config() -> str:
+    """Return an auth.config.ts that knows all three issuers."""
+    signers = [WRITERS, NARROW_WRITERS, STRANGERS]
+    providers = [
+        {"type": "customJwt", "issuer": one.issuer, "jwks": one.jwks_data_uri(), "algorithm": "ES256"}
+        | {"applicationID": AUDIENCE}
+        for one in signers
+    ]
+    return f"export default {json.dumps({'providers': providers})};"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexServer]:
+    """The packaged functions with an access rule of this suite."""
+    functions = tmp_path_factory.mktemp("functions") / "convex"
+    shutil.copytree(FUNCTIONS, functions)
+    (functions / "sidecarAccess.ts").write_text(ACCESS)
+    (functions / "auth.config.ts").write_text(auth_config())
+    with ConvexServer(functions_dir=Path(functions)) as running:
+        yield running
+
+
+_sidecars = itertools.count(1)
+_sessions = itertools.count(1)
+Connect = Callable[..., Sidecar]
+
+
+@pytest.fixture
+def callers(server: ConvexServer) -> Iterator[Callable[[str | None], Caller]]:
+    """Make clients by their Authorization header; closed at the end."""
+    with ExitStack() as stack:
+        yield lambda authorization: stack.enter_context(Caller(server.url, authorization))
+
+
+@pytest.fixture
+def session_id() -> str:
+    """A session that nobody has used."""
+    return f"p/lesson-{next(_sessions)}"
+
+
+@pytest.fixture
+def connect(callers: Callable[[str | None], Caller], session_id: str) -> Connect:
+    """Make registered sidecars, by default in the test's session and project ``p``."""
+
+    def one(sidecar_id: str | None = None, *, signer: Signer = WRITERS, **where: str) -> Sidecar:
+        name = sidecar_id or f"sidecar-{next(_sidecars)}"
+        caller = callers(f"Bearer {signer.token(name)}")
+        return Sidecar(caller, sidecar_id=name, **{"session_id": session_id, **where})
+
+    return one
+
+
+@pytest.fixture
+def sidecar(connect: Connect) -> Sidecar:
+    """One registered sidecar."""
+    return connect()
+
+
+@pytest.fixture
+def player(callers: Callable[[str | None], Caller]) -> Caller:
+    """A reader whom the suite's access rule admits."""
+    return callers(f"Bearer {STRANGERS.token('viewer')}")
