@@ -22,7 +22,6 @@ REFUSED: dict[str, tuple[Any, ...]] = {  # what this version can do
     "reconcile.apply": (False,),
 }
 TUNING = (
-    "entities.complete_after",
     "local_files.delete_after",
     "reconcile.every",
     "retention.superseded.keep",
