@@ -1,0 +1,257 @@
+"""A sidecar's upload half on a real journal and real files, over any store, with faults on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sidecar.core.breaker import BreakerPolicy
+from sidecar.core.clock import SystemClock
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.ids import sidecar_tag
+from sidecar.core.model import MIB, Fingerprint, Observation, Part, State, StoredObject, Transfer
+from sidecar.core.retry import RetryPolicy
+from sidecar.files import checksum_of, stat_identity
+from sidecar.gate import Gate
+from sidecar.journal.journal import Journal
+from sidecar.journal.writer import JournalWriter
+from sidecar.metrics import Metrics
+from sidecar.upload.limits import MemoryBudget
+from sidecar.upload.stage import UploadStage
+from sidecar.upload.store import Body, ObjectHead, ObjectSpec, ObjectStore, OpenUpload
+from sidecar.upload.tools import Tools
+from tests.support.journals import route
+
+SIDECAR = "rig"
+PART = 5 * MIB
+FILM = 3 * PART + 7  # four parts
+DEADLINE_SECONDS = 30.0
+Hook = Callable[..., Awaitable[None]]
+
+
+async def _nothing(*_: Any) -> None:
+    """Do nothing."""
+
+
+@dataclass(slots=True)
+class Hooked:
+    """A store that tells what it is asked, and does something first or afterwards."""
+
+    inner: ObjectStore
+    calls: list[str] = field(default_factory=list)
+    before: dict[str, Hook] = field(default_factory=dict)
+    after: dict[str, Hook] = field(default_factory=dict)
+    flying_bytes: int = 0
+    most_flying_bytes: int = 0
+
+    async def probe(self) -> None:
+        """Pass on."""
+        await self._through("probe", self.inner.probe())
+
+    async def put(self, spec: ObjectSpec, body: Body, *, checksum: str) -> StoredObject:
+        """Pass on."""
+        return await self._through("put", self.inner.put(spec, body, checksum=checksum), body.length_bytes)
+
+    async def create(self, spec: ObjectSpec) -> str:
+        """Pass on."""
+        return await self._through("create", self.inner.create(spec))
+
+    async def put_part(self, upload: OpenUpload, body: Body, *, number: int) -> Part:
+        """Pass on."""
+        call = self.inner.put_part(upload, body, number=number)
+        return await self._through(f"part {number}", call, body.length_bytes)
+
+    async def complete(self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str) -> StoredObject:
+        """Pass on."""
+        return await self._through("complete", self.inner.complete(upload, parts, checksum=checksum))
+
+    async def abort(self, upload: OpenUpload) -> None:
+        """Pass on."""
+        await self._through("abort", self.inner.abort(upload))
+
+    async def head(self, key: str) -> ObjectHead | None:
+        """Pass on."""
+        return await self._through("head", self.inner.head(key))
+
+    async def delete(self, key: str) -> None:
+        """Pass on."""
+        await self._through("delete", self.inner.delete(key))
+
+    async def open_uploads(self, *, prefix: str) -> AsyncIterator[OpenUpload]:
+        """Pass on."""
+        await self._through("list", _nothing())
+        async for found in self.inner.open_uploads(prefix=prefix):
+            yield found
+
+    def parts(self) -> list[str]:
+        """Return the parts that were asked for, in order."""
+        return sorted(call for call in self.calls if call.startswith("part"))
+
+    async def _through(self, name: str, call: Awaitable[Any], size_bytes: int = 0) -> Any:
+        self.calls.append(name)
+        self.flying_bytes += size_bytes
+        self.most_flying_bytes = max(self.most_flying_bytes, self.flying_bytes)
+        try:
+            await self.before.get(name, _nothing)()
+            answer = await call
+            await self.after.get(name, _nothing)()
+        finally:
+            self.flying_bytes -= size_bytes
+            if asyncio.iscoroutine(call):
+                call.close()
+        return answer
+
+
+def lost() -> SidecarError:
+    """Return the failure of a request whose answer never came."""
+    return SidecarError(ErrorKind.NETWORK, "lost", operation="rig", target="k", maybe_done=True)
+
+
+async def lose(*_: Any) -> None:
+    """Lose an answer, or a request."""
+    raise lost()
+
+
+async def hang(*_: Any) -> None:
+    """Never answer."""
+    await asyncio.Event().wait()
+
+
+@dataclass(slots=True)
+class Rig:
+    """One sidecar's journal, root and store."""
+
+    folder: Path
+    bucket: str
+    store: Hooked
+    writer: JournalWriter
+    budget: MemoryBudget
+
+    @property
+    def root(self) -> Path:
+        """Where the renderer writes."""
+        return self.folder / "renders"
+
+    @property
+    def journal(self) -> Journal:
+        """The journal itself, to look at while nothing runs."""
+        return self.writer.journal
+
+    async def file(self, content: bytes, name: str = "chunk.mp4", *, scene: str = "s1") -> Transfer:
+        """Write a file and bring its transfer to ready."""
+        path = self.root / "demo" / "lesson" / scene / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return await self.noticed(path)
+
+    async def noticed(self, path: Path) -> Transfer:
+        """Do what the watch stage does with a complete file."""
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            identity = stat_identity(fd)
+            checksum = checksum_of(fd, 0, identity.size_bytes)
+        finally:
+            os.close(fd)
+        seen = Observation(
+            root=str(self.root),
+            path=str(path.relative_to(self.root)),
+            identity=identity,
+            route=route(path.name, scene=path.parent.name),
+        )
+        (sighting,) = await self.writer.do(Journal.observe, [seen])
+        assert sighting.candidate is not None
+        fingerprint = Fingerprint(identity=identity, checksum=checksum)
+        assert await self.writer.do(Journal.complete, sighting.candidate.id, fingerprint) is State.READY
+        return await self.now(sighting.candidate)
+
+    async def now(self, transfer: Transfer) -> Transfer:
+        """Return the transfer as the journal has it."""
+        return await self.writer.do(Journal.one, transfer.id)
+
+    async def until(self, transfer: Transfer, *states: State) -> Transfer:
+        """Wait until the transfer is in one of the states."""
+
+        async def arrived() -> bool:
+            return (await self.now(transfer)).state in states
+
+        await eventually(arrived)
+        return await self.now(transfer)
+
+    def path(self, transfer: Transfer) -> Path:
+        """Return a transfer's file."""
+        return Path(transfer.display)
+
+    def stage(self, **changes: Any) -> UploadStage:
+        """Build a stage over the rig's store."""
+        clock = SystemClock()
+        gate = Gate(
+            remote="s3",
+            probe=self.store.probe,
+            retry=RetryPolicy(initial_seconds=0.01, max_seconds=0.02, attempts=3),
+            breaker=BreakerPolicy(failures=5, reset_seconds=0.05),
+            clock=clock,
+            jitter=lambda: 0.5,
+        )
+        tools = Tools(
+            store=self.store,
+            journal=self.writer,
+            budget=self.budget,
+            part_bytes=PART,
+            sidecar_id=SIDECAR,
+            url=lambda key: f"https://cdn.example/{key}",
+        )
+        return UploadStage(tools=tools, gate=gate, clock=clock, metrics=Metrics(), **changes)
+
+    async def open_uploads(self) -> list[OpenUpload]:
+        """Return what is open in the bucket, whoever asks."""
+        return [found async for found in self.store.inner.open_uploads(prefix="")]
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Poll a condition until it holds; fails after half a minute."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not await condition():
+        assert time.monotonic() < deadline, "it never happened"
+        await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def rig_on(
+    store: ObjectStore, folder: Path, *, bucket: str, memory_bytes: int = 64 * MIB
+) -> AsyncIterator[Rig]:
+    """Open a rig; opening another one on the same folder is what a restart is."""
+    journal = Journal(folder / "journal.db", tag=sidecar_tag(SIDECAR), bucket=bucket, clock=SystemClock())
+    async with JournalWriter(journal) as writer:
+        yield Rig(
+            folder=folder,
+            bucket=bucket,
+            store=Hooked(store),
+            writer=writer,
+            budget=MemoryBudget(memory_bytes),
+        )
+
+
+@asynccontextmanager
+async def running(stage: UploadStage) -> AsyncIterator[UploadStage]:
+    """Run a stage for the block; its own failure is the test's."""
+    task = asyncio.create_task(stage.run())
+    try:
+        yield stage
+        assert not task.done(), task.exception()
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def content(size: int = FILM) -> bytes:
+    """Return bytes that no other test has."""
+    return secrets.token_bytes(size)

@@ -1,0 +1,204 @@
+"""Many transfers at once, failures, debts and the sweep."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.ids import sidecar_tag, transfer_id
+from sidecar.core.model import MIB, State
+from sidecar.journal.journal import Journal
+from sidecar.upload.store import ObjectSpec, OpenUpload
+from tests.support.memory_store import MemoryStore
+
+from .rig import FILM, PART, SIDECAR, Rig, content, eventually, lose, rig_on, running
+
+
+@pytest.fixture
+async def fake(tmp_path: Path) -> AsyncIterator[Rig]:
+    """Open a rig over the fake that the contract suite holds to the truth."""
+    async with rig_on(MemoryStore(), tmp_path, bucket="lessons", memory_bytes=2 * FILM) as opened:
+        yield opened
+
+
+def spec(key: str, **metadata: str) -> ObjectSpec:
+    """Return the spec of an object of anybody's."""
+    return ObjectSpec(
+        bucket="lessons", key=key, content_type="video/mp4", cache_control=None, metadata=metadata
+    )
+
+
+def key_of(sidecar_id: str) -> str:
+    """Return a key as a sidecar's template makes it."""
+    transfer = transfer_id(wall_ms=1, chance=b"12345", tag=sidecar_tag(sidecar_id))
+    return f"demo/lesson/s9/video_chunk/x.{transfer}.mp4"
+
+
+async def test_many_files_arrive(rig: Rig) -> None:
+    """More than go at once, small ones and large ones."""
+    sizes = [10] * 40 + [FILM, FILM]
+    transfers = [await rig.file(content(size), f"c{n}.mp4") for n, size in enumerate(sizes)]
+    async with running(rig.stage(concurrency=4)):
+        for transfer in transfers:
+            await rig.until(transfer, State.UPLOADED)
+
+
+async def test_memory_is_bounded_over_all_transfers(rig: Rig) -> None:
+    """Parts in flight never exceed the budget, however many films wait."""
+    rig.budget = type(rig.budget)(12 * MIB)
+    transfers = [await rig.file(content(), f"film{n}.mp4") for n in range(3)]
+    async with running(rig.stage()):
+        for transfer in transfers:
+            await rig.until(transfer, State.UPLOADED)
+    assert PART < rig.store.most_flying_bytes <= 12 * MIB
+
+
+async def test_an_outage_spends_no_attempts(fake: Rig) -> None:
+    """A lone file waits it out, however many times it fails."""
+    transfer = await fake.file(content(10))
+    fake.store.before["put"] = fake.store.before["probe"] = lose
+
+    async def probed_often() -> bool:
+        return fake.store.calls.count("probe") > 8
+
+    async with running(fake.stage()):
+        await eventually(probed_often)
+        assert (await fake.now(transfer)).failures == 0
+        fake.store.before.clear()
+        await fake.until(transfer, State.UPLOADED)
+
+
+async def test_a_poison_file_dies_alone(fake: Rig) -> None:
+    """Refused for good three times: a dead letter with its reason, and the others arrive."""
+    poison = await fake.file(content(FILM), "poison.mp4")
+    good = await fake.file(content(10), "good.mp4")
+
+    async def refuse() -> None:
+        raise SidecarError(ErrorKind.INVALID, "no such thing", operation="rig", target="k")
+
+    fake.store.before["create"] = refuse
+    async with running(fake.stage()):
+        await fake.until(good, State.UPLOADED)
+        dead = await fake.until(poison, State.DEAD)
+    assert (dead.error_kind, fake.store.calls.count("create")) == (ErrorKind.INVALID, 3)
+
+
+async def test_a_confirmed_part_forgives_earlier_failures(fake: Rig) -> None:
+    """A film that gets on by one part between failures is never given up."""
+    transfer = await fake.file(content())
+    fake.budget = type(fake.budget)(PART)  # one part at a time
+    failing = {f"part {n}" for n in range(1, 5)}
+
+    async def fail_each_twice() -> None:
+        name = fake.store.calls[-1]
+        if name in failing and fake.store.calls.count(name) <= 2:
+            raise SidecarError(ErrorKind.INVALID, "not yet", operation="rig", target="k")
+
+    for name in failing:
+        fake.store.before[name] = fail_each_twice
+    async with running(fake.stage()):
+        await fake.until(transfer, State.UPLOADED)
+    assert len(fake.store.parts()) == 12
+
+
+async def test_an_overtaken_upload_is_aborted_and_its_object_deleted(fake: Rig) -> None:
+    """What was shipped and never announced goes; the newest content stays."""
+    old = await fake.file(content(10))
+    async with running(fake.stage()):
+        await fake.until(old, State.UPLOADED)
+        new = await fake.file(content(20))
+        await fake.until(new, State.UPLOADED)
+        assert isinstance(fake.store.inner, MemoryStore)
+        objects = fake.store.inner.objects
+
+        async def only_the_new_one() -> bool:
+            return list(objects) == [new.key]
+
+        await eventually(only_the_new_one)
+
+
+async def test_a_debt_never_deletes_what_is_somebody_elses(fake: Rig) -> None:
+    """The object under the key carries another transfer's id: it stays, and the debt is settled."""
+    old = await fake.file(content(10))
+    async with running(fake.stage()):
+        await fake.until(old, State.UPLOADED)
+    assert isinstance(fake.store.inner, MemoryStore)
+    fake.store.inner.objects[old.key] = (spec(old.key, transfer="another"), b"theirs")
+    await fake.file(content(20))
+    async with running(fake.stage()):
+
+        async def settled() -> bool:
+            return await fake.writer.do(Journal.claim_debts, limit=1, now=1e12) == []
+
+        await eventually(lambda: _uploaded_both(fake))
+        await eventually(settled)
+    assert old.key in fake.store.inner.objects
+
+
+async def _uploaded_both(fake: Rig) -> bool:
+    return fake.store.calls.count("put") == 2 and fake.store.calls.count("head") >= 1
+
+
+async def test_a_debt_waits_out_an_outage(fake: Rig) -> None:
+    """A clean-up that failed is not forgotten."""
+    old = await fake.file(content(10))
+    async with running(fake.stage()):
+        await fake.until(old, State.UPLOADED)
+    new = await fake.file(content(20))
+    fake.store.before["head"] = lose
+    async with running(fake.stage()):
+        await fake.until(new, State.UPLOADED)
+
+        async def failed() -> bool:
+            return "head" in fake.store.calls
+
+        await eventually(failed)
+    assert isinstance(fake.store.inner, MemoryStore)
+    assert old.key in fake.store.inner.objects
+    assert len(await fake.writer.do(Journal.claim_debts, limit=9, now=1e12)) == 1
+
+
+async def test_the_sweep_aborts_ours_that_are_forgotten_and_nobody_elses(rig: Rig) -> None:
+    """Ours under an unknown key, and a second one under a known key; never another sidecar's."""
+    transfer = await rig.file(content())
+    await rig.writer.do(Journal.begin_multipart, transfer.id, part_bytes=PART)
+
+    async def open_one(key: str) -> OpenUpload:
+        made = ObjectSpec(
+            bucket=rig.bucket, key=key, content_type="video/mp4", cache_control=None, metadata={}
+        )
+        return OpenUpload(key=key, upload_id=await rig.store.inner.create(made))
+
+    current = await open_one(transfer.key)
+    await rig.writer.do(Journal.opened, transfer.id, current.upload_id)
+    stranger_under_our_key = await open_one(transfer.key)
+    forgotten = await open_one(key_of(SIDECAR))
+    theirs = [await open_one(key_of("another-sidecar")), await open_one("backups/database.tar")]
+    await rig.stage().sweep()
+    left = set(await rig.open_uploads())
+    assert left == {current, *theirs}
+    assert not left & {stranger_under_our_key, forgotten}
+
+
+async def test_the_sweep_leaves_an_upload_alone_whose_create_is_under_way(fake: Rig) -> None:
+    """Its ID is not journaled yet: the transfer itself looks after its key."""
+    transfer = await fake.file(content())
+    await fake.writer.do(Journal.begin_multipart, transfer.id, part_bytes=PART)
+    await fake.store.inner.create(spec(transfer.key))
+    await fake.stage().sweep()
+    assert len(await fake.open_uploads()) == 1
+
+
+async def test_a_sweep_that_may_not_list_is_given_up(fake: Rig) -> None:
+    """The bucket's own rule cleans up then; the daemon goes on."""
+
+    async def forbid() -> None:
+        raise SidecarError(ErrorKind.FORBIDDEN, "no", operation="rig", target="k")
+
+    fake.store.before["list"] = forbid
+    async with asyncio.timeout(5):
+        await fake.stage().sweep()

@@ -1,0 +1,314 @@
+"""One transfer's way, over SeaweedFS and the real journal."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.model import State, Transfer
+from sidecar.journal.journal import Journal
+from sidecar.local.seaweed import SeaweedServer
+from sidecar.upload.s3 import S3Store
+
+from .rig import FILM, PART, SIDECAR, Rig, content, eventually, hang, lose, rig_on, running
+
+
+def download(server: SeaweedServer, transfer: Transfer) -> bytes:
+    """Fetch an object with another client."""
+    answer = server.client().get_object(Bucket=transfer.bucket, Key=transfer.key)
+    return bytes(answer["Body"].read())
+
+
+def keys(server: SeaweedServer, bucket: str) -> list[str]:
+    """List the bucket with another client."""
+    return [found["Key"] for found in server.client().list_objects_v2(Bucket=bucket).get("Contents", [])]
+
+
+@pytest.mark.parametrize("size", [0, 1, PART - 1, PART, PART + 1, FILM])
+async def test_a_file_of_any_size_arrives_whole(rig: Rig, seaweed: SeaweedServer, size: int) -> None:
+    """The object equals the file, says whose it is, and nothing stays open."""
+    body = content(size)
+    transfer = await rig.file(body)
+    async with running(rig.stage()):
+        await rig.until(transfer, State.UPLOADED)
+    assert download(seaweed, transfer) == body
+    head = await rig.store.inner.head(transfer.key)
+    assert head is not None
+    assert dict(head.metadata) == {
+        "sidecar-id": SIDECAR,
+        "transfer": transfer.transfer,
+        "slot": transfer.route.slot.digest,
+    }
+    assert await rig.open_uploads() == []
+    assert ("put" in rig.store.calls) == (size < PART)
+
+
+async def three_parts_journaled(rig: Rig, transfer: Transfer) -> None:
+    """Wait until three parts of a film are facts."""
+
+    async def three() -> bool:
+        return len(await rig.writer.do(Journal.parts, transfer.id)) == 3
+
+    await eventually(three)
+
+
+async def test_a_restart_sends_no_confirmed_part_again(
+    s3: S3Store, bucket: str, seaweed: SeaweedServer, tmp_path: Path
+) -> None:
+    """Parts 1 to 3 were journaled before the crash: only part 4 goes afterwards."""
+    body = content()
+    async with rig_on(s3, tmp_path, bucket=bucket) as rig:
+        transfer = await rig.file(body)
+        rig.store.before["part 4"] = hang
+        async with running(rig.stage()):
+            await three_parts_journaled(rig, transfer)
+    async with rig_on(s3, tmp_path, bucket=bucket) as again:
+        async with running(again.stage()):
+            await again.until(transfer, State.UPLOADED)
+        assert again.store.parts() == ["part 4"]
+        assert await again.open_uploads() == []
+    assert download(seaweed, transfer) == body
+
+
+async def test_a_part_whose_bytes_changed_is_not_taken_for_sent(rig: Rig, seaweed: SeaweedServer) -> None:
+    """After a restart the file is new content: nothing of the old upload becomes visible."""
+    transfer = await rig.file(content())
+    rig.store.before["part 4"] = hang
+
+    async with running(rig.stage()):
+        await three_parts_journaled(rig, transfer)
+    rig.path(transfer).write_bytes(content())
+    async with running(rig.stage()):
+        await rig.until(transfer, State.SUPERSEDED)
+        await eventually(lambda: nothing_open(rig))
+    assert keys(seaweed, rig.bucket) == []
+
+
+async def nothing_open(rig: Rig) -> bool:
+    """Tell whether no multipart upload is open in the bucket."""
+    return await rig.open_uploads() == []
+
+
+async def test_a_file_that_changes_under_its_upload_is_never_shipped_torn(
+    rig: Rig, seaweed: SeaweedServer
+) -> None:
+    """It is overtaken, its upload aborted, and its file a candidate again."""
+    transfer = await rig.file(content())
+
+    async def scribble() -> None:
+        with rig.path(transfer).open("r+b") as file:
+            file.seek(2 * PART)
+            file.write(b"scribbled")
+
+    rig.store.after["part 1"] = scribble
+    async with running(rig.stage()):
+        await rig.until(transfer, State.SUPERSEDED)
+        await eventually(lambda: nothing_open(rig))
+    assert keys(seaweed, rig.bucket) == []
+    assert [t.path for t in rig.journal.candidates()] == [transfer.path]
+
+
+@pytest.mark.parametrize("size", [1000, FILM])
+async def test_a_change_that_leaves_no_trace_in_stat_is_refused_by_s3(
+    rig: Rig, seaweed: SeaweedServer, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Even if no stat call saw it, the bytes that arrive are not the fingerprint's."""
+    transfer = await rig.file(content(size))
+    assert transfer.identity is not None
+    monkeypatch.setattr("sidecar.upload.source.stat_identity", lambda _fd: transfer.identity)
+
+    async def scribble() -> None:
+        with rig.path(transfer).open("r+b") as file:
+            file.write(b"scribbled")
+
+    rig.store.before["put" if size < PART else "create"] = scribble
+    async with running(rig.stage()):
+        await rig.until(transfer, State.SUPERSEDED)
+        await eventually(lambda: nothing_open(rig))
+    assert keys(seaweed, rig.bucket) == []
+
+
+async def test_a_file_that_shrinks_under_its_upload_is_overtaken(rig: Rig, seaweed: SeaweedServer) -> None:
+    """It is the file's doing, not the network's: no attempt is counted."""
+    transfer = await rig.file(content())
+
+    async def shrink() -> None:
+        os.truncate(rig.path(transfer), PART)
+
+    rig.store.before["create"] = shrink
+    async with running(rig.stage()):
+        await rig.until(transfer, State.SUPERSEDED)
+    assert keys(seaweed, rig.bucket) == []
+
+
+async def test_a_vanished_file_is_gone(rig: Rig) -> None:
+    """Nothing is asked of S3."""
+    transfer = await rig.file(content(10))
+    rig.path(transfer).unlink()
+    async with running(rig.stage()):
+        await rig.until(transfer, State.GONE)
+    assert rig.store.calls == []
+
+
+async def test_a_missing_root_says_nothing_of_its_files(rig: Rig) -> None:
+    """A volume that is not mounted is a failure to read, not a deletion."""
+    transfer = await rig.file(content(10))
+    rig.root.rename(rig.folder / "elsewhere")
+    async with running(rig.stage()):
+        failed = await rig.until(transfer, State.DEAD)
+    assert failed.error_kind == ErrorKind.LOCAL_IO
+
+
+async def test_a_file_that_is_deleted_while_it_is_sent_arrives(rig: Rig, seaweed: SeaweedServer) -> None:
+    """It is held open from the first byte to the last."""
+    body = content()
+    transfer = await rig.file(body)
+
+    async def delete() -> None:
+        rig.path(transfer).unlink()
+
+    rig.store.after["part 1"] = delete
+    async with running(rig.stage()):
+        await rig.until(transfer, State.UPLOADED)
+    assert download(seaweed, transfer) == body
+
+
+async def test_a_touched_file_is_shipped_and_remembered(rig: Rig) -> None:
+    """Other times, same bytes: the journal learns the new identity."""
+    transfer = await rig.file(content(10))
+    os.utime(rig.path(transfer), ns=(1, 1))
+    async with running(rig.stage()):
+        shipped = await rig.until(transfer, State.UPLOADED)
+    assert shipped.identity is not None
+    assert shipped.identity.mtime_ns == 1
+
+
+@pytest.mark.parametrize(("size", "call"), [(100, "put"), (FILM, "complete")])
+async def test_a_lost_answer_is_settled_by_asking(rig: Rig, size: int, call: str) -> None:
+    """S3 did it: nothing is sent again, no attempt is spent."""
+    transfer = await rig.file(content(size))
+    rig.store.after[call] = lose
+    async with running(rig.stage()):
+        shipped = await rig.until(transfer, State.UPLOADED)
+    assert rig.store.calls.count(call) == 1
+    assert shipped.failures == 0
+
+
+@pytest.mark.parametrize(("size", "call"), [(100, "put"), (FILM, "complete")])
+async def test_an_answer_that_was_lost_before_a_crash_is_settled_after_it(
+    s3: S3Store, bucket: str, tmp_path: Path, size: int, call: str
+) -> None:
+    """The intent was journaled: the next process asks before it sends."""
+    async with rig_on(s3, tmp_path, bucket=bucket) as rig:
+        transfer = await rig.file(content(size))
+        rig.store.after[call] = hang
+
+        async def visible() -> bool:
+            return await s3.head(transfer.key) is not None
+
+        async with running(rig.stage()):
+            await eventually(visible)
+    async with rig_on(s3, tmp_path, bucket=bucket) as again:
+        async with running(again.stage()):
+            await again.until(transfer, State.UPLOADED)
+        assert again.store.calls == ["head"]
+
+
+async def test_a_request_that_never_arrived_is_made_again(rig: Rig, seaweed: SeaweedServer) -> None:
+    """HEAD finds nothing, so the same Complete goes again, and no part does."""
+    body = content()
+    transfer = await rig.file(body)
+    losses = iter([lose])
+
+    async def lose_once() -> None:
+        for loss in losses:
+            await loss()
+
+    rig.store.before["complete"] = lose_once
+    async with running(rig.stage()):
+        await rig.until(transfer, State.UPLOADED)
+    assert rig.store.calls.count("complete") == 2
+    assert len(rig.store.parts()) == 4
+    assert download(seaweed, transfer) == body
+
+
+async def test_an_upload_that_somebody_aborted_is_begun_anew(
+    rig: Rig, s3: S3Store, seaweed: SeaweedServer
+) -> None:
+    """NoSuchUpload: everything is sent again, under a new upload ID."""
+    body = content()
+    transfer = await rig.file(body)
+
+    async def abort_once() -> None:
+        del rig.store.before["part 4"]
+        for found in await rig.open_uploads():
+            await s3.abort(found)
+
+    rig.store.before["part 4"] = abort_once
+    async with running(rig.stage()):
+        await rig.until(transfer, State.UPLOADED)
+    assert rig.store.calls.count("create") == 2
+    assert download(seaweed, transfer) == body
+    assert await rig.open_uploads() == []
+
+
+async def test_a_create_whose_answer_was_lost_leaves_nothing_open(rig: Rig) -> None:
+    """The next attempt aborts what is under exactly its key."""
+    transfer = await rig.file(content())
+
+    async def lose_once() -> None:
+        del rig.store.after["create"]
+        await lose()
+
+    rig.store.after["create"] = lose_once
+    async with running(rig.stage()):
+        await rig.until(transfer, State.UPLOADED)
+    assert rig.store.calls.count("create") == 2
+    assert await rig.open_uploads() == []
+
+
+async def test_a_cancelled_upload_stays_open_and_is_released(rig: Rig) -> None:
+    """A drain ends in the middle: the parts are worth keeping."""
+    transfer = await rig.file(content())
+    rig.store.before["part 4"] = hang
+
+    async with running(rig.stage()) as stage:
+        await three_parts_journaled(rig, transfer)
+        assert [(f.path, f.parts, f.sent_bytes) for f in stage.flights()] == [(transfer.display, 4, 3 * PART)]
+    assert len(await rig.open_uploads()) == 1
+    claim = await rig.writer.do(Journal.claim_uploads, limit=1, now=0.0)
+    assert [t.id for t in claim.transfers] == [transfer.id]
+
+
+async def test_parts_that_s3_holds_wrongly_are_sent_anew(rig: Rig, seaweed: SeaweedServer) -> None:
+    """Complete is refused though the file is the same: an attempt, and the upload begins again."""
+    body = content()
+    transfer = await rig.file(body)
+
+    async def refuse_once() -> None:
+        del rig.store.before["complete"]
+        raise SidecarError(ErrorKind.CORRUPT, "bad parts", operation="rig", target="k", code="InvalidPart")
+
+    rig.store.before["complete"] = refuse_once
+    async with running(rig.stage()):
+        await rig.until(transfer, State.UPLOADED)
+    assert len(rig.store.parts()) == 8
+    assert download(seaweed, transfer) == body
+    assert await rig.open_uploads() == []
+
+
+async def test_symbolic_links_are_not_followed(rig: Rig, seaweed: SeaweedServer) -> None:
+    """A file that is swapped for a link to a secret is a dead letter, and the secret stays here."""
+    transfer = await rig.file(content(10))
+    secret = rig.folder / "secret"
+    secret.write_bytes(content(10))
+    rig.path(transfer).unlink()
+    rig.path(transfer).symlink_to(secret)
+    async with running(rig.stage()):
+        dead = await rig.until(transfer, State.DEAD)
+    assert dead.error_message is not None
+    assert "symbolic link" in dead.error_message
+    assert keys(seaweed, rig.bucket) == []
