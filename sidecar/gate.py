@@ -113,16 +113,30 @@ class Gate:
         hint = f" ({self._trouble.hint})" if self._trouble.hint else ""
         return f"{name} {what} {since}: {self._trouble.message}{hint}"
 
+    @property
+    def answers(self) -> bool:
+        """False if the newest word from the remote is a probe that failed."""
+        return self._probe_error is None
+
+    async def passable(self) -> None:
+        """Wait until something may pass, without claiming to be it: for stages about to claim work."""
+        while not circuit.passes(self._breaker):
+            await self._tend()
+
     async def admit(self, target: str | None = None) -> None:
         """Wait until one more transfer may go.
 
         At once while closed; after a good probe one at a time while half-open. ``target`` names the
         object, so that successes of others during its attempt are known.
         """
-        while not circuit.passes(self._breaker):
-            await self._tend()
+        await self.passable()
         self._become(circuit.admitted(self._breaker, self._policy, self._clock.monotonic()))
-        if target is not None and target not in self._memos:
+        if target is not None:
+            self.begin(target)
+
+    def begin(self, target: str) -> None:
+        """Note that an attempt at ``target`` begins: what others achieve from here on counts."""
+        if target not in self._memos:
             self._remember(target, _Memo(mark=self._successes))
 
     def withdraw(self, target: str | None = None) -> None:
@@ -134,6 +148,7 @@ class Gate:
     def succeeded(self, target: str) -> None:
         """Say that the remote did its work for ``target`` (a whole object, or a part of it)."""
         self._memos.pop(target, None)
+        self._probe_error = None
         if self._latest is not None and self._latest.target != target:
             self._rival = self._latest
         self._latest = _Success(number=self._successes + 1, target=target)

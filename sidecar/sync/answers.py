@@ -1,0 +1,83 @@
+"""What our functions return, checked and turned into values.
+
+A JSON number of Convex is a float64: ints are made here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.ops import Batch, OpResult, Outcome, Registration
+
+from .errors import NOT_INSTALLED, malformed
+
+CONTRACT_VERSION = 1
+_EXACT_MAX = 2**53  # beyond it a float64 skips integers
+
+
+def check_contract(value: Any) -> int:
+    """Return ``contractVersion`` of ``ping`` or ``register``.
+
+    Raises SidecarError for a version that we do not speak, of a kind that opens the breaker: the queue
+    stops until somebody deploys, and no asset dies of it.
+    """
+    version = _integer(value, "contractVersion", operation="call")
+    if version != CONTRACT_VERSION:
+        raise SidecarError(
+            ErrorKind.NOT_FOUND,
+            f"the deployed functions speak contract version {version}, this sidecar {CONTRACT_VERSION}",
+            operation="call",
+            target="sidecar:ping",
+            hint=NOT_INSTALLED,
+            code="CONTRACT_VERSION",
+        )
+    return version
+
+
+def registration(value: Any) -> Registration:
+    """Read the answer to ``register``. Raises SidecarError."""
+    version = check_contract(value)
+    return Registration(
+        epoch=_integer(value, "epoch", operation="register"),
+        last_seq=_integer(value, "lastSeq", operation="register"),
+        contract_version=version,
+    )
+
+
+def results(value: Any, batch: Batch) -> list[OpResult]:
+    """Read the answer to ``applyAssets``: one result per op, in order. Raises SidecarError."""
+    if not isinstance(value, list) or len(value) != len(batch.ops):
+        raise malformed("not one result per op", operation="apply", target=batch.session_id)
+    read = [_result(item) for item in value]
+    if [result.op_id for result in read] != [op.op_id for op in batch.ops]:
+        raise malformed("results of other ops", operation="apply", target=batch.session_id)
+    return read
+
+
+def _result(item: Any) -> OpResult:
+    try:
+        outcome = Outcome(item["outcome"])
+        op_id = str(item["opId"])
+    except (KeyError, TypeError, ValueError):
+        raise malformed(f"result {item!r:.200}", operation="apply", target="result") from None
+    return OpResult(
+        op_id=op_id,
+        outcome=outcome,
+        version=None if item.get("version") is None else _integer(item, "version", operation="apply"),
+        code=_text(item.get("code")),
+        message=_text(item.get("message")),
+    )
+
+
+def _integer(value: Any, name: str, *, operation: str) -> int:
+    number = value.get(name) if isinstance(value, dict) else None
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < _EXACT_MAX:
+        raise malformed(f"{name} is {number!r:.100}", operation=operation, target=name)
+    if number != int(number):
+        raise malformed(f"{name} is {number!r:.100}", operation=operation, target=name)
+    return int(number)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)[:1000]

@@ -1,0 +1,148 @@
+"""The port to Convex over its HTTP API, with httpx.
+
+One call is one POST, bounded in time and in the size of its answer; nothing is retried but a token
+that Convex refused, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+import httpx
+
+from sidecar.core.address import is_loopback
+from sidecar.core.clock import Clock
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.ops import Batch, OpResult, Registration
+from sidecar.settings.telling import Convex as ConvexSettings
+
+from . import answers, errors
+from .auth import Credentials, RemoteClock, credentials
+
+CALL_BYTES_MAX = 16 * 1024 * 1024  # Convex's limit on a call's arguments
+ANSWER_BYTES_MAX = 4 * 1024 * 1024  # 100 results are some 20 KiB
+CONNECTIONS_MAX = 16
+
+
+class ConvexStore:
+    """The port over one deployment; ``skew_seconds`` is our clock minus Convex's, None if unknown."""
+
+    def __init__(
+        self,
+        *,
+        http: httpx.AsyncClient,
+        credentials: Credentials,
+        remote_clock: RemoteClock,
+        timeout_seconds: float,
+    ) -> None:
+        """``http`` has the deployment as its base URL and does not follow redirects."""
+        self._http = http
+        self._credentials = credentials
+        self._remote_clock = remote_clock
+        self._timeout_seconds = timeout_seconds
+
+    @property
+    def skew_seconds(self) -> float | None:
+        """Our clock minus Convex's."""
+        return self._remote_clock.skew_seconds
+
+    async def probe(self) -> None:
+        """``sidecar:ping``."""
+        answers.check_contract(await self._call("query", "ping", {}))
+
+    async def register(self, *, sidecar_id: str, journal_id: str) -> Registration:
+        """``sidecar:register``."""
+        value = await self._call("mutation", "register", {"sidecarId": sidecar_id, "journalId": journal_id})
+        return answers.registration(value)
+
+    async def apply(self, batch: Batch, *, sidecar_id: str, epoch: int) -> Sequence[OpResult]:
+        """``sidecar:applyAssets``."""
+        arguments = {
+            "sidecarId": sidecar_id,
+            "projectId": batch.project_id,
+            "sessionId": batch.session_id,
+            "epoch": epoch,
+            "ackedSeq": batch.acked_seq,
+            "ops": [op.wire() for op in batch.ops],
+        }
+        return answers.results(await self._call("mutation", "applyAssets", arguments), batch)
+
+    async def _call(
+        self, kind: Literal["mutation", "query"], function: str, arguments: Mapping[str, Any]
+    ) -> Any:
+        path = f"sidecar:{function}{'Internal' if self._credentials.internal else ''}"
+        body = json.dumps({"path": path, "args": arguments, "format": "json"}, separators=(",", ":")).encode()
+        if len(body) > CALL_BYTES_MAX:
+            raise SidecarError(
+                ErrorKind.INVALID, f"{len(body)} bytes are more than Convex takes in one call",
+                operation="call", target=path, code="BATCH_TOO_LARGE",
+            )  # fmt: skip
+        try:
+            return await self._post(kind, path, body)
+        except SidecarError as error:
+            if error.kind is not ErrorKind.UNAUTHORIZED or not self._credentials.refused():
+                raise
+        return await self._post(kind, path, body)
+
+    async def _post(self, kind: str, path: str, body: bytes) -> Any:
+        header = await self._credentials.header()
+        headers = {"Authorization": header} if header else {}
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                status, answer = await self._exchange(f"/api/{kind}", body, headers)
+        except TimeoutError:
+            raise SidecarError(
+                ErrorKind.NETWORK, f"no answer within {self._timeout_seconds:g} s", operation="call",
+                target=path, hint="is Convex up, and can it be reached from here?", maybe_done=True,
+            ) from None  # fmt: skip
+        except httpx.TransportError as error:
+            raise errors.of_transport(error, operation="call", target=path) from None
+        return errors.value_of(status, answer, operation="call", target=path)
+
+    async def _exchange(self, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """Send and read; an answer that grows past its bound is not ours."""
+        async with self._http.stream("POST", url, content=body, headers=headers) as response:
+            self._remote_clock.learn(response.headers.get("Date"))
+            answer = bytearray()
+            async for chunk in response.aiter_raw():
+                answer += chunk
+                if len(answer) > ANSWER_BYTES_MAX:
+                    raise errors.malformed("a huge one", operation="call", target=url)
+            return response.status_code, bytes(answer)
+
+
+@asynccontextmanager
+async def open_store(
+    settings: ConvexSettings, *, sidecar_id: str, clock: Clock, version: str
+) -> AsyncIterator[ConvexStore]:
+    """Open the connections to ``convex.url`` and close them at the end. Sends nothing yet.
+
+    Raises ValueError without a URL: with ``convex.sync: off`` there is no store.
+    """
+    if settings.url is None:
+        raise ValueError("convex.url is not set")
+    remote_clock = RemoteClock(clock)
+    shown = credentials(settings.auth, sidecar_id=sidecar_id, clock=clock, remote_clock=remote_clock)
+    async with _client(str(settings.url), settings.timeout, version) as http:
+        yield ConvexStore(
+            http=http, credentials=shown, remote_clock=remote_clock, timeout_seconds=settings.timeout
+        )
+
+
+def _client(url: str, timeout_seconds: float, version: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=url,
+        headers={
+            "Content-Type": "application/json",
+            "Accept-Encoding": "identity",  # so that a small answer cannot unfold into a huge one
+            "Convex-Client": f"render-sidecar-{version}",
+        },
+        timeout=httpx.Timeout(timeout_seconds),
+        limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
+        follow_redirects=False,
+        trust_env=not is_loopback(httpx.URL(url).host),  # a proxy does not know our loopback
+    )

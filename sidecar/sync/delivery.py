@@ -1,0 +1,141 @@
+"""One batch on its way: sent, settled, and what follows when it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+
+from sidecar.core.clock import Clock
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.ops import Batch, Op, OpResult, Outcome
+from sidecar.core.retry import Again, GiveUp
+from sidecar.gate import Gate
+from sidecar.journal.journal import Journal
+from sidecar.journal.writer import AsyncJournal
+from sidecar.metrics import Metrics
+
+from .bisect import Blames, is_refusal, search
+from .pace import Pace
+from .registrar import FENCED, UNREGISTERED, Registrar, fenced
+from .store import MetadataStore
+
+log = structlog.get_logger()
+
+
+class Delivery:
+    """Carries batches to the store and their outcomes to the journal."""
+
+    def __init__(
+        self,
+        *,
+        store: MetadataStore,
+        journal: AsyncJournal,
+        gate: Gate,
+        registrar: Registrar,
+        pace: Pace,
+        sidecar_id: str,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        """``gate`` is Convex's; ``pace`` hears of throttling."""
+        self._store = store
+        self._journal = journal
+        self._gate = gate
+        self._registrar = registrar
+        self._pace = pace
+        self._sidecar_id = sidecar_id
+        self._clock = clock
+        self._metrics = metrics
+
+    async def deliver(self, batch: Batch) -> None:
+        """Send a claimed batch and record the outcome of every op, or when each is due again.
+
+        Raises FatalError if this sidecar is fenced.
+        """
+        await self._gate.admit(_target(batch.ops))
+        error = await self._send(batch, batch.ops)
+        if error is not None:
+            await self._failed(batch, error)
+
+    async def _send(self, batch: Batch, ops: Sequence[Op]) -> SidecarError | None:
+        """Make one call for some ops of a batch; settle them, or return the error."""
+        epoch = self._registrar.epoch
+        began = self._clock.monotonic()
+        try:
+            with self._metrics.concurrent_operations.labels("sync").track_inprogress():
+                results = await self._store.apply(
+                    replace(batch, ops=tuple(ops)), sidecar_id=self._sidecar_id, epoch=epoch
+                )
+        except SidecarError as error:
+            self._metrics.errors_total.labels(kind=error.kind, stage="sync").inc()
+            if error.code == FENCED:
+                raise fenced(error) from error
+            if error.code == UNREGISTERED:
+                self._gate.withdraw()  # registering needs the door
+                await self._registrar.forgotten(epoch)
+            return error
+        finally:
+            self._metrics.sync_duration_seconds.observe(self._clock.monotonic() - began)
+        self._gate.succeeded(_target(ops))
+        self._pace.succeeded()
+        await self._journal.do(Journal.settle, results)
+        _tell(results)
+        return None
+
+    async def _failed(self, batch: Batch, error: SidecarError) -> None:
+        if error.kind is ErrorKind.THROTTLED:
+            self._pace.throttled()
+        spent = await self._journal.do(Journal.op_failures, _seqs(batch.ops))
+        decision = await self._gate.failed(_target(batch.ops), error, failures=spent)
+        if len(batch.ops) > 1 and is_refusal(error) and self._gate.answers:
+            await self._bisect(batch, is_refusal)
+        elif len(batch.ops) > 1 and isinstance(decision, GiveUp):  # something in it breaks the call itself
+            await self._bisect(batch, lambda other: is_refusal(other) or other.kind is error.kind)
+        else:
+            await self._record(batch.ops, error, decision)
+
+    async def _bisect(self, batch: Batch, blames: Blames) -> None:
+        async def send(ops: Sequence[Op]) -> SidecarError | None:
+            return await self._send(batch, ops)
+
+        for op in batch.ops:
+            self._gate.begin(op.op_id)
+        found = await search(batch.ops, send, blames=blames)
+        for op, error in found.refused:
+            await self._failed(replace(batch, ops=(op,)), error)
+        if found.left and found.outage is not None:
+            await self._failed_later(found.left, found.outage)
+        elif found.left:
+            await self._failed_later(found.left, found.refused[-1][1])
+
+    async def _failed_later(self, ops: Sequence[Op], error: SidecarError) -> None:
+        """Put ops back whose fault it cannot be: none spends an attempt."""
+        decision = await self._gate.failed(_target(ops), error, failures=0)
+        delay = decision.delay_seconds if isinstance(decision, Again) else 0.0
+        await self._record(ops, error, Again(delay_seconds=delay, spent=False))
+
+    async def _record(self, ops: Sequence[Op], error: SidecarError, decision: Again | GiveUp) -> None:
+        match decision:
+            case Again(delay_seconds=delay, spent=spent):
+                due = self._clock.monotonic() + delay
+                await self._journal.do(Journal.fail_ops, _seqs(ops), error, due=due, spent=spent)
+            case GiveUp():
+                await self._journal.do(Journal.bury_ops, _seqs(ops), error)
+
+
+def _target(ops: Sequence[Op]) -> str:
+    """Name a batch by its oldest op, which stays the oldest however the batch is composed anew."""
+    return ops[0].op_id
+
+
+def _seqs(ops: Sequence[Op]) -> list[int]:
+    return [op.seq for op in ops]
+
+
+def _tell(results: Sequence[OpResult]) -> None:
+    """Log what Convex remarked about ops that it took: a slot taken over from another sidecar."""
+    for result in results:
+        if result.code is not None and result.outcome is not Outcome.REJECTED:
+            log.warning("op remarked", op_id=result.op_id, code=result.code, message=result.message)

@@ -1,0 +1,115 @@
+"""TELL: the outbox, batch by batch, to Convex.
+
+One call is in flight per session, a few sessions are told at once. An idle session is flushed at once;
+while its call is in flight, and until ``batch.wait`` after its last flush began, its ops gather.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from sidecar.core.clock import Clock
+from sidecar.core.ops import Batch
+from sidecar.gate import Gate
+from sidecar.journal.journal import Journal, Topic
+from sidecar.journal.writer import AsyncJournal
+from sidecar.metrics import Metrics
+from sidecar.settings.telling import BatchSettings
+
+from .delivery import Delivery
+from .pace import Pace
+from .registrar import Registrar
+from .store import MetadataStore
+
+
+class SyncStage:
+    """Claims batches, delivers them, records what Convex made of them.
+
+    ``registered`` is set while Convex knows our journal.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: MetadataStore,
+        journal: AsyncJournal,
+        gate: Gate,
+        batch: BatchSettings,
+        sidecar_id: str,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        """Build the parts; nothing is sent before ``run``."""
+        self._journal = journal
+        self._gate = gate
+        self._batch = batch
+        self._clock = clock
+        self._pace = Pace()
+        self._registrar = Registrar(store=store, journal=journal, gate=gate, sidecar_id=sidecar_id)
+        self._delivery = Delivery(
+            store=store,
+            journal=journal,
+            gate=gate,
+            registrar=self._registrar,
+            pace=self._pace,
+            sidecar_id=sidecar_id,
+            clock=clock,
+            metrics=metrics,
+        )
+        self._work = journal.subscribe(Topic.OUTBOX)
+        self._in_flight = 0
+        self._busy: set[str] = set()  # sessions with a call in flight, or gathering after one
+
+    @property
+    def registered(self) -> asyncio.Event:
+        """Set while Convex knows our journal."""
+        return self._registrar.registered
+
+    async def run(self) -> None:
+        """Register, then tell for ever.
+
+        Raises FatalError (in an ExceptionGroup) if a newer journal of this sidecar took over, or if
+        ours is an old copy.
+        """
+        await self._registrar.register()
+        async with asyncio.TaskGroup() as flights:
+            while True:
+                self._work.clear()
+                await self._gate.passable()
+                due = await self._launch(flights)
+                await self._work_or(due)
+
+    async def _launch(self, flights: asyncio.TaskGroup) -> float | None:
+        """Start a call for every session that has due ops; return when to look again."""
+        while self._in_flight < self._pace.parallel:
+            batch, due = await self._journal.do(
+                Journal.claim_batch,
+                limit=self._batch.ops,
+                now=self._clock.monotonic(),
+                busy=frozenset(self._busy),
+            )
+            if batch is None:
+                return due
+            self._in_flight += 1
+            self._busy.add(batch.session_id)
+            flights.create_task(self._flight(batch))
+        return None
+
+    async def _flight(self, batch: Batch) -> None:
+        began = self._clock.monotonic()
+        try:
+            await self._delivery.deliver(batch)
+        finally:
+            self._in_flight -= 1
+            self._work.set()
+        await asyncio.sleep(max(0.0, began + self._batch.wait - self._clock.monotonic()))
+        self._busy.discard(batch.session_id)
+        self._work.set()
+
+    async def _work_or(self, due: float | None) -> None:
+        seconds = None if due is None else max(0.0, due - self._clock.monotonic())
+        try:
+            async with asyncio.timeout(seconds):
+                await self._work.wait()
+        except TimeoutError:
+            return
