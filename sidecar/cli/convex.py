@@ -1,0 +1,90 @@
+"""``sidecar convex install | keys``: the Convex side's functions, and the keys that it trusts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+app = typer.Typer(help="Install the Convex functions; make and publish keys.", no_args_is_help=True)
+keys_app = typer.Typer(help="The ES256 keys that sign this sidecar's tokens.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+
+FAILED = 1
+
+
+@app.command("install")
+def install_(
+    into: Annotated[Path, typer.Option(help="Your Convex project's convex folder.")],
+    *,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Overwrite changed files, never sidecarAccess.ts or auth.config.ts."),
+    ] = False,
+) -> None:
+    """Write the sidecar's functions into your Convex project and say what to add to its schema."""
+    from sidecar.sync.install import InstallError, describe, install
+
+    try:
+        results = install(into, force=force)
+    except InstallError as error:
+        _fail(str(error))
+    for line in describe(results):
+        print(line)
+
+
+@keys_app.command("new")
+def new(
+    out: Annotated[Path, typer.Option(help="File to write; it must not exist yet.")],
+    *,
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Make a private key (P-256, PEM, mode 0600) and print what Convex must know of it."""
+    from sidecar.sync import keys
+
+    try:
+        kid = keys.create(out)
+        uri = keys.jwks_data_uri([keys.read(out)])
+    except keys.KeyFileError as error:
+        _fail(str(error))
+    if json_output:
+        print(json.dumps({"kid": kid, "file": str(out), "jwks_data_uri": uri}))
+        return
+    print(f"kid {kid}")
+    print(f"The private key is in {out}: name it in convex.auth.private_key_file, and keep it secret.")
+    _print_environment(uri)
+
+
+@keys_app.command("jwks")
+def jwks(
+    files: Annotated[list[Path], typer.Argument(help="Private key files; several during a rotation.")],
+    *,
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Print the public keys, as a key set and as the value of SIDECAR_JWKS_DATA_URI."""
+    from sidecar.sync import keys
+
+    try:
+        loaded = [keys.read(path) for path in files]
+    except keys.KeyFileError as error:
+        _fail(str(error))
+    uri = keys.jwks_data_uri(loaded)
+    if json_output:
+        print(json.dumps({"jwks": keys.jwks(loaded), "jwks_data_uri": uri}))
+        return
+    print(json.dumps(keys.jwks(loaded), indent=2))
+    _print_environment(uri)
+
+
+def _print_environment(uri: str) -> None:
+    print("Convex needs, once for each deployment:")
+    print("  npx convex env set SIDECAR_JWT_ISSUER   <convex.auth.issuer>")
+    print("  npx convex env set SIDECAR_JWT_AUDIENCE <convex.auth.audience>")
+    print(f"  npx convex env set SIDECAR_JWKS_DATA_URI '{uri}'")
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(FAILED)
