@@ -27,9 +27,16 @@ from .query import BadRequestError, parameters
 
 BODY_BYTES_MAX = 64 * 1024
 
-Token = Callable[[], str]  # may touch the disk; raises SidecarError
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = structlog.get_logger()
+
+
+class Token(Protocol):
+    """The bearer token; ``sidecar.settings.Secret`` is one."""
+
+    def get(self) -> str:
+        """Return it; may touch the disk. Raises SidecarError."""
+        ...
 
 
 class Patience(Protocol):
@@ -96,7 +103,7 @@ class _Handler:
         if self._secret is None or self._door.kind is DoorKind.SOCKET or not wanted:
             return None
         try:
-            return await asyncio.to_thread(self._secret)
+            return await asyncio.to_thread(self._secret.get)
         except SidecarError as error:
             log.warning("the token of the endpoint cannot be read", error=str(error))
             return None

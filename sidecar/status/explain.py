@@ -143,11 +143,17 @@ def _of(source: StatusSource, row: Transfer) -> str:
         case State.READY:
             return f"Complete; {_progress(source, row)}"
         case State.UPLOADED:
-            return f"In S3; Convex is still to be told.{_trouble(source, 'convex')}"
+            return _untold(source)
         case State.DEAD:
             return f"A dead letter, given up after {count(row.failures, 'failed attempt')}: {failure(row)}"
         case _:
             return f"{meaning(row.state).capitalize()}."
+
+
+def _untold(source: StatusSource) -> str:
+    if "convex" not in source.remotes:
+        return "In S3; Convex is not told, by convex.sync: off."
+    return f"In S3; Convex is still to be told.{_trouble(source, 'convex')}"
 
 
 def _progress(source: StatusSource, row: Transfer) -> str:
@@ -159,8 +165,8 @@ def _progress(source: StatusSource, row: Transfer) -> str:
 
 
 def _trouble(source: StatusSource, remote: str) -> str:
-    reason = source.remotes[remote].reason
-    return f" {reason}" if reason else ""
+    door = source.remotes.get(remote)
+    return f" {door.reason}" if door is not None and door.reason else ""
 
 
 def _now(finding: PathFinding) -> list[str]:

@@ -70,7 +70,7 @@ class LastError(Model):
 class RemoteStatus(Model):
     """S3 or Convex."""
 
-    breaker: BreakerState
+    breaker: BreakerState | Literal["off"] = Field(description="off: with convex.sync: off.")
     last_error: LastError | None
 
 

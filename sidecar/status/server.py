@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import socket
 import stat
@@ -12,7 +13,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import cast
 
-import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
@@ -32,7 +32,9 @@ SHUTDOWN_SECONDS = 1.0
 BACKLOG = 128
 SOCKET_MODE = 0o600
 
-log = structlog.get_logger()
+# aiohttp would log every malformed request as an error: they are the client's, and anybody can send them.
+_UNHEARD = logging.getLogger("sidecar.status.malformed")
+_UNHEARD.setLevel(logging.CRITICAL)
 
 
 class Connections:
@@ -109,6 +111,7 @@ class Endpoint:
             app,
             access_log=None,
             handler_cancellation=True,
+            logger=_UNHEARD,
             keepalive_timeout=CONNECTION_SECONDS,
             max_line_size=REQUEST_LINE_BYTES_MAX,
             shutdown_timeout=SHUTDOWN_SECONDS,

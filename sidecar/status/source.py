@@ -204,7 +204,7 @@ class StatusSource(Protocol):
     @property
     def watch(self) -> WatchView: ...
     @property
-    def remotes(self) -> Mapping[str, Remote]: ...  # "s3", "convex"
+    def remotes(self) -> Mapping[str, Remote]: ...  # "s3", and "convex" unless convex.sync is off
     @property
     def heartbeat_limit_seconds(self) -> float: ...
 

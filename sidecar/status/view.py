@@ -67,8 +67,8 @@ async def status(source: StatusSource, disks: Disks) -> Status:
         backlog=Backlog(files=files, bytes=size_bytes, oldest_seconds=round(oldest, 3)),
         pending=PendingReport(files=len(pending), examples=[_pending(one) for one in pending[:EXAMPLES_MAX]]),
         uploads=[_upload(flight) for flight in source.flights()],
-        s3=_remote(source.remotes["s3"]),
-        convex=_remote(source.remotes["convex"]),
+        s3=_remote(source.remotes.get("s3")),
+        convex=_remote(source.remotes.get("convex")),
         watch=[_root(root) for root in roots],
         journal=JournalReport(path=str(source.journal_path), bytes=disks.journal_bytes),
     )
@@ -147,7 +147,9 @@ def _reasons(source: StatusSource, dead: int) -> list[str]:
     return [*remotes, *roots, *source.troubles(), *letters]
 
 
-def _remote(remote: Remote) -> RemoteStatus:
+def _remote(remote: Remote | None) -> RemoteStatus:
+    if remote is None:
+        return RemoteStatus(breaker="off", last_error=None)
     if (error := remote.last_error) is None:
         return RemoteStatus(breaker=remote.state, last_error=None)
     shown = LastError(kind=error.kind, message=error.message, hint=error.hint, at=iso(error.at_ms))

@@ -42,7 +42,7 @@ class Scope:
 class Look:
     """What was still missing at one moment."""
 
-    counts: Mapping[State, int]
+    counts: Mapping[State, int]  # of unfinished transfers
     failed: tuple[Owed, ...]
     owed: tuple[Owed, ...]
 
@@ -91,7 +91,8 @@ async def _look(source: StatusSource, scope: Scope) -> Look:
         for one in source.watch.pending()
         if scope.covers(one.root, one.path, one.session_id)
     }
-    counts, rows = await source.read(lambda journal: _unfinished(journal, scope))
+    untold = "convex" not in source.remotes  # convex.sync: off: the upload is the end
+    counts, rows = await source.read(lambda journal: _unfinished(journal, scope, untold=untold))
     failed = [_owed(row, failure(row) or meaning(row.state)) for row in rows if row.state in _FINAL]
     going = [row for row in rows if row.state not in _FINAL]
     owed = [_owed(row, pending.get(row.display) or meaning(row.state)) for row in going]
@@ -132,14 +133,18 @@ def _was_read(known: Remembered) -> bool:
     return known.newest is not None and known.newest.state is not State.GONE
 
 
-def _unfinished(journal: JournalReader, scope: Scope) -> tuple[Mapping[State, int], list[Transfer]]:
+def _unfinished(
+    journal: JournalReader, scope: Scope, *, untold: bool
+) -> tuple[Mapping[State, int], list[Transfer]]:
     if not is_utf8(scope.path):
         return {}, []
-    counts = journal.unfinished(session_id=scope.session_id, root=scope.root, prefix=scope.path)
+    done = {State.UPLOADED} if untold else set[State]()
+    found = journal.unfinished(session_id=scope.session_id, root=scope.root, prefix=scope.path)
+    counts = {state: number for state, number in found.items() if state not in done}
     if not sum(counts.values()):
         return counts, []
     rows = journal.owed(session_id=scope.session_id, root=scope.root, prefix=scope.path, limit=SHOWN_MAX + 1)
-    return counts, list(rows)
+    return counts, [row for row in rows if row.state not in done]
 
 
 def _reply(look: Look, *, waited_seconds: float) -> WaitReply:

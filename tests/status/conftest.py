@@ -98,7 +98,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         listen="127.0.0.1:0",
         socket_path=tmp_path / "status.sock",
         public_listen=f"127.0.0.1:{public_port}",
-        token=Secret(path=token_file).get,
+        token=Secret(path=token_file),
     ) as port:
         yield Served(
             source=source,

@@ -1,0 +1,53 @@
+"""What the reading commands share: the options, the address, failing with a sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import address
+from .client import ClientError
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help="The endpoint: http://HOST:PORT or unix:/PATH; else SIDECAR_STATUS__LISTEN, else 127.0.0.1:9745.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+FAILED, USAGE, TRY_LATER = 1, 2, 75
+
+
+@contextlib.contextmanager
+def sentences() -> Iterator[None]:
+    """Turn what the endpoint or its absence says into one sentence on stderr and exit status 1."""
+    try:
+        yield
+    except (ClientError, ValueError) as error:
+        print(f"sidecar: {error}", file=sys.stderr)
+        raise typer.Exit(FAILED) from None
+
+
+def endpoint(url: str | None) -> address.Address:
+    """Return the endpoint's address; raises ValueError."""
+    return address.find(url, os.environ)
+
+
+def named(path: str) -> str:
+    """Return a path as the daemon should hear it: absolute where it is here, else as it was given."""
+    return str(Path(path).absolute()) if os.path.lexists(path) else path
+
+
+def print_json(reply: Any) -> None:
+    """Print one JSON document on one line; ASCII, so that every terminal and reader takes it."""
+    print(json.dumps(reply))

@@ -1,0 +1,97 @@
+"""``sidecar dead-letters``: what was given up, and sending it again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sidecar.core.errors import ErrorKind
+
+from . import address, common
+from .client import ask
+from .table import Section, show
+
+app = typer.Typer(
+    name="dead-letters",
+    help="List what was given up, and send it again.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command("list")
+def list_(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="The most that are shown.")] = 100,
+    after: Annotated[int, typer.Option(min=0, help="Go on after this row.")] = 0,
+    json_output: common.Json = False,
+    url: common.Url = None,
+) -> None:
+    """List dead letters, the oldest first, with their errors."""
+    with common.sentences():
+        query = {"limit": str(limit), "after": str(after)}
+        reply = ask(common.endpoint(url), "/dead-letters", query=query)[1]
+    if json_output:
+        common.print_json(reply)
+        return
+    rows = [
+        (one["path"], one["error"]["kind"], one["error"]["message"], one["error"]["hint"] or "")
+        if one["error"]
+        else (one["path"], "", "", "")
+        for one in reply["assets"]
+    ]
+    if not rows:
+        print("There are no dead letters.")
+        return
+    show([Section(title="Dead letters", headers=("path", "error", "message", "hint"), rows=rows)])
+    if reply["next"] is not None:
+        print(f"There are more: --after {reply['next']}")
+
+
+@app.command()
+def requeue(
+    *,
+    path: Annotated[str | None, typer.Option(metavar="PATH", help="Of this file.")] = None,
+    transfer: Annotated[str | None, typer.Option(metavar="ID", help="This transfer.")] = None,
+    error_kind: Annotated[ErrorKind | None, typer.Option(help="Those with this kind of error.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    json_output: common.Json = False,
+    url: common.Url = None,
+    socket: Annotated[
+        Path | None,
+        typer.Option(envvar=address.SOCKET, metavar="PATH", help="The daemon's status.socket."),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(envvar=address.TOKEN_FILE, metavar="FILE", help="The daemon's status.token_file."),
+    ] = None,
+) -> None:
+    """Send dead letters that match all given filters back to where they died.
+
+    Needs the daemon's unix socket or its token.
+    """
+    named = {"transfer": transfer, "path": common.named(path) if path else None, "error_kind": error_kind}
+    body = {name: value for name, value in named.items() if value is not None} | {"all": everything}
+    with common.sentences():
+        where, token = _door(url, socket, token_file)
+        reply = ask(where, "/dead-letters/requeue", method="POST", body=body, token=token)[1]
+    if json_output:
+        common.print_json(reply)
+    else:
+        print(f"{reply['requeued']} requeued.")
+
+
+def _door(
+    url: str | None, socket: Path | None, token_file: Path | None
+) -> tuple[address.Address, str | None]:
+    """Return where to POST and with which token: the socket where there is one. Raises ValueError."""
+    if socket is not None and url is None:
+        return address.Address(socket=str(socket)), None
+    try:
+        token = token_file.read_text(encoding="ascii").strip() if token_file else None
+    except OSError as error:
+        raise ValueError(f"{token_file} cannot be read: {error.strerror}") from None
+    return address.find(url, os.environ), token

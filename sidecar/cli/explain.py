@@ -1,0 +1,39 @@
+"""``sidecar explain PATH``: why a file is where it is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from sidecar.core.text import printable
+
+from . import common
+from .client import ask
+
+
+def explain(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A file, here or below a watched root.")],
+    *,
+    json_output: common.Json = False,
+    url: common.Url = None,
+) -> None:
+    """Say what became of PATH and why, also if it is never sent."""
+    with common.sentences():
+        reply = ask(common.endpoint(url), "/explain", query={"path": common.named(path)})[1]
+    if json_output:
+        common.print_json(reply)
+    else:
+        print("\n".join(printable(line) for line in lines(reply)))
+
+
+def lines(reply: dict[str, Any]) -> list[str]:
+    """Return a reply of /explain as lines."""
+    told = [reply["path"], f"  {reply['verdict']}", *(f"  - {step}" for step in reply["steps"])]
+    asset = reply["asset"]
+    if asset and asset["error"]:
+        told.append(f"  hint: {asset['error']['hint']}")
+    for event in reply["history"]:
+        detail = f": {event['detail']}" if event["detail"] else ""
+        told.append(f"  {event['at']} {event['event']}{detail}")
+    return told

@@ -1,0 +1,74 @@
+"""``sidecar wait``: a renderer's last step."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from sidecar.core.text import printable
+from sidecar.core.units import parse_duration
+
+from . import common
+from .address import Address
+from .client import LostError, NotRunningError, ask
+
+MARGIN_SECONDS = 30.0  # the daemon answers at the timeout; this much later it is lost
+RETRY_SECONDS = 0.5
+_EXIT = {"synced": 0, "failed": common.FAILED, "timeout": common.TRY_LATER}
+
+
+def wait(
+    path: Annotated[
+        str | None, typer.Argument(metavar="[PATH]", help="A file or folder; without it, everything.")
+    ] = None,
+    *,
+    session: Annotated[str | None, typer.Option(metavar="S", help="Only this session.")] = None,
+    timeout: Annotated[str, typer.Option(metavar="TIME", help="30s, 5m, 1h ...")] = "30m",
+    json_output: common.Json = False,
+    url: common.Url = None,
+) -> None:
+    """Wait until everything is in S3 and known to Convex.
+
+    Exit status 0 when it is, 1 when something never will be without help (dead, refused, abandoned,
+    unmatched), 75 when the time is over.
+    """
+    with common.sentences():
+        seconds = parse_duration(timeout)
+        query = {"path": common.named(path) if path is not None else None, "session": session}
+        reply = _patiently(common.endpoint(url), query, seconds)
+    if json_output:
+        common.print_json(reply)
+    else:
+        print("\n".join(printable(line) for line in lines(reply)))
+    raise typer.Exit(_EXIT[reply["result"]])
+
+
+def lines(reply: dict[str, Any]) -> list[str]:
+    """Return a reply of /wait as lines."""
+    told = [f"{reply['result']}: {reply['verdict']}"]
+    told += [f"  {one['path']}: {one['state']}: {one['why']}" for one in (*reply["failed"], *reply["owed"])]
+    return told
+
+
+def _patiently(address: Address, query: dict[str, str | None], seconds: float) -> dict[str, Any]:
+    """Ask; where a daemon that answered before is restarted meanwhile, ask the next one."""
+    until, spoken = time.monotonic() + seconds, False
+    while True:
+        left = max(0.0, until - time.monotonic())
+        try:
+            asked = {**query, "timeout": f"{left:.3f}"}
+            reply: dict[str, Any] = ask(address, "/wait", query=asked, timeout_seconds=left + MARGIN_SECONDS)[
+                1
+            ]
+        except LostError:
+            spoken = True
+            if not left:
+                raise
+        except NotRunningError:
+            if not spoken or not left:
+                raise
+        else:
+            return reply
+        time.sleep(min(RETRY_SECONDS, left))
