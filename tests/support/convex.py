@@ -134,7 +134,11 @@ class Sidecar:
 
     def apply(self, *ops: dict[str, Any], **over: Any) -> list[dict[str, Any]]:
         """Send ops; return the results."""
-        args = {"sidecarId": self.sidecar_id, "projectId": self.project_id, "sessionId": self.session_id}
+        args: dict[str, Any] = {
+            "sidecarId": self.sidecar_id,
+            "projectId": self.project_id,
+            "sessionId": self.session_id,
+        }
         args |= {"epoch": self.epoch, "ackedSeq": self.acked_seq, "ops": list(ops)}
         results: list[dict[str, Any]] = self.caller.mutation("sidecar:applyAssets", **{**args, **over})
         return results

@@ -42,7 +42,7 @@ export class Backend {
     const { schema, modules, library } = this.#functions;
     this.#test = library.convexTest({ schema, modules, transactionLimits: true });
     this.#commits = [];
-    this.#stats = { calls: {}, conflicts: 0, exhausted: 0 };
+    this.#stats = { calls: {}, conflicts: {}, exhausted: 0 }; // by function, by table
     this.paused = false;
   }
 
@@ -127,7 +127,7 @@ export class Backend {
       for (let attempt = 0; ; attempt++) {
         const conflict = this.#options.execMs > 0 ? await this.#findConflict(test, reference, args) : null;
         if (conflict === null) return await this.#commit(test, reference, args, trace);
-        this.#stats.conflicts++;
+        this.#stats.conflicts[conflict.table] = (this.#stats.conflicts[conflict.table] ?? 0) + 1;
         if (attempt >= this.#options.occRetries) throw this.#exhausted(conflict);
         const backoff = Math.min(BACKOFF_MAX_MS, this.#options.occBackoffMs * 2 ** attempt);
         await sleep(backoff * (0.5 + Math.random() / 2));

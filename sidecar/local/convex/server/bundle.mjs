@@ -14,7 +14,7 @@ export async function bundle({ dir, bundle }) {
   const root = path.resolve(dir);
   const out = bundle ? path.resolve(bundle) : temporaryFolder();
   const entries = entryPoints(root);
-  await esbuild.build({
+  const options = {
     entryPoints: { ...entries, __library: "local:library" },
     outdir: out,
     outExtension: { ".js": ".mjs" },
@@ -26,7 +26,8 @@ export async function bundle({ dir, bundle }) {
     logLevel: "error",
     absWorkingDir: path.dirname(root),
     plugins: [libraryPlugin],
-  });
+  };
+  await esbuild.build(options).catch(() => process.exit(1)); // it has printed what is wrong
   const load = (name) => import(pathToFileURL(path.join(out, `${name}.mjs`)).href);
   const names = Object.keys(entries).map((entry) => entry.slice("functions/".length));
   return {

@@ -3,12 +3,15 @@
  * each. For each set of fields that a query compares for equality, one map from values to ids is kept.
  */
 const EMPTY = new Set();
+const pending = new WeakMap(); // a transaction's writes -> table -> ids
 const states = new WeakMap(); // database -> { ids: table -> Set, maps: table -> fields -> map }
 
 export function patchDatabase(DatabaseFake) {
   const prototype = DatabaseFake.prototype;
-  const { commit, queryNext, _iterateDocs: iterate, _resolveQuerySource: resolve } = prototype;
-  if (!commit || !queryNext || !iterate || !resolve) throw new Error("convex-test has changed: see prefixes.mjs");
+  const { commit, queryNext, _addWrite: addWrite, _iterateDocs: iterate, _resolveQuerySource: resolve } = prototype;
+  if (!commit || !queryNext || !addWrite || !iterate || !resolve) {
+    throw new Error("convex-test has changed: see prefixes.mjs");
+  }
 
   prototype.commit = function (...args) {
     const writes = this._writes.length === 1 ? Object.keys(this._writes[0]) : [];
@@ -17,11 +20,17 @@ export function patchDatabase(DatabaseFake) {
     writes.forEach((id, i) => note(this, id, before[i], this._documents[id]));
   };
 
+  prototype._addWrite = function (id, value) {
+    addWrite.call(this, id, value);
+    const tables = getOrMake(pending, this._writes.at(-1), () => new Map());
+    getOrMake(tables, tableOf(id), () => new Set()).add(id);
+  };
+
   prototype._iterateDocs = function (table, callback) {
     if (table.startsWith("_")) return iterate.call(this, table, callback);
     const ids = new Set(candidates(this, table));
     for (const writes of this._writes) {
-      for (const id of Object.keys(writes)) if (tableOf(id) === table) ids.add(id);
+      for (const id of pending.get(writes)?.get(table) ?? EMPTY) ids.add(id);
     }
     for (const id of ids) {
       const document = this.get(table, id);

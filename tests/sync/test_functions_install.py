@@ -1,0 +1,100 @@
+"""`sidecar convex install`: safe to run again, and again after an upgrade."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidecar.sync import install as module
+from sidecar.sync.install import FUNCTIONS, Action, InstallError, describe, install, stamped
+
+
+def fates(results: list[tuple[Path, Action]]) -> dict[str, Action]:
+    """Return each file's fate by its name."""
+    return {path.name: action for path, action in results}
+
+
+def test_a_first_install_writes_everything(tmp_path: Path) -> None:
+    """The folder may not even exist; the two schema lines and the variables are told."""
+    results = install(tmp_path / "app/convex")
+    assert set(fates(results).values()) == {Action.WRITTEN}
+    assert (tmp_path / "app/convex/sidecarLib/apply.ts").is_file()
+    told = "\n".join(describe(results))
+    assert 'import { sidecarTables } from "./sidecarTables";' in told
+    assert "...sidecarTables" in told
+    assert "SIDECAR_JWKS_DATA_URI" in told
+
+
+def test_a_second_install_changes_nothing(tmp_path: Path) -> None:
+    """Not even a time stamp."""
+    install(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.ts")}
+    assert set(fates(install(tmp_path)).values()) == {Action.UNCHANGED, Action.KEPT}
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.ts")} == before
+
+
+def test_an_upgrade_replaces_untouched_files(tmp_path: Path) -> None:
+    """A file of an older version, exactly as it was written, makes way; an obsolete one goes."""
+    install(tmp_path)
+    (tmp_path / "scenes.ts").write_text(stamped("export const old = 1;\n"))
+    (tmp_path / "sidecarLib/gone.ts").write_text(stamped("export const gone = 1;\n"))
+    results = fates(install(tmp_path))
+    assert (results["scenes.ts"], results["gone.ts"]) == (Action.UPDATED, Action.REMOVED)
+    assert not (tmp_path / "sidecarLib/gone.ts").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["export const mine = 1;\n", None], ids=["a file of yours", "an edited file"]
+)
+def test_an_edited_file_is_never_lost(tmp_path: Path, text: str | None) -> None:
+    """Nothing at all is written, the file is named, and --force is the way."""
+    install(tmp_path)
+    scenes = tmp_path / "scenes.ts"
+    scenes.write_text(text or scenes.read_text() + "// mine\n")
+    (tmp_path / "assets.ts").unlink()
+    with pytest.raises(InstallError, match=r"scenes\.ts"):
+        install(tmp_path)
+    assert not (tmp_path / "assets.ts").exists()
+    results = fates(install(tmp_path, force=True))
+    assert (results["scenes.ts"], results["assets.ts"]) == (Action.UPDATED, Action.WRITTEN)
+
+
+def test_files_of_a_newer_contract_are_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old sidecar does not take functions back that newer sidecars need."""
+    monkeypatch.setattr(module, "CONTRACT_VERSION", 2)
+    install(tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(InstallError, match="newer"):
+        install(tmp_path)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_belongs_to_the_user_is_never_touched(tmp_path: Path, *, force: bool) -> None:
+    """Also with --force; a JavaScript auth.config counts; the provider to add is printed."""
+    (tmp_path / "sidecarAccess.ts").write_text("// my rule\n")
+    (tmp_path / "auth.config.js").write_text("// my providers\n")
+    results = install(tmp_path, force=force)
+    assert fates(results)["sidecarAccess.ts"] is Action.KEPT
+    assert (tmp_path / "sidecarAccess.ts").read_text() == "// my rule\n"
+    assert not (tmp_path / "auth.config.ts").exists()
+    assert 'type: "customJwt"' in "\n".join(describe(results))
+
+
+def test_a_provider_that_is_there_is_not_asked_for(tmp_path: Path) -> None:
+    """Our own auth.config.ts needs no advice."""
+    install(tmp_path)
+    assert "customJwt" not in "\n".join(describe(install(tmp_path)))
+
+
+def test_a_file_in_place_of_the_folder_is_one_sentence(tmp_path: Path) -> None:
+    """Not a traceback."""
+    (tmp_path / "convex").write_text("")
+    with pytest.raises(InstallError, match="not a folder"):
+        install(tmp_path / "convex")
+
+
+def test_the_contract_is_one_number() -> None:
+    """Python's and TypeScript's are the same."""
+    shapes = (FUNCTIONS / "sidecarLib/shapes.ts").read_text()
+    assert f"CONTRACT_VERSION = {module.CONTRACT_VERSION};" in shapes
