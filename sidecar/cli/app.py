@@ -36,10 +36,10 @@ def run_(context: typer.Context) -> None:
     raise typer.Exit(run(context.args))
 
 
-app.command()(dev)
-app.command()(demo)
+app.command(short_help="Watch a folder with local servers.")(dev)
+app.command(short_help="Watch a lesson arrive, from ffmpeg to Convex.")(demo)
 app.command()(wait)
-app.command()(status)
+app.command(short_help="Show what the sidecar does.")(status)
 app.command()(explain)
 app.add_typer(dead_letters.app)
 app.add_typer(config.app, name="config")

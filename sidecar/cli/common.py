@@ -20,7 +20,7 @@ Url = Annotated[
     typer.Option(
         "--url",
         metavar="URL",
-        help="The endpoint: http://HOST:PORT or unix:/PATH; else SIDECAR_STATUS__LISTEN, else 127.0.0.1:9745.",
+        help="The endpoint: http://HOST:PORT or unix:/PATH; else SIDECAR_STATUS__LISTEN or 127.0.0.1:9745.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

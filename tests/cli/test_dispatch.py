@@ -1,0 +1,151 @@
+"""What each command loads, how fast it is, and how it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.status.conftest import Served, free_port
+
+from .conftest import run, sidecar
+
+HEAVY = {"typer", "click", "rich", "pydantic", "structlog", "aiohttp", "httpx", "sqlite_utils", "aioboto3"}
+MODULES = """
+import sys
+from sidecar.cli import main
+status = main(sys.argv[1:])
+print(*sorted(name for name, module in sys.modules.items() if module), file=sys.stderr)
+raise SystemExit(status)
+"""
+
+
+async def best_seconds(*arguments: str, times: int = 5) -> float:
+    """Return the best time of a command: the others are the machine's."""
+    best = float("inf")
+    for _ in range(times):
+        begun = time.monotonic()
+        await sidecar(*arguments)
+        best = min(best, time.monotonic() - begun)
+    return best
+
+
+async def test_health_loads_the_standard_library_alone(served: Served) -> None:
+    """And answers by the daemon's own variable."""
+    ran = await run(
+        [sys.executable, "-c", MODULES, "health"], SIDECAR_STATUS__LISTEN=f"0.0.0.0:{served.port}"
+    )
+    assert (ran.status, ran.out) == (0, "ok\n")
+    assert {name.partition(".")[0] for name in ran.err.split()} & HEAVY == set()
+    ours = {name for name in ran.err.split() if name.startswith("sidecar")}
+    assert ours == {
+        "sidecar",
+        "sidecar.cli",
+        "sidecar.cli.health",
+        "sidecar.cli.address",
+        "sidecar.cli.client",
+    }
+
+
+async def test_health_answers_in_150_ms(served: Served) -> None:
+    """The whole process, from its start to its end."""
+    assert await best_seconds("health", "--url", served.url) < 0.15
+
+
+async def test_help_answers_in_400_ms() -> None:
+    """Without loading what commands need later."""
+    assert await best_seconds("--help") < 0.4
+
+
+async def test_health_fails_for_a_wedge_and_for_nobody(served: Served) -> None:
+    """Exit status 1 and one sentence; other paths can be asked, too."""
+    served.source.beats["loop"] = 99.0
+    wedged = await sidecar("health", "--url", served.url)
+    assert (wedged.status, wedged.out) == (1, "")
+    assert "not healthy" in wedged.err
+    ready = await sidecar("health", "--url", f"{served.url}/readyz", "--json")
+    assert (ready.status, ready.json()) == (0, {"ready": True, "waiting_for": []})
+    nobody = await sidecar("health", "--url", f"http://127.0.0.1:{free_port()}")
+    assert nobody.status == 1
+    assert "no sidecar answers" in nobody.err
+    assert "Traceback" not in nobody.err
+
+
+@pytest.mark.parametrize("url", ["https://x", "http://[", "127.0.0.1:notaport"])
+async def test_an_address_that_cannot_be_is_a_sentence(url: str) -> None:
+    """In every command that talks to the endpoint."""
+    for command in ("health", "status"):
+        ran = await sidecar(command, "--url", url)
+        assert ran.status == 1
+        assert "is no address" in ran.err
+        assert "Traceback" not in ran.err
+
+
+async def test_run_says_what_is_wrong_with_the_configuration(tmp_path: Path) -> None:
+    """Exit status 78, every mistake, no traceback, and neither typer nor rich in the daemon."""
+    config = tmp_path / "sidecar.yaml"
+    config.write_text("watch: [{root: /renders}]\nbogus: 1\ns3: {bucket: 3}\n")
+    ran = await run([sys.executable, "-c", MODULES, "run", "--config", str(config)])
+    assert ran.status == 78
+    assert "bogus" in ran.err
+    assert "Traceback" not in ran.err
+    assert {name.partition(".")[0] for name in ran.err.splitlines()[-1].split()} & {
+        "typer",
+        "click",
+        "rich",
+    } == set()
+
+
+async def test_commands_without_a_daemon_say_so() -> None:
+    """One sentence with a hint, exit status 1."""
+    listen = f"127.0.0.1:{free_port()}"
+    commands = (["status"], ["explain", "a"], ["wait", "--timeout", "1s"], ["dead-letters", "list"])
+    for command in commands:
+        ran = await sidecar(*command, SIDECAR_STATUS__LISTEN=listen)
+        assert (ran.status, ran.out) == (1, "")
+        assert ran.err.startswith(f"sidecar: no sidecar answers at {listen}")
+        assert "hint: start it with `sidecar run" in ran.err
+
+
+async def test_something_else_on_the_port_is_not_taken_for_a_sidecar() -> None:
+    """It answers HTML, garbage, or hangs up."""
+    answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<p/>", b"SSH-2.0-x\r\n", b""]
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answers.pop())
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        while answers:
+            ran = await sidecar("status", "--url", url)
+            assert ran.status == 1
+            assert ran.err.startswith("sidecar: ")
+            assert "Traceback" not in ran.err
+
+
+async def test_usage_is_2_and_the_version_is_told() -> None:
+    """A wrong command or option is neither a failure nor done."""
+    for arguments in ([], ["nosuch"], ["status", "--nosuch"], ["run", "--nosuch"], ["health", "x"]):
+        assert (await sidecar(*arguments)).status == 2
+    assert (await sidecar("--version")).out == (await sidecar("version")).out
+    assert set((await sidecar("version", "--json")).json()) == {"version"}
+    listed = (await sidecar("--help")).out
+    for command in (
+        "run",
+        "dev",
+        "demo",
+        "wait",
+        "status",
+        "explain",
+        "dead-letters",
+        "config",
+        "convex",
+        "health",
+    ):
+        assert f"  {command} " in listed
