@@ -60,7 +60,7 @@ class _Lane:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def take(self, size: int) -> None:
-        if not self._waiting and self.used + size <= self.limit:
+        if not self._waiting and self._fits(size):
             self.used += size
             return
         turn = asyncio.get_running_loop().create_future()
@@ -68,11 +68,10 @@ class _Lane:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # our turn came with the cancellation
-                self.give(size)
+            if turn.cancelled():
+                self._admit()  # those behind us may fit
             else:
-                self._waiting.remove((size, turn))
-                self._admit()
+                self.give(size)  # our turn and the cancellation came together
             raise
 
     def give(self, size: int) -> None:
@@ -80,10 +79,14 @@ class _Lane:
         self._admit()
 
     def _admit(self) -> None:
-        while self._waiting and self.used + self._waiting[0][0] <= self.limit:
+        while self._waiting and (self._waiting[0][1].cancelled() or self._fits(self._waiting[0][0])):
             size, turn = self._waiting.popleft()
-            self.used += size
-            turn.set_result(None)
+            if not turn.cancelled():
+                self.used += size
+                turn.set_result(None)
+
+    def _fits(self, size: int) -> bool:
+        return self.used + size <= self.limit
 
 
 class Bandwidth:

@@ -7,11 +7,11 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sidecar.core.breaker import BreakerPolicy
 from sidecar.core.clock import SystemClock
@@ -34,10 +34,11 @@ SIDECAR = "rig"
 PART = 5 * MIB
 FILM = 3 * PART + 7  # four parts
 DEADLINE_SECONDS = 30.0
-Hook = Callable[..., Awaitable[None]]
+Hook = Callable[[], Awaitable[None]]
+T = TypeVar("T")
 
 
-async def _nothing(*_: Any) -> None:
+async def _nothing() -> None:
     """Do nothing."""
 
 
@@ -95,7 +96,7 @@ class Hooked:
         """Return the parts that were asked for, in order."""
         return sorted(call for call in self.calls if call.startswith("part"))
 
-    async def _through(self, name: str, call: Awaitable[Any], size_bytes: int = 0) -> Any:
+    async def _through(self, name: str, call: Coroutine[Any, Any, T], size_bytes: int = 0) -> T:
         self.calls.append(name)
         self.flying_bytes += size_bytes
         self.most_flying_bytes = max(self.most_flying_bytes, self.flying_bytes)
@@ -105,8 +106,7 @@ class Hooked:
             await self.after.get(name, _nothing)()
         finally:
             self.flying_bytes -= size_bytes
-            if asyncio.iscoroutine(call):
-                call.close()
+            call.close()  # a request that never left
         return answer
 
 
@@ -115,12 +115,12 @@ def lost() -> SidecarError:
     return SidecarError(ErrorKind.NETWORK, "lost", operation="rig", target="k", maybe_done=True)
 
 
-async def lose(*_: Any) -> None:
+async def lose() -> None:
     """Lose an answer, or a request."""
     raise lost()
 
 
-async def hang(*_: Any) -> None:
+async def hang() -> None:
     """Never answer."""
     await asyncio.Event().wait()
 

@@ -12,6 +12,7 @@ from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.ids import sidecar_tag, transfer_id
 from sidecar.core.model import MIB, State
 from sidecar.journal.journal import Journal
+from sidecar.upload.limits import MemoryBudget
 from sidecar.upload.store import ObjectSpec, OpenUpload
 from tests.support.memory_store import MemoryStore
 
@@ -49,7 +50,7 @@ async def test_many_files_arrive(rig: Rig) -> None:
 
 async def test_memory_is_bounded_over_all_transfers(rig: Rig) -> None:
     """Parts in flight never exceed the budget, however many films wait."""
-    rig.budget = type(rig.budget)(12 * MIB)
+    rig.budget = MemoryBudget(12 * MIB)
     transfers = [await rig.file(content(), f"film{n}.mp4") for n in range(3)]
     async with running(rig.stage()):
         for transfer in transfers:
@@ -90,7 +91,7 @@ async def test_a_poison_file_dies_alone(fake: Rig) -> None:
 async def test_a_confirmed_part_forgives_earlier_failures(fake: Rig) -> None:
     """A film that gets on by one part between failures is never given up."""
     transfer = await fake.file(content())
-    fake.budget = type(fake.budget)(PART)  # one part at a time
+    fake.budget = MemoryBudget(PART)  # one part at a time
     failing = {f"part {n}" for n in range(1, 5)}
 
     async def fail_each_twice() -> None:

@@ -1,0 +1,198 @@
+"""The contract of ``MetadataStore``, over the fake and over the real functions behind Convex's wire."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from sidecar.core.clock import SystemClock
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.ops import Batch, Op, OpKind, OpResult, Outcome
+from sidecar.local.convex_server import ConvexServer
+from sidecar.settings.secret import Secret
+from sidecar.settings.telling import Convex, DeployKeyAuth, NoAuth
+from sidecar.sync.convex import open_store
+from sidecar.sync.store import MetadataStore
+from tests.support.memory_metadata import MemoryMetadata
+
+_numbers = itertools.count(1)
+A, B = "crc64nvme:AAAAAAAAAAA=", "crc64nvme:BBBBBBBBBBA="
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ConvexServer]:
+    """The packaged functions; every test takes a sidecar and a session of its own."""
+    with ConvexServer(dev_auth=True) as running:
+        yield running
+
+
+@pytest.fixture
+def sidecar_id() -> str:
+    """A sidecar that nobody was before."""
+    return f"contract-{next(_numbers)}"
+
+
+@pytest.fixture(params=["memory", "dev", "deploy key"])
+async def store(request: pytest.FixtureRequest, sidecar_id: str) -> AsyncIterator[MetadataStore]:
+    """Each implementation, and both ways in."""
+    if request.param == "memory":
+        yield MemoryMetadata()
+        return
+    server: ConvexServer = request.getfixturevalue("server")
+    auth = (
+        NoAuth(mode="none")
+        if request.param == "dev"
+        else DeployKeyAuth(mode="deploy_key", deploy_key=Secret(server.admin_key))
+    )
+    settings = Convex(url=server.url, auth=auth)
+    async with open_store(settings, sidecar_id=sidecar_id, clock=SystemClock(), version="0.1.0") as opened:
+        yield opened
+
+
+def put(seq: int, checksum: str = A, *, op_id: str | None = None, name: str = "a.mp4", **over: Any) -> Op:
+    """Return an op as the outbox makes it."""
+    asset = {
+        "s3Key": f"k/{seq}",
+        "s3Url": f"http://s3.test/k/{seq}",
+        "bucket": "lessons",
+        "contentType": "video/mp4",
+        "size": 10,
+        "checksum": checksum,
+        "etag": '"e"',
+        "uploadedAt": 1_790_000_000_000,
+    }
+    body = {
+        "entityType": "scene",
+        "entityId": "intro",
+        "assetType": "video_chunk",
+        "name": name,
+        "index": 1,
+        "role": None,
+        "transfer": f"T{seq}",
+        "metadata": {"quality": "high"},
+        "asset": asset,
+    }
+    return Op(seq=seq, op_id=op_id or f"op-{next(_numbers)}", kind=OpKind.PUT, body={**body, **over})
+
+
+async def apply(store: MetadataStore, sidecar_id: str, epoch: int, *ops: Op) -> Sequence[OpResult]:
+    """Apply ops to a session that only this sidecar writes."""
+    batch = Batch(project_id="p", session_id=f"p/{sidecar_id}", acked_seq=0, ops=ops)
+    return await store.apply(batch, sidecar_id=sidecar_id, epoch=epoch)
+
+
+@pytest.fixture
+async def epoch(store: MetadataStore, sidecar_id: str) -> int:
+    """The epoch of a first journal."""
+    return (await store.register(sidecar_id=sidecar_id, journal_id=f"{sidecar_id}-j1")).epoch
+
+
+async def test_the_probe_answers(store: MetadataStore) -> None:
+    """``sidecar:ping`` needs no registration."""
+    await store.probe()
+
+
+async def test_registering_a_journal_again_changes_nothing(store: MetadataStore, sidecar_id: str) -> None:
+    """It happens at every start; only a new journal gets a new epoch, in whole numbers."""
+    first = await store.register(sidecar_id=sidecar_id, journal_id=f"{sidecar_id}-a")
+    assert first == await store.register(sidecar_id=sidecar_id, journal_id=f"{sidecar_id}-a")
+    assert (first.epoch, first.last_seq) == (1, 0)
+    assert isinstance(first.epoch, int)
+    second = await store.register(sidecar_id=sidecar_id, journal_id=f"{sidecar_id}-b")
+    assert second.epoch == 2
+
+
+async def test_one_result_per_op_in_order(store: MetadataStore, sidecar_id: str, epoch: int) -> None:
+    """Applied ops get the slot's version."""
+    ops = [put(n, name=f"{n}.mp4") for n in range(1, 6)]
+    results = await apply(store, sidecar_id, epoch, *ops)
+    assert [r.op_id for r in results] == [op.op_id for op in ops]
+    assert {r.outcome for r in results} == {Outcome.APPLIED}
+    assert {r.version for r in results} == {1}
+
+
+async def test_a_retry_is_a_duplicate(store: MetadataStore, sidecar_id: str, epoch: int) -> None:
+    """The same opId is applied once, also in a batch that is composed anew."""
+    first, second = put(1), put(2, name="b.mp4")
+    await apply(store, sidecar_id, epoch, first)
+    again, new = await apply(store, sidecar_id, epoch, first, second)
+    assert (again.outcome, again.version) == (Outcome.DUPLICATE, 1)
+    assert new.outcome is Outcome.APPLIED
+
+
+async def test_the_same_content_is_unchanged_and_other_content_a_version(
+    store: MetadataStore, sidecar_id: str, epoch: int
+) -> None:
+    """A, A, B, A: versions 1, 1, 2, 3."""
+    outcomes = []
+    for seq, checksum in enumerate([A, A, B, A], start=1):
+        (result,) = await apply(store, sidecar_id, epoch, put(seq, checksum))
+        outcomes.append((result.outcome, result.version))
+    assert outcomes == [
+        (Outcome.APPLIED, 1),
+        (Outcome.UNCHANGED, 1),
+        (Outcome.APPLIED, 2),
+        (Outcome.APPLIED, 3),
+    ]
+
+
+async def test_an_older_op_is_stale(store: MetadataStore, sidecar_id: str, epoch: int) -> None:
+    """Order is by seq, not by arrival."""
+    await apply(store, sidecar_id, epoch, put(5, B))
+    (late,) = await apply(store, sidecar_id, epoch, put(4, A))
+    assert late.outcome is Outcome.STALE
+
+
+async def test_the_server_remembers_the_last_seq(store: MetadataStore, sidecar_id: str, epoch: int) -> None:
+    """A restored old journal is found out by it."""
+    await apply(store, sidecar_id, epoch, put(7))
+    again = await store.register(sidecar_id=sidecar_id, journal_id=f"{sidecar_id}-j1")
+    assert again.last_seq == 7
+
+
+async def test_a_refused_op_disturbs_no_other(store: MetadataStore, sidecar_id: str, epoch: int) -> None:
+    """Rejected with its reason, beside one that is applied."""
+    bad, good = await apply(store, sidecar_id, epoch, put(1, assetType="hologram"), put(2, name="b.mp4"))
+    assert (bad.outcome, bad.code) == (Outcome.REJECTED, "UNKNOWN_TYPE")
+    assert bad.message
+    assert good.outcome is Outcome.APPLIED
+
+
+async def test_facts_are_applied(store: MetadataStore, sidecar_id: str, epoch: int) -> None:
+    """What the scenes' derivation reports is what the functions take."""
+    body = {"sceneId": "intro", "complete": True, "owed": 0, "error": None, "reason": "marker"}
+    op = Op(seq=1, op_id=f"op-{next(_numbers)}", kind=OpKind.FACTS, body=body)
+    (result,) = await apply(store, sidecar_id, epoch, op)
+    assert result.outcome is Outcome.APPLIED
+
+
+async def test_an_old_journal_is_fenced(store: MetadataStore, sidecar_id: str, epoch: int) -> None:
+    """After a newer one registered, the older one may neither apply nor register."""
+    await store.register(sidecar_id=sidecar_id, journal_id=f"{sidecar_id}-j2")
+    with pytest.raises(SidecarError) as applied:
+        await apply(store, sidecar_id, epoch, put(1))
+    with pytest.raises(SidecarError) as registered:
+        await store.register(sidecar_id=sidecar_id, journal_id=f"{sidecar_id}-j1")
+    assert {applied.value.code, registered.value.code} == {"FENCED"}
+    assert applied.value.kind is ErrorKind.CONFLICT
+
+
+async def test_an_unknown_journal_is_told_to_register(store: MetadataStore, sidecar_id: str) -> None:
+    """As after the deployment's data were cleared."""
+    with pytest.raises(SidecarError) as caught:
+        await apply(store, sidecar_id, 1, put(1))
+    assert (caught.value.kind, caught.value.code) == (ErrorKind.CONFLICT, "UNREGISTERED")
+
+
+async def test_more_than_a_hundred_ops_are_refused_whole(
+    store: MetadataStore, sidecar_id: str, epoch: int
+) -> None:
+    """The stage halves such a batch."""
+    ops = [put(n, name=f"{n}.mp4") for n in range(1, 102)]
+    with pytest.raises(SidecarError) as caught:
+        await apply(store, sidecar_id, epoch, *ops)
+    assert (caught.value.kind, caught.value.code) == (ErrorKind.INVALID, "BATCH_TOO_LARGE")
+    assert not caught.value.maybe_done

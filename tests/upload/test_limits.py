@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from sidecar.core.clock import SystemClock
+from sidecar.upload.limits import Bandwidth, MemoryBudget
+
+LARGE, SMALL = 600, 10  # of a budget of 1024: lanes of 896 and 128, small up to 16
+
+
+async def start(budget: MemoryBudget, size: int, order: list[str], name: str) -> asyncio.Task[None]:
+    """Claim in a task that holds until it is cancelled; ``order`` tells who got in."""
+
+    async def hold() -> None:
+        async with budget.claim(size):
+            order.append(name)
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(hold())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return task
+
+
+async def stop(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks and see them end."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_claims_are_first_come_first_served() -> None:
+    """A large claim that waits is not overtaken by one that would fit."""
+    budget, order = MemoryBudget(1024), list[str]()
+    first = await start(budget, LARGE, order, "first")
+    large = await start(budget, LARGE, order, "large")
+    later = await start(budget, 100, order, "later")
+    assert order == ["first"]
+    await stop(first)
+    await asyncio.sleep(0)
+    assert order == ["first", "large", "later"]
+    await stop(large, later)
+    assert budget.claimed_bytes == 0
+
+
+async def test_a_small_claim_does_not_queue_behind_large_ones() -> None:
+    """A thumbnail goes while films wait."""
+    budget, order = MemoryBudget(1024), list[str]()
+    tasks = [await start(budget, LARGE, order, name) for name in ("film", "another film")]
+    tasks.append(await start(budget, SMALL, order, "thumbnail"))
+    assert order == ["film", "thumbnail"]
+    await stop(*tasks)
+
+
+async def test_a_claim_that_is_given_up_blocks_nobody() -> None:
+    """Cancelled while it waits, or in the very moment when its turn comes."""
+    budget, order = MemoryBudget(1024), list[str]()
+    first = await start(budget, LARGE, order, "first")
+    waits = await start(budget, LARGE, order, "waits")
+    after = await start(budget, 100, order, "after")
+    await stop(waits)
+    await asyncio.sleep(0)
+    assert order == ["first", "after"]
+    turn = await start(budget, LARGE, order, "turn")
+    first.cancel()
+    turn.cancel()
+    await asyncio.gather(first, turn, return_exceptions=True)
+    await stop(after)
+    assert budget.claimed_bytes == 0
+
+
+async def test_a_claim_larger_than_the_budget_is_taken_alone() -> None:
+    """A part size above upload.memory slows down, it does not stand still."""
+    budget = MemoryBudget(1024)
+    async with asyncio.timeout(1), budget.claim(10_000):
+        assert budget.claimed_bytes == 896
+    assert budget.at_once(10_000) == 1
+    assert budget.at_once(100) == 8
+
+
+@pytest.mark.parametrize("takers", [1, 4])
+async def test_bandwidth_is_shared_by_all_takers(takers: int) -> None:
+    """40 KB at 100 KB/s take no less than 0.3 s, however many take part."""
+    clock = SystemClock()
+    bandwidth = Bandwidth(100_000, clock=clock)
+
+    async def take() -> None:
+        for _ in range(40 // takers):
+            await bandwidth.take(1000)
+
+    begun = clock.monotonic()
+    await asyncio.gather(*(take() for _ in range(takers)))
+    assert 0.3 < clock.monotonic() - begun < 3
