@@ -1,0 +1,113 @@
+"""The port to Convex in memory. The contract suite holds it to what the real functions do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.ops import Batch, Op, OpKind, OpResult, Outcome, Registration
+
+OPS_MAX = 100
+TYPES = {"video_chunk", "source_code", "thumbnail", "subtitle", "combined_video", "manifest"}
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where the newest op of a slot stands."""
+
+    epoch: int
+    seq: int
+    version: int | None
+
+
+@dataclass(slots=True)
+class MemoryMetadata:
+    """One deployment. ``calls`` keeps every batch that arrived, ``down`` is raised by every call."""
+
+    epochs: dict[str, list[str]] = field(default_factory=dict)  # sidecar -> journal ids, oldest first
+    slots: dict[tuple[str, ...], tuple[str, int, int]] = field(
+        default_factory=dict
+    )  # checksum, size, version
+    applied: dict[tuple[str, str], tuple[str, OpResult]] = field(default_factory=dict)
+    newest: dict[tuple[str, str, tuple[str, ...]], _Place] = field(default_factory=dict)
+    calls: list[Batch] = field(default_factory=list)
+    down: SidecarError | None = None
+
+    async def probe(self) -> None:
+        """Answer unless down."""
+        self._answer()
+
+    async def register(self, *, sidecar_id: str, journal_id: str) -> Registration:
+        """Give each new journal the next epoch."""
+        self._answer()
+        journals = self.epochs.setdefault(sidecar_id, [])
+        if journal_id in journals[:-1]:
+            raise _refused(ErrorKind.CONFLICT, "FENCED")
+        if journal_id not in journals:
+            journals.append(journal_id)
+        epoch = len(journals)
+        seqs = [p.seq for (owner, _, _), p in self.newest.items() if owner == sidecar_id and p.epoch == epoch]
+        return Registration(epoch=epoch, last_seq=max(seqs, default=0), contract_version=1)
+
+    async def apply(self, batch: Batch, *, sidecar_id: str, epoch: int) -> Sequence[OpResult]:
+        """Apply a batch whole or not at all."""
+        self._answer()
+        self.calls.append(batch)
+        if len(batch.ops) > OPS_MAX:
+            raise _refused(ErrorKind.INVALID, "BATCH_TOO_LARGE")
+        newest = len(self.epochs.get(sidecar_id, []))
+        if epoch > newest or newest == 0:
+            raise _refused(ErrorKind.CONFLICT, "UNREGISTERED")
+        if epoch < newest:
+            raise _refused(ErrorKind.CONFLICT, "FENCED")
+        return [self._apply(batch.session_id, op, sidecar_id, epoch) for op in batch.ops]
+
+    def _answer(self) -> None:
+        if self.down is not None:
+            raise self.down
+
+    def _apply(self, session_id: str, op: Op, sidecar_id: str, epoch: int) -> OpResult:
+        body = dict(op.body)
+        if op.kind is OpKind.PUT and body["assetType"] not in TYPES:
+            return OpResult(op_id=op.op_id, outcome=Outcome.REJECTED, code="UNKNOWN_TYPE", message="unknown")
+        content = repr(body)
+        if (seen := self.applied.get((sidecar_id, op.op_id))) is not None:
+            return _again(op, seen, content)
+        slot = _slot(session_id, op, body)
+        place = self.newest.get((sidecar_id, session_id, slot))
+        if place is not None and (epoch, op.seq) < (place.epoch, place.seq):
+            result = OpResult(op_id=op.op_id, outcome=Outcome.STALE, version=place.version)
+        else:
+            result = self._effect(op, slot, body)
+            self.newest[sidecar_id, session_id, slot] = _Place(epoch, op.seq, result.version)
+        self.applied[sidecar_id, op.op_id] = (content, result)
+        return result
+
+    def _effect(self, op: Op, slot: tuple[str, ...], body: dict[str, Any]) -> OpResult:
+        if op.kind is not OpKind.PUT:
+            return OpResult(op_id=op.op_id, outcome=Outcome.APPLIED)
+        asset = body["asset"]
+        current = self.slots.get(slot)
+        if current is not None and current[:2] == (asset["checksum"], asset["size"]):
+            return OpResult(op_id=op.op_id, outcome=Outcome.UNCHANGED, version=current[2])
+        version = (current[2] if current else 0) + 1
+        self.slots[slot] = (asset["checksum"], asset["size"], version)
+        return OpResult(op_id=op.op_id, outcome=Outcome.APPLIED, version=version)
+
+
+def _slot(session_id: str, op: Op, body: dict[str, Any]) -> tuple[str, ...]:
+    if op.kind is OpKind.FACTS:
+        return (session_id, "facts", body["sceneId"])
+    return (session_id, body["entityType"], body["entityId"], body["assetType"], body["name"])
+
+
+def _again(op: Op, seen: tuple[str, OpResult], content: str) -> OpResult:
+    if seen[0] == content:
+        return OpResult(op_id=op.op_id, outcome=Outcome.DUPLICATE, version=seen[1].version)
+    return OpResult(op_id=op.op_id, outcome=Outcome.REJECTED, code="OP_ID_REUSED", message="other content")
+
+
+def _refused(kind: ErrorKind, code: str) -> SidecarError:
+    return SidecarError(kind, code.lower(), operation="call", target="memory", code=code)
