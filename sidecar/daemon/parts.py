@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from sidecar import __version__
 from sidecar.core.breaker import BreakerPolicy
 from sidecar.core.clock import Clock
 from sidecar.core.ids import sidecar_tag
@@ -18,8 +19,7 @@ from sidecar.journal.reading import JournalReader
 from sidecar.journal.writer import JournalWriter
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings, build_router
-from sidecar.sync.open import build_stage as build_sync
-from sidecar.sync.open import open_convex
+from sidecar.sync.convex import open_store as open_convex
 from sidecar.sync.stage import SyncStage
 from sidecar.sync.store import MetadataStore
 from sidecar.upload.open import build_stage as build_upload
@@ -72,14 +72,14 @@ async def assemble(settings: Settings, *, clock: Clock) -> AsyncIterator[Parts]:
         sync = None
         if settings.convex.sync == "on":
             convex = await opened.enter_async_context(
-                open_convex(convex=settings.convex, sidecar_id=name, clock=clock)
+                open_convex(settings.convex, sidecar_id=name, clock=clock, version=__version__)
             )
             gates["convex"] = _gate("convex", convex, settings, clock)
-            sync = build_sync(
+            sync = SyncStage(
                 store=convex,
                 journal=journal,
                 gate=gates["convex"],
-                convex=settings.convex,
+                batch=settings.convex.batch,
                 sidecar_id=name,
                 clock=clock,
                 metrics=metrics,

@@ -21,7 +21,8 @@ def convex_server() -> Iterator[ConvexServer]:
 
 @pytest.fixture
 def system(tmp_path: Path, seaweed: SeaweedServer, convex_server: ConvexServer) -> Iterator[System]:
-    """Set up a daemon that is not started yet."""
+    """Set up a daemon that is not started yet, on an empty Convex."""
+    convex_server.control("reset", {})
     system = System(tmp_path, seaweed, convex_server)
     yield system
     if system.process and system.process.poll() is None:

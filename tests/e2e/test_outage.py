@@ -15,6 +15,7 @@ from tests.support.system import System, eventually, write
 @pytest.fixture
 def own(tmp_path: Path, convex_server: ConvexServer) -> Iterator[System]:
     """Set up a daemon with an S3 server of its own, which may go down."""
+    convex_server.control("reset", {})
     with SeaweedServer(folder=tmp_path / "s3") as server:
         system = System(tmp_path, server, convex_server)
         yield system
