@@ -157,11 +157,12 @@ def _untold(source: StatusSource) -> str:
 
 
 def _progress(source: StatusSource, row: Transfer) -> str:
+    trouble = _trouble(source, "s3")
     for flight in source.flights():
-        if flight.transfer == row.transfer:
+        if flight.transfer == row.transfer and (flight.sent_bytes or not trouble):
             share = flight.sent_bytes / flight.size_bytes if flight.size_bytes else 0
-            return f"uploading, {share:.0%} of {size(flight.size_bytes)} sent."
-    return f"waiting for its upload.{_trouble(source, 's3')}"
+            return f"uploading, {share:.0%} of {size(flight.size_bytes)} sent.{trouble}"
+    return f"waiting for its upload.{trouble}"
 
 
 def _trouble(source: StatusSource, remote: str) -> str:
