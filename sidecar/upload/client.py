@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -15,14 +16,16 @@ from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
 from botocore.credentials import ReadOnlyCredentials
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import BotoCoreError, NoCredentialsError
 
+from sidecar.core.errors import FatalError
 from sidecar.settings.storing import S3
 
 from .transport import Algorithm
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
+_HINT = "check s3.endpoint_url, s3.profile, s3.ca_bundle and the AWS_ variables of the environment"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +113,7 @@ def object_url(config: S3Config, key: str) -> str:
 
 @asynccontextmanager
 async def open_client(config: S3Config, *, connections: int) -> AsyncIterator[Any]:
-    """Open the client. It never retries, and the payload is not part of its signature.
+    """Open the client; raises FatalError (78). It never retries, nor signs payloads.
 
     The journal retries. Every payload carries a checksum that S3 verifies, and hashing it once more
     with SHA-256 for the signature over plain http would cost more than all the rest.
@@ -127,14 +130,27 @@ async def open_client(config: S3Config, *, connections: int) -> AsyncIterator[An
         response_checksum_validation="when_required",
         s3={"addressing_style": config.addressing_style, "payload_signing_enabled": False},
     )
-    async with session.client(
-        "s3",
-        region_name=config.region,
-        endpoint_url=config.endpoint_url,
-        verify=config.ca_bundle,
-        config=settings,
-    ) as client:
+    async with AsyncExitStack() as stack:
+        try:
+            client = await stack.enter_async_context(
+                session.client(
+                    "s3",
+                    region_name=config.region,
+                    endpoint_url=config.endpoint_url,
+                    verify=await asyncio.to_thread(_readable, config.ca_bundle),
+                    config=settings,
+                )
+            )
+        except (BotoCoreError, OSError, ValueError) as error:
+            raise FatalError(f"the S3 client cannot be made: {error}", exit_status=78, hint=_HINT) from error
         yield client
+
+
+def _readable(path: str | None) -> str | None:
+    """Return the path of a file that can be read. Raises OSError."""
+    if path is not None:
+        Path(path).read_bytes()
+    return path
 
 
 class _Provider:

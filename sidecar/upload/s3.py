@@ -21,6 +21,7 @@ from .store import Body, ObjectHead, ObjectSpec, OpenUpload
 from .transport import Algorithm, Scan
 
 STALL_SECONDS = 90.0
+COMPLETE_SECONDS = 600.0  # S3 joins thousands of parts before it answers
 
 
 async def _at_once(_size_bytes: int) -> None:
@@ -78,7 +79,7 @@ class S3Store:
         value = await self._checked(body, checksum, key=spec.key)
         sent: dict[str, Any] = {transport.field(self._config.checksum): value}
         answer = await self._send("put_object", body, spec.key, **self._about(spec), **sent)
-        return await self._confirmed(answer, spec.bucket, spec.key, self._answerable(value))
+        return await self._confirmed(answer, spec.key, self._answerable(value))
 
     async def create(self, spec: ObjectSpec) -> str:
         """Open a multipart upload."""
@@ -108,11 +109,12 @@ class S3Store:
         answer = await self._call(
             "complete_multipart_upload",
             upload.key,
+            deadline=Deadline(COMPLETE_SECONDS),
             **self._upload(upload),
             MultipartUpload={"Parts": ready.parts},
             **ready.fields,
         )
-        return await self._confirmed(answer, self._config.bucket, upload.key, ready.expected)
+        return await self._confirmed(answer, upload.key, ready.expected)
 
     async def abort(self, upload: OpenUpload) -> None:
         """Drop an upload and its parts."""
@@ -156,13 +158,11 @@ class S3Store:
             }
 
     # -- confirmation -----------------------------------------------------------------------------
-    async def _confirmed(
-        self, answer: Mapping[str, Any], bucket: str, key: str, expected: str | None
-    ) -> StoredObject:
+    async def _confirmed(self, answer: Mapping[str, Any], key: str, expected: str | None) -> StoredObject:
         """Return the object if S3 says that what it holds has our checksum, in its answer or to a HEAD."""
         if not self._compare(answer, key, expected, optional=True):
             self._compare(await self._head(key) or {}, key, expected, optional=False)
-        return _stored(answer, bucket, key)
+        return _stored(answer, self._config.bucket, key)
 
     def _compare(self, answer: Mapping[str, Any], key: str, expected: str | None, *, optional: bool) -> bool:
         """Tell whether the answer carries our checksum. Raises if it carries another, or lacks a due one."""
@@ -240,8 +240,12 @@ class S3Store:
 
     # -- fields -----------------------------------------------------------------------------------
     def _about(self, spec: ObjectSpec) -> dict[str, Any]:
+        if spec.bucket != self._config.bucket:
+            message = f"it was meant for the bucket {spec.bucket}, and s3.bucket is {self._config.bucket}"
+            hint = "finish what is owed before s3.bucket is changed, or requeue it with the old setting"
+            raise SidecarError(ErrorKind.INVALID, message, operation="send", target=spec.key, hint=hint)
         fields: dict[str, Any] = {
-            "Bucket": spec.bucket,
+            "Bucket": self._config.bucket,
             "Key": spec.key,
             "ContentType": spec.content_type,
             "Metadata": dict(spec.metadata),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -14,16 +15,17 @@ from aiohttp import web
 
 from sidecar.core.checksums import to_header
 from sidecar.core.clock import SystemClock
-from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.errors import ErrorKind, FatalError, SidecarError
 from sidecar.core.model import MIB, Part
 from sidecar.local.ports import free_port
 from sidecar.local.seaweed import SeaweedServer
 from sidecar.upload.client import Keys, S3Config
+from sidecar.upload.limits import Bandwidth
 from sidecar.upload.s3 import open_store
 from sidecar.upload.store import Body, ObjectSpec, OpenUpload
 from sidecar.upload.transport import Algorithm
 from tests.support.memory_store import checksum_of
-from tests.support.seaweed import store_on
+from tests.support.seaweed import config_for, store_on
 
 CONTENT = os.urandom(11 * MIB)
 KEYS = Keys(access_key_id="wrong", secret_access_key="wrong")
@@ -257,3 +259,75 @@ async def test_encryption_is_asked_for_as_configured(
         async with open_store(config, clock=SystemClock(), connections=4) as store:
             await store.put(spec("b"), body(file, 0, 10), checksum=checksum)
     assert seen == headers
+
+
+async def test_another_bucket_than_the_configured_one_is_refused(
+    seaweed: SeaweedServer, bucket: str, file: int
+) -> None:
+    """A transfer that was journaled for the old bucket does not land in the new one unseen."""
+    async with store_on(seaweed, bucket) as store:
+        with pytest.raises(SidecarError, match=r"s3\.bucket is") as caught:
+            await store.put(spec("old-bucket"), body(file, 0, 10), checksum=checksum_of(CONTENT[:10]))
+    assert caught.value.kind is ErrorKind.INVALID
+
+
+@pytest.mark.parametrize("wrong", [{"profile": "nobody"}, {"keys": None}])
+async def test_credentials_that_are_nowhere_to_be_found_are_unauthorized(
+    seaweed: SeaweedServer,
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    wrong: dict[str, Any],
+) -> None:
+    """The daemon stays up, degraded, and looks again: a role may be given later."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    async with store_on(seaweed, bucket, **({"keys": None} | wrong)) as store:
+        with pytest.raises(SidecarError, match="credential") as caught:
+            await store.probe()
+        assert caught.value.kind is ErrorKind.UNAUTHORIZED
+        if "profile" not in wrong:
+            monkeypatch.setenv("AWS_ACCESS_KEY_ID", seaweed.access_key)
+            monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", seaweed.secret_key)
+            await store.probe()
+
+
+async def test_a_bundle_that_is_not_there_is_a_mistake_in_the_configuration(bucket: str) -> None:
+    """It ends the start with one sentence."""
+    config = S3Config(bucket=bucket, region="r", keys=lambda: KEYS, ca_bundle="/none.pem")
+    with pytest.raises(FatalError, match=r"s3\.ca_bundle") as caught:
+        async with open_store(config, clock=SystemClock(), connections=4):
+            pass
+    assert caught.value.exit_status == 78
+
+
+async def test_a_connection_that_stands_still_ends(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer comes: the call is over after the limit, and may have been carried out."""
+    monkeypatch.setattr("sidecar.upload.s3.STALL_SECONDS", 0.2)
+    over = asyncio.Event()
+
+    async def handler(_request: web.Request) -> web.Response:
+        await over.wait()
+        return web.Response()
+
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
+        with pytest.raises(SidecarError, match="no progress") as caught:
+            await store.put(spec("b"), body(file, 0, 10), checksum=checksum_of(CONTENT[:10]))
+        over.set()
+    assert (caught.value.kind, caught.value.maybe_done) == (ErrorKind.NETWORK, True)
+
+
+async def test_a_slow_link_is_not_a_standing_one(
+    seaweed: SeaweedServer, bucket: str, file: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our own bandwidth limit makes the call take longer than the limit on standing still."""
+    monkeypatch.setattr("sidecar.upload.s3.STALL_SECONDS", 0.5)
+    clock = SystemClock()
+    pace = Bandwidth(2 * MIB, clock=clock).take
+    async with open_store(config_for(seaweed, bucket), clock=clock, connections=4, pace=pace) as store:
+        begun = clock.monotonic()
+        await store.put(spec(bucket), body(file, 0, 3 * MIB), checksum=checksum_of(CONTENT[: 3 * MIB]))
+    assert clock.monotonic() - begun > 1.0
