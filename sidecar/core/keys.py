@@ -31,7 +31,7 @@ def open_key(template: Template, values: Mapping[str, str | None]) -> str:
     for segment in template.segments:
         if (text := segment.render(closed)) is None:
             continue
-        _check_segments(text.split("/") if _longest(text) <= SEGMENT_BYTES_MAX else [])
+        _check_segments(text.split("/"))
         filled = {**closed, "stem": _fitting_stem(segment, closed, text)}
         texts.append(_open_segment(segment, filled))
     key = "/".join(texts)
@@ -60,13 +60,13 @@ def _check_segments(texts: Iterable[str]) -> None:
             raise KeyRefusedError(f"its object key would hold the segment {text!r}, which leads elsewhere")
 
 
-def _fitting_stem(segment: Segment, values: Mapping[str, str | None], text: str) -> str | None:
-    stem = values.get("stem")
+def _fitting_stem(segment: Segment, values: Mapping[str, str | None], text: str) -> str:
+    stem = values.get("stem") or ""
     excess = _longest(text) - SEGMENT_BYTES_MAX
-    if excess <= 0 or stem is None:
+    if excess <= 0:
         return stem
-    uses = sum(part == Ref("stem") for part in segment.parts)
-    room = len(stem.encode()) - -(-excess // uses) if uses and "transfer" in segment.fields else 0
+    uses = sum(part == Ref("stem") for part in segment.parts) if "transfer" in segment.fields else 0
+    room = len(stem.encode()) - -(-excess // uses) if uses else 0
     cut = stem.encode()[: max(room, 0)].decode(errors="ignore")
     if not cut:
         raise KeyRefusedError(

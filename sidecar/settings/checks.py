@@ -46,6 +46,8 @@ def _rule_keys(settings: Settings) -> dict[str, str]:
 
 def _check_roots(settings: Settings) -> Findings:
     roots = [PurePosixPath(watch.root) for watch in settings.watch]
+    if not roots:
+        yield ("watch",), "names no folder; write the one that the renderer writes into, as - root: /renders"
     for (one, first), (other, second) in combinations(enumerate(roots), 2):
         if first.is_relative_to(second) or second.is_relative_to(first):
             what = "is the same folder as" if first == second else "overlaps"
@@ -92,7 +94,7 @@ def _check_convex(settings: Settings) -> Findings:
     if convex.auth is None:
         yield (
             ("convex", "auth"),
-            "is required; write mode: jwt with issuer, audience and private_key_file, or sync: off",
+            "is required; write mode: jwt and its keys, as the example shows, or sync: off",
         )
     host = urlsplit(convex.url).hostname if convex.url else None
     if isinstance(convex.auth, NoAuth) and host and not is_loopback(host):

@@ -65,6 +65,7 @@ def parse(name: str, text: str, environ: Mapping[str, str]) -> Document:
         what = str(error).splitlines()[0]
         document.problems.append(_problem(document, (1, 1), (), f"this is no YAML: {what}"))
     except _Refused as refused:
+        document.values = None
         document.problems.append(refused.problem)
     return document
 

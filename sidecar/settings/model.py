@@ -30,7 +30,7 @@ class Settings(Section):
 
     sidecar_id: Annotated[str, word(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", _SIDECAR_ID)] | None = None
     """Who this sidecar is, for ever; default: made once beside the journal."""
-    watch: Annotated[tuple[Watch, ...], Field(min_length=1)]
+    watch: tuple[Watch, ...] = Field(json_schema_extra={"minItems": 1})
     """The folders that renderers write into."""
     preset: Literal["lesson", "manim", "none"] = "lesson"
     """Rules that come after yours."""

@@ -14,6 +14,7 @@ from sidecar.core.templates import Template
 from .model import Settings
 from .policies import router_ids, router_rules
 from .problems import Key
+from .watching import Entities
 
 Findings = Iterator[tuple[Key, str]]
 _ALWAYS = frozenset({"project"})  # has a default
@@ -30,8 +31,11 @@ def check_rules(settings: Settings) -> Findings:
     pinned = {name for watch in settings.watch for name in watch.fields} | _ALWAYS
     captured = pinned.union(*(Pattern(rule.match).fields for rule in router_rules(settings)))
     naming = Naming(router_ids(settings))
-    yield from _unknown(("entities", "session_id"), naming.session, captured | FILE_FIELDS)
-    yield from _unknown(("entities", "scene_id"), naming.scene, captured | FILE_FIELDS)
+    blamed: set[str] = set()
+    for name, template in (("session_id", naming.session), ("scene_id", naming.scene)):
+        if template.source != Entities.model_fields[name].default:  # else the rules are to blame
+            blamed.update(template.unknown(captured | FILE_FIELDS))
+            yield from _unknown(("entities", name), template, captured | FILE_FIELDS)
     yield from _unknown(("s3", "key"), Template(settings.s3.key), captured | RESERVED)
     for place, rule in enumerate(settings.rules):
         known = Pattern(rule.match).fields | pinned | RESERVED
@@ -40,7 +44,7 @@ def check_rules(settings: Settings) -> Findings:
             yield from _unknown(("rules", place, "key"), Template(rule.key), known)
         for name, value in rule.metadata.items():
             yield from _unknown(("rules", place, "metadata", name), Template(value), known - {"transfer"})
-    yield from _unnamed(settings, naming, captured)
+    yield from _unnamed(settings, naming, blamed)
 
 
 def _unknown(key: Key, template: Template, known: Iterable[str]) -> Findings:
@@ -56,18 +60,18 @@ def _unknown(key: Key, template: Template, known: Iterable[str]) -> Findings:
             )
 
 
-def _unnamed(settings: Settings, naming: Naming, captured: set[str]) -> Findings:
+def _unnamed(settings: Settings, naming: Naming, blamed: set[str]) -> Findings:
     rules = router_rules(settings)
     for place, rule in enumerate(rules[: len(settings.rules)]):
         for at, watch in enumerate(settings.watch):
-            if missing := _missing(rule, naming, captured) - watch.fields.keys():
+            if missing := _missing(rule, naming) - blamed - watch.fields.keys():
                 need = f"captures no {_braced(missing)}, which the id of a {rule.entity} needs"
                 yield ("rules", place, "match"), f"{need}; capture it, or pin it in watch[{at}].fields"
                 break
     preset = presets.PRESETS[settings.preset]
     for at, watch in enumerate(settings.watch):
         missing = (
-            frozenset().union(*(_missing(rule, naming, captured) for rule in preset)) - watch.fields.keys()
+            frozenset().union(*(_missing(rule, naming) for rule in preset)) - blamed - watch.fields.keys()
         )
         if missing:
             example = ", ".join(f"{name}: my-{name}" for name in sorted(missing))
@@ -75,9 +79,9 @@ def _unnamed(settings: Settings, naming: Naming, captured: set[str]) -> Findings
             yield ("watch", at, "fields"), f"{need}; pin it, as fields: {{{example}}}, or write preset: none"
 
 
-def _missing(rule: Rule, naming: Naming, captured: set[str]) -> frozenset[str]:
-    """Return the fields that the rule does not capture; those that nobody does are reported elsewhere."""
-    return (naming.needs(rule.entity) & captured) - Pattern(rule.match).fields
+def _missing(rule: Rule, naming: Naming) -> frozenset[str]:
+    """Return the fields that the ids of the rule's entity need and that it does not capture."""
+    return naming.needs(rule.entity) - Pattern(rule.match).fields
 
 
 def _braced(names: Iterable[str]) -> str:

@@ -17,4 +17,13 @@ def json_schema() -> dict[str, Any]:
     schema = Settings.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "render-sidecar"
+    for section in (schema, *schema["$defs"].values()):
+        for field in section.get("properties", {}).values():
+            _describe(field, schema["$defs"])
     return schema
+
+
+def _describe(field: dict[str, Any], sections: dict[str, Any]) -> None:
+    """A key that only refers to a section is described as that section is."""
+    if "description" not in field and "$ref" in field:
+        field["description"] = sections[field["$ref"].rpartition("/")[2]]["description"]
