@@ -4,6 +4,9 @@
  */
 import type { AuthConfig } from "convex/server";
 
+/** Convex's environment variables; declared here for projects without @types/node. */
+declare const process: { env: Record<string, string | undefined> };
+
 export default {
   providers: [
     {

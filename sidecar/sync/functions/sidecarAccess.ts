@@ -5,6 +5,9 @@
 import type { Doc } from "./_generated/dataModel";
 import type { QueryCtx } from "./_generated/server";
 
+/** Convex's environment variables; declared here for projects without @types/node. */
+declare const process: { env: Record<string, string | undefined> };
+
 /**
  * May the caller of this query see this session, its scenes and its assets? Nobody may until you say
  * so: the queries then answer as if the session did not exist. A typical rule:

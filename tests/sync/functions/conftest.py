@@ -31,6 +31,20 @@ const WRITERS: Record<string, string[] | "all"> = {
 export const projectsOf = (issuer: string) => WRITERS[issuer] ?? [];
 """
 
+# What an application does before its first render: it makes the session and says whose it is.
+APPLICATION = """
+import { v } from "convex/values";
+import { internalMutation } from "./_generated/server";
+import { newScene, newSession } from "./sidecarLib/newDocuments";
+export const create = internalMutation({
+  args: { sessionId: v.string(), projectId: v.string(), ownerId: v.string() },
+  handler: async (ctx, session) => {
+    await ctx.db.insert("videoSessions", newSession(session));
+    await ctx.db.insert("scenes", newScene({ ...session, sceneId: "intro" }));
+  },
+});
+"""
+
 
 def auth_config() -> str:
     """Return an auth.config.ts that knows all three issuers."""
@@ -49,6 +63,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexServer]:
     functions = tmp_path_factory.mktemp("functions") / "convex"
     shutil.copytree(FUNCTIONS, functions)
     (functions / "sidecarAccess.ts").write_text(ACCESS)
+    (functions / "application.ts").write_text(APPLICATION)
     (functions / "auth.config.ts").write_text(auth_config())
     with ConvexServer(functions_dir=Path(functions)) as running:
         yield running

@@ -203,3 +203,21 @@ def test_an_asset_reference_is_whole(sidecar: Sidecar, player: Caller) -> None:
     assert asset["metadata"] == {"fps": "30"}
     assert asset["id"]
     assert asset["createdAt"] > 0
+
+
+def test_what_the_application_made_is_kept_and_filled(
+    server: ConvexServer, connect: Connect, session_id: str, player: Caller
+) -> None:
+    """A session and a scene that exist before their first asset keep their owner and their project."""
+    with Caller(server.url, f"Convex {server.admin_key}") as application:
+        application.mutation("application:create", sessionId=session_id, projectId="p", ownerId="ada")
+    pending = player.query("scenes:get", sessionId=session_id, sceneId="intro")
+    assert (pending["assetsStatus"], pending["ownerId"]) == ("pending", "ada")
+    stranger = connect(project_id="theirs")
+    assert [result.get("code") for result in stranger.apply(put())] == ["SESSION_OF_OTHER_PROJECT"]
+    sidecar = connect()
+    sidecar.apply(put())
+    scene = scene_of(player, sidecar)
+    assert (scene["_id"], scene["ownerId"]) == (pending["_id"], "ada")
+    assert scene["videoAsset"]["checksum"] == "crc64nvme:A"
+    assert player.query("sessions:get", sessionId=session_id)["ownerId"] == "ada"

@@ -2,6 +2,7 @@
 import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx } from "../_generated/server";
 import type { Batch, Change } from "./batch";
+import { newScene, newSession } from "./newDocuments";
 import { chosenAsset, sceneRow, sessionRow } from "./rows";
 import { scheduleRollup } from "./rollupQueue";
 import type { AssetsStatus, AssetType, S3Asset } from "./shapes";
@@ -46,34 +47,24 @@ async function ensureSession(ctx: MutationCtx, batch: Batch): Promise<Doc<"video
   if (claim === null) await ctx.db.insert("sessionProjects", { sessionId, projectId });
   const session = await sessionRow(ctx, sessionId);
   if (session !== null) return session;
-  const id = await ctx.db.insert("videoSessions", {
-    sessionId,
-    projectId,
-    totalAssetSize: 0,
-    assetCount: 0,
-    assetsStatus: "pending",
-    sceneCount: 0,
-    readyCount: 0,
-    updatedAt: batch.now,
-  });
+  const id = await ctx.db.insert("videoSessions", newSession({ sessionId, projectId }));
   return (await ctx.db.get("videoSessions", id))!;
 }
 
 async function saveScene(ctx: MutationCtx, batch: Batch, change: Change): Promise<AssetsStatus> {
   const { sessionId, projectId, now } = batch;
-  const scene = await sceneRow(ctx, sessionId, change.entityId);
+  const sceneId = change.entityId;
+  const scene = await sceneRow(ctx, sessionId, sceneId);
+  const before = scene ?? newScene({ sessionId, projectId, sceneId });
   const fields = {
     ...(await chosenFields(ctx, batch, change, SCENE_FIELDS)),
-    ...(await statusFields(ctx, batch, change, scene)),
-    assetVersion: (scene?.assetVersion ?? 1) + change.replaced.length,
-    previousAssetVersions: [...(scene?.previousAssetVersions ?? []), ...change.replaced].slice(-PREVIOUS_MAX),
+    ...(await statusFields(ctx, batch, change, before.assetsStatus)),
+    assetVersion: before.assetVersion + change.replaced.length,
+    previousAssetVersions: [...before.previousAssetVersions, ...change.replaced].slice(-PREVIOUS_MAX),
     updatedAt: now,
   };
-  if (scene === null) {
-    await ctx.db.insert("scenes", { sessionId, projectId, sceneId: change.entityId, ...fields });
-  } else {
-    await ctx.db.patch("scenes", scene._id, fields);
-  }
+  if (scene === null) await ctx.db.insert("scenes", { ...before, ...fields });
+  else await ctx.db.patch("scenes", scene._id, fields);
   return fields.assetsStatus;
 }
 
@@ -82,10 +73,9 @@ async function statusFields(
   ctx: MutationCtx,
   batch: Batch,
   change: Change,
-  scene: Doc<"scenes"> | null,
+  before: AssetsStatus,
 ): Promise<{ assetsStatus: AssetsStatus; assetsErrorMessage?: string | undefined }> {
   if (change.factsChanged) return await sceneStatus(ctx, batch.sessionId, change.entityId, batch.now);
-  const before = scene?.assetsStatus ?? "pending";
   return { assetsStatus: before === "pending" && change.assetTypes.size > 0 ? "uploading" : before };
 }
 

@@ -1,0 +1,30 @@
+/** Documents as they begin; for your own mutations too, when a session exists before its first asset. */
+import type { WithoutSystemFields } from "convex/server";
+import type { Doc } from "../_generated/dataModel";
+
+type Session = WithoutSystemFields<Doc<"videoSessions">>;
+type Scene = WithoutSystemFields<Doc<"scenes">>;
+
+/** To be inserted into `videoSessions`. */
+export function newSession(of: Pick<Session, "sessionId" | "projectId" | "ownerId">): Session {
+  return {
+    ...of,
+    totalAssetSize: 0,
+    assetCount: 0,
+    assetsStatus: "pending",
+    sceneCount: 0,
+    readyCount: 0,
+    updatedAt: Date.now(),
+  };
+}
+
+/** To be inserted into `scenes`. */
+export function newScene(of: Pick<Scene, "sessionId" | "projectId" | "sceneId" | "ownerId">): Scene {
+  return {
+    ...of,
+    assetsStatus: "pending",
+    assetVersion: 1,
+    previousAssetVersions: [],
+    updatedAt: Date.now(),
+  };
+}
