@@ -37,6 +37,7 @@ LOOKING_LANES = 2
 READ_LANES = 2
 FRESH_MAX = 2_000  # candidates never looked at: beyond it listings wait
 AGAIN_SECONDS = 0.02  # after an event, or a change under a read
+TOUCH_SLACK_SECONDS = 0.05  # an event hastens no look that comes this soon anyway
 UNREADABLE_AGAIN_SECONDS = 30.0
 NOT_LOOKED_AT = "it was not looked at yet"
 
@@ -101,8 +102,9 @@ class Candidates:
 
     def add(self, transfer: Transfer) -> None:
         """Take a row in state discovered; one that is known is looked at again soon."""
-        if transfer.id in self._by_id:
-            self.touch(transfer.root, transfer.path)
+        known = self._by_id.get(transfer.id)
+        if known is not None:
+            self._hasten(known)  # a listing saw it again, which says nothing of a change
             return
         if self._habits(transfer.root) is None:
             return
@@ -131,10 +133,8 @@ class Candidates:
         candidate = self._by_path.get((root, path))
         if candidate is None:
             return False
-        now = self._clock.monotonic()
-        candidate.quiet_since, candidate.touched = now, True
-        if candidate.due > now + AGAIN_SECONDS:
-            self._plan(candidate, now + AGAIN_SECONDS)
+        candidate.quiet_since, candidate.touched = self._clock.monotonic(), True
+        self._hasten(candidate)
         return True
 
     def find(self, root: str, path: str) -> Candidate | None:
@@ -292,6 +292,11 @@ class Candidates:
         self._crowd.discard(candidate.id)
         if self._by_path.get((candidate.root, candidate.path)) is candidate:
             del self._by_path[candidate.root, candidate.path]
+
+    def _hasten(self, candidate: Candidate) -> None:
+        now = self._clock.monotonic()
+        if candidate.due > now + TOUCH_SLACK_SECONDS:
+            self._plan(candidate, now + AGAIN_SECONDS)
 
     def _plan(self, candidate: Candidate, due: float) -> None:
         candidate.due = due

@@ -70,12 +70,6 @@ def is_utf8(name: str) -> bool:
     return True
 
 
-def printable(path: str) -> str:
-    """Return a path that is safe to show: undecodable bytes and control characters are escaped."""
-    raw = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in raw)
-
-
 def _add(listing: Listing, entry: os.DirEntry[str]) -> None:
     try:
         found = entry.stat(follow_symlinks=False)

@@ -20,6 +20,7 @@ from .readiness import Abandon, Complete, Decision, Evidence, Patience, Wait, de
 from .volume import Readiness, Volumes
 
 SMALL_BYTES = 1024 * 1024  # read at once by the thread that looked; larger files have lanes of their own
+ABSENT_AGAIN_SECONDS = 2.0
 SETTLE_DEFAULT, SETTLE_UNLEASED, SETTLE_SCANNING = 0.25, 2.0, 10.0
 
 
@@ -94,9 +95,11 @@ def read(subject: Subject, identity: StatIdentity) -> Fingerprint | Changed | Va
         return Unreadable(why=f"it cannot be read: {error.strerror}")
 
 
-def _absent(root: str) -> Vanished | Unreadable:
+def _absent(root: str) -> Vanished | Wait:
     """A root that is away, an unmounted volume say, takes no file's life."""
-    return Vanished() if os.path.isdir(root) else Unreadable(why="its root folder is missing")  # noqa: PTH112 - hot path
+    if os.path.isdir(root):  # noqa: PTH112 - once for each vanished file
+        return Vanished()
+    return Wait(why="its root folder is missing", again_seconds=ABSENT_AGAIN_SECONDS, crowded=True)
 
 
 def _examine(

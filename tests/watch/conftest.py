@@ -6,18 +6,19 @@ import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import pytest
 
 from sidecar.core.clock import SystemClock
 from sidecar.core.ids import sidecar_tag
-from sidecar.core.model import State, Transfer
+from sidecar.core.model import AssetType, EntityType, State, Transfer
 from sidecar.core.presets import LESSON
 from sidecar.core.routing import Router
-from sidecar.core.rules import Ids, Root
+from sidecar.core.rules import Ids, Root, Rule
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
 from sidecar.watch.root import RootSettings
@@ -35,7 +36,6 @@ class World:
     root: Path
     stage: WatchStage
     writer: JournalWriter
-    task: asyncio.Task[None] | None = field(default=None)
 
     async def rows(self) -> list[Transfer]:
         """Every transfer in the journal, oldest first."""
@@ -71,25 +71,37 @@ class World:
         return file
 
 
-
 def _all_rows(journal: Journal) -> list[Transfer]:
     ids = journal.db.execute("SELECT id FROM transfers ORDER BY id").fetchall()
     return [journal.one(row["id"]) for row in ids]
 
 
-def build(tmp_path: Path, writer: JournalWriter, *, events: str = "auto", settle: float = 0.25) -> WatchStage:
-    """Build a stage over ``tmp_path/renders``."""
+def build(
+    tmp_path: Path,
+    writer: JournalWriter,
+    *,
+    events: str = "auto",
+    settle: float = 0.25,
+    abandon_after: float = 900.0,
+    rule: str | None = None,
+) -> WatchStage:
+    """Build a stage over ``tmp_path/renders``; ``rule`` is a pattern of video chunks before the preset's."""
     root = str(tmp_path / "renders")
-    router = Router(roots=[Root(path=root, ignore=IGNORE)], rules=LESSON, ids=Ids())
+    rules = [Rule(match=rule, asset_type=AssetType.VIDEO_CHUNK, entity=EntityType.SCENE)] if rule else []
+    router = Router(roots=[Root(path=root, ignore=IGNORE)], rules=[*rules, *LESSON], ids=Ids())
     settings = RootSettings(path=root, events=events, settle_seconds=settle, rescan_seconds=30.0)
     return WatchStage(
-        roots=[settings], router=router, journal=writer, clock=SystemClock(), abandon_after_seconds=900.0
+        roots=[settings],
+        router=router,
+        journal=writer,
+        clock=SystemClock(),
+        abandon_after_seconds=abandon_after,
     )
 
 
 @asynccontextmanager
 async def running(
-    tmp_path: Path, *, events: str = "auto", settle: float = 0.25, make_root: bool = True
+    tmp_path: Path, *, make_root: bool = True, until_listed: bool = True, **options: Any
 ) -> AsyncIterator[World]:
     """Run a stage until the block ends; its first listing is done when the block begins."""
     root = tmp_path / "renders"
@@ -98,18 +110,19 @@ async def running(
     tag = sidecar_tag("watch-tests")
     journal = Journal(tmp_path / "state" / "journal.db", tag=tag, bucket="lessons", clock=SystemClock())
     async with JournalWriter(journal) as writer:
-        stage = build(tmp_path, writer, events=events, settle=settle)
+        stage = build(tmp_path, writer, **options)
         task = asyncio.create_task(stage.run())
+        ready = asyncio.create_task(stage.ready.wait())
         try:
-            ready = asyncio.create_task(stage.ready.wait())
-            await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED, timeout=DEADLINE_SECONDS)
+            if until_listed:
+                await asyncio.wait({task, ready}, return_when="FIRST_COMPLETED", timeout=DEADLINE_SECONDS)
             if task.done():
                 await task
-            yield World(root=root, stage=stage, writer=writer, task=task)
+            yield World(root=root, stage=stage, writer=writer)
         finally:
             ready.cancel()
             task.cancel()
-            await asyncio.wait({task})
+            await asyncio.wait({task, ready})
     if not task.cancelled():
         task.result()
 
@@ -124,7 +137,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 def ffmpeg(*arguments: str | Path) -> None:
     """Run ffmpeg to its end."""
     subprocess.run(
-        [FFMPEG, "-nostdin", "-loglevel", "error", "-y", *map(str, arguments)], check=True, capture_output=True
+        [FFMPEG, "-nostdin", "-loglevel", "error", "-y", *map(str, arguments)],
+        check=True,
+        capture_output=True,
     )
 
 

@@ -189,7 +189,14 @@ async def test_what_is_not_sent_is_counted_and_explained(world: World) -> None:
     root = str(world.root)
     findings = {
         path: (await world.stage.explain(root, path)).finding
-        for path in ("notes.txt", "p/s/one/video/list.m3u8", "p/s/one/source/.hidden.py", "nothing", "p", "../x")
+        for path in (
+            "notes.txt",
+            "p/s/one/video/list.m3u8",
+            "p/s/one/source/.hidden.py",
+            "nothing",
+            "p",
+            "../x",
+        )
     }
     assert list(findings.values()) == [
         Finding.UNMATCHED,
@@ -220,7 +227,9 @@ async def test_a_scene_marker_reaches_the_journal(world: World) -> None:
 
     async def marked() -> bool:
         rows = await world.writer.do(
-            lambda journal: journal.db.execute("SELECT scene_id, chunks, complete_mtime_ns FROM scenes").fetchall()
+            lambda journal: journal.db.execute(
+                "SELECT scene_id, chunks, complete_mtime_ns FROM scenes"
+            ).fetchall()
         )
         return [tuple(row)[:2] for row in rows] == [("one", 12)]
 

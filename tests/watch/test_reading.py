@@ -90,7 +90,12 @@ def test_a_file_of_another_user_gives_no_answer_without_the_capability(tmp_path:
         "except OSError as error:\n    print(error.errno)"
     )
     result = subprocess.run(
-        [sys.executable, "-I", "-c", program, path], user=65534, group=65534, capture_output=True, text=True, check=True
+        [sys.executable, "-I", "-c", program, path],
+        user=65534,
+        group=65534,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     refusal = OSError(int(result.stdout), "refused")
     assert lease._refusal(refusal) is Lease.UNAVAILABLE

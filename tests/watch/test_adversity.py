@@ -1,0 +1,187 @@
+"""What is not ideal: a second watcher, no leases, other users' files, a lost watcher, restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.model import State
+from sidecar.files import open_regular
+from sidecar.watch import events, volume
+from sidecar.watch.census import Finding
+from sidecar.watch.lock import try_lock
+from sidecar.watch.volume import Readiness
+
+from .conftest import World, running
+
+SOURCE = "p/s/one/source/scene.py"
+
+
+async def test_a_second_watcher_of_a_root_waits_and_is_not_ready(tmp_path: Path) -> None:
+    """It says so, and takes over when the first ends."""
+    root = tmp_path / "renders"
+    root.mkdir()
+    first = try_lock(str(root))
+    assert first is not None
+    async with running(tmp_path, until_listed=False) as world:
+
+        async def waiting() -> bool:
+            return "another sidecar" in (world.stage.status()[0].problem or "")
+
+        await world.until(waiting)
+        assert not world.stage.ready.is_set()
+        os.close(first)
+        world.put(SOURCE)
+        await world.until_ready(SOURCE)
+        assert world.stage.ready.is_set()
+
+
+async def test_without_leases_a_file_settles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quiet time is all there is: a growing file is not ready, and the status says settle."""
+    monkeypatch.setattr(volume, "calibrate", lambda _: Readiness.SETTLE)
+    async with running(tmp_path, settle=0.5) as world:
+        assert world.stage.status()[0].readiness == "settle"
+        file = world.put(SOURCE)
+        with file.open("ab") as handle:
+            for _ in range(10):
+                handle.write(b"more = True\n")
+                handle.flush()
+                await asyncio.sleep(0.1)
+                assert (await world.states()).get(SOURCE, []) in ([], [State.DISCOVERED])
+        await world.until_ready(SOURCE)
+        assert [row.size_bytes for row in await world.rows()] == [file.stat().st_size]
+
+
+async def test_listings_do_not_disturb_the_quiet(tmp_path: Path) -> None:
+    """A candidate that is listed again and again still settles."""
+    async with running(tmp_path, settle=30.0) as world:
+        world.put(SOURCE)
+        await world.stage.scan_now()
+        candidate = world.stage._candidates.find(str(world.root), SOURCE)
+        assert candidate is not None
+
+        async def looked_at_since_the_last_event() -> bool:
+            return candidate.why.startswith("quiet for") and not candidate.touched
+
+        await world.until(looked_at_since_the_last_event)
+        since = candidate.quiet_since
+        for _ in range(3):
+            await world.stage.scan_now()
+        assert candidate.quiet_since == since
+
+
+async def test_an_unreadable_file_is_named_and_taken_once_it_can_be_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused visibly, and never a crash."""
+    closed = {"now": True}
+
+    def refuse(root: str, path: str) -> int:
+        if closed["now"]:
+            raise PermissionError(13, "Permission denied")
+        return open_regular(root, path)
+
+    monkeypatch.setattr("sidecar.watch.probe.open_regular", refuse)
+    file = world.put(SOURCE)
+
+    async def refused() -> bool:
+        return world.stage.status()[0].refused == 1
+
+    await world.until(refused)
+    found = await world.stage.explain(str(world.root), SOURCE)
+    assert (found.finding, found.why) == (Finding.REFUSED, "it cannot be read: Permission denied")
+    assert world.stage.pending() == []
+    closed["now"] = False
+    file.chmod(0o600)
+    await world.until_ready(SOURCE)
+    assert world.stage.status()[0].refused == 0
+
+
+async def test_an_incomplete_file_is_abandoned_and_revived(tmp_path: Path) -> None:
+    """After abandon_after without a writer; when it changes it is looked at again."""
+    path = "p/s/manifest.json"
+    async with running(tmp_path, abandon_after=0.3) as world:
+        file = world.put(path, b'{"scenes": [1, 2')
+
+        async def abandoned() -> bool:
+            return (await world.states()).get(path) == [State.ABANDONED]
+
+        await world.until(abandoned)
+        await world.stage.scan_now()
+        assert (await world.states())[path] == [State.ABANDONED]
+        file.write_bytes(b'{"scenes": [1, 2]}')
+        await world.until_ready(path)
+        assert len(await world.rows()) == 1
+
+
+async def test_events_lost_to_a_full_queue_are_made_up_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that is too large is no batch to trust: the watcher is rebuilt and everything listed."""
+    monkeypatch.setattr(events, "CHANGES_MAX", 0)
+    before = world.stage.status()[0].last_scan_ms
+    world.put("p/s/one/notes.txt")
+
+    async def listed_again() -> bool:
+        status = world.stage.status()[0]
+        return status.last_scan_ms != before and status.unmatched == 1
+
+    await world.until(listed_again)
+    monkeypatch.undo()
+    world.put(SOURCE)
+    await world.until_ready(SOURCE)
+
+
+async def test_inotify_that_is_refused_falls_back_to_listings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watch limit, say: the status says scan, and files arrive all the same."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "OS file watch limit reached")
+
+    monkeypatch.setattr(events, "RustNotify", refuse)
+    async with running(tmp_path) as world:
+        assert world.stage.status()[0].events == "scan"
+        world.put(SOURCE)
+        await world.until_ready(SOURCE)
+
+
+async def test_a_restart_goes_on_with_the_candidates_of_the_last_run(tmp_path: Path) -> None:
+    """What was discovered and not complete is looked at by the next process; the rest is passed over."""
+    other = "p/s/two/source/scene.py"
+    async with running(tmp_path, settle=30.0) as world:
+        world.put(SOURCE)
+        await world.stage.scan_now()
+        assert (await world.states()) == {SOURCE: [State.DISCOVERED]}
+    world.put(other)
+    async with running(tmp_path) as world:
+        await world.until_ready(SOURCE, other)
+        await world.stage.scan_now()
+        assert len(await world.rows()) == 2
+
+
+async def test_a_second_source_of_a_slot_is_refused_and_shown(tmp_path: Path) -> None:
+    """One name in two trees: the second waits until the first is gone for two listings."""
+    first, second = "p/s/one/video/a.mp4", "p/s/one/video/sub/a.mp4"
+    rule = "{project}/{session}/{scene}/video/**/*.mp4"
+    async with running(tmp_path, rule=rule) as world:
+        file = world.put(first, b"not really a film")
+        await world.until_ready(first)
+        world.put(second, b"neither is this one")
+
+        async def refused() -> bool:
+            return world.stage.status()[0].refused == 1
+
+        await world.until(refused)
+        found = await world.stage.explain(str(world.root), second)
+        assert found.finding is Finding.REFUSED
+        assert "belongs to" in found.why
+        file.unlink()
+        for _ in range(3):
+            await world.stage.scan_now()
+        await world.until_ready(second)
+        assert world.stage.status()[0].refused == 0
