@@ -172,14 +172,19 @@ def assemble(
     workspace: Path, modules: Path, *, functions_dir: Path | None = None, dev_auth: bool = False
 ) -> None:
     """Lay a Convex project out in ``workspace``, so that every import finds its module as it would there."""
-    functions = workspace / "convex"
-    for layer in (
-        PACKAGES / "project",
-        functions_dir or FUNCTIONS,
-        *([PACKAGES / "dev"] if dev_auth else []),
-    ):
-        shutil.copytree(layer, functions, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))
-    shutil.copytree(PACKAGES / "server", workspace / "server")
+    overlays = [PACKAGES / "dev"] if dev_auth else []
+    for layer in (PACKAGES / "project", functions_dir or FUNCTIONS, *overlays):
+        _copy(layer, workspace / "convex")
+    _copy(PACKAGES / "server", workspace / "server")
     for name in ("server.mjs", "package.json", "eslint.config.mjs"):
         shutil.copyfile(PACKAGES / name, workspace / name)
     (workspace / "node_modules").symlink_to(modules / "node_modules")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a tree over another, without the modes of a read-only installation."""
+    for path in source.rglob("*"):
+        if path.is_file():
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)

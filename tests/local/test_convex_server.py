@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -16,7 +18,7 @@ import httpx
 import pytest
 
 from sidecar.local.child import ServerError
-from sidecar.local.convex_server import FUNCTIONS, ConvexServer
+from sidecar.local.convex_server import FUNCTIONS, ConvexServer, assemble
 from tests.support.convex import Caller, Refused, Sidecar, put
 
 APPLY = "sidecar:applyAssets"
@@ -206,13 +208,15 @@ def test_a_port_that_is_taken_is_a_clear_error(server: ConvexServer) -> None:
         ConvexServer(port=port).start()
 
 
-def test_it_dies_with_its_parent() -> None:
+def test_it_dies_with_its_parent(tmp_path: Path) -> None:
     """Even a SIGKILL of the parent leaves no server."""
     program = (
         "import time; from sidecar.local.convex_server import ConvexServer\n"
         "server = ConvexServer(); server.start(); print(server.pid, flush=True); time.sleep(60)"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout
         pid = int(parent.stdout.readline())
         parent.send_signal(signal.SIGKILL)
@@ -229,6 +233,17 @@ def _is_alive(pid: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+def test_a_read_only_installation_can_be_served(tmp_path: Path) -> None:
+    """Its modes are not carried into the folder that the server works in."""
+    functions = tmp_path / "functions"
+    shutil.copytree(FUNCTIONS, functions)
+    for path in [functions, *functions.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    assemble(tmp_path / "work", tmp_path, functions_dir=functions, dev_auth=True)
+    copies = [path for path in (tmp_path / "work").rglob("*") if not path.is_symlink()]
+    assert all(path.stat().st_mode & stat.S_IWUSR for path in copies)
 
 
 def test_the_package_folder_is_not_written() -> None:
