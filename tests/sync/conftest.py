@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from sidecar.core.breaker import BreakerPolicy
 from sidecar.core.clock import SystemClock
@@ -29,6 +30,7 @@ from sidecar.sync import keys
 from sidecar.sync.convex import open_store
 from sidecar.sync.stage import SyncStage
 from tests.support import journals
+from tests.support.wire import Wire
 
 ISSUER, AUDIENCE = "https://renderers.test", "render-sidecar"
 _numbers = itertools.count(1)
@@ -159,3 +161,18 @@ def open_desk(tmp_path: Path, key_file: Path, sidecar_id: str) -> OpenDesk:
                 await asyncio.gather(running, return_exceptions=True)
 
     return opened
+
+
+@pytest.fixture
+async def wire() -> AsyncIterator[Wire]:
+    """A running server."""
+    served = Wire()
+    application = web.Application(client_max_size=64 * 1024 * 1024)
+    application.router.add_route("*", "/{path:.*}", served.serve)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    served.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield served
+    await runner.cleanup()
