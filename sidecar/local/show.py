@@ -40,14 +40,16 @@ class Board:
                 self._console.print(f"Convex shows {place[0]} {place[1]}", highlight=False)
 
     def _table(self) -> Table:
+        known, drawn = len(self._progress.assets), len(self._progress.rendered)
         table = Table(box=box.SIMPLE_HEAD, title="The lesson, as a player sees it in Convex")
+        table.caption = f"{known} of {drawn} files that ffmpeg has drawn so far"
         for column in ("", "video", "the rest", "status"):
             table.add_column(column, no_wrap=True)
         for picture in LESSON:
             chunks = (f"chunk-{number:03}.mp4" for number in range(1, CHUNKS + 1))
             self._row(table, picture.scene, picture.scene, chunks, _SCENE_FILES)
         rest = dict(_SESSION_FILES)
-        self._row(table, "combined", SESSION_ID, [rest.pop("video")], rest)
+        self._row(table, "the whole lesson", SESSION_ID, [rest.pop("video")], rest)
         return table
 
     def _row(
@@ -66,7 +68,7 @@ class Board:
 
 def show_report(console: Console, report: Report) -> None:
     """Print the table of all files, what is wrong, and one sentence."""
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, title=SESSION_ID)
     for column in ("file", "size", "version", "object and row", "close to synced"):
         table.add_column(column, justify="left" if column in {"file", "object and row"} else "right")
     for proof in report.proofs:
@@ -74,7 +76,7 @@ def show_report(console: Console, report: Report) -> None:
     console.print(table)
     for complaint in report.besides:
         console.print(f"[red]{escape(complaint)}[/]")
-    console.print(_sentence(report), highlight=False)
+    console.print(_sentence(report), highlight=False, soft_wrap=True)
 
 
 def show_addresses(console: Console, addresses: Iterable[tuple[str, str]]) -> None:
@@ -85,7 +87,7 @@ def show_addresses(console: Console, addresses: Iterable[tuple[str, str]]) -> No
 
 def _cells(proof: Proof) -> Iterator[str]:
     agrees = "[green]identical[/]" if not proof.wrong else f"[red]{escape('; '.join(proof.wrong))}[/]"
-    yield escape(proof.file.path)
+    yield escape(proof.file.path.removeprefix(f"{SESSION_ID}/"))
     yield decimal(proof.file.size_bytes)
     yield f"{proof.asset['version']:g}" if proof.asset else ""
     yield agrees

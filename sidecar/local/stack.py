@@ -75,13 +75,16 @@ class Stack:
         try:
             await self._start()
         except BaseException:
-            await self._stop()
+            await self._stop(drain=False)
             raise
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        """End the daemon, which ships what it still owes, then the servers; remove the folder."""
-        await self._stop()
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """End the daemon, then the servers; remove the folder.
+
+        The daemon ships what it still owes, unless an error or an interruption makes that pointless.
+        """
+        await self._stop(drain=kind is None)
 
     async def _start(self) -> None:
         self._say("starting S3 (SeaweedFS)")
@@ -95,10 +98,11 @@ class Stack:
         self.daemon.start()
         await wait_async(self.daemon.until(self._ready, timeout_seconds=READY_SECONDS))
 
-    async def _stop(self) -> None:
+    async def _stop(self, *, drain: bool) -> None:
         try:
-            await asyncio.to_thread(self.daemon.stop, grace_seconds=DRAIN_SECONDS)
-        finally:  # also where somebody lost patience
+            if drain:
+                await asyncio.to_thread(self.daemon.stop, grace_seconds=DRAIN_SECONDS)
+        finally:  # also where somebody loses patience
             self.daemon.kill()
             await self._exits.aclose()
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)

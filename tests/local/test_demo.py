@@ -9,12 +9,16 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from sidecar.local.child import ServerError
+from sidecar.local.commands import FAILED, run, run_demo
 from sidecar.local.convex_reader import ConvexReader
 from sidecar.local.demo import percentile
 
@@ -62,6 +66,20 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert list(tmp_path.iterdir()) == []
     assert _processes_with(str(tmp_path)) == []
+
+
+def test_a_missing_extra_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It names the command that mends it; no traceback, no folder left behind."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert run(run_demo(json_output=True, keep=False)) == FAILED
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "pip install 'render-sidecar[demo]'" in told.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_percentiles_are_values_that_occurred() -> None:
