@@ -101,15 +101,12 @@ class UploadStage:
         return claim.next_due
 
     async def _ship(self, transfer: Transfer, flight: Flight) -> None:
-        operations = self._metrics.concurrent_operations.labels(operation="upload")
-        operations.inc()
         try:
             await self._attempt(transfer, flight)
         except asyncio.CancelledError:  # the multipart upload stays open: its ID and parts are journaled
             await self._journal.do(Journal.release, transfer.id)
             raise
         finally:
-            operations.dec()
             del self._flights[transfer.id]
             self._work.set()
 
@@ -117,7 +114,8 @@ class UploadStage:
         await self._gate.admit(transfer.transfer)
         begun = self._clock.monotonic()
         try:
-            shipped = await ship(transfer, tools=self._tools, flight=flight)
+            with self._metrics.concurrent_operations.labels(operation="upload").track_inprogress():
+                shipped = await ship(transfer, tools=self._tools, flight=flight)
         except SidecarError as error:
             await self._failed(transfer, error, flight)
             return

@@ -62,6 +62,7 @@ class ObjectStore(Protocol):
 
         Returns only if S3 confirmed that what it holds has ``checksum``. A body whose bytes do not
         match is refused by S3 and raises CORRUPT. ``maybe_done`` is set where the answer was lost.
+        A spec for another bucket than the store's raises INVALID, here and in ``create``.
         """
 
     async def create(self, spec: ObjectSpec) -> str:
