@@ -1,7 +1,8 @@
 """TELL: the outbox, batch by batch, to Convex.
 
 One call is in flight per session, a few sessions are told at once. An idle session is flushed at once;
-while its call is in flight, and until ``batch.wait`` after its last flush began, its ops gather.
+while its call is in flight, and until ``batch.wait`` after its last flush began, its ops gather. After a
+full batch there is nothing to gather for: the next one goes at once.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from .delivery import Delivery
 from .pace import Pace
 from .registrar import Registrar
 from .store import MetadataStore
+
+ROUND_SECONDS = 0.01  # uploads wake us hundreds of times a second; looking this often is enough
 
 
 class SyncStage:
@@ -77,6 +80,7 @@ class SyncStage:
                 self._work.clear()
                 await self._gate.passable()
                 due = await self._launch(flights)
+                await asyncio.sleep(ROUND_SECONDS)
                 await self._work_or(due)
 
     async def _launch(self, flights: asyncio.TaskGroup) -> float | None:
@@ -102,7 +106,8 @@ class SyncStage:
         finally:
             self._in_flight -= 1
             self._work.set()
-        await asyncio.sleep(max(0.0, began + self._batch.wait - self._clock.monotonic()))
+        if len(batch.ops) < self._batch.ops:
+            await asyncio.sleep(max(0.0, began + self._batch.wait - self._clock.monotonic()))
         self._busy.discard(batch.session_id)
         self._work.set()
 

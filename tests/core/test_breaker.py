@@ -90,38 +90,68 @@ def test_a_trial_that_never_ends_does_not_block_the_door() -> None:
     assert breaker.state is BreakerState.HALF_OPEN
 
 
-EVENTS = st.sampled_from(["admit", "succeed", "fail", "refuse", "excuse", "good", "bad", "hurry"])
+class Story:
+    """A breaker through a sequence of events; every method is one."""
+
+    def __init__(self) -> None:
+        """Begin closed."""
+        self.breaker, self.now, self.in_a_row = Breaker(), 0.0, 0
+
+    def admit(self) -> None:
+        """One at a time while half-open."""
+        if circuit.passes(self.breaker):
+            was_half_open = self.breaker.state is BreakerState.HALF_OPEN
+            self.breaker = circuit.admitted(self.breaker, POLICY, self.now)
+            assert self.breaker.on_trial == was_half_open
+
+    def succeed(self) -> None:
+        """Forget the failures."""
+        self.breaker, self.in_a_row = circuit.succeeded(self.breaker, self.now), 0
+
+    def fail(self) -> None:
+        """Five in a row never leave it closed."""
+        self.breaker, self.in_a_row = circuit.failed(self.breaker, POLICY, self.now), self.in_a_row + 1
+        assert self.breaker.state is not BreakerState.CLOSED or self.in_a_row < POLICY.failures
+
+    def refuse(self) -> None:
+        """Open at once."""
+        self.breaker = circuit.refused(self.breaker, POLICY, self.now)
+        assert self.breaker.state is BreakerState.OPEN
+
+    def excuse(self) -> None:
+        """Nothing is learnt."""
+        self.breaker = circuit.excused(self.breaker)
+
+    def hurry(self) -> None:
+        """The next probe is near."""
+        self.breaker = circuit.hurried(self.breaker, self.now, 1)
+        assert self.breaker.due is None or self.breaker.due <= self.now + 1
+
+    def probe_well(self) -> None:
+        """If one is due."""
+        if circuit.probe_is_due(self.breaker, self.now):
+            self.breaker = circuit.probed(self.breaker, POLICY, self.now, good=True)
+
+    def probe_badly(self) -> None:
+        """If one is due."""
+        if circuit.probe_is_due(self.breaker, self.now):
+            self.breaker = circuit.probed(self.breaker, POLICY, self.now, good=False)
 
 
-@given(events=st.lists(st.tuples(EVENTS, st.floats(0, 40)), max_size=60))
+EVENTS = ["admit", "succeed", "fail", "refuse", "excuse", "hurry", "probe_well", "probe_badly"]
+
+
+@given(events=st.lists(st.tuples(st.sampled_from(EVENTS), st.floats(0, 40)), max_size=60))
 def test_any_sequence_keeps_the_promises(events: list[tuple[str, float]]) -> None:
-    """Closed has no due probe; otherwise one is due within the reset; one trial at a time."""
-    breaker, now, in_a_row = Breaker(), 0.0, 0
+    """Closed has no due probe; otherwise one is due within the reset; only a good probe leaves open."""
+    story = Story()
     for event, seconds in events:
-        now += seconds
-        before = breaker
-        if event == "admit":
-            if not circuit.passes(breaker):
-                continue
-            breaker = circuit.admitted(breaker, POLICY, now)
-            assert breaker.on_trial == (before.state is BreakerState.HALF_OPEN)
-        elif event == "succeed":
-            breaker, in_a_row = circuit.succeeded(breaker, now), 0
-        elif event == "fail":
-            breaker, in_a_row = circuit.failed(breaker, POLICY, now), in_a_row + 1
-            assert breaker.state is not BreakerState.CLOSED or in_a_row < POLICY.failures
-        elif event == "refuse":
-            breaker = circuit.refused(breaker, POLICY, now)
-            assert breaker.state is BreakerState.OPEN
-        elif event == "excuse":
-            breaker = circuit.excused(breaker)
-        elif event == "hurry":
-            breaker = circuit.hurried(breaker, now, 1)
-            assert breaker.due is None or breaker.due <= now + 1
-        elif circuit.probe_is_due(breaker, now):
-            breaker = circuit.probed(breaker, POLICY, now, good=event == "good")
-        assert (breaker.due is None) == (breaker.state is BreakerState.CLOSED)
-        assert breaker.due is None or breaker.due <= now + POLICY.reset_seconds
-        assert not (breaker.on_trial and breaker.state is not BreakerState.HALF_OPEN)
-        if before.state is BreakerState.OPEN and event != "good":
-            assert breaker.state is BreakerState.OPEN
+        story.now += seconds
+        before = story.breaker
+        getattr(story, event)()
+        after = story.breaker
+        assert (after.due is None) == (after.state is BreakerState.CLOSED)
+        assert after.due is None or after.due <= story.now + POLICY.reset_seconds
+        assert not after.on_trial or after.state is BreakerState.HALF_OPEN
+        if before.state is BreakerState.OPEN and event != "probe_well":
+            assert after.state is BreakerState.OPEN
