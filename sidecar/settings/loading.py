@@ -126,14 +126,24 @@ def _repaired(values: Any, wrong: list[Key]) -> Any:
     """Return the values without the wrong ones; what is required gets a stand-in."""
     repaired = copy.deepcopy(values)
     for key in wrong:
-        above = repaired
-        for part in key[:-1]:
-            above = above[part]
+        above = _at(repaired, key[:-1])
         if isinstance(above, dict) and key:
             above.pop(key[-1], None)
             if key[-1] in _STAND_INS:
                 above[key[-1]] = _STAND_INS[key[-1]]
     return repaired
+
+
+def _at(values: Any, key: Key) -> Any:
+    """Return what is there, or None where a repair took it away."""
+    for part in key:
+        if isinstance(values, dict):
+            values = values.get(part)
+        elif isinstance(values, list | tuple) and isinstance(part, int) and part < len(values):
+            values = values[part]
+        else:
+            return None
+    return values
 
 
 def _absent(settings: Settings) -> Iterator[str]:

@@ -19,6 +19,7 @@ PREFIX = "SIDECAR_"
 KNOWN = frozenset({"SIDECAR_CONFIG"})  # the file's own path, for the command line
 LIST_LENGTH_MAX = 1000
 DEPTH_MAX = 20
+PLACE_DIGITS_MAX = 4
 
 
 @dataclass(slots=True)
@@ -42,13 +43,17 @@ def override(values: Any, environ: Mapping[str, str], *, top_level: frozenset[st
                 f"the environment variable {name} has no __ and is no setting; it is not read"
             )
             continue
-        key: Key = tuple(int(part) if part.isdecimal() else part for part in parts[: DEPTH_MAX + 1])
+        key: Key = tuple(map(_part, parts[: DEPTH_MAX + 1]))
         try:
             values = _placed(values, key, _value(environ[name]))
             found.names[key] = name
         except ValueError as error:
             found.problems.append(Problem(where=f"environment variable {name}", key="", message=str(error)))
     return values, found
+
+
+def _part(text: str) -> str | int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= PLACE_DIGITS_MAX else text
 
 
 def _value(text: str) -> Any:

@@ -119,8 +119,8 @@ def from_files(values: Any, *names: str) -> Any:
     filled = dict(values)
     for name in names:
         path = values.get(f"{name}_file")
-        if path is None:
-            continue
+        if not isinstance(path, str | Path) or not path:
+            continue  # absent, or a mistake that the field itself reports
         if values.get(name) is not None:
             raise ValueError(f"{name} and {name}_file are both set; keep one of them")
         filled[name] = Secret(path=Path(path))
