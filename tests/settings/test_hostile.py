@@ -26,7 +26,27 @@ TREES = st.recursive(
     lambda below: st.lists(below, max_size=3) | st.dictionaries(st.sampled_from(KEYS), below, max_size=6),
     max_leaves=20,
 )
-WORDS = "watch:|root: /r|s3:|: |- |{|}|[|]|'|\"|${A}|${|&a |*a |!x |? |# c|<<: ".split("|")
+WORDS = [
+    "watch:",
+    "root: /r",
+    "s3:",
+    ": ",
+    "- ",
+    "{",
+    "}",
+    "[",
+    "]",
+    "'",
+    '"',
+    "${A}",
+    "${",
+    "&a ",
+    "*a ",
+    "!x ",
+    "? ",
+    "# c",
+    "<<: ",
+]
 LINES = ["\n", "\n  ", "\t", "|\n", ">\n", "%TAG\n", "---\n", "...\n"]
 YAML_PIECES = st.sampled_from(WORDS + LINES)
 
