@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Annotated, Any
 
 import typer
 
-from sidecar.status.words import age, size
+from sidecar.status.words import age, count, size
 
 from . import common
 from .client import ask
@@ -26,7 +27,8 @@ def status(
     with common.sentences():
         address = common.endpoint(url)
         if watch:
-            _follow(lambda: ask(address, "/status")[1], json_output=json_output)
+            with contextlib.suppress(KeyboardInterrupt):  # the way it is meant to end
+                _follow(lambda: ask(address, "/status")[1], json_output=json_output)
         else:
             _show(ask(address, "/status")[1], json_output=json_output)
 
@@ -39,7 +41,7 @@ def sections(reply: dict[str, Any]) -> list[Section]:
         *(("reason", reason) for reason in reply["reasons"]),
         ("sidecar", f"{reply['sidecar_id']}, version {reply['version']}, up {age(reply['uptime_seconds'])}"),
         ("backlog", _backlog(backlog)),
-        ("not complete", f"{reply['pending']['files']} files"),
+        ("not complete", count(reply["pending"]["files"], "file")),
         *(("S3" if name == "s3" else "Convex", _remote(reply[name])) for name in ("s3", "convex")),
     ]
     return [
@@ -92,9 +94,8 @@ def _follow(read: Any, *, json_output: bool) -> None:
 def _backlog(backlog: dict[str, Any]) -> str:
     if not backlog["files"]:
         return "nothing is owed"
-    return (
-        f"{backlog['files']} files, {size(backlog['bytes'])}, the oldest for {age(backlog['oldest_seconds'])}"
-    )
+    oldest = age(backlog["oldest_seconds"])
+    return f"{count(backlog['files'], 'file')}, {size(backlog['bytes'])}, the oldest for {oldest}"
 
 
 def _remote(remote: dict[str, Any]) -> str:

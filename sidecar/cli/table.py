@@ -42,6 +42,7 @@ def plain(section: Section) -> str:
 
 def renderable(sections: Sequence[Section]) -> RenderableType:
     """Return them for rich; markup in a file name stays text."""
+    from rich import box
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -49,7 +50,11 @@ def renderable(sections: Sequence[Section]) -> RenderableType:
     tables = []
     for section in sections:
         table = Table(
-            title=section.title, title_justify="left", title_style="bold", show_header=bool(section.headers)
+            title=section.title,
+            box=box.SIMPLE,
+            title_justify="left",
+            title_style="bold",
+            show_header=bool(section.headers),
         )
         for header in section.headers or [""] * len(section.rows[0] if section.rows else ()):
             table.add_column(header, overflow="fold")

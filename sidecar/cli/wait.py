@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from sidecar.core.text import printable
-from sidecar.core.units import parse_duration
+from sidecar.status.query import BadRequestError, duration_seconds
 
 from . import common
 from .address import Address
@@ -16,6 +16,7 @@ from .client import LostError, NotRunningError, ask
 
 MARGIN_SECONDS = 30.0  # the daemon answers at the timeout; this much later it is lost
 RETRY_SECONDS = 0.5
+RESTART_SECONDS = 60.0  # a daemon that hung up and is not back by then is not restarted any more
 _EXIT = {"synced": 0, "failed": common.FAILED, "timeout": common.TRY_LATER}
 
 
@@ -34,8 +35,11 @@ def wait(
     Exit status 0 when it is, 1 when something never will be without help (dead, refused, abandoned,
     unmatched), 75 when the time is over.
     """
+    try:
+        seconds = duration_seconds(timeout)
+    except BadRequestError as error:
+        raise typer.BadParameter(str(error), param_hint="--timeout") from None
     with common.sentences():
-        seconds = parse_duration(timeout)
         query = {"path": common.named(path) if path is not None else None, "session": session}
         reply = _patiently(common.endpoint(url), query, seconds)
     if json_output:
@@ -54,20 +58,21 @@ def lines(reply: dict[str, Any]) -> list[str]:
 
 def _patiently(address: Address, query: dict[str, str | None], seconds: float) -> dict[str, Any]:
     """Ask; where a daemon that answered before is restarted meanwhile, ask the next one."""
-    until, spoken = time.monotonic() + seconds, False
+    until, lost_at = time.monotonic() + seconds, None
     while True:
-        left = max(0.0, until - time.monotonic())
+        now = time.monotonic()
+        left = max(0.0, until - now)
         try:
             asked = {**query, "timeout": f"{left:.3f}"}
             reply: dict[str, Any] = ask(address, "/wait", query=asked, timeout_seconds=left + MARGIN_SECONDS)[
                 1
             ]
         except LostError:
-            spoken = True
+            lost_at = time.monotonic()
             if not left:
                 raise
         except NotRunningError:
-            if not spoken or not left:
+            if lost_at is None or now - lost_at > RESTART_SECONDS or not left:
                 raise
         else:
             return reply

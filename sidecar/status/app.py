@@ -7,6 +7,8 @@ connection is then a deadline for the request (see ``server``).
 from __future__ import annotations
 
 import asyncio
+import functools
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -54,7 +56,8 @@ def build(*, api: Api, door: Door, token: Token | None, patience: Patience) -> w
     for operation in OPERATIONS:
         if operation.need.public or door.kind is not DoorKind.PUBLIC:
             handler = _Handler(api=api, operation=operation, door=door, token=token, patience=patience)
-            app.router.add_route(operation.method, operation.path, handler.answer)
+            add = app.router.add_get if operation.method == "GET" else app.router.add_post  # GET answers HEAD
+            add(operation.path, handler.answer)
     return app
 
 
@@ -81,7 +84,7 @@ class _Handler:
     async def _run(self, request: web.Request, given: dict[str, str]) -> web.Response:
         match self._operation.name:
             case "openapi":
-                return web.json_response(document(OPERATIONS))
+                return web.Response(text=_document(), content_type=JSON)
             case "metrics":
                 text = await self._api.metrics()
                 return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
@@ -105,7 +108,7 @@ class _Handler:
         try:
             return await asyncio.to_thread(self._secret.get)
         except SidecarError as error:
-            log.warning("the token of the endpoint cannot be read", error=str(error))
+            log.warning("token_unreadable", error=str(error))
             return None
 
 
@@ -129,14 +132,14 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
     except web.HTTPException as error:
         return _problem(error.status, *_words(request, error))
     except Exception:  # one request that fails must not look like a daemon that died
-        log.exception("request failed", path=request.path)
+        log.exception("request_failed", path=request.path)
         return _problem(500, "this is a bug in the sidecar", "its log has the details")
 
 
 def _words(request: web.Request, error: web.HTTPException) -> tuple[str, str | None]:
     match error:
         case web.HTTPNotFound():
-            known = ", ".join(operation.path for operation in OPERATIONS)
+            known = ", ".join(sorted({resource.canonical for resource in request.app.router.resources()}))
             return f"there is nothing at {request.path}", f"there are: {known}"
         case web.HTTPMethodNotAllowed():
             methods = " or ".join(sorted(error.allowed_methods - {"HEAD"}))
@@ -149,6 +152,11 @@ async def _plain_headers(_request: web.Request, response: web.StreamResponse) ->
     response.force_close()
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
+
+
+@functools.cache
+def _document() -> str:
+    return json.dumps(document(OPERATIONS))
 
 
 def _answer(status: int, reply: BaseModel) -> web.Response:

@@ -194,9 +194,6 @@ def _bind_unix(path: Path) -> socket.socket:
     except OSError as error:
         sock.close()
         raise _refused_unix(path, error) from error
-    except FatalError:
-        sock.close()
-        raise
     return sock
 
 

@@ -30,7 +30,7 @@ async def test_status_is_plain_where_nobody_looks(served: Served) -> None:
     for text in (
         "degraded",
         "Convex has not registered",
-        "1 files, 1.0 MiB",
+        "1 file, 1.0 MiB",
         "40% of 100 B",
         "it is a FIFO",
         "[red]",
@@ -96,7 +96,7 @@ async def test_wait_ends_with_what_became_of_it(served: Served) -> None:
     served.source.watch.findings["notes.txt"] = FakeFinding("unmatched", "no rule matches it")
     failed = await sidecar("wait", "/renders/notes.txt", "--json", "--url", served.url)
     assert (failed.status, failed.json()["result"]) == (1, "failed")
-    assert (await sidecar("wait", "--timeout", "soon", "--url", served.url)).status == 1
+    assert (await sidecar("wait", "--timeout", "soon", "--url", served.url)).status == 2
 
 
 async def test_wait_outlives_a_restart_of_the_daemon(served: Served) -> None:

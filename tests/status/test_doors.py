@@ -251,7 +251,7 @@ async def test_a_bug_is_answered_with_500_and_logged(
     served.source.remotes = None  # type: ignore[assignment]  # something that cannot be
     reply = await served.get("/status")
     assert (reply.status_code, "log" in reply.json()["hint"]) == (500, True)
-    assert "request failed" in capsys.readouterr().out
+    assert "request_failed" in capsys.readouterr().out
 
 
 async def test_openapi_describes_every_operation(served: Served) -> None:
