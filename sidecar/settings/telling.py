@@ -18,8 +18,8 @@ class JwtAuth(Section):
 
     mode: Literal["jwt"]
     """Tokens signed here."""
-    issuer: HttpUrl
-    """The token's iss; the same as in convex/auth.config.ts."""
+    issuer: Annotated[str, Field(min_length=1)]
+    """The token's iss, to the letter as in convex/auth.config.ts."""
     audience: Annotated[str, Field(min_length=1)]
     """The token's aud; the same as applicationID in convex/auth.config.ts."""
     private_key: Secret | None = None
