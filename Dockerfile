@@ -1,5 +1,7 @@
 # The sidecar in an image of its own. Build: docker build -t render-sidecar .
 # Any base with Python 3.11 or newer and its venv module will do: --build-arg PYTHON_IMAGE=...
+# Seen to build with buildah --isolation chroot on Debian 12's own Python; with Docker it has not been built yet.
+# Podman and buildah keep the HEALTHCHECK only with --format docker.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
