@@ -2,13 +2,11 @@
 
 Stages call ``admit`` before a transfer touches the remote, then ``succeeded`` or ``failed`` (or
 ``withdraw`` if it never came to it). ``run`` keeps an open breaker probing when no work arrives.
-Memory is bounded: two records of successes, and one memo for each of the objects in trouble.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,8 +18,8 @@ from sidecar.core.breaker import Breaker, BreakerPolicy, BreakerState
 from sidecar.core.clock import Clock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.retry import Blame, Decision, ProbeResult, RetryPolicy, blame, needs_probe, verdict
+from sidecar.core.witnesses import Witnesses
 
-MEMOS_MAX = 4096
 _TICK_SECONDS = 0.001  # a sleep that a clock can see
 _DISPLAY = {"s3": "S3", "convex": "Convex"}
 _TROUBLE = {
@@ -43,22 +41,6 @@ class LastError:
     message: str
     hint: str | None
     at_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Success:
-    """``number`` counts the remote's successes."""
-
-    number: int
-    target: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Memo:
-    """An object in trouble: successes when it last failed (or began), failures that cost nothing."""
-
-    mark: int
-    unspent: int = 0
 
 
 class Gate:
@@ -88,9 +70,7 @@ class Gate:
         self._probing = asyncio.Lock()
         self._probes_begun = 0
         self._probe_error: SidecarError | None = None
-        self._latest: _Success | None = None  # the newest success
-        self._rival: _Success | None = None  # the newest of another target than the newest one's
-        self._memos: OrderedDict[str, _Memo] = OrderedDict()
+        self._witnesses = Witnesses()
         self._trouble: SidecarError | None = None
         self._since_ms = 0
         self.last_error: LastError | None = None
@@ -136,22 +116,18 @@ class Gate:
 
     def begin(self, target: str) -> None:
         """Note that an attempt at ``target`` begins: what others achieve from here on counts."""
-        if target not in self._memos:
-            self._remember(target, _Memo(mark=self._successes))
+        self._witnesses.began(target)
 
     def withdraw(self, target: str | None = None) -> None:
         """Say that an admitted transfer ended without asking the remote anything."""
         if target is not None:
-            self._memos.pop(target, None)
+            self._witnesses.forget(target)
         self._become(circuit.excused(self._breaker))
 
     def succeeded(self, target: str) -> None:
         """Say that the remote did its work for ``target`` (a whole object, or a part of it)."""
-        self._memos.pop(target, None)
+        self._witnesses.succeeded(target)
         self._probe_error = None
-        if self._latest is not None and self._latest.target != target:
-            self._rival = self._latest
-        self._latest = _Success(number=self._successes + 1, target=target)
         self._become(circuit.succeeded(self._breaker, self._clock.monotonic()))
 
     async def failed(self, target: str, error: SidecarError, *, failures: int) -> Decision:
@@ -160,16 +136,15 @@ class Gate:
         Probes the remote first where that matters, and tells the breaker.
         """
         self._note(error)
-        memo = self._memos.get(target, _Memo(mark=self._successes))
+        memo = self._witnesses.memo(target)
         probe = await self._judge(error)
-        others = self._succeeded_since(memo.mark, target)
+        others = self._witnesses.others_since(memo, target)
         fault = blame(error.kind, redacted=error.redacted, probe=probe, others_succeeded=others)
         self._blamed(fault, error)
         decision = verdict(
             fault, failures=failures, unspent=memo.unspent, jitter=self._jitter(), policy=self._retry
         )
-        unspent = 0 if fault is Blame.OBJECT else memo.unspent + 1
-        self._remember(target, _Memo(mark=self._successes, unspent=unspent))
+        self._witnesses.failed(target, unspent=0 if fault is Blame.OBJECT else memo.unspent + 1)
         return decision
 
     async def run(self) -> None:
@@ -230,21 +205,6 @@ class Gate:
         return self._probe_error
 
     # -- bookkeeping ------------------------------------------------------------------------------
-    @property
-    def _successes(self) -> int:
-        return self._latest.number if self._latest else 0
-
-    def _succeeded_since(self, mark: int, target: str) -> bool:
-        return any(
-            s is not None and s.target != target and s.number > mark for s in (self._latest, self._rival)
-        )
-
-    def _remember(self, target: str, memo: _Memo) -> None:
-        self._memos[target] = memo
-        self._memos.move_to_end(target)
-        if len(self._memos) > MEMOS_MAX:
-            self._memos.popitem(last=False)
-
     def _note(self, error: SidecarError) -> None:
         self.last_error = LastError(
             kind=error.kind, message=error.message, hint=error.hint, at_ms=self._clock.wall_ms()

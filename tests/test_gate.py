@@ -10,7 +10,8 @@ import pytest
 from sidecar.core.breaker import BreakerPolicy, BreakerState
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.retry import Again, GiveUp, RetryPolicy
-from sidecar.gate import MEMOS_MAX, Gate
+from sidecar.core.witnesses import MEMOS_MAX
+from sidecar.gate import Gate
 
 
 class VirtualClock:
@@ -267,4 +268,4 @@ async def test_memory_is_bounded(gate: Gate) -> None:
     """A hundred thousand objects in trouble cost no more than the cap."""
     for number in range(MEMOS_MAX + 100):
         await gate.admit(str(number))
-    assert len(gate._memos) == MEMOS_MAX
+    assert len(gate._witnesses) == MEMOS_MAX
