@@ -6,7 +6,14 @@ import os
 from dataclasses import dataclass
 
 from sidecar.core.model import Fingerprint, StatIdentity
-from sidecar.files import NotRegularError, TruncatedError, checksum_of, open_regular, stat_identity
+from sidecar.files import (
+    NotRegularError,
+    TruncatedError,
+    checksum_of,
+    identity_of,
+    open_regular,
+    stat_identity,
+)
 
 from . import lease
 from .lease import Lease
@@ -23,31 +30,36 @@ class Vanished:
 
 
 def take(root: str, path: str, *, expected: StatIdentity) -> Fingerprint | Changed | Vanished:
-    """Read all of the file. ``expected`` is its identity when it was judged complete.
+    """Open a file and read all of it. ``expected`` is its identity when it was judged complete.
 
-    The identity is equal before and after the read, no writer has appeared, and the name still leads
-    to it; otherwise the read is void. Raises OSError for a file that cannot be opened or read.
+    Raises OSError for a file that cannot be opened or read.
     """
     try:
         fd = open_regular(root, path)
     except (FileNotFoundError, NotRegularError):
         return Vanished()
     try:
-        return _read(fd, expected)
-    except TruncatedError:
-        return Changed()
+        return take_open(fd, expected=expected)
     finally:
         os.close(fd)
 
 
-def _read(fd: int, expected: StatIdentity) -> Fingerprint | Changed:
+def take_open(fd: int, *, expected: StatIdentity) -> Fingerprint | Changed:
+    """Read all of an open file.
+
+    The identity is equal before and after the read, no writer has appeared, and the file still has a
+    name; otherwise the read is void. Raises OSError where it cannot be read.
+    """
     if stat_identity(fd) != expected:
         return Changed()
-    checksum = checksum_of(fd, 0, expected.size_bytes)
+    try:
+        checksum = checksum_of(fd, 0, expected.size_bytes)
+    except TruncatedError:
+        return Changed()
     # The lease before the stat: a writer that comes between the two changes the identity we see.
     if lease.probe(fd) is Lease.BUSY:
         return Changed()
     after = os.fstat(fd)
-    if after.st_nlink == 0 or stat_identity(fd) != expected:
+    if after.st_nlink == 0 or identity_of(after) != expected:
         return Changed()
     return Fingerprint(identity=expected, checksum=checksum)

@@ -13,7 +13,7 @@ from sidecar.core.model import Fingerprint, StatIdentity
 from sidecar.files import NotRegularError, identity_of, open_regular
 
 from . import lease, structure
-from .fingerprint import Changed, Vanished, take
+from .fingerprint import Changed, Vanished, take, take_open
 from .form import UNKNOWN
 from .lease import Lease
 from .readiness import Abandon, Complete, Decision, Evidence, Patience, Wait, decide
@@ -77,14 +77,11 @@ def look(subject: Subject, habits: Habits, volumes: Volumes, *, now: float) -> L
     except OSError as error:
         return Look(identity=None, found=Unreadable(why=f"it cannot be read: {error.strerror}"))
     try:
-        identity, decision = _examine(fd, subject, habits, volumes, now)
+        return _look_into(fd, subject, habits, volumes, now)
     except OSError as error:
         return Look(identity=None, found=Unreadable(why=f"it cannot be read: {error.strerror}"))
     finally:
         os.close(fd)
-    if isinstance(decision, Complete) and identity.size_bytes <= SMALL_BYTES:
-        return Look(identity=identity, found=read(subject, identity))
-    return Look(identity=identity, found=decision)
 
 
 def read(subject: Subject, identity: StatIdentity) -> Fingerprint | Changed | Vanished | Unreadable:
@@ -100,6 +97,13 @@ def _absent(root: str) -> Vanished | Wait:
     if os.path.isdir(root):  # noqa: PTH112 - once for each vanished file
         return Vanished()
     return Wait(why="its root folder is missing", again_seconds=ABSENT_AGAIN_SECONDS, crowded=True)
+
+
+def _look_into(fd: int, subject: Subject, habits: Habits, volumes: Volumes, now: float) -> Look:
+    identity, decision = _examine(fd, subject, habits, volumes, now)
+    if isinstance(decision, Complete) and identity.size_bytes <= SMALL_BYTES:
+        return Look(identity=identity, found=take_open(fd, expected=identity))
+    return Look(identity=identity, found=decision)
 
 
 def _examine(
