@@ -21,9 +21,11 @@ from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
 from sidecar.core.units import parse_duration
+from sidecar.settings import Settings, load
 
 ROOT = Path(__file__).resolve().parent.parent
 UNIT = ROOT / "systemd" / "render-sidecar.service"
+KEYS = "/etc/sidecar-keys"
 KUBERNETES = ROOT / "config" / "kubernetes"
 NATIVE_SIDECARS_SINCE = "1.29"
 
@@ -43,8 +45,15 @@ def _pod(manifest: str) -> Any:
     return _yaml((KUBERNETES / manifest).read_text())["spec"]["template"]["spec"]
 
 
-def _pod_settings() -> Any:
-    return _yaml(_yaml((KUBERNETES / "configmap.yaml").read_text())["data"]["sidecar.yaml"])
+@pytest.fixture
+def pod_settings(tmp_path: Path) -> Settings:
+    """Load what the ConfigMap holds, as the pods do; the key is in its place."""
+    (tmp_path / "convex.pem").touch()
+    text = _yaml((KUBERNETES / "configmap.yaml").read_text())["data"]["sidecar.yaml"]
+    file = tmp_path / "sidecar.yaml"
+    file.write_text(text.replace(KEYS, str(tmp_path)))
+    names = re.findall(r"\$\{(\w+)\}", text)
+    return load(file, environ={name: "https://example.com" if "URL" in name else "x" for name in names})
 
 
 def _pins(file: str) -> dict[str, str]:
@@ -66,9 +75,10 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
 def test_the_unit_lets_the_drain_end_and_refused_settings_rest() -> None:
     """Stopping waits longer than the default grace; exit status 78 is not tried again."""
     service = _service()
+    shutdown = Settings.model_fields["shutdown"].get_default(call_default_factory=True)
     assert service["Type"] == "notify"
     assert parse_duration(service["WatchdogSec"]) > 0
-    assert parse_duration(service["TimeoutStopSec"]) > 25
+    assert parse_duration(service["TimeoutStopSec"]) > shutdown.grace
     assert service["RestartPreventExitStatus"] == "78"
 
 
@@ -85,18 +95,17 @@ def test_kubernetes_accepts_the_manifests(manifest: str, version: str) -> None:
 
 
 @pytest.mark.parametrize("manifest", ["job.yaml", "deployment.yaml"])
-def test_pods_agree_with_the_settings_that_they_mount(manifest: str) -> None:
-    """A native sidecar, probed where it listens, given longer than its own grace, writing where volumes are."""
-    pod, settings = _pod(manifest), _pod_settings()
+def test_pods_agree_with_the_settings_that_they_mount(manifest: str, pod_settings: Settings) -> None:
+    """Probed where it listens, given longer than its own grace, writing where volumes are."""
+    pod = _pod(manifest)
     (sidecar,) = pod["initContainers"]
-    port = int(settings["status"]["public_listen"].rpartition(":")[2])
     mounts = {mount["mountPath"] for mount in sidecar["volumeMounts"]}
     assert sidecar["restartPolicy"] == "Always"
-    assert [p["containerPort"] for p in sidecar["ports"]] == [port]
-    assert parse_duration(settings["shutdown"]["grace"]) < pod["terminationGracePeriodSeconds"]
-    assert settings["watch"][0]["root"] in mounts
-    assert str(Path(settings["journal"]["path"]).parent) in mounts
-    assert str(Path(settings["convex"]["auth"]["private_key_file"]).parent) in mounts
+    assert str(pod_settings.status.public_listen).endswith(f":{sidecar['ports'][0]['containerPort']}")
+    assert pod_settings.shutdown.grace < pod["terminationGracePeriodSeconds"]
+    assert str(pod_settings.watch[0].root) in mounts
+    assert str(Path(pod_settings.journal.path).parent) in mounts
+    assert KEYS in mounts
 
 
 @pytest.mark.parametrize("manifest", ["job.yaml", "deployment.yaml"])
@@ -111,7 +120,9 @@ def test_the_renderer_and_its_sidecar_share_uid_and_folder() -> None:
     """The same uid makes leases exact without any capability."""
     for manifest in ("job.yaml", "deployment.yaml"):
         pod = _pod(manifest)
-        users = {c.get("securityContext", {}).get("runAsUser") for c in pod["containers"] + pod["initContainers"]}
+        users = {
+            c.get("securityContext", {}).get("runAsUser") for c in pod["containers"] + pod["initContainers"]
+        }
         assert users == {None}
         assert pod["securityContext"]["runAsUser"] == 10001
 
@@ -147,8 +158,12 @@ def test_every_pin_has_a_hash_and_no_index(file: str) -> None:
 def test_the_pins_satisfy_the_bounds(file: str, extras: tuple[str, ...]) -> None:
     """A changed bound in pyproject.toml asks for new pins."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + [r for extra in extras for r in project["optional-dependencies"][extra]]
+    wanted = project["dependencies"] + [
+        r for extra in extras for r in project["optional-dependencies"][extra]
+    ]
     requirements = [Requirement(text) for text in wanted if not text.startswith(project["name"])]
     pins = _pins(file)
-    wrong = [str(r) for r in requirements if not r.specifier.contains(pins.get(canonicalize_name(r.name), "0"))]
+    wrong = [
+        str(r) for r in requirements if not r.specifier.contains(pins.get(canonicalize_name(r.name), "0"))
+    ]
     assert wrong == []
