@@ -1,7 +1,8 @@
 """What a sidecar reports of a scene, derived from what its journal knows (DESIGN.md section 3).
 
 Convex derives the scene's status from the facts of all its sidecars. Facts change rarely: while a
-scene is not complete they always read the same, however many transfers come and go.
+scene is not complete they always read the same, however many transfers come and go, and of what a
+complete scene is owed they tell only whether it is anything (1) or nothing (0).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class SceneKnowledge:
 class SceneFacts:
     """The body of a facts op.
 
-    ``error`` is a sentence for people, or None. ``reason`` names what completed the scene: "marker",
+    ``owed`` is 1 or 0. ``error`` is a sentence for people, or None. ``reason`` names what completed the scene: "marker",
     "manifest" or "quiet"; None while it is not complete.
     """
 
@@ -62,7 +63,7 @@ def derive(scene: SceneKnowledge) -> SceneFacts:
     reason = _completed_by(scene)
     return SceneFacts(
         complete=reason is not None,
-        owed=1 if reason is None else scene.owed,
+        owed=1 if reason is None or scene.owed else 0,
         error=_trouble(scene),
         reason=reason,
     )
