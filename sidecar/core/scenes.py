@@ -38,8 +38,8 @@ class SceneKnowledge:
 class SceneFacts:
     """The body of a facts op.
 
-    ``owed`` is 1 or 0. ``error`` is a sentence for people, or None. ``reason`` names what completed the scene: "marker",
-    "manifest" or "quiet"; None while it is not complete.
+    ``owed`` is 1 or 0. ``error`` is a sentence for people, or None. ``reason`` names what completed
+    the scene: "marker", "manifest" or "quiet"; None while it is not complete.
     """
 
     complete: bool
