@@ -83,12 +83,12 @@ class Hints:
         folders = _topmost(seen.folders)
         for folder in folders:
             await self._scanner.walk(folder)
-        self._put_off([] if last else folders)
-
-    def _put_off(self, folders: Collection[str]) -> None:
-        self._again |= self._unfinished
-        self._again.update(folders)
+        self.put_off([*self._unfinished, *([] if last else folders)])
         self._unfinished.clear()
+
+    def put_off(self, paths: Iterable[str]) -> None:
+        """Look at some paths a little later."""
+        self._again.update(paths)
         if self._again:
             self._later.set()
 

@@ -100,6 +100,10 @@ class RootWatch:
             self._excuse(self.problem)
         await waiter
 
+    def look_later(self, path: str) -> None:
+        """Look at a path once more, soon."""
+        self._hints.put_off([path])
+
     # -- the life of one incarnation of the folder -------------------------------------------------
 
     async def _once(self) -> None:

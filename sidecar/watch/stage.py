@@ -16,7 +16,7 @@ from sidecar.files import kind_of
 from sidecar.journal.writer import AsyncJournal
 
 from . import lease
-from .candidates import Candidate, Candidates
+from .candidates import Candidates
 from .census import Example, Finding
 from .hands import Hands
 from .listing import is_utf8, look_at
@@ -24,6 +24,7 @@ from .probe import Habits
 from .root import RootSettings, RootWatch
 from .sorting import playlist_beside
 from .volume import Volumes
+from .waitlist import Candidate
 
 THREADS = 4
 
@@ -70,7 +71,12 @@ class WatchStage:
         self._router, self._abandon_after_seconds = router, abandon_after_seconds
         self._hands, volumes = Hands(THREADS), Volumes()
         self._candidates = Candidates(
-            journal=journal, clock=clock, hands=self._hands, volumes=volumes, habits=self._habits
+            journal=journal,
+            clock=clock,
+            hands=self._hands,
+            volumes=volumes,
+            habits=self._habits,
+            missed=lambda root, path: self._roots[root].look_later(path),
         )
         self._roots = {
             settings.path: RootWatch(

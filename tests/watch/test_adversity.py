@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sidecar.core.model import State
 from sidecar.files import open_regular
+from sidecar.journal.journal import Journal
 from sidecar.watch import events, volume
 from sidecar.watch.census import Finding
 from sidecar.watch.lock import try_lock
@@ -133,6 +135,34 @@ async def test_events_lost_to_a_full_queue_are_made_up_for(
     monkeypatch.undo()
     world.put(SOURCE)
     await world.until_ready(SOURCE)
+
+
+async def test_a_change_during_the_commit_of_the_last_content_is_not_missed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its event finds a candidate that is about to leave: the file is looked at once more."""
+    commit, rewritten = world.writer.do, asyncio.Event()
+
+    async def commit_late(method: Any, *args: Any, **kwargs: Any) -> Any:
+        if method is Journal.complete and not rewritten.is_set():
+            rewritten.set()
+            (world.root / SOURCE).write_bytes(b"second = True\n")
+            candidate = world.stage._candidates.find(str(world.root), SOURCE)
+            assert candidate is not None
+
+            async def told() -> bool:
+                return candidate.touched
+
+            await world.until(told)
+        return await commit(method, *args, **kwargs)
+
+    monkeypatch.setattr(world.writer, "do", commit_late)
+    world.put(SOURCE, b"first = True\n")
+
+    async def second_ready() -> bool:
+        return (await world.states()).get(SOURCE) == [State.SUPERSEDED, State.READY]
+
+    await world.until(second_ready)
 
 
 async def test_inotify_that_is_refused_falls_back_to_listings(

@@ -1,0 +1,204 @@
+"""Who waits to be complete, and when to look at each again: plain book-keeping in memory.
+
+Quiet times are monotonic and begin anew with the process. Used on the event loop only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sidecar.core.clock import Clock
+from sidecar.core.model import StatIdentity, Transfer
+
+from .probe import Subject
+from .readiness import Wait
+
+CROWD_LOOKS_PER_SECOND = 250  # at all files together that are open for writing or incomplete
+FRESH_MAX = 2_000  # candidates never looked at: beyond it listings wait
+AGAIN_SECONDS = 0.02  # after an event, or a change under a read
+TOUCH_SLACK_SECONDS = 0.05  # an event hastens no look that comes this soon anyway
+NOT_LOOKED_AT = "it was not looked at yet"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Candidate:
+    """A file on its way to complete; ``why`` says in one sentence what it waits for."""
+
+    id: int
+    root: str
+    path: str
+    session_id: str
+    rule_settle_seconds: float | None
+    check_structure: bool
+    identity: StatIdentity | None
+    quiet_since: float
+    due: float
+    why: str = NOT_LOOKED_AT
+    looks: int = 0
+    in_hand: bool = False
+    touched: bool = False  # while in hand: what the look saw may be old
+    refused: bool = False
+
+    def subject(self) -> Subject:
+        """Return what a worker thread may see of it."""
+        return Subject(
+            id=self.id,
+            root=self.root,
+            path=self.path,
+            rule_settle_seconds=self.rule_settle_seconds,
+            check_structure=self.check_structure,
+            identity=self.identity,
+            quiet_since=self.quiet_since,
+        )
+
+
+class Waitlist:
+    """All candidates of all roots, by row and by path, and an agenda of looks."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._by_id: dict[int, Candidate] = {}
+        self._by_path: dict[tuple[str, str], Candidate] = {}
+        self._agenda: list[tuple[float, int, Candidate]] = []
+        self._order = itertools.count()
+        self._woken, self._changed = asyncio.Event(), asyncio.Condition()
+        self._crowd: set[int] = set()
+        self._fresh = 0
+
+    def __contains__(self, candidate: Candidate) -> bool:
+        """Tell whether it still waits."""
+        return self._by_id.get(candidate.id) is candidate
+
+    def add(self, transfer: Transfer) -> None:
+        """Take a row in state discovered; one that is known is looked at again soon."""
+        known = self._by_id.get(transfer.id)
+        if known is not None:
+            self._hasten(known)  # a listing saw it again, which says nothing of a change
+            return
+        older = self.find(transfer.root, transfer.path)
+        if older is not None:
+            self.forget(older)
+        candidate = _candidate(transfer, self._clock.monotonic())
+        self._by_id[candidate.id] = candidate
+        self._by_path[candidate.root, candidate.path] = candidate
+        self._fresh += 1
+        self.plan(candidate, candidate.due)
+
+    def touch(self, root: str, path: str) -> bool:
+        """Something happened to a path: look again soon. False if it is no candidate."""
+        candidate = self._by_path.get((root, path))
+        if candidate is None:
+            return False
+        candidate.quiet_since, candidate.touched = self._clock.monotonic(), True
+        self._hasten(candidate)
+        return True
+
+    def find(self, root: str, path: str) -> Candidate | None:
+        """Return the candidate at a path."""
+        return self._by_path.get((root, path))
+
+    def all(self) -> list[Candidate]:
+        """Return every candidate."""
+        return list(self._by_id.values())
+
+    async def room(self) -> None:
+        """Wait while too many candidates have never been looked at."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._fresh < FRESH_MAX)
+
+    async def looked(self, root: str) -> None:
+        """Have every candidate of a root looked at once more; return when that is done."""
+        now = self._clock.monotonic()
+        asked = {candidate.id: candidate.looks for candidate in self.all() if candidate.root == root}
+        for number in asked:
+            self.plan(self._by_id[number], min(self._by_id[number].due, now))
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._unlooked(asked))
+
+    def _unlooked(self, asked: dict[int, int]) -> bool:
+        return any(
+            (candidate := self._by_id.get(number)) is not None and candidate.looks == looks
+            for number, looks in asked.items()
+        )
+
+    def take_due(self, limit: int) -> list[Candidate]:
+        """Take up to ``limit`` candidates in hand whose time has come."""
+        now, batch = self._clock.monotonic(), list[Candidate]()
+        while self._agenda and self._agenda[0][0] <= now and len(batch) < limit:
+            due, _, candidate = heapq.heappop(self._agenda)
+            if due == candidate.due and not candidate.in_hand and candidate in self:
+                candidate.in_hand, candidate.touched = True, False
+                batch.append(candidate)
+        return batch
+
+    async def sleep(self) -> None:
+        """Wait until somebody is due, or may be."""
+        self._woken.clear()
+        delay = self._agenda[0][0] - self._clock.monotonic() if self._agenda else None
+        try:
+            async with asyncio.timeout(delay):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    def plan(self, candidate: Candidate, due: float) -> None:
+        """Look at a monotonic time."""
+        candidate.due = due
+        heapq.heappush(self._agenda, (due, next(self._order), candidate))
+        self._woken.set()
+
+    async def announce(self, looked_at: Iterable[Candidate]) -> None:
+        """Count looks, and wake who waits for them."""
+        for candidate in looked_at:
+            if candidate.looks == 0 and candidate in self:
+                self._fresh -= 1
+            candidate.looks += 1
+        async with self._changed:
+            self._changed.notify_all()
+
+    def spaced(self, candidate: Candidate, wait: Wait) -> float:
+        """Return how long a candidate waits, among the others that wait as it does."""
+        if not wait.crowded:
+            self._crowd.discard(candidate.id)
+            return wait.again_seconds
+        self._crowd.add(candidate.id)
+        return max(wait.again_seconds, len(self._crowd) / CROWD_LOOKS_PER_SECOND)
+
+    def put_back(self, candidate: Candidate, why: str, again: float, *, refused: bool = False) -> None:
+        """Look again after so many seconds; sooner if something happened while it was in hand."""
+        candidate.why, candidate.refused, candidate.in_hand = why, refused, False
+        soon = AGAIN_SECONDS if candidate.touched else again
+        self.plan(candidate, self._clock.monotonic() + min(soon, again))
+
+    def forget(self, candidate: Candidate) -> None:
+        """It waits no more."""
+        if candidate.looks == 0 and candidate in self:
+            self._fresh -= 1
+        if candidate in self:
+            del self._by_id[candidate.id]
+        self._crowd.discard(candidate.id)
+        if self._by_path.get((candidate.root, candidate.path)) is candidate:
+            del self._by_path[candidate.root, candidate.path]
+
+    def _hasten(self, candidate: Candidate) -> None:
+        now = self._clock.monotonic()
+        if candidate.due > now + TOUCH_SLACK_SECONDS:
+            self.plan(candidate, now + AGAIN_SECONDS)
+
+
+def _candidate(transfer: Transfer, now: float) -> Candidate:
+    return Candidate(
+        id=transfer.id,
+        root=transfer.root,
+        path=transfer.path,
+        session_id=transfer.route.slot.session_id,
+        rule_settle_seconds=transfer.route.settle_seconds,
+        check_structure=transfer.route.check_structure,
+        identity=None,
+        quiet_since=now,
+        due=now,
+    )
