@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,14 +14,13 @@ from sidecar.core.clock import Clock
 from sidecar.core.ids import sidecar_tag
 from sidecar.core.retry import RetryPolicy
 from sidecar.gate import Gate
-from sidecar.journal.journal import Journal
+from sidecar.journal.journal import Journal, Transition
 from sidecar.journal.reading import JournalReader
 from sidecar.journal.writer import JournalWriter
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings, build_router
 from sidecar.sync.convex import open_store as open_convex
 from sidecar.sync.stage import SyncStage
-from sidecar.sync.store import MetadataStore
 from sidecar.upload.open import build_stage as build_upload
 from sidecar.upload.open import open_s3
 from sidecar.upload.stage import UploadStage
@@ -54,11 +53,12 @@ async def assemble(settings: Settings, *, clock: Clock) -> AsyncIterator[Parts]:
     name = sidecar_id(settings.sidecar_id, settings.journal.path)
     metrics = Metrics()
     async with AsyncExitStack() as opened:
-        journal = await opened.enter_async_context(_journal(settings, name, clock))
+        journal = await opened.enter_async_context(_journal(settings, name, clock, metrics))
         reader = JournalReader(settings.journal.path, clock=clock)
         opened.callback(reader.close)
         store = await opened.enter_async_context(open_s3(s3=settings.s3, upload=settings.upload, clock=clock))
-        gates = {"s3": _gate("s3", store, settings, clock)}
+        skews: dict[str, Callable[[], float | None]] = {"s3": lambda: store.skew_seconds}
+        gates = {"s3": _gate("s3", store.probe, settings, clock)}
         upload = build_upload(
             store=store,
             journal=journal,
@@ -74,7 +74,8 @@ async def assemble(settings: Settings, *, clock: Clock) -> AsyncIterator[Parts]:
             convex = await opened.enter_async_context(
                 open_convex(settings.convex, sidecar_id=name, clock=clock, version=__version__)
             )
-            gates["convex"] = _gate("convex", convex, settings, clock)
+            skews["convex"] = lambda: convex.skew_seconds
+            gates["convex"] = _gate("convex", convex.probe, settings, clock)
             sync = SyncStage(
                 store=convex,
                 journal=journal,
@@ -97,6 +98,7 @@ async def assemble(settings: Settings, *, clock: Clock) -> AsyncIterator[Parts]:
             reader=reader,
             heart=heart,
             clock=clock,
+            skews=skews,
         )
         quiet = QuietScenes(
             journal=journal, clock=clock, complete_after_seconds=settings.entities.complete_after
@@ -113,17 +115,20 @@ async def assemble(settings: Settings, *, clock: Clock) -> AsyncIterator[Parts]:
         )
 
 
-def _journal(settings: Settings, name: str, clock: Clock) -> JournalWriter:
-    return JournalWriter(
-        Journal(settings.journal.path, tag=sidecar_tag(name), bucket=settings.s3.bucket, clock=clock)
-    )
+def _journal(settings: Settings, name: str, clock: Clock, metrics: Metrics) -> JournalWriter:
+    def observe(transition: Transition) -> None:
+        if transition.seconds_since_ready is not None:
+            metrics.close_to_synced_seconds.observe(transition.seconds_since_ready)
+
+    journal = Journal(settings.journal.path, tag=sidecar_tag(name), bucket=settings.s3.bucket, clock=clock)
+    return JournalWriter(journal, observe=observe)
 
 
-def _gate(remote: str, store: MetadataStore, settings: Settings, clock: Clock) -> Gate:
+def _gate(remote: str, probe: Callable[[], Awaitable[None]], settings: Settings, clock: Clock) -> Gate:
     retry = settings.retry
     return Gate(
         remote=remote,
-        probe=store.probe,
+        probe=probe,
         retry=RetryPolicy(initial_seconds=retry.initial, max_seconds=retry.max, attempts=retry.attempts),
         breaker=BreakerPolicy(failures=retry.breaker_failures, reset_seconds=retry.breaker_reset),
         clock=clock,

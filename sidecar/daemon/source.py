@@ -13,7 +13,8 @@ from sidecar.journal.journal import Journal
 from sidecar.journal.reading import JournalReader
 from sidecar.journal.writer import JournalWriter
 from sidecar.sync.stage import SyncStage
-from sidecar.upload.stage import Flight, UploadStage
+from sidecar.upload.flight import Flight
+from sidecar.upload.stage import UploadStage
 from sidecar.watch.stage import WatchStage
 
 from .heart import LIMIT_SECONDS, Heart
@@ -39,14 +40,16 @@ class Source:
         reader: JournalReader,
         heart: Heart,
         clock: Clock,
+        skews: Mapping[str, Callable[[], float | None]],
     ) -> None:
-        """``gates`` are keyed "s3" and "convex"."""
+        """``gates`` and ``skews`` (our clock minus the remote's) are keyed "s3" and "convex"."""
         self.sidecar_id, self.journal_path = sidecar_id, journal_path
         self.watch, self.remotes = watch, gates
         self.is_draining = False
         self.reload_problem: str | None = None
         self._upload, self._sync, self._journal, self._reader = upload, sync, journal, reader
         self._heart, self._clock, self._started = heart, clock, clock.monotonic()
+        self._skews = skews
 
     def uptime_seconds(self) -> float:
         """Return the time since the daemon was built."""
@@ -82,7 +85,8 @@ class Source:
 
     def clock_skew_seconds(self) -> Mapping[str, float]:
         """Return our clock minus each remote's, where known."""
-        return {}
+        measured = {remote: skew() for remote, skew in self._skews.items()}
+        return {remote: seconds for remote, seconds in measured.items() if seconds is not None}
 
     def flights(self) -> Sequence[Flight]:
         """Return the uploads under way."""

@@ -48,6 +48,7 @@ class Transition:
     path: str
     state: str | None
     detail: str | None
+    seconds_since_ready: float | None  # of a step that ends the way: complete on disk to acknowledged
 
 
 def transaction(method: Callable[Concatenate[B, P], T]) -> Callable[Concatenate[B, P], T]:
@@ -144,9 +145,17 @@ class JournalBase:
             "INSERT INTO events (at_ms, transfer, event, detail) VALUES (?, ?, ?, ?)",
             [self.clock.wall_ms(), transfer.id, event, detail],
         )
+        since = None
+        if event == Event.ACKNOWLEDGED and transfer.ready_ms is not None:
+            since = max(0.0, (self.clock.wall_ms() - transfer.ready_ms) / 1000)
         self.transitions.append(
             Transition(
-                event=event, transfer=transfer.transfer, path=transfer.display, state=state, detail=detail
+                event=event,
+                transfer=transfer.transfer,
+                path=transfer.display,
+                state=state,
+                detail=detail,
+                seconds_since_ready=since,
             )
         )
 

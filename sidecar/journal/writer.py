@@ -64,9 +64,9 @@ class _Call:
 class JournalWriter:
     """Owns the journal and the thread that alone touches it. An async context manager."""
 
-    def __init__(self, journal: Journal) -> None:
-        """``trouble`` is the reason why commits do not succeed at the moment, or None."""
-        self.journal = journal
+    def __init__(self, journal: Journal, *, observe: Callable[[Transition], None] = lambda _: None) -> None:
+        """``observe`` hears of each committed transition; ``trouble`` is why commits fail now, or None."""
+        self.journal, self._observe = journal, observe
         self.trouble: str | None = None
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._subscribers: dict[Topic, list[asyncio.Event]] = {topic: [] for topic in Topic}
@@ -175,6 +175,7 @@ class JournalWriter:
             for event in self._subscribers[topic]:
                 event.set()
         for transition in transitions:
+            self._observe(transition)
             log.info(
                 transition.event,
                 transfer=transition.transfer,

@@ -55,7 +55,7 @@ def test_s3_away_costs_no_attempt(own: System, count: int) -> None:
 def test_convex_away_costs_no_attempt(system: System, convex_server: ConvexServer, count: int) -> None:
     """Ops wait in the outbox; uploads go on."""
     system.start()
-    down = {"action": "error", "status": 503, "code": "ServiceUnavailable", "times": 1_000_000}
+    down = {"action": "drop_before", "times": 1_000_000}
     convex_server.control("faults", [down])
     try:
         files = dict(source(system, n) for n in range(count))

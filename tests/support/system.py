@@ -132,10 +132,10 @@ class System:
 
     # -- its own word ------------------------------------------------------------------------------
 
-    def get(self, path: str, **query: str | bytes) -> Any:
+    def get(self, where: str, **query: str | bytes) -> Any:
         """Ask the endpoint; JSON."""
         text = urllib.parse.urlencode(query)
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}?{text}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{where}?{text}", timeout=10) as answer:
             return json.load(answer)
 
     def status(self) -> dict[str, Any]:
