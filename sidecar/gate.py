@@ -90,8 +90,7 @@ class Gate:
         if self.state is BreakerState.HALF_OPEN:
             return f"{name} answers again after trouble {since}; one transfer goes first"
         what = _TROUBLE.get(self._trouble.kind, "fails")
-        hint = f" ({self._trouble.hint})" if self._trouble.hint else ""
-        return f"{name} {what} {since}: {self._trouble.message}{hint}"
+        return f"{name} {what} {since}: {self._trouble}"
 
     @property
     def answers(self) -> bool:

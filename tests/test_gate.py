@@ -157,7 +157,7 @@ async def test_wrong_credentials_open_the_breaker_at_once(
     assert not decision.spent
     assert gate.state is BreakerState.OPEN
     assert gate.reason is not None
-    assert "since 12:00:00 UTC: connection refused (is the endpoint up?)" in gate.reason
+    assert "since 12:00:00 UTC: put x: connection refused (is the endpoint up?)" in gate.reason
 
 
 async def test_the_reason_is_given_from_the_first_failure_of_an_outage(gate: Gate, remote: Remote) -> None:
@@ -165,7 +165,9 @@ async def test_the_reason_is_given_from_the_first_failure_of_an_outage(gate: Gat
     remote.error = failure()
     await gate.failed("a", failure(), failures=0)
     assert gate.state is BreakerState.CLOSED
-    assert gate.reason == ("S3 is unreachable since 12:00:00 UTC: connection refused (is the endpoint up?)")
+    assert gate.reason == (
+        "S3 is unreachable since 12:00:00 UTC: put x: connection refused (is the endpoint up?)"
+    )
     assert gate.last_error is not None
     assert gate.last_error.kind is ErrorKind.NETWORK
     gate.succeeded("b")
