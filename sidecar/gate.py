@@ -73,6 +73,8 @@ class Gate:
         self._witnesses = Witnesses()
         self._trouble: SidecarError | None = None
         self._since_ms = 0
+        self._put_off: SidecarError | None = None  # throttled, lost a race, or the cause is hidden:
+        self._puts_off, self._put_off_ms = 0, 0  # so often in a row, since then
         self.last_error: LastError | None = None
 
     @property
@@ -83,9 +85,12 @@ class Gate:
     @property
     def reason(self) -> str | None:
         """One sentence for people while the remote is in trouble; None while all is well."""
+        name = _DISPLAY.get(self.remote, self.remote)
+        if self._trouble is None and self._put_off is not None and self._puts_off >= self._policy.failures:
+            since = f"since {datetime.fromtimestamp(self._put_off_ms / 1000, UTC):%H:%M:%S} UTC"
+            return f"{name} puts us off {since}: {self._put_off}"
         if self._trouble is None:
             return None
-        name = _DISPLAY.get(self.remote, self.remote)
         since = f"since {datetime.fromtimestamp(self._since_ms / 1000, UTC):%H:%M:%S} UTC"
         if self.state is BreakerState.HALF_OPEN:
             return f"{name} answers again after trouble {since}; one transfer goes first"
@@ -126,6 +131,7 @@ class Gate:
     def succeeded(self, target: str) -> None:
         """Say that the remote did its work for ``target`` (a whole object, or a part of it)."""
         self._witnesses.succeeded(target)
+        self._put_off, self._puts_off = None, 0
         self._probe_error = None
         self._become(circuit.succeeded(self._breaker, self._clock.monotonic()))
 
@@ -219,6 +225,9 @@ class Gate:
             self._become(step(self._breaker, self._policy, now))
         else:
             self._become(circuit.excused(self._breaker))
+        if fault is Blame.NOBODY:
+            self._put_off_ms = self._put_off_ms if self._puts_off else self._clock.wall_ms()
+            self._put_off, self._puts_off = error, self._puts_off + 1
 
     def _become(self, breaker: Breaker) -> None:
         before, self._breaker = self._breaker, breaker

@@ -271,3 +271,16 @@ async def test_memory_is_bounded(gate: Gate) -> None:
     for number in range(MEMOS_MAX + 100):
         await gate.admit(str(number))
     assert len(gate._witnesses) == MEMOS_MAX
+
+
+async def test_a_remote_that_only_ever_puts_us_off_is_named(gate: Gate) -> None:
+    """Throttling opens no breaker and spends no attempt, but nobody may wait for hours without a word."""
+    for n in range(5):
+        assert gate.reason is None
+        decision = await gate.failed(f"file {n}", failure(ErrorKind.THROTTLED), failures=0)
+        assert isinstance(decision, Again)
+        assert not decision.spent
+    assert gate.state is BreakerState.CLOSED
+    assert "S3 puts us off since 12:00:00 UTC" in (gate.reason or "")
+    gate.succeeded("file 3")
+    assert gate.reason is None

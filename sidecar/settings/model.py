@@ -61,7 +61,7 @@ class Settings(Section):
     status: StatusSettings = Field(default_factory=StatusSettings)
     """The local endpoint."""
     logging: LoggingSettings = Field(default_factory=LoggingSettings)
-    """What is written to standard error."""
+    """What is written to standard output."""
 
     _warnings: tuple[str, ...] = PrivateAttr(default=())
 

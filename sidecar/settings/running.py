@@ -126,7 +126,7 @@ class StatusSettings(Section):
 
 
 class LoggingSettings(Section):
-    """What is written to standard error."""
+    """What is written to standard output."""
 
     format: Literal["json", "console"] = "json"
     """json: one object a line; console: for people."""
