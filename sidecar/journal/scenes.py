@@ -16,7 +16,10 @@ from sidecar.core.scenes import SceneFacts, SceneKnowledge, derive
 
 from .base import JournalBase, Topic, transaction
 
-OWED = {State.DISCOVERED, State.READY, State.UPLOADED}
+# The words of the partial index open_by_scene: SQLite uses it only where it finds them.
+OPEN_OF_SCENE = (
+    "session_id = ? AND scene_id = ? AND state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +29,7 @@ class OpenScene:
     session_id: str
     scene_id: str
     change: int
-    unsettled: int  # files that are still being written or read
+    unsettled: bool  # a file of it is still being written or read
 
 
 class SceneBook(JournalBase):
@@ -58,11 +61,20 @@ class SceneBook(JournalBase):
         """Return the scenes whose quiet has to be waited out."""
         rows = self.db.execute(
             "SELECT session_id, scene_id, change,"
-            " (SELECT count(*) FROM transfers t WHERE t.session_id = s.session_id"
-            "  AND t.scene_id = s.scene_id AND t.state = 'discovered') AS unsettled"
+            " EXISTS (SELECT 1 FROM transfers t WHERE t.session_id = s.session_id"
+            "  AND t.scene_id = s.scene_id AND t.state = 'discovered'"
+            "  AND t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')) AS unsettled"
             " FROM scenes s WHERE quiet = 0"
         )
-        return [OpenScene(**dict(row)) for row in rows]
+        return [
+            OpenScene(
+                session_id=row["session_id"],
+                scene_id=row["scene_id"],
+                change=row["change"],
+                unsettled=bool(row["unsettled"]),
+            )
+            for row in rows
+        ]
 
     @transaction
     def quiet_scene(self, session_id: str, scene_id: str, *, change: int) -> None:
@@ -162,14 +174,19 @@ class SceneBook(JournalBase):
         return dict(row) if row else None
 
     def _knowledge(self, scene: dict[str, Any]) -> SceneKnowledge:
+        """Gather what derive needs, at a cost that does not grow with the scene's files."""
         session_id, scene_id = scene["session_id"], scene["scene_id"]
-        rows = self.db.execute(
-            "SELECT state, asset_type = 'video_chunk' AS video, count(*) AS n, max(error_message) AS error"
-            " FROM transfers WHERE session_id = ? AND scene_id = ?"
-            " AND state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned') GROUP BY 1, 2",
+        lost = self.db.execute(
+            f"SELECT state, count(*) AS n, max(error_message) AS error FROM transfers WHERE {OPEN_OF_SCENE}"
+            " AND state IN ('dead', 'abandoned') AND asset_type = 'video_chunk' GROUP BY state",
             [session_id, scene_id],
         ).fetchall()
-        videos = {row["state"]: row["n"] for row in rows if row["video"]}
+        videos = {row["state"]: row["n"] for row in lost}
+        owed = self.db.execute(
+            f"SELECT 1 FROM transfers WHERE {OPEN_OF_SCENE}"
+            " AND state IN ('discovered', 'ready', 'uploaded') LIMIT 1",
+            [session_id, scene_id],
+        ).fetchone()
         return SceneKnowledge(
             newest_content_mtime_ns=scene["content_mtime_ns"] or None,
             complete_mtime_ns=scene["complete_mtime_ns"],
@@ -177,11 +194,11 @@ class SceneBook(JournalBase):
             manifest_mtime_ns=scene["manifest_mtime_ns"],
             cancelled_mtime_ns=scene["cancelled_mtime_ns"],
             quiet=bool(scene["quiet"]),
-            owed=sum(row["n"] for row in rows if row["state"] in OWED),
-            videos=self._video_slots(session_id, scene_id),
+            owed=1 if owed else 0,
+            videos=self._video_slots(session_id, scene_id) if scene["chunks"] is not None else 0,
             videos_dead=videos.get(State.DEAD, 0),
             videos_abandoned=videos.get(State.ABANDONED, 0),
-            video_error=next((r["error"] for r in rows if r["video"] and r["state"] == State.DEAD), None),
+            video_error=next((row["error"] for row in lost if row["state"] == State.DEAD), None),
         )
 
     def _video_slots(self, session_id: str, scene_id: str) -> int:

@@ -82,6 +82,7 @@ CREATE TABLE outbox (
   slot TEXT NOT NULL, transfer INTEGER, body TEXT NOT NULL,
   failures INTEGER NOT NULL DEFAULT 0, lease INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL DEFAULT 0
 );
+CREATE INDEX outbox_by_session ON outbox (session_id, seq) WHERE state <> 'dead';
 CREATE INDEX outbox_by_slot ON outbox (slot, seq) WHERE state <> 'dead';
 CREATE INDEX outbox_by_scene ON outbox (session_id, scene_id, seq) WHERE state <> 'dead';
 CREATE INDEX outbox_by_transfer ON outbox (transfer);
