@@ -61,7 +61,7 @@ def test_no_file_names_a_package_index() -> None:
 
 @_needs_git
 def test_every_suppressed_rule_has_its_reason() -> None:
-    """A reason stands beside every ``noqa``, after it or as a comment before it; a bare one hides mistakes."""
+    """A reason stands beside every ``noqa``, after or before it; a bare one hides mistakes."""
     reason_after = re.compile(r"# noqa: [A-Z]+[0-9]+(?:, ?[A-Z]+[0-9]+)* +[-#] ?\S")
     reason_before = re.compile(r"# (?!type:)\S.*# noqa: [A-Z]+[0-9]+")
     found = []

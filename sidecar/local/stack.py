@@ -18,7 +18,7 @@ from typing import Any, Self
 import httpx
 from ruamel.yaml import YAML
 
-from .child import Child, wait_async
+from .child import Child, ServerError, wait_async
 from .convex_reader import ConvexReader
 from .convex_server import ConvexServer
 from .ports import LOOPBACK, free_port, is_free
@@ -65,9 +65,12 @@ class Stack:
         return ConvexReader(self.convex_url)
 
     async def status(self) -> dict[str, Any]:
-        """Return what ``/status`` says."""
-        async with httpx.AsyncClient(trust_env=False) as http:
-            answer: dict[str, Any] = (await http.get(f"{self.status_url}/status")).json()
+        """Return what ``/status`` says. Raises ServerError if the daemon does not answer."""
+        try:
+            async with httpx.AsyncClient(trust_env=False) as http:
+                answer: dict[str, Any] = (await http.get(f"{self.status_url}/status")).json()
+        except httpx.TransportError as error:
+            raise ServerError(f"the sidecar does not answer ({error!r}):\n{self.daemon.tail()}") from error
         return answer
 
     async def __aenter__(self) -> Self:
