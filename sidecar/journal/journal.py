@@ -13,9 +13,10 @@ from pathlib import Path
 from sidecar.core.clock import Clock
 
 from .base import Topic, Transition
+from .debts import Debt
 from .noticing import Known, Noticing, Sighting
 from .scenes import OpenScene
-from .shipping import Claim, Debt
+from .shipping import Claim
 from .telling import Telling
 
 __all__ = ["Claim", "Debt", "Journal", "Known", "OpenScene", "Sighting", "Topic", "Transition"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sidecar.core.ids import tags_in
-from sidecar.journal.shipping import Debt
+from sidecar.journal.journal import Debt
 
 from .describe import TRANSFER
 from .store import ObjectStore, OpenUpload

@@ -15,8 +15,7 @@ from sidecar.core.ids import sidecar_tag
 from sidecar.core.model import Transfer
 from sidecar.core.retry import Again, GiveUp
 from sidecar.gate import Gate
-from sidecar.journal.journal import Journal, Topic
-from sidecar.journal.shipping import Debt
+from sidecar.journal.journal import Debt, Journal, Topic
 from sidecar.metrics import Metrics
 
 from .cleanup import is_forgotten, pay

@@ -1,0 +1,85 @@
+"""What S3 is owed: the clean-up of what a superseded or vanished transfer may have left there.
+
+A debt is journaled when nobody works on its transfer any more, so that an abort never races with its
+own upload; paying one is idempotent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sidecar.core.model import Transfer
+from sidecar.core.states import Event
+
+from .base import Topic, transaction
+from .discovering import Discovering
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debt:
+    """A clean-up owed to S3: delete the object ``key``, or abort ``upload_id``.
+
+    With neither, abort every open upload under exactly this key: Create's answer was lost.
+    """
+
+    id: int
+    delete_object: bool
+    key: str
+    upload_id: str | None
+    transfer: str
+
+
+class Debts(Discovering):
+    """Made by whoever overtakes a transfer, paid by the upload stage."""
+
+    @transaction
+    def claim_debts(self, *, limit: int, now: float) -> list[Debt]:
+        """Return clean-ups that are due, oldest first. They are idempotent, so nobody leases them."""
+        rows = self.db.execute("SELECT * FROM debts WHERE due <= ? ORDER BY id LIMIT ?", [now, limit])
+        return [
+            Debt(
+                id=row["id"],
+                delete_object=bool(row["delete_object"]),
+                key=row["key"],
+                upload_id=row["upload_id"],
+                transfer=row["transfer"],
+            )
+            for row in rows
+        ]
+
+    @transaction
+    def settle_debt(self, debt_id: int) -> None:
+        """Done: S3 holds nothing of it any more."""
+        self.db.execute("DELETE FROM debts WHERE id = ?", [debt_id])
+
+    @transaction
+    def postpone_debt(self, debt_id: int, *, due: float) -> None:
+        """Not done: come back at ``due`` (monotonic seconds)."""
+        self.db.execute("UPDATE debts SET due = ? WHERE id = ?", [due, debt_id])
+
+    # -- inside a transaction of another method ----------------------------------------------------
+
+    def overtake(self, transfer: Transfer, why: str) -> None:
+        """-> superseded; what it left at S3 is a debt as soon as nobody works on it."""
+        self.advance(transfer, Event.OVERTAKEN, why)
+        self.db.execute("DELETE FROM outbox WHERE transfer = ?", [transfer.id])
+        leased = self.db.execute("SELECT lease FROM transfers WHERE id = ?", [transfer.id]).fetchone()
+        if not leased["lease"]:
+            self.owe(transfer)
+
+    def owe(self, transfer: Transfer) -> None:
+        """Journal the clean-up of what a transfer may have left at S3, once."""
+        row = self.one(transfer.id)
+        debts: list[tuple[bool, str | None]] = []
+        if row.may_upload:
+            debts.append((False, row.upload_id))
+        if row.may_object and row.transfer in row.key:  # a fixed key holds the newer object by now
+            debts.append((True, None))
+        for delete_object, upload_id in debts:
+            self.db.execute(
+                "INSERT INTO debts (delete_object, key, upload_id, transfer) VALUES (?, ?, ?, ?)",
+                [delete_object, row.key, upload_id, row.transfer],
+            )
+            self.topics.add(Topic.DEBTS)
+        self.db.execute("UPDATE transfers SET may_upload = 0, may_object = 0 WHERE id = ?", [row.id])
+        self.db.execute("DELETE FROM parts WHERE transfer = ?", [row.id])

@@ -1,0 +1,112 @@
+"""Opening the journal's file: for one process alone, on a disk that can be trusted, of a known schema."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from sidecar.core.errors import FatalError
+
+from .schema import MIGRATION_NAMES, migrations
+
+NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs"}
+
+
+def lock(path: Path) -> int:
+    """Hold the journal for this process and return the lock's descriptor.
+
+    Raises FatalError: 75 if a second instance has it, 78 if its folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise FatalError(
+            f"the journal folder {path.parent} cannot be written: {error.strerror}",
+            exit_status=78,
+            hint="give journal.path a folder on a local disk that this user may write",
+        ) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        raise FatalError(
+            f"another sidecar has the journal {path} open",
+            exit_status=75,
+            hint="run one sidecar per journal, or give this one another journal.path",
+        ) from error
+    return fd
+
+
+def open_database(path: Path) -> Database:
+    """Open or create the file, up to date. Raises FatalError (78)."""
+    kind = _file_system(path.parent)
+    if kind in NETWORK_FILE_SYSTEMS:
+        raise FatalError(
+            f"the journal {path} lies on {kind}, where SQLite's locks cannot be trusted",
+            exit_status=78,
+            hint="give journal.path a folder on a local disk",
+        )
+    try:
+        connection = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        path.chmod(0o600)
+        connection.row_factory = sqlite3.Row
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "busy_timeout = 5000",
+            "cache_size = -8000",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        db = Database(connection)
+        _migrate(db, path)
+    except sqlite3.OperationalError as error:
+        raise FatalError(
+            f"the journal {path} cannot be opened: {error}",
+            exit_status=78,
+            hint="check the folder's owner, its free space and that it is not mounted read-only",
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise FatalError(
+            f"the file {path} is not a whole journal: {error}",
+            exit_status=78,
+            hint="move it aside; the next start begins a new one and checks S3 and Convex before it sends",
+        ) from error
+    return db
+
+
+def _migrate(db: Database, path: Path) -> None:
+    """Bring the tables up to date; an older program refuses a newer journal."""
+    applied = {row.name for row in migrations.applied(db)}
+    pending = {row.name for row in migrations.pending(db)}
+    unknown = applied - MIGRATION_NAMES
+    if unknown:
+        raise FatalError(
+            f"the journal {path} was written by a newer version (it knows {', '.join(sorted(unknown))})",
+            exit_status=78,
+            hint="run that version again; an older one would misread it",
+        )
+    if pending:
+        migrations.apply(db)
+
+
+def _file_system(folder: Path) -> str:
+    """Return the type of the file system that holds a folder, from /proc; "" where that cannot be told."""
+    best, kind, real = "", "", str(folder.resolve())
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        left, _, right = line.partition(" - ")
+        point = left.split()[4]
+        inside = real == point or real.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, right.split()[0]
+    return kind
