@@ -23,7 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.handlers import add_expect_header
 
 from .child import Child, ServerError, wait, wait_async
-from .ports import LOOPBACK, free_ports
+from .ports import COMPANION, LOOPBACK, free_ports
 
 READY_SECONDS = 60.0
 _STARTS = 3  # another server may have taken a port meanwhile
@@ -108,6 +108,9 @@ class SeaweedServer:
         if self._client is not None:
             self._client.close()
             self._client = None
+        for port in self._ports:
+            for left in Path("/tmp").glob(f"seaweedfs-*-grpc-{port + COMPANION}.sock"):  # noqa: S108 - its choice
+                left.unlink(missing_ok=True)
         if self._given is None and self._folder != Path():
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -142,7 +145,7 @@ class SeaweedServer:
         self._folder = self._given or Path(tempfile.mkdtemp(prefix="sidecar-s3-"))
         self._folder.mkdir(parents=True, exist_ok=True)
         for attempt in range(1, _STARTS + 1):
-            self._ports = free_ports(5)
+            self._ports = free_ports(6)
             self._client = None
             try:
                 yield from self._restarting()
@@ -169,7 +172,7 @@ class SeaweedServer:
         yield from self._child.until(self._answers, timeout_seconds=READY_SECONDS)
 
     def _flags(self) -> list[str]:
-        s3, master, filer, volume, metrics = self._ports
+        s3, master, filer, volume, admin, metrics = self._ports
         return [
             f"-dir={self._folder}",
             f"-ip={LOOPBACK}",
@@ -179,6 +182,7 @@ class SeaweedServer:
             f"-master.port={master}",
             f"-filer.port={filer}",
             f"-volume.port={volume}",
+            f"-admin.port={admin}",  # it serves without its page, too
             f"-metricsPort={metrics}",
             f"-s3.localSocket={self._folder}/s3.sock",
             f"-filer.localSocket={self._folder}/filer.sock",
