@@ -88,7 +88,9 @@ class Renderer:
         )
 
     async def _picture_of(self, chunk: Path, target: Path) -> None:
-        await self._ffmpeg_to(target, "-ss", "1", "-i", str(chunk), "-frames:v", "1", "-update", "1", "-s", "320x180")
+        await self._ffmpeg_to(
+            target, "-ss", "1", "-i", str(chunk), "-frames:v", "1", "-update", "1", "-s", "320x180"
+        )
 
     async def _combine(self) -> None:
         chunks = sorted(self._session.glob("*/video/*.mp4"))
