@@ -12,6 +12,7 @@ import re
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 TAG_LENGTH = 8
+CHANCE_BYTES = 5
 _TRANSFER = re.compile(rf"(?<![0-9A-Z])([0-7][{CROCKFORD}]{{17}})([{CROCKFORD}]{{8}})(?![0-9A-Z])")
 
 
@@ -26,7 +27,7 @@ def transfer_id(*, wall_ms: int, chance: bytes, tag: str) -> str:
 
     Raises ValueError if ``chance`` is not 5 bytes, the tag not 8 characters or the time not 48 bits.
     """
-    if len(chance) != 5 or len(tag) != TAG_LENGTH or not 0 <= wall_ms < 1 << 48:  # noqa: PLR2004
+    if len(chance) != CHANCE_BYTES or len(tag) != TAG_LENGTH or not 0 <= wall_ms < 1 << 48:
         raise ValueError("a transfer id is 48 bits of time, 5 bytes of chance and a tag of 8 characters")
     return _base32(wall_ms, 10) + _base32(int.from_bytes(chance), 8) + tag
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import stat
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,11 @@ def blob(size: int, seed: int = 0) -> bytes:
 def text(name: str) -> bytes:
     """Return a small complete file."""
     return f"print({name!r})\n".encode()
+
+
+def versions_are(system: System, wanted: list[int]) -> bool:
+    """Compare the versions of all rows."""
+    return [row["version"] for row in system.assets()] == wanted
 
 
 def test_files_of_every_size_arrive_once_and_equal(system: System) -> None:
@@ -82,7 +88,7 @@ def test_a_b_a_is_three_versions_of_one_row(system: System) -> None:
     path = system.root / SESSION / "s1/source/scene.py"
     for n, word in enumerate("ABA", start=1):
         write(path, text(word))
-        eventually(f"version {n}", lambda n=n: [r["version"] for r in system.assets()] == [n])
+        eventually(f"version {n}", partial(versions_are, system, [n]))
     versions = system.convex.control("table/assetVersions")
     assert len([v for v in versions if f"/{system.bucket}/" in v["s3Url"]]) == 3
     assert len(system.objects()) == 3
@@ -114,7 +120,15 @@ def test_the_same_scene_name_in_two_sessions_is_two_scenes(system: System) -> No
 def test_odd_names_keep_their_names(system: System) -> None:
     """Spaces, emoji, quotes, percent signs, braces, and names as long as a file system takes."""
     system.start()
-    names = ["a b.py", "🎬 scène.py", "it's \"so\".py", "100%25.py", "{transfer}.py", "#?&=+;.py", "x" * 252 + ".py"]
+    names = [
+        "a b.py",
+        "🎬 scène.py",
+        'it\'s "so".py',
+        "100%25.py",
+        "{transfer}.py",
+        "#?&=+;.py",
+        "x" * 252 + ".py",
+    ]
     files = {
         f"{SESSION}/s1/source/{name}": write(system.root / SESSION / "s1/source" / name, text(name))
         for name in names
@@ -203,7 +217,7 @@ def test_a_big_file_overtaken_by_a_small_one_leaves_the_small_one(system: System
     system.start()
     path = system.root / SESSION / "s1/video/c1.mp4"
     write(path, blob(40 * MIB))
-    eventually("the big one is on its way", lambda: system.open_uploads())
+    eventually("the big one is on its way", system.open_uploads)
     draft = path.with_suffix(".mp4.tmp")
     small = write(draft, blob(1000))
     draft.rename(path)

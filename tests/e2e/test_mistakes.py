@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from pathlib import Path
 
 import pytest
 
@@ -82,7 +81,7 @@ def test_a_busy_port_is_refused(system: System) -> None:
         refused(system, status=75, word=str(system.port))
 
 
-def test_a_second_instance_is_refused(system: System, tmp_path: Path) -> None:
+def test_a_second_instance_is_refused(system: System) -> None:
     """One running instance per journal."""
     system.start()
     system.settings["status"] = {"listen": "127.0.0.1:0"}

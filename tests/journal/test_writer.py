@@ -10,6 +10,7 @@ import pytest
 
 from sidecar.core.model import State
 from sidecar.journal import writer as writing
+from sidecar.journal.base import transaction
 from sidecar.journal.journal import Journal, Topic
 from sidecar.journal.reading import JournalReader
 from sidecar.journal.writer import JournalWriter
@@ -21,19 +22,20 @@ async def test_a_call_that_returned_is_seen_by_another_connection(tmp_path: Path
     """Committed before the caller goes on."""
     async with JournalWriter(open_journal(tmp_path)) as journal:
         reader = JournalReader(tmp_path / "journal.db", clock=ManualClock())
-        await journal.do(lambda j: see(j))
+        await journal.do(see)
         assert reader.counts() == {State.DISCOVERED: 1}
 
 
 async def test_one_failing_call_does_not_hurt_its_group(tmp_path: Path) -> None:
     """Each call has its savepoint: its own failure is its own."""
 
+    @transaction
     def half_done(journal: Journal) -> None:
         see(journal, at=route("half.mp4"))
         raise ValueError("in the middle")
 
     async with JournalWriter(open_journal(tmp_path)) as journal:
-        calls = [journal.do(lambda j: see(j)), journal.do(half_done_in_transaction(half_done))]
+        calls = [journal.do(see), journal.do(half_done)]
         first, second = await asyncio.gather(*calls, return_exceptions=True)
         assert not isinstance(first, BaseException)
         assert isinstance(second, ValueError)
@@ -45,7 +47,7 @@ async def test_a_commit_wakes_whom_it_made_work_for(tmp_path: Path) -> None:
     async with JournalWriter(open_journal(tmp_path)) as journal:
         uploads = journal.subscribe(Topic.UPLOADS)
         uploads.clear()
-        candidate = await journal.do(lambda j: see(j))
+        candidate = await journal.do(see)
         assert candidate is not None
         assert not uploads.is_set()
         await journal.do(lambda j: finish(j, candidate, "A"))
@@ -69,10 +71,3 @@ async def test_a_full_disk_is_waited_out(tmp_path: Path, monkeypatch: pytest.Mon
         assert writer.trouble is None
     assert seen[0] is None
     assert "disk is full" in (seen[-1] or "")
-
-
-def half_done_in_transaction(method):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Make a test's function one transaction, as every journal method is."""
-    from sidecar.journal.base import transaction  # noqa: PLC0415 - used once
-
-    return transaction(method)
