@@ -1,0 +1,72 @@
+"""What S3 is asked to encrypt with: a call's shape, which moto shows where SeaweedFS has no KMS."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from sidecar.core.clock import SystemClock
+from sidecar.files import checksum_of
+from sidecar.settings import S3
+from sidecar.upload.client import s3_config
+from sidecar.upload.s3 import open_store
+from sidecar.upload.store import Body, ObjectSpec, OpenUpload
+
+KEY = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    """Serve moto."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.mark.parametrize("multipart", [False, True])
+async def test_objects_are_encrypted_with_the_key_that_was_asked_for(
+    endpoint: str, tmp_path: Path, multipart: bool
+) -> None:
+    """In one PUT and in parts."""
+    keys = {"access_key_id": "testing", "secret_access_key": "testing"}
+    client = boto3.client(
+        "s3", endpoint_url=endpoint, region_name="us-east-1",
+        aws_access_key_id="testing", aws_secret_access_key="testing",
+    )  # fmt: skip
+    client.create_bucket(Bucket="lessons")
+    encryption = {"mode": "aws:kms", "kms_key_id": KEY}
+    settings = S3.model_validate(
+        {
+            "bucket": "lessons",
+            "endpoint_url": endpoint,
+            "checksum": "md5",  # moto checks none
+            "encryption": encryption,
+            **keys,
+        }
+    )
+    path = tmp_path / "x"
+    path.write_bytes(b"some bytes")
+    spec = ObjectSpec(
+        bucket="lessons", key="k", content_type="text/plain", cache_control=None, metadata={"transfer": "T"}
+    )
+    fd = os.open(path, os.O_RDONLY)
+    body = Body(fd=fd, offset_bytes=0, length_bytes=10)
+    checksum = checksum_of(fd, 0, 10)
+    async with open_store(s3_config(settings), clock=SystemClock(), connections=2) as store:
+        if multipart:
+            upload = OpenUpload(key="k", upload_id=await store.create(spec))
+            part = await store.put_part(upload, body, number=1)
+            await store.complete(upload, [part], checksum=checksum)
+        else:
+            await store.put(spec, body, checksum=checksum)
+    os.close(fd)
+    head = client.head_object(Bucket="lessons", Key="k")
+    assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", KEY)
+    client.close()
