@@ -8,6 +8,11 @@ import pytest
 from sidecar.local.seaweed import SeaweedServer
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let exhaustive runs be asked for; the default run takes seeded samples."""
+    parser.addoption("--faults", choices=("sample", "all"), default="sample", help="network faults to inject")
+
+
 @pytest.fixture(scope="session")
 def seaweed() -> Iterator[SeaweedServer]:
     """Start one real S3 server for the whole run; tests take buckets of their own."""

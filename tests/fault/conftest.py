@@ -1,0 +1,62 @@
+"""Servers that nobody else uses: some tests here kill and stop them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sidecar.local.convex_server import ConvexServer
+from sidecar.local.seaweed import SeaweedServer
+from tests.support.loopthread import LoopThread
+from tests.support.system import eventually
+
+from .rig import Rig
+
+
+@pytest.fixture(scope="session")
+def network() -> Iterator[LoopThread]:
+    """Run the proxies' event loop."""
+    with LoopThread() as thread:
+        yield thread
+
+
+@pytest.fixture(scope="session")
+def convex_server() -> Iterator[ConvexServer]:
+    """Serve the real functions."""
+    with ConvexServer(dev_auth=True) as server:
+        yield server
+
+
+def running(rig: Rig) -> Iterator[Rig]:
+    """Run the daemon and the poller around the tests that share it."""
+    with rig.poller:
+        rig.start()
+        eventually("the first sweep is over", lambda: rig.s3_proxy.exchanges)
+        yield rig
+        rig.clear()
+        if rig.process and rig.process.poll() is None:
+            rig.kill()
+    rig.canary.stop()
+    for proxy in (rig.s3_proxy, rig.convex_proxy):
+        proxy.stop()
+
+
+@pytest.fixture(scope="session")
+def shared(
+    tmp_path_factory: pytest.TempPathFactory,
+    seaweed: SeaweedServer,
+    convex_server: ConvexServer,
+    network: LoopThread,
+) -> Iterator[Rig]:
+    """Give one daemon that lives through all single faults."""
+    yield from running(Rig(tmp_path_factory.mktemp("faults"), seaweed, convex_server, network))
+
+
+@pytest.fixture
+def rig(
+    tmp_path: Path, seaweed: SeaweedServer, convex_server: ConvexServer, network: LoopThread
+) -> Iterator[Rig]:
+    """Give a daemon of the test's own."""
+    yield from running(Rig(tmp_path, seaweed, convex_server, network))
