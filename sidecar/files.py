@@ -6,6 +6,7 @@ Shared by watch (fingerprints) and upload (parts). Synchronous and blocking: cal
 from __future__ import annotations
 
 import base64
+import errno
 import os
 import stat
 
@@ -40,20 +41,35 @@ def open_regular(root: str, path: str) -> int:
     Every component below ``root`` is opened relative to its parent without following symbolic links,
     so a swap on the way cannot lead outside; ``root`` itself is the operator's word and may be one.
     The open never blocks. Raises NotRegularError for what is not a regular file, FileNotFoundError
-    where nothing is, PermissionError and other OSError as the system gives them.
+    where nothing is, PermissionError for a hard link to somebody else's file and where the system
+    refuses, and other OSError as the system gives them.
     """
-    parts = path.split("/")
-    if any(part in {"", ".", ".."} for part in parts):
-        raise NotRegularError(f"not a path below a root: {path!r}")
+    above, _, name = path.rpartition("/")
+    _refuse_elsewhere(name, path)
+    folder = open_folder(root, above)
+    try:
+        return _open_file(name, folder)
+    finally:
+        os.close(folder)
+
+
+def open_folder(root: str, path: str) -> int:
+    """Open a folder below ``root`` ("" is the root), return the descriptor (the caller closes it).
+
+    As ``open_regular``: no symbolic link below ``root`` is followed. Raises NotRegularError for one,
+    FileNotFoundError where no folder is, and other OSError as the system gives them.
+    """
     folder = os.open(root, _FOLDER)
     try:
-        for part in parts[:-1]:
+        for part in path.split("/") if path else ():
+            _refuse_elsewhere(part, path)
             inner = _open_folder(part, folder)
             os.close(folder)
             folder = inner
-        return _open_file(parts[-1], folder)
-    finally:
+    except OSError:
         os.close(folder)
+        raise
+    return folder
 
 
 def stat_identity(fd: int) -> StatIdentity:
@@ -96,6 +112,11 @@ def kind_of(mode: int) -> str | None:
     return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "not a regular file")
 
 
+def _refuse_elsewhere(part: str, path: str) -> None:
+    if part in {"", ".", ".."}:
+        raise NotRegularError(f"not a path below a root: {path!r}")
+
+
 def _open_folder(name: str, folder: int) -> int:
     try:
         return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
@@ -114,8 +135,10 @@ def _open_file(name: str, folder: int) -> int:
         _refuse_unless_regular(os.stat(name, dir_fd=folder, follow_symlinks=False), name)
         raise
     try:
-        _refuse_unless_regular(os.fstat(fd), name)
-    except NotRegularError:
+        found = os.fstat(fd)
+        _refuse_unless_regular(found, name)
+        _refuse_foreign_link(found, folder, name)
+    except OSError:
         os.close(fd)
         raise
     return fd
@@ -125,3 +148,13 @@ def _refuse_unless_regular(found: os.stat_result, name: str) -> None:
     kind = kind_of(found.st_mode)
     if kind is not None:
         raise NotRegularError(f"{kind}: {name!r}")
+
+
+def _refuse_foreign_link(found: os.stat_result, folder: int, name: str) -> None:
+    """Refuse another name of a file whose owner is not the folder's.
+
+    Where the kernel lets users link to files that they may not read (fs.protected_hardlinks=0), code
+    that may only write into a folder could have us read the file for it. Its own second names are fine.
+    """
+    if found.st_nlink > 1 and found.st_uid != os.fstat(folder).st_uid:
+        raise PermissionError(errno.EPERM, "it is a hard link to a file of another user", name)

@@ -6,7 +6,7 @@ import os
 import stat
 from dataclasses import dataclass, field
 
-from sidecar.files import kind_of
+from sidecar.files import NotRegularError, kind_of, open_folder
 
 from .volume import OWN_PREFIX
 
@@ -37,10 +37,14 @@ def list_folder(root: str, folder: str) -> Listing:
     """Return the listing of ``root``/``folder``; an unreadable or vanished folder is named, not raised."""
     listing = Listing(folder=folder)
     try:
-        with os.scandir(os.path.join(root, folder)) as entries:  # noqa: PTH118 - a million times a scan
-            for entry in entries:
-                _add(listing, entry)
-    except FileNotFoundError:
+        fd = open_folder(root, folder)
+        try:
+            with os.scandir(fd) as entries:
+                for entry in entries:
+                    _add(listing, entry)
+        finally:
+            os.close(fd)
+    except (FileNotFoundError, NotRegularError):  # gone, or swapped for a link since its folder was listed
         listing.whole = False
     except OSError as error:
         listing.whole = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import PurePosixPath
 
-from . import images, jsontext, matroska, mp4
+from . import holes, images, jsontext, matroska, mp4
 from .form import UNKNOWN, Structure, read_at
 
 HEAD_BYTES = 16
@@ -19,7 +19,10 @@ _MP4_NAMES = frozenset({".mp4", ".mov", ".m4v", ".m4a", ".m4s"})
 
 def judge(fd: int, name: str) -> Structure:
     """Return the structure of an open file; ``name`` decides only where the first bytes cannot."""
-    size_bytes = os.fstat(fd).st_size
+    found = os.fstat(fd)
+    size_bytes = found.st_size
+    if holes.is_hollow(fd, found):
+        return holes.HOLLOW
     head = read_at(fd, 0, HEAD_BYTES)
     if size_bytes < SIZE_BYTES_MIN or len(head) < SIZE_BYTES_MIN:
         return UNKNOWN
