@@ -1,0 +1,331 @@
+"""Lives of the real daemon on shared servers: started by fork, killed by the shim, watched from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sidecar.local.child import Child, wait
+from sidecar.local.convex_server import ConvexServer
+from sidecar.local.seaweed import SeaweedServer
+from tests.support.shim.board import Board, Kill, build
+
+POLL_SECONDS = 0.005
+CONVERGE_SECONDS = 40.0  # I6; a life that owes nothing difficult takes half a second
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lab:
+    """What all lives share. ``folder`` is in memory where there is such a place: a kill loses no page."""
+
+    folder: Path
+    s3: SeaweedServer
+    convex: ConvexServer
+    bucket: str
+    nursery: Path  # its socket
+
+    def life(self, config: Path, log: Path, env: Mapping[str, str], files_max: int | None = None) -> Life:
+        """Start the daemon."""
+        return Life(self.nursery, config, log, env, files_max)
+
+
+@contextlib.contextmanager
+def laboratory(folder: Path, s3: SeaweedServer, convex: ConvexServer) -> Iterator[Lab]:
+    """Build the shim, start the parent of all lives under it."""
+    library, address = build(folder), folder / "nursery.sock"
+    bucket = f"crash-{os.getpid()}-{folder.name}".lower().replace("_", "-")
+    s3.client().create_bucket(Bucket=bucket)
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SIDECAR_", "AWS_"))}
+    child = Child(
+        name="the nursery",
+        argv=[sys.executable, "-m", "tests.crash_process.nursery", address],
+        log=folder / "nursery.log",
+        env={**clean, "LD_PRELOAD": str(library), "UV_USE_IO_URING": "0"},
+        cwd=Path(__file__).parents[2],
+    )
+    child.start()
+    try:
+        wait(child.until(address.exists, timeout_seconds=60))
+        yield Lab(folder=folder, s3=s3, convex=convex, bucket=bucket, nursery=address)
+    finally:
+        child.kill()
+
+
+class Life:
+    """One process. ``status`` is None while it lives."""
+
+    def __init__(
+        self, nursery: Path, config: Path, log: Path, env: Mapping[str, str], files_max: int | None
+    ) -> None:
+        self._connection = socket.socket(socket.AF_UNIX)
+        self._connection.connect(str(nursery))
+        order = {"config": str(config), "log": str(log), "env": dict(env), "files_max": files_max}
+        self._connection.sendall(json.dumps(order).encode() + b"\n")
+        self._answers = self._connection.makefile("r")
+        self.pid = int(self._answers.readline())
+        self._connection.setblocking(False)  # noqa: FBT003 - the socket's own signature
+        self.status: int | None = None
+
+    def ended(self) -> bool:
+        """Whether it is over."""
+        if self.status is None:
+            with contextlib.suppress(BlockingIOError):
+                self.status = int(self._connection.recv(64) or b"-9")
+                self._answers.close()
+                self._connection.close()
+        return self.status is not None
+
+    def signal(self, number: int) -> None:
+        """Send a signal; nothing where it has ended."""
+        if not self.ended():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def wait(self, seconds: float = CONVERGE_SECONDS) -> int:
+        """Wait for its end; return its status."""
+        deadline = time.monotonic() + seconds
+        while not self.ended():
+            assert time.monotonic() < deadline, f"the daemon did not end within {seconds:g} s"
+            time.sleep(POLL_SECONDS)
+        assert self.status is not None
+        return self.status
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+
+@dataclass(slots=True, kw_only=True)
+class Case:
+    """One journal and one folder over all its lives, and what was written there."""
+
+    lab: Lab
+    name: str
+    kills: list[Kill] = field(default_factory=list)  # one for each of the first lives
+    journal_folder: Path | None = None  # elsewhere than beside the root
+    files_max: int | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    states: dict[str, list[bytes]] = field(default_factory=dict)  # every complete state a file ever had
+    deleted: set[str] = field(default_factory=set)  # files whose end we do not ask for
+    identities: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)
+    killed_at: list[str] = field(default_factory=list)
+    effects: list[int] = field(default_factory=list)  # of each life
+    after_kill: Callable[[], None] = lambda: None
+    life: Life | None = None
+    folder: Path = field(init=False)
+    board: Board = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folder = self.lab.folder / self.name
+        self.root.mkdir(parents=True)
+        self.board = Board(self.folder / "board")
+        self._configure()
+
+    @property
+    def root(self) -> Path:
+        """The watched folder."""
+        return self.folder / "renders"
+
+    @property
+    def journal(self) -> Path:
+        """The journal."""
+        return (self.journal_folder or self.folder / "journal") / "journal.db"
+
+    @property
+    def log(self) -> Path:
+        """What all lives printed."""
+        return self.folder / "log"
+
+    def _configure(self) -> None:
+        s3 = self.lab.s3
+        base: dict[str, Any] = {
+            "sidecar_id": f"sc-{self.name}",
+            "watch": [{"root": str(self.root), "settle": "20ms"}],
+            "s3": {
+                "bucket": self.lab.bucket,
+                "endpoint_url": s3.endpoint_url,
+                "access_key_id": s3.access_key,
+                "secret_access_key": s3.secret_key,
+                "part_size": "5MiB",
+            },
+            "convex": {"url": self.lab.convex.url, "auth": {"mode": "none"}, "batch": {"wait": "20ms"}},
+            "journal": {"path": str(self.journal)},
+            "retry": {"initial": "50ms", "max": "500ms", "breaker_reset": "200ms"},
+            "status": {"listen": "127.0.0.1:0", "socket": str(self.folder / "s.sock")},
+        }
+        for section, values in self.settings.items():
+            base[section] = {**base.get(section, {}), **values}
+        (self.folder / "sidecar.yaml").write_text(json.dumps(base, indent=1))
+
+    # -- lives -------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin a life, with the next kill that is planned."""
+        self.board.begin(self.kills.pop(0) if self.kills else None)
+        ports = [url.rsplit(":", 1)[1] for url in (self.lab.s3.endpoint_url, self.lab.convex.url)]
+        env = {
+            "SHIM_BOARD": str(self.board.path),
+            "SHIM_JOURNAL": str(self.journal.parent),
+            "SHIM_ROOT": str(self.root),
+            "SHIM_PORTS": ",".join(ports),
+        }
+        self.life = self.lab.life(self.folder / "sidecar.yaml", self.log, env, self.files_max)
+
+    def buried(self) -> bool:
+        """Whether the life has ended by the shim's hand; any other end is a failure."""
+        assert self.life
+        if not self.life.ended():
+            return False
+        self.effects.append(self.board["count"])
+        assert self.board["killed"], f"the daemon ended by itself with {self.life.status}"
+        assert self.life.status == -signal.SIGKILL
+        self.killed_at.append(f"{self.board['kill_at']}: {self.board.where}")
+        return True
+
+    def until(self, what: str, condition: Callable[[], bool], *, seconds: float = CONVERGE_SECONDS) -> None:
+        """Live, and live again after each kill, until the condition is true."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+            if self.life is None:
+                self.start()
+            elif self.buried():
+                self.life = None
+                self.after_kill()
+            time.sleep(POLL_SECONDS)
+
+    def drain(self) -> None:
+        """SIGTERM until a life ends by itself, which it must do with nothing owed."""
+        while True:
+            self.until("the daemon has started", lambda: self.ask("/healthz") is not None)
+            assert self.life
+            self.life.signal(signal.SIGTERM)
+            status = self.life.wait()
+            self.effects.append(self.board["count"])
+            if status == 0:
+                return
+            assert self.board["killed"], f"the daemon ended by itself with {status}"
+            self.killed_at.append(f"{self.board['kill_at']}: {self.board.where}")
+            self.life = None
+            self.after_kill()
+
+    def end(self) -> None:
+        """End the life there is, as a crash would."""
+        if self.life and not self.life.ended():
+            self.life.kill()
+            self.effects.append(self.board["count"])
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self.end()
+        self.board.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # -- the daemon's own word -----------------------------------------------------------------------
+
+    def ask(self, where: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Ask the endpoint over its socket; None while it does not answer."""
+        connection = _Connection(str(self.folder / "s.sock"))
+        try:
+            data = None if body is None else json.dumps(body)
+            headers = {"Content-Type": "application/json"} if data else {}
+            connection.request("POST" if data else "GET", where, body=data, headers=headers)
+            return json.loads(connection.getresponse().read())
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    def reasons(self) -> str:
+        """Return why /status is degraded; "" where it is not."""
+        status = self.ask("/status")
+        return "" if status is None or status["state"] == "ok" else " | ".join(status["reasons"]) or "?"
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Ask the journal, read-only; nothing while it cannot be asked."""
+        try:
+            with contextlib.closing(sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True)) as db:
+                return db.execute(query).fetchall()
+        except sqlite3.OperationalError:
+            return []
+
+    def has(self, query: str) -> bool:
+        """Whether a query of the journal finds something."""
+        return bool(self.rows(query))
+
+    def quiet(self) -> bool:
+        """Whether the newest content of every file is synced and nothing is owed to anybody."""
+        found = self.rows(
+            "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM debts) + (SELECT count(*) FROM"
+            " transfers WHERE state IN ('discovered', 'ready', 'uploaded', 'dead') OR lease OR may_upload)"
+        )
+        return found == [(0,)] and all(self.synced(path) for path in self.states if path not in self.deleted)
+
+    def synced(self, path: str) -> bool:
+        """Whether the journal holds the file as it is now as synced."""
+        folder, _, name = path.rpartition("/")
+        found = os.stat(self.root / path)  # noqa: PTH116 - one call
+        return self.has(
+            "SELECT 1 FROM files f JOIN transfers t ON t.id = f.transfer WHERE t.state = 'synced'"
+            f" AND f.folder = '{folder}' AND f.name = '{name}' AND f.inode = {found.st_ino}"
+            f" AND f.size = {found.st_size} AND f.mtime_ns = {found.st_mtime_ns}"
+        )
+
+    # -- the renderer --------------------------------------------------------------------------------
+
+    def write(self, path: str, data: bytes) -> None:
+        """Give a file new content in one step, as a rename does."""
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f".{target.name}.draft")
+        draft.write_bytes(data)
+        self.state(path, data)
+        draft.rename(target)
+        self.seal(path)
+
+    def state(self, path: str, data: bytes) -> None:
+        """Note a complete state that a file is about to have."""
+        self.states.setdefault(path, []).append(data)
+
+    def seal(self, path: str) -> None:
+        """Remember what the file looks like: nobody but us may change it."""
+        self.identities[path] = _identity(self.root / path)
+
+    def untouched(self) -> None:
+        """I8."""
+        for path, identity in self.identities.items():
+            if path not in self.deleted:
+                assert _identity(self.root / path) == identity, f"{path} was touched"
+                assert (self.root / path).read_bytes() == self.states[path][-1], path
+
+
+def _identity(path: Path) -> tuple[int, int, int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=10)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(10)
+        self.sock.connect(self._path)

@@ -1,0 +1,110 @@
+"""A parent that has imported the daemon once and forks its lives: ``python nursery.py SOCKET``.
+
+A life costs its own start alone, not the second of imports. The parent has one thread, no event loop
+and never arms the shim, so a fork is as good as a fresh process. One connection is one life: a line
+of JSON comes in, the life's pid goes out, and at its end its status (negative: the signal).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import os
+import resource
+import selectors
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+# What the daemon imports only while it starts or works.
+LAZY = (
+    *("anyio._backends._asyncio", "httpcore._async.connection_pool", "aiobotocore.httpsession"),
+    *("botocore.handlers", "aiobotocore.endpoint", "aiobotocore.signers", "sqlite3.dump"),
+)
+PR_SET_PDEATHSIG = 1
+
+
+def main(address: str) -> None:
+    """Serve until the process is ended."""
+    sys.modules["rich"] = None  # type: ignore[assignment]  # as `sidecar run` does
+    import sidecar.daemon  # noqa: F401, PLC0415 - imported once, for every life
+
+    for name in LAZY:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen(64)
+    Nursery(listener).serve()
+
+
+class Nursery:
+    """One selector over the listener, the connections and the lives."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._listener = listener
+        self._selector.register(listener, selectors.EVENT_READ, self._accept)
+
+    def serve(self) -> None:
+        while True:
+            for key, _ in self._selector.select():
+                key.data()
+
+    def _accept(self) -> None:
+        connection, _ = self._listener.accept()
+        request = json.loads(connection.makefile("r").readline())
+        pid = os.fork()
+        if pid == 0:
+            self._become(request)
+        pidfd = os.pidfd_open(pid)
+        connection.sendall(b"%d\n" % pid)
+
+        def ended() -> None:
+            self._selector.unregister(pidfd)
+            os.close(pidfd)
+            _, status = os.waitpid(pid, 0)
+            with contextlib.suppress(OSError):  # whoever asked may be gone
+                connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+            connection.close()
+
+        self._selector.register(pidfd, selectors.EVENT_READ, ended)
+
+    def _become(self, request: dict[str, Any]) -> NoReturn:
+        libc = ctypes.CDLL(None)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        status = 1
+        try:
+            log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            os.closerange(3, 512)
+            os.environ.update(request["env"])
+            if (files := request.get("files_max")) is not None:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+            status = _live(libc, Path(request["config"]))
+        except BaseException:  # noqa: BLE001 - the end of a process: its traceback goes to its log
+            sys.excepthook(*sys.exc_info())
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
+
+def _live(libc: ctypes.CDLL, config: Path) -> int:
+    from sidecar.daemon import main as daemon  # noqa: PLC0415 - imported long ago, by the parent
+
+    if os.environ.get("SHIM_BOARD") and libc.shim_arm() != 0:
+        raise RuntimeError("the shim is not there")
+    return daemon(config)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
