@@ -31,16 +31,16 @@ def convex_server() -> Iterator[ConvexServer]:
 
 def running(rig: Rig) -> Iterator[Rig]:
     """Run the daemon and the poller around the tests that share it."""
-    with rig.poller:
-        rig.start()
-        eventually("the first sweep is over", lambda: rig.s3_proxy.exchanges)
-        yield rig
+    try:
+        with rig.poller:
+            rig.start()
+            eventually("the first sweep is over", lambda: rig.s3_proxy.exchanges)
+            yield rig
+    finally:
         rig.clear()
         if rig.process and rig.process.poll() is None:
             rig.kill()
-    rig.canary.stop()
-    for proxy in (rig.s3_proxy, rig.convex_proxy):
-        proxy.stop()
+        rig.close()
 
 
 @pytest.fixture(scope="session")

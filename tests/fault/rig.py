@@ -83,6 +83,12 @@ class Rig(System):
         self.s3_proxy.clear()
         self.convex_proxy.clear()
 
+    def close(self) -> None:
+        """Take the servers of ours off the network."""
+        self.canary.stop()
+        self.s3_proxy.stop()
+        self.convex_proxy.stop()
+
     # -- the renderer ------------------------------------------------------------------------------
 
     def write(self, name: str, data: bytes) -> str:
@@ -118,7 +124,9 @@ class Rig(System):
         try:
             eventually("everything is synced and nothing is owed", self.quiet, seconds=seconds)
         except AssertionError as error:
-            owed = self.journal.rows("SELECT name, state, failures, error_message FROM transfers WHERE state <> 'synced'")
+            owed = self.journal.rows(
+                "SELECT name, state, failures, error_message FROM transfers WHERE state <> 'synced'"
+            )
             raise AssertionError(f"{error}\n{owed}\n{json.dumps(self.status(), indent=1)}") from error
         return time.monotonic() - began
 
@@ -126,7 +134,9 @@ class Rig(System):
         """Hold every invariant over everything that this rig has done."""
         wrong = self.truth.violations(self.states) + self.sources.untouched() + self.poller.torn
         wrong += self._leaks()
-        wrong += ["I10: a redirect was followed with credentials"] * self._told_secrets(bytes(self.canary.heard))
+        wrong += ["I10: a redirect was followed with credentials"] * self._told_secrets(
+            bytes(self.canary.heard)
+        )
         spent = self.journal.rows("SELECT name, failures FROM transfers WHERE failures > 0")
         wrong += [f"attempts stay counted: {row}" for row in spent]
         assert wrong == []
@@ -148,3 +158,8 @@ class Rig(System):
 
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
             return str(answer.read().decode())
+
+    def errors(self) -> float:
+        """Return how many errors the metrics count, of all kinds and stages."""
+        lines = self._metrics().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith("sidecar_errors_total{"))

@@ -17,7 +17,7 @@ POSITIONS = {
     "small": {"s3": 1, "convex": 2},
     "multipart": {"s3": 5, "convex": 2},
     "replace": {"s3": 1, "convex": 1},
-    "batch": {"s3": 8, "convex": 2},
+    "batch": {"s3": 8, "convex": 4},
     "registration": {"s3": 2, "convex": 3},
 }
 REMOTES = ("s3", "convex")

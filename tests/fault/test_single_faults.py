@@ -34,7 +34,9 @@ def test_one_fault_changes_nothing(
 ) -> None:
     """Wherever it strikes: the same objects and rows as without it, no attempt spent, no secret told."""
     every = request.config.getoption("--faults") == "all"
-    struck = sum(life(shared, place, fault) for place in chosen(fault, remote, most=None if every else SAMPLE))
+    struck = sum(
+        life(shared, place, fault) for place in chosen(fault, remote, most=None if every else SAMPLE)
+    )
     assert struck > 0
     shared.verify()
 
@@ -52,5 +54,7 @@ def life(rig: Rig, place: Place, fault: Fault) -> bool:
     finally:
         rig.clear()
     with (rig.folder / "lives.txt").open("a") as record:
-        record.write(f"{place.scenario}\t{place.remote}\t{place.nth}\t{fault}\t{armed.fired}\t{seconds:.2f}\n")
+        record.write(
+            f"{place.scenario}\t{place.remote}\t{place.nth}\t{fault}\t{armed.fired}\t{seconds:.2f}\n"
+        )
     return armed.fired > 0

@@ -16,7 +16,7 @@ class Canary:
         self.heard = bytearray()
         self._thread = thread
         self._server = thread.run(asyncio.start_server(self._serve, "127.0.0.1", 0, limit=HEAD_BYTES_MAX))
-        self.url = "http://127.0.0.1:{}".format(self._server.sockets[0].getsockname()[1])
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def stop(self) -> None:
         """Listen no more."""

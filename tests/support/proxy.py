@@ -23,7 +23,10 @@ LATE_SECONDS = 2.5
 
 @dataclass(slots=True, kw_only=True)
 class Exchange:
-    """One request and what became of it. ``status`` is the server's own, None if it was not asked."""
+    """One request and what became of it. ``status`` is the server's own, None if it was not asked.
+
+    ``body`` is there while it is on its way.
+    """
 
     head: Head
     body: bytes
@@ -100,9 +103,7 @@ class FaultProxy:
         """Refuse connections; those that stand stay."""
         self.thread.run(self._close())
 
-    def arm(
-        self, fault: Fault, *, nth: int = 1, times: float = 1, operation: str | None = None
-    ) -> Armed:
+    def arm(self, fault: Fault, *, nth: int = 1, times: float = 1, operation: str | None = None) -> Armed:
         """Break the ``nth`` request from now on that matches, and so many after it."""
         armed = Armed(fault=fault, skip=nth - 1, times=times, operation=operation)
         self._armed.append(armed)
@@ -118,9 +119,7 @@ class FaultProxy:
         self._released = asyncio.Event()
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, limit=HEAD_BYTES_MAX
-        )
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=HEAD_BYTES_MAX)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
@@ -155,7 +154,10 @@ class FaultProxy:
         fault = early if self.dialect.name == "s3" else self._fault_for(exchange.operation)
         self._note(exchange, fault)
         await self._travel(len(exchange.body))
-        return await self._carry_out(fault, exchange, writer)
+        try:
+            return await self._carry_out(fault, exchange, writer)
+        finally:
+            exchange.body = b""  # thousands of them are kept
 
     def _fault_for(self, operation: str) -> Fault | None:
         return next((armed.fault for armed in list(self._armed) if armed.takes(operation)), None)
@@ -165,7 +167,11 @@ class FaultProxy:
         self.exchanges.append(exchange)
 
     async def _early(
-        self, fault: Fault | None, exchange: Exchange, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        fault: Fault | None,
+        exchange: Exchange,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> bool:
         """Act before the body is read."""
         if fault is Fault.RESET_IN_BODY:
@@ -187,7 +193,7 @@ class FaultProxy:
         if act is not None:
             return await act(self, exchange, said, writer)
         if fault is not None:
-            if fault not in {Fault.DUPLICATE}:
+            if fault is not Fault.DUPLICATE:
                 said = self.dialect.says(fault, target=exchange.target)
             if exchange.method == "HEAD":
                 said = replace(said, body=b"")
@@ -254,7 +260,7 @@ class FaultProxy:
                 await asyncio.sleep(DRIP_SECONDS)
         return True
 
-    async def _wrong_etag(self, exchange: Exchange, said: Answer, writer: asyncio.StreamWriter) -> bool:
+    async def _wrong_etag(self, _exchange: Exchange, said: Answer, writer: asyncio.StreamWriter) -> bool:
         wrong = '"00000000000000000000000000000000"'
         headers = tuple((k, wrong if k.lower() == "etag" else v) for k, v in said.head.headers)
         await self._send(writer, replace(said, head=replace(said.head, headers=headers)).raw())

@@ -18,12 +18,13 @@ from typing import Any
 
 from awscrt.checksums import crc64nvme
 
+Row = Mapping[str, Any]
 UNFINISHED = "('discovered', 'ready', 'uploaded')"
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Some bytes, told by their SHA-256; ``checksum`` is what Convex must show for them."""
+    """What is left of some bytes: size and SHA-256. ``checksum`` is what Convex must show for them."""
 
     size: int
     sha256: str
@@ -50,7 +51,7 @@ class JournalFile:
             return [dict(row) for row in db.execute(sql)]
 
     def count(self, what: str) -> int:
-        """Return ``SELECT count(*) FROM what``."""
+        """Count the rows of a table, or of a table with a condition."""
         return int(self.rows(f"SELECT count(*) AS n FROM {what}")[0]["n"])  # noqa: S608 - our own text
 
     def owes_nothing(self) -> bool:
@@ -79,7 +80,7 @@ class Truth:
     """One bucket, one Convex, one journal."""
 
     def __init__(
-        self, *, client: Any, bucket: str, table: Callable[[str], Sequence[Mapping[str, Any]]], journal: JournalFile
+        self, *, client: Any, bucket: str, table: Callable[[str], Sequence[Row]], journal: JournalFile
     ) -> None:
         """``table`` returns the documents of a table of Convex."""
         self.client, self.bucket, self.journal = client, bucket, journal
@@ -99,7 +100,7 @@ class Truth:
             self._read[version] = Content.of(answer["Body"].read())
         return self._read[version]
 
-    def rows(self, table: str) -> list[Mapping[str, Any]]:
+    def rows(self, table: str) -> list[Row]:
         """Return this bucket's documents."""
         return [row for row in self._table(table) if row["bucket"] == self.bucket]
 
@@ -117,25 +118,12 @@ class Truth:
         objects, versions = self.objects(), self.rows("assetVersions")
         wrong = [f"I4: an upload of {key} is open" for key in self.open_uploads()]
         wrong += _one_to_one(objects, [str(row["s3Key"]) for row in versions])
+        of_name = _by_name(versions), _by_name(self.rows("assets"))
         for name, wanted in states.items():
-            wrong += self._slot(name, wanted, objects, versions)
+            wrong += _slot(name, wanted, objects, of_name[0].get(name, []), of_name[1].get(name, []))
         return wrong + self._journal(objects, versions)
 
-    def _slot(
-        self, name: str, wanted: Sequence[Content], objects: Mapping[str, Content], versions: Sequence[Mapping[str, Any]]
-    ) -> list[str]:
-        mine = sorted((row for row in versions if row["name"] == name), key=lambda row: row["version"])
-        wrong = []
-        if [row["checksum"] for row in mine] != [content.checksum for content in wanted]:
-            wrong.append(f"I3: {name} has {len(mine)} versions, not {len(wanted)}, or others")
-        if any(objects.get(row["s3Key"]) != one for row, one in zip(mine, wanted, strict=False)):
-            wrong.append(f"I1: an object of {name} has other bytes")
-        current = [row for row in self.rows("assets") if row["name"] == name]
-        if [(row["checksum"], row["size"]) for row in current] != [(wanted[-1].checksum, wanted[-1].size)]:
-            wrong.append(f"I1: Convex does not show the last state of {name}")
-        return wrong
-
-    def _journal(self, objects: Mapping[str, Content], versions: Sequence[Mapping[str, Any]]) -> list[str]:
+    def _journal(self, objects: Mapping[str, Content], versions: Sequence[Row]) -> list[str]:
         """I5: whole, and never ahead of what S3 and Convex know."""
         wrong = [
             f"I5: integrity_check: {row}"
@@ -151,6 +139,31 @@ class Truth:
                 wrong.append(f"I5: the journal says synced, Convex has no such {row['key']}")
         dead = self.journal.rows("SELECT name, error_message FROM transfers WHERE state = 'dead'")
         return wrong + [f"a dead letter: {row}" for row in dead]
+
+
+def _by_name(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["name"], []).append(row)
+    return found
+
+
+def _slot(
+    name: str,
+    wanted: Sequence[Content],
+    objects: Mapping[str, Content],
+    versions: Sequence[Row],
+    current: Sequence[Row],
+) -> list[str]:
+    mine = sorted(versions, key=lambda row: float(row["version"]))
+    wrong = []
+    if [row["checksum"] for row in mine] != [content.checksum for content in wanted]:
+        wrong.append(f"I3: {name} has {len(mine)} versions, not {len(wanted)}, or others")
+    if any(objects.get(row["s3Key"]) != one for row, one in zip(mine, wanted, strict=False)):
+        wrong.append(f"I1: an object of {name} has other bytes")
+    if [(row["checksum"], row["size"]) for row in current] != [(wanted[-1].checksum, wanted[-1].size)]:
+        wrong.append(f"I1: Convex does not show the last state of {name}")
+    return wrong
 
 
 def _one_to_one(objects: Mapping[str, Content], keys: Sequence[str]) -> list[str]:
