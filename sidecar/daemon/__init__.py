@@ -13,13 +13,15 @@ import uvloop
 from pydantic import BaseModel
 
 from sidecar import logs
-from sidecar.core.errors import FatalError
+from sidecar.core.errors import FatalError, JournalLostError
 from sidecar.settings import Secret, Settings, load
 
 from .life import Life, Reload, Signals
+from .secrecy import forbid_dumps
 
 log = structlog.get_logger()
 FAILED = 1
+LOSSES_MAX = 3  # of journals in one process: a disk that spoils more of them cannot be trusted
 
 
 def main(config: Path | None) -> int:
@@ -27,6 +29,7 @@ def main(config: Path | None) -> int:
 
     Raises SettingsError for a bad configuration, which the command line prints.
     """
+    forbid_dumps()
     settings = load(config, environ=os.environ)
     _log_as(settings)
     for warning in settings.warnings:
@@ -34,20 +37,35 @@ def main(config: Path | None) -> int:
     gc.freeze()  # what is imported by now lives as long as the process
     try:
         return uvloop.run(_lives(settings, config))
-    except (FatalError, BaseExceptionGroup) as error:
+    except (Exception, BaseExceptionGroup) as error:
         fatal = _fatal_in(error)
         if fatal is None:
-            raise
+            log.critical("bug", exc_info=True)  # the interpreter's own traceback would mask no secret
+            return FAILED
     log.critical("fatal", error=str(fatal))
     print(f"sidecar: {fatal}", file=sys.stderr)  # noqa: T201 - the sentence for whoever started it
     return fatal.exit_status
 
 
 async def _lives(settings: Settings, config: Path | None) -> int:
-    signals = Signals()
+    signals, lost, losses = Signals(), None, 0
     while True:
-        life = Life(settings=settings, read_again=lambda: load(config, environ=os.environ), signals=signals)
-        outcome = await life.live()
+        life = Life(
+            settings=settings,
+            read_again=lambda: load(config, environ=os.environ),
+            signals=signals,
+            lost=lost,
+        )
+        try:
+            outcome = await life.live()
+        except (JournalLostError, BaseExceptionGroup) as error:
+            lost, losses = _lost_in(error), losses + 1
+            if lost is None:
+                raise
+            if losses > LOSSES_MAX:
+                raise FatalError(str(lost), exit_status=FAILED, hint="look at the disk below it") from error
+            continue
+        lost = None
         if not isinstance(outcome, Reload):
             return outcome
         settings = outcome.settings
@@ -70,6 +88,13 @@ def _secrets(section: BaseModel) -> Iterator[Secret]:
             yield value
         elif isinstance(value, BaseModel):
             yield from _secrets(value)
+
+
+def _lost_in(error: BaseException) -> JournalLostError | None:
+    """Return the loss of the journal among the errors that ended a life; the rest followed from it."""
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(_lost_in, error.exceptions)), None)
+    return error if isinstance(error, JournalLostError) else None
 
 
 def _fatal_in(error: BaseException) -> FatalError | None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import copy
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from . import checks, later
+from . import checks, exposure, later
 from .document import FILE_BYTES_MAX, Document, parse
 from .explaining import explain
 from .model import Settings
 from .overrides import Overrides, override
 from .problems import Key, Problem, SettingsError, dotted
-from .secret import Secret
 
 _EXAMPLE = "config/sidecar.example.yaml shows every key"
 
@@ -76,7 +74,7 @@ def _build(values: Any, document: Document, overrides: Overrides) -> Settings:
     if problems or settings is None:
         raise SettingsError(sorted(dict.fromkeys(problems), key=lambda problem: problem.place))
     return settings.warn(
-        [*overrides.warnings, *checks.advise(settings), *later.idle(settings), *_absent(settings)]
+        [*overrides.warnings, *checks.advise(settings), *later.idle(settings), *exposure.noted(settings)]
     )
 
 
@@ -101,7 +99,7 @@ def _validated(values: Any) -> tuple[Settings | None, list[tuple[Key, str]]]:
         except ValidationError:
             return None, findings
     wrong = {key for key, _ in findings}
-    others = (*checks.check(settings), *later.refused(settings))
+    others = (*checks.check(settings), *later.refused(settings), *exposure.refused(settings))
     findings += [(key, message) for key, message in others if not _touches(key, wrong)]
     return settings, findings
 
@@ -144,20 +142,3 @@ def _at(values: Any, key: Key) -> Any:
         else:
             return None
     return values
-
-
-def _absent(settings: Settings) -> Iterator[str]:
-    """Yield a warning for every file of secrets that cannot be read now; it may appear later."""
-    auth = settings.convex.auth
-    named = {
-        "s3.access_key_id_file": settings.s3.access_key_id,
-        "s3.secret_access_key_file": settings.s3.secret_access_key,
-        "s3.session_token_file": settings.s3.session_token,
-        "convex.auth.private_key_file": getattr(auth, "private_key", None),
-        "convex.auth.deploy_key_file": getattr(auth, "deploy_key", None),
-        "convex.auth.token_file": getattr(auth, "token", None),
-        "status.token_file": settings.status.token,
-    }
-    for name, secret in named.items():
-        if isinstance(secret, Secret) and secret.path and not os.access(secret.path, os.R_OK):
-            yield f"{name}: {secret.path} cannot be read now; it is read again whenever it is needed"

@@ -7,6 +7,8 @@ import secrets
 from enum import StrEnum
 from pathlib import Path
 
+from sidecar.core.mounts import kind_at
+
 from . import lease
 
 OWN_PREFIX = ".sidecar-probe-"
@@ -73,31 +75,13 @@ def _measure(path: Path, writer: int) -> Readiness:
 
 
 def file_system_type(path: str, *, mountinfo: Path = Path("/proc/self/mountinfo")) -> str | None:
-    """Return the type of the file system at ``path`` by the longest mount point above it, or None."""
-    real, best, found = os.path.realpath(path), -1, None
+    """Return the type of the file system at ``path``, or None where that cannot be told."""
     try:
-        lines = mountinfo.read_text(errors="surrogateescape").splitlines()
+        return kind_at(os.path.realpath(path), mountinfo.read_text(errors="surrogateescape"))
     except OSError:
         return None
-    for line in lines:
-        mount_point, kind = _mount(line)
-        if len(mount_point) >= best and _is_at_or_below(real, mount_point):
-            best, found = len(mount_point), kind
-    return found
 
 
 def is_remote(kind: str | None) -> bool:
     """Tell whether writes may happen where this machine's inotify does not see them."""
     return kind is not None and (kind in REMOTE_TYPES or kind.startswith("fuse."))
-
-
-def _mount(line: str) -> tuple[str, str]:
-    left, _, right = line.partition(" - ")
-    point = left.split(" ")[4]
-    for code, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        point = point.replace(code, char)
-    return point, right.split(" ", 1)[0]
-
-
-def _is_at_or_below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
