@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidecar.core.model import Transfer
+from sidecar.core.errors import ErrorKind
+from sidecar.core.model import State, Transfer
 from sidecar.core.states import Event
 
 from .base import Topic, transaction
@@ -17,9 +18,9 @@ from .discovering import Discovering
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Debt:
-    """A clean-up owed to S3: delete the object ``key``, or abort ``upload_id``.
+    """A clean-up owed to S3: delete the object ``key``, or abort ``upload_id`` and what else is open there.
 
-    With neither, abort every open upload under exactly this key: Create's answer was lost.
+    Without an ID: Create's answer was lost, or it may have been carried out twice.
     """
 
     id: int
@@ -60,12 +61,27 @@ class Debts(Discovering):
     # -- inside a transaction of another method ----------------------------------------------------
 
     def overtake(self, transfer: Transfer, why: str) -> None:
-        """-> superseded; what it left at S3 is a debt as soon as nobody works on it."""
+        """-> superseded; what it left at S3 is a debt as soon as nobody works on it.
+
+        A dead letter whose last call failed may have reached Convex: its object stays.
+        """
+        if transfer.state is State.DEAD and self._may_be_told(transfer):
+            self.db.execute("UPDATE transfers SET may_object = 0 WHERE id = ?", [transfer.id])
         self.advance(transfer, Event.OVERTAKEN, why)
         self.db.execute("DELETE FROM outbox WHERE transfer = ?", [transfer.id])
         leased = self.db.execute("SELECT lease FROM transfers WHERE id = ?", [transfer.id]).fetchone()
         if not leased["lease"]:
             self.owe(transfer)
+
+    def _may_be_told(self, letter: Transfer) -> bool:
+        """Tell whether an op died of a failed call, not of Convex's own word on it."""
+        row = self.db.execute("SELECT died_in FROM transfers WHERE id = ?", [letter.id]).fetchone()
+        return row["died_in"] == State.UPLOADED and letter.error_kind in set(ErrorKind)
+
+    def _owe_others(self, transfer: Transfer) -> None:
+        """A Create that was carried out twice, or took an ID back that it gave, left another one open."""
+        if transfer.part_bytes is not None and transfer.transfer in transfer.key:
+            self._add(transfer, delete_object=False, upload_id=None)
 
     def owe(self, transfer: Transfer) -> None:
         """Journal the clean-up of what a transfer may have left at S3, once."""
@@ -76,10 +92,13 @@ class Debts(Discovering):
         if row.may_object and row.transfer in row.key:  # a fixed key holds the newer object by now
             debts.append((True, None))
         for delete_object, upload_id in debts:
-            self.db.execute(
-                "INSERT INTO debts (delete_object, key, upload_id, transfer) VALUES (?, ?, ?, ?)",
-                [delete_object, row.key, upload_id, row.transfer],
-            )
-            self.topics.add(Topic.DEBTS)
+            self._add(row, delete_object=delete_object, upload_id=upload_id)
         self.db.execute("UPDATE transfers SET may_upload = 0, may_object = 0 WHERE id = ?", [row.id])
         self.db.execute("DELETE FROM parts WHERE transfer = ?", [row.id])
+
+    def _add(self, transfer: Transfer, *, delete_object: bool, upload_id: str | None) -> None:
+        self.db.execute(
+            "INSERT INTO debts (delete_object, key, upload_id, transfer) VALUES (?, ?, ?, ?)",
+            [delete_object, transfer.key, upload_id, transfer.transfer],
+        )
+        self.topics.add(Topic.DEBTS)

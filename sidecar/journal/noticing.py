@@ -170,7 +170,9 @@ class Noticing(Shipping):
     # -- the steps of complete --------------------------------------------------------------------
 
     def _newest_alive(self, candidate: Transfer) -> Transfer | None:
-        alive = self._of_slot(candidate, "t.state IN ('ready', 'uploaded', 'synced') AND t.id < ?", limit=1)
+        """A dead letter that was told, or may be once it is requeued, is alive."""
+        told = "t.state IN ('ready', 'uploaded', 'synced') OR t.died_in = 'uploaded' AND t.state = 'dead'"
+        alive = self._of_slot(candidate, f"({told}) AND t.id < ?", limit=1)
         return alive[0] if alive else None
 
     def _drop_unchanged(self, candidate: Transfer, newest: Transfer, identity: StatIdentity) -> None:

@@ -109,6 +109,7 @@ class Shipping(Debts):
         if transfer.state is State.SUPERSEDED:
             self.owe(transfer)
             return State.SUPERSEDED
+        self._owe_others(transfer)
         self.advance(transfer, Event.UPLOADED, transfer.key)
         self._withdraw_older(transfer)
         self._announce(transfer, url)

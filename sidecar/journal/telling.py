@@ -158,6 +158,8 @@ class Telling(Shipping):
             return
         if result.outcome is Outcome.STALE:
             self.overtake(transfer, "Convex has newer content of this slot")
+        elif twin := self._twin(transfer, result):
+            self._give_way(transfer, twin)
         else:
             self.db.execute(
                 "UPDATE transfers SET version = ?, synced_ms = ?, error_kind = NULL, error_message = NULL"
@@ -165,9 +167,23 @@ class Telling(Shipping):
                 [result.version, self.clock.wall_ms(), transfer.id],
             )
             self.advance(transfer, Event.ACKNOWLEDGED, f"{result.outcome}, version {result.version}")
+        if result.outcome is not Outcome.STALE:
             for older in self._of_slot(transfer, "t.state = 'dead' AND t.id < ?"):
                 self.overtake(older, "newer content of the same slot is synced")
         self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+
+    def _twin(self, transfer: Transfer, result: OpResult) -> Transfer | None:
+        """Return the older transfer whose object Convex goes on showing, because it has the same bytes."""
+        if result.outcome is Outcome.APPLIED or result.version is None:
+            return None
+        same_version = f"t.state = 'synced' AND t.id <> ? AND t.version = {result.version:d}"
+        found = self._of_slot(transfer, same_version, limit=1)
+        return found[0] if found and found[0].checksum == transfer.checksum else None
+
+    def _give_way(self, transfer: Transfer, twin: Transfer) -> None:
+        """The file is back at content that Convex still shows: our own object is in nobody's row."""
+        self.overtake(transfer, f"Convex shows the same bytes as {twin.transfer}, version {twin.version}")
+        self.db.execute("UPDATE files SET transfer = ? WHERE transfer = ?", [twin.id, transfer.id])
 
     def _bury_op(self, row: sqlite3.Row, kind: str, message: str) -> None:
         if row["transfer"] is None:  # facts: what is refused now is derived anew at the next change

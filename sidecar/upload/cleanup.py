@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import structlog
+
+from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.ids import tags_in
 from sidecar.journal.journal import Debt
 
 from .describe import TRANSFER
 from .store import ObjectStore, OpenUpload
+
+log = structlog.get_logger()
 
 
 async def pay(debt: Debt, *, store: ObjectStore) -> None:
@@ -17,12 +22,25 @@ async def pay(debt: Debt, *, store: ObjectStore) -> None:
         head = await store.head(debt.key)
         if head is not None and head.metadata.get(TRANSFER) == debt.transfer:
             await store.delete(debt.key)
-    elif debt.upload_id is not None:
+        return
+    if debt.upload_id is not None:
         await store.abort(OpenUpload(key=debt.key, upload_id=debt.upload_id))
-    else:
-        async for found in store.open_uploads(prefix=debt.key):
-            if found.key == debt.key:
-                await store.abort(found)
+    if debt.upload_id is None or debt.transfer in debt.key:  # a fixed key may be a newer transfer's by now
+        await abort_others(debt.key, keep=None, store=store)
+
+
+async def abort_others(key: str, *, keep: str | None, store: ObjectStore) -> None:
+    """Abort every open upload under exactly this key but one; where listing is forbidden, say so."""
+    try:
+        found = [upload async for upload in store.open_uploads(prefix=key)]
+    except SidecarError as error:
+        if error.kind is not ErrorKind.FORBIDDEN:
+            raise
+        log.warning("uploads cannot be listed", key=key, error=str(error))  # the bucket's rule cleans up
+        return
+    for upload in found:
+        if upload.key == key and upload.upload_id != keep:
+            await store.abort(upload)
 
 
 def is_forgotten(found: OpenUpload, known: Mapping[str, str | None], *, tag: str) -> bool:

@@ -12,6 +12,7 @@ from sidecar.core.model import Part, StoredObject, Transfer
 from sidecar.core.parts import PartRange, kept, missing, part_size, plan
 from sidecar.journal.journal import Journal
 
+from .cleanup import abort_others
 from .describe import object_spec
 from .flight import Flight
 from .source import Source
@@ -84,19 +85,12 @@ class Multipart:
 
     async def _abort_others(self, *, keep: str | None) -> None:
         """Abort what a Create whose answer was lost may have left under exactly our key."""
-        key = self._transfer.key
         try:
-            others = [
-                found
-                async for found in self._store.open_uploads(prefix=key)
-                if found.key == key and found.upload_id != keep
-            ]
-            for found in others:
-                await self._store.abort(found)
+            await abort_others(self._transfer.key, keep=keep, store=self._store)
         except SidecarError as error:
             if error.kind is not ErrorKind.FORBIDDEN:
                 raise
-            log.warning("uploads cannot be listed", key=key, error=str(error))  # the bucket's rule cleans up
+            log.warning("uploads cannot be aborted", key=self._transfer.key, error=str(error))
 
     async def _kept(self, ranges: list[PartRange]) -> dict[int, Part]:
         """Return the journaled parts whose bytes are still in the file."""

@@ -214,7 +214,8 @@ async def test_an_answer_that_was_lost_before_a_crash_is_settled_after_it(
     async with rig_on(s3, tmp_path, bucket=bucket) as again:
         async with running(again.stage()):
             await again.until(transfer, State.UPLOADED)
-        assert again.store.calls == ["head"]
+        assert set(again.store.calls) <= {"head", "list"}  # the list looks for what else is open there
+        assert again.store.calls[0] == "head"
 
 
 async def test_a_request_that_never_arrived_is_made_again(rig: Rig, seaweed: SeaweedServer) -> None:

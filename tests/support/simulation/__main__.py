@@ -25,9 +25,7 @@ def main(words: Sequence[str] | None = None) -> int:
     given = parser.parse_args(words)
     if given.command == "table":
         return _table()
-    return _replay(
-        Plan(scenario=given.scenario, seed=given.seed, crashes=given.crash, faults=given.fault)
-    )
+    return _replay(Plan(scenario=given.scenario, seed=given.seed, crashes=given.crash, faults=given.fault))
 
 
 def effects_of(scenario: str) -> int:

@@ -14,13 +14,14 @@ from .history import History
 from .scenarios import FOREIGN_KEYS
 
 CONVERGED_SECONDS = 240.0  # after the last trouble: breaker, backoff, a slow call and the scene's quiet
+Rows = dict[str, list[dict[str, Any]]]
 FINAL = {"synced", "superseded", "gone"}
 
 
 def problems(history: History) -> list[str]:
     """Return what is wrong with a history that has come to its end; nothing is the only good answer."""
-    rows = _rows(history)
-    found = [*history.problems, *_integrity(history), *torn(history), *_claims(history, rows)]
+    rows, damage = _read(history)
+    found = [*history.problems, *damage, *torn(history), *_claims(history, rows)]
     if history.ending.how != "quiet":
         return [*found, f"I6: it ended {history.ending.how}"]
     return [
@@ -36,7 +37,8 @@ def problems(history: History) -> list[str]:
 
 def at_a_crash(history: History) -> list[str]:
     """Return what must not even be wrong while the daemon lies dead."""
-    return [*_integrity(history), *torn(history), *_claims(history, _rows(history))]
+    rows, damage = _read(history)
+    return [*damage, *torn(history), *_claims(history, rows)]
 
 
 def torn(history: History) -> list[str]:
@@ -49,27 +51,19 @@ def torn(history: History) -> list[str]:
     ]
 
 
-def _rows(history: History) -> dict[str, list[dict[str, Any]]]:
-    with closing(_journal(history)) as journal:
-        return {
+def _read(history: History) -> tuple[Rows, list[str]]:
+    """Return the journal's tables, and what SQLite finds wrong with its file."""
+    with closing(sqlite3.connect(history.outside.world.folder / "journal.db")) as journal:
+        journal.row_factory = sqlite3.Row
+        rows = {
             table: [dict(row) for row in journal.execute(f"SELECT * FROM {table}")]  # noqa: S608 - our names
             for table in ("transfers", "outbox", "debts", "parts")
         }
-
-
-def _journal(history: History) -> sqlite3.Connection:
-    connection = sqlite3.connect(history.outside.world.folder / "journal.db")
-    connection.row_factory = sqlite3.Row
-    return connection
-
-
-def _integrity(history: History) -> list[str]:
-    with closing(_journal(history)) as journal:
         said = [row[0] for row in journal.execute("PRAGMA integrity_check")]
-    return [] if said == ["ok"] else [f"I5: {line}" for line in said]
+    return rows, [] if said == ["ok"] else [f"I5: {line}" for line in said]
 
 
-def _claims(history: History, rows: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _claims(history: History, rows: Rows) -> list[str]:
     """I5: the journal never says more than S3 and Convex know."""
     bucket, deployment, found = history.outside.bucket, history.outside.deployment, []
     told = {row["transfer"] for row in deployment.versions}
@@ -102,7 +96,7 @@ def _lost(history: History) -> list[str]:
     return found
 
 
-def _doubled(history: History, rows: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _doubled(history: History, rows: Rows) -> list[str]:
     """I3: one object and one version for each transfer that counts; no object and no version beside them."""
     bucket, deployment = history.outside.bucket, history.outside.deployment
     objects = Counter(spec.metadata["transfer"] for spec, _ in bucket.objects.values())
@@ -133,14 +127,14 @@ def _in_order(contents: list[bytes], states: list[bytes]) -> bool:
 
 
 def _order(history: History) -> list[str]:
-    """A scene's facts were told after everything that was said of the scene before."""
+    """That a scene is ready was told after everything that was said of the scene before."""
     found, facts = [], dict[tuple[str, str], tuple[int, int]]()
     for heard in history.outside.deployment.heard:
         if heard.scene is None:
             continue
         if (heard.epoch, heard.seq) < facts.get(heard.scene, (0, 0)):
             found.append(f"facts {facts[heard.scene]} of {heard.scene} were told before op {heard.seq}")
-        if heard.kind == "facts":
+        if heard.kind == "facts" and heard.is_good:  # bad news overtakes a dead letter
             facts[heard.scene] = (heard.epoch, heard.seq)
     return found
 
@@ -158,9 +152,13 @@ def _uploads(history: History) -> list[str]:
     return found + [f"I4: the foreign upload of {key} was aborted" for key in sorted(before - still)]
 
 
-def _owed(history: History, rows: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _owed(history: History, rows: Rows) -> list[str]:
     """I6: nothing is owed, and it did not take long."""
-    found = [f"I6: {row['transfer']} is still {row['state']}" for row in rows["transfers"] if row["state"] not in FINAL]
+    found = [
+        f"I6: {row['transfer']} is still {row['state']}"
+        for row in rows["transfers"]
+        if row["state"] not in FINAL
+    ]
     found += [f"I6: op {row['seq']} ({row['kind']}) is still {row['state']}" for row in rows["outbox"]]
     found += [f"I6: a debt is left: {row['key']}" for row in rows["debts"]]
     began, last = history.spans[-1]

@@ -36,6 +36,7 @@ class Heard:
     kind: str
     scene: tuple[str, str] | None
     outcome: str
+    is_good: bool  # facts: that the scene is ready
 
 
 @dataclass(slots=True)
@@ -73,7 +74,9 @@ class Deployment:
     def _apply(self, batch: Batch, epoch: int, op: Op) -> OpResult:
         body, slot = json.loads(json.dumps(op.body)), _slot(batch.session_id, op)
         if op.kind is OpKind.PUT and (code := self.refused.get(body["name"])):
-            return OpResult(op_id=op.op_id, outcome=Outcome.REJECTED, code=code, message="refused by the test")
+            return OpResult(
+                op_id=op.op_id, outcome=Outcome.REJECTED, code=code, message="refused by the test"
+            )
         content, seen = _content(op, body), self.applied.get(op.op_id)
         if seen is not None:
             if (seen.slot, seen.content) == (slot, content):
@@ -88,7 +91,14 @@ class Deployment:
         self._remember(op, epoch, slot, content, version, newest, late=late)
         scene = (batch.session_id, _scene(op, body) or "")
         self.heard.append(
-            Heard(epoch=epoch, seq=op.seq, kind=op.kind, scene=scene if scene[1] else None, outcome=outcome)
+            Heard(
+                epoch=epoch,
+                seq=op.seq,
+                kind=op.kind,
+                scene=scene if scene[1] else None,
+                outcome=outcome,
+                is_good=bool(body.get("complete")) and not body["owed"] and not body["error"],
+            )
         )
         return OpResult(op_id=op.op_id, outcome=outcome, version=version)
 

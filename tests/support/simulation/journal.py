@@ -70,8 +70,9 @@ class InlineJournal:
             counts=lambda: connection.total_changes != before,
             atomic=journal.db.atomic,
         )
-        self._publish()
-        await power.pause(0.002)
+        if connection.total_changes != before:
+            self._publish()
+            await power.pause(0.002)
         return result
 
     def subscribe(self, topic: Topic) -> asyncio.Event:

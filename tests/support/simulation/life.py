@@ -29,8 +29,8 @@ from .s3 import Bucket, SimulatedS3
 from .world import Step, World
 
 PART_BYTES = 1024
-QUIET_SECONDS = 150.0  # longer than any backoff, probe or postponed debt
-COMPLETE_AFTER_SECONDS = 20.0
+QUIET_SECONDS = 130.0  # longer than any backoff, probe or postponed debt
+COMPLETE_AFTER_SECONDS = 50.0
 LIFE_SECONDS_MAX = 3600.0
 
 
@@ -113,12 +113,18 @@ class _Life:
             clock=self._clock,
             metrics=_metrics(),
         )
-        quiet = QuietScenes(
-            journal=journal, clock=self._clock, complete_after_seconds=COMPLETE_AFTER_SECONDS
-        )
+        quiet = QuietScenes(journal=journal, clock=self._clock, complete_after_seconds=COMPLETE_AFTER_SECONDS)
         noticer = Noticer(self._outside.world, journal)
         rest = [gate.run() for gate in gates.values()]
-        return [noticer.run(), upload.run(), sync.run(), _sweep(sync, upload), quiet.run(), self._pass_time(), *rest]
+        return [
+            noticer.run(),
+            upload.run(),
+            sync.run(),
+            _sweep(sync, upload),
+            quiet.run(),
+            self._pass_time(),
+            *rest,
+        ]
 
     def _gate(self, remote: str, store: SimulatedS3 | SimulatedConvex) -> Gate:
         return Gate(

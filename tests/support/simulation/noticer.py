@@ -17,7 +17,7 @@ from sidecar.watch.fingerprint import Vanished, take
 from .journal import InlineJournal
 from .world import SESSION, World
 
-LISTING_SECONDS = 5.0
+LISTING_SECONDS = 30.0  # every change rings; absence needs a second listing
 MARKERS = {".complete": "complete", ".cancelled": "cancelled"}
 
 
@@ -57,8 +57,7 @@ class Noticer:
                     root=self._root, path=path, identity=found[path], route=self._world.places[path].route
                 )
                 for name, path in here.items()
-                if name not in MARKERS
-                and (known.get(name) is None or known[name].identity != found[path])
+                if name not in MARKERS and (known.get(name) is None or known[name].identity != found[path])
             ]
             if seen:
                 await self._journal.do(Journal.observe, seen)

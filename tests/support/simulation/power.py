@@ -177,7 +177,12 @@ class Power:
 def failure(kind: ErrorKind, name: str, *, maybe_done: bool = False, redacted: bool = False) -> SidecarError:
     """Return an error as an adapter raises it."""
     return SidecarError(
-        kind, f"simulated {kind}", operation=name, target="simulation", maybe_done=maybe_done, redacted=redacted
+        kind,
+        f"simulated {kind}",
+        operation=name,
+        target="simulation",
+        maybe_done=maybe_done,
+        redacted=redacted,
     )
 
 

@@ -57,7 +57,9 @@ A, B, C = (text(word, 300) for word in "ABC")
 LONG_A, LONG_B = (text(word, 3500) for word in ("LA", "LB"))  # four parts
 
 
-def write(place: Place, content: bytes, at: float = 0.0, *, in_place: bool = False, complete: bool = True) -> Step:
+def write(
+    place: Place, content: bytes, at: float = 0.0, *, in_place: bool = False, complete: bool = True
+) -> Step:
     """Write a file at a time."""
     return Step(at=at, act=lambda w: w.write(place, content, in_place=in_place, complete=complete))
 
@@ -160,7 +162,13 @@ SCENARIOS: dict[str, Scenario] = {
         calm_at=100,
     ),
     "dead-replaced": Scenario(
-        steps=[write(SMALL, A), write(THUMB, C), write(SMALL, B, 30), write(SMALL, A, 50), Step(at=70, act=_relent)],
+        steps=[
+            write(SMALL, A),
+            write(THUMB, C),
+            write(SMALL, B, 30),
+            write(SMALL, A, 50),
+            Step(at=70, act=_relent),
+        ],
         prepare=_refusing,
         calm_at=70,
     ),

@@ -159,7 +159,8 @@ class World:
     def next_at(self, steps: Sequence[Step]) -> float | None:
         """Return when the next step is due."""
         return min(
-            (step.at for n, step in enumerate(steps) if step.at is not None and n not in self.done), default=None
+            (step.at for n, step in enumerate(steps) if step.at is not None and n not in self.done),
+            default=None,
         )
 
     def clear(self) -> None:

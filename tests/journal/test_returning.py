@@ -1,0 +1,113 @@
+"""Content that comes back, and dead letters that Convex may know after all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.model import Part, State
+from sidecar.core.ops import OpResult, Outcome
+from tests.support.journals import batch, finish, open_journal, ready, see, ship, tell
+
+
+def test_the_object_of_content_that_convex_still_shows_is_deleted_again(tmp_path: Path) -> None:
+    """A is told, B is overtaken unsent, A comes back: Convex goes on showing the first A's object."""
+    journal = open_journal(tmp_path)
+    first = ready(journal, "A")
+    ship(journal, first)
+    tell(journal)
+    second = ready(journal, "B", 2)
+    third = ready(journal, "A", 3)
+    assert journal.one(second.id).state is State.SUPERSEDED
+    ship(journal, third)
+    tell(journal, Outcome.UNCHANGED)
+    assert journal.one(third.id).state is State.SUPERSEDED
+    assert [debt.key for debt in journal.claim_debts(limit=9, now=1e9) if debt.delete_object] == [third.key]
+    assert see(journal, 3) is None, "the file is known, under the transfer that is shown"
+    (known,) = journal.known("/renders", "demo/lesson/s1").values()
+    assert known.transfer_id == first.id
+
+
+def test_an_unchanged_answer_that_was_lost_counts_as_much(tmp_path: Path) -> None:
+    """The retry is told that it is a duplicate, with the version of the object that is shown."""
+    journal = open_journal(tmp_path)
+    first = ready(journal, "A")
+    ship(journal, first)
+    tell(journal)
+    ready(journal, "B", 2)
+    third = ready(journal, "A", 3)
+    ship(journal, third)
+    tell(journal, Outcome.DUPLICATE)
+    assert journal.one(third.id).state is State.SUPERSEDED
+
+
+def test_content_that_convex_holds_from_elsewhere_keeps_its_object(tmp_path: Path) -> None:
+    """Nothing here tells which object Convex shows: reconciling may, deleting must not."""
+    journal = open_journal(tmp_path)
+    transfer = ready(journal, "A")
+    ship(journal, transfer)
+    tell(journal, Outcome.UNCHANGED)
+    assert journal.one(transfer.id).state is State.SYNCED
+    assert journal.claim_debts(limit=9, now=1e9) == []
+
+
+def _lost() -> SidecarError:
+    return SidecarError(ErrorKind.NETWORK, "lost", operation="apply", target="ops", maybe_done=True)
+
+
+def test_content_from_before_a_dead_letter_is_told_again(tmp_path: Path) -> None:
+    """B's op died of lost answers, so Convex may show B: the older A is not unchanged."""
+    journal = open_journal(tmp_path)
+    first = ready(journal, "A")
+    ship(journal, first)
+    tell(journal)
+    second = ready(journal, "B", 2)
+    ship(journal, second)
+    journal.bury_ops([op.seq for op in batch(journal).ops if op.kind == "put"], _lost())
+    assert journal.one(second.id).state is State.DEAD
+    candidate = see(journal, 3)
+    assert candidate is not None
+    assert finish(journal, candidate, "A", 3) is State.READY
+
+
+def test_the_object_of_a_dead_letter_that_convex_may_show_stays(tmp_path: Path) -> None:
+    """A version row that nobody heard of would be left without its object."""
+    journal = open_journal(tmp_path)
+    first = ready(journal, "A")
+    ship(journal, first)
+    journal.bury_ops([op.seq for op in batch(journal).ops if op.kind == "put"], _lost())
+    second = ready(journal, "B", 2)
+    ship(journal, second)
+    tell(journal)
+    assert journal.one(first.id).state is State.SUPERSEDED
+    assert not any(debt.delete_object for debt in journal.claim_debts(limit=9, now=1e9))
+
+
+def test_the_object_of_a_dead_letter_that_convex_refused_is_deleted_when_overtaken(tmp_path: Path) -> None:
+    """Convex's own word is definite: nothing refers to the object."""
+    journal = open_journal(tmp_path)
+    first = ready(journal, "A")
+    ship(journal, first)
+    results = [
+        OpResult(op_id=op.op_id, outcome=Outcome.REJECTED, code="SCENE_DELETED", message="deleted")
+        for op in batch(journal).ops
+        if op.kind == "put"
+    ]
+    journal.settle(results)
+    second = ready(journal, "B", 2)
+    ship(journal, second)
+    tell(journal)
+    assert journal.one(first.id).state is State.SUPERSEDED
+    assert [debt.key for debt in journal.claim_debts(limit=9, now=1e9) if debt.delete_object] == [first.key]
+
+
+def test_a_finished_multipart_upload_leaves_no_other_under_its_key(tmp_path: Path) -> None:
+    """A Create that was delivered twice left one open that nobody has the ID of."""
+    journal = open_journal(tmp_path)
+    transfer = ready(journal, "A")
+    journal.begin_multipart(transfer.id, part_bytes=5)
+    journal.opened(transfer.id, "the-one")
+    journal.part_stored(transfer.id, Part(number=1, size_bytes=5, etag="e", checksum="c"))
+    ship(journal, transfer)
+    (debt,) = journal.claim_debts(limit=9, now=1e9)
+    assert (debt.key, debt.upload_id, debt.delete_object) == (transfer.key, None, False)
