@@ -31,6 +31,14 @@ def check_between(case: Case) -> None:
     _journal(case, dict.fromkeys(keys, b""), versions, quiet=False)
 
 
+def states(case: Case) -> dict[str, str]:
+    """Return what the journal on disk holds of each transfer."""
+    with _copy(case) as db:
+        if db is None or not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'transfers'").fetchone():
+            return {}
+        return dict(db.execute("SELECT transfer, state FROM transfers").fetchall())
+
+
 def _whole(case: Case, objects: dict[str, bytes]) -> None:
     states = {data for path in case.states for data in case.states[path]}
     for key, data in objects.items():

@@ -22,7 +22,7 @@ from sidecar.local.convex_server import ConvexServer
 from sidecar.local.seaweed import SeaweedServer
 from tests.support.shim.board import Board, Kill, build
 
-POLL_SECONDS = 0.005
+POLL_SECONDS = 0.01
 CONVERGE_SECONDS = 40.0  # I6; a life that owes nothing difficult takes half a second
 MIB = 1024 * 1024
 
@@ -37,9 +37,9 @@ class Lab:
     bucket: str
     nursery: Path  # its socket
 
-    def life(self, config: Path, log: Path, env: Mapping[str, str], files_max: int | None = None) -> Life:
-        """Start the daemon."""
-        return Life(self.nursery, config, log, env, files_max)
+    def life(self, config: Path, log: Path, env: Mapping[str, str], limits: Mapping[str, int]) -> Life:
+        """Start the daemon. ``limits``: files_max, watches_max."""
+        return Life(self.nursery, config, log, env, limits)
 
 
 @contextlib.contextmanager
@@ -68,11 +68,11 @@ class Life:
     """One process. ``status`` is None while it lives."""
 
     def __init__(
-        self, nursery: Path, config: Path, log: Path, env: Mapping[str, str], files_max: int | None
+        self, nursery: Path, config: Path, log: Path, env: Mapping[str, str], limits: Mapping[str, int]
     ) -> None:
         self._connection = socket.socket(socket.AF_UNIX)
         self._connection.connect(str(nursery))
-        order = {"config": str(config), "log": str(log), "env": dict(env), "files_max": files_max}
+        order = {"config": str(config), "log": str(log), "env": dict(env), **limits}
         self._connection.sendall(json.dumps(order).encode() + b"\n")
         self._answers = self._connection.makefile("r")
         self.pid = int(self._answers.readline())
@@ -116,8 +116,9 @@ class Case:
     lab: Lab
     name: str
     kills: list[Kill] = field(default_factory=list)  # one for each of the first lives
-    journal_folder: Path | None = None  # elsewhere than beside the root
-    files_max: int | None = None
+    disk: Path | None = None  # where journal and renders lie, if not in memory: then renders are fsynced
+    journal_folder: Path | None = None
+    limits: dict[str, int] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     states: dict[str, list[bytes]] = field(default_factory=dict)  # every complete state a file ever had
     deleted: set[str] = field(default_factory=set)  # files whose end we do not ask for
@@ -131,6 +132,7 @@ class Case:
 
     def __post_init__(self) -> None:
         self.folder = self.lab.folder / self.name
+        self.folder.mkdir()
         self.root.mkdir(parents=True)
         self.board = Board(self.folder / "board")
         self._configure()
@@ -138,12 +140,12 @@ class Case:
     @property
     def root(self) -> Path:
         """The watched folder."""
-        return self.folder / "renders"
+        return (self.disk or self.folder) / "renders"
 
     @property
     def journal(self) -> Path:
         """The journal."""
-        return (self.journal_folder or self.folder / "journal") / "journal.db"
+        return (self.journal_folder or (self.disk or self.folder) / "journal") / "journal.db"
 
     @property
     def log(self) -> Path:
@@ -183,7 +185,7 @@ class Case:
             "SHIM_ROOT": str(self.root),
             "SHIM_PORTS": ",".join(ports),
         }
-        self.life = self.lab.life(self.folder / "sidecar.yaml", self.log, env, self.files_max)
+        self.life = self.lab.life(self.folder / "sidecar.yaml", self.log, env, self.limits)
 
     def buried(self) -> bool:
         """Whether the life has ended by the shim's hand; any other end is a failure."""
@@ -294,8 +296,21 @@ class Case:
         draft = target.with_name(f".{target.name}.draft")
         draft.write_bytes(data)
         self.state(path, data)
+        self.flush(draft)
         draft.rename(target)
+        for folder in (target.parent, *target.parent.parents):
+            if folder.is_relative_to(self.root):
+                self.flush(folder)
         self.seal(path)
+
+    def flush(self, path: Path) -> None:
+        """A renderer that survives a power cut, where one may come."""
+        if self.disk is not None:
+            fd = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
 
     def state(self, path: str, data: bytes) -> None:
         """Note a complete state that a file is about to have."""

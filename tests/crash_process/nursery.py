@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import gc
 import importlib
 import json
@@ -23,10 +24,11 @@ from typing import Any, NoReturn
 
 # What the daemon imports only while it starts or works.
 LAZY = (
-    *("anyio._backends._asyncio", "httpcore._async.connection_pool", "aiobotocore.httpsession"),
-    *("botocore.handlers", "aiobotocore.endpoint", "aiobotocore.signers", "sqlite3.dump"),
+    *("aioboto3.s3.inject", "boto3.s3.inject", "boto3.s3.transfer"),
+    *("httpcore", "anyio._backends._asyncio", "encodings.idna", "encodings.utf_8_sig"),
 )
 PR_SET_PDEATHSIG = 1
+CLONE_NEWUSER = 0x10000000
 
 
 def main(address: str) -> None:
@@ -37,12 +39,27 @@ def main(address: str) -> None:
     for name in LAZY:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    _remember_models()
     gc.collect()
     gc.freeze()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen(64)
     Nursery(listener).serve()
+
+
+def _remember_models() -> None:
+    """Read botocore's description of S3 once, for every life."""
+    import botocore.session  # noqa: PLC0415 - after the daemon's own imports
+    from botocore.loaders import JSONFileLoader, Loader  # noqa: PLC0415
+
+    read, services = JSONFileLoader._load_file, Loader.list_available_services
+    known = functools.cache(lambda path, opener: read(None, path, opener))
+    listed = functools.cache(lambda kind: services(Loader(include_default_search_paths=True), kind))
+    JSONFileLoader._load_file = lambda _, path, opener: known(path, opener)
+    Loader.list_available_services = lambda _, type_name: listed(type_name)
+    keys = {"aws_access_key_id": "-", "aws_secret_access_key": "-"}
+    botocore.session.Session().create_client("s3", region_name="us-east-1", **keys)
 
 
 class Nursery:
@@ -89,6 +106,8 @@ class Nursery:
             os.environ.update(request["env"])
             if (files := request.get("files_max")) is not None:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+            if (watches := request.get("watches_max")) is not None:
+                _limit_watches(libc, watches)
             status = _live(libc, Path(request["config"]))
         except BaseException:  # noqa: BLE001 - the end of a process: its traceback goes to its log
             sys.excepthook(*sys.exc_info())
@@ -96,6 +115,15 @@ class Nursery:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
+
+
+def _limit_watches(libc: ctypes.CDLL, watches: int) -> None:
+    """Limit inotify for this life alone: in a user namespace of its own the sysctl is its own, too."""
+    if libc.unshare(CLONE_NEWUSER) != 0:
+        raise RuntimeError("no user namespace can be made")
+    Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
+    Path("/proc/self/uid_map").write_text(f"{os.geteuid()} {os.geteuid()} 1", encoding="ascii")
+    Path("/proc/sys/user/max_inotify_watches").write_text(str(watches), encoding="ascii")
 
 
 def _live(libc: ctypes.CDLL, config: Path) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tests.support.shim.board import How, Kill
 
-LENGTHS = (1, 1, 1, 1, 2, 2, 3)  # how many lives in a row are killed
+LENGTHS = (1, 1, 2, 2, 3, 4)  # how many lives in a row are killed
 RECOVERY_SHARE = 3  # a life that recovers makes about a third of the effects
 
 

@@ -1,0 +1,80 @@
+"""A power cut at the N-th effect: the process ends and every page that was not synced is lost.
+
+Journal and renders lie on an ext4 image that is shut down without flushing; the renders were synced by
+whoever wrote them. By default a few cuts; ``--crash=all`` makes a hundred.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .checker import check, check_between, states
+from .disks import PowerDisk
+from .lab import Case, Lab
+from .plans import sample
+from .scenarios import SCENARIOS, Scenario
+
+NAMES = ("small", "multipart", "replace", "batch", "scan", "overtake")
+DURABLE = {"uploaded": {"uploaded", "synced", "superseded"}, "acknowledged": {"synced"}}
+
+
+@pytest.fixture
+def disk(lab: Lab) -> Iterator[PowerDisk]:
+    """Make a disk; its image may lie in memory, what is lost are the pages above it."""
+    with tempfile.TemporaryDirectory(dir=lab.folder) as folder:
+        disk = PowerDisk(Path(folder))
+        yield disk
+        disk.close()
+
+
+def promised(case: Case) -> dict[str, set[str]]:
+    """Return what the log said of transfers: a line is written only after its commit."""
+    promises: dict[str, set[str]] = {}
+    for line in case.log.read_text().splitlines():
+        if line.startswith("{") and line.endswith("}"):
+            entry = json.loads(line)
+            if entry["event"] in DURABLE:
+                promises[entry["transfer"]] = DURABLE[entry["event"]]
+    return promises
+
+
+@pytest.mark.parametrize("scenario", [s for s in SCENARIOS if s.name in NAMES], ids=lambda s: s.name)
+def test_a_power_cut_takes_nothing_back_that_was_said(
+    lab: Lab, tally: Counter[str], disk: PowerDisk, scenario: Scenario, pytestconfig: pytest.Config
+) -> None:
+    """What the log called uploaded or synced is so in the journal after the cut; the next life converges."""
+    lab.convex.control("reset", {})
+    total = 102 if pytestconfig.getoption("--crash") == "all" else 24
+    seed = f"power {scenario.name} {pytestconfig.getoption('--seed')}"
+    for number, kills in enumerate(sample(300, kills=total // len(NAMES), seed=seed)):
+        place = disk.mount / str(number)
+        place.mkdir()
+        case = Case(lab=lab, name=f"power-{scenario.name}-{number}", kills=kills, disk=place)
+
+        def cut(case: Case = case) -> None:
+            disk.cut()
+            found = states(case)
+            for transfer, allowed in promised(case).items():
+                assert found.get(transfer) in allowed, f"{transfer} was said to be {allowed}: {found}"
+            check_between(case)
+
+        case.flush(disk.mount)
+        case.flush(place)
+        case.flush(case.root)
+        case.after_kill = cut
+        try:
+            scenario.script(case)
+            case.until("all is quiet", case.quiet)
+            case.end()
+            check(case)
+        except Exception as error:
+            raise AssertionError(f"{kills}: {error}\n{case.killed_at}\n{case.log.read_text()[-3000:]}") from error
+        finally:
+            case.close()
+            tally["power cuts"] += len(case.killed_at)
