@@ -10,11 +10,17 @@ from typing import Any
 
 import aiohttp
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.files import NotRegularError, TruncatedError
 
-FAULTS = (boto.BotoCoreError, boto.ClientError, aiohttp.ClientError, OSError)  # OSError: TimeoutError too
+_NO_S3_ANSWER = (ResponseParserError, ValueError)  # a page of something else in a 200; a number that is none
+FAULTS = (  # OSError: TimeoutError too
+    *(boto.BotoCoreError, boto.ClientError, aiohttp.ClientError, OSError),
+    *_NO_S3_ANSWER,
+)
+MESSAGE_CHARS_MAX = 500
 SKEW_SECONDS_MAX = 15 * 60
 
 _KEYS = "check s3.access_key_id and s3.secret_access_key, or the AWS credential chain"
@@ -25,6 +31,7 @@ _RIGHTS = "the credentials lack a right: s3:PutObject, s3:GetObject, s3:ListBuck
 _ENDPOINT = "check s3.endpoint_url and the network"
 _CHECKSUM = "if the store does not know this checksum, set s3.checksum: md5"
 _QUOTA = "free space or raise the quota"
+_NOT_S3 = "is s3.endpoint_url the S3 API, with nothing before it that answers in its place?"
 _TLS = "check the certificate, s3.ca_bundle and the scheme of s3.endpoint_url"
 
 
@@ -121,6 +128,16 @@ def translate(error: Exception, *, operation: str, target: str, wall_ms: int) ->
     )
 
 
+def due(answer: Mapping[str, Any], name: str, *, operation: str, target: str) -> Any:
+    """Return what every S3 says in this answer. Raises SidecarError for one that does not, an empty 200."""
+    if name in answer:
+        return answer[name]
+    message = f"an answer without {name}"
+    raise SidecarError(
+        ErrorKind.UNKNOWN, message, operation=operation, target=target, hint=_NOT_S3, maybe_done=True
+    )
+
+
 def from_disk(error: OSError, *, operation: str, target: str) -> SidecarError:
     """Return a failure to read the local file. One that became shorter is CORRUPT: it must be read again."""
     kind = ErrorKind.CORRUPT if isinstance(error, TruncatedError) else ErrorKind.LOCAL_IO
@@ -189,9 +206,17 @@ def _unanswered(error: Exception) -> tuple[_Meaning, str]:
         return _Meaning(ErrorKind.INVALID), " ".join(str(error).split())
     if isinstance(error, boto.SSLError):
         return _Meaning(ErrorKind.NETWORK, _TLS), str(error)
+    if isinstance(error, _NO_S3_ANSWER):
+        return _Meaning(ErrorKind.UNKNOWN, _NOT_S3, maybe_done=True), _short(str(error))
     if isinstance(error, TimeoutError):
         return _Meaning(ErrorKind.NETWORK, _ENDPOINT, maybe_done=True), "no progress within the time limit"
     return _Meaning(ErrorKind.NETWORK, _ENDPOINT, maybe_done=not _never_sent(error)), str(error)
+
+
+def _short(text: str) -> str:
+    """Return one line: a parser quotes the whole body."""
+    line = " ".join(text.split())
+    return line if len(line) <= MESSAGE_CHARS_MAX else line[:MESSAGE_CHARS_MAX] + "…"
 
 
 def _never_sent(error: Exception) -> bool:

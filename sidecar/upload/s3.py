@@ -15,7 +15,7 @@ from sidecar.core.model import Part, StoredObject
 from . import transport
 from .client import S3Config, open_client
 from .deadline import Deadline
-from .errors import FAULTS, from_disk, skew_seconds, translate
+from .errors import FAULTS, due, from_disk, skew_seconds, translate
 from .payload import CHUNK_BYTES, RangePayload
 from .store import Body, ObjectHead, ObjectSpec, OpenUpload
 from .transport import Algorithm, Scan
@@ -85,7 +85,7 @@ class S3Store:
         """Open a multipart upload."""
         fields: dict[str, Any] = transport.create_fields(self._config.checksum)
         answer = await self._call("create_multipart_upload", spec.key, **self._about(spec), **fields)
-        return str(answer["UploadId"])
+        return str(due(answer, "UploadId", operation="CreateMultipartUpload", target=spec.key))
 
     async def put_part(self, upload: OpenUpload, body: Body, *, number: int) -> Part:
         """Send one part."""
@@ -100,7 +100,8 @@ class S3Store:
             **{transport.field(algorithm): found.transport},
         )
         self._compare(answer, upload.key, self._answerable(found.transport), optional=True)
-        etag = transport.receipt(algorithm, str(answer["ETag"]), found.transport)
+        said = str(due(answer, "ETag", operation="UploadPart", target=upload.key))
+        etag = transport.receipt(algorithm, said, found.transport)
         return Part(number=number, size_bytes=body.length_bytes, etag=etag, checksum=found.checksum)
 
     async def complete(self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str) -> StoredObject:
@@ -132,7 +133,7 @@ class S3Store:
         whole = answer.get("ChecksumCRC64NVME")
         return ObjectHead(
             stored=_stored(answer, self._config.bucket, key),
-            size_bytes=int(answer["ContentLength"]),
+            size_bytes=int(due(answer, "ContentLength", operation="HeadObject", target=key)),
             checksum=from_header(whole) if whole else None,
             metadata={name.lower(): value for name, value in answer.get("Metadata", {}).items()},
         )
@@ -153,7 +154,7 @@ class S3Store:
             if not page.get("IsTruncated"):
                 return
             marker = {
-                "KeyMarker": page["NextKeyMarker"],
+                "KeyMarker": due(page, "NextKeyMarker", operation="ListMultipartUploads", target=prefix),
                 "UploadIdMarker": page.get("NextUploadIdMarker", ""),
             }
 
