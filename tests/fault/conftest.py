@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,15 +44,43 @@ def running(rig: Rig) -> Iterator[Rig]:
         rig.close()
 
 
+class Garage:
+    """Keeps one running rig for many tests; one that failed a check is not given out again."""
+
+    def __init__(self, make: Callable[[], Rig]) -> None:
+        """``make`` builds a rig that does not run."""
+        self._make, self._runs = make, ExitStack()
+        self._rig: Rig | None = None
+
+    def get(self) -> Rig:
+        """Return the rig."""
+        if self._rig is None or self._rig.broken:
+            self._runs.close()
+            self._rig = self._runs.enter_context(contextmanager(running)(self._make()))
+        return self._rig
+
+    def close(self) -> None:
+        """End it."""
+        self._runs.close()
+
+
 @pytest.fixture(scope="session")
-def shared(
+def garage(
     tmp_path_factory: pytest.TempPathFactory,
     seaweed: SeaweedServer,
     convex_server: ConvexServer,
     network: LoopThread,
-) -> Iterator[Rig]:
+) -> Iterator[Garage]:
     """Give one daemon that lives through all single faults."""
-    yield from running(Rig(tmp_path_factory.mktemp("faults"), seaweed, convex_server, network))
+    garage = Garage(lambda: Rig(tmp_path_factory.mktemp("faults"), seaweed, convex_server, network))
+    yield garage
+    garage.close()
+
+
+@pytest.fixture
+def shared(garage: Garage) -> Rig:
+    """Give the daemon that other tests have used before, and left settled."""
+    return garage.get()
 
 
 @pytest.fixture

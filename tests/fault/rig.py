@@ -53,6 +53,7 @@ class Rig(System):
         self.poller = Poller(s3._new_client, self.bucket)
         self.states: dict[str, list[Content]] = {}
         self.lives = 0
+        self.broken = False
         self.said: list[str] = []  # every answer of /status and /metrics that a test asked for
 
     def _proxy(self, thread: LoopThread, name: str, url: str) -> FaultProxy:
@@ -124,10 +125,11 @@ class Rig(System):
         try:
             eventually("everything is synced and nothing is owed", self.quiet, seconds=seconds)
         except AssertionError as error:
+            self.broken = True
             owed = self.journal.rows(
                 "SELECT name, state, failures, error_message FROM transfers WHERE state <> 'synced'"
             )
-            raise AssertionError(f"{error}\n{owed}\n{json.dumps(self.status(), indent=1)}") from error
+            raise AssertionError(f"{error}\n{owed}\n{self.log.read_text()[-3000:]}") from error
         return time.monotonic() - began
 
     def verify(self) -> None:
@@ -139,6 +141,7 @@ class Rig(System):
         )
         spent = self.journal.rows("SELECT name, failures FROM transfers WHERE failures > 0")
         wrong += [f"attempts stay counted: {row}" for row in spent]
+        self.broken = bool(wrong)
         assert wrong == []
 
     def _leaks(self) -> list[str]:

@@ -57,9 +57,9 @@ def batch(rig: Rig) -> None:
 def registration(rig: Rig) -> None:
     """The inside starts anew, as after a restart, and has a file to send."""
     assert rig.process
-    before = rig.log.read_text().count('"registered"')
+    before = rig.log.read_text().count('"event": "registered"')
     rig.process.send_signal(signal.SIGHUP)
-    eventually("it is registered again", lambda: rig.log.read_text().count('"registered"') > before)
+    eventually("it is registered again", lambda: rig.log.read_text().count('"event": "registered"') > before)
     small(rig)
 
 

@@ -29,6 +29,8 @@ class Fault(StrEnum):
     ERROR_IN_200 = "200 with an error inside"
     ERROR_IN_200_AFTER = "200 with an error inside, after the commit"
     EMPTY_200 = "200 with nothing inside"
+    FOREIGN_PAGE = "200 with somebody else's page"
+    BAD_GATEWAY = "502 with a page"
     GARBAGE = "bytes that are no HTTP"
     SLOW_DRIP = "a reply that drips"
     REDIRECT = "a redirect to elsewhere"
@@ -57,6 +59,8 @@ _REFUSALS = {
     Fault.ERROR_IN_200: (200, "InternalError"),
     Fault.ERROR_IN_200_AFTER: (200, "InternalError"),
 }
+_PAGES = {Fault.FOREIGN_PAGE: 200, Fault.BAD_GATEWAY: 502}
+_PAGE = b"<!doctype html><html><body><p>Please sign in & accept the terms<br></body></html>"
 _IN_CONVEX = {503: "WorkerOverloaded", 429: "TooManyConcurrentRequests", 403: "Forbidden"}
 
 
@@ -77,6 +81,8 @@ class Dialect:
             return answer(301, "Moved Permanently", body, **where)
         if fault is Fault.EMPTY_200:
             return answer(200, "OK")
+        if fault in _PAGES:
+            return answer(_PAGES[fault], "A page", _PAGE, Content_Type="text/html")
         status, code = _REFUSALS[fault]
         return answer(status, code, self._error(status, code), Content_Type=self._type())
 
