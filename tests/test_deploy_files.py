@@ -48,7 +48,7 @@ def _pod(manifest: str) -> Any:
 @pytest.fixture
 def pod_settings(tmp_path: Path) -> Settings:
     """Load what the ConfigMap holds, as the pods do; the key is in its place."""
-    (tmp_path / "convex.pem").touch()
+    (tmp_path / "convex.pem").touch(0o600)
     text = _yaml((KUBERNETES / "configmap.yaml").read_text())["data"]["sidecar.yaml"]
     file = tmp_path / "sidecar.yaml"
     file.write_text(text.replace(KEYS, str(tmp_path)))

@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, NoCredentialsError
 from sidecar.core.errors import FatalError
 from sidecar.settings.storing import S3
 
+from .bounded import BoundedSession
 from .transport import Algorithm
 
 CONNECT_SECONDS = 10
@@ -122,6 +123,7 @@ async def open_client(config: S3Config, *, connections: int) -> AsyncIterator[An
     core.get_component("credential_provider").insert_before("env", _Provider(config))
     session = aioboto3.Session(botocore_session=core)
     settings = AioConfig(
+        http_session_cls=BoundedSession,
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         max_pool_connections=connections,

@@ -1,0 +1,48 @@
+"""S3's answers, bounded: whoever answers may not fill our memory.
+
+botocore reads an answer whole and makes a tree of it, which costs some 100 bytes a tag. A full page of
+1,000 keys is about 1 MB and 25,000 tags. Time is bounded by the call's deadline, headers by aiohttp.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aiohttp
+from aiobotocore.httpsession import AIOHTTPSession
+
+ANSWER_BYTES_MAX = 8 * 1024 * 1024
+TAGS_MAX = 50_000
+
+
+class HugeAnswerError(aiohttp.ClientPayloadError):
+    """An answer that no S3 gives; as a broken connection, it says nothing of what was carried out."""
+
+
+class BoundedResponse(aiohttp.ClientResponse):
+    """Reads at most so much, and drops the connection of a server that says more."""
+
+    async def read(self) -> bytes:
+        """Return the whole body. Raises HugeAnswerError."""
+        if self._body is None:
+            body = bytearray()
+            async for piece in self.content.iter_any():
+                body += piece
+                if len(body) > ANSWER_BYTES_MAX:
+                    self.close()
+                    raise HugeAnswerError(f"an answer of more than {ANSWER_BYTES_MAX} bytes")
+            if body.count(b"<") > 2 * TAGS_MAX:
+                raise HugeAnswerError(f"an answer of more than {TAGS_MAX} elements")
+            self._body = bytes(body)
+        return self._body
+
+
+class BoundedSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore is untyped
+    """The client's HTTP session, with bounded answers."""
+
+    async def _get_session(self, proxy_url: str | None) -> Any:
+        known = proxy_url in self._sessions
+        session = await super()._get_session(proxy_url)
+        if not known:
+            session._response_class = BoundedResponse  # noqa: SLF001 - it is made inside, without a say
+        return session
