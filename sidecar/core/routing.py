@@ -92,6 +92,8 @@ class Router:
         ``beside_playlist`` is asked only where it matters: whether the file's folder holds a playlist.
         """
         pins = self._roots[root]
+        if ignored := pins.ignored_folder(path):
+            return Ignored(pattern=ignored.source)
         if marker := self._marker(pins, path):
             return marker
         if ignored := matches_any(pins.ignore, path):
@@ -149,6 +151,15 @@ class _CompiledRoot:
     def __init__(self, root: Root) -> None:
         self.fields = root.fields
         self.ignore = [Pattern(source) for source in root.ignore]
+
+    def ignored_folder(self, path: str) -> Pattern | None:
+        """Return the pattern that ignores a folder on the way to ``path``, and with it all that it holds.
+
+        rsync and editors keep half-written files under their right names in such folders.
+        """
+        folders = (path[: slash.start()] for slash in re.finditer("/", path))
+        named = (folder for folder in folders if folder.rpartition("/")[2] not in (".", ".."))
+        return next(filter(None, (matches_any(self.ignore, folder) for folder in named)), None)
 
 
 class _Compiled:

@@ -164,7 +164,7 @@ class WatchStage:
         if not is_utf8(path):
             return PathFinding(finding=Finding.REFUSED, why="the name is not UTF-8")
         found = look_at(root, path)
-        if found is None or not _is_below(path):
+        if found is None or (path and not _is_below(path)):  # "" is the root itself
             return PathFinding(finding=Finding.MISSING, why="there is nothing at this path")
         if (link := _link_on_the_way(root, path)) is not None:
             return PathFinding(finding=Finding.REFUSED, why=f"{link} is a symbolic link; none is followed")

@@ -231,6 +231,20 @@ def test_markers_speak_of_their_scene_although_they_are_hidden() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "pattern"),
+    [
+        ("a/l1/intro/video/.rsync-partial/chunk_007.mp4", "**/.*"),
+        ("a/.trash/intro/video/chunk_007.mp4", "**/.*"),
+        ("a/l1.tmp/intro/video/chunk_007.mp4", "**/*.tmp"),
+        ("a/.trash/intro/.complete", "**/.*"),
+    ],
+)
+def test_an_ignored_folder_is_ignored_with_all_that_it_holds(path: str, pattern: str) -> None:
+    """Half-written files lie in there under their right names; a marker in there says nothing."""
+    assert router().route(ROOT, path) == Ignored(pattern=pattern)
+
+
+@pytest.mark.parametrize(
     "path", [".complete", "p/.complete", "p/s/.complete", "p/s/c/video/.complete", "p/s/c/.completed"]
 )
 def test_a_marker_elsewhere_is_an_ignored_file(path: str) -> None:

@@ -251,3 +251,9 @@ async def test_a_scan_on_request_covers_what_was_written_before_it(world: World)
         world.put(path)
     await world.stage.scan_now()
     assert set(await world.states()) == set(paths)
+
+
+async def test_the_root_itself_is_a_folder(world: World) -> None:
+    """So that `wait` takes the whole root, as it takes any folder below it."""
+    found = await world.stage.explain(str(world.root), "")
+    assert found.finding == Finding.FOLDER
