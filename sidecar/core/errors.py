@@ -63,6 +63,10 @@ class SidecarError(Exception):
         return f"{self.operation} {self.target}: {self.message}{hint}"
 
 
+class JournalLostError(Exception):
+    """The journal must not be used any more: it is damaged, or an old copy. A new one takes its place."""
+
+
 class FatalError(Exception):
     """The daemon cannot go on; ``exit_status`` is one of 1, 75 (try later), 78 (configuration)."""
 

@@ -146,11 +146,24 @@ class StoredObject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recall:
+    """Where content that a lost journal knew may be already. Without a key: look below the transfer's own.
+
+    ``transfer`` is the id it had; ``version`` Convex's, None if Convex does not hold the content now.
+    """
+
+    key: str | None = None
+    transfer: str | None = None
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
     """One version of one file on its way: a row of the journal.
 
     ``id`` is the row (its order is the order of discovery); ``transfer`` the ULID that S3 and Convex
-    see. ``checksum`` and ``identity`` are None until the file is complete. ``failures`` counts spent
+    see. ``recall`` is there where the bytes may have been sent by a journal that was lost: look before
+    sending. ``checksum`` and ``identity`` are None until the file is complete. ``failures`` counts spent
     attempts; a confirmed part sets it back to 0. ``may_upload`` and ``may_object`` say that a multipart
     upload, or the object, may exist at S3 although no answer was journaled. ``version`` is Convex's.
     """
@@ -179,6 +192,7 @@ class Transfer:
     synced_ms: int | None
     error_kind: str | None
     error_message: str | None
+    recall: Recall | None = None
 
     @property
     def size_bytes(self) -> int:

@@ -66,6 +66,18 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CurrentAsset:
+    """What a slot holds now, as Convex knows it."""
+
+    bucket: str
+    key: str
+    transfer: str
+    checksum: str
+    size_bytes: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
     """Convex's answer to ``register``: the epoch of this journal, and the highest seq it has seen."""
 

@@ -20,6 +20,7 @@ class Event(StrEnum):
     REVIVED = "revived"  # an abandoned file changed again
     UPLOADED = "uploaded"  # S3 confirmed the bytes
     ACKNOWLEDGED = "acknowledged"  # Convex applied the op, or said it knows it
+    ADOPTED = "adopted"  # Convex and S3 hold this very content, from before a journal was lost
     OVERTAKEN = "overtaken"  # newer content of the slot is ready
     EXHAUSTED = "exhausted"  # attempts spent, or refused for good
     REQUEUED_UPLOAD = "requeued to upload"  # an operator's wish; the bytes are not in S3
@@ -41,6 +42,7 @@ TRANSITIONS: dict[State, dict[Event, State | None]] = {
     State.ABANDONED: {Event.REVIVED: State.DISCOVERED, Event.VANISHED: State.GONE},
     State.READY: {
         Event.UPLOADED: State.UPLOADED,
+        Event.ADOPTED: State.SYNCED,
         Event.OVERTAKEN: State.SUPERSEDED,
         Event.VANISHED: State.GONE,
         Event.EXHAUSTED: State.DEAD,

@@ -12,6 +12,7 @@ import structlog
 
 from sidecar import __version__
 from sidecar.core.clock import SystemClock
+from sidecar.core.errors import JournalLostError
 from sidecar.settings import Settings, SettingsError
 from sidecar.status.server import serving
 
@@ -48,13 +49,27 @@ class Signals:
 class Life:
     """Runs the parts until a signal, or until one of them cannot go on."""
 
-    def __init__(self, *, settings: Settings, read_again: Callable[[], Settings], signals: Signals) -> None:
-        """``read_again`` loads the settings anew and raises SettingsError for bad ones."""
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        read_again: Callable[[], Settings],
+        signals: Signals,
+        lost: JournalLostError | None = None,
+    ) -> None:
+        """``read_again`` loads the settings anew and raises SettingsError for bad ones.
+
+        ``lost`` ended the life before this one: the journal is moved aside first.
+        """
         self._settings, self._read_again, self._signals = settings, read_again, signals
+        self._lost = lost
 
     async def live(self) -> int | Reload:
-        """Return the exit status, or the settings of the next life. Raises FatalError in a group."""
-        async with assemble(self._settings, clock=SystemClock()) as parts:
+        """Return the exit status, or the settings of the next life.
+
+        Raises FatalError or JournalLostError, alone or in a group.
+        """
+        async with assemble(self._settings, clock=SystemClock(), lost=self._lost) as parts:
             status = self._settings.status
             async with serving(
                 source=parts.source,
@@ -75,11 +90,12 @@ class Life:
     def _work(self, parts: Parts) -> list[Coroutine[Any, Any, None]]:
         sync = [parts.sync.run()] if parts.sync else []
         gates = [gate.run() for gate in parts.gates.values()]
-        stages = [parts.watch.run(), parts.upload.run(), *sync, self._sweep(parts), parts.quiet.run()]
-        return [parts.heart.run(), self._announce(parts), *gates, *stages]
+        stages = [parts.watch.run(), parts.recall.run(), parts.upload.run(), *sync, self._sweep(parts)]
+        return [parts.heart.run(), self._announce(parts), *gates, *stages, parts.quiet.run()]
 
     async def _announce(self, parts: Parts) -> None:
         await parts.watch.ready.wait()
+        await parts.recall.end()
         log.info("ready")
         parts.heart.notify("READY=1")
 

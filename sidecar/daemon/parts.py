@@ -8,9 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import structlog
+
 from sidecar import __version__
 from sidecar.core.breaker import BreakerPolicy
 from sidecar.core.clock import Clock
+from sidecar.core.errors import JournalLostError
 from sidecar.core.ids import sidecar_tag
 from sidecar.core.retry import RetryPolicy
 from sidecar.gate import Gate
@@ -20,6 +23,7 @@ from sidecar.journal.writer import JournalWriter
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings, build_router
 from sidecar.sync.convex import open_store as open_convex
+from sidecar.sync.recall import RecallStage
 from sidecar.sync.stage import SyncStage
 from sidecar.upload.open import build_stage as build_upload
 from sidecar.upload.open import open_s3
@@ -32,6 +36,8 @@ from .identity import sidecar_id
 from .quiet import QuietScenes
 from .source import Source
 
+log = structlog.get_logger()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
@@ -40,6 +46,7 @@ class Parts:
     watch: WatchStage
     upload: UploadStage
     sync: SyncStage | None
+    recall: RecallStage
     gates: dict[str, Gate]
     quiet: QuietScenes
     heart: Heart
@@ -48,27 +55,23 @@ class Parts:
 
 
 @asynccontextmanager
-async def assemble(settings: Settings, *, clock: Clock) -> AsyncIterator[Parts]:
-    """Open journal and clients, build the stages over them. Raises FatalError."""
+async def assemble(
+    settings: Settings, *, clock: Clock, lost: JournalLostError | None = None
+) -> AsyncIterator[Parts]:
+    """Open journal and clients, build the stages over them. Raises FatalError.
+
+    ``lost`` says why the journal that lies there must not be used.
+    """
     name = sidecar_id(settings.sidecar_id, settings.journal.path)
     metrics = Metrics()
     async with AsyncExitStack() as opened:
-        journal = await opened.enter_async_context(_journal(settings, name, clock, metrics))
+        journal = await opened.enter_async_context(_journal(settings, name, clock, metrics, lost))
+        await journal.do(Journal.begin_recall)
         reader = JournalReader(settings.journal.path, clock=clock)
         opened.callback(reader.close)
         store = await opened.enter_async_context(open_s3(s3=settings.s3, upload=settings.upload, clock=clock))
         skews: dict[str, Callable[[], float | None]] = {"s3": lambda: store.skew_seconds}
         gates = {"s3": _gate("s3", store.probe, settings, clock)}
-        upload = build_upload(
-            store=store,
-            journal=journal,
-            gate=gates["s3"],
-            s3=settings.s3,
-            upload=settings.upload,
-            clock=clock,
-            metrics=metrics,
-            sidecar_id=name,
-        )
         sync = None
         if settings.convex.sync == "on":
             convex = await opened.enter_async_context(
@@ -85,6 +88,17 @@ async def assemble(settings: Settings, *, clock: Clock) -> AsyncIterator[Parts]:
                 clock=clock,
                 metrics=metrics,
             )
+        upload = build_upload(
+            store=store,
+            journal=journal,
+            gate=gates["s3"],
+            s3=settings.s3,
+            upload=settings.upload,
+            clock=clock,
+            metrics=metrics,
+            sidecar_id=name,
+            trusted=sync.registered if sync else None,
+        )
         watch = _watch(settings, journal, clock)
         heart = Heart(journal=journal, clock=clock)
         source = Source(
@@ -107,6 +121,7 @@ async def assemble(settings: Settings, *, clock: Clock) -> AsyncIterator[Parts]:
             watch=watch,
             upload=upload,
             sync=sync,
+            recall=sync.recall if sync else RecallStage(journal=journal),
             gates=gates,
             quiet=quiet,
             heart=heart,
@@ -115,12 +130,18 @@ async def assemble(settings: Settings, *, clock: Clock) -> AsyncIterator[Parts]:
         )
 
 
-def _journal(settings: Settings, name: str, clock: Clock, metrics: Metrics) -> JournalWriter:
+def _journal(
+    settings: Settings, name: str, clock: Clock, metrics: Metrics, lost: JournalLostError | None
+) -> JournalWriter:
     def observe(transition: Transition) -> None:
         if transition.seconds_since_ready is not None:
             metrics.close_to_synced_seconds.observe(transition.seconds_since_ready)
 
-    journal = Journal(settings.journal.path, tag=sidecar_tag(name), bucket=settings.s3.bucket, clock=clock)
+    journal = Journal(
+        settings.journal.path, tag=sidecar_tag(name), bucket=settings.s3.bucket, clock=clock, lost=lost
+    )
+    if journal.quarantined is not None:
+        log.error("journal_quarantined", why=journal.quarantined)
     return JournalWriter(journal, observe=observe)
 
 

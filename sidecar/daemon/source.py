@@ -74,6 +74,7 @@ class Source:
         unregistered = self._sync is not None and not self._sync.registered.is_set()
         sentences = [
             self._journal.trouble,
+            self._journal.journal.quarantined,
             self.reload_problem,
             "Convex has not registered this journal yet" if unregistered else None,
         ]

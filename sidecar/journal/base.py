@@ -11,11 +11,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar, cast
 
+from sqlite_utils import Database
+
 from sidecar.core.clock import Clock
+from sidecar.core.errors import JournalLostError
 from sidecar.core.model import State, StatIdentity, Transfer
 from sidecar.core.states import Event, step
 
 from .opening import lock, open_database
+from .quarantine import move_aside
 from .rows import FROM_TRANSFERS, identity_values, transfer_from
 
 P = ParamSpec("P")
@@ -31,6 +35,7 @@ class Topic(StrEnum):
     DEBTS = "debts"
     OUTBOX = "outbox"
     SCENES = "scenes"
+    RECALLS = "recalls"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,28 +70,50 @@ class JournalBase:
     """An open journal. ``topics`` and ``transitions`` gather until whoever commits takes them."""
 
     def __init__(
-        self, path: Path, *, tag: str, bucket: str, clock: Clock, chance: Callable[[int], bytes] = os.urandom
+        self,
+        path: Path,
+        *,
+        tag: str,
+        bucket: str,
+        clock: Clock,
+        chance: Callable[[int], bytes] = os.urandom,
+        lost: JournalLostError | None = None,
     ) -> None:
         """Open or create the journal at ``path`` for this process alone.
 
-        ``tag`` is the sidecar's (core.ids). Raises FatalError: 75 if another process has it open, 78
-        if it cannot be written, lies on a network disk, is damaged or is of a newer version.
+        ``tag`` is the sidecar's (core.ids); ``lost`` says why the journal that lies there must not be
+        used. Such a one, and a damaged one, is moved aside and a new one begun: ``quarantined`` is then a
+        sentence about it. Raises FatalError: 75 if another process has it open, 78 if it cannot be
+        written, lies on a network disk or is of a newer version.
         """
         self.path, self.tag, self.bucket, self.clock, self.chance = path, tag, bucket, clock, chance
         self.topics: set[Topic] = set()
         self.transitions: list[Transition] = []
+        self.quarantined: str | None = None
         self._lock_fd = lock(path)
         try:
-            self.db = open_database(path)
+            self.db = self._open(lost)
         except BaseException:
             os.close(self._lock_fd)
             raise
         self._root_ids: dict[str, int] = {
             row["path"]: row["id"] for row in self.db.execute("SELECT id, path FROM roots")
         }
+        self.is_new = self.meta("journal_id") is None
         self.journal_id = self.meta("journal_id") or self.set_meta("journal_id", str(uuid.uuid4()))
+        self.recalling = self.meta("recalling") is not None
         epoch = self.meta("epoch")
         self.epoch = int(epoch) if epoch is not None else None
+
+    def _open(self, lost: JournalLostError | None) -> Database:
+        if lost is None:
+            try:
+                return open_database(self.path)
+            except JournalLostError as error:
+                lost = error
+        moved = move_aside(self.path, wall_ms=self.clock.wall_ms())
+        self.quarantined = f"{lost}: it was moved to {moved}, and a new journal was begun"
+        return open_database(self.path)
 
     def close(self) -> None:
         """Close the connection (SQLite checkpoints the WAL) and let the lock go."""

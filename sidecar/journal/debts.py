@@ -89,7 +89,8 @@ class Debts(Discovering):
         debts: list[tuple[bool, str | None]] = []
         if row.may_upload:
             debts.append((False, row.upload_id))
-        if row.may_object and row.transfer in row.key:  # a fixed key holds the newer object by now
+        recalled = row.recall is not None and row.recall.key == row.key  # an older row of Convex names it
+        if row.may_object and row.transfer in row.key and not recalled:  # a fixed key holds newer content
             debts.append((True, None))
         for delete_object, upload_id in debts:
             self._add(row, delete_object=delete_object, upload_id=upload_id)

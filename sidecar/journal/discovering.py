@@ -21,8 +21,8 @@ class Discovering(SceneBook):
         name = transfer_id(wall_ms=self.clock.wall_ms(), chance=self.chance(5), tag=self.tag)
         cursor = self.db.execute(
             "INSERT INTO transfers (transfer, root, folder, name, slot, session_id, entity_id, scene_id,"
-            " asset_type, priority, route, state, bucket, key, discovered_ms)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'discovered', ?, ?, ?)",
+            " asset_type, priority, route, state, bucket, key, held, discovered_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'discovered', ?, ?, ?, ?)",
             [
                 name,
                 *place,
@@ -35,6 +35,7 @@ class Discovering(SceneBook):
                 route_json(seen.route),
                 self.bucket,
                 object_key(seen.route, name),
+                int(self.recalling),
                 self.clock.wall_ms(),
             ],
         )

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sidecar.core.clock import Clock
+from sidecar.core.errors import JournalLostError
 
 from .base import Topic, Transition
 from .debts import Debt
 from .noticing import Known, Noticing, Sighting
+from .recalling import Recalling
 from .scenes import OpenScene
 from .shipping import Claim
 from .telling import Telling
@@ -22,15 +24,22 @@ from .telling import Telling
 __all__ = ["Claim", "Debt", "Journal", "Known", "OpenScene", "Sighting", "Topic", "Transition"]
 
 
-class Journal(Noticing, Telling):
+class Journal(Noticing, Recalling, Telling):
     """The journal whole: noticing (watch), shipping (upload), telling (sync), scenes."""
 
     def __init__(
-        self, path: Path, *, tag: str, bucket: str, clock: Clock, chance: Callable[[int], bytes] = os.urandom
+        self,
+        path: Path,
+        *,
+        tag: str,
+        bucket: str,
+        clock: Clock,
+        chance: Callable[[int], bytes] = os.urandom,
+        lost: JournalLostError | None = None,
     ) -> None:
         """Open the journal for this process alone and void what the last process had in hand.
 
         Raises FatalError as ``JournalBase`` says.
         """
-        super().__init__(path, tag=tag, bucket=bucket, clock=clock, chance=chance)
+        super().__init__(path, tag=tag, bucket=bucket, clock=clock, chance=chance, lost=lost)
         self._recover()

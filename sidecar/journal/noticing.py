@@ -99,15 +99,14 @@ class Noticing(Shipping):
         if newest and _same_content(newest, candidate, fingerprint):
             self._drop_unchanged(candidate, newest, fingerprint.identity)
             return None
-        now = self.clock.wall_ms()
-        self.db.execute(
-            "UPDATE transfers SET checksum = ?, ready_ms = ? WHERE id = ?",
-            [fingerprint.checksum, now, candidate.id],
-        )
+        row = self.db.execute(
+            "UPDATE transfers SET checksum = ?, ready_ms = ? WHERE id = ? RETURNING held",
+            [fingerprint.checksum, self.clock.wall_ms(), candidate.id],
+        ).fetchone()
         state = self.advance(candidate, Event.COMPLETED, f"{fingerprint.size_bytes} bytes")
         for older in self._of_slot(candidate, "t.state = 'ready' AND t.id < ?"):
             self.overtake(older, "newer content of the same slot is ready")
-        self.topics.add(Topic.UPLOADS)
+        self.topics.add(Topic.RECALLS if row["held"] else Topic.UPLOADS)
         self._content_arrived(candidate, fingerprint.identity.mtime_ns)
         return state
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from sidecar.core.errors import FatalError
+from sidecar.core.errors import FatalError, JournalLostError
 
 from .schema import MIGRATION_NAMES, migrations
 
@@ -43,7 +43,7 @@ def lock(path: Path) -> int:
 
 
 def open_database(path: Path) -> Database:
-    """Open or create the file, up to date. Raises FatalError (78)."""
+    """Open or create the file, whole and up to date. Raises FatalError (78), JournalLostError if damaged."""
     kind = _file_system(path.parent)
     if kind in NETWORK_FILE_SYSTEMS:
         raise FatalError(
@@ -51,34 +51,47 @@ def open_database(path: Path) -> Database:
             exit_status=78,
             hint="give journal.path a folder on a local disk",
         )
+    connection: sqlite3.Connection | None = None
     try:
         connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=256
         )
         path.chmod(0o600)
-        connection.row_factory = sqlite3.Row
-        for pragma in (
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "busy_timeout = 5000",
-            "cache_size = -8000",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-        db = Database(connection)
+        db = _prepared(connection)
         _migrate(db, path)
-    except sqlite3.OperationalError as error:
-        raise FatalError(
-            f"the journal {path} cannot be opened: {error}",
-            exit_status=78,
-            hint="check the folder's owner, its free space and that it is not mounted read-only",
-        ) from error
-    except sqlite3.DatabaseError as error:
-        raise FatalError(
-            f"the file {path} is not a whole journal: {error}",
-            exit_status=78,
-            hint="move it aside; the next start begins a new one and checks S3 and Convex before it sends",
-        ) from error
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if not isinstance(error, sqlite3.DatabaseError):
+            raise
+        raise _reported(path, error) from error
     return db
+
+
+def _prepared(connection: sqlite3.Connection) -> Database:
+    connection.row_factory = sqlite3.Row
+    pragmas = ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 5000", "cache_size = -8000")
+    for pragma in pragmas:
+        connection.execute(f"PRAGMA {pragma}")
+    (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if finding != "ok":
+        raise sqlite3.DatabaseError(finding)
+    return Database(connection)
+
+
+def _reported(path: Path, error: sqlite3.DatabaseError) -> FatalError | JournalLostError:
+    if is_damage(error):
+        return JournalLostError(f"the journal {path} is damaged ({error})")
+    return FatalError(
+        f"the journal {path} cannot be opened: {error}",
+        exit_status=78,
+        hint="check the folder's owner, its free space and that it is not mounted read-only",
+    )
+
+
+def is_damage(error: BaseException) -> bool:
+    """Tell whether SQLite says that the file is not a whole database: neither a full disk nor our bug."""
+    return type(error) is sqlite3.DatabaseError
 
 
 def _migrate(db: Database, path: Path) -> None:

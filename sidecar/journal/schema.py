@@ -130,13 +130,29 @@ END;
 """
 
 
-MIGRATION_NAMES = {"first"}
+RECALL = """
+-- Where content that a lost journal knew may be already, as JSON; held: Convex is to be asked first.
+ALTER TABLE transfers ADD COLUMN recall TEXT;
+ALTER TABLE transfers ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+DROP INDEX uploads_waiting;
+CREATE INDEX uploads_waiting ON transfers (priority, id) WHERE state = 'ready' AND lease = 0 AND held = 0;
+CREATE INDEX uploads_held ON transfers (id) WHERE state = 'ready' AND held = 1;
+"""
+
+MIGRATION_NAMES = {"first", "recall"}
 
 
 @migrations()
 def first(db: Database) -> None:
     """Create everything."""
     for statement in _statements(FIRST):
+        db.execute(statement)
+
+
+@migrations()
+def recall(db: Database) -> None:
+    """Let a fresh journal look for what is known before it sends."""
+    for statement in _statements(RECALL):
         db.execute(statement)
 
 

@@ -31,7 +31,7 @@ class Shipping(Debts):
         """Lease ready transfers that are due, by priority, then by age; never two of one slot at once."""
         rows = self.db.execute(
             f"{FROM_TRANSFERS} WHERE t.id IN (SELECT min(id) FROM ("
-            "  SELECT id, slot FROM transfers c WHERE state = 'ready' AND lease = 0 AND due <= ?"
+            "  SELECT id, slot FROM transfers c WHERE state = 'ready' AND lease = 0 AND held = 0 AND due <= ?"
             "  AND NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = c.slot AND o.lease = 1)"
             "  ORDER BY priority, id LIMIT ?) GROUP BY slot) ORDER BY t.priority, t.id",
             [now, limit],

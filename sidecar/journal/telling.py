@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Sequence
 
-from sidecar.core.errors import FatalError, SidecarError
+from sidecar.core.errors import JournalLostError, SidecarError
 from sidecar.core.model import State, Transfer
 from sidecar.core.ops import Batch, Op, OpKind, OpResult, Outcome, Registration
 from sidecar.core.states import Event
@@ -31,14 +31,12 @@ class Telling(Shipping):
     def registered(self, registration: Registration) -> None:
         """Remember the epoch that the server gave this journal.
 
-        Raises FatalError if the server knows a later seq than this journal: an old copy was restored.
+        Raises JournalLostError if the server knows a later seq than this journal: an old copy was restored.
         """
         if registration.last_seq > self._last_seq():
-            raise FatalError(
-                f"Convex has applied op {registration.last_seq} of this journal, which itself ends at"
-                f" {self._last_seq()}: an old copy of the journal was restored",
-                exit_status=1,
-                hint=f"move {self.path} aside; the next start begins a new journal",
+            raise JournalLostError(
+                f"the journal {self.path} is an old copy that was restored (Convex has applied op"
+                f" {registration.last_seq} of it, and it ends at {self._last_seq()})"
             )
         self.epoch = registration.epoch
         self.set_meta("epoch", str(registration.epoch))

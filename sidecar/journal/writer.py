@@ -18,8 +18,11 @@ from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import structlog
 
+from sidecar.core.errors import JournalLostError
+
 from .base import Topic, Transition
 from .journal import Journal
+from .opening import is_damage
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -128,9 +131,11 @@ class JournalWriter:
                 self._attempt(group)
             except (sqlite3.OperationalError, sqlite3.InternalError) as error:
                 if not self._wait_out(error):
-                    for call in group:
-                        call.error = error
+                    self._fail(group, error)
                     break
+            except sqlite3.DatabaseError as error:  # not even the group's transaction can be made
+                self._fail(group, error)
+                break
             else:
                 if self.trouble is not None:
                     log.warning("journal_recovered", trouble=self.trouble)
@@ -152,7 +157,20 @@ class JournalWriter:
                 except (sqlite3.OperationalError, sqlite3.InternalError):
                     raise  # the disk's failure: the whole group is tried again
                 except BaseException as error:  # noqa: BLE001 - handed to the caller, in its own task
-                    call.error = error
+                    call.error = self._told(error)
+
+    def _fail(self, group: list[_Call], error: BaseException) -> None:
+        self.journal.topics, self.journal.transitions = set(), []
+        for call in group:
+            call.error = self._told(error)
+
+    def _told(self, error: BaseException) -> BaseException:
+        """Return an error as callers are to hear it: damage ends this journal, not only their call."""
+        return (
+            JournalLostError(f"the journal {self.journal.path} is damaged ({error})")
+            if is_damage(error)
+            else error
+        )
 
     def _wait_out(self, error: sqlite3.Error) -> bool:
         """Keep a group while the disk fails; False when the process ends first or the fault is ours."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.ops import Batch, OpResult, Outcome, Registration
+from sidecar.core.ops import Batch, CurrentAsset, OpResult, Outcome, Registration
 
 from .errors import NOT_INSTALLED, malformed
 
@@ -53,6 +53,30 @@ def results(value: Any, batch: Batch) -> list[OpResult]:
     if [result.op_id for result in read] != [op.op_id for op in batch.ops]:
         raise malformed("results of other ops", operation="apply", target=batch.session_id)
     return read
+
+
+def current_assets(value: Any, slots: int) -> list[CurrentAsset | None]:
+    """Read the answer to ``currentAssets``: one per slot, in order. Raises SidecarError."""
+    if not isinstance(value, list) or len(value) != slots:
+        raise malformed("not one asset per slot", operation="current", target="slots")
+    return [None if item is None else _current(item) for item in value]
+
+
+def _current(item: Any) -> CurrentAsset:
+    try:
+        texts = {name: item[name] for name in ("bucket", "s3Key", "transfer", "checksum")}
+    except (KeyError, TypeError):
+        texts = {"": None}
+    if not all(isinstance(text, str) for text in texts.values()):
+        raise malformed(f"asset {item!r:.200}", operation="current", target="slots")
+    return CurrentAsset(
+        bucket=texts["bucket"],
+        key=texts["s3Key"],
+        transfer=texts["transfer"],
+        checksum=texts["checksum"],
+        size_bytes=_integer(item, "size", operation="current"),
+        version=_integer(item, "version", operation="current"),
+    )
 
 
 def _result(item: Any) -> OpResult:

@@ -17,7 +17,8 @@ import httpx
 from sidecar.core.address import is_loopback
 from sidecar.core.clock import Clock
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.ops import Batch, OpResult, Registration
+from sidecar.core.model import Slot
+from sidecar.core.ops import Batch, CurrentAsset, OpResult, Registration
 from sidecar.settings.telling import Convex as ConvexSettings
 
 from . import answers, errors
@@ -71,6 +72,11 @@ class ConvexStore:
         }
         return answers.results(await self._call("mutation", "applyAssets", arguments), batch)
 
+    async def current_assets(self, slots: Sequence[Slot]) -> Sequence[CurrentAsset | None]:
+        """``sidecar:currentAssets``."""
+        value = await self._call("query", "currentAssets", {"slots": [_wire_slot(slot) for slot in slots]})
+        return answers.current_assets(value, len(slots))
+
     async def _call(
         self, kind: Literal["mutation", "query"], function: str, arguments: Mapping[str, Any]
     ) -> Any:
@@ -113,6 +119,16 @@ class ConvexStore:
                 if len(answer) > ANSWER_BYTES_MAX:
                     raise errors.malformed("a huge one", operation="call", target=url)
             return response.status_code, bytes(answer)
+
+
+def _wire_slot(slot: Slot) -> dict[str, str]:
+    return {
+        "sessionId": slot.session_id,
+        "entityType": slot.entity_type,
+        "entityId": slot.entity_id,
+        "assetType": slot.asset_type,
+        "name": slot.name,
+    }
 
 
 @asynccontextmanager

@@ -42,7 +42,8 @@ class Registrar:
     async def register(self) -> None:
         """Return once Convex knows our journal.
 
-        Raises FatalError if a newer journal of this sidecar has taken over, or ours is an old copy.
+        Raises FatalError if a newer journal of this sidecar has taken over, JournalLostError if ours is an
+        old copy.
         """
         while not await self._tried():
             pass

@@ -19,6 +19,7 @@ from sidecar.settings.telling import BatchSettings
 
 from .delivery import Delivery
 from .pace import Pace
+from .recall import RecallStage
 from .registrar import Registrar
 from .store import MetadataStore
 
@@ -28,7 +29,8 @@ ROUND_SECONDS = 0.01  # uploads wake us hundreds of times a second; looking this
 class SyncStage:
     """Claims batches, delivers them, records what Convex made of them.
 
-    ``registered`` is set while Convex knows our journal.
+    ``registered`` is set while Convex knows our journal. ``recall`` is a stage of its own, to be run
+    beside this one.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class SyncStage:
         self._clock = clock
         self._pace = Pace()
         self._registrar = Registrar(store=store, journal=journal, gate=gate, sidecar_id=sidecar_id)
+        self.recall = RecallStage(journal=journal, store=store, gate=gate, registrar=self._registrar)
         self._delivery = Delivery(
             store=store,
             journal=journal,
@@ -71,8 +74,8 @@ class SyncStage:
     async def run(self) -> None:
         """Register, then tell for ever.
 
-        Raises FatalError (in an ExceptionGroup) if a newer journal of this sidecar took over, or if
-        ours is an old copy.
+        Raises FatalError (perhaps in an ExceptionGroup) if a newer journal of this sidecar took over,
+        JournalLostError if ours is an old copy.
         """
         await self._registrar.register()
         async with asyncio.TaskGroup() as flights:

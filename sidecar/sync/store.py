@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from sidecar.core.ops import Batch, OpResult, Registration
+from sidecar.core.model import Slot
+from sidecar.core.ops import Batch, CurrentAsset, OpResult, Registration
 
 
 class MetadataStore(Protocol):
@@ -26,4 +27,10 @@ class MetadataStore(Protocol):
         Idempotent by opId. Raises for auth, size, outages and bugs; ``maybe_done`` says that the
         transaction may have committed. CONFLICT with code ``FENCED``: a newer journal of the same
         sidecar has taken over, and this one must stop.
+        """
+
+    async def current_assets(self, slots: Sequence[Slot]) -> Sequence[CurrentAsset | None]:
+        """Return what each of at most 500 slots holds now, in order; None for an empty one.
+
+        FORBIDDEN if one of them belongs to a project that is not ours.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -42,8 +43,9 @@ def build_stage(
     clock: Clock,
     metrics: Metrics,
     sidecar_id: str,
+    trusted: asyncio.Event | None,
 ) -> UploadStage:
-    """Build the stage over an open store."""
+    """Build the stage over an open store; ``trusted`` as ``UploadStage`` says."""
     config = s3_config(s3)
     tools = Tools(
         store=store,
@@ -54,7 +56,14 @@ def build_stage(
         url=partial(object_url, config),
         checksummed=config.checksum is Algorithm.CRC64NVME,
     )
-    return UploadStage(tools=tools, gate=gate, clock=clock, metrics=metrics, concurrency=concurrency(upload))
+    return UploadStage(
+        tools=tools,
+        gate=gate,
+        clock=clock,
+        metrics=metrics,
+        concurrency=concurrency(upload),
+        trusted=trusted,
+    )
 
 
 def concurrency(upload: Upload) -> int:

@@ -17,7 +17,7 @@ from .client import S3Config, open_client
 from .deadline import Deadline
 from .errors import FAULTS, due, from_disk, skew_seconds, translate
 from .payload import CHUNK_BYTES, RangePayload
-from .store import Body, ObjectHead, ObjectSpec, OpenUpload
+from .store import Body, ListedObject, ObjectHead, ObjectSpec, OpenUpload
 from .transport import Algorithm, Scan
 
 STALL_SECONDS = 90.0
@@ -141,6 +141,21 @@ class S3Store:
     async def delete(self, key: str) -> None:
         """Delete an object."""
         await self._call("delete_object", key, Bucket=self._config.bucket, Key=key)
+
+    async def list_objects(self, *, prefix: str) -> AsyncIterator[ListedObject]:
+        """List the objects below a prefix."""
+        marker: dict[str, Any] = {}
+        while True:
+            page = await self._call(
+                "list_objects_v2", prefix, Bucket=self._config.bucket, Prefix=prefix, **marker
+            )
+            for found in page.get("Contents", []):
+                modified_ms = int(found["LastModified"].timestamp() * 1000)
+                yield ListedObject(key=found["Key"], size_bytes=found["Size"], modified_ms=modified_ms)
+            if not page.get("IsTruncated"):
+                return
+            token = due(page, "NextContinuationToken", operation="ListObjectsV2", target=prefix)
+            marker = {"ContinuationToken": token}
 
     async def open_uploads(self, *, prefix: str) -> AsyncIterator[OpenUpload]:
         """List the open multipart uploads below a prefix."""

@@ -27,6 +27,7 @@ from .transfer import ship
 CONCURRENCY_AUTO = 32  # small files wait for round trips; the memory budget bounds the large ones
 DEBTS_AT_ONCE = 16
 DEBT_RETRY_SECONDS = 60.0
+SWEEPS_REFUSED_MAX = 3  # a right that is missing for good must not open the breaker
 
 log = structlog.get_logger()
 
@@ -35,9 +36,21 @@ class UploadStage:
     """From ``ready`` to ``uploaded``. ``run`` ends only by cancellation."""
 
     def __init__(
-        self, *, tools: Tools, gate: Gate, clock: Clock, metrics: Metrics, concurrency: int = CONCURRENCY_AUTO
+        self,
+        *,
+        tools: Tools,
+        gate: Gate,
+        clock: Clock,
+        metrics: Metrics,
+        concurrency: int = CONCURRENCY_AUTO,
+        trusted: asyncio.Event | None = None,
     ) -> None:
-        """``concurrency`` is the number of transfers at once."""
+        """``concurrency`` is the number of transfers at once.
+
+        ``trusted`` is set once the journal is known not to be an old copy, whose debts may be void; None:
+        nobody can tell.
+        """
+        self._trusted = trusted
         self._tools = tools
         self._journal = tools.journal
         self._gate = gate
@@ -65,16 +78,18 @@ class UploadStage:
     async def sweep(self) -> None:
         """Abort every open upload that is ours and that the journal does not know; call it once registered.
 
-        Waits out an outage. A listing that is refused is reported and left to the bucket's own rule.
+        Waits out an outage. A listing that is refused again and again is reported and left to the
+        bucket's own rule.
         """
-        target = "sweep"
+        target, refused = "sweep", 0
         while True:
             await self._gate.admit(target)
             try:
                 await self._sweep()
             except SidecarError as error:
                 decision = await self._gate.failed(target, error, failures=0)
-                if error.kind is ErrorKind.FORBIDDEN or isinstance(decision, GiveUp):
+                refused += error.kind is ErrorKind.FORBIDDEN
+                if refused >= SWEEPS_REFUSED_MAX or isinstance(decision, GiveUp):
                     log.warning("forgotten uploads cannot be swept", error=str(error))
                     return
                 await asyncio.sleep(decision.delay_seconds)
@@ -141,6 +156,8 @@ class UploadStage:
 
     # -- clean-up ---------------------------------------------------------------------------------
     async def _pay_debts(self) -> None:
+        if self._trusted is not None:
+            await self._trusted.wait()
         while True:
             self._debts.clear()
             now = self._clock.monotonic()

@@ -44,6 +44,15 @@ class ObjectHead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListedObject:
+    """What a listing says of an object. ``modified_ms`` is by S3's clock."""
+
+    key: str
+    size_bytes: int
+    modified_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenUpload:
     """A multipart upload that is neither completed nor aborted."""
 
@@ -89,6 +98,9 @@ class ObjectStore(Protocol):
 
     async def delete(self, key: str) -> None:
         """Delete an object (with versioning: set a delete marker). None there is success."""
+
+    def list_objects(self, *, prefix: str) -> AsyncIterator[ListedObject]:
+        """List the objects below a prefix, page by page; the order is the store's own."""
 
     def open_uploads(self, *, prefix: str) -> AsyncIterator[OpenUpload]:
         """List the open multipart uploads below a prefix, page by page."""

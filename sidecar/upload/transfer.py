@@ -10,6 +10,7 @@ from sidecar.journal.journal import Journal
 from .describe import object_spec
 from .flight import Flight
 from .multipart import Multipart
+from .recall import recall
 from .source import Source, opened
 from .tools import Tools
 
@@ -24,6 +25,10 @@ async def ship(transfer: Transfer, *, tools: Tools, flight: Flight) -> bool:
     async with opened(transfer, tools.journal) as source:
         if source is None or not await source.is_itself():
             return False
+        known = await recall(transfer, tools=tools)
+        if known is None:
+            return True
+        transfer = known
         try:
             stored = await _deliver(transfer, source, tools=tools, flight=flight)
         except SidecarError as error:

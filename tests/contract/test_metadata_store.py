@@ -10,7 +10,8 @@ import pytest
 
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.ops import Batch, Op, OpKind, OpResult, Outcome
+from sidecar.core.model import AssetType, EntityType, Slot
+from sidecar.core.ops import Batch, CurrentAsset, Op, OpKind, OpResult, Outcome
 from sidecar.local.convex_server import ConvexServer
 from sidecar.settings.secret import Secret
 from sidecar.settings.telling import Convex, DeployKeyAuth, NoAuth
@@ -167,6 +168,36 @@ async def test_facts_are_applied(store: MetadataStore, sidecar_id: str, epoch: i
     op = Op(seq=1, op_id=f"op-{next(_numbers)}", kind=OpKind.FACTS, body=body)
     (result,) = await apply(store, sidecar_id, epoch, op)
     assert result.outcome is Outcome.APPLIED
+
+
+def slot(sidecar_id: str, name: str = "a.mp4") -> Slot:
+    """Return the slot of ``put``."""
+    return Slot(
+        session_id=f"p/{sidecar_id}",
+        entity_type=EntityType.SCENE,
+        entity_id="intro",
+        asset_type=AssetType.VIDEO_CHUNK,
+        name=name,
+    )
+
+
+async def test_what_slots_hold_is_told_in_order(store: MetadataStore, sidecar_id: str, epoch: int) -> None:
+    """The newest version of each, and None for an empty one."""
+    await apply(store, sidecar_id, epoch, put(1, A), put(2, B, name="b.mp4"))
+    await apply(store, sidecar_id, epoch, put(3, B))
+    slots = [slot(sidecar_id, name) for name in ("b.mp4", "none.mp4", "a.mp4")]
+    b, none, a = await store.current_assets(slots)
+    assert none is None
+    assert a == CurrentAsset(bucket="lessons", key="k/3", transfer="T3", checksum=B, size_bytes=10, version=2)
+    assert b is not None
+    assert (b.key, b.version) == ("k/2", 1)
+
+
+async def test_more_than_500_slots_are_refused(store: MetadataStore, sidecar_id: str) -> None:
+    """Whoever asks, asks in pieces."""
+    with pytest.raises(SidecarError) as caught:
+        await store.current_assets([slot(sidecar_id, str(n)) for n in range(501)])
+    assert (caught.value.kind, caught.value.code) == (ErrorKind.INVALID, "BATCH_TOO_LARGE")
 
 
 async def test_an_old_journal_is_fenced(store: MetadataStore, sidecar_id: str, epoch: int) -> None:

@@ -138,6 +138,16 @@ async def test_a_deleted_object_is_gone_and_may_be_deleted_again(
     assert await store.head("a/b.mp4") is None
 
 
+async def test_objects_are_listed_below_a_prefix(store: ObjectStore, spec: Spec, file: int) -> None:
+    """Each with its size, also with odd names; stores differ in their order."""
+    keys = ["a/b.mp4", "a/b/c d.mp4", "a/b/Z&<é>.mp4", "a/b/🎬.mp4", "a/c.mp4"]
+    for size, key in enumerate(keys):
+        await store.put(spec(key), body(file, 0, size), checksum=checksum_of(CONTENT[:size]))
+    found = {one.key: one.size_bytes async for one in store.list_objects(prefix="a/b")}
+    assert found == {key: size for size, key in enumerate(keys) if key.startswith("a/b")}
+    assert [one async for one in store.list_objects(prefix="nothing/")] == []
+
+
 @pytest.mark.parametrize(
     "key",
     ["with space/a b.mp4", "emoji/🎬 é.mp4", "quotes/'\"`.mp4", "percent/100%25+x&y=z.mp4", "a/;?#@.mp4"],

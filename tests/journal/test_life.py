@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.errors import ErrorKind, FatalError, SidecarError
+from sidecar.core.errors import ErrorKind, FatalError, JournalLostError, SidecarError
 from sidecar.core.model import AssetType, Observation, Part, State, StoredObject
 from sidecar.core.ops import Outcome, Registration
 from sidecar.core.states import Event, IllegalTransitionError, diagram, step
@@ -298,7 +298,7 @@ def test_acked_seq_stays_below_what_is_unsettled(journal: Journal) -> None:
 
 def test_a_restored_copy_is_noticed(journal: Journal) -> None:
     """The server has seen ops that this journal never wrote."""
-    with pytest.raises(FatalError, match="old copy"):
+    with pytest.raises(JournalLostError, match="old copy"):
         journal.registered(Registration(epoch=1, last_seq=99, contract_version=1))
 
 
@@ -343,12 +343,16 @@ def test_a_journal_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     assert caught.value.exit_status == 78
 
 
-def test_a_file_that_is_no_journal_is_refused_and_kept(tmp_path: Path) -> None:
-    """Nothing is overwritten."""
+def test_a_file_that_is_no_journal_is_moved_aside_and_kept(tmp_path: Path) -> None:
+    """A new journal begins; nothing is overwritten."""
     (tmp_path / "journal.db").write_bytes(b"not a database" * 100)
-    with pytest.raises(FatalError, match="not a whole journal"):
-        open_journal(tmp_path)
-    assert (tmp_path / "journal.db").read_bytes().startswith(b"not a database")
+    journal = open_journal(tmp_path)
+    assert journal.quarantined is not None
+    (aside,) = tmp_path.glob("journal.db.quarantined-*")
+    assert aside.read_bytes() == b"not a database" * 100
+    assert str(aside) in journal.quarantined
+    journal.close()
+    assert open_journal(tmp_path).quarantined is None
 
 
 def test_sql_and_enum_name_the_same_states(journal: Journal) -> None:

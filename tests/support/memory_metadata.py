@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.ops import Batch, Op, OpKind, OpResult, Outcome, Registration
+from sidecar.core.model import Slot
+from sidecar.core.ops import Batch, CurrentAsset, Op, OpKind, OpResult, Outcome, Registration
 
 OPS_MAX = 100
+SLOTS_MAX = 500
 TYPES = {"video_chunk", "source_code", "thumbnail", "subtitle", "combined_video", "manifest"}
 
 
@@ -27,9 +29,7 @@ class MemoryMetadata:
     """One deployment. ``calls`` keeps every batch that arrived, ``down`` is raised by every call."""
 
     epochs: dict[str, list[str]] = field(default_factory=dict)  # sidecar -> journal ids, oldest first
-    slots: dict[tuple[str, ...], tuple[str, int, int]] = field(
-        default_factory=dict
-    )  # checksum, size, version
+    slots: dict[tuple[str, ...], CurrentAsset] = field(default_factory=dict)
     applied: dict[tuple[str, str], tuple[str, OpResult]] = field(default_factory=dict)
     newest: dict[tuple[str, str, tuple[str, ...]], _Place] = field(default_factory=dict)
     calls: list[Batch] = field(default_factory=list)
@@ -64,6 +64,15 @@ class MemoryMetadata:
             raise _refused(ErrorKind.CONFLICT, "FENCED")
         return [self._apply(batch.session_id, op, sidecar_id, epoch) for op in batch.ops]
 
+    async def current_assets(self, slots: Sequence[Slot]) -> Sequence[CurrentAsset | None]:
+        """Look them up."""
+        self._answer()
+        if len(slots) > SLOTS_MAX:
+            raise _refused(ErrorKind.INVALID, "BATCH_TOO_LARGE")
+        return [
+            self.slots.get((s.session_id, s.entity_type, s.entity_id, s.asset_type, s.name)) for s in slots
+        ]
+
     def _answer(self) -> None:
         if self.down is not None:
             raise self.down
@@ -90,10 +99,20 @@ class MemoryMetadata:
             return OpResult(op_id=op.op_id, outcome=Outcome.APPLIED)
         asset = body["asset"]
         current = self.slots.get(slot)
-        if current is not None and current[:2] == (asset["checksum"], asset["size"]):
-            return OpResult(op_id=op.op_id, outcome=Outcome.UNCHANGED, version=current[2])
-        version = (current[2] if current else 0) + 1
-        self.slots[slot] = (asset["checksum"], asset["size"], version)
+        if current is not None and (current.checksum, current.size_bytes) == (
+            asset["checksum"],
+            asset["size"],
+        ):
+            return OpResult(op_id=op.op_id, outcome=Outcome.UNCHANGED, version=current.version)
+        version = (current.version if current else 0) + 1
+        self.slots[slot] = CurrentAsset(
+            bucket=asset["bucket"],
+            key=asset["s3Key"],
+            transfer=body["transfer"],
+            checksum=asset["checksum"],
+            size_bytes=asset["size"],
+            version=version,
+        )
         return OpResult(op_id=op.op_id, outcome=Outcome.APPLIED, version=version)
 
 

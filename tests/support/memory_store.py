@@ -11,7 +11,7 @@ from awscrt import checksums
 from sidecar.core.checksums import combine, to_text
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Part, StoredObject
-from sidecar.upload.store import Body, ObjectHead, ObjectSpec, OpenUpload
+from sidecar.upload.store import Body, ListedObject, ObjectHead, ObjectSpec, OpenUpload
 
 
 @dataclass(slots=True)
@@ -32,6 +32,7 @@ class MemoryStore:
     completed: dict[str, str] = field(default_factory=dict)  # upload ID -> key
     log: list[str] = field(default_factory=list)
     missing_bucket: bool = False
+    modified_ms: int = 1_779_900_000_000  # of every object
 
     async def probe(self) -> None:
         """HeadBucket."""
@@ -98,6 +99,14 @@ class MemoryStore:
         """Delete an object."""
         self._call("delete", key)
         self.objects.pop(key, None)
+
+    async def list_objects(self, *, prefix: str) -> AsyncIterator[ListedObject]:
+        """List objects."""
+        self._call("list objects", prefix)
+        for key in sorted(self.objects, key=str.encode):
+            if key.startswith(prefix) and key in self.objects:
+                size_bytes = len(self.objects[key][1])
+                yield ListedObject(key=key, size_bytes=size_bytes, modified_ms=self.modified_ms)
 
     async def open_uploads(self, *, prefix: str) -> AsyncIterator[OpenUpload]:
         """List open uploads."""

@@ -26,7 +26,14 @@ from sidecar.journal.writer import JournalWriter
 from sidecar.metrics import Metrics
 from sidecar.upload.limits import MemoryBudget
 from sidecar.upload.stage import UploadStage
-from sidecar.upload.store import Body, ObjectHead, ObjectSpec, ObjectStore, OpenUpload
+from sidecar.upload.store import (
+    Body,
+    ListedObject,
+    ObjectHead,
+    ObjectSpec,
+    ObjectStore,
+    OpenUpload,
+)
 from sidecar.upload.tools import Tools
 from tests.support.journals import route
 
@@ -85,6 +92,12 @@ class Hooked:
     async def delete(self, key: str) -> None:
         """Pass on."""
         await self._through("delete", self.inner.delete(key))
+
+    async def list_objects(self, *, prefix: str) -> AsyncIterator[ListedObject]:
+        """Pass on."""
+        await self._through("list objects", _nothing())
+        async for found in self.inner.list_objects(prefix=prefix):
+            yield found
 
     async def open_uploads(self, *, prefix: str) -> AsyncIterator[OpenUpload]:
         """Pass on."""

@@ -1,0 +1,42 @@
+"""A journal that must not be used any more is kept for people, out of the way of the next one."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+from sidecar.core.errors import FatalError
+
+_COMPANIONS = ("-wal", "-shm", "")  # the journal itself last: a new one beside the old log would replay it
+
+
+def move_aside(path: Path, *, wall_ms: int) -> Path:
+    """Rename a closed journal, with what SQLite keeps beside it; return its new path.
+
+    Nothing is ever overwritten. Raises FatalError (78) where the folder cannot be written.
+    """
+    moment = datetime.fromtimestamp(wall_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
+    names = (f"{path}.quarantined-{moment}{f'-{n}' if n else ''}" for n in count())
+    aside = next(Path(name) for name in names if not any(Path(name + c).exists() for c in _COMPANIONS))
+    try:
+        for companion in _COMPANIONS:
+            if (old := Path(f"{path}{companion}")).exists():
+                old.rename(f"{aside}{companion}")
+        _sync(path.parent)
+    except OSError as error:
+        raise FatalError(
+            f"the journal {path} must not be used and cannot be moved aside: {error}",
+            exit_status=78,
+            hint="give journal.path a folder on a local disk that this user may write",
+        ) from error
+    return aside
+
+
+def _sync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,78 @@
+"""After a journal's loss: content that S3 and Convex hold already is looked for before it is sent again.
+
+What a fresh journal finds in its first scan is *held*: it is not claimed for its upload before Convex was
+asked what the slots hold. The answer becomes a ``Recall``, with which the upload stage looks into S3
+before it sends. Once the first scan is over nothing is held any more, and nothing costs anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sidecar.core.model import Recall, State, StoredObject, Transfer
+from sidecar.core.states import Event
+
+from .base import Topic, transaction
+from .rows import FROM_TRANSFERS, recall_json, transfer_from
+from .shipping import Shipping
+
+
+class Recalling(Shipping):
+    """From held to sent, or straight to `uploaded` or `synced`."""
+
+    @transaction
+    def begin_recall(self) -> None:
+        """Hold what a new journal finds from here on, also after a restart; an older journal knows it all."""
+        if self.is_new:
+            self.set_meta("recalling", "1")
+            self.recalling = True
+
+    @transaction
+    def end_recall(self) -> None:
+        """The first scan is in the journal: what comes from here on is new."""
+        self.db.execute("DELETE FROM meta WHERE key = 'recalling'")
+        self.is_new = self.recalling = False
+
+    def held(self, *, limit: int) -> list[Transfer]:
+        """Return ready transfers that wait for Convex's answer, oldest first."""
+        rows = self.db.execute(
+            f"{FROM_TRANSFERS} WHERE t.state = 'ready' AND t.held = 1 ORDER BY t.id LIMIT ?", [limit]
+        )
+        return [transfer_from(row) for row in rows]
+
+    @transaction
+    def recalled(self, found: Mapping[int, Recall | None]) -> None:
+        """Let held transfers go, each with where to look for it first; None: it is new."""
+        for transfer_id, recall in found.items():
+            self.db.execute(
+                "UPDATE transfers SET held = 0, recall = ? WHERE id = ? AND held = 1",
+                [recall_json(recall), transfer_id],
+            )
+        self.topics.add(Topic.UPLOADS)
+
+    @transaction
+    def readdress(self, transfer_id: int, recall: Recall) -> None:
+        """Take over the id and the key under which the content was known: it goes there and nowhere else."""
+        self.db.execute(
+            "UPDATE transfers SET key = ?, transfer = ?, recall = ? WHERE id = ?",
+            [recall.key, recall.transfer, recall_json(recall), transfer_id],
+        )
+
+    @transaction
+    def adopt(self, transfer_id: int, stored: StoredObject) -> State:
+        """ready -> synced: Convex holds this content, and so does S3, under the recalled key."""
+        transfer = self.one(transfer_id)
+        self.db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [transfer_id])
+        if transfer.state is State.SUPERSEDED:
+            self.owe(transfer)
+            return State.SUPERSEDED
+        now, recall = self.clock.wall_ms(), transfer.recall or Recall()
+        self.db.execute(
+            "UPDATE transfers SET etag = ?, version_id = ?, version = ?, uploaded_ms = ?, synced_ms = ?,"
+            " failures = 0, error_kind = NULL, error_message = NULL WHERE id = ?",
+            [stored.etag, stored.version_id, recall.version, now, now, transfer_id],
+        )
+        self.advance(transfer, Event.ADOPTED, f"version {recall.version}, {transfer.key}")
+        self.topics.add(Topic.UPLOADS)
+        self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+        return State.SYNCED

@@ -1,0 +1,116 @@
+"""After a journal's loss: what Convex holds is asked before anything is sent again.
+
+Transfers of a fresh journal's first scan are held (``journal/recalling.py``) until this stage has looked
+their slots up. Convex is given a while; a Convex that is away or does not tell holds nothing up: then S3
+alone is searched, which costs a listing for each file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.model import Recall, Transfer
+from sidecar.core.ops import CurrentAsset
+from sidecar.core.retry import Again
+from sidecar.gate import Gate
+from sidecar.journal.journal import Journal, Topic
+from sidecar.journal.writer import AsyncJournal
+
+from .registrar import Registrar
+from .store import MetadataStore
+
+SLOTS_AT_ONCE = 100
+PATIENCE_SECONDS = 10.0  # an outage costs no more than this once,
+SPENT_PATIENCE_SECONDS = 0.1  # and then this for each look-up, until Convex answers again
+TARGET = "recall"
+_PASSING = {ErrorKind.NETWORK, ErrorKind.THROTTLED, ErrorKind.CONFLICT}
+
+log = structlog.get_logger()
+
+
+class RecallStage:
+    """Lets held transfers go, each with where its content may be already."""
+
+    def __init__(
+        self,
+        *,
+        journal: AsyncJournal,
+        store: MetadataStore | None = None,
+        gate: Gate | None = None,
+        registrar: Registrar | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        """``gate`` is Convex's. Without a store (``convex.sync: off``) only S3 is searched."""
+        self._journal = journal
+        self._store, self._gate, self._registrar = store, gate, registrar
+        self._work = journal.subscribe(Topic.RECALLS)
+        self._patience_seconds = self._left_seconds = patience_seconds
+
+    async def run(self) -> None:
+        """Look up what is held, for ever; nothing is once the first scan is over."""
+        while True:
+            self._work.clear()
+            held = await self._journal.do(Journal.held, limit=SLOTS_AT_ONCE)
+            if held:
+                found = await self._recall(held)
+                await self._journal.do(Journal.recalled, found)
+            else:
+                await self._work.wait()
+
+    async def end(self) -> None:
+        """The first scan is over: from here on files are new, and nothing is held."""
+        await self._journal.do(Journal.end_recall)
+
+    async def _recall(self, held: Sequence[Transfer]) -> dict[int, Recall | None]:
+        assets: Sequence[CurrentAsset | None] = [None] * len(held)
+        try:
+            async with asyncio.timeout(self._left_seconds):
+                assets = await self._patiently(held)
+            self._left_seconds = self._patience_seconds
+        except TimeoutError:
+            self._left_seconds = min(self._left_seconds, SPENT_PATIENCE_SECONDS)
+            log.warning("convex_not_asked", held=len(held), why="it does not answer; S3 is searched instead")
+        search = None if self._is_first_journal else Recall()
+        pairs = zip(held, assets, strict=True)
+        return {transfer.id: _matching(transfer, asset) or search for transfer, asset in pairs}
+
+    async def _patiently(self, held: Sequence[Transfer]) -> Sequence[CurrentAsset | None]:
+        """Ask until Convex answers, or refuses for good: then nothing is known."""
+        if self._store is None or self._gate is None or self._registrar is None:
+            return [None] * len(held)
+        await self._registrar.registered.wait()
+        slots = [transfer.route.slot for transfer in held]
+        while True:
+            await self._gate.admit(TARGET)
+            try:
+                assets = await self._store.current_assets(slots)
+            except asyncio.CancelledError:
+                self._gate.withdraw(TARGET)
+                raise
+            except SidecarError as error:
+                decision = await self._gate.failed(TARGET, error, failures=0)
+                if error.kind not in _PASSING:
+                    log.warning("convex_does_not_tell", error=str(error))
+                    return [None] * len(held)
+                await asyncio.sleep(decision.delay_seconds if isinstance(decision, Again) else 0.0)
+            else:
+                self._gate.succeeded(TARGET)
+                return assets
+
+    @property
+    def _is_first_journal(self) -> bool:
+        """Whether this sidecar never had another journal: S3 then holds nothing of it."""
+        return self._registrar is not None and self._registrar.epoch == 1
+
+
+def _matching(transfer: Transfer, asset: CurrentAsset | None) -> Recall | None:
+    """Return where the slot's content is, if it is this transfer's."""
+    if asset is None or asset.bucket != transfer.bucket:
+        return None
+    if (asset.checksum, asset.size_bytes) != (transfer.checksum, transfer.size_bytes):
+        return None
+    return Recall(key=asset.key, transfer=asset.transfer, version=asset.version)

@@ -1,0 +1,193 @@
+"""The journal is damaged, deleted, or an old copy: what S3 and Convex hold is found, not sent again."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.local.convex_server import ConvexServer
+from tests.support.system import System, eventually, write
+
+COUNT = 40
+
+
+def shipped(system: System, count: int = COUNT, *, of: str = "f") -> dict[str, bytes]:
+    """Write files, also one of several parts, and wait until all of them are synced."""
+    files = {f"demo/lesson/s{n % 4}/source/{of}{n}.py": f"# {of} {n}\n".encode() for n in range(count)}
+    files[f"demo/lesson/combined/{of}.mp4"] = of.encode() * 9_000_000
+    before = system.status()["transfers"]["synced"]
+    for name, data in files.items():
+        write(system.root / name, data)
+    system.wait_settled(synced=before + len(files))
+    return files
+
+
+def stored(system: System) -> dict[str, Any]:
+    """Return when each object was stored: a second upload would change it."""
+    pages = system.client.get_paginator("list_objects_v2").paginate(Bucket=system.bucket)
+    return {one["Key"]: one["LastModified"] for page in pages for one in page.get("Contents", [])}
+
+
+def journal(system: System) -> Path:
+    """Return the journal's path."""
+    return Path(system.settings["journal"]["path"])
+
+
+def remove_journal(system: System, *, identity: bool = False) -> None:
+    """Lose it, perhaps with the id beside it."""
+    for path in journal(system).parent.iterdir():
+        if identity or not path.name.endswith(".id"):
+            path.unlink()
+
+
+def quarantined(system: System) -> list[Path]:
+    """Return the journals that were moved aside."""
+    return [
+        p for p in journal(system).parent.glob("*.quarantined-*") if not p.name.endswith(("-wal", "-shm"))
+    ]
+
+
+def versions(system: System, convex: ConvexServer) -> set[float]:
+    """Return the versions of this system's rows."""
+    assert len(convex.table("assetVersions")) == len(system.assets())
+    return {row["version"] for row in system.assets()}
+
+
+@pytest.mark.parametrize("identity", [False, True], ids=["journal", "journal and id"])
+def test_a_lost_journal_uploads_nothing_twice(
+    system: System, convex_server: ConvexServer, identity: bool
+) -> None:
+    """Every file is known again by its checksum; what is new is sent."""
+    if identity:
+        del system.settings["sidecar_id"]
+    system.start()
+    files = shipped(system)
+    assert system.stop() == 0
+    before = stored(system)
+    remove_journal(system, identity=identity)
+    system.start()
+    system.wait_settled(synced=len(files))
+    assert stored(system) == before
+    assert versions(system, convex_server) == {1}
+    files |= shipped(system, 3, of="new")
+    system.check(files)
+    assert system.stop() == 0
+
+
+@pytest.mark.parametrize("place", ["header", "middle"])
+def test_a_damaged_journal_is_moved_aside_and_known_content_found(
+    system: System, convex_server: ConvexServer, place: str
+) -> None:
+    """Log and /status say so; the damaged file is kept."""
+    system.start()
+    files = shipped(system)
+    assert system.stop() == 0
+    before = stored(system)
+    with journal(system).open("r+b") as file:
+        file.seek(0 if place == "header" else journal(system).stat().st_size // 2)
+        file.write(b"\xa5" * 8192)
+    system.start()
+    system.wait_settled(synced=len(files))
+    (aside,) = quarantined(system)
+    assert str(aside) in " ".join(system.status()["reasons"])
+    assert "journal_quarantined" in system.log.read_text()
+    assert stored(system) == before
+    assert versions(system, convex_server) == {1}
+    system.check(files)
+    assert system.stop() == 0
+
+
+def test_an_old_copy_is_noticed_and_replaced_in_the_same_process(
+    system: System, convex_server: ConvexServer
+) -> None:
+    """Convex knows later ops than the copy: a new journal begins, and nothing is sent twice."""
+    system.start()
+    files = shipped(system)
+    assert system.stop() == 0
+    shutil.copy(journal(system), system.folder / "copy.db")
+    system.start()
+    files |= shipped(system, of="late")
+    assert system.stop() == 0
+    before = stored(system)
+    shutil.copy(system.folder / "copy.db", journal(system))
+    system.start()
+    eventually("it is noticed", lambda: quarantined(system))
+    system.wait_settled(synced=len(files))
+    assert "old copy" in " ".join(system.status()["reasons"])
+    assert len(quarantined(system)) == 1
+    assert stored(system).keys() == before.keys()
+    assert versions(system, convex_server) == {1}
+    system.check(files)
+    assert system.stop() == 0
+
+
+def test_what_only_s3_holds_gets_its_op_alone(system: System, convex_server: ConvexServer) -> None:
+    """Uploaded during an outage of Convex, then the journal was lost: no second object."""
+    system.start()
+    files = shipped(system, 3)
+    convex_server.control("faults", [{"action": "drop_before", "times": 1_000_000}])
+    for n in range(12):
+        name = f"demo/lesson/s1/source/late{n}.py"
+        files[name] = write(system.root / name, f"# late {n}\n".encode())
+    eventually("they are in S3", lambda: len(system.keys()) == len(files))
+    system.kill()
+    convex_server.control("faults", [])
+    before = stored(system)
+    remove_journal(system)
+    system.start()
+    system.wait_settled(synced=len(files))
+    assert stored(system) == before
+    assert versions(system, convex_server) == {1}
+    system.check(files)
+
+
+def test_with_convex_away_a_lost_journal_is_recalled_from_s3_alone(
+    system: System, convex_server: ConvexServer
+) -> None:
+    """Nothing is sent twice; the ops wait, and change nothing when they arrive."""
+    system.start()
+    files = shipped(system, 5)
+    assert system.stop() == 0
+    before = stored(system)
+    remove_journal(system)
+    convex_server.control("faults", [{"action": "drop_before", "times": 1_000_000}])
+    system.start()
+    eventually("they are found", lambda: system.status()["transfers"]["uploaded"] == len(files))
+    convex_server.control("faults", [])
+    system.wait_settled(synced=len(files))
+    assert stored(system) == before
+    assert versions(system, convex_server) == {1}
+
+
+def test_what_s3_has_lost_or_spoilt_is_sent_again_under_its_key(
+    system: System, convex_server: ConvexServer
+) -> None:
+    """Convex names the object; players need it there."""
+    system.start()
+    files = shipped(system, 4)
+    assert system.stop() == 0
+    gone, spoilt = [row["s3Key"] for row in system.assets() if row["name"] in {"f1.py", "f2.py"}]
+    system.client.delete_object(Bucket=system.bucket, Key=gone)
+    system.client.put_object(Bucket=system.bucket, Key=spoilt, Body=b"garbage")
+    remove_journal(system)
+    system.start()
+    system.wait_settled(synced=len(files))
+    assert versions(system, convex_server) == {1}
+    system.check(files)
+
+
+def test_a_file_that_changed_meanwhile_is_a_new_version(system: System, convex_server: ConvexServer) -> None:
+    """Only equal content is known."""
+    system.start()
+    files = shipped(system, 4)
+    assert system.stop() == 0
+    remove_journal(system)
+    changed = "demo/lesson/s1/source/f1.py"
+    write(system.root / changed, b"# other content\n")
+    system.start()
+    system.wait_settled(synced=len(files))
+    assert sorted(row["version"] for row in system.assets()) == [1, 1, 1, 1, 2]
+    assert len(convex_server.table("assetVersions")) == 6
