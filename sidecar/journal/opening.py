@@ -70,8 +70,9 @@ def open_database(path: Path) -> Database:
 
 def _prepared(connection: sqlite3.Connection) -> Database:
     connection.row_factory = sqlite3.Row
-    pragmas = ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 5000", "cache_size = -8000")
-    for pragma in pragmas:
+    # Temporary tables stay in memory: a statement must not fail for want of a descriptor or a writable /tmp.
+    memory = ("cache_size = -8000", "temp_store = MEMORY")
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 5000", *memory):
         connection.execute(f"PRAGMA {pragma}")
     (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if finding != "ok":

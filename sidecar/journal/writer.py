@@ -28,6 +28,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 GROUP_MAX = 256
 RETRY_SECONDS = 1.0
+# What the machine does to a journal and takes back: a full or failing disk, no descriptor, a lock.
+PASSING = frozenset(
+    {
+        *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN),
+        *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL),
+    }
+)
 log = structlog.get_logger()
 
 
@@ -174,7 +181,7 @@ class JournalWriter:
 
     def _wait_out(self, error: sqlite3.Error) -> bool:
         """Keep a group while the disk fails; False when the process ends first or the fault is ours."""
-        if "disk" not in str(error) and "full" not in str(error) and "locked" not in str(error):
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in PASSING:  # Python raises some without a code
             return False
         if self.trouble is None:
             log.error("journal_cannot_write", error=str(error))

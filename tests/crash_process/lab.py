@@ -74,8 +74,8 @@ class Life:
         self._connection.connect(str(nursery))
         order = {"config": str(config), "log": str(log), "env": dict(env), **limits}
         self._connection.sendall(json.dumps(order).encode() + b"\n")
-        self._answers = self._connection.makefile("r")
-        self.pid = int(self._answers.readline())
+        with self._connection.makefile("r") as answers:
+            self.pid = int(answers.readline())
         self._connection.setblocking(False)  # noqa: FBT003 - the socket's own signature
         self.status: int | None = None
 
@@ -84,7 +84,6 @@ class Life:
         if self.status is None:
             with contextlib.suppress(BlockingIOError):
                 self.status = int(self._connection.recv(64) or b"-9")
-                self._answers.close()
                 self._connection.close()
         return self.status is not None
 
@@ -126,6 +125,7 @@ class Case:
     killed_at: list[str] = field(default_factory=list)
     effects: list[int] = field(default_factory=list)  # of each life
     after_kill: Callable[[], None] = lambda: None
+    drained: bool = False  # it ended by itself, owing nothing
     life: Life | None = None
     folder: Path = field(init=False)
     board: Board = field(init=False)
@@ -219,6 +219,7 @@ class Case:
             status = self.life.wait()
             self.effects.append(self.board["count"])
             if status == 0:
+                self.drained = True
                 return
             assert self.board["killed"], f"the daemon ended by itself with {status}"
             self.killed_at.append(f"{self.board['kill_at']}: {self.board.where}")
@@ -230,6 +231,7 @@ class Case:
         if self.life and not self.life.ended():
             self.life.kill()
             self.effects.append(self.board["count"])
+        self.life = None
 
     def close(self) -> None:
         """Leave nothing behind."""

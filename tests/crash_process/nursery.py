@@ -119,10 +119,12 @@ class Nursery:
 
 def _limit_watches(libc: ctypes.CDLL, watches: int) -> None:
     """Limit inotify for this life alone: in a user namespace of its own the sysctl is its own, too."""
+    user, group = os.geteuid(), os.getegid()
     if libc.unshare(CLONE_NEWUSER) != 0:
         raise RuntimeError("no user namespace can be made")
     Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
-    Path("/proc/self/uid_map").write_text(f"{os.geteuid()} {os.geteuid()} 1", encoding="ascii")
+    Path("/proc/self/uid_map").write_text(f"{user} {user} 1", encoding="ascii")
+    Path("/proc/self/gid_map").write_text(f"{group} {group} 1", encoding="ascii")
     Path("/proc/sys/user/max_inotify_watches").write_text(str(watches), encoding="ascii")
 
 

@@ -33,7 +33,7 @@ def run(lab: Lab, scenario: Scenario, kills: Sequence[Kill], tally: Counter[str]
     case.after_kill = lambda: check_between(case)
     try:
         scenario.script(case)
-        if case.life is None or not case.life.ended():
+        if not case.drained:
             case.until("all is quiet", case.quiet)
         case.end()
         check(case)

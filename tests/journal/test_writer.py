@@ -54,10 +54,38 @@ async def test_a_commit_wakes_whom_it_made_work_for(tmp_path: Path) -> None:
         await asyncio.wait_for(uploads.wait(), 5)
 
 
+def failure(message: str, code: int) -> sqlite3.OperationalError:
+    """Return what SQLite raises."""
+    error = sqlite3.OperationalError(message)
+    error.sqlite_errorcode = code
+    return error
+
+
+async def test_no_descriptor_left_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite says "unable to open database file"; the caller hears nothing of it."""
+    monkeypatch.setattr(writing, "RETRY_SECONDS", 0.01)
+    failures = [failure("unable to open database file", sqlite3.SQLITE_CANTOPEN)]
+
+    def write(journal: Journal) -> str:
+        if failures:
+            raise failures.pop()
+        return journal.set_meta("k", "v")
+
+    async with JournalWriter(open_journal(tmp_path)) as writer:
+        assert await writer.do(write) == "v"
+
+
+async def test_our_own_mistakes_are_not_waited_out(tmp_path: Path) -> None:
+    """A statement that cannot work never will."""
+    async with JournalWriter(open_journal(tmp_path)) as writer:
+        with pytest.raises(sqlite3.OperationalError):
+            await writer.do(lambda journal: journal.db.execute("SELECT nothing FROM nowhere"))
+
+
 async def test_a_full_disk_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The call returns when it is on disk; until then the trouble has a name."""
     monkeypatch.setattr(writing, "RETRY_SECONDS", 0.01)
-    failures = [sqlite3.OperationalError("database or disk is full")] * 3
+    failures = [failure("database or disk is full", sqlite3.SQLITE_FULL)] * 3
     seen: list[str | None] = []
 
     def write(journal: Journal) -> str:
