@@ -1,4 +1,4 @@
-"""S3's answers, bounded: whoever answers may not fill our memory.
+"""S3's answers, bounded: whoever answers may not fill our memory, nor send us elsewhere.
 
 botocore reads an answer whole and makes a tree of it, which costs some 100 bytes a tag. A full page of
 1,000 keys is about 1 MB and 25,000 tags. Time is bounded by the call's deadline, headers by aiohttp.
@@ -37,12 +37,27 @@ class BoundedResponse(aiohttp.ClientResponse):
         return self._body
 
 
+class Unredirected:
+    """An aiohttp session that hands a redirect back as the answer.
+
+    aiohttp would follow it with the renderer's bytes and the session token, to whatever host it names.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        """Take the place of a session."""
+        self._session = session
+
+    async def request(self, method: str, **arguments: Any) -> aiohttp.ClientResponse:
+        """Make a request."""
+        return await self._session.request(method, allow_redirects=False, **arguments)
+
+
 class BoundedSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore is untyped
-    """The client's HTTP session, with bounded answers."""
+    """The client's HTTP session, with bounded answers from nobody but S3."""
 
     async def _get_session(self, proxy_url: str | None) -> Any:
         known = proxy_url in self._sessions
         session = await super()._get_session(proxy_url)
         if not known:
             session._response_class = BoundedResponse  # noqa: SLF001 - it is made inside, without a say
-        return session
+        return Unredirected(session)

@@ -23,9 +23,9 @@ class LoopThread:
 
     def __exit__(self, *_: object) -> None:
         """End everything in it, then the loop."""
-        self.run(_cancel_all())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
+        self.loop.run_until_complete(_cancel_all())
         self.loop.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
