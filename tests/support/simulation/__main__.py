@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from .checker import problems
+from .checker import at_a_crash, problems
 from .history import History, Plan, live_through
 from .power import FAULTS, WHEN, Crash, Fault
 from .scenarios import SCENARIOS
@@ -22,10 +22,19 @@ def main(words: Sequence[str] | None = None) -> int:
     replay.add_argument("--seed", type=int, default=0)
     replay.add_argument("--crash", type=_crash, action="append", default=[], help=f"N:({'|'.join(WHEN)})")
     replay.add_argument("--fault", type=_fault, action="append", default=[], help=f"N:({'|'.join(FAULTS)})")
+    replay.add_argument("--again", action="store_true", help="with one more life after the quiet")
     given = parser.parse_args(words)
     if given.command == "table":
         return _table()
-    return _replay(Plan(scenario=given.scenario, seed=given.seed, crashes=given.crash, faults=given.fault))
+    return _replay(
+        Plan(
+            scenario=given.scenario,
+            seed=given.seed,
+            crashes=given.crash,
+            faults=given.fault,
+            again=given.again,
+        )
+    )
 
 
 def effects_of(scenario: str) -> int:
@@ -42,7 +51,7 @@ def _table() -> int:
 
 
 def _replay(plan: Plan) -> int:
-    history = live_through(plan)
+    history = live_through(plan, inspect=at_a_crash)
     try:
         _tell(history)
         found = problems(history)

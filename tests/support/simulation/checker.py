@@ -10,7 +10,7 @@ from collections import Counter
 from contextlib import closing
 from typing import Any
 
-from .history import History
+from .history import History, Plan, live_through
 from .scenarios import FOREIGN_KEYS
 
 CONVERGED_SECONDS = 240.0  # after the last trouble: breaker, backoff, a slow call and the scene's quiet
@@ -33,6 +33,15 @@ def problems(history: History) -> list[str]:
         *_owed(history, rows),
         *_scenes(history),
     ]
+
+
+def check(plan: Plan) -> tuple[list[str], int]:
+    """Live a plan, looking at every crash and at the end; return what is wrong, and the number of lives."""
+    history = live_through(plan, inspect=at_a_crash)
+    try:
+        return problems(history), len(history.effects)
+    finally:
+        history.close()
 
 
 def at_a_crash(history: History) -> list[str]:
@@ -113,12 +122,24 @@ def _doubled(history: History, rows: Rows) -> list[str]:
         for row in deployment.versions
         if row["s3Key"] not in bucket.objects
     ]
+    found += [f"I3: {key} was sent {times} times" for key, times in _times_sent(history).items() if times > 1]
+    found += [f"I3: op {op} took effect {n} times" for op, n in _times_heard(history).items() if n > 1]
     for path, place in history.outside.world.places.items():
         shown = [row["s3Key"] for row in deployment.versions if row["slot"] == place.slot]
         contents = [bucket.objects[key][1] for key in shown if key in bucket.objects]
         if not _in_order(contents, history.outside.world.states.get(path, [])):
             found.append(f"I3: the versions of {path} are not its contents in their order")
     return found
+
+
+def _times_sent(history: History) -> Counter[str]:
+    """How often each key became visible; a fault may well deliver a request twice."""
+    return Counter() if history.plan.faults else Counter(key for key, _ in history.outside.bucket.seen)
+
+
+def _times_heard(history: History) -> Counter[tuple[int, int]]:
+    heard = history.outside.deployment.heard
+    return Counter((op.epoch, op.seq) for op in heard if op.outcome != "stale")
 
 
 def _in_order(contents: list[bytes], states: list[bytes]) -> bool:
@@ -130,7 +151,7 @@ def _order(history: History) -> list[str]:
     """That a scene is ready was told after everything that was said of the scene before."""
     found, facts = [], dict[tuple[str, str], tuple[int, int]]()
     for heard in history.outside.deployment.heard:
-        if heard.scene is None:
+        if heard.scene is None or heard.outcome == "stale":
             continue
         if (heard.epoch, heard.seq) < facts.get(heard.scene, (0, 0)):
             found.append(f"facts {facts[heard.scene]} of {heard.scene} were told before op {heard.seq}")

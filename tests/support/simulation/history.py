@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,6 @@ from .scenarios import SCENARIOS, Scenario
 from .world import World
 
 DOWN_SECONDS = (0.1, 3.0)
-LIVES_MAX = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +33,7 @@ class Plan:
     seed: int = 0
     crashes: Sequence[Crash] = ()
     faults: Sequence[Fault] = ()
+    again: bool = False  # one more life after the quiet: an ordinary restart
 
     @property
     def command(self) -> str:
@@ -41,7 +41,7 @@ class Plan:
         words = [f"python -m tests.support.simulation replay {self.scenario} --seed {self.seed}"]
         words += [f"--crash {crash}" for crash in self.crashes]
         words += [f"--fault {fault}" for fault in self.faults]
-        return " ".join(words)
+        return " ".join([*words, "--again"] if self.again else words)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,8 +62,16 @@ class History:
         self.outside.world.clear()
 
 
-def live_through(plan: Plan) -> History:
-    """Live a plan. The caller checks and closes it."""
+Inspect = Callable[[History], list[str]]
+
+
+def _trust(_history: History) -> list[str]:
+    """Look at nothing."""
+    return []
+
+
+def live_through(plan: Plan, *, inspect: Inspect = _trust) -> History:
+    """Live a plan; ``inspect`` looks at every crash. The caller checks the end, and closes it."""
     scenario = SCENARIOS[plan.scenario]
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir="/dev/shm"))  # noqa: S108 - our own, in memory
     world = World(folder=folder)
@@ -74,11 +82,12 @@ def live_through(plan: Plan) -> History:
     history = History(plan=plan, outside=outside, scenario=scenario)
     # The simulated S3 takes small parts, so that a multipart upload costs kilobytes.
     with patch.object(parts, "PART_BYTES_MIN", PART_BYTES), _silence():
-        for number in range(LIVES_MAX):
-            if not _next_life(history, number):
-                break
-        else:
-            history.problems.append("there are more lives than crashes ask for")
+        number = 0
+        while _next_life(history, number):
+            history.problems += inspect(history)
+            number += 1
+        if plan.again:
+            _next_life(history, number + 1)
     return history
 
 

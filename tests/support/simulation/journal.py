@@ -7,6 +7,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -68,7 +69,7 @@ class InlineJournal:
             f"journal.{method.__name__}",
             lambda: method(journal, *args, **kwargs),
             counts=lambda: connection.total_changes != before,
-            atomic=journal.db.atomic,
+            atomic=journal.db.atomic if power.may_undo else nullcontext,
         )
         if connection.total_changes != before:
             self._publish()

@@ -29,7 +29,7 @@ from .s3 import Bucket, SimulatedS3
 from .world import Step, World
 
 PART_BYTES = 1024
-QUIET_SECONDS = 130.0  # longer than any backoff, probe or postponed debt
+QUIET_SECONDS = 100.0  # longer than any backoff, slow call or postponed debt, and than a scene's quiet
 COMPLETE_AFTER_SECONDS = 50.0
 LIFE_SECONDS_MAX = 3600.0
 
@@ -75,7 +75,7 @@ class _Life:
         self._outside, self._power, self._loop = outside, power, loop
         self._chance = chance
         self._clock = VirtualClock(loop, life=number)
-        self._began = power.last_effect_at = loop.now
+        self._began = power.last_effect_at = power.last_call_at = loop.now
 
     async def run(self) -> Ending:
         path = self._outside.world.folder / "journal.db"
@@ -98,7 +98,7 @@ class _Life:
         tools = Tools(
             store=s3,
             journal=journal,
-            budget=MemoryBudget(64 * PART_BYTES),
+            budget=MemoryBudget(3 * PART_BYTES),  # two parts at once
             part_bytes=PART_BYTES,
             sidecar_id=SIDECAR,
             url=lambda key: f"https://cdn.example/{key}",
@@ -163,7 +163,8 @@ class _Life:
 
     def _is_quiet(self) -> bool:
         due = self._outside.world.next_at(self._outside.steps)
-        return due is None and self._loop.now - self._power.last_effect_at > QUIET_SECONDS
+        last = max(self._power.last_effect_at, self._power.last_call_at)
+        return due is None and self._loop.now - last > QUIET_SECONDS
 
     async def _end(self, tasks: Sequence[asyncio.Future[None]]) -> BaseException | None:
         """Cancel everything; with the power off nothing that follows has an effect."""

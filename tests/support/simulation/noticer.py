@@ -61,7 +61,7 @@ class Noticer:
             ]
             if seen:
                 await self._journal.do(Journal.observe, seen)
-            for name in here.keys() & MARKERS.keys():
+            for name in sorted(here.keys() & MARKERS.keys()):
                 await self._tell(here[name], MARKERS[name], found[here[name]].mtime_ns)
             if missing := [f"{folder}/{name}" for name in sorted(known.keys() - here.keys())]:
                 await self._journal.do(Journal.missing, self._root, missing)

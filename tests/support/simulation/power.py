@@ -72,6 +72,7 @@ class Power:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     is_off: bool = False
     last_effect_at: float = 0.0
+    last_call_at: float = 0.0
     _flying: dict[int, Callable[[], object]] = field(default_factory=dict)
 
     async def pause(self, most_seconds: float) -> None:
@@ -116,6 +117,7 @@ class Power:
         """Make a call to a remote: it travels, is carried out, and its answer travels back."""
         self.check()
         self.calls.append(name)
+        self.last_call_at = asyncio.get_running_loop().time()
         number = len(self.calls)
         self.on_call(name)
         how = self.faults.get(number) or self.outage(name)
@@ -149,6 +151,11 @@ class Power:
             except SidecarError:
                 return result  # the answer to the first delivery is the one that came
         return result
+
+    @property
+    def may_undo(self) -> bool:
+        """Tell whether the next effect must be undone."""
+        return self._is_next("before")
 
     def _is_next(self, when: str) -> bool:
         crash = self.crash

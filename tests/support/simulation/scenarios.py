@@ -123,7 +123,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "swap-under-put": Scenario(steps=[write(SMALL, A), during("s3.put", lambda w: w.write(SMALL, B))]),
     "replace-under-part": Scenario(
-        steps=[write(FILM, LONG_A), during("s3.part", lambda w: w.write(FILM, LONG_B, in_place=True), 2)]
+        steps=[write(FILM, LONG_A), during("s3.part", lambda w: w.write(FILM, LONG_B, in_place=True), 4)]
     ),
     "big-then-small": Scenario(
         steps=[write(FILM, LONG_A), during("s3.part", lambda w: w.write(FILM, B), 3)],
@@ -151,7 +151,7 @@ SCENARIOS: dict[str, Scenario] = {
         steps=[write(SMALL, A), write(THUMB, C), Step(at=10, act=lambda w: w.delete(SMALL))]
     ),
     "delete-under-part": Scenario(
-        steps=[write(FILM, LONG_A), during("s3.part", lambda w: w.delete(FILM), 2)],
+        steps=[write(FILM, LONG_A), during("s3.part", lambda w: w.delete(FILM), 3)],
     ),
     "dead-told": Scenario(
         steps=[write(SMALL, A), write(THUMB, C), Step(at=40, act=_relent)], prepare=_refusing, calm_at=40
