@@ -53,6 +53,9 @@ class PathFinding:
     rule: str | None = None
 
 
+_MISSING = PathFinding(finding=Finding.MISSING, why="there is nothing at this path")
+
+
 class WatchStage:
     """NOTICE. ``ready`` is set once every root was listed, or found missing."""
 
@@ -163,9 +166,11 @@ class WatchStage:
     def _find(self, root: str, path: str) -> PathFinding:
         if not is_utf8(path):
             return PathFinding(finding=Finding.REFUSED, why="the name is not UTF-8")
+        if path and not _is_below(path):  # "" is the root itself
+            return _MISSING
         found = look_at(root, path)
-        if found is None or (path and not _is_below(path)):  # "" is the root itself
-            return PathFinding(finding=Finding.MISSING, why="there is nothing at this path")
+        if found is None:
+            return _unseen(root, path)
         if (link := _link_on_the_way(root, path)) is not None:
             return PathFinding(finding=Finding.REFUSED, why=f"{link} is a symbolic link; none is followed")
         if stat.S_ISDIR(found.st_mode):
@@ -190,6 +195,17 @@ class WatchStage:
                 )
             case never:
                 assert_never(never)
+
+
+def _unseen(root: str, path: str) -> PathFinding:
+    """Tell a path that nothing is at from one that we may not see."""
+    try:
+        os.lstat(os.path.join(root, path))  # noqa: PTH118 - surrogate escapes
+    except (FileNotFoundError, NotADirectoryError):
+        return _MISSING
+    except OSError as error:
+        return PathFinding(finding=Finding.REFUSED, why=f"it cannot be seen: {error.strerror}")
+    return _MISSING
 
 
 def _is_below(path: str) -> bool:

@@ -257,3 +257,10 @@ async def test_the_root_itself_is_a_folder(world: World) -> None:
     """So that `wait` takes the whole root, as it takes any folder below it."""
     found = await world.stage.explain(str(world.root), "")
     assert found.finding == Finding.FOLDER
+
+
+async def test_a_path_that_cannot_be_seen_is_not_said_to_be_missing(world: World) -> None:
+    """Below a folder that we may not enter, or longer than the system takes."""
+    found = await world.stage.explain(str(world.root), "p/s/one/source/" + "x" * 300)
+    assert found.finding == Finding.REFUSED
+    assert "too long" in found.why
