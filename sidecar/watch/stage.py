@@ -166,11 +166,9 @@ class WatchStage:
     def _find(self, root: str, path: str) -> PathFinding:
         if not is_utf8(path):
             return PathFinding(finding=Finding.REFUSED, why="the name is not UTF-8")
-        if path and not _is_below(path):  # "" is the root itself
-            return _MISSING
-        found = look_at(root, path)
+        found = look_at(root, path) if _is_below(path) else None
         if found is None:
-            return _unseen(root, path)
+            return _unseen(root, path) if _is_below(path) else _MISSING
         if (link := _link_on_the_way(root, path)) is not None:
             return PathFinding(finding=Finding.REFUSED, why=f"{link} is a symbolic link; none is followed")
         if stat.S_ISDIR(found.st_mode):
@@ -209,7 +207,8 @@ def _unseen(root: str, path: str) -> PathFinding:
 
 
 def _is_below(path: str) -> bool:
-    return not any(part in {"", ".", ".."} for part in path.split("/"))
+    """Whether it is the root itself ("") or something in it."""
+    return not path or not any(part in {"", ".", ".."} for part in path.split("/"))
 
 
 def _link_on_the_way(root: str, path: str) -> str | None:
