@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from tests.support.system import checksum
@@ -57,7 +58,7 @@ def _once(objects: dict[str, bytes], versions: list[dict[str, Any]]) -> None:
     for slot, some in by_slot.items():
         some.sort(key=lambda row: row["version"])
         assert [row["version"] for row in some] == list(range(1, len(some) + 1)), f"I3: versions of {slot}"
-        for older, newer in zip(some, some[1:], strict=False):
+        for older, newer in pairwise(some):
             assert older["checksum"] != newer["checksum"], f"I3: {slot} has one content twice in a row"
 
 

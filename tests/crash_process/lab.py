@@ -118,6 +118,7 @@ class Case:
     disk: Path | None = None  # where journal and renders lie, if not in memory: then renders are fsynced
     journal_folder: Path | None = None
     limits: dict[str, int] = field(default_factory=dict)
+    rescan: str = "30s"
     settings: dict[str, Any] = field(default_factory=dict)
     states: dict[str, list[bytes]] = field(default_factory=dict)  # every complete state a file ever had
     deleted: set[str] = field(default_factory=set)  # files whose end we do not ask for
@@ -131,6 +132,7 @@ class Case:
     board: Board = field(init=False)
 
     def __post_init__(self) -> None:
+        """Make the folder, the board and the settings."""
         self.folder = self.lab.folder / self.name
         self.folder.mkdir()
         self.root.mkdir(parents=True)
@@ -156,7 +158,7 @@ class Case:
         s3 = self.lab.s3
         base: dict[str, Any] = {
             "sidecar_id": f"sc-{self.name}",
-            "watch": [{"root": str(self.root), "settle": "20ms"}],
+            "watch": [{"root": str(self.root), "settle": "20ms", "rescan": self.rescan}],
             "s3": {
                 "bucket": self.lab.bucket,
                 "endpoint_url": s3.endpoint_url,
@@ -259,17 +261,17 @@ class Case:
         status = self.ask("/status")
         return "" if status is None or status["state"] == "ok" else " | ".join(status["reasons"]) or "?"
 
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
+    def rows(self, query: str, *values: str | int) -> list[tuple[Any, ...]]:
         """Ask the journal, read-only; nothing while it cannot be asked."""
         try:
             with contextlib.closing(sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True)) as db:
-                return db.execute(query).fetchall()
+                return db.execute(query, values).fetchall()
         except sqlite3.OperationalError:
             return []
 
-    def has(self, query: str) -> bool:
+    def has(self, query: str, *values: str | int) -> bool:
         """Whether a query of the journal finds something."""
-        return bool(self.rows(query))
+        return bool(self.rows(query, *values))
 
     def quiet(self) -> bool:
         """Whether the newest content of every file is synced and nothing is owed to anybody."""
@@ -284,9 +286,9 @@ class Case:
         folder, _, name = path.rpartition("/")
         found = os.stat(self.root / path)  # noqa: PTH116 - one call
         return self.has(
-            "SELECT 1 FROM files f JOIN transfers t ON t.id = f.transfer WHERE t.state = 'synced'"
-            f" AND f.folder = '{folder}' AND f.name = '{name}' AND f.inode = {found.st_ino}"
-            f" AND f.size = {found.st_size} AND f.mtime_ns = {found.st_mtime_ns}"
+            "SELECT 1 FROM files f JOIN transfers t ON t.id = f.transfer WHERE t.state = 'synced' AND"
+            " f.folder = ? AND f.name = ? AND f.inode = ? AND f.size = ? AND f.mtime_ns = ?",
+            *(folder, name, found.st_ino, found.st_size, found.st_mtime_ns),
         )
 
     # -- the renderer --------------------------------------------------------------------------------

@@ -71,6 +71,7 @@ class Nursery:
         self._selector.register(listener, selectors.EVENT_READ, self._accept)
 
     def serve(self) -> None:
+        """Answer, for ever."""
         while True:
             for key, _ in self._selector.select():
                 key.data()

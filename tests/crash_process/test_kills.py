@@ -1,4 +1,4 @@
-"""SIGKILL of the real daemon before, after and in the middle of its N-th effect; then a start on what it left.
+"""SIGKILL of the real daemon before, after or in the middle of its N-th effect; then a start on the rest.
 
 By default a seeded sample; ``--kills 2000 --seed 7`` for another, ``--crash=all`` for every effect of
 every scenario. A failure names the kills that show it again.
@@ -61,9 +61,7 @@ def test_no_kill_loses_tears_doubles_or_leaks_anything(
         plans = list(every(effects))
     else:
         plans = list(sample(effects, kills=share, seed=f"{scenario.name} {pytestconfig.getoption('--seed')}"))
-    failures = []
     with ThreadPoolExecutor(1 if scenario.alone else AT_ONCE) as pool:
-        for done in [pool.submit(run, lab, scenario, plan, tally) for plan in plans]:
-            if error := done.exception():
-                failures.append(str(error))
+        runs = [pool.submit(run, lab, scenario, plan, tally) for plan in plans]
+    failures = [str(error) for done in runs if (error := done.exception())]
     assert not failures, f"{len(failures)} of {len(plans)}:\n\n" + "\n\n".join(failures[:SHOWN_MAX])

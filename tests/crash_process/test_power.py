@@ -74,7 +74,9 @@ def test_a_power_cut_takes_nothing_back_that_was_said(
             case.end()
             check(case)
         except Exception as error:
-            raise AssertionError(f"{kills}: {error}\n{case.killed_at}\n{case.log.read_text()[-3000:]}") from error
+            raise AssertionError(
+                f"{kills}: {error}\n{case.killed_at}\n{case.log.read_text()[-3000:]}"
+            ) from error
         finally:
             case.close()
             tally["power cuts"] += len(case.killed_at)
