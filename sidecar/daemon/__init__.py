@@ -17,6 +17,7 @@ from sidecar.core.errors import FatalError, JournalLostError
 from sidecar.settings import Secret, Settings, load
 
 from .life import Life, Reload, Signals
+from .memory import keep_heaps_small
 from .secrecy import forbid_dumps
 
 log = structlog.get_logger()
@@ -30,6 +31,7 @@ def main(config: Path | None) -> int:
     Raises SettingsError for a bad configuration, which the command line prints.
     """
     forbid_dumps()
+    keep_heaps_small()
     settings = load(config, environ=os.environ)
     _log_as(settings)
     for warning in settings.warnings:
