@@ -60,6 +60,7 @@ class S3Store:
         self._unconfirmed: SidecarError | None = None
         self._date: tuple[str | None, int] = (None, 0)
         client.meta.events.register_last("before-call.s3", _expect_for_large_bodies_only)
+        client.meta.events.register_last("before-parameter-build.s3", _stay_in_our_region)
 
     @property
     def skew_seconds(self) -> float | None:
@@ -296,3 +297,8 @@ def _expect_for_large_bodies_only(params: dict[str, Any], **_: Any) -> None:
     body = params.get("body")
     if isinstance(body, RangePayload) and len(body) <= CHUNK_BYTES:
         params["headers"].pop("Expect", None)
+
+
+def _stay_in_our_region(context: dict[str, Any], **_: Any) -> None:
+    """Take a redirect for an error: s3.region is set, and botocore asks a redirecting HeadBucket for ever."""
+    context.setdefault("s3_redirect", {})["redirected"] = True

@@ -54,7 +54,7 @@ class Garage:
 
     def get(self) -> Rig:
         """Return the rig."""
-        if self._rig is None or self._rig.broken:
+        if self._rig is None or self._rig.broken or not self._rig.runs:
             self._runs.close()
             self._rig = self._runs.enter_context(contextmanager(running)(self._make()))
         return self._rig

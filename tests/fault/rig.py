@@ -75,6 +75,11 @@ class Rig(System):
             eventually("the daemon is ready", self._ready)
 
     @property
+    def runs(self) -> bool:
+        """Whether the daemon runs."""
+        return self.process is not None and self.process.poll() is None
+
+    @property
     def written(self) -> int:
         """How many states were written."""
         return sum(map(len, self.states.values()))
@@ -94,7 +99,7 @@ class Rig(System):
 
     def write(self, name: str, data: bytes) -> str:
         """Write a file of this life as a renderer does that renames; returns the name in Convex."""
-        path = self.root / "demo/lesson" / f"s{self.lives}" / name
+        path = self.root / "demo" / self.bucket / f"s{self.lives}" / name  # the tests share one Convex
         path.parent.mkdir(parents=True, exist_ok=True)
         self.poller.allow(data)
         draft = path.with_name(path.name + ".part")
@@ -142,7 +147,8 @@ class Rig(System):
         spent = self.journal.rows("SELECT name, failures FROM transfers WHERE failures > 0")
         wrong += [f"attempts stay counted: {row}" for row in spent]
         self.broken = bool(wrong)
-        assert wrong == []
+        if wrong:
+            raise AssertionError("\n".join(wrong))
 
     def _leaks(self) -> list[str]:
         """I10: no secret in log, status, metrics or journal."""

@@ -100,10 +100,10 @@ def test_both_remotes_away_at_once(shared: Rig) -> None:
 @pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])
 def test_s3_is_killed_in_the_middle_of_a_multipart_upload(own: Rig, operation: str) -> None:
     """SIGKILL at each step; its disk keeps what it acknowledged, the daemon sends the rest."""
-    own.s3_proxy.arm(Fault.HANG, operation=operation)
+    armed = own.s3_proxy.arm(Fault.HANG, operation=operation)
     own.lives += 1
     own.write("video/film.mp4", own.data(10 * MIB + 5))
-    eventually("the moment", lambda: own.s3_proxy.exchanges and own.s3_proxy.exchanges[-1].fault)
+    eventually("the moment", lambda: armed.fired)
     own.s3.kill()
     own.s3_proxy.clear()
     eventually("it is named", lambda: named(own, "s3"))
