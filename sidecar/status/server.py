@@ -45,9 +45,17 @@ class Connections:
         self._patient: set[RequestHandler] = set()
 
     def accept(self, server: web.Server) -> asyncio.Protocol:
-        """Return the protocol of a new connection: aiohttp's, or one that hangs up."""
-        if len(server.connections) >= CONNECTIONS_MAX:
-            return _HangUp()
+        """Return the protocol of a new connection: aiohttp's, or one that hangs up.
+
+        When all places are taken the longest-standing connection gives way: requests are answered in
+        milliseconds, so it is one that never finishes its own, and a health check must get through.
+        """
+        open_ones = [one for one in server.connections if one.transport and not one.transport.is_closing()]
+        if len(open_ones) >= CONNECTIONS_MAX:
+            impatient = next((one for one in open_ones if one not in self._patient), None)
+            if impatient is None or impatient.transport is None:
+                return _HangUp()
+            impatient.transport.abort()
         handler = server()
         self._bound(handler)
         return handler
