@@ -20,7 +20,7 @@ from tests.support.simulation.scenarios import SCENARIOS
 from .conftest import live_all
 from .effects import EFFECTS
 
-PAIRS, PAIRS_ALL = 4, 300
+PAIRS, PAIRS_ALL = 2, 300
 SEEDS_ALL = (1, 2)
 
 

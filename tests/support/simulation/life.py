@@ -114,7 +114,7 @@ class _Life:
             metrics=_metrics(),
         )
         quiet = QuietScenes(journal=journal, clock=self._clock, complete_after_seconds=COMPLETE_AFTER_SECONDS)
-        noticer = Noticer(self._outside.world, journal)
+        noticer = Noticer(self._outside.world, journal, self._power)
         rest = [gate.run() for gate in gates.values()]
         return [
             noticer.run(),

@@ -15,18 +15,20 @@ from sidecar.journal.journal import Journal, Topic
 from sidecar.watch.fingerprint import Vanished, take
 
 from .journal import InlineJournal
+from .power import Power
 from .world import SESSION, World
 
 LISTING_SECONDS = 30.0  # every change rings; absence needs a second listing
+SLUGGISH_SECONDS = 0.3  # so that a change may also be noticed after it did its harm
 MARKERS = {".complete": "complete", ".cancelled": "cancelled"}
 
 
 class Noticer:
     """One life's."""
 
-    def __init__(self, world: World, journal: InlineJournal) -> None:
+    def __init__(self, world: World, journal: InlineJournal, power: Power) -> None:
         """``run`` does it."""
-        self._world, self._journal = world, journal
+        self._world, self._journal, self._power = world, journal, power
         self._root = str(world.root)
         self._news = journal.subscribe(Topic.CANDIDATES)
         self._told: dict[str, int] = {}
@@ -36,6 +38,7 @@ class Noticer:
         self._world.news = self._news
         while True:
             self._news.clear()
+            await self._power.pause(SLUGGISH_SECONDS)
             await self._list()
             await self._look()
             await self._grant()
