@@ -11,6 +11,9 @@ from sidecar.local.seaweed import SeaweedServer
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let exhaustive runs be asked for; the default run takes seeded samples."""
     parser.addoption("--faults", choices=("sample", "all"), default="sample", help="network faults to inject")
+    parser.addoption("--crash", choices=("sample", "all"), default="sample", help="crash points to take")
+    parser.addoption("--kills", type=int, default=300, help="how many kills of the real daemon to sample")
+    parser.addoption("--seed", type=int, default=1, help="of what is sampled")
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,9 @@ def _current(
     newest = {key: row for row in versions if (key := row["s3Key"]) in current}
     assert len(rows) == len(case.states), f"I3: {len(rows)} assets for {len(case.states)} files"
     for path, states in case.states.items():
-        named = [row for row in rows if row["s3Key"].startswith(path.rsplit("/", 2)[0]) and _is(row, path)]
+        named = [
+            row for row in rows if row["s3Key"].startswith(path.rsplit("/", 2)[0] + "/") and _is(row, path)
+        ]
         assert len(named) == 1, f"I1: {path} has {len(named)} rows"
         (row,) = named
         assert objects[row["s3Key"]] == states[-1], f"I1: {path} is not what Convex shows"

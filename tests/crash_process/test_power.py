@@ -50,7 +50,7 @@ def test_a_power_cut_takes_nothing_back_that_was_said(
 ) -> None:
     """What the log called uploaded or synced is so in the journal after the cut; the next life converges."""
     lab.convex.control("reset", {})
-    total = 102 if pytestconfig.getoption("--crash") == "all" else 24
+    total = 102 if pytestconfig.getoption("--crash") == "all" else 12
     seed = f"power {scenario.name} {pytestconfig.getoption('--seed')}"
     for number, kills in enumerate(sample(300, kills=total // len(NAMES), seed=seed)):
         place = disk.mount / str(number)
