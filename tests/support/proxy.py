@@ -89,6 +89,7 @@ class FaultProxy:
     _armed: list[Armed] = field(default_factory=list)
     _released: asyncio.Event = field(default_factory=asyncio.Event)
     _server: asyncio.Server | None = None
+    _serving: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def url(self) -> str:
@@ -100,7 +101,7 @@ class FaultProxy:
         self.thread.run(self._listen())
 
     def stop(self) -> None:
-        """Refuse connections; those that stand stay."""
+        """Refuse connections, and drop those that stand."""
         self.thread.run(self._close())
 
     def arm(self, fault: Fault, *, nth: int = 1, times: float = 1, operation: str | None = None) -> Armed:
@@ -125,10 +126,17 @@ class FaultProxy:
     async def _close(self) -> None:
         if self._server is not None:
             self._server.close()
+        serving = list(self._serving)
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
 
     # -- one connection of the daemon --------------------------------------------------------------
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (task := asyncio.current_task()) is not None:  # the loop itself would let go of one that hangs
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
         try:
             while (head := await read_head(reader)) is not None and await self._one(head, reader, writer):
                 pass
