@@ -21,6 +21,7 @@ from .store import Body, ListedObject, ObjectHead, ObjectSpec, OpenUpload
 from .transport import Algorithm, Scan
 
 STALL_SECONDS = 90.0
+SLOWEST_BYTES_PER_SECOND = 8 * 1024  # a body that goes slower is dripped on purpose
 COMPLETE_SECONDS = 600.0  # S3 joins thousands of parts before it answers
 
 
@@ -223,7 +224,8 @@ class S3Store:
 
     async def _send(self, method: str, body: Body, target: str, **fields: Any) -> dict[str, Any]:
         """Make a call with a body; the time limit starts anew with every chunk."""
-        deadline = Deadline(STALL_SECONDS)
+        slowest_seconds = STALL_SECONDS + body.length_bytes / SLOWEST_BYTES_PER_SECOND
+        deadline = Deadline(STALL_SECONDS, total_seconds=slowest_seconds)
         payload = RangePayload(body, pace=deadline.around(self._pace))
         try:
             return await self._call(method, target, deadline=deadline, Body=payload, **fields)
