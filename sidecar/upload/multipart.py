@@ -57,7 +57,7 @@ class Multipart:
         if self._transfer.may_upload:
             await self._abort_others(keep=upload_id)
         upload = OpenUpload(key=self._transfer.key, upload_id=upload_id or await self._open(part_bytes))
-        have = await self._kept(ranges) if upload_id else {}
+        have = await self._kept(upload, ranges) if upload_id else {}
         self._flight.resumed(
             parts=len(ranges),
             sent_parts=len(have),
@@ -92,11 +92,25 @@ class Multipart:
                 raise
             log.warning("uploads cannot be aborted", key=self._transfer.key, error=str(error))
 
-    async def _kept(self, ranges: list[PartRange]) -> dict[int, Part]:
-        """Return the journaled parts whose bytes are still in the file."""
+    async def _kept(self, upload: OpenUpload, ranges: list[PartRange]) -> dict[int, Part]:
+        """Return the parts that need not be sent again: journaled ones, and ones whose answer was lost."""
         stored = {part.number: part for part in await self._journal.do(Journal.parts, self._transfer.id)}
         current = await self._source.checksums([wanted for wanted in ranges if wanted.number in stored])
-        return kept(ranges, stored, current)
+        have = kept(ranges, stored, current)
+        for part in await self._held(upload, missing(ranges, have)):
+            await self._journal.do(Journal.part_stored, self._transfer.id, part)
+            have[part.number] = part
+        return have
+
+    async def _held(self, upload: OpenUpload, unknown: list[PartRange]) -> list[Part]:
+        """Ask S3 for parts that it took from a process that ended before it could journal the answer."""
+        try:
+            return await self._store.held(upload, {part.number: self._source.part(part) for part in unknown})
+        except SidecarError as error:
+            if error.kind is not ErrorKind.FORBIDDEN:
+                raise
+            log.warning("parts cannot be listed", key=self._transfer.key, error=str(error))
+            return []
 
     async def _send_parts(self, upload: OpenUpload, wanted: list[PartRange], have: dict[int, Part]) -> None:
         """Send parts side by side, as many as the memory budget takes; ``have`` gathers them."""

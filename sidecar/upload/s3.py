@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from sidecar.core.checksums import from_header, to_header
 from sidecar.core.clock import Clock
@@ -20,9 +20,12 @@ from .payload import CHUNK_BYTES, RangePayload
 from .store import Body, ListedObject, ObjectHead, ObjectSpec, OpenUpload
 from .transport import Algorithm, Scan
 
-STALL_SECONDS = 90.0
+STALL_SECONDS = 30.0
+PROBE_SECONDS = 10.0  # the question is small; an S3 that hangs must be named soon
 SLOWEST_BYTES_PER_SECOND = 8 * 1024  # a body that goes slower is dripped on purpose
 COMPLETE_SECONDS = 600.0  # S3 joins thousands of parts before it answers
+
+T = TypeVar("T")
 
 
 async def _at_once(_size_bytes: int) -> None:
@@ -74,7 +77,7 @@ class S3Store:
         unconfirmed, self._unconfirmed = self._unconfirmed, None
         if unconfirmed is not None:
             raise unconfirmed
-        await self._call("head_bucket", self._config.bucket)
+        await self._call("head_bucket", self._config.bucket, deadline=Deadline(PROBE_SECONDS))
 
     async def put(self, spec: ObjectSpec, body: Body, *, checksum: str) -> StoredObject:
         """Store an object whole."""
@@ -105,6 +108,18 @@ class S3Store:
         said = str(due(answer, "ETag", operation="UploadPart", target=upload.key))
         etag = transport.receipt(algorithm, said, found.transport)
         return Part(number=number, size_bytes=body.length_bytes, etag=etag, checksum=found.checksum)
+
+    async def held(self, upload: OpenUpload, bodies: Mapping[int, Body]) -> list[Part]:
+        """Tell which of these parts S3 holds already."""
+        etags: dict[int, set[str]] = {}
+        async for number, etag in self._listed_parts(upload):
+            etags.setdefault(number, set()).add(etag)  # SeaweedFS lists a part that was sent twice twice
+        found = [
+            await self._held(upload, number, body, etags[number])
+            for number, body in bodies.items()
+            if number in etags
+        ]
+        return [part for part in found if part is not None]
 
     async def complete(self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str) -> StoredObject:
         """Make the object of exactly these parts."""
@@ -175,6 +190,27 @@ class S3Store:
                 "UploadIdMarker": page.get("NextUploadIdMarker", ""),
             }
 
+    # -- parts that are there ---------------------------------------------------------------------
+    async def _listed_parts(self, upload: OpenUpload) -> AsyncIterator[tuple[int, str]]:
+        marker: dict[str, Any] = {}
+        while True:
+            page = await self._call("list_parts", upload.key, **self._upload(upload), **marker)
+            for part in page.get("Parts", []):
+                yield int(part["PartNumber"]), str(part["ETag"])
+            if not page.get("IsTruncated"):
+                return
+            after = due(page, "NextPartNumberMarker", operation="ListParts", target=upload.key)
+            marker = {"PartNumberMarker": int(after)}
+
+    async def _held(self, upload: OpenUpload, number: int, body: Body, etags: set[str]) -> Part | None:
+        digest = await self._read(transport.md5_hex, body, operation="ListParts", target=upload.key)
+        said = next((etag for etag in etags if etag.strip('"') == digest), None)
+        if said is None:
+            return None
+        found = await self._scan(body, operation="ListParts", target=upload.key)
+        etag = transport.receipt(self._config.checksum, said, found.transport)
+        return Part(number=number, size_bytes=body.length_bytes, etag=etag, checksum=found.checksum)
+
     # -- confirmation -----------------------------------------------------------------------------
     async def _confirmed(self, answer: Mapping[str, Any], key: str, expected: str | None) -> StoredObject:
         """Return the object if S3 says that what it holds has our checksum, in its answer or to a HEAD."""
@@ -217,8 +253,14 @@ class S3Store:
         return found.transport
 
     async def _scan(self, body: Body, *, operation: str, target: str) -> Scan:
+        def scan(body: Body) -> Scan:
+            return transport.scan(body, self._config.checksum)
+
+        return await self._read(scan, body, operation=operation, target=target)
+
+    async def _read(self, read: Callable[[Body], T], body: Body, *, operation: str, target: str) -> T:
         try:
-            return await asyncio.to_thread(transport.scan, body, self._config.checksum)
+            return await asyncio.to_thread(read, body)
         except OSError as error:
             raise from_disk(error, operation=operation, target=target) from error
 

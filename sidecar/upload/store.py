@@ -83,6 +83,13 @@ class ObjectStore(Protocol):
         Idempotent: the last one with a number counts. Raises NOT_FOUND if the upload is gone.
         """
 
+    async def held(self, upload: OpenUpload, bodies: Mapping[int, Body]) -> list[Part]:
+        """Tell which of these parts, by number, S3 holds already, byte for byte, as ``put_part`` would.
+
+        For parts whose answer was lost with a process. A list of part numbers and sizes alone is never
+        trusted: the MD5 of the bytes must be the part's ETag. Where ETags are no MD5 (KMS), none is held.
+        """
+
     async def complete(self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str) -> StoredObject:
         """Make the object of exactly these parts; ``checksum`` is that of the whole file.
 

@@ -83,6 +83,11 @@ def scan(body: Body, algorithm: Algorithm) -> Scan:
     return Scan(checksum=text, transport=_base64(digest.digest()) if digest is not None else to_header(text))
 
 
+def md5_hex(body: Body) -> str:
+    """Return the MD5 of a body as an ETag spells it. Blocking. Raises TruncatedError, OSError."""
+    return base64.b64decode(scan(body, Algorithm.MD5).transport).hex()
+
+
 def field(algorithm: Algorithm) -> str:
     """Return the name of the request's (and the answer's) field."""
     return "ContentMD5" if algorithm is Algorithm.MD5 else f"Checksum{algorithm.upper()}"

@@ -197,6 +197,23 @@ async def test_a_part_that_is_sent_twice_counts_once(store: ObjectStore, spec: S
     assert head.checksum == checksum_of(CONTENT)
 
 
+async def test_parts_that_the_store_holds_are_known_by_their_bytes(
+    store: ObjectStore, spec: Spec, file: int
+) -> None:
+    """Only those whose bytes are the ones asked for; they complete the object as if just sent."""
+    upload = await begin(store, spec())
+    first, second = await send(store, upload, file, 1, 2)
+    bodies = {1: body(file, *RANGES[1]), 2: body(file, *RANGES[1]), 3: body(file, *RANGES[3])}
+    assert await store.held(upload, bodies) == [first]
+    held = await store.held(upload, {2: body(file, *RANGES[2])})
+    assert held == [second]
+    parts = [first, *held, *await send(store, upload, file, 3)]
+    await store.complete(upload, parts, checksum=checksum_of(CONTENT))
+    head = await store.head("a/b.mp4")
+    assert head is not None
+    assert head.checksum == checksum_of(CONTENT)
+
+
 async def test_complete_refuses_parts_that_do_not_add_up(store: ObjectStore, spec: Spec, file: int) -> None:
     """The file changed while its parts were sent: nothing is visible, the upload stays open."""
     upload = await begin(store, spec())

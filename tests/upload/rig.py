@@ -7,7 +7,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +76,10 @@ class Hooked:
         """Pass on."""
         call = self.inner.put_part(upload, body, number=number)
         return await self._through(f"part {number}", call, body.length_bytes)
+
+    async def held(self, upload: OpenUpload, bodies: Mapping[int, Body]) -> list[Part]:
+        """Pass on."""
+        return await self._through("held", self.inner.held(upload, bodies))
 
     async def complete(self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str) -> StoredObject:
         """Pass on."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from sidecar.core.model import Part, StoredObject
 from sidecar.upload.store import Body, ObjectHead, ObjectSpec, OpenUpload
-from tests.support.memory_store import MemoryStore, Upload
+from tests.support.memory_store import MemoryStore
 
 from .power import Power
 
@@ -68,6 +68,16 @@ class SimulatedS3:
             return part
 
         return await self._power.call("s3.part", commit, changes=True)
+
+    async def held(self, upload: OpenUpload, bodies: Mapping[int, Body]) -> list[Part]:
+        """Tell which parts are there already."""
+
+        def compare() -> list[Part]:
+            parts = done(self._bucket.held(upload, bodies))
+            assert isinstance(parts, list)
+            return parts
+
+        return await self._power.call("s3.parts", compare, changes=False)
 
     async def complete(self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str) -> StoredObject:
         """Join the parts."""
