@@ -12,13 +12,13 @@ from tests.support.simulation.history import Plan
 @pytest.fixture
 def takes_all(request: pytest.FixtureRequest) -> bool:
     """Whether ``--crash=all`` was given."""
-    return bool(request.config.getoption("--crash") == "all")
+    return bool(request.config.getoption("crash", "sample") == "all")
 
 
 @pytest.fixture
 def chance(request: pytest.FixtureRequest) -> random.Random:
     """What a sample is drawn with; ``--seed`` draws another one."""
-    return random.Random(f"{request.node.name} {request.config.getoption('--seed')}")  # noqa: S311 - replayed
+    return random.Random(f"{request.node.name} {request.config.getoption('seed', 1)}")
 
 
 def live_all(plans: Iterable[Plan]) -> int:

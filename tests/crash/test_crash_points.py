@@ -44,7 +44,11 @@ def test_a_crash_at_any_effect_changes_nothing_in_the_end(
     """Before it, after it, or by an orderly end: the next life finishes the work."""
     ways = WHEN if takes_all else ("before", "after", "stop")
     plans = [
-        Plan(scenario=scenario, seed=seed, crashes=[*_unharmed(scenario, seed, life), Crash(effect=n, when=when)])
+        Plan(
+            scenario=scenario,
+            seed=seed,
+            crashes=[*_unharmed(scenario, seed, life), Crash(effect=n, when=when)],
+        )
         for seed in (0, *SEEDS_ALL)[: len(SEEDS_ALL) + 1 if takes_all else 1]
         for life, effects in enumerate(_effects(scenario, seed))
         for n in range(1, len(effects) + 1)

@@ -188,7 +188,7 @@ def test_a_bug_does_not_go_unnoticed(bug: Bug, monkeypatch: pytest.MonkeyPatch) 
 def _hunt(scenario: str) -> Iterator[Plan]:
     history = live_through(Plan(scenario=scenario))
     history.close()
-    for seed in range(20):
+    for seed in range(5):
         yield Plan(scenario=scenario, seed=seed)
     for n in range(1, len(history.effects[0]) + 1):
         yield Plan(scenario=scenario, crashes=[Crash(effect=n, when="after")])

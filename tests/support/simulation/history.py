@@ -73,7 +73,7 @@ def _trust(_history: History) -> list[str]:
 def live_through(plan: Plan, *, inspect: Inspect = _trust) -> History:
     """Live a plan; ``inspect`` looks at every crash. The caller checks the end, and closes it."""
     scenario = SCENARIOS[plan.scenario]
-    folder = Path(tempfile.mkdtemp(prefix="simulation-", dir="/dev/shm"))  # noqa: S108 - our own, in memory
+    folder = Path(tempfile.mkdtemp(prefix="simulation-", dir="/dev/shm"))
     world = World(folder=folder)
     world.root.mkdir()
     outside = Outside(world=world, steps=scenario.steps, bucket=Bucket(), deployment=Deployment())
@@ -94,7 +94,7 @@ def live_through(plan: Plan, *, inspect: Inspect = _trust) -> History:
 def _next_life(history: History, number: int) -> bool:
     """Live one more; False if it was the last."""
     plan, world = history.plan, history.outside.world
-    chance = random.Random(f"{plan.scenario}/{plan.seed}/{number}")  # noqa: S311 - replayed, not secret
+    chance = random.Random(f"{plan.scenario}/{plan.seed}/{number}")
     if number:
         world.pass_time(world.now + chance.uniform(*DOWN_SECONDS), history.outside.steps)
     power = Power(

@@ -35,7 +35,7 @@ def open_journal(path: Path, *, clock: Clock, chance: random.Random) -> Journal:
 
 @cache
 def _empty() -> Path:
-    folder = Path(tempfile.mkdtemp(dir="/dev/shm"))  # noqa: S108 - a folder of our own, in memory
+    folder = Path(tempfile.mkdtemp(dir="/dev/shm"))
     path = folder / "journal.db"
 
     class Frozen:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from sidecar.core.breaker import BreakerPolicy
 from sidecar.core.retry import RetryPolicy
@@ -16,8 +16,10 @@ from sidecar.gate import Gate
 from sidecar.metrics import Metrics
 from sidecar.settings.telling import BatchSettings
 from sidecar.sync.stage import SyncStage
+from sidecar.sync.store import MetadataStore
 from sidecar.upload.limits import MemoryBudget
 from sidecar.upload.stage import UploadStage
+from sidecar.upload.store import ObjectStore
 from sidecar.upload.tools import Tools
 
 from .convex import Deployment, SimulatedConvex
@@ -96,7 +98,7 @@ class _Life:
         convex = SimulatedConvex(self._outside.deployment, self._power)
         gates = {"s3": self._gate("s3", s3), "convex": self._gate("convex", convex)}
         tools = Tools(
-            store=s3,
+            store=cast("ObjectStore", s3),  # the same
             journal=journal,
             budget=MemoryBudget(3 * PART_BYTES),  # two parts at once
             part_bytes=PART_BYTES,
@@ -105,7 +107,7 @@ class _Life:
         )
         upload = UploadStage(tools=tools, gate=gates["s3"], clock=self._clock, metrics=_metrics())
         sync = SyncStage(
-            store=convex,
+            store=cast("MetadataStore", convex),  # what only reconciling asks is not simulated
             journal=journal,
             gate=gates["convex"],
             batch=BatchSettings(),

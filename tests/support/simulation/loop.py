@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVarTuple, Unpack
-
-Ts = TypeVarTuple("Ts")
+from typing import Any
 
 
 class StalledError(Exception):
@@ -39,8 +37,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Return the virtual time."""
         return self.now
 
-    def run_in_executor(  # type: ignore[override]  # a thread pool's work is done inline
-        self, _executor: object, func: Callable[[Unpack[Ts]], Any], *args: Unpack[Ts]
+    def run_in_executor(
+        self, _executor: object, func: Callable[..., Any], *args: object
     ) -> asyncio.Future[Any]:
         """Do the work on the loop itself, one turn later, as a thread that is never slow would."""
         future = self.create_future()

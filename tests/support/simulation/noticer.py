@@ -1,4 +1,4 @@
-"""The watch stage's part, scripted: lists the world, judges by the script's word, reads as the daemon reads."""
+"""The watch stage's part, scripted: lists the world, asks the script what is complete, reads it as ever."""
 
 from __future__ import annotations
 
@@ -122,5 +122,7 @@ class Noticer:
 
     async def _grant(self) -> None:
         """Do what the operator asks for."""
-        if "requeue" in self._world.wishes and await self._journal.do(Journal.requeue):
-            self._world.wishes.remove("requeue")
+        if "requeue" in self._world.wishes:
+            count = await self._journal.do(Journal.requeue)
+            if count:
+                self._world.wishes.remove("requeue")

@@ -36,7 +36,7 @@ class PowerCut(BaseException):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crash:
-    """Where a life ends: ``before`` or ``after`` its n-th effect (from 1), or ``stop``: it is asked to end."""
+    """Where a life ends: ``before`` or ``after`` its n-th effect (from 1); ``stop``: it is asked to end."""
 
     effect: int
     when: str
@@ -95,13 +95,11 @@ class Power:
         atomic: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> T:
         """Commit; if it ``counts``, it is the next effect. ``atomic`` undoes it on the way out."""
-        dies = False
         try:
             with atomic():
                 result = commit()
-                dies = counts() and self._is_next("before")
-                if dies:
-                    raise PowerCut
+                if counts() and self._is_next("before"):
+                    raise PowerCut  # noqa: TRY301 - what undoes the commit is an exception
         except PowerCut:
             await self._die()
         if counts():

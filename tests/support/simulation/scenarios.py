@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from sidecar.core.model import AssetType
 from sidecar.upload.store import ObjectSpec
+from tests.support.memory_store import Upload
 
 from .convex import Deployment
 from .journal import BUCKET, TAG
-from tests.support.memory_store import Upload
-
 from .s3 import Bucket
 from .world import Place, Step, World
 

@@ -56,7 +56,7 @@ class Step:
 
 @dataclass(slots=True, kw_only=True)
 class World:
-    """``time`` is the history's time between lives. ``states`` holds every complete content that a file ever had."""
+    """``time`` is the history's, between lives. ``states`` holds every complete content of each file."""
 
     folder: Path
     time: float = 0.0
