@@ -12,7 +12,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Let exhaustive runs be asked for; the default run takes seeded samples."""
     parser.addoption("--faults", choices=("sample", "all"), default="sample", help="network faults to inject")
     parser.addoption("--crash", choices=("sample", "all"), default="sample", help="crash points to take")
-    parser.addoption("--kills", type=int, default=300, help="how many kills of the real daemon to sample")
+    parser.addoption("--kills", type=int, default=345, help="how many kills of the real daemon to sample")
     parser.addoption("--seed", type=int, default=1, help="of what is sampled")
 
 
