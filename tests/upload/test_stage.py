@@ -203,3 +203,20 @@ async def test_a_sweep_that_may_not_list_is_given_up(fake: Rig) -> None:
     fake.store.before["list"] = forbid
     async with asyncio.timeout(5):
         await fake.stage().sweep()
+
+
+async def test_a_sweep_that_is_refused_once_is_made_again(fake: Rig) -> None:
+    """A single 403 on the way is no missing right: what is forgotten is aborted all the same."""
+    name = transfer_id(wall_ms=1_780_000_000_000, chance=b"later", tag=sidecar_tag(SIDECAR))
+    await fake.store.inner.create(spec(f"demo/{name}.mp4"))
+    refusals = 1
+
+    async def forbid_once() -> None:
+        nonlocal refusals
+        refusals -= 1
+        if refusals >= 0:
+            raise SidecarError(ErrorKind.FORBIDDEN, "no", operation="rig", target="k")
+
+    fake.store.before["list"] = forbid_once
+    await fake.stage().sweep()
+    assert await fake.open_uploads() == []
