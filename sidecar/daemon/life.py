@@ -91,7 +91,14 @@ class Life:
         sync = [parts.sync.run()] if parts.sync else []
         gates = [gate.run() for gate in parts.gates.values()]
         stages = [parts.watch.run(), parts.recall.run(), parts.upload.run(), *sync, self._sweep(parts)]
-        return [parts.heart.run(), self._announce(parts), *gates, *stages, parts.quiet.run()]
+        return [
+            parts.heart.run(),
+            self._announce(parts),
+            *gates,
+            *stages,
+            parts.quiet.run(),
+            parts.housekeeping.run(),
+        ]
 
     async def _announce(self, parts: Parts) -> None:
         await parts.watch.ready.wait()

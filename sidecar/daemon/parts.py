@@ -19,6 +19,7 @@ from sidecar.core.retry import RetryPolicy
 from sidecar.gate import Gate
 from sidecar.journal.journal import Journal, Transition
 from sidecar.journal.reading import JournalReader
+from sidecar.journal.reserve import Reserve
 from sidecar.journal.writer import JournalWriter
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings, build_router
@@ -32,6 +33,7 @@ from sidecar.watch.root import RootSettings
 from sidecar.watch.stage import WatchStage
 
 from .heart import Heart
+from .housekeeping import Housekeeping
 from .identity import sidecar_id
 from .quiet import QuietScenes
 from .source import Source
@@ -50,6 +52,7 @@ class Parts:
     gates: dict[str, Gate]
     quiet: QuietScenes
     heart: Heart
+    housekeeping: Housekeeping
     source: Source
     metrics: Metrics
 
@@ -63,9 +66,9 @@ async def assemble(
     ``lost`` says why the journal that lies there must not be used.
     """
     name = sidecar_id(settings.sidecar_id, settings.journal.path)
-    metrics = Metrics()
+    metrics, reserve = Metrics(), Reserve(settings.journal.path)
     async with AsyncExitStack() as opened:
-        journal = await opened.enter_async_context(_journal(settings, name, clock, metrics, lost))
+        journal = await opened.enter_async_context(_journal(settings, name, clock, metrics, lost, reserve))
         await journal.do(Journal.begin_recall)
         reader = JournalReader(settings.journal.path, clock=clock)
         opened.callback(reader.close)
@@ -101,6 +104,15 @@ async def assemble(
         )
         watch = _watch(settings, journal, clock)
         heart = Heart(journal=journal, clock=clock)
+        housekeeping = Housekeeping.of(
+            settings,
+            journal=journal,
+            reader=reader,
+            reserve=reserve,
+            watch=watch,
+            clock=clock,
+            skew=skews["s3"],
+        )
         source = Source(
             sidecar_id=name,
             journal_path=settings.journal.path,
@@ -111,6 +123,7 @@ async def assemble(
             journal=journal,
             reader=reader,
             heart=heart,
+            housekeeping=housekeeping,
             clock=clock,
             skews=skews,
         )
@@ -125,24 +138,31 @@ async def assemble(
             gates=gates,
             quiet=quiet,
             heart=heart,
+            housekeeping=housekeeping,
             source=source,
             metrics=metrics,
         )
 
 
 def _journal(
-    settings: Settings, name: str, clock: Clock, metrics: Metrics, lost: JournalLostError | None
+    settings: Settings,
+    name: str,
+    clock: Clock,
+    metrics: Metrics,
+    lost: JournalLostError | None,
+    reserve: Reserve,
 ) -> JournalWriter:
     def observe(transition: Transition) -> None:
         if transition.seconds_since_ready is not None:
             metrics.close_to_synced_seconds.observe(transition.seconds_since_ready)
 
+    reserve.make_way()
     journal = Journal(
         settings.journal.path, tag=sidecar_tag(name), bucket=settings.s3.bucket, clock=clock, lost=lost
     )
     if journal.quarantined is not None:
         log.error("journal_quarantined", why=journal.quarantined)
-    return JournalWriter(journal, observe=observe)
+    return JournalWriter(journal, observe=observe, reserve=reserve)
 
 
 def _gate(remote: str, probe: Callable[[], Awaitable[None]], settings: Settings, clock: Clock) -> Gate:

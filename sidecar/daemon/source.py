@@ -18,6 +18,7 @@ from sidecar.upload.stage import UploadStage
 from sidecar.watch.stage import WatchStage
 
 from .heart import LIMIT_SECONDS, Heart
+from .housekeeping import Housekeeping
 
 T = TypeVar("T")
 
@@ -39,6 +40,7 @@ class Source:
         journal: JournalWriter,
         reader: JournalReader,
         heart: Heart,
+        housekeeping: Housekeeping,
         clock: Clock,
         skews: Mapping[str, Callable[[], float | None]],
     ) -> None:
@@ -49,7 +51,7 @@ class Source:
         self.reload_problem: str | None = None
         self._upload, self._sync, self._journal, self._reader = upload, sync, journal, reader
         self._heart, self._clock, self._started = heart, clock, clock.monotonic()
-        self._skews = skews
+        self._skews, self._housekeeping = skews, housekeeping
 
     def uptime_seconds(self) -> float:
         """Return the time since the daemon was built."""
@@ -77,6 +79,7 @@ class Source:
             self._journal.journal.quarantined,
             self.reload_problem,
             "Convex has not registered this journal yet" if unregistered else None,
+            *self._housekeeping.troubles(),
         ]
         return [sentence for sentence in sentences if sentence]
 

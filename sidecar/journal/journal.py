@@ -17,6 +17,7 @@ from .base import Topic, Transition
 from .debts import Debt
 from .noticing import Known, Noticing, Sighting
 from .recalling import Recalling
+from .removing import Removing
 from .scenes import OpenScene
 from .shipping import Claim
 from .telling import Telling
@@ -24,7 +25,7 @@ from .telling import Telling
 __all__ = ["Claim", "Debt", "Journal", "Known", "OpenScene", "Sighting", "Topic", "Transition"]
 
 
-class Journal(Noticing, Recalling, Telling):
+class Journal(Noticing, Recalling, Removing, Telling):
     """The journal whole: noticing (watch), shipping (upload), telling (sync), scenes."""
 
     def __init__(

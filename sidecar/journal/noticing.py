@@ -72,7 +72,8 @@ class Noticing(Shipping):
         for path in paths:
             place = (self.root_id(root), *split(path))
             self.db.execute(
-                "UPDATE files SET absent = absent + 1 WHERE (root, folder, name) = (?, ?, ?)", place
+                "UPDATE files SET absent = absent + 1 WHERE (root, folder, name) = (?, ?, ?) AND absent < ?",
+                [*place, LISTINGS_UNTIL_ABSENT],
             )
             row = self.db.execute(
                 "SELECT transfer FROM files WHERE (root, folder, name) = (?, ?, ?) AND absent = ?",

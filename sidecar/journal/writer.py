@@ -23,6 +23,7 @@ from sidecar.core.errors import JournalLostError
 from .base import Topic, Transition
 from .journal import Journal
 from .opening import is_damage
+from .reserve import Reserve
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,6 +36,7 @@ PASSING = frozenset(
         *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL),
     }
 )
+NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})  # a quota that is reached reads as IOERR
 log = structlog.get_logger()
 
 
@@ -74,9 +76,18 @@ class _Call:
 class JournalWriter:
     """Owns the journal and the thread that alone touches it. An async context manager."""
 
-    def __init__(self, journal: Journal, *, observe: Callable[[Transition], None] = lambda _: None) -> None:
-        """``observe`` hears of each committed transition; ``trouble`` is why commits fail now, or None."""
-        self.journal, self._observe = journal, observe
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        observe: Callable[[Transition], None] = lambda _: None,
+        reserve: Reserve | None = None,
+    ) -> None:
+        """``observe`` hears of each committed transition; ``trouble`` is why commits fail now, or None.
+
+        ``reserve`` is given up when the disk is full.
+        """
+        self.journal, self._observe, self._reserve = journal, observe, reserve
         self.trouble: str | None = None
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._subscribers: dict[Topic, list[asyncio.Event]] = {topic: [] for topic in Topic}
@@ -181,11 +192,15 @@ class JournalWriter:
 
     def _wait_out(self, error: sqlite3.Error) -> bool:
         """Keep a group while the disk fails; False when the process ends first or the fault is ours."""
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in PASSING:  # Python raises some without a code
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # Python raises some without one
+        if code not in PASSING:
             return False
         if self.trouble is None:
             log.error("journal_cannot_write", error=str(error))
         self.trouble = f"the journal cannot be written: {error}"
+        if self._reserve is not None and code in NO_ROOM and self._reserve.give_up():
+            log.warning("journal_reserve_given_up")
+            return True
         if self._closing.is_set():
             return False
         time.sleep(RETRY_SECONDS)

@@ -21,7 +21,7 @@ Findings = Iterator[tuple[Key, str]]
 def check(settings: Settings) -> Findings:
     """Yield everything that is wrong between the keys of valid settings."""
     checks: tuple[Callable[[Settings], Findings], ...] = (
-        _check_roots, check_rules, _check_s3, _check_convex, _check_limits, _check_status,
+        _check_roots, check_rules, _check_s3, _check_convex, _check_limits, _check_local_files, _check_status,
     )  # fmt: skip
     for each in checks:
         yield from each(settings)
@@ -109,6 +109,14 @@ def _check_limits(settings: Settings) -> Findings:
         yield (
             ("retry", "initial"),
             "is longer than retry.max, and the first wait is the shortest",
+        )
+
+
+def _check_local_files(settings: Settings) -> Findings:
+    if settings.local_files.after_sync == "delete" and settings.convex.sync == "off":
+        yield (
+            ("local_files", "after_sync"),
+            "delete waits until Convex knows a file, and convex.sync is off; keep the files, or turn sync on",
         )
 
 

@@ -16,13 +16,10 @@ REFUSED: dict[str, tuple[Any, ...]] = {  # what this version can do
     "convex.sync": ("on", "off"),
     "convex.on_refused": ("keep",),
     "convex.on_unknown_entity": ("create",),
-    "local_files.after_sync": ("keep",),
-    "local_files.max_pending": (None,),
     "removal": ("keep",),
     "reconcile.apply": (False,),
 }
 TUNING = (
-    "local_files.delete_after",
     "reconcile.every",
     "retention.superseded.keep",
     "retention.superseded.for_",

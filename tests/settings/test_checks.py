@@ -74,11 +74,7 @@ SCENE = {"asset_type": "video_chunk", "entity": "scene"}
         ({"reconcile": {"apply": True}}, "reconcile.apply: true comes in a later version"),
         (
             {"local_files": {"after_sync": "delete"}},
-            "local_files.after_sync: delete comes in a later version",
-        ),
-        (
-            {"local_files": {"max_pending": "1GB"}},
-            "local_files.max_pending: 1000000000 comes in a later version",
+            "local_files.after_sync: delete waits until Convex knows a file",
         ),
         ({"removal": "tombstone"}, "removal: tombstone comes in a later version"),
         ({"preset": "none"}, "rules: there is none"),

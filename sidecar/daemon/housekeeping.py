@@ -1,0 +1,79 @@
+"""``local_files``: what becomes of the renderer's files, and how much room there is for more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from sidecar.core.clock import Clock
+from sidecar.journal.reading import JournalReader
+from sidecar.journal.reserve import Reserve
+from sidecar.journal.writer import AsyncJournal
+from sidecar.settings import Settings
+from sidecar.watch.stage import WatchStage
+from sidecar.watch.tidying import Tidier
+
+from .watermarks import Watermarks
+
+RESERVE_AGAIN_SECONDS = 5.0
+NO_RESERVE = "the journal's disk has no room for its reserve: when it is full, nothing can be remembered"
+
+
+class Housekeeping:
+    """Watermarks, the journal's reserve and, if asked for, the deletion of what is synced."""
+
+    def __init__(self, *, watermarks: Watermarks, reserve: Reserve, tidier: Tidier | None) -> None:
+        """``tidier`` is None with ``after_sync: keep``."""
+        self._watermarks, self._reserve, self._tidier = watermarks, reserve, tidier
+        self._is_reserved = True
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        *,
+        journal: AsyncJournal,
+        reader: JournalReader,
+        reserve: Reserve,
+        watch: WatchStage,
+        clock: Clock,
+        skew: Callable[[], float | None],
+    ) -> Housekeeping:
+        """Build it from the settings; ``skew`` is our clock minus S3's."""
+        local = settings.local_files
+        watermarks = Watermarks(
+            roots=[root.root for root in settings.watch],
+            journal=settings.journal.path,
+            min_free=local.min_free,
+            max_pending=local.max_pending,
+            pending_bytes=lambda: asyncio.to_thread(lambda: reader.backlog()[1]),
+        )
+        tidier = None
+        if local.after_sync == "delete":
+            tidier = Tidier(
+                journal=journal,
+                clock=clock,
+                delete_after_seconds=local.delete_after,
+                skew_seconds=skew,
+                is_watched=lambda root: any(one.root == root and not one.problem for one in watch.status()),
+            )
+        return cls(watermarks=watermarks, reserve=reserve, tidier=tidier)
+
+    def troubles(self) -> Sequence[str]:
+        """Return what is wrong, as sentences."""
+        reserve = [] if self._is_reserved else [NO_RESERVE]
+        tidier = [self._tidier.trouble] if self._tidier and self._tidier.trouble else []
+        return [*self._watermarks.troubles(), *reserve, *tidier]
+
+    async def run(self) -> None:
+        """Keep house, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watermarks.run())
+            group.create_task(self._keep_reserve())
+            if self._tidier is not None:
+                group.create_task(self._tidier.run())
+
+    async def _keep_reserve(self) -> None:
+        while True:
+            self._is_reserved = await asyncio.to_thread(self._reserve.take)
+            await asyncio.sleep(RESERVE_AGAIN_SECONDS)

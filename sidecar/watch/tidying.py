@@ -1,0 +1,96 @@
+"""``local_files.after_sync: delete``: files that S3 holds and Convex knows go after ``delete_after``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from sidecar.core.clock import Clock
+from sidecar.core.model import Transfer
+from sidecar.journal.journal import Journal
+from sidecar.journal.writer import AsyncJournal
+
+from .deleting import Outcome, delete, restore
+
+PAGE_IDS = 1_000
+PAUSE_SECONDS = (0.2, 10.0)
+SKEW_SECONDS_MAX = 15 * 60
+log = structlog.get_logger()
+
+
+class Tidier:
+    """Goes through the journal page by page, for ever. ``trouble`` is a sentence while it cannot delete."""
+
+    def __init__(
+        self,
+        *,
+        journal: AsyncJournal,
+        clock: Clock,
+        delete_after_seconds: float,
+        skew_seconds: Callable[[], float | None],
+        is_watched: Callable[[str], bool],
+    ) -> None:
+        """``skew_seconds`` is our wall clock minus S3's, None while unknown: then nothing is deleted.
+
+        ``is_watched`` tells whether we hold a root: what lies in others is not ours to touch.
+        """
+        self._journal, self._clock, self._is_watched = journal, clock, is_watched
+        self._after_seconds, self._skew_seconds = delete_after_seconds, skew_seconds
+        self.trouble: str | None = None
+
+    async def run(self) -> None:
+        """Delete what is due, until cancelled."""
+        await self._finish()
+        after: int | None = None
+        least, most = PAUSE_SECONDS
+        while True:
+            if self._may_trust_clock():
+                after = await self.tidy(after or 0)
+            await asyncio.sleep(min(max(self._after_seconds / 100, least), most))
+
+    async def tidy(self, after: int) -> int | None:
+        """Delete what is due on one page of the journal; return where the next begins, None at the end."""
+        before_ms = self._clock.wall_ms() - int(self._after_seconds * 1000)
+        spent, further = await self._journal.do(
+            Journal.spent, after=after, before_ms=before_ms, limit=PAGE_IDS
+        )
+        for transfer in spent:
+            if self._is_watched(transfer.root):
+                await self._delete(transfer)
+        return further
+
+    def _may_trust_clock(self) -> bool:
+        skew = self._skew_seconds()
+        if skew is not None and abs(skew) > SKEW_SECONDS_MAX:
+            self.trouble = (
+                f"no local file is deleted: this machine's clock and S3's are {abs(skew) / 60:.0f} min apart"
+            )
+            return False
+        return skew is not None
+
+    async def _delete(self, transfer: Transfer) -> None:
+        """Intent, effect, fact."""
+        identity = transfer.identity
+        if identity is None or not await self._journal.do(Journal.begin_deletion, transfer.id):
+            return
+        try:
+            outcome = await asyncio.to_thread(
+                delete, transfer.root, transfer.path, expected=identity, transfer=transfer.transfer
+            )
+        except OSError as error:
+            self.trouble = f"{transfer.display} cannot be deleted: {error.strerror}"
+            outcome = Outcome.KEPT
+        else:
+            self.trouble = None
+        done = Journal.deleted if outcome is Outcome.DELETED else Journal.kept
+        await self._journal.do(done, transfer.id)
+
+    async def _finish(self) -> None:
+        """A file that the last process had in hand is put back, or was deleted."""
+        for transfer in await self._journal.do(Journal.deletions_begun):
+            is_there = await asyncio.to_thread(
+                restore, transfer.root, transfer.path, transfer=transfer.transfer
+            )
+            await self._journal.do(Journal.kept if is_there else Journal.deleted, transfer.id)
