@@ -11,6 +11,7 @@ from sidecar.upload import client, s3, stage
 client.CONNECT_SECONDS = 1
 client.READ_SECONDS = 1
 s3.STALL_SECONDS = 1.5
+s3.PROBE_SECONDS = 1.0
 s3.COMPLETE_SECONDS = 1.5
 stage.DEBT_RETRY_SECONDS = 0.3
 registrar.REFUSED_SECONDS = 0.3

@@ -15,7 +15,7 @@ from .rig import MIB, Rig
 # The number of requests that a scenario makes to each remote when nothing fails; a test holds it.
 POSITIONS = {
     "small": {"s3": 1, "convex": 2},
-    "multipart": {"s3": 5, "convex": 2},
+    "multipart": {"s3": 6, "convex": 2},
     "replace": {"s3": 1, "convex": 1},
     "batch": {"s3": 8, "convex": 4},
     "registration": {"s3": 2, "convex": 3},

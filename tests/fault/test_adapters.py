@@ -73,6 +73,7 @@ async def objects(
     """Open the S3 adapter behind a proxy."""
     monkeypatch.setattr(client, "READ_SECONDS", LIMIT_SECONDS)
     monkeypatch.setattr(s3, "STALL_SECONDS", LIMIT_SECONDS * 2)
+    monkeypatch.setattr(s3, "PROBE_SECONDS", LIMIT_SECONDS * 2)
     monkeypatch.setattr(s3, "COMPLETE_SECONDS", LIMIT_SECONDS * 2)
     proxy = proxy_to("s3", seaweed.endpoint_url)
     async with store_on(seaweed, bucket, endpoint_url=proxy.url) as store:
