@@ -155,6 +155,14 @@ def drain(case: Case) -> None:
     case.drain()
 
 
+def delete(case: Case) -> None:
+    """Let synced files be deleted: never one whose bytes are not at S3 and told to Convex."""
+    for n in range(3):
+        case.deleted.add(_source(case, n))
+        case.write(_source(case, n), text(n))
+    case.until("the files are gone", lambda: not any((case.root / path).exists() for path in case.deleted))
+
+
 SCENARIOS = (
     Scenario(name="small", script=small),
     Scenario(name="multipart", script=multipart),
@@ -168,4 +176,9 @@ SCENARIOS = (
     Scenario(name="grow", script=grow),
     Scenario(name="dead-letter", script=dead_letter, alone=True),
     Scenario(name="drain", script=drain),
+    Scenario(
+        name="delete",
+        script=delete,
+        settings={"local_files": {"after_sync": "delete", "delete_after": "50ms"}},
+    ),
 )
