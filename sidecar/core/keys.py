@@ -33,6 +33,8 @@ def open_key(template: Template, values: Mapping[str, str | None]) -> str:
             continue
         _check_segments(text.split("/"))
         filled = {**closed, "stem": _fitting_stem(segment, closed, text)}
+        if "transfer" in segment.fields:  # elsewhere it would lead to another session's prefix
+            filled = {name: value and _listable(value) for name, value in filled.items()}
         texts.append(_open_segment(segment, filled))
     key = "/".join(texts)
     if (size := len(close_key(key, closed["transfer"] or "").encode())) > KEY_BYTES_MAX:
@@ -89,3 +91,8 @@ def _open_segment(segment: Segment, values: Mapping[str, str | None]) -> str:
 
 def _doubled(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
+
+
+def _listable(text: str) -> str:
+    """Some stores list a backslash as a slash; the transfer id keeps such a key apart from any other."""
+    return text.replace("\\", "_")

@@ -95,6 +95,8 @@ class Noticing(Shipping):
         Unchanged means equal to the slot's newest transfer that has reached or may still reach Convex.
         """
         candidate = self.one(transfer_id)
+        if candidate.state is State.ABANDONED:  # its scene was cancelled while it was read
+            return candidate.state
         newest = self._newest_alive(candidate)
         self.set_identity(candidate, fingerprint.identity)
         if newest and _same_content(newest, candidate, fingerprint):
@@ -122,8 +124,8 @@ class Noticing(Shipping):
         transfer = self.one(transfer_id)
         if identity is not None:
             self.set_identity(transfer, identity)
-        self.advance(transfer, Event.NEGLECTED, why)
-        self.db.execute("UPDATE transfers SET error_message = ? WHERE id = ?", [why, transfer.id])
+        if transfer.state is not State.ABANDONED:
+            self._abandon(transfer, why)
         self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
 
     # -- the steps of observe ---------------------------------------------------------------------

@@ -13,8 +13,10 @@ from typing import Any
 from sidecar.core.model import State, Transfer
 from sidecar.core.ops import OpKind
 from sidecar.core.scenes import SceneFacts, SceneKnowledge, derive
+from sidecar.core.states import Event
 
 from .base import JournalBase, Topic, transaction
+from .rows import FROM_TRANSFERS, transfer_from
 
 # The words of the partial index open_by_scene: SQLite uses it only where it finds them.
 OPEN_OF_SCENE = (
@@ -50,11 +52,14 @@ class SceneBook(JournalBase):
         if marker not in {"complete", "cancelled"}:
             raise ValueError(f"{marker!r} is no marker")
         self._ensure_scene(project_id, session_id, scene_id)
+        before = self._scene(session_id, scene_id)
         self.db.execute(
             f"UPDATE scenes SET {marker}_mtime_ns = ?, chunks = coalesce(?, chunks)"
             " WHERE session_id = ? AND scene_id = ?",
             [mtime_ns, chunks, session_id, scene_id],
         )
+        if marker == "cancelled" and before and before["cancelled_mtime_ns"] != mtime_ns:
+            self._abandon_incomplete(session_id, scene_id)  # once: what is written later is a re-render
         self.report_scene(session_id, scene_id)
 
     def open_scenes(self) -> list[OpenScene]:
@@ -158,6 +163,20 @@ class SceneBook(JournalBase):
         rows = self.db.execute("SELECT scene_id FROM scenes WHERE session_id = ?", [session_id]).fetchall()
         for row in rows:
             self.report_scene(session_id, row["scene_id"])
+
+    def _abandon_incomplete(self, session_id: str, scene_id: str) -> None:
+        """Nobody will finish what a cancelled scene left open: it is not owed. A change revives it."""
+        rows = self.db.execute(
+            f"{FROM_TRANSFERS} WHERE t.session_id = ? AND t.scene_id = ? AND t.state = 'discovered'"
+            " AND t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')",
+            [session_id, scene_id],
+        ).fetchall()
+        for row in rows:
+            self._abandon(transfer_from(row), "its scene was cancelled")
+
+    def _abandon(self, transfer: Transfer, why: str) -> None:
+        self.advance(transfer, Event.NEGLECTED, why)
+        self.db.execute("UPDATE transfers SET error_message = ? WHERE id = ?", [why, transfer.id])
 
     def _ensure_scene(self, project_id: str, session_id: str, scene_id: str) -> None:
         self.db.execute(

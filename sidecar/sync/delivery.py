@@ -79,7 +79,8 @@ class Delivery:
         finally:
             self._metrics.sync_duration_seconds.observe(self._clock.monotonic() - began)
         self._gate.succeeded(_target(ops))
-        self._pace.succeeded()
+        if self._pace.succeeded():
+            await self._journal.do(Journal.hasten_ops)
         await self._journal.do(Journal.settle, results)
         _tell(results)
         return None

@@ -23,6 +23,8 @@ from .recall import RecallStage
 from .registrar import Registrar
 from .store import MetadataStore
 
+BURST = 20  # a batch of more than a twentieth of the most is part of one: some 100 ops a second
+TRICKLE_SECONDS = 0.02  # what gathers after a smaller one
 ROUND_SECONDS = 0.01  # uploads wake us hundreds of times a second; looking this often is enough
 
 
@@ -71,6 +73,11 @@ class SyncStage:
         """Set while Convex knows our journal."""
         return self._registrar.registered
 
+    @property
+    def epoch(self) -> int:
+        """The journal's epoch; 0 before the first registration."""
+        return self._registrar.epoch
+
     async def run(self) -> None:
         """Register, then tell for ever.
 
@@ -109,8 +116,8 @@ class SyncStage:
         finally:
             self._in_flight -= 1
             self._work.set()
-        if len(batch.ops) < self._batch.ops:
-            await asyncio.sleep(max(0.0, began + self._batch.wait - self._clock.monotonic()))
+        gathering = gather_seconds(len(batch.ops), most=self._batch.ops, wait_seconds=self._batch.wait)
+        await asyncio.sleep(max(0.0, began + gathering - self._clock.monotonic()))
         self._busy.discard(batch.session_id)
         self._work.set()
 
@@ -121,3 +128,14 @@ class SyncStage:
                 await self._work.wait()
         except TimeoutError:
             return
+
+
+def gather_seconds(ops: int, *, most: int, wait_seconds: float) -> float:
+    """Return how long a session gathers from the begin of a call with so many ops.
+
+    A full batch has more behind it: nothing to wait for. A small one was no burst: whoever comes next
+    must not pay for company that does not come.
+    """
+    if ops >= most:
+        return 0.0
+    return wait_seconds if ops * BURST > most else min(wait_seconds, TRICKLE_SECONDS)

@@ -375,3 +375,39 @@ def test_the_diagram_in_the_docs_is_drawn_from_the_table() -> None:
     """ARCHITECTURE.md shows what the code does."""
     text = Path(__file__).parents[2].joinpath("sidecar/ARCHITECTURE.md").read_text()
     assert diagram() in text
+
+
+def test_ops_that_wait_out_a_backoff_can_be_hastened(journal: Journal) -> None:
+    """The remote takes calls again: nobody waits on."""
+    ship(journal, ready(journal, "A"))
+    sent = batch(journal)
+    journal.fail_ops([op.seq for op in sent.ops], NO_WAY, due=5000.0, spent=False)
+    assert journal.claim_batch(limit=9, now=0, busy=()) == (None, 5000.0)
+    journal.hasten_ops()
+    assert journal.claim_batch(limit=9, now=0, busy=())[0] is not None
+
+
+def test_a_cancelled_scene_abandons_what_is_not_complete(journal: Journal) -> None:
+    """It is owed no more; a late word of its probe changes nothing; a change revives it."""
+    seen = see(journal, 1)
+    assert seen is not None
+    journal.mark_scene(
+        project_id="demo", session_id="demo/lesson", scene_id="s1", marker="cancelled", mtime_ns=10**9
+    )
+    assert journal.one(seen.id).state is State.ABANDONED
+    assert journal.candidates() == []
+    assert finish(journal, seen, "A", 1) is State.ABANDONED
+    assert see(journal, 1) is None
+    again = see(journal, 2)
+    assert again is not None
+    assert again.id == seen.id
+
+
+def test_a_marker_that_is_listed_again_cancels_no_re_render(journal: Journal) -> None:
+    """Every full listing shows the old marker; it counted when it was new."""
+    cancelled = {"project_id": "demo", "session_id": "demo/lesson", "scene_id": "s1", "mtime_ns": 10**9}
+    journal.mark_scene(marker="cancelled", **cancelled)  # type: ignore[arg-type]
+    seen = see(journal, 1)
+    assert seen is not None
+    journal.mark_scene(marker="cancelled", **cancelled)  # type: ignore[arg-type]
+    assert finish(journal, seen, "A", 1) is State.READY

@@ -43,7 +43,7 @@ def test_every_op_counts_once_and_every_slot_ends_with_its_newest(
     server: ConvexServer, connect: Connect, player: Caller
 ) -> None:
     """Retries, duplicates and reordering leave the truth of an undisturbed run."""
-    chance = random.Random(7)  # noqa: S311 - a fixed seed, so that a failure comes again
+    chance = random.Random(7)
     sidecar = connect()
     slots = [(f"scene-{i % 5}", f"{i}.mp4") for i in range(20)]
     ops = [
