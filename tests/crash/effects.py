@@ -5,7 +5,7 @@ Made by ``python -m tests.support.simulation table``.
 
 EFFECTS = {
     "small": 18,
-    "batch": 46,
+    "batch": 49,
     "multipart": 30,
     "resume": 40,
     "grow": 30,
@@ -25,8 +25,8 @@ EFFECTS = {
     "dead-told": 33,
     "dead-sent": 37,
     "dead-replaced": 63,
-    "marker": 44,
-    "manifest": 33,
-    "restart": 47,
+    "marker": 47,
+    "manifest": 36,
+    "restart": 50,
     "foreign": 31,
 }

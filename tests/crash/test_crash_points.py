@@ -34,7 +34,8 @@ def _effects(scenario: str, seed: int = 0) -> list[list[str]]:
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_no_effect_is_new_or_lost(scenario: str) -> None:
     """``python -m tests.support.simulation table`` prints the numbers; a new one is crashed at, too."""
-    assert sum(map(len, _effects(scenario))) == EFFECTS[scenario]
+    effects = _effects(scenario)
+    assert sum(map(len, effects)) == EFFECTS[scenario], effects
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
