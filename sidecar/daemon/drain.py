@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sidecar.core.model import State
+from sidecar.journal.reading import JournalReader
 
 from .quiet import QuietScenes
 from .source import Source
@@ -21,7 +22,10 @@ NAMES_MAX = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owed:
-    """What is left. ``paths`` names at most 100; ``waiting`` of them may still get done."""
+    """What is left. ``paths`` names at most 100; ``waiting`` of them may still get done.
+
+    ``ops`` counts what Convex was not told and what S3 was not cleaned of.
+    """
 
     files: int
     waiting: int
@@ -60,12 +64,13 @@ class Drain:
         """Return what is owed now."""
         done = set() if self._syncing else {State.UPLOADED}
         rows, counts, ops = await self._source.read(
-            lambda reader: (reader.owed(limit=NAMES_MAX), reader.unfinished(), reader.unsettled_ops())
+            lambda reader: (reader.owed(limit=NAMES_MAX), reader.unfinished(), self._calls_owed(reader))
         )
         counts = {state: n for state, n in counts.items() if state not in done}
         hopeless = counts.get(State.DEAD, 0) + counts.get(State.ABANDONED, 0)
         files = sum(counts.values())
         paths = [f"{row.display} ({row.state})" for row in rows if row.state not in done]
-        return Owed(
-            files=files, waiting=files - hopeless, ops=ops if self._syncing else 0, paths=tuple(paths)
-        )
+        return Owed(files=files, waiting=files - hopeless, ops=ops, paths=tuple(paths))
+
+    def _calls_owed(self, reader: JournalReader) -> int:
+        return reader.unpaid_debts() + (reader.unsettled_ops() if self._syncing else 0)

@@ -95,6 +95,10 @@ class JournalReader:
         order = "ORDER BY t.state NOT IN ('dead', 'abandoned'), t.id LIMIT ?"
         return self._transfers(f"{UNFINISHED}{where} {order}", [*values, limit])
 
+    def unpaid_debts(self) -> int:
+        """Return how many clean-ups S3 is owed."""
+        return int(self._all("SELECT count(*) AS n FROM debts")[0]["n"])
+
     def unsettled_ops(self) -> int:
         """Return how many ops Convex is owed, dead letters not counted."""
         return int(self._all("SELECT count(*) AS n FROM outbox WHERE state <> 'dead'")[0]["n"])
