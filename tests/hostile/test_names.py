@@ -1,0 +1,84 @@
+"""Whatever a file is called, and whatever a rule makes of it: headers stay headers, a line stays a line.
+
+That keys are injective, stay below their prefix and within 1,024 bytes is proven in tests/core.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from io import StringIO
+from urllib.parse import unquote
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sidecar import logs
+from sidecar.core.model import Transfer
+from sidecar.upload.describe import object_spec
+from tests.support.journals import open_journal, ready, route
+
+NAMES = st.text(st.characters(), max_size=40) | st.binary(max_size=20).map(
+    lambda raw: raw.decode("utf-8", "surrogateescape")
+)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+
+
+@pytest.fixture(scope="module")
+def transfer(tmp_path_factory: pytest.TempPathFactory) -> Transfer:
+    """Return some transfer."""
+    journal = open_journal(tmp_path_factory.mktemp("journal"))
+    found = ready(journal, "a")
+    journal.close()
+    return found
+
+
+@given(one=TEXTS, other=TEXTS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_metadata_is_one_header_and_tells_values_apart(transfer: Transfer, one: str, other: str) -> None:
+    """Nothing ends the header, the signature's trimming takes nothing, and the value can be read back."""
+    spoken = []
+    for value in (one, other):
+        described = replace(transfer, route=replace(route(), metadata={"take": value}))
+        header = object_spec(described, sidecar_id="s").metadata["take"]
+        assert header == header.strip()
+        assert all(" " <= char <= "~" for char in header)
+        assert unquote(header) == value
+        spoken.append(header)
+    assert (spoken[0] == spoken[1]) == (one == other)
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=NAMES)
+def test_an_event_is_one_line_whatever_the_name(log_format: logs.LogFormat, name: str) -> None:
+    """No name begins a line of its own, forges a field, or drives a terminal."""
+    logs.configure(log_format=log_format, level="info")
+    stdout, sys.stdout = sys.stdout, StringIO()
+    try:
+        structlog.get_logger().info("completed", path=name, state="ready")
+        line = sys.stdout.getvalue()
+    finally:
+        sys.stdout = stdout
+    assert line.endswith("\n")
+    assert len((line + "x").splitlines()) == 2
+    assert all(char.isprintable() or ord(char) > 0xA0 for char in line[:-1])
+    line.encode()
+    if log_format == "json":
+        assert json.loads(line)["state"] == "ready"
