@@ -14,6 +14,7 @@ from .demo import demo
 from .dev import dev
 from .explain import explain
 from .health import health
+from .reconcile import reconcile
 from .run import run
 from .status import status
 from .wait import wait
@@ -42,6 +43,7 @@ app.command()(wait)
 app.command(short_help="Show what the sidecar does.")(status)
 app.command()(explain)
 app.add_typer(dead_letters.app)
+app.command(short_help="Compare journal, bucket and Convex.")(reconcile)
 app.add_typer(config.app, name="config")
 app.add_typer(convex.app, name="convex")
 

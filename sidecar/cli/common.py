@@ -51,3 +51,14 @@ def named(path: str) -> str:
 def print_json(reply: Any) -> None:
     """Print one JSON document on one line; ASCII, so that every terminal and reader takes it."""
     print(json.dumps(reply))
+
+
+def door(url: str | None, socket: Path | None, token_file: Path | None) -> tuple[address.Address, str | None]:
+    """Return where to POST and with which token: the socket where there is one. Raises ValueError."""
+    if socket is not None and url is None:
+        return address.Address(socket=str(socket)), None
+    try:
+        token = token_file.read_text(encoding="ascii").strip() if token_file else None
+    except OSError as error:
+        raise ValueError(f"{token_file} cannot be read: {error.strerror}") from None
+    return address.find(url, os.environ), token

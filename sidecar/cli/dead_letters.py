@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -76,22 +75,9 @@ def requeue(
     named = {"transfer": transfer, "path": common.named(path) if path else None, "error_kind": error_kind}
     body = {name: value for name, value in named.items() if value is not None} | {"all": everything}
     with common.sentences():
-        where, token = _door(url, socket, token_file)
+        where, token = common.door(url, socket, token_file)
         reply = ask(where, "/dead-letters/requeue", method="POST", body=body, token=token)[1]
     if json_output:
         common.print_json(reply)
     else:
         print(f"{reply['requeued']} requeued.")
-
-
-def _door(
-    url: str | None, socket: Path | None, token_file: Path | None
-) -> tuple[address.Address, str | None]:
-    """Return where to POST and with which token: the socket where there is one. Raises ValueError."""
-    if socket is not None and url is None:
-        return address.Address(socket=str(socket)), None
-    try:
-        token = token_file.read_text(encoding="ascii").strip() if token_file else None
-    except OSError as error:
-        raise ValueError(f"{token_file} cannot be read: {error.strerror}") from None
-    return address.find(url, os.environ), token

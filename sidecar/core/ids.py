@@ -37,5 +37,11 @@ def tags_in(key: str) -> set[str]:
     return {match.group(2) for match in _TRANSFER.finditer(key)}
 
 
+def transfer_in(key: str, tag: str) -> str | None:
+    """Return the last transfer id with this tag in an object key, or None."""
+    found = [match.group(0) for match in _TRANSFER.finditer(key) if match.group(2) == tag]
+    return found[-1] if found else None
+
+
 def _base32(number: int, length: int) -> str:
     return "".join(CROCKFORD[(number >> (5 * i)) & 31] for i in reversed(range(length)))

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from .model import Slot
+
 
 class OpKind(StrEnum):
     """The three things that a sidecar can tell."""
@@ -75,6 +77,39 @@ class CurrentAsset:
     checksum: str
     size_bytes: int
     version: int
+
+
+class VersionStatus(StrEnum):
+    """What Convex makes of a version."""
+
+    CURRENT = "current"  # its slot, or a scene's history, names the object
+    SUPERSEDED = "superseded"
+    DELETED = "deleted"  # its scene was
+    EXPIRED = "expired"  # its object may go, or has gone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetVersion:
+    """A version that this sidecar wrote. ``newer`` counts those that came after it in its slot."""
+
+    slot: Slot
+    version: int
+    transfer: str
+    bucket: str
+    key: str
+    size_bytes: int
+    checksum: str
+    status: VersionStatus
+    newer: int
+    superseded_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionPage:
+    """Versions, and where the next page begins; None: there is none."""
+
+    versions: tuple[AssetVersion, ...]
+    cursor: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

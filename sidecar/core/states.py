@@ -23,8 +23,8 @@ class Event(StrEnum):
     ADOPTED = "adopted"  # Convex and S3 hold this very content, from before a journal was lost
     OVERTAKEN = "overtaken"  # newer content of the slot is ready
     EXHAUSTED = "exhausted"  # attempts spent, or refused for good
-    REQUEUED_UPLOAD = "requeued to upload"  # an operator's wish; the bytes are not in S3
-    REQUEUED_SYNC = "requeued to sync"  # an operator's wish; only Convex is owed
+    REQUEUED_UPLOAD = "requeued to upload"  # by an operator, or reconciled; the bytes are not in S3
+    REQUEUED_SYNC = "requeued to sync"  # by an operator, or reconciled; only Convex is owed
 
 
 class IllegalTransitionError(Exception):
@@ -57,7 +57,7 @@ TRANSITIONS: dict[State, dict[Event, State | None]] = {
         Event.REQUEUED_SYNC: State.UPLOADED,
         Event.OVERTAKEN: State.SUPERSEDED,
     },
-    State.SYNCED: {},
+    State.SYNCED: {Event.REQUEUED_UPLOAD: State.READY, Event.REQUEUED_SYNC: State.UPLOADED},
     State.SUPERSEDED: {},
     State.GONE: {},
 }

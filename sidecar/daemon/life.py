@@ -90,12 +90,14 @@ class Life:
     def _work(self, parts: Parts) -> list[Coroutine[Any, Any, None]]:
         sync = [parts.sync.run()] if parts.sync else []
         gates = [gate.run() for gate in parts.gates.values()]
+        reconciler = [parts.reconciler.run()] if parts.reconciler else []
         stages = [parts.watch.run(), parts.recall.run(), parts.upload.run(), *sync, self._sweep(parts)]
         return [
             parts.heart.run(),
             self._announce(parts),
             *gates,
             *stages,
+            *reconciler,
             parts.quiet.run(),
             parts.housekeeping.run(),
         ]

@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -26,6 +27,7 @@ from sidecar.settings import Settings, build_router
 from sidecar.sync.convex import open_store as open_convex
 from sidecar.sync.recall import RecallStage
 from sidecar.sync.stage import SyncStage
+from sidecar.upload.client import object_url, s3_config
 from sidecar.upload.open import build_stage as build_upload
 from sidecar.upload.open import open_s3
 from sidecar.upload.stage import UploadStage
@@ -36,6 +38,7 @@ from .heart import Heart
 from .housekeeping import Housekeeping
 from .identity import sidecar_id
 from .quiet import QuietScenes
+from .reconciling import Reconciler
 from .source import Source
 
 log = structlog.get_logger()
@@ -43,7 +46,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """Everything that runs. ``sync`` is None with ``convex.sync: off``."""
+    """Everything that runs. ``sync`` and ``reconciler`` are None with ``convex.sync: off``."""
 
     watch: WatchStage
     upload: UploadStage
@@ -54,6 +57,7 @@ class Parts:
     heart: Heart
     housekeeping: Housekeeping
     source: Source
+    reconciler: Reconciler | None
     metrics: Metrics
 
 
@@ -75,7 +79,7 @@ async def assemble(
         store = await opened.enter_async_context(open_s3(s3=settings.s3, upload=settings.upload, clock=clock))
         skews: dict[str, Callable[[], float | None]] = {"s3": lambda: store.skew_seconds}
         gates = {"s3": _gate("s3", store.probe, settings, clock)}
-        sync = None
+        sync, reconciler = None, None
         if settings.convex.sync == "on":
             convex = await opened.enter_async_context(
                 open_convex(settings.convex, sidecar_id=name, clock=clock, version=__version__)
@@ -90,6 +94,23 @@ async def assemble(
                 sidecar_id=name,
                 clock=clock,
                 metrics=metrics,
+            )
+            reconciler = Reconciler(
+                journal=journal,
+                journal_path=settings.journal.path,
+                bucket=settings.s3.bucket,
+                tag=sidecar_tag(name),
+                sidecar_id=name,
+                objects=store,
+                metadata=convex,
+                sync=sync,
+                gates=list(gates.values()),
+                url=partial(object_url, s3_config(settings.s3)),
+                clock=clock,
+                skews=lambda: [store.skew_seconds, convex.skew_seconds],
+                retention=settings.retention,
+                every_seconds=settings.reconcile.every,
+                apply=settings.reconcile.apply,
             )
         upload = build_upload(
             store=store,
@@ -126,6 +147,7 @@ async def assemble(
             housekeeping=housekeeping,
             clock=clock,
             skews=skews,
+            reconciler=reconciler,
         )
         quiet = QuietScenes(
             journal=journal, clock=clock, complete_after_seconds=settings.entities.complete_after
@@ -140,6 +162,7 @@ async def assemble(
             heart=heart,
             housekeeping=housekeeping,
             source=source,
+            reconciler=reconciler,
             metrics=metrics,
         )
 

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from sidecar.core.clock import Clock
+from sidecar.core.errors import SidecarError
+from sidecar.core.inconsistencies import InconsistencyType
 from sidecar.gate import Gate
 from sidecar.journal.journal import Journal
 from sidecar.journal.reading import JournalReader
 from sidecar.journal.writer import JournalWriter
+from sidecar.status.source import CannotError
 from sidecar.sync.stage import SyncStage
 from sidecar.upload.flight import Flight
 from sidecar.upload.stage import UploadStage
@@ -19,6 +22,7 @@ from sidecar.watch.stage import WatchStage
 
 from .heart import LIMIT_SECONDS, Heart
 from .housekeeping import Housekeeping
+from .reconciling import ReconcileBusyError, Reconciler, Report
 
 T = TypeVar("T")
 
@@ -43,12 +47,14 @@ class Source:
         housekeeping: Housekeeping,
         clock: Clock,
         skews: Mapping[str, Callable[[], float | None]],
+        reconciler: Reconciler | None,
     ) -> None:
         """``gates`` and ``skews`` (our clock minus the remote's) are keyed "s3" and "convex"."""
         self.sidecar_id, self.journal_path = sidecar_id, journal_path
         self.watch, self.remotes = watch, gates
         self.is_draining = False
         self.reload_problem: str | None = None
+        self._reconciler = reconciler
         self._upload, self._sync, self._journal, self._reader = upload, sync, journal, reader
         self._heart, self._clock, self._started = heart, clock, clock.monotonic()
         self._skews, self._housekeeping = skews, housekeeping
@@ -99,6 +105,16 @@ class Source:
     async def read(self, question: Callable[[JournalReader], T]) -> T:
         """Ask the journal off the event loop."""
         return await asyncio.to_thread(question, self._reader)
+
+    async def reconcile(self, *, apply: bool) -> Report:
+        """Compare journal, bucket and Convex; with ``apply`` journal the repairs. Raises CannotError."""
+        if self._reconciler is None:
+            raise CannotError("convex.sync is off: there is nothing to compare with")
+        types = frozenset(InconsistencyType) if apply else frozenset[InconsistencyType]()
+        try:
+            return await self._reconciler.reconcile(types)
+        except (SidecarError, ReconcileBusyError) as error:
+            raise CannotError(str(error)) from error
 
     async def requeue(self, *, transfer: str | None, path: str | None, error_kind: str | None) -> int:
         """Send dead letters that match all given filters back to work; returns how many."""

@@ -18,6 +18,7 @@ from .debts import Debt
 from .noticing import Known, Noticing, Sighting
 from .recalling import Recalling
 from .removing import Removing
+from .repairing import Repairing
 from .scenes import OpenScene
 from .shipping import Claim
 from .telling import Telling
@@ -25,7 +26,7 @@ from .telling import Telling
 __all__ = ["Claim", "Debt", "Journal", "Known", "OpenScene", "Sighting", "Topic", "Transition"]
 
 
-class Journal(Noticing, Recalling, Removing, Telling):
+class Journal(Noticing, Recalling, Removing, Repairing, Telling):
     """The journal whole: noticing (watch), shipping (upload), telling (sync), scenes."""
 
     def __init__(

@@ -17,14 +17,8 @@ REFUSED: dict[str, tuple[Any, ...]] = {  # what this version can do
     "convex.on_refused": ("keep",),
     "convex.on_unknown_entity": ("create",),
     "removal": ("keep",),
-    "reconcile.apply": (False,),
 }
-TUNING = (
-    "reconcile.every",
-    "retention.superseded.keep",
-    "retention.superseded.for_",
-    "retention.events",
-)
+TUNING = ("retention.events",)
 
 
 def refused(settings: Settings) -> Iterator[tuple[Key, str]]:

@@ -84,7 +84,7 @@ class ReconcileSettings(Section):
     """Comparing journal, bucket and Convex."""
 
     every: PositiveSeconds = 6 * 3600.0
-    """How often."""
+    """How often; objects that retention gives up go at the same time."""
     apply: bool = False
     """false: only report what would be repaired."""
 

@@ -16,7 +16,10 @@ from .models import (
     AssetPage,
     Explanation,
     Health,
+    Inconsistency,
     Readiness,
+    ReconcileReply,
+    ReconcileRequest,
     RequeueReply,
     RequeueRequest,
     RescanReply,
@@ -115,6 +118,20 @@ class Api:
             transfer=request.transfer, path=path, error_kind=request.error_kind
         )
         return 200, RequeueReply(requeued=number)
+
+    async def reconcile(self, request: ReconcileRequest) -> tuple[int, ReconcileReply]:
+        """Compare journal, bucket and Convex."""
+        report = await self._source.reconcile(apply=request.apply)
+        return 200, ReconcileReply(
+            applied=request.apply,
+            compared=report.compared,
+            found=dict(report.found),
+            repaired=dict(report.repaired),
+            examples=[
+                Inconsistency(type=one.type, key=one.key, repair=one.repair) for one in report.examples
+            ],
+            notes=list(report.notes),
+        )
 
     async def rescan(self) -> tuple[int, RescanReply]:
         """Scan all roots now."""

@@ -11,7 +11,7 @@ import functools
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 from aiohttp import web
@@ -22,13 +22,15 @@ from sidecar.metrics import CONTENT_TYPE
 
 from .api import Api, BusyError
 from .guard import Door, DoorKind, objection
-from .models import Problem, RequeueRequest
+from .models import Problem, ReconcileRequest, RequeueRequest
 from .openapi import document
 from .operations import JSON, OPERATIONS, Operation
 from .query import BadRequestError, parameters
+from .source import CannotError
 
 BODY_BYTES_MAX = 64 * 1024
 
+M = TypeVar("M", bound=BaseModel)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = structlog.get_logger()
 
@@ -89,15 +91,21 @@ class _Handler:
                 text = await self._api.metrics()
                 return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
             case "requeue":
-                return _answer(*await self._api.requeue(await _body(request)))
-            case "rescan":
+                return _answer(*await self._api.requeue(await _body(request, RequeueRequest)))
+            case "reconcile" | "rescan" | "wait":
                 with self._patience(request):
-                    return _answer(*await self._api.rescan())
-            case "wait":
-                with self._patience(request):
-                    return _answer(*await self._api.wait(given))
+                    return _answer(*await self._long(request, given))
             case name:
                 return _answer(*await getattr(self._api, name)(given))
+
+    async def _long(self, request: web.Request, given: dict[str, str]) -> tuple[int, BaseModel]:
+        match self._operation.name:
+            case "reconcile":
+                return await self._api.reconcile(await _body(request, ReconcileRequest))
+            case "rescan":
+                return await self._api.rescan()
+            case _:
+                return await self._api.wait(given)
 
     async def _token(self, request: web.Request) -> str | None:
         """Read the token only for those who present one or need one; it may have changed."""
@@ -112,9 +120,9 @@ class _Handler:
             return None
 
 
-async def _body(request: web.Request) -> RequeueRequest:
+async def _body(request: web.Request, model: type[M]) -> M:
     try:
-        return RequeueRequest.model_validate_json(await request.read() or b"{}")
+        return model.model_validate_json(await request.read() or b"{}")
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "body"
@@ -127,6 +135,8 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
         return await handler(request)
     except BadRequestError as error:
         return _problem(400, str(error), error.hint)
+    except CannotError as error:
+        return _problem(503, str(error), None)
     except BusyError as error:
         return _problem(503, str(error), "ask again in a minute")
     except web.HTTPException as error:

@@ -238,6 +238,31 @@ class RequeueRequest(Model):
     all: bool = False
 
 
+class ReconcileRequest(Model):
+    """Whether to repair what is found."""
+
+    apply: bool = Field(default=False, description="false: only report.")
+
+
+class Inconsistency(Model):
+    """A disagreement about one object key."""
+
+    type: str
+    key: Text
+    repair: str = Field(description="What repairs it; none: only people can.")
+
+
+class ReconcileReply(Model):
+    """What a comparison of journal, bucket and Convex found."""
+
+    applied: bool
+    compared: Count = Field(description="Object keys.")
+    found: dict[str, Count] = Field(description="Inconsistencies by type.")
+    repaired: dict[str, Count] = Field(description="Those whose repair was journaled.")
+    examples: list[Inconsistency]
+    notes: list[Text]
+
+
 class RequeueReply(Model):
     """How many dead letters went back to work."""
 

@@ -133,6 +133,15 @@ OPERATIONS = (
         need=_CHANGES,
     ),
     Operation(
+        name="reconcile",
+        path="/reconcile",
+        method="POST",
+        summary="Compares journal, bucket and Convex; repairs what is found only if asked to.",
+        reply=models.ReconcileReply,
+        body=models.ReconcileRequest,
+        need=_CHANGES,
+    ),
+    Operation(
         name="rescan",
         path="/rescan",
         method="POST",

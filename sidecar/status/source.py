@@ -194,6 +194,36 @@ class JournalReader(Protocol):
         ...
 
 
+class CannotError(Exception):
+    """What was asked for cannot be done now; the message is one sentence."""
+
+
+class ReconcileFinding(Protocol):
+    """One inconsistency: its type, the object key and what repairs it (core/inconsistencies.py)."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def repair(self) -> str: ...
+
+
+class ReconcileReport(Protocol):
+    """What a comparison of journal, bucket and Convex found; counts by type."""
+
+    @property
+    def compared(self) -> int: ...
+    @property
+    def found(self) -> Mapping[str, int]: ...
+    @property
+    def repaired(self) -> Mapping[str, int]: ...
+    @property
+    def examples(self) -> Sequence[ReconcileFinding]: ...  # bounded
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+
 class StatusSource(Protocol):
     """Everything together; built by daemon.py alone."""
 
@@ -246,4 +276,8 @@ class StatusSource(Protocol):
 
     async def requeue(self, *, transfer: str | None, path: str | None, error_kind: str | None) -> int:
         """Send dead letters that match all given filters back to work; returns how many."""
+        ...
+
+    async def reconcile(self, *, apply: bool) -> ReconcileReport:
+        """Compare journal, bucket and Convex; with ``apply`` journal the repairs. Raises CannotError."""
         ...

@@ -8,7 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.ops import Batch, CurrentAsset, OpResult, Outcome, Registration
+from sidecar.core.model import AssetType, EntityType, Slot
+from sidecar.core.ops import (
+    AssetVersion,
+    Batch,
+    CurrentAsset,
+    OpResult,
+    Outcome,
+    Registration,
+    VersionPage,
+    VersionStatus,
+)
 
 from .errors import NOT_INSTALLED, malformed
 
@@ -76,6 +86,45 @@ def _current(item: Any) -> CurrentAsset:
         checksum=texts["checksum"],
         size_bytes=_integer(item, "size", operation="current"),
         version=_integer(item, "version", operation="current"),
+    )
+
+
+def version_page(value: Any) -> VersionPage:
+    """Read the answer to ``versions``. Raises SidecarError."""
+    try:
+        cursor, items = value["cursor"], value["versions"]
+        versions = tuple(_version(item) for item in items)
+    except (KeyError, TypeError, ValueError):
+        raise malformed(f"page {value!r:.200}", operation="versions", target="page") from None
+    return VersionPage(versions=versions, cursor=None if cursor is None else str(cursor))
+
+
+def marks(value: Any, versions: int) -> list[bool]:
+    """Read the answer to ``expire``: one word per version, in order. Raises SidecarError."""
+    if not isinstance(value, list) or len(value) != versions or not all(isinstance(v, bool) for v in value):
+        raise malformed(f"not one mark per version: {value!r:.100}", operation="expire", target="versions")
+    return value
+
+
+def _version(item: Any) -> AssetVersion:
+    superseded = item["supersededAt"]
+    return AssetVersion(
+        slot=Slot(
+            session_id=str(item["sessionId"]),
+            entity_type=EntityType(item["entityType"]),
+            entity_id=str(item["entityId"]),
+            asset_type=AssetType(item["assetType"]),
+            name=str(item["name"]),
+        ),
+        version=_integer(item, "version", operation="versions"),
+        transfer=str(item["transfer"]),
+        bucket=str(item["bucket"]),
+        key=str(item["s3Key"]),
+        size_bytes=_integer(item, "size", operation="versions"),
+        checksum=str(item["checksum"]),
+        status=VersionStatus(item["status"]),
+        newer=_integer(item, "newer", operation="versions"),
+        superseded_ms=None if superseded is None else int(superseded),
     )
 
 

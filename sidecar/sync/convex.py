@@ -18,7 +18,7 @@ from sidecar.core.address import is_loopback
 from sidecar.core.clock import Clock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Slot
-from sidecar.core.ops import Batch, CurrentAsset, OpResult, Registration
+from sidecar.core.ops import Batch, CurrentAsset, OpResult, Registration, VersionPage
 from sidecar.settings.telling import Convex as ConvexSettings
 
 from . import answers, errors
@@ -76,6 +76,19 @@ class ConvexStore:
         """``sidecar:currentAssets``."""
         value = await self._call("query", "currentAssets", {"slots": [_wire_slot(slot) for slot in slots]})
         return answers.current_assets(value, len(slots))
+
+    async def versions(self, *, sidecar_id: str, cursor: str | None) -> VersionPage:
+        """``sidecar:versions``."""
+        value = await self._call("query", "versions", {"sidecarId": sidecar_id, "cursor": cursor})
+        return answers.version_page(value)
+
+    async def expire(
+        self, versions: Sequence[tuple[Slot, int]], *, sidecar_id: str, epoch: int
+    ) -> Sequence[bool]:
+        """``sidecar:expire``."""
+        names = [{**_wire_slot(slot), "version": version} for slot, version in versions]
+        arguments = {"sidecarId": sidecar_id, "epoch": epoch, "versions": names}
+        return answers.marks(await self._call("mutation", "expire", arguments), len(versions))
 
     async def _call(
         self, kind: Literal["mutation", "query"], function: str, arguments: Mapping[str, Any]

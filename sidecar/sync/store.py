@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sidecar.core.model import Slot
-from sidecar.core.ops import Batch, CurrentAsset, OpResult, Registration
+from sidecar.core.ops import Batch, CurrentAsset, OpResult, Registration, VersionPage
 
 
 class MetadataStore(Protocol):
@@ -33,4 +33,16 @@ class MetadataStore(Protocol):
         """Return what each of at most 500 slots holds now, in order; None for an empty one.
 
         FORBIDDEN if one of them belongs to a project that is not ours.
+        """
+
+    async def versions(self, *, sidecar_id: str, cursor: str | None) -> VersionPage:
+        """Return the next versions that this sidecar wrote; None begins. Others' are not shown."""
+
+    async def expire(
+        self, versions: Sequence[tuple[Slot, int]], *, sidecar_id: str, epoch: int
+    ) -> Sequence[bool]:
+        """Mark at most 100 versions as expired, so that their objects may go; tell which are.
+
+        Idempotent. A version that its slot or its scene's history still shows is never marked. Fenced
+        like ``apply``.
         """

@@ -11,7 +11,7 @@ import pytest
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import AssetType, EntityType, Slot
-from sidecar.core.ops import Batch, CurrentAsset, Op, OpKind, OpResult, Outcome
+from sidecar.core.ops import AssetVersion, Batch, CurrentAsset, Op, OpKind, OpResult, Outcome
 from sidecar.local.convex_server import ConvexServer
 from sidecar.settings.secret import Secret
 from sidecar.settings.telling import Convex, DeployKeyAuth, NoAuth
@@ -198,6 +198,46 @@ async def test_more_than_500_slots_are_refused(store: MetadataStore, sidecar_id:
     with pytest.raises(SidecarError) as caught:
         await store.current_assets([slot(sidecar_id, str(n)) for n in range(501)])
     assert (caught.value.kind, caught.value.code) == (ErrorKind.INVALID, "BATCH_TOO_LARGE")
+
+
+async def all_versions(store: MetadataStore, sidecar_id: str) -> list[AssetVersion]:
+    """Read every page."""
+    page = await store.versions(sidecar_id=sidecar_id, cursor=None)
+    found = list(page.versions)
+    while page.cursor is not None:
+        page = await store.versions(sidecar_id=sidecar_id, cursor=page.cursor)
+        found += page.versions
+    return found
+
+
+async def test_versions_come_page_by_page_and_say_what_shows_them(
+    store: MetadataStore, sidecar_id: str, epoch: int
+) -> None:
+    """All of this sidecar's, more than a page of them; a scene's history counts as shown."""
+    for seq in range(1, 13):
+        await apply(store, sidecar_id, epoch, put(seq, f"crc64nvme:{seq}", name="slot.mp4"))
+    await apply(store, sidecar_id, epoch, *(put(n, name=f"{n}.mp4") for n in range(20, 115)))
+    found = await all_versions(store, sidecar_id)
+    assert len(found) == 107
+    history = {one.version: one for one in found if one.slot.name == "slot.mp4"}
+    assert {n: str(one.status) for n, one in history.items()} == {
+        1: "superseded",
+        **dict.fromkeys(range(2, 13), "current"),
+    }
+    assert (history[1].newer, history[12].newer, history[12].superseded_ms) == (11, 0, None)
+    assert (history[1].key, history[1].size_bytes, history[1].transfer) == ("k/1", 10, "T1")
+
+
+async def test_only_what_nothing_shows_expires(store: MetadataStore, sidecar_id: str, epoch: int) -> None:
+    """And stays expired; an unknown version and one that is shown do not."""
+    for seq in range(1, 13):
+        await apply(store, sidecar_id, epoch, put(seq, f"crc64nvme:{seq}"))
+    names = [(slot(sidecar_id), 1), (slot(sidecar_id), 2), (slot(sidecar_id), 12), (slot(sidecar_id), 99)]
+    for _ in range(2):
+        marks = await store.expire(names, sidecar_id=sidecar_id, epoch=epoch)
+        assert marks == [True, False, False, False]
+    found = await all_versions(store, sidecar_id)
+    assert [one.version for one in found if one.status == "expired"] == [1]
 
 
 async def test_an_old_journal_is_fenced(store: MetadataStore, sidecar_id: str, epoch: int) -> None:

@@ -71,7 +71,6 @@ SCENE = {"asset_type": "video_chunk", "entity": "scene"}
         ({"upload": {"priority": ["manifest", "manifest"]}}, "an asset type is named twice"),
         ({"upload": {"concurrency": "0"}}, "write auto or a number from 1 to 256"),
         ({"retry": {"initial": "2m"}}, "retry.initial: is longer than retry.max"),
-        ({"reconcile": {"apply": True}}, "reconcile.apply: true comes in a later version"),
         (
             {"local_files": {"after_sync": "delete"}},
             "local_files.after_sync: delete waits until Convex knows a file",

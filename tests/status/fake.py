@@ -228,6 +228,26 @@ class FakeFlight:
     sent_bytes: int
 
 
+@dataclass(slots=True, kw_only=True)
+class FakeInconsistency:
+    """One of them."""
+
+    type: str = "orphan object"
+    key: str = "demo/x.mp4"
+    repair: str = "delete"
+
+
+@dataclass(slots=True, kw_only=True)
+class FakeReport:
+    """Two orphans, one of them shown."""
+
+    compared: int = 7
+    found: Mapping[str, int] = field(default_factory=lambda: {"orphan object": 2})
+    repaired: Mapping[str, int] = field(default_factory=dict)
+    examples: Sequence[FakeInconsistency] = field(default_factory=lambda: [FakeInconsistency()])
+    notes: Sequence[str] = ()
+
+
 @dataclass
 class FakeSource:
     """Everything together."""
@@ -245,6 +265,7 @@ class FakeSource:
     waiting_for: list[str] = field(default_factory=list)
     other_troubles: list[str] = field(default_factory=list)
     in_flight: list[FakeFlight] = field(default_factory=list)
+    reconciles: list[bool] = field(default_factory=list)
     requeues: list[tuple[str | None, str | None, str | None]] = field(default_factory=list)
 
     def uptime_seconds(self) -> float:
@@ -277,3 +298,7 @@ class FakeSource:
     async def requeue(self, *, transfer: str | None, path: str | None, error_kind: str | None) -> int:
         self.requeues.append((transfer, path, error_kind))
         return 1
+
+    async def reconcile(self, *, apply: bool) -> FakeReport:
+        self.reconciles.append(apply)
+        return FakeReport()

@@ -7,11 +7,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.model import Slot
-from sidecar.core.ops import Batch, CurrentAsset, Op, OpKind, OpResult, Outcome, Registration
+from sidecar.core.model import AssetType, EntityType, Slot
+from sidecar.core.ops import (
+    AssetVersion,
+    Batch,
+    CurrentAsset,
+    Op,
+    OpKind,
+    OpResult,
+    Outcome,
+    Registration,
+    VersionPage,
+    VersionStatus,
+)
 
 OPS_MAX = 100
 SLOTS_MAX = 500
+HISTORY_MAX = 10
 TYPES = {"video_chunk", "source_code", "thumbnail", "subtitle", "combined_video", "manifest"}
 
 
@@ -30,6 +42,8 @@ class MemoryMetadata:
 
     epochs: dict[str, list[str]] = field(default_factory=dict)  # sidecar -> journal ids, oldest first
     slots: dict[tuple[str, ...], CurrentAsset] = field(default_factory=dict)
+    written: list[tuple[str, tuple[str, ...], int, dict[str, Any]]] = field(default_factory=list)
+    expired: set[tuple[tuple[str, ...], int]] = field(default_factory=set)
     applied: dict[tuple[str, str], tuple[str, OpResult]] = field(default_factory=dict)
     newest: dict[tuple[str, str, tuple[str, ...]], _Place] = field(default_factory=dict)
     calls: list[Batch] = field(default_factory=list)
@@ -69,9 +83,53 @@ class MemoryMetadata:
         self._answer()
         if len(slots) > SLOTS_MAX:
             raise _refused(ErrorKind.INVALID, "BATCH_TOO_LARGE")
-        return [
-            self.slots.get((s.session_id, s.entity_type, s.entity_id, s.asset_type, s.name)) for s in slots
-        ]
+        return [self.slots.get(_key(slot)) for slot in slots]
+
+    async def versions(self, *, sidecar_id: str, cursor: str | None) -> VersionPage:
+        """Return pages of 100, with scenes whose history is as long as the functions keep it."""
+        self._answer()
+        begin = int(cursor or 0)
+        mine = [row for row in self.written if row[0] == sidecar_id]
+        page = tuple(self._version(slot, n, body) for _, slot, n, body in mine[begin : begin + OPS_MAX])
+        more = str(begin + OPS_MAX) if len(mine) > begin + OPS_MAX else None
+        return VersionPage(versions=page, cursor=more)
+
+    async def expire(
+        self, versions: Sequence[tuple[Slot, int]], *, sidecar_id: str, epoch: int
+    ) -> Sequence[bool]:
+        """Mark what is not shown any more."""
+        self._answer()
+        if epoch < len(self.epochs.get(sidecar_id, [])):
+            raise _refused(ErrorKind.CONFLICT, "FENCED")
+        known = {(one.slot, one.version): one.status for one in self._mine(sidecar_id)}
+        marks = [known.get(name, VersionStatus.CURRENT) is not VersionStatus.CURRENT for name in versions]
+        self.expired |= {(_key(slot), n) for (slot, n), mark in zip(versions, marks, strict=True) if mark}
+        return marks
+
+    def _mine(self, sidecar_id: str) -> list[AssetVersion]:
+        return [self._version(slot, n, body) for owner, slot, n, body in self.written if owner == sidecar_id]
+
+    def _version(self, slot: tuple[str, ...], version: int, body: dict[str, Any]) -> AssetVersion:
+        asset, newest = body["asset"], self.slots[slot].version
+        status = VersionStatus.CURRENT if newest - version <= HISTORY_MAX else VersionStatus.SUPERSEDED
+        return AssetVersion(
+            slot=Slot(
+                session_id=slot[0],
+                entity_type=EntityType(slot[1]),
+                entity_id=slot[2],
+                asset_type=AssetType(slot[3]),
+                name=slot[4],
+            ),
+            version=version,
+            transfer=body["transfer"],
+            bucket=asset["bucket"],
+            key=asset["s3Key"],
+            size_bytes=asset["size"],
+            checksum=asset["checksum"],
+            status=VersionStatus.EXPIRED if (slot, version) in self.expired else status,
+            newer=newest - version,
+            superseded_ms=None if newest == version else 0,
+        )
 
     def _answer(self) -> None:
         if self.down is not None:
@@ -89,12 +147,12 @@ class MemoryMetadata:
         if place is not None and (epoch, op.seq) < (place.epoch, place.seq):
             result = OpResult(op_id=op.op_id, outcome=Outcome.STALE, version=place.version)
         else:
-            result = self._effect(op, slot, body)
+            result = self._effect(op, slot, body, sidecar_id)
             self.newest[sidecar_id, session_id, slot] = _Place(epoch, op.seq, result.version)
         self.applied[sidecar_id, op.op_id] = (content, result)
         return result
 
-    def _effect(self, op: Op, slot: tuple[str, ...], body: dict[str, Any]) -> OpResult:
+    def _effect(self, op: Op, slot: tuple[str, ...], body: dict[str, Any], sidecar_id: str) -> OpResult:
         if op.kind is not OpKind.PUT:
             return OpResult(op_id=op.op_id, outcome=Outcome.APPLIED)
         asset = body["asset"]
@@ -105,6 +163,7 @@ class MemoryMetadata:
         ):
             return OpResult(op_id=op.op_id, outcome=Outcome.UNCHANGED, version=current.version)
         version = (current.version if current else 0) + 1
+        self.written.append((sidecar_id, slot, version, body))
         self.slots[slot] = CurrentAsset(
             bucket=asset["bucket"],
             key=asset["s3Key"],
@@ -114,6 +173,10 @@ class MemoryMetadata:
             version=version,
         )
         return OpResult(op_id=op.op_id, outcome=Outcome.APPLIED, version=version)
+
+
+def _key(slot: Slot) -> tuple[str, ...]:
+    return (slot.session_id, slot.entity_type, slot.entity_id, slot.asset_type, slot.name)
 
 
 def _slot(session_id: str, op: Op, body: dict[str, Any]) -> tuple[str, ...]:

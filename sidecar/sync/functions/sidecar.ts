@@ -8,7 +8,17 @@ import { applyBatch } from "./sidecarLib/apply";
 import { deployedSidecar, requireSidecar } from "./sidecarLib/auth";
 import { findCurrentAssets } from "./sidecarLib/current";
 import { registerJournal } from "./sidecarLib/epochs";
-import { CONTRACT_VERSION, currentAsset, op, opResult, registration, slot } from "./sidecarLib/shapes";
+import {
+  CONTRACT_VERSION,
+  currentAsset,
+  op,
+  opResult,
+  registration,
+  slot,
+  versionName,
+  versionPage,
+} from "./sidecarLib/shapes";
+import { expireVersions, listVersions } from "./sidecarLib/versions";
 
 const registerArgs = { sidecarId: v.string(), journalId: v.string() };
 const applyArgs = {
@@ -21,6 +31,8 @@ const applyArgs = {
 };
 const currentArgs = { slots: v.array(slot) };
 const currentReturns = v.array(v.union(v.null(), currentAsset));
+const versionsArgs = { sidecarId: v.string(), cursor: v.union(v.string(), v.null()) };
+const expireArgs = { sidecarId: v.string(), epoch: v.number(), versions: v.array(versionName) };
 const pong = v.object({ contractVersion: v.number() });
 
 /** Announce a journal at every start: each new one gets the next epoch and fences the one before. */
@@ -63,6 +75,35 @@ export const currentAssetsInternal = internalQuery({
   args: currentArgs,
   returns: currentReturns,
   handler: async (ctx, { slots }) => await findCurrentAssets(ctx, deployedSidecar(), slots),
+});
+
+/** The versions that this sidecar wrote, page by page; a null cursor begins, and ends. */
+export const versions = query({
+  args: versionsArgs,
+  returns: versionPage,
+  handler: async (ctx, { sidecarId, cursor }) =>
+    await listVersions(ctx, await requireSidecar(ctx, sidecarId), cursor),
+});
+
+export const versionsInternal = internalQuery({
+  args: versionsArgs,
+  returns: versionPage,
+  handler: async (ctx, { sidecarId, cursor }) => await listVersions(ctx, deployedSidecar(sidecarId), cursor),
+});
+
+/** Mark at most 100 versions as expired, before their objects are deleted; tells which are. */
+export const expire = mutation({
+  args: expireArgs,
+  returns: v.array(v.boolean()),
+  handler: async (ctx, { sidecarId, ...given }) =>
+    await expireVersions(ctx, await requireSidecar(ctx, sidecarId), given),
+});
+
+export const expireInternal = internalMutation({
+  args: expireArgs,
+  returns: v.array(v.boolean()),
+  handler: async (ctx, { sidecarId, ...given }) =>
+    await expireVersions(ctx, deployedSidecar(sidecarId), given),
 });
 
 /** Do these functions answer to these credentials? */

@@ -52,7 +52,9 @@ export const sidecarTables = {
     producer: v.string(),
     createdAt: v.number(),
     expired: v.boolean(),
-  }).index("by_slot", ["sessionId", "entityType", "entityId", "assetType", "name", "version"]),
+  })
+    .index("by_slot", ["sessionId", "entityType", "entityId", "assetType", "name", "version"])
+    .index("by_producer", ["producer"]),
 
   /**
    * Idempotency and order. `latest` marks the newest op of its slot by its producer: such a row stays,

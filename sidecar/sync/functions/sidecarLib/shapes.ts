@@ -164,6 +164,29 @@ export const slot = v.object({
 });
 export type Slot = Infer<typeof slot>;
 
+/** A version as its sidecar compares it with the bucket. */
+export const versionRow = v.object({
+  ...slot.fields,
+  version: v.number(),
+  transfer: v.string(),
+  bucket: v.string(),
+  s3Key: v.string(),
+  size: v.number(),
+  checksum: v.string(),
+  status: v.union(
+    v.literal("current"), // its slot, or a scene's history, names the object
+    v.literal("superseded"),
+    v.literal("deleted"), // its scene was
+    v.literal("expired"),
+  ),
+  newer: v.number(), // versions of the slot that came after it
+  supersededAt: v.union(v.number(), v.null()),
+});
+export const versionPage = v.object({ versions: v.array(versionRow), cursor: v.union(v.string(), v.null()) });
+
+export const versionName = v.object({ ...slot.fields, version: v.number() });
+export type VersionName = Infer<typeof versionName>;
+
 export const currentAsset = v.object({
   ...s3AssetFields,
   version: v.number(),

@@ -1,0 +1,68 @@
+"""``sidecar reconcile``: whether S3 and Convex hold what the sidecar sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import address, common
+from .client import ask
+from .table import Section, show
+
+PATIENCE_SECONDS = 3600.0
+
+
+def reconcile(
+    *,
+    apply: Annotated[bool, typer.Option("--apply", help="Also repair what is found.")] = False,
+    json_output: common.Json = False,
+    url: common.Url = None,
+    socket: Annotated[
+        Path | None,
+        typer.Option(envvar=address.SOCKET, metavar="PATH", help="The daemon's status.socket."),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(envvar=address.TOKEN_FILE, metavar="FILE", help="The daemon's status.token_file."),
+    ] = None,
+) -> None:
+    """Let the running sidecar compare its journal with the bucket and with Convex.
+
+    Without --apply nothing is changed. Only what this sidecar made is ever touched. Needs the daemon's
+    unix socket or its token.
+    """
+    with common.sentences():
+        where, token = common.door(url, socket, token_file)
+        reply = ask(
+            where,
+            "/reconcile",
+            method="POST",
+            body={"apply": apply},
+            token=token,
+            timeout_seconds=PATIENCE_SECONDS,
+        )[1]
+    if json_output:
+        common.print_json(reply)
+    else:
+        _show(reply)
+
+
+def _show(reply: dict[str, Any]) -> None:
+    print(f"{reply['compared']} object keys compared.")
+    for note in reply["notes"]:
+        print(f"Note: {note}.")
+    if not reply["found"]:
+        print("Journal, bucket and Convex agree.")
+        return
+    counts = [(kind, str(n), str(reply["repaired"].get(kind, 0))) for kind, n in reply["found"].items()]
+    examples = [(one["type"], one["repair"], one["key"]) for one in reply["examples"]]
+    show(
+        [
+            Section(title="Inconsistencies", headers=("type", "found", "repairs journaled"), rows=counts),
+            Section(title="Examples", headers=("type", "repair", "key"), rows=examples),
+        ]
+    )
+    if not reply["applied"]:
+        print("Nothing was changed: --apply repairs.")

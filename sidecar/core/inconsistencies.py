@@ -1,0 +1,166 @@
+"""Where journal, bucket and Convex disagree, and what follows: one labelled table, the first match wins.
+
+Pure: what was seen of one object key goes in as ``Evidence``, a ``Verdict`` comes out. Nothing is ever
+judged by what is not ours: the evidence is gathered from keys that carry our tag and versions we wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .model import State
+from .ops import VersionStatus
+
+WANTED = frozenset({State.DISCOVERED, State.READY, State.UPLOADED, State.SYNCED, State.DEAD, State.ABANDONED})
+
+
+class InconsistencyType(StrEnum):
+    """How the three may disagree about one object key."""
+
+    LOST_OP = "lost op"  # in S3, and nobody will ever tell Convex
+    MISSING_OBJECT = "missing object"  # Convex shows it, S3 does not hold it, the file is still here
+    LOST_BYTES = "lost bytes"  # the same, and the file is not: nothing here can bring it back
+    WRONG_SIZE = "wrong size"  # S3 holds other bytes than Convex shows; the file is still here
+    MISSING_METADATA = "missing metadata"  # the journal saw it acknowledged, Convex does not know it
+    DELETED_SCENE = "deleted scene"  # Convex's scene is gone, its object is not
+    RETIRED = "retired"  # a superseded version beyond what retention keeps
+    EXPIRED_OBJECT = "expired object"  # Convex gave it up, its deletion was lost
+    ORPHAN_OBJECT = "orphan object"  # ours, and neither the journal nor Convex names it
+    ORPHAN_UPLOAD = "orphan upload"  # an open multipart upload of ours that the journal does not know
+
+
+class Repair(StrEnum):
+    """What is journaled to make them agree."""
+
+    TELL = "tell"  # an op again: Convex is owed
+    SEND = "send"  # the upload again, under the same key
+    EXPIRE = "expire"  # Convex marks the version, then the object is a debt
+    DELETE = "delete"  # the object is a debt
+    ABORT = "abort"  # the open upload is a debt
+    NONE = "none"  # only people can
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What was seen of one object key.
+
+    ``state`` is the journal's newest row with the key as it is now; ``settled``: that row was synced
+    before the bucket and Convex were listed, so that both must show it. ``owed``: an op, a debt or a
+    lease is under way for it. ``on_disk``: the row's file is there, unchanged. ``size_bytes`` is what the
+    object should have. ``object_age_seconds`` is by S3's own clock, None where clocks cannot be trusted.
+    ``retired``: retention gives the version up. ``upload``: an open multipart upload.
+    """
+
+    state: State | None = None
+    settled: bool = False
+    owed: bool = False
+    on_disk: bool = False
+    size_bytes: int | None = None
+    object_bytes: int | None = None
+    object_age_seconds: float | None = None
+    version: VersionStatus | None = None
+    retired: bool = False
+    upload: bool = False
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether Convex still shows it to somebody."""
+        return self.version is VersionStatus.CURRENT
+
+    @property
+    def is_there(self) -> bool:
+        """Whether S3 holds an object."""
+        return self.object_bytes is not None
+
+    @property
+    def is_other(self) -> bool:
+        """Whether S3 holds something of another size."""
+        return self.is_there and self.size_bytes is not None and self.object_bytes != self.size_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row of the table."""
+
+    type: InconsistencyType
+    repair: Repair
+    applies: Callable[[Evidence], bool]
+
+
+ORPHAN_SECONDS = 3600.0  # younger objects may belong to an answer that is still on its way
+
+
+def _is_old(seen: Evidence) -> bool:
+    return seen.object_age_seconds is not None and seen.object_age_seconds >= ORPHAN_SECONDS
+
+
+TABLE = (
+    Row(
+        type=InconsistencyType.ORPHAN_UPLOAD,
+        repair=Repair.ABORT,
+        applies=lambda seen: seen.upload and seen.state not in WANTED,
+    ),
+    Row(
+        type=InconsistencyType.LOST_OP,
+        repair=Repair.TELL,
+        applies=lambda seen: seen.state is State.UPLOADED and not seen.owed,
+    ),
+    Row(
+        type=InconsistencyType.MISSING_OBJECT,
+        repair=Repair.SEND,
+        applies=lambda seen: seen.settled and seen.is_shown and not seen.is_there and seen.on_disk,
+    ),
+    Row(
+        type=InconsistencyType.WRONG_SIZE,
+        repair=Repair.SEND,
+        applies=lambda seen: seen.settled and seen.is_shown and seen.is_other and seen.on_disk,
+    ),
+    Row(
+        type=InconsistencyType.LOST_BYTES,
+        repair=Repair.NONE,
+        applies=lambda seen: (
+            seen.is_shown
+            and not seen.owed
+            and (not seen.is_there or seen.is_other)
+            and seen.state is not State.READY
+        ),
+    ),
+    Row(
+        type=InconsistencyType.MISSING_METADATA,
+        repair=Repair.TELL,
+        applies=lambda seen: seen.settled and seen.is_there and seen.version is None and seen.on_disk,
+    ),
+    Row(
+        type=InconsistencyType.DELETED_SCENE,
+        repair=Repair.EXPIRE,
+        applies=lambda seen: seen.version is VersionStatus.DELETED and seen.is_there and not seen.owed,
+    ),
+    Row(
+        type=InconsistencyType.RETIRED,
+        repair=Repair.EXPIRE,
+        applies=lambda seen: seen.version is VersionStatus.SUPERSEDED and seen.retired and not seen.owed,
+    ),
+    Row(
+        type=InconsistencyType.EXPIRED_OBJECT,
+        repair=Repair.DELETE,
+        applies=lambda seen: seen.version is VersionStatus.EXPIRED and seen.is_there and not seen.owed,
+    ),
+    Row(
+        type=InconsistencyType.ORPHAN_OBJECT,
+        repair=Repair.DELETE,
+        applies=lambda seen: (
+            seen.is_there
+            and seen.version is None
+            and seen.state not in WANTED
+            and not seen.owed
+            and _is_old(seen)
+        ),
+    ),
+)
+
+
+def judge(seen: Evidence) -> Row | None:
+    """Return the row of the table that applies; None: all is as it should be."""
+    return next((row for row in TABLE if row.applies(seen)), None)

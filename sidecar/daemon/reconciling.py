@@ -1,0 +1,238 @@
+"""Comparing journal, bucket and Convex, now and every ``reconcile.every``; retention is the same comparison.
+
+A dry run only reports. Otherwise every repair is journaled, and the stages do it. Retention's own rows of
+the table are repaired in each periodic run, the others only where ``reconcile.apply`` says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import structlog
+
+from sidecar.core.clock import Clock
+from sidecar.core.errors import SidecarError
+from sidecar.core.inconsistencies import InconsistencyType, Repair, Row, judge
+from sidecar.core.model import Transfer
+from sidecar.core.ops import AssetVersion
+from sidecar.gate import Gate
+from sidecar.journal.comparing import Comparison, Seen
+from sidecar.journal.journal import Journal
+from sidecar.journal.writer import AsyncJournal
+from sidecar.settings.running import Retention
+from sidecar.sync.stage import SyncStage
+from sidecar.sync.store import MetadataStore
+from sidecar.upload.store import ObjectStore
+
+PAGE = 1000
+AT_ONCE = 100
+EXAMPLES_MAX = 100
+SKEW_SECONDS_MAX = 15 * 60.0
+RETENTION = frozenset(
+    {InconsistencyType.RETIRED, InconsistencyType.EXPIRED_OBJECT, InconsistencyType.DELETED_SCENE}
+)
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One inconsistency, for people."""
+
+    type: InconsistencyType
+    key: str
+    repair: Repair
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What a comparison found. ``repaired`` counts what was journaled; ``notes`` are sentences."""
+
+    compared: int = 0
+    found: Counter[str] = field(default_factory=Counter)
+    repaired: Counter[str] = field(default_factory=Counter)
+    examples: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class ReconcileBusyError(Exception):
+    """It cannot be compared now; the message is one sentence."""
+
+
+class Reconciler:
+    """Compares one at a time. ``last`` is the newest report."""
+
+    def __init__(
+        self,
+        *,
+        journal: AsyncJournal,
+        journal_path: Path,
+        bucket: str,
+        tag: str,
+        sidecar_id: str,
+        objects: ObjectStore,
+        metadata: MetadataStore,
+        sync: SyncStage,
+        gates: Sequence[Gate],
+        url: Callable[[str], str],
+        clock: Clock,
+        skews: Callable[[], Sequence[float | None]],
+        retention: Retention,
+        every_seconds: float,
+        apply: bool,
+    ) -> None:
+        """``skews`` are our clock minus each remote's; ``apply`` is for the periodic runs."""
+        self._journal, self._path, self._bucket, self._tag = journal, journal_path, bucket, tag
+        self._sidecar_id, self._objects, self._metadata = sidecar_id, objects, metadata
+        self._sync, self._gates, self._url = sync, gates, url
+        self._clock, self._skews, self._retention = clock, skews, retention
+        self._every_seconds, self._apply = every_seconds, apply
+        self._one_at_a_time = asyncio.Lock()
+        self.last: Report | None = None
+
+    async def run(self) -> None:
+        """Compare every ``every_seconds``, for ever; a remote that is away only skips a turn."""
+        while True:
+            await asyncio.sleep(self._every_seconds)
+            await self._sync.registered.wait()
+            for gate in self._gates:
+                await gate.passable()
+            types = frozenset(InconsistencyType) if self._apply else RETENTION
+            try:
+                report = await self.reconcile(types)
+            except (SidecarError, ReconcileBusyError) as error:
+                log.warning("not reconciled", error=str(error))
+            else:
+                log.info("reconciled", compared=report.compared, found=dict(report.found), notes=report.notes)
+
+    async def reconcile(self, types: frozenset[InconsistencyType]) -> Report:
+        """Compare everything, and journal the repairs of these types.
+
+        Raises SidecarError if a remote does not answer, ReconcileBusyError while a comparison would mislead.
+        """
+        if self._one_at_a_time.locked():
+            raise ReconcileBusyError("a comparison is under way already")
+        if not self._sync.registered.is_set():
+            raise ReconcileBusyError("Convex has not registered this journal yet")
+        async with self._one_at_a_time:
+            if (why := await self._journal.do(Journal.may_compare)) is not None:
+                raise ReconcileBusyError(why)
+            comparison = await asyncio.to_thread(Comparison, self._path, bucket=self._bucket, tag=self._tag)
+            with closing(comparison):
+                self.last = await self._compare(comparison, types)
+            return self.last
+
+    async def _compare(self, comparison: Comparison, types: frozenset[InconsistencyType]) -> Report:
+        report = Report()
+        await self._gather(comparison)
+        now_ms = self._remote_now_ms()
+        if now_ms is None:
+            report.notes.append("the clocks disagree by more than 15 min: nothing is judged by its age")
+        shown = comparison.seen(now_ms=now_ms)
+        while batch := await asyncio.to_thread(_judged, shown, AT_ONCE, report):
+            for seen, row in await self._confirmed(batch):
+                report.found[row.type] += 1
+                if len(report.examples) < EXAMPLES_MAX:
+                    report.examples.append(Finding(type=row.type, key=seen.key, repair=row.repair))
+                if row.type in types and await self._repair(seen, row):
+                    report.repaired[row.type] += 1
+        return report
+
+    # -- gathering --------------------------------------------------------------------------------
+    async def _gather(self, comparison: Comparison) -> None:
+        cursor: str | None = None
+        while True:
+            page = await self._metadata.versions(sidecar_id=self._sidecar_id, cursor=cursor)
+            now_ms = self._remote_now_ms()
+            judged = [(one, self._is_retired(one, now_ms)) for one in page.versions]
+            await asyncio.to_thread(comparison.add_versions, judged)
+            if (cursor := page.cursor) is None:
+                break
+        uploads = [(one.key, one.upload_id) async for one in self._objects.open_uploads(prefix="")]
+        await asyncio.to_thread(comparison.add_uploads, uploads)
+        found: list[tuple[str, int, int]] = []
+        async for one in self._objects.list_objects(prefix=""):
+            found.append((one.key, one.size_bytes, one.modified_ms))
+            if len(found) >= PAGE:
+                await asyncio.to_thread(comparison.add_objects, found)
+                found = []
+        await asyncio.to_thread(comparison.add_objects, found)
+
+    def _is_retired(self, version: AssetVersion, now_ms: int | None) -> bool:
+        kept = self._retention.superseded
+        if now_ms is None or version.superseded_ms is None or version.newer <= kept.keep:
+            return False
+        return now_ms - version.superseded_ms > kept.for_ * 1000
+
+    def _remote_now_ms(self) -> int | None:
+        """The time, where all clocks agree well enough to delete by age."""
+        skews = self._skews()
+        if any(skew is None or abs(skew) > SKEW_SECONDS_MAX for skew in skews):
+            return None
+        return self._clock.wall_ms()
+
+    # -- judging and repairing --------------------------------------------------------------------
+    async def _confirmed(self, batch: list[tuple[Seen, Row]]) -> list[tuple[Seen, Row]]:
+        """Drop what another sidecar's version explains: a slot that holds something is not missing."""
+        missing = [seen for seen, row in batch if row.type is InconsistencyType.MISSING_METADATA]
+        transfers = [await self._transfer(seen) for seen in missing]
+        slots = [transfer.route.slot for transfer in transfers if transfer is not None]
+        if not slots:
+            return [pair for pair in batch if pair[0] not in missing]
+        current = dict(zip(slots, await self._metadata.current_assets(slots), strict=True))
+        empty = {
+            seen.key
+            for seen, transfer in zip(missing, transfers, strict=True)
+            if transfer is not None and current[transfer.route.slot] is None
+        }
+        return [
+            (s, r) for s, r in batch if r.type is not InconsistencyType.MISSING_METADATA or s.key in empty
+        ]
+
+    async def _transfer(self, seen: Seen) -> Transfer | None:
+        return None if seen.row is None else await self._journal.do(Journal.find, seen.row)
+
+    async def _repair(self, seen: Seen, row: Row) -> bool:
+        match row.repair:
+            case Repair.TELL if seen.row is not None:
+                return await self._journal.do(Journal.retell, seen.row, url=self._url(seen.key))
+            case Repair.SEND if seen.row is not None:
+                return await self._journal.do(Journal.resend, seen.row)
+            case Repair.EXPIRE:
+                return await self._expire(seen)
+            case Repair.DELETE | Repair.ABORT if seen.transfer is not None:
+                await self._journal.do(
+                    Journal.owe_key, seen.key, transfer=seen.transfer, upload_id=seen.upload_id
+                )
+                return True
+            case _:
+                return False
+
+    async def _expire(self, seen: Seen) -> bool:
+        """Convex marks the version first: only then is its object nobody's."""
+        if seen.slot is None or seen.version is None or seen.transfer is None:
+            return False
+        names = [(seen.slot, seen.version)]
+        marked = await self._metadata.expire(names, sidecar_id=self._sidecar_id, epoch=self._sync.epoch)
+        if marked != [True]:
+            return False
+        if seen.evidence.is_there:
+            await self._journal.do(Journal.owe_key, seen.key, transfer=seen.transfer)
+        return True
+
+
+def _judged(shown: Iterator[Seen], limit: int, report: Report) -> list[tuple[Seen, Row]]:
+    """Read on until so many inconsistencies are found, or to the end."""
+
+    def found() -> Iterator[tuple[Seen, Row]]:
+        for seen in shown:
+            report.compared += 1
+            if (row := judge(seen.evidence)) is not None:
+                yield seen, row
+
+    return list(islice(found(), limit))

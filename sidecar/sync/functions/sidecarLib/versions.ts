@@ -1,0 +1,98 @@
+/** A sidecar's own versions: page by page for reconciliation, and marked expired before their objects go. */
+import type { Doc } from "../_generated/dataModel";
+import type { MutationCtx, QueryCtx } from "../_generated/server";
+import type { Sidecar } from "./auth";
+import { requireNewestEpoch } from "./epochs";
+import { fail } from "./errors";
+import { assetRow, lastVersion, sceneRow } from "./rows";
+import type { VersionName } from "./shapes";
+
+export const MAX_VERSIONS = 100;
+
+type Version = Doc<"assetVersions">;
+type Db = Pick<QueryCtx, "db">;
+
+/** The next versions that this sidecar wrote, oldest first. Others' are not shown. */
+export async function listVersions(ctx: QueryCtx, { producer }: Sidecar, cursor: string | null) {
+  const { page, isDone, continueCursor } = await ctx.db
+    .query("assetVersions")
+    .withIndex("by_producer", (q) => q.eq("producer", producer))
+    .paginate({ cursor, numItems: MAX_VERSIONS });
+  const versions = await Promise.all(page.map((row) => describe(ctx, row)));
+  return { versions, cursor: isDone ? null : continueCursor };
+}
+
+/** Marks versions whose objects may go; returns which are marked now. What is still shown is left alone. */
+export async function expireVersions(
+  ctx: MutationCtx,
+  { producer }: Sidecar,
+  { epoch, versions }: { epoch: number; versions: VersionName[] },
+): Promise<boolean[]> {
+  if (versions.length > MAX_VERSIONS) {
+    fail("BATCH_TOO_LARGE", `${versions.length} versions in one call; at most ${MAX_VERSIONS}`);
+  }
+  await requireNewestEpoch(ctx, producer, epoch);
+  const marked: boolean[] = [];
+  for (const name of versions) marked.push(await expire(ctx, producer, name));
+  return marked;
+}
+
+async function expire(ctx: MutationCtx, producer: string, name: VersionName): Promise<boolean> {
+  const row = await versionRow(ctx, name, name.version);
+  if (row === null || row.producer !== producer) return false;
+  if ((await statusOf(ctx, row)) === "current") return false;
+  if (!row.expired) await ctx.db.patch("assetVersions", row._id, { expired: true });
+  return true;
+}
+
+async function describe(ctx: QueryCtx, row: Version) {
+  const { sessionId, entityType, entityId, assetType, name, version } = row;
+  const { transfer, bucket, s3Key, size, checksum } = row;
+  const next = await versionRow(ctx, row, version + 1);
+  return {
+    ...{ sessionId, entityType, entityId, assetType, name, version },
+    ...{ transfer, bucket, s3Key, size, checksum },
+    status: await statusOf(ctx, row),
+    newer: (await lastVersion(ctx, row)) - version,
+    supersededAt: next?.createdAt ?? null,
+  };
+}
+
+async function statusOf(ctx: Db, row: Version): Promise<"current" | "superseded" | "deleted" | "expired"> {
+  if (await isShown(ctx, row)) return "current";
+  if (row.expired) return "expired";
+  return (await isDeleted(ctx, row)) ? "deleted" : "superseded";
+}
+
+/** By key: content that came back may be shown under the key of an older version. */
+async function isShown(ctx: Db, row: Version): Promise<boolean> {
+  const current = await assetRow(ctx, row);
+  if (current?.s3Key === row.s3Key) return true;
+  if (row.entityType !== "scene") return false;
+  const scene = await sceneRow(ctx, row.sessionId, row.entityId);
+  return scene?.previousAssetVersions.some((asset) => asset.s3Key === row.s3Key) ?? false;
+}
+
+async function isDeleted(ctx: Db, row: Version): Promise<boolean> {
+  if (row.entityType !== "scene") return false;
+  const tombstone = await ctx.db
+    .query("deletedScenes")
+    .withIndex("by_scene", (q) => q.eq("sessionId", row.sessionId).eq("sceneId", row.entityId))
+    .unique();
+  return tombstone !== null;
+}
+
+async function versionRow(ctx: Db, slot: Omit<VersionName, "version">, version: number): Promise<Version | null> {
+  return await ctx.db
+    .query("assetVersions")
+    .withIndex("by_slot", (q) =>
+      q
+        .eq("sessionId", slot.sessionId)
+        .eq("entityType", slot.entityType)
+        .eq("entityId", slot.entityId)
+        .eq("assetType", slot.assetType)
+        .eq("name", slot.name)
+        .eq("version", version),
+    )
+    .unique();
+}

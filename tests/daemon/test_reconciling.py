@@ -1,0 +1,230 @@
+"""Comparing and repairing over a real journal and the ports' fakes, with clocks that a test sets."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.breaker import BreakerPolicy
+from sidecar.core.clock import SystemClock
+from sidecar.core.ids import sidecar_tag, transfer_id
+from sidecar.core.inconsistencies import InconsistencyType
+from sidecar.core.model import State
+from sidecar.core.ops import Batch, Op, OpKind
+from sidecar.core.retry import RetryPolicy
+from sidecar.daemon.reconciling import RETENTION, ReconcileBusyError, Reconciler
+from sidecar.gate import Gate
+from sidecar.journal.journal import Journal
+from sidecar.journal.writer import JournalWriter
+from sidecar.metrics import Metrics
+from sidecar.settings.running import Retention
+from sidecar.settings.telling import BatchSettings
+from sidecar.sync.stage import SyncStage
+from sidecar.upload.store import ObjectSpec
+from tests.support import journals
+from tests.support.memory_metadata import MemoryMetadata
+from tests.support.memory_store import MemoryStore
+
+SIDECAR = "test-sidecar"
+ALL = frozenset(InconsistencyType)
+
+
+@dataclass(slots=True, kw_only=True)
+class Desk:
+    """A reconciler and all that it compares."""
+
+    writer: JournalWriter
+    objects: MemoryStore
+    metadata: MemoryMetadata
+    reconciler: Reconciler
+    skews: list[float | None] = field(default_factory=list)
+
+    def keep(self, key: str, transfer: str, content: bytes = b"0123456789") -> None:
+        """Put an object of ours into the bucket."""
+        spec = ObjectSpec(
+            bucket="lessons",
+            key=key,
+            content_type="video/mp4",
+            cache_control=None,
+            metadata={"transfer": transfer},
+        )
+        self.objects.objects[key] = (spec, content)
+
+    async def synced(self, name: str, text: str, n: int = 1) -> str:
+        """Bring a file all the way; returns its key."""
+        transfer = await self.writer.do(
+            lambda journal: journals.ready(journal, text, n, at=journals.route(name))
+        )
+        await self.writer.do(journals.ship, transfer)
+        self.keep(transfer.key, transfer.transfer)
+        while (claimed := await self.writer.do(Journal.claim_batch, limit=99, now=1e9, busy=()))[0]:
+            batch: Batch = claimed[0]
+            epoch = self.reconciler._sync.epoch
+            results = await self.metadata.apply(batch, sidecar_id=SIDECAR, epoch=epoch)
+            await self.writer.do(Journal.settle, results)
+        return transfer.key
+
+    async def debts(self) -> list[str]:
+        """Return the keys of objects that are owed their deletion."""
+        owed = await self.writer.do(Journal.claim_debts, limit=10_000, now=1e9)
+        return sorted(debt.key for debt in owed if debt.delete_object)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    """Open a journal and a reconciler over empty fakes; superseded versions beyond one go after a minute."""
+    clock = SystemClock()
+    db = Journal(tmp_path / "journal.db", tag=sidecar_tag(SIDECAR), bucket="lessons", clock=clock)
+    objects, metadata = MemoryStore(), MemoryMetadata()
+    skews: list[float | None] = [0.0, 0.0]
+    async with JournalWriter(db) as writer:
+        gate = Gate(
+            remote="convex",
+            probe=metadata.probe,
+            retry=RetryPolicy(),
+            breaker=BreakerPolicy(),
+            clock=clock,
+            jitter=lambda: 0.5,
+        )
+        sync = SyncStage(
+            store=metadata,
+            journal=writer,
+            gate=gate,
+            batch=BatchSettings(),
+            sidecar_id=SIDECAR,
+            clock=clock,
+            metrics=Metrics(),
+        )
+        await sync._registrar.register()
+        reconciler = Reconciler(
+            journal=writer,
+            journal_path=db.path,
+            bucket="lessons",
+            tag=db.tag,
+            sidecar_id=SIDECAR,
+            objects=objects,
+            metadata=metadata,
+            sync=sync,
+            gates=[gate],
+            url=lambda key: f"https://cdn.example/{key}",
+            clock=clock,
+            skews=lambda: skews,
+            retention=Retention.model_validate({"superseded": {"keep": 11, "for": "60s"}}),
+            every_seconds=3600,
+            apply=False,
+        )
+        yield Desk(writer=writer, objects=objects, metadata=metadata, reconciler=reconciler, skews=skews)
+
+
+def orphan(n: int) -> tuple[str, str]:
+    """Return key and transfer id of an object that is ours and nobody's."""
+    name = transfer_id(wall_ms=n, chance=b"12345", tag=sidecar_tag(SIDECAR))
+    return f"demo/lesson/s1/video_chunk/x.{name}.mp4", name
+
+
+async def test_an_old_orphan_is_owed_its_deletion(desk: Desk) -> None:
+    """Only with our tag, only if applied, only once."""
+    key, name = orphan(1)
+    desk.keep(key, name)
+    desk.keep("theirs/x.mp4", "")
+    dry = await desk.reconciler.reconcile(frozenset())
+    assert (dict(dry.found), dict(dry.repaired)) == ({"orphan object": 1}, {})
+    assert await desk.debts() == []
+    assert dict((await desk.reconciler.reconcile(ALL)).repaired) == {"orphan object": 1}
+    assert dict((await desk.reconciler.reconcile(ALL)).found) == {}
+    assert await desk.debts() == [key]
+
+
+@pytest.mark.parametrize("skew", [None, 16 * 60.0, -30 * 86_400.0])
+async def test_nothing_is_deleted_by_age_while_the_clocks_disagree(desk: Desk, skew: float | None) -> None:
+    """And the report says why."""
+    desk.skews[0] = skew
+    desk.keep(*orphan(1))
+    report = await desk.reconciler.reconcile(ALL)
+    assert (dict(report.found), len(report.notes)) == ({}, 1)
+
+
+async def test_retention_expires_first_and_deletes_then(desk: Desk) -> None:
+    """What is shown, what the history shows and what is young in number stays; the version row stays."""
+    keys = [await desk.synced("a.mp4", f"text{n}", n) for n in range(1, 15)]
+    report = await desk.reconciler.reconcile(RETENTION)
+    assert dict(report.repaired) == {"retired": 2}
+    assert await desk.debts() == sorted(keys[:2])
+    assert {version for _, version in desk.metadata.expired} == {1, 2}
+    assert len(desk.metadata.written) == 14
+    assert dict((await desk.reconciler.reconcile(RETENTION)).found) == {}
+
+
+async def test_a_crash_between_expiring_and_deleting_is_made_good(desk: Desk) -> None:
+    """Convex gave the version up and the debt was never journaled: the next comparison finds it."""
+    keys = [await desk.synced("a.mp4", f"text{n}", n) for n in range(1, 14)]
+    page = await desk.metadata.versions(sidecar_id=SIDECAR, cursor=None)
+    assert await desk.metadata.expire([(page.versions[0].slot, 1)], sidecar_id=SIDECAR, epoch=1) == [True]
+    report = await desk.reconciler.reconcile(RETENTION)
+    assert dict(report.repaired) == {"expired object": 1}
+    assert await desk.debts() == [keys[0]]
+
+
+async def test_an_op_that_was_lost_is_told(desk: Desk) -> None:
+    """Its row says uploaded, and nothing is in the outbox."""
+    transfer = await desk.writer.do(lambda journal: journals.ready(journal, "A"))
+    await desk.writer.do(journals.ship, transfer)
+    await desk.writer.do(lambda journal: journal.db.execute("DELETE FROM outbox"))
+    report = await desk.reconciler.reconcile(ALL)
+    assert dict(report.repaired) == {"lost op": 1}
+    batch, _ = await desk.writer.do(Journal.claim_batch, limit=9, now=1e9, busy=())
+    assert batch is not None
+    assert [op.body["transfer"] for op in batch.ops if op.kind == "put"] == [transfer.transfer]
+
+
+async def test_a_missing_object_goes_back_to_ready_under_its_key(desk: Desk) -> None:
+    """And its transfer id stays."""
+    key = await desk.synced("a.mp4", "A")
+    del desk.objects.objects[key]
+    assert dict((await desk.reconciler.reconcile(ALL)).repaired) == {"missing object": 1}
+    (claimed,) = (await desk.writer.do(Journal.claim_uploads, limit=9, now=1e9)).transfers
+    assert (claimed.key, claimed.state) == (key, State.READY)
+    assert claimed.recall is not None
+    assert claimed.recall.version == 1
+
+
+async def test_another_sidecars_version_explains_a_missing_one(desk: Desk) -> None:
+    """The slot holds something: it was taken over, or adopted after a journal's loss."""
+    await desk.synced("a.mp4", "A")
+    desk.metadata.written = [("other", *rest) for _, *rest in desk.metadata.written]  # type: ignore[misc]
+    assert dict((await desk.reconciler.reconcile(ALL)).found) == {}
+
+
+async def test_a_journal_that_still_recalls_is_not_compared(desk: Desk) -> None:
+    """Everything would look like an orphan."""
+    await desk.writer.do(Journal.begin_recall)
+    with pytest.raises(ReconcileBusyError, match="the journal is new"):
+        await desk.reconciler.reconcile(ALL)
+
+
+async def test_many_assets_need_little_memory(desk: Desk) -> None:
+    """20,000 objects and versions: pages go to disk, not into the heap."""
+    epoch = desk.reconciler._sync.epoch
+    for begin in range(0, 20_000, 100):
+        ops = tuple(put(n) for n in range(begin + 1, begin + 101))
+        batch = Batch(project_id="p", session_id="p/s", acked_seq=0, ops=ops)
+        await desk.metadata.apply(batch, sidecar_id=SIDECAR, epoch=epoch)
+        for op in ops:
+            desk.keep(op.body["asset"]["s3Key"], op.body["transfer"])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    report = await desk.reconciler.reconcile(ALL)
+    grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert (report.compared, dict(report.found)) == (20_000, {})
+    assert grown_mib < 40
+
+
+def put(seq: int) -> Op:
+    """Return an op as the outbox makes it."""
+    key, name = orphan(seq)
+    asset = {"s3Key": f"{key}-{seq}", "bucket": "lessons", "size": 10, "checksum": f"crc64nvme:{seq}"}
+    body = {"entityType": "scene", "entityId": "s", "assetType": "video_chunk", "name": f"{seq}.mp4"}
+    return Op(seq=seq, op_id=f"op-{seq}", kind=OpKind.PUT, body={**body, "transfer": name, "asset": asset})
