@@ -10,6 +10,7 @@ import base64
 import hashlib
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from awscrt.checksums import crc64nvme
+from botocore.exceptions import ClientError
 
 Row = Mapping[str, Any]
+READABLE_SECONDS = 15.0
 UNFINISHED = "('discovered', 'ready', 'uploaded')"
 
 
@@ -96,9 +99,20 @@ class Truth:
     def _content(self, item: Mapping[str, Any]) -> Content:
         version = (item["Key"], item["ETag"], str(item["LastModified"]))
         if version not in self._read:
-            answer = self.client.get_object(Bucket=self.bucket, Key=item["Key"])
-            self._read[version] = Content.of(answer["Body"].read())
+            self._read[version] = Content.of(self._download(str(item["Key"])))
         return self._read[version]
+
+    def _download(self, key: str) -> bytes:
+        """Return an object's bytes. A server that has just been restarted may need a moment."""
+        deadline = time.monotonic() + READABLE_SECONDS
+        while True:
+            try:
+                return bytes(self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+            except ClientError as error:
+                status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+                if status < 500 or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
 
     def rows(self, table: str) -> list[Row]:
         """Return this bucket's documents."""
