@@ -18,7 +18,7 @@ REFUSED: dict[str, tuple[Any, ...]] = {  # what this version can do
     "convex.on_unknown_entity": ("create",),
     "removal": ("keep",),
 }
-TUNING = ("retention.events",)
+TUNING = ("journal.keep", "retention.events")
 
 
 def refused(settings: Settings) -> Iterator[tuple[Key, str]]:
