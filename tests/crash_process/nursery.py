@@ -43,8 +43,9 @@ def main(address: str) -> None:
     gc.collect()
     gc.freeze()
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(address)
+    listener.bind(f"{address}.new")
     listener.listen(64)
+    Path(f"{address}.new").rename(address)  # whoever sees it can connect
     Nursery(listener).serve()
 
 
