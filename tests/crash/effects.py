@@ -28,5 +28,7 @@ EFFECTS = {
     "marker": 47,
     "manifest": 36,
     "restart": 50,
+    "tidy": 48,
+    "tidy-rewrite": 40,
     "foreign": 31,
 }

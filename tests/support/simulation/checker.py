@@ -32,6 +32,7 @@ def problems(history: History) -> list[str]:
         *_uploads(history),
         *_owed(history, rows),
         *_scenes(history),
+        *_files(history),
     ]
 
 
@@ -195,3 +196,13 @@ def _scenes(history: History) -> list[str]:
         if facts is None or not facts["complete"] or facts["owed"] or facts["error"]:
             found.append(f"I6: scene {scene} is shown as {facts}")
     return found
+
+
+def _files(history: History) -> list[str]:
+    """I8: files are there, unless they were to be deleted: then nothing is left of them."""
+    root = history.outside.world.root
+    there = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    named = {path for path in there if not path.rpartition("/")[2].startswith(".")}
+    expected = set() if history.scenario.tidy else set(history.outside.world.present())
+    odd = {path for path in there - named if path.rpartition("/")[2] not in {".complete", ".cancelled"}}
+    return [f"I8: {path} is there or gone against all expectation" for path in sorted(named ^ expected | odd)]

@@ -76,7 +76,13 @@ def live_through(plan: Plan, *, inspect: Inspect = _trust) -> History:
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir="/dev/shm"))
     world = World(folder=folder)
     world.root.mkdir()
-    outside = Outside(world=world, steps=scenario.steps, bucket=Bucket(), deployment=Deployment())
+    outside = Outside(
+        world=world,
+        steps=scenario.steps,
+        bucket=Bucket(),
+        deployment=Deployment(),
+        tidy=scenario.tidy,
+    )
     world.deployment = outside.deployment
     scenario.prepare(outside.bucket, outside.deployment)
     history = History(plan=plan, outside=outside, scenario=scenario)

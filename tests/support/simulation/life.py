@@ -21,6 +21,7 @@ from sidecar.upload.limits import MemoryBudget
 from sidecar.upload.stage import UploadStage
 from sidecar.upload.store import ObjectStore
 from sidecar.upload.tools import Tools
+from sidecar.watch.tidying import Tidier
 
 from .convex import Deployment, SimulatedConvex
 from .journal import SIDECAR, InlineJournal, open_journal
@@ -33,6 +34,7 @@ from .world import Step, World
 PART_BYTES = 1024
 QUIET_SECONDS = 100.0  # longer than any backoff, slow call or postponed debt, and than a scene's quiet
 COMPLETE_AFTER_SECONDS = 50.0
+TIDY_AFTER_SECONDS = 60.0
 LIFE_SECONDS_MAX = 3600.0
 
 
@@ -44,6 +46,7 @@ class Outside:
     steps: Sequence[Step]
     bucket: Bucket
     deployment: Deployment
+    tidy: bool  # local_files.after_sync: delete
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,7 @@ def live(outside: Outside, power: Power, *, number: int, chance: random.Random) 
     world = outside.world
     loop = world.loop = VirtualLoop(world.now)
     world.end_life = power.ended.set
+    loop.door = power.door
     try:
         life = _Life(outside, power, loop=loop, number=number, chance=chance)
         return loop.run_until_complete(life.run())
@@ -116,8 +120,17 @@ class _Life:
             metrics=_metrics(),
         )
         quiet = QuietScenes(journal=journal, clock=self._clock, complete_after_seconds=COMPLETE_AFTER_SECONDS)
+        tidier = Tidier(
+            journal=journal,
+            clock=self._clock,
+            delete_after_seconds=TIDY_AFTER_SECONDS,
+            skew_seconds=lambda: 0.0,
+            is_watched=lambda _root: True,
+        )
         noticer = Noticer(self._outside.world, journal, self._power)
         rest = [gate.run() for gate in gates.values()]
+        if self._outside.tidy:
+            rest.append(tidier.run())
         return [
             noticer.run(),
             upload.run(),

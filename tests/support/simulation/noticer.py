@@ -73,7 +73,7 @@ class Noticer:
         found: dict[str, StatIdentity] = {}
         for folder, _, names in os.walk(self._root):
             for name in sorted(names):
-                if name.endswith(".tmp"):
+                if name.endswith(".tmp") or (name.startswith(".") and name not in MARKERS):
                     continue
                 path = Path(folder) / name
                 found[str(path.relative_to(self._root))] = identity_of(path.stat())
@@ -121,8 +121,6 @@ class Noticer:
             return  # the row went on without us, as in the daemon
 
     async def _grant(self) -> None:
-        """Do what the operator asks for."""
+        """Do what the operator asks for, again and again: an answer may still be on its way."""
         if "requeue" in self._world.wishes:
-            count = await self._journal.do(Journal.requeue)
-            if count:
-                self._world.wishes.remove("requeue")
+            await self._journal.do(Journal.requeue)

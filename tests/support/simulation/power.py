@@ -111,6 +111,23 @@ class Power:
                 self.ended.set()
         return result
 
+    def door(self, name: str, when: str) -> bool:
+        """Stand before and after what threads do: the deletion of a file is an effect."""
+        if name != "delete":
+            return True
+        if when == "before" and (self.is_off or self._is_next("before")):
+            self._cut()
+            return False
+        if when == "after":
+            self.effects.append("file.delete")
+            self.last_effect_at = asyncio.get_running_loop().time()
+            if self._is_last("after"):
+                self._cut()
+                return False
+            if self._is_last("stop"):
+                self.ended.set()
+        return True
+
     async def call(self, name: str, commit: Callable[[], T], *, changes: bool) -> T:
         """Make a call to a remote: it travels, is carried out, and its answer travels back."""
         self.check()
@@ -170,11 +187,14 @@ class Power:
                 _quietly(commit)
         self._flying.clear()
 
-    async def _die(self) -> NoReturn:
+    def _cut(self) -> None:
         """Cut the power."""
         self.is_off = True
         self.ended.set()
         self.strand()
+
+    async def _die(self) -> NoReturn:
+        self._cut()
         await asyncio.get_running_loop().create_future()
         raise PowerCut  # the future is only ever cancelled
 

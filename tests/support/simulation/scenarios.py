@@ -40,6 +40,7 @@ class Scenario:
     trouble: Outage = _calm
     calm_at: float = 0.0
     prepare: Callable[[Bucket, Deployment], None] = _nothing_there
+    tidy: bool = False
 
     @property
     def settled_at(self) -> float:
@@ -192,5 +193,7 @@ SCENARIOS: dict[str, Scenario] = {
             write(OTHER, C, 30.06),
         ]
     ),
+    "tidy": Scenario(steps=[write(SMALL, A), write(THUMB, C), write(SMALL, B, 90)], tidy=True),
+    "tidy-rewrite": Scenario(steps=[write(SMALL, A), write(SMALL, B, 60.8)], tidy=True),
     "foreign": Scenario(steps=[write(FILM, LONG_A)], prepare=_foreign),
 }

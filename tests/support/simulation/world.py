@@ -64,6 +64,7 @@ class World:
     states: dict[str, list[bytes]] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
     growing: set[str] = field(default_factory=set)
+    deleted: set[str] = field(default_factory=set)  # by the script, not by the daemon
     wishes: list[str] = field(default_factory=list)  # what an operator asks for until it is granted
     news: asyncio.Event | None = None
     end_life: Callable[[], None] = lambda: None
@@ -94,6 +95,7 @@ class World:
         if not in_place:
             target.replace(path)
         self.places[place.path] = place
+        self.deleted.discard(place.path)
         (self.growing.discard if complete else self.growing.add)(place.path)
         if complete:
             self.states.setdefault(place.path, []).append(content)
@@ -112,6 +114,7 @@ class World:
     def delete(self, place: Place) -> None:
         """Remove a file."""
         (self.root / place.path).unlink(missing_ok=True)
+        self.deleted.add(place.path)
         self._tell()
 
     def wish(self, what: str) -> None:
@@ -124,11 +127,11 @@ class World:
         self.end_life()
 
     def present(self) -> dict[str, Place]:
-        """Return the files that are there and complete."""
+        """Return the complete files that the script has not deleted."""
         return {
             path: place
             for path, place in self.places.items()
-            if path not in self.growing and (self.root / path).exists()
+            if path not in self.growing and path not in self.deleted
         }
 
     def scenes(self) -> set[str]:
