@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import random
 import shutil
 import tempfile
@@ -36,6 +37,7 @@ def open_journal(path: Path, *, clock: Clock, chance: random.Random) -> Journal:
 @cache
 def _empty() -> Path:
     folder = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = folder / "journal.db"
 
     class Frozen:
