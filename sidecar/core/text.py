@@ -2,10 +2,15 @@ r"""File names are bytes, and may be hostile: the text that may leave the proces
 
 from __future__ import annotations
 
+import re
+
+_HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # no byte of a name; a JSON text may hold one alone
+
 
 def utf8(text: str) -> str:
     r"""Return text that UTF-8 can carry: bytes of a name that are not UTF-8 become ``\xff``."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    whole = _HALF.sub(lambda found: escape(found[0]), text)
+    return whole.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def printable(text: str) -> str:

@@ -154,8 +154,12 @@ def _case(status: int, code: str | None) -> Case:
 
 
 def _parsed(body: bytes) -> Any:
+    """Return the JSON, or None. Half a surrogate pair, which neither journal nor log takes, becomes ``?``."""
     try:
-        return json.loads(body)
+        answer = json.loads(body)
+        if b"\\ud" in body.lower():
+            answer = json.loads(json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace"))
+        return answer  # noqa: TRY300 - both steps may find that it is no JSON
     except (ValueError, RecursionError):
         return None
 

@@ -35,6 +35,7 @@ def honest(system: System) -> dict[str, bytes]:
 def test_malice_beside_honest_files_leaves_nothing_but_honest_files(system: System, tmp_path: Path) -> None:
     """Links, swaps, pipes, devices, holes, names that end lines, JSON that breaks readers: in one scene."""
     scene = system.root / "p" / "s" / "one"
+    system.settings["shutdown"] = {"grace": "1s"}  # the giants stay incomplete
     vault = tmp_path / "vault"
     write(vault / "scene.py", CANARY)
     files = honest(system)
@@ -100,6 +101,7 @@ def guarded(system: System, tmp_path: Path) -> Iterator[System]:
     system.settings["convex"]["auth"] = {"mode": "token_file", "token_file": str(folder / "convex")}
     system.settings["status"]["token_file"] = str(folder / "status")
     system.settings["logging"] = {"level": "debug"}
+    system.settings["shutdown"] = {"grace": "1s"}  # nothing of it can be shipped
     yield system
     shutil.rmtree(folder)
 

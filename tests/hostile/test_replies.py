@@ -151,6 +151,7 @@ CONVEX = {
     "digits": whole(b'{"status":"success","value":{"contractVersion":' + b"1" * MIB + b"}}"),
     "an endless sentence": whole(b'{"status":"error","errorMessage":"' + b"x" * (3 * MIB) + b'"}'),
     "objects in objects": whole(b'{"status":' * 300_000),
+    "half a character": whole(b'{"status":"error","errorMessage":"\\uD800 \\udc00","errorData":"\\udfff"}'),
 }
 
 
@@ -163,3 +164,4 @@ async def test_no_answer_of_convex_costs_more_than_it_may(flood: str) -> None:
         async with open_convex(at, sidecar_id="s", clock=SystemClock(), version="1") as store:
             error = await _costs(store.probe)
     assert error.kind in {ErrorKind.NETWORK, ErrorKind.UNKNOWN, ErrorKind.NOT_FOUND}
+    str(error).encode()  # the journal keeps it, and the log prints it
