@@ -197,9 +197,9 @@ class SceneBook(JournalBase):
         session_id, scene_id = scene["session_id"], scene["scene_id"]
         lost = [
             self.db.execute(
-                f"SELECT state, count(*) AS n, max(error_message) AS error FROM transfers WHERE {OPEN_OF_SCENE}"
-                # One state at a time: of two lists SQLite would search the longer, every ready row of the scene.
-                " AND state = ? AND asset_type = 'video_chunk'",
+                "SELECT state, count(*) AS n, max(error_message) AS error FROM transfers"
+                # One state at a time: of two lists SQLite would search all that the longer one finds.
+                f" WHERE {OPEN_OF_SCENE} AND state = ? AND asset_type = 'video_chunk'",
                 [session_id, scene_id, state],
             ).fetchone()
             for state in (State.DEAD, State.ABANDONED)
