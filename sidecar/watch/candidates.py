@@ -31,7 +31,6 @@ log = structlog.get_logger()
 BATCH_MAX = 64
 LOOKING_LANES = 2
 READ_LANES = 2
-UNREADABLE_AGAIN_SECONDS = 30.0
 
 
 class Candidates:
@@ -132,7 +131,7 @@ class Candidates:
             case Changed():
                 self._waitlist.put_back(candidate, "it changed while it was being read", AGAIN_SECONDS)
             case Unreadable(why=why):
-                self._waitlist.put_back(candidate, why, UNREADABLE_AGAIN_SECONDS, refused=True)
+                self._waitlist.put_off(candidate, why)
             case Wait():
                 self._waitlist.put_back(candidate, found.why, self._waitlist.spaced(candidate, found))
             case _:

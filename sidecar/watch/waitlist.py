@@ -20,6 +20,7 @@ from .readiness import Wait
 CROWD_LOOKS_PER_SECOND = 250  # at all files together that are open for writing or incomplete
 FRESH_MAX = 2_000  # candidates never looked at: beyond it listings wait
 AGAIN_SECONDS = 0.02  # after an event, or a change under a read
+UNREADABLE_AGAIN_SECONDS_MAX = 30.0
 TOUCH_SLACK_SECONDS = 0.05  # an event hastens no look that comes this soon anyway
 NOT_LOOKED_AT = "it was not looked at yet"
 
@@ -42,6 +43,7 @@ class Candidate:
     in_hand: bool = False
     touched: bool = False  # while in hand: what the look saw may be old
     refused: bool = False
+    failures: int = 0  # reads that failed in a row
 
     def subject(self) -> Subject:
         """Return what a worker thread may see of it."""
@@ -168,9 +170,14 @@ class Waitlist:
         self._crowd.add(candidate.id)
         return max(wait.again_seconds, len(self._crowd) / CROWD_LOOKS_PER_SECOND)
 
-    def put_back(self, candidate: Candidate, why: str, again: float, *, refused: bool = False) -> None:
+    def put_off(self, candidate: Candidate, why: str) -> None:
+        """It cannot be read: look again soon, since a disk may fail once, then ever more rarely."""
+        self.put_back(candidate, why, min(UNREADABLE_AGAIN_SECONDS_MAX, 2.0 ** min(candidate.failures, 5)))
+        candidate.refused, candidate.failures = True, candidate.failures + 1
+
+    def put_back(self, candidate: Candidate, why: str, again: float) -> None:
         """Look again after so many seconds; sooner if something happened while it was in hand."""
-        candidate.why, candidate.refused, candidate.in_hand = why, refused, False
+        candidate.why, candidate.refused, candidate.in_hand = why, False, False
         soon = AGAIN_SECONDS if candidate.touched else again
         self.plan(candidate, self._clock.monotonic() + min(soon, again))
 
