@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from sidecar.core.model import State
 from sidecar.watch.census import Finding
+from tests.support.processes import holds
 
 from .conftest import FFMPEG, World, picture
 
@@ -30,15 +30,6 @@ async def render(file: Path, seconds: float, *options: str) -> asyncio.subproces
 async def states_of(world: World, path: str) -> list[State]:
     """Return the states of a path's transfers."""
     return (await world.states()).get(path, [])
-
-
-def holds(pid: int, path: Path) -> bool:
-    """Tell whether a process has a file open, by its descriptors."""
-    try:
-        links = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
-    except OSError:  # it ended meanwhile
-        return False
-    return str(path) in links
 
 
 @pytest.mark.parametrize(
