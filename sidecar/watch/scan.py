@@ -7,7 +7,7 @@ range query a folder. A million finished files cost a stat and a comparison each
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -65,15 +65,19 @@ class Scanner:
             if not batch:
                 return spent
             remembered = await self._remembered([listing.folder for listing in batch])
-            haul, seconds = await self.hands.timed(partial(self._compare, batch, remembered))
-            spent += seconds
-            await self.take(haul)
+            hauls = self._compare(batch, remembered)
+            while True:
+                haul, seconds = await self.hands.timed(partial(next, hauls, None))
+                spent += seconds
+                if haul is None:
+                    break
+                await self.take(haul)
 
-    def _compare(self, batch: Sequence[Listing], remembered: Remembered) -> Haul:
+    def _compare(self, batch: Sequence[Listing], remembered: Remembered) -> Iterator[Haul]:
         haul = Haul()
         for listing in batch:
-            sort_listing(self.router, self.root, listing, remembered[listing.folder], haul)
-        return haul
+            yield from sort_listing(self.router, self.root, listing, remembered[listing.folder], haul)
+        yield haul
 
     async def _report_gone_folders(self) -> float:
         """A folder that is not there lists nothing: ask the journal which ones it remembers."""

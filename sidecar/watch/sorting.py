@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from sidecar.core.media import is_playlist
@@ -19,6 +19,8 @@ from sidecar.journal.journal import Known
 
 from .census import Example, Finding
 from .listing import Listing, join
+
+HAUL_MAX = 4_000  # each with its route: some 2 KB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +41,27 @@ class Haul:
     markers: list[MarkerSeen] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
+    def drain(self) -> Haul:
+        """Return what is in it; it goes on empty."""
+        full = replace(self)
+        self.observations, self.examples, self.markers, self.missing = [], [], [], []
+        return full
 
-def sort_listing(router: Router, root: str, listing: Listing, known: Mapping[str, Known], haul: Haul) -> None:
-    """Compare a folder with what the journal remembers of it; unchanged files cost nothing more."""
+
+def sort_listing(
+    router: Router, root: str, listing: Listing, known: Mapping[str, Known], haul: Haul
+) -> Iterator[Haul]:
+    """Compare a folder with what the journal remembers of it; unchanged files cost nothing more.
+
+    Yields what is in ``haul`` whenever that is a lot: a folder may hold any number of new files.
+    """
     beside = _beside_in(listing)
     for name, found in listing.files.items():
         remembered = known.get(name)
         if remembered is None or not _same(remembered.identity, found):
             sort_file(router, root, join(listing.folder, name), found, beside, haul)
+        if len(haul.observations) + len(haul.examples) >= HAUL_MAX:
+            yield haul.drain()
     for odd in listing.odd:
         haul.examples.append(Example(path=odd.path, finding=Finding.REFUSED, why=odd.reason))
     if listing.whole:
