@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -72,7 +73,10 @@ def checksum(data: bytes, folder: Path) -> str:
 def test_no_race_of_ten_thousand_reads_the_canary(
     tmp_path: Path, scene: Path, secret: Path, what: str
 ) -> None:
-    """A name is exchanged without pause; every look reads the honest file, or nothing."""
+    """A name is exchanged without pause; every look reads the honest file, or nothing.
+
+    It ends when it was 2,000 looks, and the attacker came in between in 100 of them at least.
+    """
     lease.prepare()
     root, volumes = tmp_path / "renders", Volumes()
     aside = tmp_path / "aside"
@@ -92,15 +96,16 @@ def test_no_race_of_ten_thousand_reads_the_canary(
     seen = Counter[str]()
     below = str(scene.relative_to(root))
     volumes.readiness(str(root), root.stat().st_dev)
+    deadline = time.monotonic() + 60
     with swapping((victim, aside)):
-        while seen["honest"] < 100 or seen.total() < RACES // 5:
+        while seen["honest"] < 100 or seen.total() < max(RACES // 5, seen["honest"] + 100):
+            assert time.monotonic() < deadline, seen
             found = look_at(root, below, volumes).found
             if isinstance(found, Fingerprint):
                 assert found.checksum == honest
                 seen["honest"] += 1
             else:
                 seen[type(found).__name__] += 1
-    assert seen.total() > seen["honest"] + 100, seen  # the attacker was there
 
 
 def _make_device(path: Path) -> None:
