@@ -26,7 +26,7 @@ from .child import Child, ServerError, wait, wait_async
 from .ports import COMPANION, LOOPBACK, free_ports
 
 READY_SECONDS = 60.0
-_STARTS = 3  # another server may have taken a port meanwhile
+_STARTS = 6  # another server may have taken a port meanwhile
 # A profile or configuration of the user's own must not reach into our server.
 _NO_PROFILE: dict[str, Any] = {
     "profile": (None, [], None, None),

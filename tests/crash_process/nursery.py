@@ -52,7 +52,7 @@ def main(address: str) -> None:
 def _remember_models() -> None:
     """Read botocore's description of S3 once, for every life."""
     import botocore.session  # noqa: PLC0415 - after the daemon's own imports
-    from botocore.loaders import JSONFileLoader, Loader  # noqa: PLC0415
+    from botocore.loaders import JSONFileLoader, Loader  # noqa: PLC0415 - the same
 
     read, services = JSONFileLoader._load_file, Loader.list_available_services
     known = functools.cache(lambda path, opener: read(None, path, opener))

@@ -36,7 +36,7 @@ def case(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Case]:
     )
     case = Case(lab=lab, name=f"m-{name.lower()}")
     yield case
-    print(case.log.read_text()[-5000:] if case.log.exists() else "(no log)")  # noqa: T201
+    print(case.log.read_text()[-5000:] if case.log.exists() else "(no log)")  # noqa: T201 - pytest shows it where a test fails
     case.close()
 
 

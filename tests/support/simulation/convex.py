@@ -156,7 +156,7 @@ class SimulatedConvex:
             "convex.register", lambda: self._deployment.register(journal_id), changes=True
         )
 
-    async def apply(self, batch: Batch, *, sidecar_id: str, epoch: int) -> Sequence[OpResult]:  # noqa: ARG002
+    async def apply(self, batch: Batch, *, sidecar_id: str, epoch: int) -> Sequence[OpResult]:  # noqa: ARG002 - the port has it
         """Apply a batch."""
         return await self._power.call(
             "convex.apply", lambda: self._deployment.apply(batch, epoch), changes=True
