@@ -184,8 +184,8 @@ class SeaweedServer:
             f"-volume.port={volume}",
             f"-admin.port={admin}",  # it serves without its page, too
             f"-metricsPort={metrics}",
-            f"-s3.localSocket={self._folder}/s3.sock",
-            f"-filer.localSocket={self._folder}/filer.sock",
+            "-s3.localSocket=s3.sock",  # in our folder: a whole path may be longer than a socket's name
+            "-filer.localSocket=filer.sock",
             "-s3.autoCreateBucket=false",
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
