@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -46,7 +47,7 @@ class Lab:
 def laboratory(folder: Path, s3: SeaweedServer, convex: ConvexServer) -> Iterator[Lab]:
     """Build the shim, start the parent of all lives under it."""
     library, address = build(folder), folder / "nursery.sock"
-    bucket = f"crash-{os.getpid()}-{folder.name}".lower().replace("_", "-")
+    bucket = f"crash-{secrets.token_hex(8)}"
     s3.client().create_bucket(Bucket=bucket)
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("SIDECAR_", "AWS_"))}
     child = Child(
