@@ -5,13 +5,13 @@ Shared by watch (fingerprints) and upload (parts). Synchronous and blocking: cal
 
 from __future__ import annotations
 
-import base64
 import errno
 import os
 import stat
 
 from awscrt import checksums
 
+from sidecar.core.checksums import to_text
 from sidecar.core.model import StatIdentity
 
 READ_BYTES = 1024 * 1024
@@ -99,12 +99,7 @@ def checksum_of(fd: int, offset_bytes: int, length_bytes: int) -> str:
             raise TruncatedError(f"the file ends at {offset_bytes} bytes, before {end}")
         crc = checksums.crc64nvme(piece, crc)
         offset_bytes += len(piece)
-    return checksum_text(crc)
-
-
-def checksum_text(crc: int) -> str:
-    """Return the stored form of a crc64nvme value."""
-    return "crc64nvme:" + base64.b64encode(crc.to_bytes(8)).decode()
+    return to_text(crc)
 
 
 def kind_of(mode: int) -> str | None:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import subprocess
-import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,6 +25,8 @@ SETTLED_SECONDS = 30.0
 
 class Rig(System):
     """``s3_proxy`` and ``convex_proxy`` stand in the daemon's way."""
+
+    module = "tests.fault.daemon"  # with short time limits
 
     def __init__(self, folder: Path, s3: SeaweedServer, convex: ConvexServer, thread: LoopThread) -> None:
         """Start the proxies; the daemon does not run yet."""
@@ -62,17 +60,6 @@ class Rig(System):
         proxy = FaultProxy(thread, dialect, (where.hostname or "", where.port or 0))
         proxy.start()
         return proxy
-
-    def start(self, *, ready: bool = True, env: Mapping[str, str] | None = None) -> None:
-        """Start the daemon with short time limits."""
-        argv = [sys.executable, "-m", "tests.fault.daemon", "run", "--config", str(self.write_config())]
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("SIDECAR_", "AWS_"))}
-        with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
-                argv, stdout=output, stderr=subprocess.STDOUT, env={**clean, **(env or {})}
-            )
-        if ready:
-            eventually("the daemon is ready", self._ready)
 
     @property
     def runs(self) -> bool:

@@ -48,6 +48,8 @@ def checksum(data: bytes) -> str:
 class System:
     """One daemon with a bucket, a journal and a folder of its own, on shared servers."""
 
+    module = "sidecar"  # what runs as the daemon
+
     def __init__(self, folder: Path, s3: SeaweedServer, convex: ConvexServer) -> None:
         """Make the bucket and the settings; nothing runs yet."""
         self.folder, self.s3, self.convex = folder, s3, convex
@@ -89,7 +91,7 @@ class System:
 
     def start(self, *, ready: bool = True, env: Mapping[str, str] | None = None) -> None:
         """Start the daemon, and wait until it is ready."""
-        argv = [sys.executable, "-m", "sidecar", "run", "--config", str(self.write_config())]
+        argv = [sys.executable, "-m", self.module, "run", "--config", str(self.write_config())]
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("SIDECAR_", "AWS_"))}
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
