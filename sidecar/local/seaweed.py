@@ -26,6 +26,9 @@ from .child import Child, ServerError, wait, wait_async
 from .ports import COMPANION, LOOPBACK, free_ports
 
 READY_SECONDS = 60.0
+# Each bucket takes a volume of its own. Left alone, weed allows free disk / 128 MB of them and then answers
+# InternalError to every write; volumes grow as they fill, so a high number costs nothing.
+_VOLUMES = 100_000
 _STARTS = 6  # another server may have taken a port meanwhile
 # A profile or configuration of the user's own must not reach into our server.
 _NO_PROFILE: dict[str, Any] = {
@@ -67,6 +70,11 @@ class SeaweedServer:
     def endpoint_url(self) -> str:
         """The address of the S3 API."""
         return f"http://{LOOPBACK}:{self._ports[0]}"
+
+    @property
+    def master_url(self) -> str:
+        """The address of SeaweedFS' own master, which knows its volumes."""
+        return f"http://{LOOPBACK}:{self._ports[1]}"
 
     @property
     def folder(self) -> Path:
@@ -178,6 +186,7 @@ class SeaweedServer:
             f"-ip={LOOPBACK}",
             f"-ip.bind={LOOPBACK}",
             f"-bucket={self.bucket}",
+            f"-volume.max={_VOLUMES}",
             f"-s3.port={s3}",
             f"-master.port={master}",
             f"-filer.port={filer}",

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 
@@ -51,6 +52,12 @@ def test_objects_survive_a_crash(server: SeaweedServer) -> None:
     server.restart()
     assert server.endpoint_url == address
     assert server.client().get_object(Bucket=server.bucket, Key="kept")["Body"].read() == b"bytes"
+
+
+def test_buckets_are_not_bounded_by_the_disk(server: SeaweedServer) -> None:
+    """Each bucket takes a volume; a nearly full disk would leave a test run's later buckets without one."""
+    topology = httpx.get(f"{server.master_url}/dir/status").json()["Topology"]
+    assert topology["Max"] >= 100_000
 
 
 async def test_it_starts_and_ends_on_an_event_loop() -> None:
