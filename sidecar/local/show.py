@@ -69,8 +69,14 @@ class Board:
 def show_report(console: Console, report: Report) -> None:
     """Print the table of all files, what is wrong, and one sentence."""
     table = Table(box=box.SIMPLE_HEAD, title=SESSION_ID)
-    for column in ("file", "size", "version", "object and row", "close to synced"):
-        table.add_column(column, justify="left" if column in {"file", "object and row"} else "right")
+    table.add_column("file", overflow="fold")
+    for column in (
+        "size",
+        "version",
+        "object\nand row",
+        "close to\nsynced",
+    ):  # narrow: there may be 80 columns
+        table.add_column(column, justify="left" if column == "object\nand row" else "right")
     for proof in report.proofs:
         table.add_row(*_cells(proof))
     console.print(table)
