@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Protocol
+
+_JITTER_SECONDS = 2  # a Date header is whole seconds, and answers take their time
 
 
 class Clock(Protocol):
@@ -28,3 +32,37 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds of CLOCK_MONOTONIC."""
         return time.monotonic()
+
+
+class RemoteClock:
+    """A remote's wall clock as its Date headers tell it, carried on by our monotonic clock.
+
+    So a jump of our own wall clock shows at once, not only with the remote's next answer.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        """Know nothing yet."""
+        self._clock = clock
+        self._ahead_seconds: float | None = None  # of the monotonic clock
+
+    def learn(self, date: str | None) -> None:
+        """Take in a Date header; anything that is none is passed over."""
+        try:
+            remote = parsedate_to_datetime(date or "")
+            remote_seconds = remote.replace(tzinfo=remote.tzinfo or UTC).timestamp()
+        except (ValueError, OverflowError):
+            return
+        self._ahead_seconds = remote_seconds - self._clock.monotonic()
+
+    @property
+    def skew_seconds(self) -> float | None:
+        """Our wall clock minus the remote's; None before the first answer."""
+        if self._ahead_seconds is None:
+            return None
+        return self._clock.wall_ms() / 1000 - self._ahead_seconds - self._clock.monotonic()
+
+    def now_seconds(self) -> int:
+        """Seconds since 1970 by the remote's clock, as far as we know it."""
+        skew = self.skew_seconds
+        ours = self._clock.wall_ms() / 1000
+        return int(ours if skew is None or abs(skew) < _JITTER_SECONDS else ours - skew)

@@ -6,13 +6,12 @@ Secrets in files are read again when they change, off the event loop. No error n
 from __future__ import annotations
 
 import asyncio
-from email.utils import parsedate_to_datetime
 from typing import Protocol, assert_never
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sidecar.core.clock import Clock
+from sidecar.core.clock import Clock, RemoteClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.settings.secret import Secret
 from sidecar.settings.telling import ConvexAuth, DeployKeyAuth, JwtAuth, NoAuth, TokenFileAuth
@@ -22,32 +21,7 @@ from . import keys
 TOKEN_SECONDS = 300
 RENEW_SECONDS = 240  # a token is replaced a minute before it expires
 _ALGORITHM = "ES256"
-_JITTER_SECONDS = 2  # a Date header is whole seconds, and answers take their time
-
-
-class RemoteClock:
-    """Convex's clock as its Date headers tell it: a sidecar whose clock is wrong still gets in."""
-
-    def __init__(self, clock: Clock) -> None:
-        """``skew_seconds`` is our clock minus Convex's; None before the first answer."""
-        self._clock = clock
-        self.skew_seconds: float | None = None
-
-    def learn(self, date: str | None) -> None:
-        """Take in a Date header; anything that is none is passed over."""
-        if date is None:
-            return
-        try:
-            remote = parsedate_to_datetime(date).timestamp()
-        except (ValueError, OverflowError):
-            return
-        self.skew_seconds = self._clock.wall_ms() / 1000 - remote
-
-    def now_seconds(self) -> int:
-        """Seconds since 1970 by Convex's clock, as far as we know it."""
-        skew = self.skew_seconds
-        ours = self._clock.wall_ms() / 1000
-        return int(ours if skew is None or abs(skew) < _JITTER_SECONDS else ours - skew)
+_EARLIER_SECONDS = 2  # Convex's clock is known to the second
 
 
 class Credentials(Protocol):
@@ -134,7 +108,7 @@ class JwtCredentials:
 
     def _mint(self, pem: str) -> str:
         key = _usable(pem, self._secret)
-        issued = self._remote_clock.now_seconds() - _JITTER_SECONDS
+        issued = self._remote_clock.now_seconds() - _EARLIER_SECONDS
         claims = {**self._claims, "iat": issued, "exp": issued + TOKEN_SECONDS}
         return jwt.encode(claims, key, algorithm=_ALGORITHM, headers={"kid": keys.kid(key)})
 

@@ -15,14 +15,14 @@ from typing import Any, Literal
 import httpx
 
 from sidecar.core.address import is_loopback
-from sidecar.core.clock import Clock
+from sidecar.core.clock import Clock, RemoteClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Slot
 from sidecar.core.ops import Batch, CurrentAsset, OpResult, Registration, VersionPage
 from sidecar.settings.telling import Convex as ConvexSettings
 
 from . import answers, errors
-from .auth import Credentials, RemoteClock, credentials
+from .auth import Credentials, credentials
 
 CALL_BYTES_MAX = 16 * 1024 * 1024  # Convex's limit on a call's arguments
 ANSWER_BYTES_MAX = 4 * 1024 * 1024  # 100 results are some 20 KiB

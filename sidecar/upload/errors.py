@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -112,10 +110,10 @@ _NO_CREDENTIALS = (
 )
 
 
-def translate(error: Exception, *, operation: str, target: str, wall_ms: int) -> SidecarError:
-    """Return the failure as the rest of the sidecar knows it; ``wall_ms`` is compared with S3's clock."""
+def translate(error: Exception, *, operation: str, target: str, skew_seconds: float | None) -> SidecarError:
+    """Return the failure as the rest of the sidecar knows it; ``skew_seconds`` is our clock minus S3's."""
     if isinstance(error, boto.ClientError):
-        return _answered(error, operation=operation, target=target, wall_ms=wall_ms)
+        return _answered(error, operation=operation, target=target, skew_seconds=skew_seconds)
     meaning, message = _unanswered(error)
     return SidecarError(
         meaning.kind,
@@ -152,19 +150,9 @@ def from_disk(error: OSError, *, operation: str, target: str) -> SidecarError:
     )
 
 
-def skew_seconds(date: str | None, *, wall_ms: int) -> float | None:
-    """Return our clock minus the one of a ``Date`` header; None if there is no readable one."""
-    if not date:
-        return None
-    try:
-        theirs = parsedate_to_datetime(date)
-    except ValueError:
-        return None
-    ours = datetime.fromtimestamp(wall_ms / 1000, UTC)
-    return (ours - theirs.replace(tzinfo=theirs.tzinfo or UTC)).total_seconds()
-
-
-def _answered(error: boto.ClientError, *, operation: str, target: str, wall_ms: int) -> SidecarError:
+def _answered(
+    error: boto.ClientError, *, operation: str, target: str, skew_seconds: float | None
+) -> SidecarError:
     answer: dict[str, Any] = error.response
     about = answer.get("Error", {})
     code = str(about.get("Code", ""))
@@ -176,7 +164,7 @@ def _answered(error: boto.ClientError, *, operation: str, target: str, wall_ms: 
         f"{code}: {message}" if code and code != str(status) else f"S3 answered {status} {message}",
         operation=operation,
         target=target,
-        hint=_clock_hint(answer, status, wall_ms) or meaning.hint,
+        hint=_clock_hint(status, skew_seconds) or meaning.hint,
         code=code or str(status),
         maybe_done=meaning.maybe_done,
     )
@@ -190,13 +178,11 @@ def _by_status(status: int) -> _Meaning:
     return _Meaning(ErrorKind.UNKNOWN, maybe_done=True)
 
 
-def _clock_hint(answer: dict[str, Any], status: int, wall_ms: int) -> str | None:
+def _clock_hint(status: int, skew_seconds: float | None) -> str | None:
     """Recognize a wrong clock, which looks like bad credentials: a 403 whose Date is far from ours."""
-    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    skew = skew_seconds(date, wall_ms=wall_ms)
-    if status != 403 or skew is None or abs(skew) <= SKEW_SECONDS_MAX:  # noqa: PLR2004 - HTTP's own number
+    if status != 403 or skew_seconds is None or abs(skew_seconds) <= SKEW_SECONDS_MAX:  # noqa: PLR2004 - HTTP's own number
         return None
-    return _CLOCK.format(minutes=abs(skew) / 60)
+    return _CLOCK.format(minutes=abs(skew_seconds) / 60)
 
 
 def _unanswered(error: Exception) -> tuple[_Meaning, str]:

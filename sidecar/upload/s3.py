@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from sidecar.core.checksums import from_header, to_header
-from sidecar.core.clock import Clock
+from sidecar.core.clock import Clock, RemoteClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Part, StoredObject
 
 from . import transport
 from .client import S3Config, open_client
 from .deadline import Deadline
-from .errors import FAULTS, due, from_disk, skew_seconds, translate
+from .errors import FAULTS, due, from_disk, translate
 from .payload import CHUNK_BYTES, RangePayload
 from .store import Body, ListedObject, ObjectHead, ObjectSpec, OpenUpload
 from .transport import Algorithm, Scan
@@ -59,18 +59,16 @@ class S3Store:
         """``client`` is aioboto3's, made by ``open_client``; the caller closes it."""
         self._client = client
         self._config = config
-        self._clock = clock
         self._pace = pace
         self._unconfirmed: SidecarError | None = None
-        self._date: tuple[str | None, int] = (None, 0)
+        self._remote_clock = RemoteClock(clock)
         client.meta.events.register_last("before-call.s3", _expect_for_large_bodies_only)
         client.meta.events.register_last("before-parameter-build.s3", _stay_in_our_region)
 
     @property
     def skew_seconds(self) -> float | None:
-        """Our clock minus S3's at its newest answer; None before the first one."""
-        date, wall_ms = self._date
-        return skew_seconds(date, wall_ms=wall_ms)
+        """Our clock minus S3's; None before its first answer."""
+        return self._remote_clock.skew_seconds
 
     async def probe(self) -> None:
         """HeadBucket. Also fails, once, after the store did not confirm a checksum: no file is at fault."""
@@ -286,10 +284,15 @@ class S3Store:
             async with deadline or Deadline(STALL_SECONDS):
                 answer: dict[str, Any] = await getattr(self._client, method)(**fields)
         except FAULTS as error:
-            wall_ms = self._clock.wall_ms()
-            raise translate(error, operation=operation, target=target, wall_ms=wall_ms) from error
-        self._date = (answer["ResponseMetadata"]["HTTPHeaders"].get("date"), self._clock.wall_ms())
+            self._learn(getattr(error, "response", {}))
+            skew = self.skew_seconds
+            raise translate(error, operation=operation, target=target, skew_seconds=skew) from error
+        self._learn(answer)
         return answer
+
+    def _learn(self, answer: dict[str, Any]) -> None:
+        """Take in S3's clock, of a refusal too: a clock that is wrong gets nothing else."""
+        self._remote_clock.learn(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date"))
 
     async def _head(self, key: str) -> dict[str, Any] | None:
         try:

@@ -12,11 +12,12 @@ import jwt
 import pytest
 from aiohttp import web
 
+from sidecar.core.clock import RemoteClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.settings.secret import Secret
 from sidecar.settings.telling import Convex, JwtAuth
 from sidecar.sync import auth, keys
-from sidecar.sync.auth import JwtCredentials, RemoteClock, SecretCredentials, credentials
+from sidecar.sync.auth import JwtCredentials, SecretCredentials, credentials
 from sidecar.sync.convex import open_store
 from tests.support.clock import ManualClock
 from tests.support.wire import PONG, Wire
@@ -100,14 +101,6 @@ async def test_a_wrong_clock_is_made_up_for(pem: Path, clock: ManualClock) -> No
     assert one.refused()
     assert abs(read(await one.header())["iat"] - datetime(2030, 1, 1, tzinfo=UTC).timestamp()) <= 5
     assert remote.skew_seconds == pytest.approx(clock.wall_ms() / 1000 - 1_893_456_000)
-
-
-@pytest.mark.parametrize("date", [None, "", "yesterday", "Tue, 99 Jan 2030 00:00:00 GMT", "\x00"])
-def test_a_date_that_is_none_is_passed_over(clock: ManualClock, date: str | None) -> None:
-    """Proxies write what they like."""
-    remote = RemoteClock(clock)
-    remote.learn(date)
-    assert remote.skew_seconds is None
 
 
 async def test_a_refused_token_is_minted_once_more(wire: Wire, pem: Path) -> None:
