@@ -171,10 +171,9 @@ class Reconciler:
 
     def _remote_now_ms(self) -> int | None:
         """The time, where all clocks agree well enough to delete by age."""
+        now_ms = self._clock.wall_ms()  # before the question: a jump in between is seen
         skews = self._skews()
-        if any(skew is None or abs(skew) > SKEW_SECONDS_MAX for skew in skews):
-            return None
-        return self._clock.wall_ms()
+        return now_ms if all(skew is not None and abs(skew) <= SKEW_SECONDS_MAX for skew in skews) else None
 
     # -- judging and repairing --------------------------------------------------------------------
     async def _confirmed(self, batch: list[tuple[Seen, Row]]) -> list[tuple[Seen, Row]]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
 from sidecar.core.clock import Clock
 from sidecar.core.model import Transfer
 from sidecar.journal.journal import Journal
@@ -17,11 +15,11 @@ from .deleting import Outcome, delete, restore
 PAGE_IDS = 1_000
 PAUSE_SECONDS = (0.2, 10.0)
 SKEW_SECONDS_MAX = 15 * 60
-log = structlog.get_logger()
+_WRONG = "no local file is deleted: this machine's clock and S3's are {minutes:.0f} min apart"
 
 
 class Tidier:
-    """Goes through the journal page by page, for ever. ``trouble`` is a sentence while it cannot delete."""
+    """Goes through the journal page by page, for ever."""
 
     def __init__(
         self,
@@ -38,7 +36,13 @@ class Tidier:
         """
         self._journal, self._clock, self._is_watched = journal, clock, is_watched
         self._after_seconds, self._skew_seconds = delete_after_seconds, skew_seconds
-        self.trouble: str | None = None
+        self._clock_trouble: str | None = None
+        self._file_trouble: str | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why files stay that should go."""
+        return self._clock_trouble or self._file_trouble
 
     async def run(self) -> None:
         """Delete what is due, until cancelled."""
@@ -46,13 +50,14 @@ class Tidier:
         after: int | None = None
         least, most = PAUSE_SECONDS
         while True:
+            now_ms = self._clock.wall_ms()  # before the question: a jump in between is seen
             if self._may_trust_clock():
-                after = await self.tidy(after or 0)
+                after = await self._tidy(after or 0, now_ms=now_ms)
             await asyncio.sleep(min(max(self._after_seconds / 100, least), most))
 
-    async def tidy(self, after: int) -> int | None:
+    async def _tidy(self, after: int, *, now_ms: int) -> int | None:
         """Delete what is due on one page of the journal; return where the next begins, None at the end."""
-        before_ms = self._clock.wall_ms() - int(self._after_seconds * 1000)
+        before_ms = now_ms - int(self._after_seconds * 1000)
         spent, further = await self._journal.do(
             Journal.spent, after=after, before_ms=before_ms, limit=PAGE_IDS
         )
@@ -63,12 +68,9 @@ class Tidier:
 
     def _may_trust_clock(self) -> bool:
         skew = self._skew_seconds()
-        if skew is not None and abs(skew) > SKEW_SECONDS_MAX:
-            self.trouble = (
-                f"no local file is deleted: this machine's clock and S3's are {abs(skew) / 60:.0f} min apart"
-            )
-            return False
-        return skew is not None
+        wrong = skew is not None and abs(skew) > SKEW_SECONDS_MAX
+        self._clock_trouble = _WRONG.format(minutes=abs(skew or 0) / 60) if wrong else None
+        return skew is not None and not wrong
 
     async def _delete(self, transfer: Transfer) -> None:
         """Intent, effect, fact."""
@@ -80,10 +82,10 @@ class Tidier:
                 delete, transfer.root, transfer.path, expected=identity, transfer=transfer.transfer
             )
         except OSError as error:
-            self.trouble = f"{transfer.display} cannot be deleted: {error.strerror}"
+            self._file_trouble = f"{transfer.display} cannot be deleted: {error.strerror}"
             outcome = Outcome.KEPT
         else:
-            self.trouble = None
+            self._file_trouble = None
         done = Journal.deleted if outcome is Outcome.DELETED else Journal.kept
         await self._journal.do(done, transfer.id)
 

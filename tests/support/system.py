@@ -61,6 +61,7 @@ class System:
         self.port = free_port()
         self.sidecar_id = f"sidecar-{self.bucket}"
         self.process: subprocess.Popen[bytes] | None = None
+        self.env: dict[str, str] = {}  # of the daemon, besides our own
         self.settings: dict[str, Any] = {
             "sidecar_id": self.sidecar_id,
             "watch": [{"root": str(self.root)}],
@@ -95,7 +96,7 @@ class System:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("SIDECAR_", "AWS_"))}
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                argv, stdout=output, stderr=subprocess.STDOUT, env={**clean, **(env or {})}
+                argv, stdout=output, stderr=subprocess.STDOUT, env={**clean, **self.env, **(env or {})}
             )
         if ready:
             eventually("the daemon is ready", self._ready)

@@ -59,10 +59,10 @@ def compiler() -> str | None:
     return shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 
 
-def build(folder: Path) -> Path:
-    """Compile the shim into a folder."""
-    library = folder / "shim.so"
-    command = [compiler() or "cc", "-shared", "-fPIC", "-O2", "-o", str(library), str(SOURCE), "-ldl"]
+def build(folder: Path, source: Path = SOURCE) -> Path:
+    """Compile a shim into a folder."""
+    library = folder / f"{source.stem}.so"
+    command = [compiler() or "cc", "-shared", "-fPIC", "-O2", "-o", str(library), str(source), "-ldl"]
     subprocess.run(command, check=True)
     return library
 
