@@ -1,4 +1,4 @@
-"""The heartbeat: a beat proves that the loop turns and that the journal commits.
+"""The heartbeat: a beat proves that the loop turns, and that the journal answers and is in its place.
 
 It feeds /healthz and systemd's watchdog. An outage, a full disk or a wrong key never stops it: a
 restart would not cure them.
@@ -57,6 +57,6 @@ class Heart:
 
     async def _beat_journal(self) -> None:
         while True:
-            await self._journal.do(Journal.meta, "journal_id")
+            await self._journal.do(Journal.beat)
             self._journal_beat = self._clock.monotonic()
             await asyncio.sleep(BEAT_SECONDS)

@@ -18,7 +18,7 @@ from sidecar.core.errors import JournalLostError
 from sidecar.core.model import State, StatIdentity, Transfer
 from sidecar.core.states import Event, step
 
-from .opening import lock, open_database
+from .opening import inode, lock, lock_path, open_database
 from .quarantine import move_aside
 from .rows import FROM_TRANSFERS, identity_values, transfer_from
 
@@ -96,6 +96,7 @@ class JournalBase:
         except BaseException:
             os.close(self._lock_fd)
             raise
+        self._place = self._found()
         self._root_ids: dict[str, int] = {
             row["path"]: row["id"] for row in self.db.execute("SELECT id, path FROM roots")
         }
@@ -111,9 +112,29 @@ class JournalBase:
                 return open_database(self.path)
             except JournalLostError as error:
                 lost = error
-        moved = move_aside(self.path, wall_ms=self.clock.wall_ms())
-        self.quarantined = f"{lost}: it was moved to {moved}, and a new journal was begun"
+        moved = move_aside(self.path, wall_ms=self.clock.wall_ms()) if self.path.exists() else None
+        self.quarantined = (
+            f"{lost}: {f'it was moved to {moved}, and ' if moved else ''}a new journal was begun"
+        )
         return open_database(self.path)
+
+    def _found(self) -> list[tuple[int, int] | None]:
+        """Return which files have our names now: the journal's and the lock's."""
+        return [inode(self.path), inode(lock_path(self.path))]
+
+    def beat(self) -> None:
+        """Answer, and look whether our files still have their names.
+
+        What is written to a removed file ends with this process, and its lock holds nobody off.
+        Raises JournalLostError.
+        """
+        self.meta("journal_id")
+        try:
+            found = self._found()
+        except OSError:
+            return  # it cannot be told; a folder that fails shows where it is written to
+        if found != self._place:
+            raise JournalLostError(f"the journal {self.path} was removed or replaced while it was in use")
 
     def close(self) -> None:
         """Close the connection (SQLite checkpoints the WAL) and let the lock go."""

@@ -16,6 +16,20 @@ from .schema import MIGRATION_NAMES, migrations
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs"}
 
 
+def lock_path(path: Path) -> Path:
+    """Return the file whose lock stands for the journal's."""
+    return path.with_name(f"{path.name}.lock")
+
+
+def inode(path: Path) -> tuple[int, int] | None:
+    """Tell which file has a name: device and inode, None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def lock(path: Path) -> int:
     """Hold the journal for this process and return the lock's descriptor.
 
@@ -23,7 +37,7 @@ def lock(path: Path) -> int:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(lock_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise FatalError(
             f"the journal folder {path.parent} cannot be written: {error.strerror}",
