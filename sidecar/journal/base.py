@@ -177,7 +177,10 @@ class JournalBase:
         if state is None:
             self.db.execute("DELETE FROM transfers WHERE id = ?", [transfer.id])
         else:
-            self.db.execute("UPDATE transfers SET state = ? WHERE id = ?", [state, transfer.id])
+            ended_ms = self.clock.wall_ms() if state in {State.SUPERSEDED, State.GONE} else None
+            self.db.execute(
+                "UPDATE transfers SET state = ?, ended_ms = ? WHERE id = ?", [state, ended_ms, transfer.id]
+            )
         self.record(transfer, event, state, detail)
         return state
 

@@ -8,11 +8,11 @@ from sidecar.core.model import Observation, State, Transfer
 from sidecar.core.routing import object_key
 
 from .base import Topic
+from .ending import Ending
 from .rows import route_json, split
-from .scenes import SceneBook
 
 
-class Discovering(SceneBook):
+class Discovering(Ending):
     """From an observation to `discovered`."""
 
     def discover(self, seen: Observation) -> Transfer:

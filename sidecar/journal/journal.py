@@ -16,6 +16,7 @@ from sidecar.core.errors import JournalLostError
 from .base import Topic, Transition
 from .debts import Debt
 from .noticing import Known, Noticing, Sighting
+from .pruning import Pruning
 from .recalling import Recalling
 from .removing import Removing
 from .repairing import Repairing
@@ -26,8 +27,8 @@ from .telling import Telling
 __all__ = ["Claim", "Debt", "Journal", "Known", "OpenScene", "Sighting", "Topic", "Transition"]
 
 
-class Journal(Noticing, Recalling, Removing, Repairing, Telling):
-    """The journal whole: noticing (watch), shipping (upload), telling (sync), scenes."""
+class Journal(Noticing, Pruning, Recalling, Removing, Repairing, Telling):
+    """The journal whole: noticing (watch), shipping (upload), telling (sync), scenes, pruning."""
 
     def __init__(
         self,

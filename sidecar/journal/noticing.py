@@ -76,12 +76,15 @@ class Noticing(Shipping):
                 [*place, LISTINGS_UNTIL_ABSENT],
             )
             row = self.db.execute(
-                "SELECT transfer FROM files WHERE (root, folder, name) = (?, ?, ?) AND absent = ?",
+                "SELECT slot, transfer FROM files WHERE (root, folder, name) = (?, ?, ?) AND absent = ?",
                 [*place, LISTINGS_UNTIL_ABSENT],
             ).fetchone()
-            newest = self.find(row["transfer"]) if row else None
+            if row is None:
+                continue
+            newest = self.find(row["transfer"])
             if newest and newest.state in {State.DISCOVERED, State.ABANDONED}:
                 self._vanish(newest)
+            self.end_slot(row["slot"])
 
     def candidates(self) -> list[Transfer]:
         """Return all transfers in state discovered."""
@@ -138,6 +141,7 @@ class Noticing(Shipping):
             return Sighting(refused=refused) if refused else Sighting(candidate=self.discover(seen))
         if row["absent"]:
             self.db.execute("UPDATE files SET absent = 0 WHERE (root, folder, name) = (?, ?, ?)", place)
+            self.end_slot(row["slot"])
         newest = self.find(row["transfer"])
         if newest and newest.state is State.DISCOVERED:
             return Sighting(candidate=newest)
@@ -145,7 +149,10 @@ class Noticing(Shipping):
             return Sighting()
         if newest and newest.state is State.ABANDONED:
             return self._revive(newest, row, seen)
-        return Sighting(candidate=self.discover(seen))
+        candidate = self.discover(seen)
+        if row["slot"] != candidate.route.slot.digest:  # the rules changed
+            self.end_slot(row["slot"])
+        return Sighting(candidate=candidate)
 
     def _revive(self, abandoned: Transfer, row: sqlite3.Row, seen: Observation) -> Sighting:
         if identity_of(row) is None:  # abandoned without an identity: this one is the one to compare with
@@ -205,6 +212,7 @@ class Noticing(Shipping):
             "DELETE FROM files WHERE (root, folder, name) = (?, ?, ?) AND transfer = ?",
             [self.root_id(transfer.root), *split(transfer.path), transfer.id],
         )
+        self.end_slot(transfer.route.slot.digest)
         self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
 
 

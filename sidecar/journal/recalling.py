@@ -73,6 +73,7 @@ class Recalling(Shipping):
             [stored.etag, stored.version_id, recall.version, now, now, transfer_id],
         )
         self.advance(transfer, Event.ADOPTED, f"version {recall.version}, {transfer.key}")
+        self.end_slot(transfer.route.slot.digest)
         self.topics.add(Topic.UPLOADS)
         self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
         return State.SYNCED

@@ -12,10 +12,10 @@ from dataclasses import replace
 from sidecar.core.model import State, Transfer
 
 from .base import transaction
+from .ending import DELETED, DELETING
 from .rows import FROM_TRANSFERS, identity_of, split, transfer_from
 from .shipping import Shipping
 
-DELETING, DELETED = 1_000, 1_001
 OF_FILE = "JOIN files f ON f.root = t.root AND f.folder = t.folder AND f.name = t.name AND f.transfer = t.id"
 
 
@@ -72,4 +72,5 @@ class Removing(Shipping):
             f"UPDATE files SET absent = ? WHERE (root, folder, name) = (?, ?, ?) AND transfer = ? AND {only}",
             [absent, *place, transfer.id],
         )
+        self.end_slot(transfer.route.slot.digest)
         return int(cursor.rowcount)

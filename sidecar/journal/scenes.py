@@ -195,21 +195,14 @@ class SceneBook(JournalBase):
     def _knowledge(self, scene: dict[str, Any]) -> SceneKnowledge:
         """Gather what derive needs, at a cost that does not grow with the scene's files."""
         session_id, scene_id = scene["session_id"], scene["scene_id"]
-        lost = [
+        owed = any(
             self.db.execute(
-                "SELECT state, count(*) AS n, max(error_message) AS error FROM transfers"
                 # One state at a time: of two lists SQLite would search all that the longer one finds.
-                f" WHERE {OPEN_OF_SCENE} AND state = ? AND asset_type = 'video_chunk'",
+                f"SELECT 1 FROM transfers WHERE {OPEN_OF_SCENE} AND state = ? LIMIT 1",
                 [session_id, scene_id, state],
             ).fetchone()
-            for state in (State.DEAD, State.ABANDONED)
-        ]
-        videos = {row["state"]: row["n"] for row in lost}
-        owed = self.db.execute(
-            f"SELECT 1 FROM transfers WHERE {OPEN_OF_SCENE}"
-            " AND state IN ('discovered', 'ready', 'uploaded') LIMIT 1",
-            [session_id, scene_id],
-        ).fetchone()
+            for state in (State.DISCOVERED, State.READY, State.UPLOADED)
+        )
         return SceneKnowledge(
             newest_content_mtime_ns=scene["content_mtime_ns"] or None,
             complete_mtime_ns=scene["complete_mtime_ns"],
@@ -217,20 +210,21 @@ class SceneBook(JournalBase):
             manifest_mtime_ns=scene["manifest_mtime_ns"],
             cancelled_mtime_ns=scene["cancelled_mtime_ns"],
             quiet=bool(scene["quiet"]),
-            owed=1 if owed else 0,
-            videos=self._video_slots(session_id, scene_id) if scene["chunks"] is not None else 0,
-            videos_dead=videos.get(State.DEAD, 0),
-            videos_abandoned=videos.get(State.ABANDONED, 0),
-            video_error=next((row["error"] for row in lost if row["state"] == State.DEAD), None),
+            owed=int(owed),
+            videos=scene["videos"],
+            videos_dead=scene["videos_dead"],
+            videos_abandoned=scene["videos_abandoned"],
+            video_error=self._video_error(session_id, scene_id) if scene["videos_dead"] else None,
         )
 
-    def _video_slots(self, session_id: str, scene_id: str) -> int:
+    def _video_error(self, session_id: str, scene_id: str) -> str | None:
+        """Return the message of a dead video: of several always the same one, by one step in an index."""
         row = self.db.execute(
-            "SELECT count(DISTINCT slot) AS n FROM transfers WHERE session_id = ? AND entity_id = ?"
-            " AND asset_type = 'video_chunk' AND state IN ('ready', 'uploaded', 'synced')",
+            "SELECT max(error_message) AS error FROM transfers WHERE session_id = ? AND scene_id = ?"
+            " AND state = 'dead' AND asset_type = 'video_chunk'",
             [session_id, scene_id],
         ).fetchone()
-        return int(row["n"])
+        return None if row["error"] is None else str(row["error"])
 
     def _enqueue_facts(self, project_id: str, session_id: str, scene_id: str, facts: SceneFacts) -> None:
         slot = f"facts:{session_id}\n{scene_id}"

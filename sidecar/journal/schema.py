@@ -139,7 +139,67 @@ CREATE INDEX uploads_waiting ON transfers (priority, id) WHERE state = 'ready' A
 CREATE INDEX uploads_held ON transfers (id) WHERE state = 'ready' AND held = 1;
 """
 
-MIGRATION_NAMES = {"first", "recall"}
+PRUNING = """
+-- Since when nothing shows a row any more: its content was replaced, or its file is gone. What was over
+-- before there was this column is over from now on.
+ALTER TABLE transfers ADD COLUMN ended_ms INTEGER;
+UPDATE transfers SET ended_ms = CAST(strftime('%s', 'now') AS INTEGER) * 1000
+  WHERE state IN ('superseded', 'gone') OR state = 'synced' AND (
+    NOT EXISTS (SELECT 1 FROM files f WHERE f.slot = transfers.slot AND f.absent < 2)
+    OR EXISTS (SELECT 1 FROM transfers n WHERE n.slot = transfers.slot AND n.id > transfers.id
+               AND n.state = 'synced'));
+CREATE INDEX ended ON transfers (ended_ms) WHERE ended_ms IS NOT NULL;
+CREATE INDEX debts_by_transfer ON debts (transfer);
+ALTER TABLE scenes ADD COLUMN empty_ms INTEGER;  -- since when no transfer of it was found
+"""
+
+VIDEOS = """
+-- What a scene's facts say of its videos, kept by triggers: deriving them must cost no walk over the scene.
+-- videos: slots that are ready or further, pruned ones included (one that is rendered again counts twice).
+ALTER TABLE scenes ADD COLUMN videos INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE scenes ADD COLUMN videos_dead INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE scenes ADD COLUMN videos_abandoned INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX dead_videos ON transfers (session_id, scene_id, error_message)
+  WHERE state = 'dead' AND asset_type = 'video_chunk';
+CREATE TRIGGER video_lost AFTER UPDATE OF state ON transfers
+WHEN new.asset_type = 'video_chunk' AND old.state <> new.state AND new.state IN ('dead', 'abandoned') BEGIN
+  UPDATE scenes SET videos_dead = videos_dead + (new.state = 'dead'),
+    videos_abandoned = videos_abandoned + (new.state = 'abandoned')
+    WHERE session_id = new.session_id AND scene_id = new.scene_id;
+END;
+CREATE TRIGGER video_found AFTER UPDATE OF state ON transfers
+WHEN new.asset_type = 'video_chunk' AND old.state <> new.state AND old.state IN ('dead', 'abandoned') BEGIN
+  UPDATE scenes SET videos_dead = videos_dead - (old.state = 'dead'),
+    videos_abandoned = videos_abandoned - (old.state = 'abandoned')
+    WHERE session_id = old.session_id AND scene_id = old.scene_id;
+END;
+CREATE TRIGGER video_there AFTER UPDATE OF state ON transfers
+WHEN new.asset_type = 'video_chunk' AND new.state IN ('ready', 'uploaded', 'synced')
+  AND old.state NOT IN ('ready', 'uploaded', 'synced')
+  AND NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = new.slot AND o.id <> new.id
+                  AND o.state IN ('ready', 'uploaded', 'synced')) BEGIN
+  UPDATE scenes SET videos = videos + 1 WHERE session_id = new.session_id AND scene_id = new.scene_id;
+END;
+CREATE TRIGGER video_no_more AFTER UPDATE OF state ON transfers
+WHEN new.asset_type = 'video_chunk' AND old.state IN ('ready', 'uploaded', 'synced')
+  AND new.state NOT IN ('ready', 'uploaded', 'synced')
+  AND NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = new.slot AND o.id <> new.id
+                  AND o.state IN ('ready', 'uploaded', 'synced')) BEGIN
+  UPDATE scenes SET videos = videos - 1 WHERE session_id = new.session_id AND scene_id = new.scene_id;
+END;
+UPDATE scenes SET
+  videos = (SELECT count(DISTINCT slot) FROM transfers t WHERE t.session_id = scenes.session_id
+    AND t.entity_id = scenes.scene_id AND t.asset_type = 'video_chunk'
+    AND t.state IN ('ready', 'uploaded', 'synced')),
+  videos_dead = (SELECT count(*) FROM transfers t WHERE t.session_id = scenes.session_id
+    AND t.scene_id = scenes.scene_id AND t.asset_type = 'video_chunk' AND t.state = 'dead'
+    AND t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')),
+  videos_abandoned = (SELECT count(*) FROM transfers t WHERE t.session_id = scenes.session_id
+    AND t.scene_id = scenes.scene_id AND t.asset_type = 'video_chunk' AND t.state = 'abandoned'
+    AND t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned'));
+"""
+
+MIGRATION_NAMES = {"first", "recall", "pruning", "videos"}
 
 
 @migrations()
@@ -153,6 +213,20 @@ def first(db: Database) -> None:
 def recall(db: Database) -> None:
     """Let a fresh journal look for what is known before it sends."""
     for statement in _statements(RECALL):
+        db.execute(statement)
+
+
+@migrations()
+def pruning(db: Database) -> None:
+    """Let what is over be forgotten after a while."""
+    for statement in _statements(PRUNING):
+        db.execute(statement)
+
+
+@migrations()
+def videos(db: Database) -> None:
+    """Count the videos of a scene as they come and go."""
+    for statement in _statements(VIDEOS):
         db.execute(statement)
 
 

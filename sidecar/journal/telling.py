@@ -171,6 +171,7 @@ class Telling(Shipping):
                 [result.version, self.clock.wall_ms(), transfer.id],
             )
             self.advance(transfer, Event.ACKNOWLEDGED, f"{result.outcome}, version {result.version}")
+            self.end_slot(transfer.route.slot.digest)
         if result.outcome is not Outcome.STALE:
             for older in self._of_slot(transfer, "t.state = 'dead' AND t.id < ?"):
                 self.overtake(older, "newer content of the same slot is synced")

@@ -1,0 +1,138 @@
+"""Forgetting: rows that are over, old events, scenes without a file. A little in each transaction.
+
+Nothing goes that anybody still needs: what is owed to S3 or Convex, dead letters, the newest content of a
+file that lies here. What goes may leave objects that Convex shows: ``Watermark`` remembers how far back
+the journal no longer knows, so that reconciling takes none of them for an orphan.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from .base import transaction
+from .ending import HERE
+from .shipping import Shipping
+
+STEP_SECONDS = 0.005  # of one transaction, its commit not counted
+ROWS_MAX, EVENTS_MAX, SCENES_MAX = 100, 500, 200
+COUNTED_SCENES_KEEP = 12  # times as long: a marker that counts chunks counts those of its earlier files
+PRUNED = "pruned"  # the youngest time, as a transfer id begins, from which a synced row was forgotten
+TIME_LENGTH = 10
+
+_OVER = """
+SELECT t.*, t.state = 'synced' AND EXISTS (
+  SELECT 1 FROM transfers n WHERE n.slot = t.slot AND n.id > t.id AND n.state = 'synced') AS replaced
+FROM transfers t WHERE t.ended_ms <= ? ORDER BY t.ended_ms LIMIT ?
+"""
+_NEEDED = f"""
+SELECT EXISTS (SELECT 1 FROM debts WHERE transfer = :transfer)
+  OR EXISTS (SELECT 1 FROM outbox WHERE transfer = :id)
+  OR EXISTS (SELECT 1 FROM files WHERE slot = :slot AND transfer = :id AND {HERE}) AS needed
+"""
+
+
+class Pruning(Shipping):
+    """What the daemon's housekeeping calls. All times are wall time that can be trusted."""
+
+    @transaction
+    def prune_transfers(self, *, before_ms: int) -> int:
+        """Forget some transfers, and files, that were over before; returns how many were looked at."""
+        deadline, looked = self.clock.monotonic() + STEP_SECONDS, 0
+        for row in self.db.execute(_OVER, [before_ms, ROWS_MAX]).fetchall():
+            self._prune(row)
+            looked += 1
+            if self.clock.monotonic() >= deadline:
+                break
+        if not looked:  # a clock that was ahead must not keep anything for years
+            self.db.execute(
+                "UPDATE transfers SET ended_ms = ?1 WHERE id IN"
+                " (SELECT id FROM transfers WHERE ended_ms > ?1 LIMIT ?2)",
+                [self.clock.wall_ms(), ROWS_MAX],
+            )
+        return looked
+
+    @transaction
+    def prune_events(self, *, before_ms: int) -> int:
+        """Forget some events that are older, the oldest first; returns how many."""
+        oldest = self.db.execute("SELECT id FROM events ORDER BY id LIMIT ?", [EVENTS_MAX]).fetchall()
+        values = [oldest[-1]["id"] if oldest else 0, before_ms, self.clock.wall_ms()]
+        gone = self.db.execute("DELETE FROM events WHERE id <= ?1 AND at_ms < ?2", values[:2]).rowcount
+        if not gone:
+            self.db.execute("UPDATE events SET at_ms = ?3 WHERE id <= ?1 AND at_ms > ?3", values)
+        return gone
+
+    @transaction
+    def prune_scenes(
+        self, *, after: tuple[str, str], now_ms: int, keep_ms: int
+    ) -> tuple[str, str] | None:
+        """Forget scenes that have been without a transfer for long; returns where to go on, None at the end."""
+        rows = self.db.execute(
+            "SELECT * FROM scenes WHERE (session_id, scene_id) > (?, ?) ORDER BY session_id, scene_id LIMIT ?",
+            [*after, SCENES_MAX],
+        ).fetchall()
+        for row in rows:
+            self._prune_scene(row, now_ms, keep_ms)
+        return (rows[-1]["session_id"], rows[-1]["scene_id"]) if len(rows) == SCENES_MAX else None
+
+    @transaction
+    def prune_sessions(self, *, after: str) -> str | None:
+        """Forget manifests of sessions of which nothing else is left; as ``prune_scenes``."""
+        rows = self.db.execute(
+            "SELECT session_id FROM sessions WHERE session_id > ? ORDER BY session_id LIMIT ?",
+            [after, SCENES_MAX],
+        ).fetchall()
+        for row in rows:
+            self.db.execute(
+                "DELETE FROM sessions WHERE session_id = ?1"
+                " AND NOT EXISTS (SELECT 1 FROM scenes WHERE session_id = ?1)"
+                " AND NOT EXISTS (SELECT 1 FROM transfers WHERE session_id = ?1)",
+                [row["session_id"]],
+            )
+        return rows[-1]["session_id"] if len(rows) == SCENES_MAX else None
+
+    # -- one row ----------------------------------------------------------------------------------
+
+    def _prune(self, row: sqlite3.Row) -> None:
+        is_synced = row["state"] == "synced"
+        if is_synced and not row["replaced"] and self.is_here(row["slot"]):
+            self.end_slot(row["slot"])  # it is not over at all
+        elif self._is_needed(row):
+            self.db.execute("UPDATE transfers SET ended_ms = ? WHERE id = ?", [self.clock.wall_ms(), row["id"]])
+        else:
+            if is_synced:
+                self._forget_time(row["transfer"][:TIME_LENGTH])
+            self._forget(row)
+
+    def _is_needed(self, row: sqlite3.Row) -> bool:
+        left_at_s3 = row["may_upload"] or (row["may_object"] and row["state"] != "synced")
+        return bool(row["lease"] or left_at_s3 or self.db.execute(_NEEDED, dict(row)).fetchone()["needed"])
+
+    def _forget(self, row: sqlite3.Row) -> None:
+        for statement in (
+            f"DELETE FROM files WHERE slot = :slot AND transfer = :id AND NOT {HERE}",
+            "DELETE FROM parts WHERE transfer = :id",
+            "DELETE FROM transfers WHERE id = :id",
+        ):
+            self.db.execute(statement, {"slot": row["slot"], "id": row["id"]})
+
+    def _forget_time(self, time: str) -> None:
+        if time > (self.meta(PRUNED) or ""):
+            self.set_meta(PRUNED, time)
+
+    def _prune_scene(self, row: sqlite3.Row, now_ms: int, keep_ms: int) -> None:
+        scene, since = [row["session_id"], row["scene_id"]], row["empty_ms"]
+        used = self.db.execute(
+            "SELECT EXISTS (SELECT 1 FROM transfers WHERE session_id = ?1 AND entity_id = ?2) OR EXISTS"
+            " (SELECT 1 FROM outbox WHERE session_id = ?1 AND scene_id = ?2 AND state <> 'dead') AS used",
+            scene,
+        ).fetchone()["used"]
+        if used or since is None:
+            self._set_empty(scene, since, None if used else now_ms)
+        elif since <= now_ms - keep_ms * (1 if row["chunks"] is None else COUNTED_SCENES_KEEP):
+            self.db.execute("DELETE FROM scenes WHERE session_id = ? AND scene_id = ?", scene)
+
+    def _set_empty(self, scene: list[str], before_ms: int | None, since_ms: int | None) -> None:
+        if before_ms != since_ms:
+            self.db.execute(
+                "UPDATE scenes SET empty_ms = ? WHERE session_id = ? AND scene_id = ?", [since_ms, *scene]
+            )
