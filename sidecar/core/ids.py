@@ -11,7 +11,7 @@ import hashlib
 import re
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-TAG_LENGTH = 8
+TIME_LENGTH, TAG_LENGTH = 10, 8  # ids sort by their first characters as by their time
 CHANCE_BYTES = 5
 _TRANSFER = re.compile(rf"(?<![0-9A-Z])([0-7][{CROCKFORD}]{{17}})([{CROCKFORD}]{{8}})(?![0-9A-Z])")
 
@@ -29,7 +29,7 @@ def transfer_id(*, wall_ms: int, chance: bytes, tag: str) -> str:
     """
     if len(chance) != CHANCE_BYTES or len(tag) != TAG_LENGTH or not 0 <= wall_ms < 1 << 48:
         raise ValueError("a transfer id is 48 bits of time, 5 bytes of chance and a tag of 8 characters")
-    return _base32(wall_ms, 10) + _base32(int.from_bytes(chance), 8) + tag
+    return _base32(wall_ms, TIME_LENGTH) + _base32(int.from_bytes(chance), 8) + tag
 
 
 def tags_in(key: str) -> set[str]:

@@ -28,6 +28,7 @@ class InconsistencyType(StrEnum):
     RETIRED = "retired"  # a superseded version beyond what retention keeps
     EXPIRED_OBJECT = "expired object"  # Convex gave it up, its deletion was lost
     ORPHAN_OBJECT = "orphan object"  # ours, and neither the journal nor Convex names it
+    FORGOTTEN_OBJECT = "forgotten object"  # the same, from a time of which the journal no longer knows all
     ORPHAN_UPLOAD = "orphan upload"  # an open multipart upload of ours that the journal does not know
 
 
@@ -50,7 +51,8 @@ class Evidence:
     before the bucket and Convex were listed, so that both must show it. ``owed``: an op, a debt or a
     lease is under way for it. ``on_disk``: the row's file is there, unchanged. ``size_bytes`` is what the
     object should have. ``object_age_seconds`` is by S3's own clock, None where clocks cannot be trusted.
-    ``retired``: retention gives the version up. ``upload``: an open multipart upload.
+    ``retired``: retention gives the version up. ``upload``: an open multipart upload. ``forgotten``: the
+    journal has pruned synced rows as young as this object's transfer; without a row, that says nothing.
     """
 
     state: State | None = None
@@ -63,6 +65,7 @@ class Evidence:
     version: VersionStatus | None = None
     retired: bool = False
     upload: bool = False
+    forgotten: bool = False
 
     @property
     def is_shown(self) -> bool:
@@ -92,8 +95,10 @@ class Row:
 ORPHAN_SECONDS = 3600.0  # younger objects may belong to an answer that is still on its way
 
 
-def _is_old(seen: Evidence) -> bool:
-    return seen.object_age_seconds is not None and seen.object_age_seconds >= ORPHAN_SECONDS
+def _is_orphan(seen: Evidence) -> bool:
+    is_old = seen.object_age_seconds is not None and seen.object_age_seconds >= ORPHAN_SECONDS
+    is_named = seen.version is not None or seen.state in WANTED or seen.owed
+    return seen.is_there and is_old and not is_named
 
 
 TABLE = (
@@ -148,15 +153,14 @@ TABLE = (
         applies=lambda seen: seen.version is VersionStatus.EXPIRED and seen.is_there and not seen.owed,
     ),
     Row(
+        type=InconsistencyType.FORGOTTEN_OBJECT,
+        repair=Repair.NONE,  # it may be the only copy of what Convex lost
+        applies=lambda seen: _is_orphan(seen) and seen.state is None and seen.forgotten,
+    ),
+    Row(
         type=InconsistencyType.ORPHAN_OBJECT,
         repair=Repair.DELETE,
-        applies=lambda seen: (
-            seen.is_there
-            and seen.version is None
-            and seen.state not in WANTED
-            and not seen.owed
-            and _is_old(seen)
-        ),
+        applies=_is_orphan,
     ),
 )
 

@@ -1,4 +1,4 @@
-"""``local_files``: what becomes of the renderer's files, and how much room there is for more."""
+"""What becomes of the renderer's files, how much room there is for more, and what the journal forgets."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sidecar.settings import Settings
 from sidecar.watch.stage import WatchStage
 from sidecar.watch.tidying import Tidier
 
+from .pruning import Pruner
 from .watermarks import Watermarks
 
 RESERVE_AGAIN_SECONDS = 5.0
@@ -20,11 +21,13 @@ NO_RESERVE = "the journal's disk has no room for its reserve: when it is full, n
 
 
 class Housekeeping:
-    """Watermarks, the journal's reserve and, if asked for, the deletion of what is synced."""
+    """Watermarks, the journal's reserve and pruning and, if asked for, the deletion of what is synced."""
 
-    def __init__(self, *, watermarks: Watermarks, reserve: Reserve, tidier: Tidier | None) -> None:
+    def __init__(
+        self, *, watermarks: Watermarks, reserve: Reserve, pruner: Pruner, tidier: Tidier | None
+    ) -> None:
         """``tidier`` is None with ``after_sync: keep``."""
-        self._watermarks, self._reserve, self._tidier = watermarks, reserve, tidier
+        self._watermarks, self._reserve, self._pruner, self._tidier = watermarks, reserve, pruner, tidier
         self._is_reserved = True
 
     @classmethod
@@ -57,7 +60,13 @@ class Housekeeping:
                 skew_seconds=skew,
                 is_watched=lambda root: any(one.root == root and not one.problem for one in watch.status()),
             )
-        return cls(watermarks=watermarks, reserve=reserve, tidier=tidier)
+        pruner = Pruner(
+            journal=journal,
+            keep_seconds=settings.journal.keep,
+            events_seconds=settings.retention.events,
+            skew_seconds=skew,
+        )
+        return cls(watermarks=watermarks, reserve=reserve, pruner=pruner, tidier=tidier)
 
     def troubles(self) -> Sequence[str]:
         """Return what is wrong, as sentences."""
@@ -70,6 +79,7 @@ class Housekeeping:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watermarks.run())
             group.create_task(self._keep_reserve())
+            group.create_task(self._pruner.run())
             if self._tidier is not None:
                 group.create_task(self._tidier.run())
 

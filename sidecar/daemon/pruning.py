@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec
 
-from sidecar.core.clock import Clock
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
 
-P = ParamSpec("P")
 SKEW_SECONDS_MAX = 15 * 60
 ROUND_SECONDS = (1.0, 3600.0)
 ROUNDS = 100  # within the shorter of the two ages
@@ -24,31 +21,47 @@ class Pruner:
         self,
         *,
         journal: AsyncJournal,
-        clock: Clock,
         keep_seconds: float,
         events_seconds: float,
         skew_seconds: Callable[[], float | None],
     ) -> None:
         """``skew_seconds`` is our wall clock minus S3's, None while unknown."""
-        self._journal, self._clock, self._skew_seconds = journal, clock, skew_seconds
-        self._keep_seconds, self._events_seconds = keep_seconds, events_seconds
+        self._journal, self._skew_seconds = journal, skew_seconds
+        self._keep_ms, self._events_ms = int(keep_seconds * 1000), int(events_seconds * 1000)
+        self._scene: tuple[str, str] | None = None
+        self._session: str | None = None
 
     async def run(self) -> None:
         """Forget what is old, until cancelled."""
         least, most = ROUND_SECONDS
-        rest_seconds = min(max(min(self._keep_seconds, self._events_seconds) / ROUNDS, least), most)
+        rest_seconds = min(max(min(self._keep_ms, self._events_ms) / 1000 / ROUNDS, least), most)
         while True:
             await asyncio.sleep(rest_seconds)
             await self.prune()
 
     async def prune(self) -> None:
         """Go round once."""
-        while await self._step(Journal.prune_transfers, self._keep_seconds):
-            await asyncio.sleep(REST_SECONDS)
-        while await self._step(Journal.prune_events, self._events_seconds):
-            await asyncio.sleep(REST_SECONDS)
-        scene: tuple[str, str] | None = ("", "")
-        while scene is not None:
-            scene = await self._step(Journal.prune_scenes, self._keep_seconds, after=scene)
-            await asyncio.sleep(REST_SECONDS)
-        ...
+        for step in (self._transfers, self._events, self._scenes, self._sessions):
+            more = True
+            while more:
+                await asyncio.sleep(REST_SECONDS)
+                more = self._may_trust_clock() and await step()
+
+    def _may_trust_clock(self) -> bool:
+        skew = self._skew_seconds()
+        return skew is not None and abs(skew) <= SKEW_SECONDS_MAX
+
+    async def _transfers(self) -> bool:
+        return bool(await self._journal.do(Journal.prune_transfers, keep_ms=self._keep_ms))
+
+    async def _events(self) -> bool:
+        return bool(await self._journal.do(Journal.prune_events, keep_ms=self._events_ms))
+
+    async def _scenes(self) -> bool:
+        after = self._scene or ("", "")
+        self._scene = await self._journal.do(Journal.prune_scenes, after=after, keep_ms=self._keep_ms)
+        return self._scene is not None
+
+    async def _sessions(self) -> bool:
+        self._session = await self._journal.do(Journal.prune_sessions, after=self._session or "")
+        return self._session is not None

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sidecar.core.ids import tags_in, transfer_in
+from sidecar.core.ids import TIME_LENGTH, tags_in, transfer_in
 from sidecar.core.inconsistencies import Evidence
 from sidecar.core.model import AssetType, EntityType, Slot, State
 from sidecar.core.ops import AssetVersion, VersionStatus
@@ -43,14 +43,15 @@ SELECT k.key, t.id, t.transfer, t.state, t.size AS row_size, t.lease,
   EXISTS (SELECT 1 FROM journal.files f WHERE (f.root, f.folder, f.name) = (t.root, t.folder, t.name)
     AND f.transfer = t.id AND f.absent = 0) AS on_disk,
   o.size AS object_size, o.modified_ms, v.slot, v.version, v.transfer AS version_transfer,
-  v.size AS version_size, v.status, v.retired, NULL AS upload_id
+  v.size AS version_size, v.status, v.retired, NULL AS upload_id,
+  (SELECT value FROM journal.meta WHERE key = 'pruned') AS pruned
 FROM (SELECT key FROM rows UNION SELECT key FROM objects UNION SELECT key FROM versions) k
 LEFT JOIN rows r ON r.key = k.key LEFT JOIN journal.transfers t ON t.id = r.id
 LEFT JOIN objects o ON o.key = k.key LEFT JOIN versions v ON v.key = k.key
 UNION ALL
 SELECT u.key, t.id, t.transfer, t.state, NULL, 0, 0, 0,
   EXISTS (SELECT 1 FROM debts d WHERE d.key = u.key), 0,
-  NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, u.upload_id
+  NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, u.upload_id, NULL
 FROM uploads u LEFT JOIN rows r ON r.key = u.key LEFT JOIN journal.transfers t ON t.id = r.id
 """
 
@@ -136,9 +137,10 @@ class Comparison:
     def _shown(self, row: sqlite3.Row, now_ms: int | None) -> Seen:
         version_size = row["version_size"]
         age = None if now_ms is None or row["modified_ms"] is None else (now_ms - row["modified_ms"]) / 1000
+        transfer = row["version_transfer"] or row["transfer"] or transfer_in(row["key"], self._tag)
         return Seen(
             key=row["key"],
-            transfer=row["version_transfer"] or row["transfer"] or transfer_in(row["key"], self._tag),
+            transfer=transfer,
             row=row["id"],
             slot=_slot(row["slot"]),
             version=row["version"],
@@ -154,8 +156,13 @@ class Comparison:
                 version=None if row["status"] is None else VersionStatus(row["status"]),
                 retired=bool(row["retired"]),
                 upload=row["upload_id"] is not None,
+                forgotten=_is_forgotten(transfer, row["pruned"]),
             ),
         )
+
+
+def _is_forgotten(transfer: str | None, pruned: str | None) -> bool:
+    return transfer is not None and pruned is not None and transfer[:TIME_LENGTH] <= pruned
 
 
 def _slot(text: str | None) -> Slot | None:

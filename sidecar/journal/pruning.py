@@ -1,23 +1,25 @@
 """Forgetting: rows that are over, old events, scenes without a file. A little in each transaction.
 
 Nothing goes that anybody still needs: what is owed to S3 or Convex, dead letters, the newest content of a
-file that lies here. What goes may leave objects that Convex shows: ``Watermark`` remembers how far back
-the journal no longer knows, so that reconciling takes none of them for an orphan.
+file that lies here. The objects of what goes stay, and only Convex still names them: how far back the
+journal no longer knows is remembered, so that reconciling takes none of them for an orphan, whatever
+Convex says. The caller sees to it that the wall clock can be trusted.
 """
 
 from __future__ import annotations
 
 import sqlite3
 
+from sidecar.core.ids import TIME_LENGTH
+
 from .base import transaction
 from .ending import HERE
 from .shipping import Shipping
 
-STEP_SECONDS = 0.005  # of one transaction, its commit not counted
-ROWS_MAX, EVENTS_MAX, SCENES_MAX = 100, 500, 200
+STEP_SECONDS = 0.003  # of one transaction, its commit not counted
+ROWS_MAX, EVENTS_MAX, SCENES_MAX = 32, 500, 200
 COUNTED_SCENES_KEEP = 12  # times as long: a marker that counts chunks counts those of its earlier files
-PRUNED = "pruned"  # the youngest time, as a transfer id begins, from which a synced row was forgotten
-TIME_LENGTH = 10
+PRUNED = "pruned"  # as a transfer id begins: the youngest time of which a synced row was forgotten
 
 _OVER = """
 SELECT t.*, t.state = 'synced' AND EXISTS (
@@ -32,12 +34,13 @@ SELECT EXISTS (SELECT 1 FROM debts WHERE transfer = :transfer)
 
 
 class Pruning(Shipping):
-    """What the daemon's housekeeping calls. All times are wall time that can be trusted."""
+    """What the daemon's housekeeping calls, again and again."""
 
     @transaction
-    def prune_transfers(self, *, before_ms: int) -> int:
-        """Forget some transfers, and files, that were over before; returns how many were looked at."""
+    def prune_transfers(self, *, keep_ms: int) -> int:
+        """Forget some transfers that are over since ``keep_ms``, and their files; returns how many it met."""
         deadline, looked = self.clock.monotonic() + STEP_SECONDS, 0
+        before_ms = self.clock.wall_ms() - keep_ms
         for row in self.db.execute(_OVER, [before_ms, ROWS_MAX]).fetchall():
             self._prune(row)
             looked += 1
@@ -52,26 +55,25 @@ class Pruning(Shipping):
         return looked
 
     @transaction
-    def prune_events(self, *, before_ms: int) -> int:
-        """Forget some events that are older, the oldest first; returns how many."""
+    def prune_events(self, *, keep_ms: int) -> int:
+        """Forget some events that are older than ``keep_ms``, the oldest first; returns how many."""
         oldest = self.db.execute("SELECT id FROM events ORDER BY id LIMIT ?", [EVENTS_MAX]).fetchall()
-        values = [oldest[-1]["id"] if oldest else 0, before_ms, self.clock.wall_ms()]
-        gone = self.db.execute("DELETE FROM events WHERE id <= ?1 AND at_ms < ?2", values[:2]).rowcount
-        if not gone:
-            self.db.execute("UPDATE events SET at_ms = ?3 WHERE id <= ?1 AND at_ms > ?3", values)
-        return gone
+        last, now_ms = oldest[-1]["id"] if oldest else 0, self.clock.wall_ms()
+        gone = self.db.execute("DELETE FROM events WHERE id <= ? AND at_ms < ?", [last, now_ms - keep_ms])
+        if not gone.rowcount:
+            self.db.execute("UPDATE events SET at_ms = ?2 WHERE id <= ?1 AND at_ms > ?2", [last, now_ms])
+        return gone.rowcount
 
     @transaction
-    def prune_scenes(
-        self, *, after: tuple[str, str], now_ms: int, keep_ms: int
-    ) -> tuple[str, str] | None:
-        """Forget scenes that have been without a transfer for long; returns where to go on, None at the end."""
+    def prune_scenes(self, *, after: tuple[str, str], keep_ms: int) -> tuple[str, str] | None:
+        """Forget scenes without a transfer since ``keep_ms``; returns where to go on, None at the end."""
         rows = self.db.execute(
-            "SELECT * FROM scenes WHERE (session_id, scene_id) > (?, ?) ORDER BY session_id, scene_id LIMIT ?",
+            "SELECT * FROM scenes WHERE (session_id, scene_id) > (?, ?)"
+            " ORDER BY session_id, scene_id LIMIT ?",
             [*after, SCENES_MAX],
         ).fetchall()
         for row in rows:
-            self._prune_scene(row, now_ms, keep_ms)
+            self._prune_scene(row, keep_ms)
         return (rows[-1]["session_id"], rows[-1]["scene_id"]) if len(rows) == SCENES_MAX else None
 
     @transaction
@@ -97,7 +99,9 @@ class Pruning(Shipping):
         if is_synced and not row["replaced"] and self.is_here(row["slot"]):
             self.end_slot(row["slot"])  # it is not over at all
         elif self._is_needed(row):
-            self.db.execute("UPDATE transfers SET ended_ms = ? WHERE id = ?", [self.clock.wall_ms(), row["id"]])
+            self.db.execute(
+                "UPDATE transfers SET ended_ms = ? WHERE id = ?", [self.clock.wall_ms(), row["id"]]
+            )
         else:
             if is_synced:
                 self._forget_time(row["transfer"][:TIME_LENGTH])
@@ -119,8 +123,8 @@ class Pruning(Shipping):
         if time > (self.meta(PRUNED) or ""):
             self.set_meta(PRUNED, time)
 
-    def _prune_scene(self, row: sqlite3.Row, now_ms: int, keep_ms: int) -> None:
-        scene, since = [row["session_id"], row["scene_id"]], row["empty_ms"]
+    def _prune_scene(self, row: sqlite3.Row, keep_ms: int) -> None:
+        scene, since, now_ms = [row["session_id"], row["scene_id"]], row["empty_ms"], self.clock.wall_ms()
         used = self.db.execute(
             "SELECT EXISTS (SELECT 1 FROM transfers WHERE session_id = ?1 AND entity_id = ?2) OR EXISTS"
             " (SELECT 1 FROM outbox WHERE session_id = ?1 AND scene_id = ?2 AND state <> 'dead') AS used",

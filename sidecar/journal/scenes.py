@@ -95,9 +95,10 @@ class SceneBook(JournalBase):
         scene = self._scene(session_id, scene_id)
         if scene is None or scene_id is None:
             return
-        facts = derive(self._knowledge(scene))
+        knowledge = self._knowledge(scene)
+        facts = derive(knowledge)
         text = json.dumps(asdict(facts), sort_keys=True)
-        if text == scene["reported"]:
+        if text == scene["reported"] or (scene["reported"] is None and _is_bare(knowledge, facts)):
             return
         self.db.execute(
             "UPDATE scenes SET reported = ? WHERE session_id = ? AND scene_id = ?",
@@ -238,3 +239,12 @@ class SceneBook(JournalBase):
             transfer=None,
             body=dict(facts.body(scene_id)),
         )
+
+
+def _is_bare(scene: SceneKnowledge, facts: SceneFacts) -> bool:
+    """Tell whether all that is known of a scene is a marker that wants more chunks.
+
+    The scene may have been pruned, and Convex may show it as complete: that is not unsaid.
+    """
+    nothing_came = scene.newest_content_mtime_ns is None and not scene.owed
+    return nothing_came and not facts.complete and facts.error is None

@@ -18,7 +18,6 @@ REFUSED: dict[str, tuple[Any, ...]] = {  # what this version can do
     "convex.on_unknown_entity": ("create",),
     "removal": ("keep",),
 }
-TUNING = ("journal.keep", "retention.events")
 
 
 def refused(settings: Settings) -> Iterator[tuple[Key, str]]:
@@ -33,10 +32,6 @@ def refused(settings: Settings) -> Iterator[tuple[Key, str]]:
 
 def idle(settings: Settings) -> Iterator[str]:
     """Yield a warning for each key that tunes a feature that is not there yet."""
-    defaults = Settings.model_construct()
-    for name in TUNING:
-        if _read(settings, name) != _read(defaults, name):
-            yield f"{name.replace('for_', 'for')} is read, but its feature comes later"
     for place, rule in enumerate(settings.rules):
         if rule.grow_ahead == "auto":
             yield f"{dotted(('rules', place, 'grow_ahead'))} is read, but its feature comes later"

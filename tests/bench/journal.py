@@ -5,15 +5,9 @@
 
 from __future__ import annotations
 
-import resource
-import shutil
-import sqlite3
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 from sidecar.core.ids import transfer_id
 from sidecar.core.model import EntityType
@@ -21,7 +15,7 @@ from sidecar.core.routing import object_key
 from sidecar.journal.journal import Journal
 from sidecar.journal.rows import route_json
 from tests.support.clock import ManualClock
-from tests.support.journals import ROOT, TAG, open_journal, route
+from tests.support.journals import ROOT, TAG, route
 
 MILLION = 1_000_000
 FILES, SCENES = 10, 50  # of a scene, of a session
@@ -56,10 +50,13 @@ def fill(journal: Journal, count: int) -> None:
         db.execute("BEGIN")
         db.executemany(_FILE, (file for file, _ in rows))
         db.executemany(_TRANSFER, (transfer for _, transfer in rows))
-        db.executemany("INSERT INTO events (at_ms, transfer, event, detail) VALUES (?, ?, ?, ?)", _events(rows, now))
+        db.executemany(
+            "INSERT INTO events (at_ms, transfer, event, detail) VALUES (?, ?, ?, ?)", _events(rows, now)
+        )
         scenes = {(transfer[5], transfer[6]) for _, transfer in rows}
         db.executemany(
-            "INSERT OR IGNORE INTO scenes (session_id, scene_id, project_id, quiet) VALUES (?, ?, 'demo', 1)", scenes
+            "INSERT OR IGNORE INTO scenes (session_id, scene_id, project_id, quiet) VALUES (?, ?, 'demo', 1)",
+            scenes,
         )
         db.execute("COMMIT")
 
@@ -86,10 +83,10 @@ def _rows(n: int, now: int) -> tuple[tuple[object, ...], tuple[object, ...]]:
     )
 
 
-def _events(rows: list[tuple[tuple[object, ...], tuple[object, ...]]], now: int) -> Iterator[tuple[object, ...]]:
+def _events(
+    rows: list[tuple[tuple[object, ...], tuple[object, ...]]], now: int
+) -> Iterator[tuple[object, ...]]:
     for _, transfer in rows:
         for event in EVENTS:
             detail = transfer[9] if event == "uploaded" else None
             yield now - 6 * DAY_MS, transfer[0], event, detail
-
-

@@ -41,6 +41,7 @@ CASES = {
         Repair.EXPIRE,
     ),
     InconsistencyType.EXPIRED_OBJECT: (replace(OURS, version=VersionStatus.EXPIRED), Repair.DELETE),
+    InconsistencyType.FORGOTTEN_OBJECT: (replace(OURS, forgotten=True), Repair.NONE),
     InconsistencyType.ORPHAN_OBJECT: (OURS, Repair.DELETE),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -167,6 +168,36 @@ async def test_a_crash_between_expiring_and_deleting_is_made_good(desk: Desk) ->
     report = await desk.reconciler.reconcile(RETENTION)
     assert dict(report.repaired) == {"expired object": 1}
     assert await desk.debts() == [keys[0]]
+
+
+async def forget(desk: Desk) -> None:
+    """Have the journal forget all that is over; a millisecond has passed."""
+    await asyncio.sleep(0.002)
+    while await desk.writer.do(Journal.prune_transfers, keep_ms=0):
+        continue
+
+
+async def test_retention_does_not_need_what_the_journal_forgot(desk: Desk) -> None:
+    """Convex names the superseded versions: expired, deleted, and neither the newest nor any other is."""
+    keys = [await desk.synced("a.mp4", f"text{n}", n) for n in range(1, 15)]
+    await forget(desk)
+    report = await desk.reconciler.reconcile(ALL)
+    assert dict(report.found) == dict(report.repaired) == {"retired": 2}
+    assert await desk.debts() == sorted(keys[:2])
+
+
+async def test_what_the_journal_forgot_is_no_orphan_though_convex_lost_it(desk: Desk) -> None:
+    """A deployment restored from an old copy: the object may be the only one. Younger orphans still go."""
+    forgotten = await desk.synced("a.mp4", "A", 1)
+    await desk.synced("a.mp4", "B", 2)
+    await forget(desk)
+    late = orphan(10**13)
+    desk.keep(*late)
+    desk.metadata.written, desk.metadata.slots = [], {}
+    report = await desk.reconciler.reconcile(ALL)
+    assert report.found["forgotten object"] == 1
+    assert [one.key for one in report.examples if one.type == "forgotten object"] == [forgotten]
+    assert await desk.debts() == [late[0]]
 
 
 async def test_an_op_that_was_lost_is_told(desk: Desk) -> None:
