@@ -118,16 +118,17 @@ def test_what_is_probably_not_meant_is_a_warning() -> None:
         },
         s3={"bucket": "lessons", "key": "{session_id}/{name}"},
         retention={"events": "1d"},
+        journal={"keep": "1d"},
     )
     said = " ".join(settings.warnings)
     for words in (
         "is not https",
         "must be scoped",
         "s3.key has no {transfer}",
-        "retention.events",
         "/nowhere/key",
     ):
         assert words in said
+    assert "later" not in said
 
 
 def test_each_way_to_authenticate_is_a_type_of_its_own() -> None:
