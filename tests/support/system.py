@@ -30,7 +30,7 @@ from sidecar.local.seaweed import SeaweedServer
 T = TypeVar("T")
 
 
-def eventually(what: str, condition: Callable[[], T], *, seconds: float = 30.0) -> T:
+def eventually(what: str, condition: Callable[[], T], *, seconds: float = 90.0) -> T:
     """Poll until a condition is true and return its value; fail with its name at the deadline."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -138,7 +138,7 @@ class System:
     def get(self, where: str, **query: str | bytes) -> Any:
         """Ask the endpoint; JSON."""
         text = urllib.parse.urlencode(query)
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{where}?{text}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{where}?{text}", timeout=30) as answer:
             return json.load(answer)
 
     def status(self) -> dict[str, Any]:
@@ -154,7 +154,7 @@ class System:
         counts = self.status()["transfers"]
         return not any(counts[state] for state in ("discovered", "ready", "uploaded"))
 
-    def wait_settled(self, *, synced: int | None = None, seconds: float = 60.0) -> None:
+    def wait_settled(self, *, synced: int | None = None, seconds: float = 180.0) -> None:
         """Wait until nothing is on its way (and so many transfers are synced)."""
 
         def done() -> bool:
