@@ -21,7 +21,7 @@ from .store import Body, ListedObject, ObjectHead, ObjectSpec, OpenUpload
 from .transport import Algorithm, Scan
 
 STALL_SECONDS = 30.0
-PROBE_SECONDS = 10.0  # the question is small; an S3 that hangs must be named soon
+PROBE_SECONDS = 10.0  # HEAD asks little and follows every failure: an S3 that hangs must be named soon
 SLOWEST_BYTES_PER_SECOND = 8 * 1024  # a body that goes slower is dripped on purpose
 COMPLETE_SECONDS = 600.0  # S3 joins thousands of parts before it answers
 
@@ -82,6 +82,7 @@ class S3Store:
         value = await self._checked(body, checksum, key=spec.key)
         sent: dict[str, Any] = {transport.field(self._config.checksum): value}
         answer = await self._send("put_object", body, spec.key, **self._about(spec), **sent)
+        due(answer, "ETag", operation="PutObject", target=spec.key)
         return await self._confirmed(answer, spec.key, self._answerable(value))
 
     async def create(self, spec: ObjectSpec) -> str:
@@ -296,7 +297,9 @@ class S3Store:
 
     async def _head(self, key: str) -> dict[str, Any] | None:
         try:
-            return await self._call("head_object", key, Key=key, ChecksumMode="ENABLED")
+            return await self._call(
+                "head_object", key, deadline=Deadline(PROBE_SECONDS), Key=key, ChecksumMode="ENABLED"
+            )
         except SidecarError as error:
             if error.kind is ErrorKind.NOT_FOUND:
                 return None

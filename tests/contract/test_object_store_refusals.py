@@ -320,6 +320,36 @@ async def test_a_connection_that_stands_still_ends(file: int, monkeypatch: pytes
     assert (caught.value.kind, caught.value.maybe_done) == (ErrorKind.NETWORK, True)
 
 
+async def test_a_question_that_hangs_ends_long_before_a_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HEAD follows every ambiguous failure, so that its wait is added to the wait before."""
+    monkeypatch.setattr("sidecar.upload.s3.PROBE_SECONDS", 0.2)
+    over = asyncio.Event()
+
+    async def handler(_request: web.Request) -> web.Response:
+        await over.wait()
+        return web.Response()
+
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
+        with pytest.raises(SidecarError, match="no progress") as caught:
+            async with asyncio.timeout(10):
+                await store.head("k")
+        over.set()
+    assert caught.value.kind is ErrorKind.NETWORK
+
+
+async def test_a_page_that_answers_in_the_place_of_s3_is_called_that(file: int) -> None:
+    """A portal says 200 to everything: the store's checksums are not to blame."""
+
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(text="<html>Welcome</html>", content_type="text/html")
+
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
+        with pytest.raises(SidecarError, match="answer without ETag") as caught:
+            await store.put(spec("b"), body(file, 0, 10), checksum=checksum_of(CONTENT[:10]))
+    assert caught.value.maybe_done
+    assert "is s3.endpoint_url the S3 API" in (caught.value.hint or "")
+
+
 async def test_a_slow_link_is_not_a_standing_one(
     seaweed: SeaweedServer, bucket: str, file: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
