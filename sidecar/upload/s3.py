@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from botocore.exceptions import ClientError
+
 from sidecar.core.checksums import from_header, to_header
 from sidecar.core.clock import Clock, RemoteClock
 from sidecar.core.errors import ErrorKind, SidecarError
@@ -285,7 +287,7 @@ class S3Store:
             async with deadline or Deadline(STALL_SECONDS):
                 answer: dict[str, Any] = await getattr(self._client, method)(**fields)
         except FAULTS as error:
-            self._learn(getattr(error, "response", {}))
+            self._learn(error.response if isinstance(error, ClientError) else {})
             skew = self.skew_seconds
             raise translate(error, operation=operation, target=target, skew_seconds=skew) from error
         self._learn(answer)
