@@ -47,14 +47,23 @@ class Op:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """The object that a version names; ``transfer`` brought it."""
+
+    key: str
+    transfer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpResult:
-    """Convex's answer for one op."""
+    """Convex's answer for one op. ``kept``: ``version`` names this object of the same bytes, and not ours."""
 
     op_id: str
     outcome: Outcome
     version: int | None = None
     code: str | None = None
     message: str | None = None
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

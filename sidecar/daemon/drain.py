@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sidecar.core.model import State
 from sidecar.journal.reading import JournalReader
+from sidecar.upload.cleaner import Cleaner
 
 from .quiet import QuietScenes
 from .source import Source
@@ -24,7 +25,7 @@ NAMES_MAX = 100
 class Owed:
     """What is left. ``paths`` names at most 100; ``waiting`` of them may still get done.
 
-    ``ops`` counts what Convex was not told and what S3 was not cleaned of.
+    ``ops`` counts what Convex was not told, what S3 was not cleaned of, and where it must be looked at again.
     """
 
     files: int
@@ -36,9 +37,17 @@ class Owed:
 class Drain:
     """Ends when nothing is owed, when nothing more can be done, or when the grace is over."""
 
-    def __init__(self, *, source: Source, quiet: QuietScenes, grace_seconds: float, syncing: bool) -> None:
+    def __init__(
+        self,
+        *,
+        source: Source,
+        quiet: QuietScenes,
+        cleaner: Cleaner,
+        grace_seconds: float,
+        syncing: bool,
+    ) -> None:
         """``syncing`` is False with ``convex.sync: off``: an uploaded file is then owed nothing."""
-        self._source, self._quiet = source, quiet
+        self._source, self._quiet, self._cleaner = source, quiet, cleaner
         self._grace_seconds, self._syncing = grace_seconds, syncing
 
     async def run(self) -> Owed:
@@ -47,11 +56,13 @@ class Drain:
             gate.hurry(1.0)
         try:
             async with asyncio.timeout(self._grace_seconds):
+                await self._cleaner.hurry()
                 await self._source.watch.scan_now()
                 await self._until(lambda owed: not owed.waiting)
                 if not (await self.owed()).files:  # a clean drain reports its scenes as complete
                     await self._quiet.finish()
                 await self._until(lambda owed: not owed.ops)
+                await self._cleaner.finish()
         except TimeoutError:
             pass  # the grace is over; what is owed says the rest
         return await self.owed()
@@ -69,6 +80,7 @@ class Drain:
         counts = {state: n for state, n in counts.items() if state not in done}
         hopeless = counts.get(State.DEAD, 0) + counts.get(State.ABANDONED, 0)
         files = sum(counts.values())
+        ops += self._cleaner.doubts
         paths = [f"{row.display} ({row.state})" for row in rows if row.state not in done]
         return Owed(files=files, waiting=files - hopeless, ops=ops, paths=tuple(paths))
 

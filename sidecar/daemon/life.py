@@ -91,7 +91,7 @@ class Life:
         sync = [parts.sync.run()] if parts.sync else []
         gates = [gate.run() for gate in parts.gates.values()]
         reconciler = [parts.reconciler.run()] if parts.reconciler else []
-        stages = [parts.watch.run(), parts.recall.run(), parts.upload.run(), *sync, self._sweep(parts)]
+        stages = [parts.watch.run(), parts.recall.run(), parts.upload.run(), *sync]
         return [
             parts.heart.run(),
             self._announce(parts),
@@ -107,12 +107,6 @@ class Life:
         await parts.recall.end()
         log.info("ready")
         parts.heart.notify("READY=1")
-
-    async def _sweep(self, parts: Parts) -> None:
-        """Abort what our forgotten uploads left, once Convex has said that this journal is the newest."""
-        if parts.sync is not None:
-            await parts.sync.registered.wait()
-        await parts.upload.sweep()
 
     async def _until_told(self, parts: Parts) -> int | Reload:
         while True:
@@ -136,6 +130,7 @@ class Life:
         drain = Drain(
             source=parts.source,
             quiet=parts.quiet,
+            cleaner=parts.upload.cleaner,
             grace_seconds=self._settings.shutdown.grace,
             syncing=parts.sync is not None,
         )

@@ -122,6 +122,7 @@ async def assemble(
             metrics=metrics,
             sidecar_id=name,
             trusted=sync.registered if sync else None,
+            sweep_seconds=settings.reconcile.every,
         )
         watch = _watch(settings, journal, clock)
         heart = Heart(journal=journal, clock=clock)

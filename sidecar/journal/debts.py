@@ -58,6 +58,12 @@ class Debts(Discovering):
         """Not done: come back at ``due`` (monotonic seconds)."""
         self.db.execute("UPDATE debts SET due = ? WHERE id = ?", [due, debt_id])
 
+    @transaction
+    def hasten_debts(self) -> None:
+        """The daemon is to stop: no clean-up waits for its time."""
+        self.db.execute("UPDATE debts SET due = 0 WHERE due > 0")
+        self.topics.add(Topic.DEBTS)
+
     # -- inside a transaction of another method ----------------------------------------------------
 
     def overtake(self, transfer: Transfer, why: str) -> None:
@@ -86,16 +92,26 @@ class Debts(Discovering):
     def owe(self, transfer: Transfer) -> None:
         """Journal the clean-up of what a transfer may have left at S3, once."""
         row = self.one(transfer.id)
-        debts: list[tuple[bool, str | None]] = []
-        if row.may_upload:
-            debts.append((False, row.upload_id))
-        recalled = row.recall is not None and row.recall.key == row.key  # an older row of Convex names it
-        if row.may_object and row.transfer in row.key and not recalled:  # a fixed key holds newer content
-            debts.append((True, None))
-        for delete_object, upload_id in debts:
-            self._add(row, delete_object=delete_object, upload_id=upload_id)
-        self.db.execute("UPDATE transfers SET may_upload = 0, may_object = 0 WHERE id = ?", [row.id])
-        self.db.execute("DELETE FROM parts WHERE transfer = ?", [row.id])
+        self.owe_upload(row)
+        self.owe_object(row)
+
+    def owe_upload(self, transfer: Transfer) -> None:
+        """Journal the abort of the upload that a transfer may have open, once; its parts are forgotten."""
+        if transfer.may_upload:
+            self._add(transfer, delete_object=False, upload_id=transfer.upload_id)
+        self.db.execute(
+            "UPDATE transfers SET may_upload = 0, upload_id = NULL, part_bytes = NULL WHERE id = ?",
+            [transfer.id],
+        )
+        self.db.execute("DELETE FROM parts WHERE transfer = ?", [transfer.id])
+
+    def owe_object(self, transfer: Transfer) -> None:
+        """Journal the deletion of the object that a transfer may have made, once."""
+        # An older row of Convex names a recalled one; a fixed key holds newer content.
+        recalled = transfer.recall is not None and transfer.recall.key == transfer.key
+        if transfer.may_object and transfer.transfer in transfer.key and not recalled:
+            self._add(transfer, delete_object=True, upload_id=None)
+        self.db.execute("UPDATE transfers SET may_object = 0 WHERE id = ?", [transfer.id])
 
     def _add(self, transfer: Transfer, *, delete_object: bool, upload_id: str | None) -> None:
         self.db.execute(

@@ -158,6 +158,7 @@ class Shipping(Debts):
         if transfer.state is State.SUPERSEDED:
             self.owe(transfer)
         else:
+            self.owe_upload(transfer)  # a requeue begins anew: nothing stays open for a letter's life
             self.advance(transfer, Event.EXHAUSTED, str(error))
         self.db.execute(
             "UPDATE transfers SET lease = 0, died_in = ?, error_kind = ?, error_message = ? WHERE id = ?",
@@ -165,10 +166,26 @@ class Shipping(Debts):
         )
         self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
 
-    def open_uploads(self) -> dict[str, str | None]:
-        """Return key -> upload ID (None: Create's answer is unknown) of uploads we may have open."""
-        rows = self.db.execute("SELECT key, upload_id FROM transfers WHERE may_upload = 1")
-        return {row["key"]: row["upload_id"] for row in rows}
+    def open_uploads(self, *, key: str | None = None) -> dict[str, frozenset[str | None]]:
+        """Return, by key, the IDs of uploads that we may have open, under one key or all.
+
+        None among them: Create's answer is unknown.
+        """
+        rows = self.db.execute(
+            "SELECT key, upload_id FROM transfers WHERE may_upload = 1 AND (?1 IS NULL OR key = ?1)", [key]
+        )
+        found: dict[str, frozenset[str | None]] = {}
+        for row in rows:
+            found[row["key"]] = found.get(row["key"], frozenset()) | {row["upload_id"]}
+        return found
+
+    def in_doubt(self) -> list[tuple[str, str]]:
+        """Return key and transfer of each Create whose answer is not known: it may be carried out yet."""
+        rows = self.db.execute(
+            "SELECT key, transfer FROM transfers WHERE may_upload = 1 AND upload_id IS NULL"
+            " UNION SELECT key, transfer FROM debts WHERE delete_object = 0 AND upload_id IS NULL"
+        )
+        return [(row["key"], row["transfer"]) for row in rows]
 
     # -- inside a transaction of another method ----------------------------------------------------
 

@@ -7,11 +7,12 @@ import sqlite3
 from collections.abc import Collection, Sequence
 
 from sidecar.core.errors import JournalLostError, SidecarError
-from sidecar.core.model import State, Transfer
-from sidecar.core.ops import Batch, Op, OpKind, OpResult, Outcome, Registration
+from sidecar.core.model import Recall, State, Transfer
+from sidecar.core.ops import Batch, Kept, Op, OpKind, OpResult, Outcome, Registration
 from sidecar.core.states import Event
 
 from .base import Topic, transaction
+from .rows import recall_json
 from .shipping import Shipping
 
 # An op may go when it is due, nobody carries it, no older op of its slot is unsettled and, if it
@@ -162,33 +163,39 @@ class Telling(Shipping):
             return
         if result.outcome is Outcome.STALE:
             self.overtake(transfer, "Convex has newer content of this slot")
-        elif twin := self._twin(transfer, result):
-            self._give_way(transfer, twin)
         else:
-            self.db.execute(
-                "UPDATE transfers SET version = ?, synced_ms = ?, error_kind = NULL, error_message = NULL"
-                " WHERE id = ?",
-                [result.version, self.clock.wall_ms(), transfer.id],
-            )
-            self.advance(transfer, Event.ACKNOWLEDGED, f"{result.outcome}, version {result.version}")
+            self._acknowledge(transfer, result)
             self.end_slot(transfer.route.slot.digest)
         if result.outcome is not Outcome.STALE:
             for older in self._of_slot(transfer, "t.state = 'dead' AND t.id < ?"):
                 self.overtake(older, "newer content of the same slot is synced")
         self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
 
-    def _twin(self, transfer: Transfer, result: OpResult) -> Transfer | None:
-        """Return the older transfer whose object Convex goes on showing, because it has the same bytes."""
-        if result.outcome is Outcome.APPLIED or result.version is None:
-            return None
-        same_version = f"t.state = 'synced' AND t.id <> ? AND t.version = {result.version:d}"
-        found = self._of_slot(transfer, same_version, limit=1)
-        return found[0] if found and found[0].checksum == transfer.checksum else None
+    def _acknowledge(self, transfer: Transfer, result: OpResult) -> None:
+        self.db.execute(
+            "UPDATE transfers SET version = ?, synced_ms = ?, error_kind = NULL, error_message = NULL"
+            " WHERE id = ?",
+            [result.version, self.clock.wall_ms(), transfer.id],
+        )
+        detail = f"{result.outcome}, version {result.version}"
+        if result.kept is not None and result.kept.key != transfer.key:
+            self._stand_for(transfer, result.kept, result.version)
+            detail = f"{detail}: Convex keeps the same bytes as {result.kept.key}"
+        self.advance(transfer, Event.ACKNOWLEDGED, detail)
 
-    def _give_way(self, transfer: Transfer, twin: Transfer) -> None:
-        """The file is back at content that Convex still shows: our own object is in nobody's row."""
-        self.overtake(transfer, f"Convex shows the same bytes as {twin.transfer}, version {twin.version}")
-        self.db.execute("UPDATE files SET transfer = ? WHERE transfer = ?", [twin.id, transfer.id])
+    def _stand_for(self, transfer: Transfer, kept: Kept, version: int | None) -> None:
+        """Convex goes on showing an object of the same bytes: ours goes, and the row names what is true.
+
+        Another sidecar brought it, or we did, before content that was never told. As after a recall the
+        named object is never a debt of ours.
+        """
+        self.owe_object(transfer)
+        recall = Recall(key=kept.key, transfer=kept.transfer, version=version)
+        self.db.execute(
+            "UPDATE transfers SET key = ?, transfer = ?, etag = NULL, version_id = NULL, recall = ?"
+            " WHERE id = ?",
+            [kept.key, kept.transfer, recall_json(recall), transfer.id],
+        )
 
     def _bury_op(self, row: sqlite3.Row, kind: str, message: str) -> None:
         if row["transfer"] is None:  # facts: what is refused now is derived anew at the next change

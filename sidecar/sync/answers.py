@@ -13,6 +13,7 @@ from sidecar.core.ops import (
     AssetVersion,
     Batch,
     CurrentAsset,
+    Kept,
     OpResult,
     Outcome,
     Registration,
@@ -131,8 +132,9 @@ def _version(item: Any) -> AssetVersion:
 def _result(item: Any) -> OpResult:
     try:
         outcome = Outcome(item["outcome"])
-        op_id = str(item["opId"])
-    except (KeyError, TypeError, ValueError):
+        op_id, named = str(item["opId"]), item.get("kept")
+        kept = None if named is None else Kept(key=str(named["s3Key"]), transfer=str(named["transfer"]))
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise malformed(f"result {item!r:.200}", operation="apply", target="result") from None
     return OpResult(
         op_id=op_id,
@@ -140,6 +142,7 @@ def _result(item: Any) -> OpResult:
         version=None if item.get("version") is None else _integer(item, "version", operation="apply"),
         code=_text(item.get("code")),
         message=_text(item.get("message")),
+        kept=kept,
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum, auto
 
 import structlog
 
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.ids import tags_in
-from sidecar.journal.journal import Debt
+from sidecar.journal.journal import Debt, Journal
+from sidecar.journal.writer import AsyncJournal
 
 from .describe import TRANSFER
 from .store import ObjectStore, OpenUpload
@@ -16,40 +18,68 @@ from .store import ObjectStore, OpenUpload
 log = structlog.get_logger()
 
 
-async def pay(debt: Debt, *, store: ObjectStore) -> None:
-    """Abort an upload, all uploads under a key, or delete an object: only ever this transfer's."""
+class Paid(Enum):
+    """What became of a clean-up."""
+
+    DONE = auto()
+    NOTHING = auto()  # there was no object to delete: perhaps it is still to come
+    LATER = auto()  # a Create under the key is under way: what is open there may be its upload
+
+
+async def pay(debt: Debt, *, store: ObjectStore, journal: AsyncJournal) -> Paid:
+    """Abort an upload, forgotten uploads under a key, or delete an object: only ever this transfer's."""
     if debt.delete_object:
         head = await store.head(debt.key)
         if head is not None and head.metadata.get(TRANSFER) == debt.transfer:
             await store.delete(debt.key)
-        return
+        return Paid.NOTHING if head is None else Paid.DONE
     if debt.upload_id is not None:
         await store.abort(OpenUpload(key=debt.key, upload_id=debt.upload_id))
-    if debt.upload_id is None or debt.transfer in debt.key:  # a fixed key may be a newer transfer's by now
-        await abort_others(debt.key, keep=None, store=store)
+        if debt.transfer not in debt.key:  # a fixed key: what else is open there is not this transfer's
+            return Paid.DONE
+    return await _abort_unknown(debt.key, store=store, journal=journal)
 
 
 async def abort_others(key: str, *, keep: str | None, store: ObjectStore) -> None:
-    """Abort every open upload under exactly this key but one; where listing is forbidden, say so."""
+    """Abort every open upload under exactly this key but one."""
+    for upload in await _under(key, store):
+        if upload.upload_id != keep:
+            await store.abort(upload)
+
+
+async def _abort_unknown(key: str, *, store: ObjectStore, journal: AsyncJournal) -> Paid:
+    """Abort what is open under a key of ours and not journaled: a newer transfer may have it by now.
+
+    S3 is asked first, the journal second: an upload that is begun in between is journaled before.
+    """
+    found = await _under(key, store)
+    known = (await journal.do(Journal.open_uploads, key=key)).get(key, frozenset())
+    if None in known:
+        return Paid.LATER
+    for upload in found:
+        if upload.upload_id not in known:
+            await store.abort(upload)
+    return Paid.DONE
+
+
+async def _under(key: str, store: ObjectStore) -> list[OpenUpload]:
+    """List the open uploads under exactly this key; where listing is forbidden, say so."""
     try:
-        found = [upload async for upload in store.open_uploads(prefix=key)]
+        return [upload async for upload in store.open_uploads(prefix=key) if upload.key == key]
     except SidecarError as error:
         if error.kind is not ErrorKind.FORBIDDEN:
             raise
         log.warning("uploads cannot be listed", key=key, error=str(error))  # the bucket's rule cleans up
-        return
-    for upload in found:
-        if upload.key == key and upload.upload_id != keep:
-            await store.abort(upload)
+        return []
 
 
-def is_forgotten(found: OpenUpload, known: Mapping[str, str | None], *, tag: str) -> bool:
+def is_forgotten(found: OpenUpload, known: Mapping[str, frozenset[str | None]], *, tag: str) -> bool:
     """Tell whether an open upload is ours and owed to nobody.
 
-    ``known`` maps each key that the journal may have an upload under to its ID, or None while Create's
-    answer is not journaled: that transfer looks after its key itself. Other sidecars' keys carry other
-    tags.
+    ``known`` maps each key that the journal may have uploads under to their IDs, None among them while
+    Create's answer is not journaled: that transfer looks after its key itself. Other sidecars' keys carry
+    other tags.
     """
     if found.key in known:
-        return known[found.key] is not None and known[found.key] != found.upload_id
+        return None not in known[found.key] and found.upload_id not in known[found.key]
     return tag in tags_in(found.key)

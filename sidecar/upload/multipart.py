@@ -79,7 +79,14 @@ class Multipart:
 
     async def _open(self, part_bytes: int) -> str:
         await self._journal.do(Journal.begin_multipart, self._transfer.id, part_bytes=part_bytes)
-        upload_id = await self._store.create(object_spec(self._transfer, sidecar_id=self._tools.sidecar_id))
+        try:
+            upload_id = await self._store.create(
+                object_spec(self._transfer, sidecar_id=self._tools.sidecar_id)
+            )
+        except SidecarError as error:
+            if error.maybe_done:
+                self._tools.doubts.create(self._transfer.key, self._transfer.transfer)
+            raise
         await self._journal.do(Journal.opened, self._transfer.id, upload_id)
         return upload_id
 

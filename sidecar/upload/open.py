@@ -14,6 +14,7 @@ from sidecar.metrics import Metrics
 from sidecar.settings.storing import S3, Upload
 
 from .client import object_url, s3_config
+from .doubts import Doubts
 from .limits import Bandwidth, MemoryBudget
 from .s3 import S3Store, open_store
 from .stage import CONCURRENCY_AUTO, UploadStage
@@ -44,8 +45,9 @@ def build_stage(
     metrics: Metrics,
     sidecar_id: str,
     trusted: asyncio.Event | None,
+    sweep_seconds: float,
 ) -> UploadStage:
-    """Build the stage over an open store; ``trusted`` as ``UploadStage`` says."""
+    """Build the stage over an open store; ``trusted`` and ``sweep_seconds`` as ``UploadStage`` says."""
     config = s3_config(s3)
     tools = Tools(
         store=store,
@@ -54,6 +56,7 @@ def build_stage(
         part_bytes=s3.part_size,
         sidecar_id=sidecar_id,
         url=partial(object_url, config),
+        doubts=Doubts(clock=clock),
         checksummed=config.checksum is Algorithm.CRC64NVME,
     )
     return UploadStage(
@@ -63,6 +66,7 @@ def build_stage(
         metrics=metrics,
         concurrency=concurrency(upload),
         trusted=trusted,
+        sweep_seconds=sweep_seconds,
     )
 
 

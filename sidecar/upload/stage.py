@@ -1,4 +1,4 @@
-"""SHIP: claims ready transfers, sends them side by side, and cleans up what S3 is owed."""
+"""SHIP: claims ready transfers and sends them side by side."""
 
 from __future__ import annotations
 
@@ -7,29 +7,21 @@ from collections.abc import Sequence
 from functools import partial
 from typing import assert_never
 
-import structlog
-
 from sidecar.core.clock import Clock
-from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.ids import sidecar_tag
+from sidecar.core.errors import SidecarError
 from sidecar.core.model import Transfer
 from sidecar.core.retry import Again, GiveUp
 from sidecar.gate import Gate
-from sidecar.journal.journal import Debt, Journal, Topic
+from sidecar.journal.journal import Journal, Topic
 from sidecar.metrics import Metrics
 
-from .cleanup import is_forgotten, pay
+from .cleaner import SWEEP_SECONDS, Cleaner
 from .flight import Flight
-from .store import OpenUpload
 from .tools import Tools
 from .transfer import ship
+from .waiting import wait_for
 
 CONCURRENCY_AUTO = 32  # small files wait for round trips; the memory budget bounds the large ones
-DEBTS_AT_ONCE = 16
-DEBT_RETRY_SECONDS = 60.0
-SWEEPS_REFUSED_MAX = 3  # a right that is missing for good must not open the breaker
-
-log = structlog.get_logger()
 
 
 class UploadStage:
@@ -44,13 +36,13 @@ class UploadStage:
         metrics: Metrics,
         concurrency: int = CONCURRENCY_AUTO,
         trusted: asyncio.Event | None = None,
+        sweep_seconds: float = SWEEP_SECONDS,
     ) -> None:
-        """``concurrency`` is the number of transfers at once.
+        """``concurrency`` is the number of transfers at once, ``sweep_seconds`` lie between two sweeps.
 
         ``trusted`` is set once the journal is known not to be an old copy, whose debts may be void; None:
         nobody can tell.
         """
-        self._trusted = trusted
         self._tools = tools
         self._journal = tools.journal
         self._gate = gate
@@ -59,43 +51,23 @@ class UploadStage:
         self._concurrency = concurrency
         self._flights: dict[int, Flight] = {}
         self._work = self._journal.subscribe(Topic.UPLOADS)
-        self._debts = self._journal.subscribe(Topic.DEBTS)
+        self.cleaner = Cleaner(
+            tools=tools, gate=gate, clock=clock, metrics=metrics, trusted=trusted, sweep_seconds=sweep_seconds
+        )
 
     def flights(self) -> Sequence[Flight]:
         """Return the uploads under way."""
         return list(self._flights.values())
 
     async def run(self) -> None:
-        """Ship what is ready, as it becomes ready."""
+        """Ship what is ready, as it becomes ready, and clean up."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._pay_debts())
+            tasks.create_task(self.cleaner.run())
             while True:
                 self._work.clear()
                 free = self._concurrency - len(self._flights)
                 next_due = await self._start(tasks, free) if free else None
-                await self._wait(self._work, next_due)
-
-    async def sweep(self) -> None:
-        """Abort every open upload that is ours and that the journal does not know; call it once registered.
-
-        Waits out an outage. A listing that is refused again and again is reported and left to the
-        bucket's own rule.
-        """
-        target, refused = "sweep", 0
-        while True:
-            await self._gate.admit(target)
-            try:
-                await self._sweep()
-            except SidecarError as error:
-                decision = await self._gate.failed(target, error, failures=0)
-                refused += error.kind is ErrorKind.FORBIDDEN
-                if refused >= SWEEPS_REFUSED_MAX or isinstance(decision, GiveUp):
-                    log.warning("forgotten uploads cannot be swept", error=str(error))
-                    return
-                await asyncio.sleep(decision.delay_seconds)
-            else:
-                self._gate.succeeded(target)
-                return
+                await wait_for(self._work, next_due, clock=self._clock)
 
     # -- transfers --------------------------------------------------------------------------------
     async def _start(self, tasks: asyncio.TaskGroup, free: int) -> float | None:
@@ -153,51 +125,3 @@ class UploadStage:
                 await self._journal.do(Journal.bury, transfer.id, error)
             case _:
                 assert_never(decision)
-
-    # -- clean-up ---------------------------------------------------------------------------------
-    async def _pay_debts(self) -> None:
-        if self._trusted is not None:
-            await self._trusted.wait()
-        while True:
-            self._debts.clear()
-            now = self._clock.monotonic()
-            debts = await self._journal.do(Journal.claim_debts, limit=DEBTS_AT_ONCE, now=now)
-            for debt in debts:
-                await self._pay(debt)
-            if not debts:  # postponed ones are asked for again
-                await self._wait(self._debts, now + DEBT_RETRY_SECONDS)
-
-    async def _pay(self, debt: Debt) -> None:
-        target = f"debt {debt.id}"
-        await self._gate.admit(target)
-        try:
-            await pay(debt, store=self._tools.store)
-        except SidecarError as error:
-            self._metrics.errors_total.labels(kind=error.kind, stage="cleanup").inc()
-            await self._gate.failed(target, error, failures=0)
-            due = self._clock.monotonic() + DEBT_RETRY_SECONDS
-            await self._journal.do(Journal.postpone_debt, debt.id, due=due)
-        else:
-            self._gate.succeeded(target)
-            await self._journal.do(Journal.settle_debt, debt.id)
-
-    async def _sweep(self) -> None:
-        """List first, ask the journal second: an upload that is begun meanwhile is journaled before."""
-        tag = sidecar_tag(self._tools.sidecar_id)
-        found = [upload async for upload in self._tools.store.open_uploads(prefix="")]
-        known = await self._journal.do(Journal.open_uploads)
-        for upload in found:
-            if is_forgotten(upload, known, tag=tag):
-                await self._abort(upload)
-
-    async def _abort(self, upload: OpenUpload) -> None:
-        await self._tools.store.abort(upload)
-        log.info("forgotten upload aborted", key=upload.key, upload_id=upload.upload_id)
-
-    async def _wait(self, event: asyncio.Event, due: float | None) -> None:
-        """Wait for work, or until ``due`` (monotonic seconds of our clock)."""
-        try:
-            async with asyncio.timeout(None if due is None else max(0.0, due - self._clock.monotonic())):
-                await event.wait()
-        except TimeoutError:
-            return

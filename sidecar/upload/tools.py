@@ -10,13 +10,17 @@ from sidecar.core.model import StoredObject, Transfer
 from sidecar.journal.writer import AsyncJournal
 
 from .describe import is_of
+from .doubts import Doubts
 from .limits import MemoryBudget
 from .store import ObjectStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """``url`` gives an object's public address; ``checksummed``: HEAD shows crc64nvme (s3.checksum)."""
+    """``url`` gives an object's public address; ``checksummed``: HEAD shows crc64nvme (s3.checksum).
+
+    ``doubts`` hears of requests that were given up and may be carried out yet.
+    """
 
     store: ObjectStore
     journal: AsyncJournal
@@ -24,6 +28,7 @@ class Tools:
     part_bytes: int
     sidecar_id: str
     url: Callable[[str], str]
+    doubts: Doubts
     checksummed: bool = True
 
     async def settled(self, transfer: Transfer) -> StoredObject | None:

@@ -11,7 +11,7 @@ import pytest
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import AssetType, EntityType, Slot
-from sidecar.core.ops import AssetVersion, Batch, CurrentAsset, Op, OpKind, OpResult, Outcome
+from sidecar.core.ops import AssetVersion, Batch, CurrentAsset, Kept, Op, OpKind, OpResult, Outcome
 from sidecar.local.convex_server import ConvexServer
 from sidecar.settings.secret import Secret
 from sidecar.settings.telling import Convex, DeployKeyAuth, NoAuth
@@ -138,6 +138,28 @@ async def test_the_same_content_is_unchanged_and_other_content_a_version(
         (Outcome.APPLIED, 2),
         (Outcome.APPLIED, 3),
     ]
+
+
+async def test_the_answer_names_the_object_that_is_kept(
+    store: MetadataStore, sidecar_id: str, epoch: int
+) -> None:
+    """Unchanged content, also told twice: the version's own object is named, where it is not the one put."""
+    first, second = put(1), put(2)
+    (applied,) = await apply(store, sidecar_id, epoch, first)
+    (unchanged,) = await apply(store, sidecar_id, epoch, second)
+    again = await apply(store, sidecar_id, epoch, first, second)
+    kept = Kept(key="k/1", transfer="T1")
+    assert [result.kept for result in (applied, unchanged, *again)] == [None, kept, None, kept]
+
+
+async def test_the_same_content_in_another_bucket_is_a_version(
+    store: MetadataStore, sidecar_id: str, epoch: int
+) -> None:
+    """Whoever moved to another bucket wants the asset shown from there."""
+    moved = put(2)
+    moved.body["asset"]["bucket"] = "elsewhere"
+    (first,), (second,) = [await apply(store, sidecar_id, epoch, op) for op in (put(1), moved)]
+    assert (first.version, second.outcome, second.version) == (1, Outcome.APPLIED, 2)
 
 
 async def test_an_older_op_is_stale(store: MetadataStore, sidecar_id: str, epoch: int) -> None:

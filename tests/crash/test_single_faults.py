@@ -17,8 +17,6 @@ from tests.support.simulation.scenarios import SCENARIOS
 
 from .conftest import live_all
 
-# A Create that is carried out seconds after its answer was given up is found by the next start's sweep.
-NEXT_START = {("s3.create", "late")}
 MIXED, MIXED_ALL = 1, 300
 
 
@@ -34,8 +32,7 @@ def _fits(call: str, how: str) -> bool:
 
 
 def _plan(scenario: str, n: int, how: str) -> Plan:
-    again = (_calls(scenario)[n - 1], how) in NEXT_START
-    return Plan(scenario=scenario, faults=[Fault(call=n, how=how)], again=again)
+    return Plan(scenario=scenario, faults=[Fault(call=n, how=how)])
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

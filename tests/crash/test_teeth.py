@@ -18,9 +18,9 @@ from sidecar.core.ops import Batch
 from sidecar.core.retry import Blame
 from sidecar.journal.journal import Journal
 from sidecar.upload import transfer as recipe
+from sidecar.upload.cleaner import Cleaner
 from sidecar.upload.multipart import Multipart
 from sidecar.upload.source import Source
-from sidecar.upload.stage import UploadStage
 from sidecar.upload.store import OpenUpload
 from sidecar.upload.tools import Tools
 from tests.support.simulation.checker import check
@@ -52,15 +52,15 @@ def nobody_asks_before_sending_again(patch: pytest.MonkeyPatch) -> None:
 def forgotten_uploads_stay(patch: pytest.MonkeyPatch) -> None:
     """There is no sweep."""
 
-    async def nothing(_honest: object, _stage: UploadStage) -> None:
+    async def nothing(_honest: object, _cleaner: Cleaner) -> None:
         return None
 
-    _replace(patch, UploadStage, "sweep", nothing)
+    _replace(patch, Cleaner, "sweep", nothing)
 
 
 def the_uploads_of_others_are_swept(patch: pytest.MonkeyPatch) -> None:
     """Whatever the journal does not know is aborted."""
-    patch.setattr("sidecar.upload.stage.is_forgotten", lambda found, known, **_: found.key not in known)
+    patch.setattr("sidecar.upload.cleaner.is_forgotten", lambda found, known, **_: found.key not in known)
 
 
 def parts_are_journaled_before_they_are_sent(patch: pytest.MonkeyPatch) -> None:
@@ -156,12 +156,12 @@ def leases_outlive_their_process(patch: pytest.MonkeyPatch) -> None:
 
 def an_object_that_convex_does_not_show_is_kept(patch: pytest.MonkeyPatch) -> None:
     """Content that came back leaves an object that nobody refers to."""
-    _replace(patch, Journal, "_twin", lambda _honest, *_args: None)
+    _replace(patch, Journal, "_stand_for", lambda _honest, *_args: None)
 
 
 PLACES: Mapping[Bug, str] = {
     a_put_is_not_announced_to_the_journal: "swap-under-put",
-    a_create_is_not_announced_to_the_journal: "multipart",
+    a_create_is_not_announced_to_the_journal: "fixed-key",
     nobody_asks_before_sending_again: "small",
     forgotten_uploads_stay: "foreign",
     the_uploads_of_others_are_swept: "foreign",

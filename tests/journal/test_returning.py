@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.model import Part, State
-from sidecar.core.ops import OpResult, Outcome
+from sidecar.core.model import Part, State, Transfer
+from sidecar.core.ops import Kept, OpResult, Outcome
 from tests.support.journals import batch, finish, open_journal, ready, see, ship, tell
+
+
+def named(transfer: Transfer) -> Kept:
+    """Return how Convex names a transfer's object."""
+    return Kept(key=transfer.key, transfer=transfer.transfer)
 
 
 def test_the_object_of_content_that_convex_still_shows_is_deleted_again(tmp_path: Path) -> None:
@@ -20,12 +25,11 @@ def test_the_object_of_content_that_convex_still_shows_is_deleted_again(tmp_path
     third = ready(journal, "A", 3)
     assert journal.one(second.id).state is State.SUPERSEDED
     ship(journal, third)
-    tell(journal, Outcome.UNCHANGED)
-    assert journal.one(third.id).state is State.SUPERSEDED
+    tell(journal, Outcome.UNCHANGED, kept=named(first))
+    shown = journal.one(third.id)
+    assert (shown.state, shown.version, shown.key) == (State.SYNCED, 1, first.key)
     assert [debt.key for debt in journal.claim_debts(limit=9, now=1e9) if debt.delete_object] == [third.key]
-    assert see(journal, 3) is None, "the file is known, under the transfer that is shown"
-    (known,) = journal.known("/renders", "demo/lesson/s1").values()
-    assert known.transfer_id == first.id
+    assert see(journal, 3) is None, "the file is known"
 
 
 def test_an_unchanged_answer_that_was_lost_counts_as_much(tmp_path: Path) -> None:
@@ -37,17 +41,46 @@ def test_an_unchanged_answer_that_was_lost_counts_as_much(tmp_path: Path) -> Non
     ready(journal, "B", 2)
     third = ready(journal, "A", 3)
     ship(journal, third)
-    tell(journal, Outcome.DUPLICATE)
-    assert journal.one(third.id).state is State.SUPERSEDED
+    tell(journal, Outcome.DUPLICATE, kept=named(first))
+    assert journal.one(third.id).key == first.key
+    assert [debt.key for debt in journal.claim_debts(limit=9, now=1e9) if debt.delete_object] == [third.key]
 
 
-def test_content_that_convex_holds_from_elsewhere_keeps_its_object(tmp_path: Path) -> None:
-    """Nothing here tells which object Convex shows: reconciling may, deleting must not."""
+def test_content_that_another_sidecar_brought_is_not_kept_twice(tmp_path: Path) -> None:
+    """Our own object is in nobody's row: it is deleted, and the journal names the one that is shown."""
     journal = open_journal(tmp_path)
     transfer = ready(journal, "A")
     ship(journal, transfer)
-    tell(journal, Outcome.UNCHANGED)
-    assert journal.one(transfer.id).state is State.SYNCED
+    tell(journal, Outcome.UNCHANGED, kept=Kept(key="theirs/a.mp4", transfer="THEIRS"))
+    told = journal.one(transfer.id)
+    assert (told.state, told.version, told.key, told.transfer) == (State.SYNCED, 1, "theirs/a.mp4", "THEIRS")
+    (debt,) = journal.claim_debts(limit=9, now=1e9)
+    assert (debt.key, debt.transfer, debt.delete_object) == (transfer.key, transfer.transfer, True)
+    assert see(journal, 1) is None, "the file is known"
+
+
+def test_what_another_sidecar_brought_is_never_deleted_by_us(tmp_path: Path) -> None:
+    """However the row that stands for it ends: sent again by a reconciliation, then overtaken."""
+    journal = open_journal(tmp_path)
+    transfer = ready(journal, "A")
+    ship(journal, transfer)
+    tell(journal, Outcome.DUPLICATE, kept=Kept(key=f"theirs/{transfer.transfer}", transfer="theirs"))
+    (ours,) = journal.claim_debts(limit=9, now=1e9)
+    journal.settle_debt(ours.id)
+    assert journal.resend(transfer.id)
+    journal.begin_put(transfer.id)
+    ready(journal, "B", 2)
+    assert journal.one(transfer.id).state is State.SUPERSEDED
+    assert journal.claim_debts(limit=9, now=1e9) == []
+
+
+def test_an_answer_that_names_our_own_object_keeps_it(tmp_path: Path) -> None:
+    """An op that was applied before its answer was lost."""
+    journal = open_journal(tmp_path)
+    transfer = ready(journal, "A")
+    ship(journal, transfer)
+    tell(journal, Outcome.DUPLICATE)
+    assert (journal.one(transfer.id).state, journal.one(transfer.id).key) == (State.SYNCED, transfer.key)
     assert journal.claim_debts(limit=9, now=1e9) == []
 
 

@@ -17,7 +17,7 @@ from sidecar.core.model import (
     StoredObject,
     Transfer,
 )
-from sidecar.core.ops import Batch, OpResult, Outcome
+from sidecar.core.ops import Batch, Kept, OpResult, Outcome
 from sidecar.journal.journal import Journal
 
 from .clock import ManualClock
@@ -106,15 +106,17 @@ def batch(journal: Journal) -> Batch:
     return found
 
 
-def tell(journal: Journal, outcome: Outcome = Outcome.APPLIED) -> None:
-    """Settle everything that can be sent, with one outcome for the puts."""
+def tell(journal: Journal, outcome: Outcome = Outcome.APPLIED, *, kept: Kept | None = None) -> None:
+    """Settle everything that can be sent, with one outcome for the puts; ``kept`` is what is shown then."""
     while True:
         found, _ = journal.claim_batch(limit=100, now=1e9, busy=())
         if found is None:
             return
         journal.settle(
             [
-                OpResult(op_id=op.op_id, outcome=outcome if op.kind == "put" else Outcome.APPLIED, version=1)
+                OpResult(op_id=op.op_id, outcome=outcome, version=1, kept=kept)
+                if op.kind == "put"
+                else OpResult(op_id=op.op_id, outcome=Outcome.APPLIED)
                 for op in found.ops
             ]
         )

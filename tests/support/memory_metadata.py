@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sidecar.core.errors import ErrorKind, SidecarError
@@ -12,6 +12,7 @@ from sidecar.core.ops import (
     AssetVersion,
     Batch,
     CurrentAsset,
+    Kept,
     Op,
     OpKind,
     OpResult,
@@ -156,12 +157,11 @@ class MemoryMetadata:
         if op.kind is not OpKind.PUT:
             return OpResult(op_id=op.op_id, outcome=Outcome.APPLIED)
         asset = body["asset"]
-        current = self.slots.get(slot)
-        if current is not None and (current.checksum, current.size_bytes) == (
-            asset["checksum"],
-            asset["size"],
-        ):
-            return OpResult(op_id=op.op_id, outcome=Outcome.UNCHANGED, version=current.version)
+        current, same = self.slots.get(slot), (asset["checksum"], asset["size"], asset["bucket"])
+        if current is not None and (current.checksum, current.size_bytes, current.bucket) == same:
+            return OpResult(
+                op_id=op.op_id, outcome=Outcome.UNCHANGED, version=current.version, kept=_kept(current, asset)
+            )
         version = (current.version if current else 0) + 1
         self.written.append((sidecar_id, slot, version, body))
         self.slots[slot] = CurrentAsset(
@@ -173,6 +173,10 @@ class MemoryMetadata:
             version=version,
         )
         return OpResult(op_id=op.op_id, outcome=Outcome.APPLIED, version=version)
+
+
+def _kept(current: CurrentAsset, asset: dict[str, Any]) -> Kept | None:
+    return None if current.key == asset["s3Key"] else Kept(key=current.key, transfer=current.transfer)
 
 
 def _key(slot: Slot) -> tuple[str, ...]:
@@ -187,7 +191,7 @@ def _slot(session_id: str, op: Op, body: dict[str, Any]) -> tuple[str, ...]:
 
 def _again(op: Op, seen: tuple[str, OpResult], content: str) -> OpResult:
     if seen[0] == content:
-        return OpResult(op_id=op.op_id, outcome=Outcome.DUPLICATE, version=seen[1].version)
+        return replace(seen[1], outcome=Outcome.DUPLICATE, code=None, message=None)
     return OpResult(op_id=op.op_id, outcome=Outcome.REJECTED, code="OP_ID_REUSED", message="other content")
 
 

@@ -24,6 +24,7 @@ from sidecar.gate import Gate
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
 from sidecar.metrics import Metrics
+from sidecar.upload.doubts import Doubts
 from sidecar.upload.limits import MemoryBudget
 from sidecar.upload.stage import UploadStage
 from sidecar.upload.store import (
@@ -224,6 +225,7 @@ class Rig:
             part_bytes=PART,
             sidecar_id=SIDECAR,
             url=lambda key: f"https://cdn.example/{key}",
+            doubts=Doubts(clock=clock),
         )
         return UploadStage(tools=tools, gate=gate, clock=clock, metrics=Metrics(), **changes)
 

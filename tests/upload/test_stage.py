@@ -179,7 +179,7 @@ async def test_the_sweep_aborts_ours_that_are_forgotten_and_nobody_elses(rig: Ri
     stranger_under_our_key = await open_one(transfer.key)
     forgotten = await open_one(key_of(SIDECAR))
     theirs = [await open_one(key_of("another-sidecar")), await open_one("backups/database.tar")]
-    await rig.stage().sweep()
+    await rig.stage().cleaner.sweep()
     left = set(await rig.open_uploads())
     assert left == {current, *theirs}
     assert not left & {stranger_under_our_key, forgotten}
@@ -190,7 +190,7 @@ async def test_the_sweep_leaves_an_upload_alone_whose_create_is_under_way(fake: 
     transfer = await fake.file(content())
     await fake.writer.do(Journal.begin_multipart, transfer.id, part_bytes=PART)
     await fake.store.inner.create(spec(transfer.key))
-    await fake.stage().sweep()
+    await fake.stage().cleaner.sweep()
     assert len(await fake.open_uploads()) == 1
 
 
@@ -202,7 +202,7 @@ async def test_a_sweep_that_may_not_list_is_given_up(fake: Rig) -> None:
 
     fake.store.before["list"] = forbid
     async with asyncio.timeout(5):
-        await fake.stage().sweep()
+        await fake.stage().cleaner.sweep()
 
 
 async def test_a_sweep_that_is_refused_once_is_made_again(fake: Rig) -> None:
@@ -218,5 +218,5 @@ async def test_a_sweep_that_is_refused_once_is_made_again(fake: Rig) -> None:
             raise SidecarError(ErrorKind.FORBIDDEN, "no", operation="rig", target="k")
 
     fake.store.before["list"] = forbid_once
-    await fake.stage().sweep()
+    await fake.stage().cleaner.sweep()
     assert await fake.open_uploads() == []

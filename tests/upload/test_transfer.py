@@ -150,7 +150,7 @@ async def test_a_vanished_file_is_gone(rig: Rig) -> None:
     rig.path(transfer).unlink()
     async with running(rig.stage()):
         await rig.until(transfer, State.GONE)
-    assert rig.store.calls == []
+    assert set(rig.store.calls) <= {"list"}, "the sweep"
 
 
 async def test_a_missing_root_says_nothing_of_its_files(rig: Rig) -> None:
@@ -214,8 +214,7 @@ async def test_an_answer_that_was_lost_before_a_crash_is_settled_after_it(
     async with rig_on(s3, tmp_path, bucket=bucket) as again:
         async with running(again.stage()):
             await again.until(transfer, State.UPLOADED)
-        assert set(again.store.calls) <= {"head", "list"}  # the list looks for what else is open there
-        assert again.store.calls[0] == "head"
+        assert set(again.store.calls) <= {"head", "list"}  # the lists look for what else is open
 
 
 async def test_a_request_that_never_arrived_is_made_again(rig: Rig, seaweed: SeaweedServer) -> None:

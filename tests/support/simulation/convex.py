@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.ops import Batch, Op, OpKind, OpResult, Outcome, Registration
+from sidecar.core.ops import Batch, Kept, Op, OpKind, OpResult, Outcome, Registration
 
 from .power import Power
 
@@ -80,7 +80,12 @@ class Deployment:
         content, seen = _content(op, body), self.applied.get(op.op_id)
         if seen is not None:
             if (seen.slot, seen.content) == (slot, content):
-                return OpResult(op_id=op.op_id, outcome=Outcome.DUPLICATE, version=seen.version)
+                return OpResult(
+                    op_id=op.op_id,
+                    outcome=Outcome.DUPLICATE,
+                    version=seen.version,
+                    kept=self._kept(slot, seen.version, body),
+                )
             return OpResult(op_id=op.op_id, outcome=Outcome.REJECTED, code="OP_ID_REUSED", message="reused")
         newest = next((row for row in self.applied.values() if row.latest and row.slot == slot), None)
         late = newest is not None and (epoch, op.seq) < (newest.epoch, newest.seq)
@@ -100,7 +105,15 @@ class Deployment:
                 is_good=bool(body.get("complete")) and not body["owed"] and not body["error"],
             )
         )
-        return OpResult(op_id=op.op_id, outcome=outcome, version=version)
+        kept = self._kept(slot, version, body) if outcome is Outcome.UNCHANGED else None
+        return OpResult(op_id=op.op_id, outcome=outcome, version=version, kept=kept)
+
+    def _kept(self, slot: Slot, version: int | None, body: dict[str, Any]) -> Kept | None:
+        """Return the object that a version names, if it is not the one that was put."""
+        for row in self.versions:
+            if (row["slot"], row["version"]) == (slot, version) and row["s3Key"] != body["asset"]["s3Key"]:
+                return Kept(key=row["s3Key"], transfer=row["transfer"])
+        return None
 
     def _take(self, batch: Batch, slot: Slot, op: Op, body: dict[str, Any]) -> tuple[Outcome, int | None]:
         if op.kind is OpKind.FACTS:

@@ -17,6 +17,7 @@ from sidecar.metrics import Metrics
 from sidecar.settings.telling import BatchSettings
 from sidecar.sync.stage import SyncStage
 from sidecar.sync.store import MetadataStore
+from sidecar.upload.doubts import Doubts
 from sidecar.upload.limits import MemoryBudget
 from sidecar.upload.stage import UploadStage
 from sidecar.upload.store import ObjectStore
@@ -108,8 +109,8 @@ class _Life:
             part_bytes=PART_BYTES,
             sidecar_id=SIDECAR,
             url=lambda key: f"https://cdn.example/{key}",
+            doubts=Doubts(clock=self._clock),
         )
-        upload = UploadStage(tools=tools, gate=gates["s3"], clock=self._clock, metrics=_metrics())
         sync = SyncStage(
             store=cast("MetadataStore", convex),  # what only reconciling asks is not simulated
             journal=journal,
@@ -118,6 +119,13 @@ class _Life:
             sidecar_id=SIDECAR,
             clock=self._clock,
             metrics=_metrics(),
+        )
+        upload = UploadStage(
+            tools=tools,
+            gate=gates["s3"],
+            clock=self._clock,
+            metrics=_metrics(),
+            trusted=sync.registered,
         )
         quiet = QuietScenes(journal=journal, clock=self._clock, complete_after_seconds=COMPLETE_AFTER_SECONDS)
         tidier = Tidier(
@@ -135,7 +143,6 @@ class _Life:
             noticer.run(),
             upload.run(),
             sync.run(),
-            _sweep(sync, upload),
             quiet.run(),
             self._pass_time(),
             *rest,
@@ -195,11 +202,6 @@ def _is_an_end(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(_is_an_end(inner) for inner in error.exceptions)
     return isinstance(error, (PowerCut, asyncio.CancelledError))
-
-
-async def _sweep(sync: SyncStage, upload: UploadStage) -> None:
-    await sync.registered.wait()
-    await upload.sweep()
 
 
 @cache

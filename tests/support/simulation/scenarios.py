@@ -19,6 +19,7 @@ FORGOTTEN_KEY = f"demo/lesson/s9/film.mp4.01JZZZZZZZ12345678{TAG}"
 SMALL = Place(scene="s1", name="chunk_001.mp4")
 FILM = Place(scene="s1", name="film.mp4")
 THUMB = Place(scene="s1", name="thumb.png", kind=AssetType.THUMBNAIL)
+FIXED = Place(scene="s1", name="film.mp4", fixed=True)
 OTHER = Place(scene="s2", name="chunk_001.mp4")
 MANIFEST = Place(scene="s1", name="manifest.json", kind=AssetType.MANIFEST)
 Outage = Callable[[str, float, int], str | None]
@@ -110,6 +111,7 @@ SCENARIOS: dict[str, Scenario] = {
         ]
     ),
     "multipart": Scenario(steps=[write(FILM, LONG_A)]),
+    "fixed-key": Scenario(steps=[write(FIXED, LONG_A)]),
     "resume": Scenario(steps=[write(FILM, LONG_A)], trouble=_from_part(3, 20), calm_at=20),
     "grow": Scenario(
         steps=[write(FILM, A, complete=False), write(FILM, LONG_A, 3, in_place=True)],

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sidecar.core.model import AssetType, Route
@@ -25,6 +25,7 @@ class Place:
     scene: str
     name: str
     kind: AssetType = AssetType.VIDEO_CHUNK
+    fixed: bool = False  # its key holds no transfer id
 
     @property
     def path(self) -> str:
@@ -41,7 +42,8 @@ class Place:
     @property
     def route(self) -> Route:
         """What the rules would say."""
-        return route(self.name, scene=self.scene, kind=self.kind)
+        found = route(self.name, scene=self.scene, kind=self.kind)
+        return replace(found, key=f"fixed/{self.path}") if self.fixed else found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,11 +47,22 @@ def test_a_b_a_makes_three_versions(server: ConvexServer, sidecar: Sidecar) -> N
 
 def test_the_same_content_again_is_unchanged(server: ConvexServer, sidecar: Sidecar) -> None:
     """Size and checksum decide; the slot keeps its object, and the answer says so."""
-    sidecar.apply(put(key="first"))
+    sidecar.apply(put(key="first", transfer="one"))
     [result] = sidecar.apply(put(key="second"))
     assert (result["outcome"], result["version"]) == ("unchanged", 1)
-    assert '"first"' in result["message"]
+    assert result["kept"] == {"s3Key": "first", "transfer": "one"}
     assert [row["s3Key"] for row in rows(server, "assets", sidecar)] == ["first"]
+
+
+def test_two_sidecars_with_the_same_content_share_one_object(server: ConvexServer, connect: Connect) -> None:
+    """The second one hears whose object is shown, also if its first answer was lost."""
+    first, second = connect(), connect()
+    first.apply(put(key="first", transfer="one"))
+    op = put(key="second")
+    results = [*second.apply(op), *second.apply(op)]
+    assert [result["outcome"] for result in results] == ["unchanged", "duplicate"]
+    assert [result["kept"]["s3Key"] for result in results] == ["first", "first"]
+    assert rows(server, "assetVersions", second) == []
 
 
 def test_the_same_checksum_of_another_size_is_new(sidecar: Sidecar) -> None:

@@ -7,11 +7,12 @@ import type { MutationCtx } from "../_generated/server";
 import { projectOf, requireProject, type Sidecar } from "./auth";
 import { newBatch, type Batch, type BatchArgs } from "./batch";
 import { problemWith, slotOf, type Problem } from "./checks";
-import { putAsset, reportFacts, removeAsset } from "./effects";
+import { keptInstead, putAsset, reportFacts, removeAsset } from "./effects";
 import { requireNewestEpoch } from "./epochs";
 import { fail } from "./errors";
 import { isOlder, newestOfSlot, prune, remember } from "./ledger";
 import { saveChanges } from "./changes";
+import { versionRow } from "./rows";
 import type { Effect, Op, OpResult } from "./shapes";
 
 export const MAX_OPS = 100;
@@ -47,7 +48,7 @@ async function applyOp(ctx: MutationCtx, batch: Batch, op: Op): Promise<Effect> 
     .query("appliedOps")
     .withIndex("by_op", (q) => q.eq("producer", batch.producer).eq("opId", op.opId))
     .unique();
-  if (seen !== null) return again(seen, slot, content);
+  if (seen !== null) return await again(ctx, batch, op, { seen, slot, content });
   const deleted = await problemWithScene(ctx, batch, op);
   if (deleted !== null) return rejected(deleted);
   const newest = await newestOfSlot(ctx, batch.producer, slot);
@@ -70,9 +71,19 @@ async function takeEffect(ctx: MutationCtx, batch: Batch, op: Op): Promise<Effec
   }
 }
 
-function again(seen: Doc<"appliedOps">, slot: string, content: string): Effect {
-  if (seen.slot === slot && seen.content === content) return { outcome: "duplicate", version: seen.version };
-  return rejected({ code: "OP_ID_REUSED", message: "this opId was applied before, with other content" });
+async function again(
+  ctx: MutationCtx,
+  batch: Batch,
+  op: Op,
+  { seen, slot, content }: { seen: Doc<"appliedOps">; slot: string; content: string },
+): Promise<Effect> {
+  if (seen.slot !== slot || seen.content !== content) {
+    return rejected({ code: "OP_ID_REUSED", message: "this opId was applied before, with other content" });
+  }
+  const effect: Effect = { outcome: "duplicate", version: seen.version };
+  if (op.kind !== "put" || seen.version === undefined) return effect;
+  const named = await versionRow(ctx, slotOf(op, batch.sessionId), seen.version);
+  return named === null ? effect : { ...effect, ...keptInstead(named, op) };
 }
 
 const rejected = (problem: Problem): Effect => ({ outcome: "rejected", ...problem });

@@ -4,7 +4,9 @@ import type { MutationCtx } from "../_generated/server";
 import { changeOf, type Batch } from "./batch";
 import { slotOf } from "./checks";
 import { assetRow, lastVersion, toS3Asset } from "./rows";
-import type { Effect, FactsOp, PutOp, RemoveOp, Slot } from "./shapes";
+import type { Effect, FactsOp, PutOp, RemoveOp, S3Asset, Slot } from "./shapes";
+
+type Named = Pick<Doc<"assetVersions">, "s3Key" | "transfer">;
 
 /** An index that sorts after every other. */
 const LAST = Number.MAX_SAFE_INTEGER;
@@ -12,9 +14,7 @@ const LAST = Number.MAX_SAFE_INTEGER;
 export async function putAsset(ctx: MutationCtx, batch: Batch, op: PutOp): Promise<Effect> {
   const slot = slotOf(op, batch.sessionId);
   const current = await assetRow(ctx, slot);
-  if (current?.checksum === op.asset.checksum && current.size === op.asset.size) {
-    return await describe(ctx, batch, current, op);
-  }
+  if (current !== null && isSame(current, op.asset)) return await describe(ctx, batch, current, op);
   const version = (current?.version ?? (await lastVersion(ctx, slot))) + 1;
   await writeVersion(ctx, batch, { slot, op, version });
   await writeCurrent(ctx, batch, { slot, op, version, current });
@@ -23,6 +23,11 @@ export async function putAsset(ctx: MutationCtx, batch: Batch, op: PutOp): Promi
   if (from === null) return { outcome: "applied", version };
   const message = `took the slot over from ${from.producer}, which had written version ${from.version}`;
   return { outcome: "applied", version, code: "TAKEOVER", message };
+}
+
+/** In another bucket the same bytes are a new version: whoever moved there wants them shown from there. */
+function isSame(one: S3Asset, other: S3Asset): boolean {
+  return one.checksum === other.checksum && one.size === other.size && one.bucket === other.bucket;
 }
 
 /** The same content again: no new version, but its index, role and metadata follow the newest rules. */
@@ -38,9 +43,13 @@ async function describe(
     await ctx.db.patch("assets", current._id, { ...described, updatedAt: batch.now });
     changeOf(batch, current.entityType, current.entityId).assetTypes.add(current.assetType);
   }
-  const effect: Effect = { outcome: "unchanged", version: current.version };
-  if (current.s3Key === op.asset.s3Key) return effect;
-  return { ...effect, message: `the slot keeps the object "${current.s3Key}"` };
+  return { outcome: "unchanged", version: current.version, ...keptInstead(current, op) };
+}
+
+/** Whether a version names another object than the one that was put. */
+export function keptInstead(version: Named, op: PutOp): Pick<Effect, "kept"> {
+  const { s3Key, transfer } = version;
+  return s3Key === op.asset.s3Key ? {} : { kept: { s3Key, transfer } };
 }
 
 /** What is said about an asset and does not change its content. Metadata in the order of its keys. */

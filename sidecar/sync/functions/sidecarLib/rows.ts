@@ -44,6 +44,26 @@ export async function lastVersion(ctx: Db, slot: Slot): Promise<number> {
   return row?.version ?? 0;
 }
 
+/** A version of a slot, or null. */
+export async function versionRow(
+  ctx: Db,
+  slot: Slot,
+  version: number,
+): Promise<Doc<"assetVersions"> | null> {
+  return await ctx.db
+    .query("assetVersions")
+    .withIndex("by_slot", (q) =>
+      q
+        .eq("sessionId", slot.sessionId)
+        .eq("entityType", slot.entityType)
+        .eq("entityId", slot.entityId)
+        .eq("assetType", slot.assetType)
+        .eq("name", slot.name)
+        .eq("version", version),
+    )
+    .unique();
+}
+
 /** The one asset of a type that its entity's document shows: role main, else the lowest index, else the first name. */
 export async function chosenAsset(
   ctx: Db,

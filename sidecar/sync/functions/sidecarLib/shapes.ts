@@ -132,7 +132,13 @@ export type FactsOp = Infer<typeof factsOp>;
 export type RemoveOp = Infer<typeof removeOp>;
 export type Op = Infer<typeof op>;
 
-/** What became of an op. `code` and `message` say why it was rejected, or from whom a slot was taken. */
+/** The object that a version names. */
+export const kept = v.object({ s3Key: v.string(), transfer: v.string() });
+
+/**
+ * What became of an op. `code` and `message` say why it was rejected, or from whom a slot was taken. `kept`:
+ * the version names this object of the same bytes, and nothing names the one that was put.
+ */
 export const opResult = v.object({
   opId: v.string(),
   outcome: v.union(
@@ -145,6 +151,7 @@ export const opResult = v.object({
   version: v.optional(v.number()),
   code: v.optional(v.string()),
   message: v.optional(v.string()),
+  kept: v.optional(kept),
 });
 export type OpResult = Infer<typeof opResult>;
 export type Effect = Omit<OpResult, "opId">;

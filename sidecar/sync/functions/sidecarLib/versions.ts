@@ -4,7 +4,7 @@ import type { MutationCtx, QueryCtx } from "../_generated/server";
 import type { Sidecar } from "./auth";
 import { requireNewestEpoch } from "./epochs";
 import { fail } from "./errors";
-import { assetRow, lastVersion, sceneRow } from "./rows";
+import { assetRow, lastVersion, sceneRow, versionRow } from "./rows";
 import type { VersionName } from "./shapes";
 
 export const MAX_VERSIONS = 100;
@@ -80,19 +80,4 @@ async function isDeleted(ctx: Db, row: Version): Promise<boolean> {
     .withIndex("by_scene", (q) => q.eq("sessionId", row.sessionId).eq("sceneId", row.entityId))
     .unique();
   return tombstone !== null;
-}
-
-async function versionRow(ctx: Db, slot: Omit<VersionName, "version">, version: number): Promise<Version | null> {
-  return await ctx.db
-    .query("assetVersions")
-    .withIndex("by_slot", (q) =>
-      q
-        .eq("sessionId", slot.sessionId)
-        .eq("entityType", slot.entityType)
-        .eq("entityId", slot.entityId)
-        .eq("assetType", slot.assetType)
-        .eq("name", slot.name)
-        .eq("version", version),
-    )
-    .unique();
 }
