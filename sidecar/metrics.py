@@ -37,6 +37,7 @@ class Mirror:
     breakers: Mapping[str, BreakerState] = field(default_factory=dict)
     unmatched_files: Mapping[str, int] = field(default_factory=dict)
     last_scan_age_seconds: Mapping[str, float] = field(default_factory=dict)
+    troubled_roots: Mapping[str, bool] = field(default_factory=dict)
     disk_free_bytes: Mapping[str, int] = field(default_factory=dict)
     clock_skew_seconds: Mapping[str, float] = field(default_factory=dict)
     journal_bytes: int = 0
@@ -94,6 +95,7 @@ class _MirrorCollector(Collector):
         yield _by("remote", "breaker_state", "Circuit breaker: 0 closed, 1 half-open, 2 open.", breakers)
         yield _by("root", "unmatched_files", "Files that no rule matches.", mirror.unmatched_files)
         yield _by("root", "last_scan_age_seconds", "Time since the last scan.", mirror.last_scan_age_seconds)
+        yield _by("root", "root_trouble", "1: not watched as meant; /status says why.", mirror.troubled_roots)
         yield _by("path", "disk_free_bytes", "Free bytes of the volume under a path.", mirror.disk_free_bytes)
         yield _by("remote", "clock_skew_seconds", "Our clock minus the remote's.", mirror.clock_skew_seconds)
         build = GaugeMetricFamily("sidecar_build_info", "The running build.", labels=["version", "python"])

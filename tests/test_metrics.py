@@ -24,6 +24,7 @@ NAMES = {
     "journal_bytes",
     "clock_skew_seconds",
     "last_scan_age_seconds",
+    "root_trouble",
     "build_info",
 }
 
@@ -37,6 +38,7 @@ def mirror() -> Mirror:
         breakers={"s3": BreakerState.OPEN, "convex": BreakerState.HALF_OPEN},
         unmatched_files={"/renders": 7},
         last_scan_age_seconds={"/renders": 1.5},
+        troubled_roots={"/renders": True},
         disk_free_bytes={"/renders": 1024},
         clock_skew_seconds={"s3": -0.25},
         journal_bytes=4096,
@@ -61,6 +63,7 @@ def test_gauges_show_the_state_at_the_scrape() -> None:
     assert 'sidecar_breaker_state{remote="s3"} 2.0' in text
     assert 'sidecar_breaker_state{remote="convex"} 1.0' in text
     assert 'sidecar_unmatched_files{root="/renders"} 7.0' in text
+    assert 'sidecar_root_trouble{root="/renders"} 1.0' in text
     assert 'sidecar_clock_skew_seconds{remote="s3"} -0.25' in text
     assert 'version="1.2.3"' in text
 

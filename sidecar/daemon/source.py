@@ -75,7 +75,10 @@ class Source:
         """Return why the daemon is not ready yet, as sentences."""
         if self.watch.ready.is_set():
             return []
-        return [root.problem or f"the first scan of {root.root} is not done" for root in self.watch.status()]
+        return [
+            f"{root.root}: {root.problem}" if root.problem else f"the first scan of {root.root} is not done"
+            for root in self.watch.status()
+        ]
 
     def troubles(self) -> Sequence[str]:
         """Return what else degrades the daemon, as sentences."""

@@ -45,7 +45,11 @@ class Example(Protocol):
 
 
 class RootStatus(Protocol):
-    """One watched root. ``problem`` is a sentence while it is not watched (missing, locked by another)."""
+    """One watched root.
+
+    ``problem`` is a sentence while it is not watched (missing, locked by another), ``trouble`` while it is
+    watched less well than it was meant to be.
+    """
 
     @property
     def root(self) -> str: ...
@@ -55,6 +59,8 @@ class RootStatus(Protocol):
     def events(self) -> str: ...  # "inotify" | "scan"
     @property
     def problem(self) -> str | None: ...
+    @property
+    def trouble(self) -> str | None: ...
     @property
     def unmatched(self) -> int: ...
     @property

@@ -89,6 +89,7 @@ async def mirror(source: StatusSource, disks: Disks) -> Mirror:
         dead_letters=counts.get(State.DEAD, 0),
         breakers={name: BreakerState(remote.state) for name, remote in source.remotes.items()},
         unmatched_files={root.root: root.unmatched for root in roots},
+        troubled_roots={root.root: bool(root.problem or root.trouble) for root in roots},
         last_scan_age_seconds={
             root: max(0.0, (now_ms - at_ms) / 1000) for root, at_ms in scans.items() if at_ms is not None
         },
@@ -142,7 +143,7 @@ def absolute(root: str, path: str) -> str:
 
 def _reasons(source: StatusSource, dead: int) -> list[str]:
     remotes = [remote.reason for remote in source.remotes.values() if remote.reason]
-    roots = [root.problem for root in source.watch.status() if root.problem]
+    roots = [f"{root.root}: {why}" for root in source.watch.status() if (why := root.problem or root.trouble)]
     letters = [f"{count(dead, 'dead letter')}: `sidecar dead-letters list` names them"] if dead else []
     return [*remotes, *roots, *source.troubles(), *letters]
 
@@ -162,6 +163,7 @@ def _root(root: RootStatus) -> RootReport:
         readiness=root.readiness,
         events=root.events,
         problem=root.problem,
+        trouble=root.trouble,
         unmatched=root.unmatched,
         refused=root.refused,
         held=root.held,

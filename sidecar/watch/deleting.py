@@ -17,7 +17,7 @@ from sidecar.core.model import StatIdentity
 from sidecar.files import NotRegularError, identity_of, open_folder, open_regular
 
 from .lease import Lease, probe
-from .volume import OWN_PREFIX
+from .volume import PROBE_PREFIX
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -45,7 +45,7 @@ def delete(root: str, path: str, *, expected: StatIdentity, transfer: str) -> Ou
         above, _, name = path.rpartition("/")
         folder = open_folder(root, above)
         try:
-            return _delete(fd, folder, name, aside=OWN_PREFIX + transfer, expected=expected)
+            return _delete(fd, folder, name, aside=PROBE_PREFIX + transfer, expected=expected)
         finally:
             os.close(folder)
     finally:
@@ -61,7 +61,7 @@ def restore(root: str, path: str, *, transfer: str) -> bool:
         return False
     try:
         with contextlib.suppress(FileNotFoundError):
-            _put_back(folder, OWN_PREFIX + transfer, name)
+            _put_back(folder, PROBE_PREFIX + transfer, name)
         with contextlib.suppress(FileNotFoundError):
             os.stat(name, dir_fd=folder, follow_symlinks=False)
             return True

@@ -1,11 +1,11 @@
-"""What to do about events: look at the paths they name, and walk every new folder, twice."""
+"""What to do about events: look at the paths they name, walk every new folder, watch it, walk it again."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from watchfiles import Change
@@ -21,7 +21,7 @@ from .scan import Scanner
 from .sorting import Haul, playlist_beside, sort_file
 from .volume import OWN_PREFIX
 
-AGAIN_SECONDS = 0.3  # a new folder was perhaps being filled while its watch was set up
+AGAIN_SECONDS = 0.3  # a new folder was perhaps being filled before it was watched
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class _Seen:
 
 
 class Hints:
-    """One root's. ``take`` receives what a look finds, and what the scanner's walks of new folders find."""
+    """One root's."""
 
     def __init__(
         self,
@@ -44,17 +44,21 @@ class Hints:
         hands: Hands,
         scanner: Scanner,
         unfinished: set[str],
+        cover: Callable[[Mapping[str, int]], None],
     ) -> None:
-        """``unfinished`` is the intake's: paths that it wants looked at again."""
+        """``unfinished`` is the intake's: paths that it wants looked at again.
+
+        ``cover`` has folders watched, soon; then they have to be looked at once more: ``put_off``.
+        """
         self._root, self._router, self._candidates = root, router, candidates
-        self._hands, self._scanner, self._unfinished = hands, scanner, unfinished
+        self._hands, self._scanner, self._unfinished, self._cover = hands, scanner, unfinished, cover
         self._again = set[str]()
         self._later = asyncio.Event()
 
     async def handle(self, changes: Iterable[tuple[Change, str]]) -> None:
-        """Look at what changed; new folders, and markers that are being written, also a little later."""
+        """Look at what changed; markers that are being written also a little later."""
         paths = {below for change, path in changes if (below := self._to_look_at(change, path)) is not None}
-        await self._look(paths)
+        await self._look(paths, are_new=True)
 
     async def follow_up(self) -> None:
         """Look once more at what ``handle`` put off, for ever; a task of its own."""
@@ -63,7 +67,7 @@ class Hints:
             await asyncio.sleep(AGAIN_SECONDS)
             self._later.clear()
             paths, self._again = self._again, set()
-            await self._look(paths, last=True)
+            await self._look(paths)
 
     def _to_look_at(self, change: Change, path: str) -> str | None:
         """Return the path below the root, or None where nothing is to be found out at it."""
@@ -75,15 +79,16 @@ class Hints:
             return None
         return below
 
-    async def _look(self, paths: Collection[str], *, last: bool = False) -> None:
+    async def _look(self, paths: Collection[str], *, are_new: bool = False) -> None:
         if not paths:
             return
         seen = await self._hands.do(lambda: self._sort(paths))
         await self._scanner.take(seen.haul)
-        folders = _topmost(seen.folders)
-        for folder in folders:
-            await self._scanner.walk(folder)
-        self.put_off([*self._unfinished, *([] if last else folders)])
+        unwatched = dict[str, int]()
+        for folder in _topmost(seen.folders):
+            unwatched |= (await self._scanner.walk(folder, is_new=are_new)).unwatched
+        self._cover(unwatched)
+        self.put_off(self._unfinished)
         self._unfinished.clear()
 
     def put_off(self, paths: Iterable[str]) -> None:

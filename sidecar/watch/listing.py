@@ -23,10 +23,12 @@ class Odd:
 class Listing:
     """One folder ("" is the root): its regular files, its folders, and what is neither.
 
-    ``whole`` is False where the folder could not be read: then absence from it says nothing.
+    ``whole`` is False where the folder could not be read: then absence from it says nothing. ``inode`` is
+    the folder's own.
     """
 
     folder: str
+    inode: int = 0
     files: dict[str, os.stat_result] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)
     odd: list[Odd] = field(default_factory=list)
@@ -39,6 +41,7 @@ def list_folder(root: str, folder: str) -> Listing:
     try:
         fd = open_folder(root, folder)
         try:
+            listing.inode = os.fstat(fd).st_ino
             with os.scandir(fd) as entries:
                 for entry in entries:
                     _add(listing, entry)

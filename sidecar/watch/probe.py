@@ -121,8 +121,7 @@ def _examine(
 
 
 def _lease(fd: int, subject: Subject, volumes: Volumes, device: int) -> Lease:
-    folder = os.path.join(subject.root, os.path.dirname(subject.path))  # noqa: PTH118, PTH120 - hot path
-    if volumes.readiness(folder, device) is Readiness.LEASE:
+    if volumes.readiness(subject.root, subject.path.rpartition("/")[0], device) is Readiness.LEASE:
         return lease.probe(fd)
     return Lease.UNAVAILABLE
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -21,7 +22,7 @@ from .hints import Hints
 from .intake import Intake
 from .lock import acquire, place_of
 from .markers import Markers
-from .scan import Scanner
+from .scan import Scanner, Walked
 from .sorting import Haul
 from .volume import Readiness, Volumes, file_system_type, is_remote
 
@@ -32,6 +33,7 @@ PLACE_SECONDS = 1.0  # how soon a root that was made, removed or made again is n
 REBUILD_SECONDS = (0.1, 30.0)
 STEADY_SECONDS = 10.0
 MISSING = "the folder does not exist"
+UNHEARD = "inotify cannot watch its folders ({error}): they are listed every few seconds instead"
 LOCKED = "another sidecar watches this folder; waiting for it to end"
 
 
@@ -46,7 +48,11 @@ class RootSettings:
 
 
 class RootWatch:
-    """A root's tasks and what is known of it. ``problem`` is a sentence while it is not watched."""
+    """A root's tasks and what is known of it.
+
+    ``problem`` is a sentence while it is not watched, ``trouble`` while it is watched less well than it
+    was meant to be.
+    """
 
     def __init__(
         self,
@@ -62,12 +68,19 @@ class RootWatch:
         self.settings, self.path = settings, settings.path
         self.readiness, self.scanning = Readiness.SETTLE, settings.events == "scan"
         self.problem: str | None = "it is being looked at for the first time"
+        self.trouble: str | None = None
         self.last_scan_ms: int | None = None
         self.census = Census()
         self.listed = asyncio.Event()  # once, or found missing
         self._clock, self._volumes, self._hands, self._candidates = clock, volumes, hands, candidates
+        self._notifier: Notifier | None = None
         self._scanner = functools.partial(
-            Scanner, root=self.path, router=router, journal=journal, hands=hands
+            Scanner,
+            root=self.path,
+            router=router,
+            journal=journal,
+            hands=hands,
+            is_watched=self._is_watched,
         )
         markers = Markers(root=self.path, journal=journal, hands=hands)
         self._intake = Intake(root=self.path, journal=journal, candidates=candidates, markers=markers)
@@ -78,6 +91,7 @@ class RootWatch:
             hands=hands,
             scanner=self._scanner(take=self._take_hint),
             unfinished=self._intake.unfinished,
+            cover=self._cover,
         )
         self._wanted, self._waiters = asyncio.Event(), list[asyncio.Future[None]]()
 
@@ -119,14 +133,14 @@ class RootWatch:
             return
         try:
             found = os.fstat(fd)
-            await self._watch((found.st_dev, found.st_ino))
+            await self._watch(fd, (found.st_dev, found.st_ino))
         finally:
             os.close(fd)
 
-    async def _watch(self, place: tuple[int, int]) -> None:
-        self.readiness = await self._hands.do(lambda: self._volumes.measure(self.path, place[0]))
+    async def _watch(self, fd: int, place: tuple[int, int]) -> None:
+        self.readiness = await self._hands.do(lambda: self._volumes.measure(fd))
         self.scanning = await self._hands.do(self._must_scan)
-        self.problem = None
+        self.problem = self.trouble = None
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._list_for_ever()), group.create_task(self._hints.follow_up())]
             if self.scanning:
@@ -173,9 +187,10 @@ class RootWatch:
         waiters, self._waiters = self._waiters, []
         census = Census()
         try:
-            spent: float = await self._scanner(
+            walked: Walked = await self._scanner(
                 take=functools.partial(self._intake.take, census=census)
             ).scan()
+            self._cover(walked.unwatched)
         except BaseException:
             self._waiters += waiters
             raise
@@ -184,7 +199,7 @@ class RootWatch:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
-        return spent
+        return walked.spent_seconds
 
     def _rest(self, spent_seconds: float) -> float:
         """Return how long to wait after a listing that took so much CPU time."""
@@ -193,36 +208,44 @@ class RootWatch:
         return max(self.settings.rescan_seconds, CPU_FACTOR * spent_seconds)
 
     async def _take_hint(self, haul: Haul) -> None:
-        haul.missing.clear()  # only full listings tell of absence
+        for path in haul.missing:  # only full listings tell of absence; but a candidate may be looked at
+            self._candidates.touch(self.path, path)
+        haul.missing.clear()
         await self._intake.take(haul, self.census)
 
     # -- events ------------------------------------------------------------------------------------
 
     async def _listen_for_ever(self) -> None:
-        pause, tolerant = REBUILD_SECONDS[0], False
+        pause = REBUILD_SECONDS[0]
         while True:
             began = self._clock.monotonic()
             try:
-                await self._listen(tolerant=tolerant)
-            except PermissionError as error:
-                self._lost(error, pause)
-                if not tolerant:
-                    tolerant = True
-                    continue
+                await self._listen()
             except (OSError, WatchLostError) as error:
                 self._lost(error, pause)
             lasted = self._clock.monotonic() - began
             pause = REBUILD_SECONDS[0] if lasted > STEADY_SECONDS else min(2 * pause, REBUILD_SECONDS[1])
             await asyncio.sleep(pause)
 
-    async def _listen(self, *, tolerant: bool) -> None:
-        async with Notifier(self.path, tolerant=tolerant) as notifier:
-            self.scanning = tolerant  # a folder that cannot be read hides others from the watcher
+    async def _listen(self) -> None:
+        async with Notifier(self.path, clock=self._clock, covered=self._hints.put_off) as notifier:
+            self._notifier, self.scanning, self.trouble = notifier, False, None
             self._wanted.set()  # after the watches are in place, or something falls between
-            while True:
-                await self._hints.handle(await notifier.next())
+            try:
+                while True:
+                    await self._hints.handle(await notifier.next())
+            finally:
+                self._notifier = None
+
+    def _is_watched(self, folder: str, inode: int) -> bool:
+        return self._notifier is None or self._notifier.watches(folder, inode)
+
+    def _cover(self, folders: Mapping[str, int]) -> None:
+        if self._notifier is not None:
+            self._notifier.cover(folders)
 
     def _lost(self, error: Exception, pause: float) -> None:
         log.warning("watcher_rebuilt", root=self.path, error=str(error), pause_seconds=pause)
-        self.scanning = self.scanning or pause > 1 or isinstance(error, OSError)
+        if pause > 1 or isinstance(error, OSError):
+            self.scanning, self.trouble = True, UNHEARD.format(error=str(error))
         self._wanted.set()

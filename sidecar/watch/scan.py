@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sidecar.core.routing import Router
@@ -43,27 +43,45 @@ class Walk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Walked:
+    """What a walk cost, in CPU seconds of the worker threads, and the inodes of folders not watched."""
+
+    spent_seconds: float
+    unwatched: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scanner:
-    """Lists one root. ``take`` receives what each batch brings, in turn, and may hold the walk up."""
+    """Lists one root. ``take`` receives what each batch brings, in turn, and may hold the walk up.
+
+    ``is_watched`` tells whether events of a folder, by its path and inode, are heard.
+    """
 
     root: str
     router: Router
     journal: AsyncJournal
     hands: Hands
     take: Callable[[Haul], Awaitable[None]]
+    is_watched: Callable[[str, int], bool]
 
-    async def scan(self) -> float:
-        """List everything, report what is gone; return the CPU seconds of the worker threads."""
-        return await self.walk("") + await self._report_gone_folders()
+    async def scan(self) -> Walked:
+        """List everything, report what is gone."""
+        walked = await self.walk("")
+        return replace(walked, spent_seconds=walked.spent_seconds + await self._report_gone_folders())
 
-    async def walk(self, start: str) -> float:
-        """List everything at and below a folder."""
-        walk, spent = Walk(self.root, start), 0.0
+    async def walk(self, start: str, *, is_new: bool = False) -> Walked:
+        """List everything at and below a folder. What had the name of a new one may have been watched."""
+        walk, spent, unwatched = Walk(self.root, start), 0.0, dict[str, int]()
         while True:
             batch, seconds = await self.hands.timed(walk.next_batch)
             spent += seconds
             if not batch:
-                return spent
+                return Walked(spent_seconds=spent, unwatched=unwatched)
+            unwatched |= {
+                one.folder: one.inode
+                for one in batch
+                if one.whole and (is_new or not self.is_watched(one.folder, one.inode))
+            }
             remembered = await self._remembered([listing.folder for listing in batch])
             hauls = self._compare(batch, remembered)
             while True:

@@ -31,12 +31,16 @@ THREADS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootStatus:
-    """One root, for people and for metrics. ``problem`` is a sentence while it is not watched."""
+    """One root, for people and for metrics.
+
+    ``problem`` is a sentence while it is not watched, ``trouble`` while it is watched less well than meant.
+    """
 
     root: str
     readiness: str  # lease | settle
     events: str  # inotify | scan
     problem: str | None
+    trouble: str | None
     unmatched: int
     refused: int
     held: int
@@ -149,6 +153,7 @@ class WatchStage:
             readiness=str(root.readiness),
             events="scan" if root.scanning else "inotify",
             problem=root.problem,
+            trouble=root.trouble,
             unmatched=root.census.count(Finding.UNMATCHED),
             refused=root.census.count(Finding.REFUSED) + len(stuck),
             held=root.census.count(Finding.HELD),

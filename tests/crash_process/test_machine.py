@@ -254,6 +254,14 @@ def test_too_few_descriptors_kill_nothing(lab: Lab, tally: Counter[str], files_m
         case.close()
 
 
+def _says_that_watches_ran_out(case: Case) -> None:
+    status = case.ask("/status")
+    [root] = status["watch"]
+    assert (status["state"], root["events"]) == ("degraded", "scan")
+    assert "watch limit reached" in root["trouble"]
+    assert [reason for reason in status["reasons"] if root["trouble"] in reason]
+
+
 def test_too_few_watches_are_said_and_listings_do_the_work(lab: Lab, tally: Counter[str]) -> None:
     """inotify's limit of a user namespace of the daemon's own, reached at run time and at the start."""
     if not Path("/proc/sys/user/max_inotify_watches").exists():
@@ -264,10 +272,11 @@ def test_too_few_watches_are_said_and_listings_do_the_work(lab: Lab, tally: Coun
         for n in range(12):
             case.write(f"{case.name}/lesson/t{n}/source/x.py", text(n))
         case.until("everything arrives", case.quiet, seconds=LIVE_SECONDS)
+        _says_that_watches_ran_out(case)
         case.end()
         some(case, "again")
         case.until("everything arrives", case.quiet, seconds=LIVE_SECONDS)
-        assert case.ask("/status")["watch"][0]["events"] == "scan"
+        _says_that_watches_ran_out(case)
         case.end()
         check(case)
         tally["starved lives"] += 1

@@ -95,7 +95,7 @@ def test_no_race_of_ten_thousand_reads_the_canary(
     honest = checksum(HONEST, tmp_path)
     seen = Counter[str]()
     below = str(scene.relative_to(root))
-    volumes.readiness(str(root), root.stat().st_dev)
+    volumes.readiness(str(root), "", root.stat().st_dev)
     deadline = time.monotonic() + 60
     with swapping((victim, aside)):
         while seen["honest"] < 100 or seen.total() < max(RACES, seen["honest"] + 100):

@@ -166,6 +166,7 @@ class FakeRoot:
     readiness: str = "lease"
     events: str = "inotify"
     problem: str | None = None
+    trouble: str | None = None
     unmatched: int = 0
     refused: int = 0
     held: int = 0

@@ -62,14 +62,14 @@ async def test_status_says_degraded_and_why(served: Served, get: Get) -> None:
         reason="S3 is unreachable since 12:00:00 UTC: refused",
         last_error=FakeFailure(ErrorKind.NETWORK, "refused", "is it running?"),
     )
-    source.watch.roots[0].problem = "/renders does not exist"
+    source.watch.roots[0].problem = "the folder does not exist"
     source.other_troubles = ["Convex has not registered this journal yet"]
     source.journal.rows = [transfer(1, VIDEO, State.DEAD), transfer(2, VIDEO, State.READY)]
     status = await get("/status")
     assert status["state"] == "degraded"
     assert status["reasons"] == [
         "S3 is unreachable since 12:00:00 UTC: refused",
-        "/renders does not exist",
+        "/renders: the folder does not exist",
         "Convex has not registered this journal yet",
         "1 dead letter: `sidecar dead-letters list` names them",
     ]

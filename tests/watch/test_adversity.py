@@ -12,7 +12,7 @@ import pytest
 from sidecar.core.model import State
 from sidecar.files import open_regular
 from sidecar.journal.journal import Journal
-from sidecar.watch import events, volume
+from sidecar.watch import events, nets, volume
 from sidecar.watch.census import Finding
 from sidecar.watch.lock import try_lock
 from sidecar.watch.volume import Readiness
@@ -177,7 +177,7 @@ async def test_inotify_that_is_refused_falls_back_to_listings(
     def refuse(*_: object) -> None:
         raise OSError(28, "OS file watch limit reached")
 
-    monkeypatch.setattr(events, "RustNotify", refuse)
+    monkeypatch.setattr(nets, "RustNotify", refuse)
     async with running(tmp_path) as world:
         assert world.stage.status()[0].events == "scan"
         world.put(SOURCE)
@@ -219,3 +219,85 @@ async def test_a_second_source_of_a_slot_is_refused_and_shown(tmp_path: Path) ->
             await world.stage.scan_now()
         await world.until_ready(second)
         assert world.stage.status()[0].refused == 0
+
+
+async def test_links_in_circles_do_not_hold_up_the_watching(tmp_path: Path) -> None:
+    """Thirty folders with two links each to the next: a watcher that followed them would be away for days."""
+    farm = tmp_path / "renders" / "p" / "farm"
+    for number in range(30):
+        (farm / f"f{number}").mkdir(parents=True)
+        for name in "xy":
+            (farm / f"f{number}" / name).symlink_to(f"../f{number + 1}")
+    async with running(tmp_path) as world:
+        world.put(SOURCE)
+        await world.until_ready(SOURCE)
+        late = farm.rename(world.root / "p" / "s" / "farm")  # and in a folder that is moved in
+        (late / "source").mkdir()
+        world.put("p/s/farm/source/a.py")
+        await world.until_ready("p/s/farm/source/a.py")
+        assert world.stage.status()[0].events == "inotify"
+
+
+async def test_a_folder_whose_name_is_not_utf8_does_not_end_the_events(tmp_path: Path) -> None:
+    """Neither one that was there before nor one that comes: the rest is heard of at once."""
+    bad = os.fsencode(tmp_path / "renders") + b"/p/\xff"
+    os.makedirs(bad)  # noqa: PTH103 - pathlib has no such names
+    async with running(tmp_path) as world:
+        os.makedirs(bad + b"\xfe/inner")  # noqa: PTH103 - the same
+        for number in range(5):
+            path = f"p/s/scene{number}/source/a.py"
+            world.put(path)
+            await world.until_ready(path)  # in 20 s, and the next listing comes after 30
+        status = world.stage.status()[0]
+        assert (status.events, status.trouble) == ("inotify", None)
+        assert {example.why for example in status.examples} == {"the name is not UTF-8"}
+
+
+async def test_folders_of_any_number_are_heard_of_long_after_they_were_made(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watcher is told of each new one, also where it takes the name and the inode of another."""
+    monkeypatch.setattr(events, "YOUNG_MAX", 8)
+    monkeypatch.setattr(events, "RENEWAL_FACTOR", 1)
+    scenes = [f"p/s/scene{number}/source" for number in range(40)]
+    for scene in scenes:
+        world.put(f"{scene}/first.py")
+        await asyncio.sleep(0)
+    again = world.root / scenes[0]
+    (again / "first.py").unlink()
+    again.rmdir()
+    again.mkdir()
+    await world.until_ready(*(f"{scene}/first.py" for scene in scenes[1:]))
+    await asyncio.sleep(1.0)  # every second look at a new folder is over: now only events tell
+    for scene in scenes:
+        world.put(f"{scene}/second.py")
+    await world.until_ready(*(f"{scene}/second.py" for scene in scenes))
+
+
+async def test_watches_that_run_out_while_it_runs_are_named(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that cannot be watched any more turns the root to listings, and the status says why."""
+    world.put(SOURCE)
+    await world.until_ready(SOURCE)
+    assert (world.stage.status()[0].events, world.stage.status()[0].trouble) == ("inotify", None)
+
+    def refuse(*_: object) -> None:
+        raise OSError("OS file watch limit reached.")
+
+    monkeypatch.setattr(nets, "RustNotify", refuse)
+    world.put("p/s/two/source/scene.py")
+    await world.until_ready("p/s/two/source/scene.py")
+
+    async def named() -> bool:
+        status = world.stage.status()[0]
+        return status.events == "scan" and "watch limit reached" in (status.trouble or "")
+
+    await world.until(named)
+    monkeypatch.undo()
+
+    async def well() -> bool:
+        status = world.stage.status()[0]
+        return (status.events, status.trouble) == ("inotify", None)
+
+    await world.until(well)

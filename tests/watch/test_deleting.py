@@ -15,7 +15,7 @@ from sidecar.core.model import StatIdentity
 from sidecar.files import identity_of
 from sidecar.watch import lease
 from sidecar.watch.deleting import Outcome, delete, restore
-from sidecar.watch.volume import OWN_PREFIX
+from sidecar.watch.volume import PROBE_PREFIX
 
 PATH = "p/s/one/video/film.mp4"
 
@@ -144,7 +144,7 @@ def _stands_at_the_door(thread: threading.Thread) -> bool:
 @pytest.mark.parametrize("newer", [False, True])
 def test_what_a_crash_left_half_done_is_undone(tmp_path: Path, film: Path, *, newer: bool) -> None:
     """The file gets its name back, unless something newer has it."""
-    film.rename(film.parent / f"{OWN_PREFIX}01T")
+    film.rename(film.parent / f"{PROBE_PREFIX}01T")
     if newer:
         film.write_bytes(b"a newer film")
     assert restore(str(tmp_path), PATH, transfer="01T")
@@ -169,6 +169,6 @@ def test_without_hard_links_a_file_still_gets_its_name_back(
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
-    film.rename(film.parent / f"{OWN_PREFIX}01T")
+    film.rename(film.parent / f"{PROBE_PREFIX}01T")
     assert restore(str(tmp_path), PATH, transfer="01T")
     assert film.read_bytes() == b"a film"

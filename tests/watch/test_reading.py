@@ -17,7 +17,7 @@ from sidecar.watch import fingerprint, lease
 from sidecar.watch.fingerprint import Changed, Vanished
 from sidecar.watch.lease import Lease
 from sidecar.watch.lock import place_of, try_lock
-from sidecar.watch.volume import Readiness, calibrate, file_system_type, is_remote
+from sidecar.watch.volume import Readiness, Volumes, calibrate, file_system_type, is_remote
 
 
 @pytest.fixture(autouse=True)
@@ -67,10 +67,24 @@ def test_a_reader_is_no_writer(file: Path) -> None:
 
 def test_calibration_leaves_nothing_behind(tmp_path: Path) -> None:
     """Its own file is gone; a folder that cannot be written to means settle."""
-    assert calibrate(str(tmp_path)) is Readiness.LEASE
+    for folder, readiness in ((tmp_path, Readiness.LEASE), (Path("/proc"), Readiness.SETTLE)):
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            assert calibrate(fd) is readiness
+        finally:
+            os.close(fd)
     assert list(tmp_path.iterdir()) == []
-    assert calibrate(str(tmp_path / "missing")) is Readiness.SETTLE
-    assert calibrate("/proc") is Readiness.SETTLE
+
+
+def test_a_folder_that_was_swapped_for_a_link_is_not_written_to(tmp_path: Path) -> None:
+    """What a volume can do is measured in the very folder of a file; a link in its place leads nowhere."""
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    root.mkdir()
+    elsewhere.mkdir()
+    (root / "folder").symlink_to(elsewhere)
+    before = elsewhere.stat().st_mtime_ns
+    assert Volumes().readiness(str(root), "folder", elsewhere.stat().st_dev) is Readiness.SETTLE
+    assert elsewhere.stat().st_mtime_ns == before
 
 
 def test_a_file_of_another_user_gives_no_answer_without_the_capability(tmp_path: Path) -> None:
