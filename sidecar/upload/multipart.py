@@ -16,7 +16,7 @@ from .cleanup import abort_others
 from .describe import object_spec
 from .flight import Flight
 from .source import Source
-from .store import OpenUpload
+from .store import OpenUpload, is_absent
 from .tools import Tools
 
 log = structlog.get_logger()
@@ -43,7 +43,7 @@ class Multipart:
         try:
             return await self._attempt(self._transfer.upload_id)
         except SidecarError as error:
-            if error.kind is not ErrorKind.NOT_FOUND or error.code == "NoSuchBucket":
+            if not is_absent(error):
                 raise
         stored = await self._tools.settled(self._transfer)
         if stored is not None:

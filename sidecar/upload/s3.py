@@ -19,7 +19,7 @@ from .client import S3Config, open_client
 from .deadline import Deadline
 from .errors import FAULTS, due, from_disk, translate
 from .payload import CHUNK_BYTES, RangePayload
-from .store import Body, ListedObject, ObjectHead, ObjectSpec, OpenUpload
+from .store import Body, ListedObject, ObjectHead, ObjectSpec, OpenUpload, is_absent
 from .transport import Algorithm, Scan
 
 STALL_SECONDS = 30.0
@@ -140,7 +140,7 @@ class S3Store:
         try:
             await self._call("abort_multipart_upload", upload.key, **self._upload(upload))
         except SidecarError as error:
-            if error.kind is not ErrorKind.NOT_FOUND or error.code == "NoSuchBucket":
+            if not is_absent(error):
                 raise
 
     async def head(self, key: str) -> ObjectHead | None:
@@ -303,7 +303,7 @@ class S3Store:
                 "head_object", key, deadline=Deadline(PROBE_SECONDS), Key=key, ChecksumMode="ENABLED"
             )
         except SidecarError as error:
-            if error.kind is ErrorKind.NOT_FOUND:
+            if is_absent(error):
                 return None
             raise
 

@@ -10,7 +10,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Part, StoredObject
+
+_ABSENT = frozenset({"NoSuchKey", "NoSuchUpload", "404"})  # an answer to HEAD has no body, and so no code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,14 @@ class OpenUpload:
 
     key: str
     upload_id: str
+
+
+def is_absent(error: SidecarError) -> bool:
+    """Tell whether S3 says that this very object or upload is not there.
+
+    A redirect and a missing bucket say nothing about it, though both are NOT_FOUND.
+    """
+    return error.kind is ErrorKind.NOT_FOUND and error.code in _ABSENT
 
 
 class ObjectStore(Protocol):

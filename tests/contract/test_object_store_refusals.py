@@ -350,6 +350,20 @@ async def test_a_page_that_answers_in_the_place_of_s3_is_called_that(file: int) 
     assert "is s3.endpoint_url the S3 API" in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize("status", [301, 307])
+async def test_a_redirect_says_nothing_about_what_is_there(status: int) -> None:
+    """What is only to be asked for elsewhere is not gone: a debt would be taken for paid."""
+
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(status=status, headers={"Location": "http://127.0.0.1:9/elsewhere"})
+
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
+        for question in (store.head("k"), store.abort(OpenUpload(key="k", upload_id="1"))):
+            with pytest.raises(SidecarError) as caught:
+                await question
+            assert caught.value.kind is ErrorKind.NOT_FOUND
+
+
 async def test_a_slow_link_is_not_a_standing_one(
     seaweed: SeaweedServer, bucket: str, file: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
