@@ -186,6 +186,18 @@ async def test_failures_at_once_share_a_probe(gate: Gate, remote: Remote) -> Non
     assert remote.probes <= 2
 
 
+async def test_a_straggler_of_an_outage_spends_nothing(gate: Gate, remote: Remote) -> None:
+    """Others got through since its attempt began, but the breaker is open by now: it is the outage's."""
+    await gate.admit("straggler")
+    gate.succeeded("good")
+    remote.error = failure()
+    while gate.state is not BreakerState.OPEN:
+        await gate.failed("lost", failure(), failures=0)
+    decision = await gate.failed("straggler", failure(), failures=2)
+    assert isinstance(decision, Again)
+    assert not decision.spent
+
+
 async def test_half_open_lets_one_transfer_go_and_then_all(
     gate: Gate, remote: Remote, clock: VirtualClock
 ) -> None:

@@ -89,14 +89,22 @@ def test_what_the_journal_wants_is_never_an_orphan(state: State) -> None:
         assert row is None or row.repair is not Repair.DELETE
 
 
-@pytest.mark.parametrize("status", [VersionStatus.CURRENT, VersionStatus.SUPERSEDED])
-def test_what_convex_shows_is_never_deleted(status: VersionStatus) -> None:
-    """Whatever the journal says of it; a superseded version goes only if retention gives it up."""
+@pytest.mark.parametrize(
+    ("status", "retired"),
+    [(VersionStatus.CURRENT, False), (VersionStatus.CURRENT, True), (VersionStatus.SUPERSEDED, False)],
+)
+def test_what_convex_shows_is_never_deleted(status: VersionStatus, retired: bool) -> None:
+    """Whatever journal and retention say of it; a superseded version goes only if retention gives it up."""
     for state in (None, *State):
         for size in (None, 9, 10):
             row = judge(
                 Evidence(
-                    state=state, size_bytes=10, object_bytes=size, object_age_seconds=1e9, version=status
+                    state=state,
+                    size_bytes=10,
+                    object_bytes=size,
+                    object_age_seconds=1e9,
+                    version=status,
+                    retired=retired,
                 )
             )
             assert row is None or row.repair not in {Repair.DELETE, Repair.EXPIRE}

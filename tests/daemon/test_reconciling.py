@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from sidecar.core.breaker import BreakerPolicy
 from sidecar.core.clock import SystemClock
 from sidecar.core.ids import sidecar_tag, transfer_id
 from sidecar.core.inconsistencies import InconsistencyType
-from sidecar.core.model import State
+from sidecar.core.model import Slot, State
 from sidecar.core.ops import Batch, Op, OpKind
 from sidecar.core.retry import RetryPolicy
 from sidecar.daemon.reconciling import RETENTION, ReconcileBusyError, Reconciler
@@ -158,6 +158,24 @@ async def test_retention_expires_first_and_deletes_then(desk: Desk) -> None:
     assert {version for _, version in desk.metadata.expired} == {1, 2}
     assert len(desk.metadata.written) == 14
     assert dict((await desk.reconciler.reconcile(RETENTION)).found) == {}
+
+
+async def test_what_convex_does_not_give_up_is_not_deleted(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is shown again by now: its deletion is journaled only after Convex has marked it."""
+    for n in range(1, 14):
+        await desk.synced("a.mp4", f"text{n}", n)
+    owed_before: list[str] = []
+
+    async def keep(_: object, versions: Sequence[tuple[Slot, int]], **_who: object) -> list[bool]:
+        owed_before.extend(await desk.debts())
+        return [False] * len(versions)
+
+    monkeypatch.setattr(MemoryMetadata, "expire", keep)
+    report = await desk.reconciler.reconcile(RETENTION)
+    assert (dict(report.found), dict(report.repaired)) == ({"retired": 1}, {})
+    assert owed_before == await desk.debts() == []
 
 
 async def test_a_crash_between_expiring_and_deleting_is_made_good(desk: Desk) -> None:

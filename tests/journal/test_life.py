@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.core.errors import ErrorKind, FatalError, JournalLostError, SidecarError
 from sidecar.core.model import AssetType, Observation, Part, State, StoredObject
-from sidecar.core.ops import Outcome, Registration
+from sidecar.core.ops import OpResult, Outcome, Registration
 from sidecar.core.states import Event, IllegalTransitionError, diagram, step
 from sidecar.journal.journal import Journal
 from sidecar.journal.reading import JournalReader
@@ -249,12 +249,19 @@ def test_the_same_bytes_again_are_shipped_if_their_transfer_is_dead(journal: Jou
 
 
 def test_facts_wait_for_the_scenes_earlier_ops(journal: Journal) -> None:
-    """A player never hears "ready" before the last chunk."""
+    """A player never hears "ready" before the last chunk, however long that one's answer takes."""
     ship(journal, ready(journal, "A"))
     tell(journal)
+    ship(journal, ready(journal, "B", 2, at=route("chunk_002.mp4")))
+    chunk = batch(journal)
     journal.mark_scene(
         project_id="demo", session_id="demo/lesson", scene_id="s1", marker="complete", mtime_ns=10**9
     )
+    assert [op.kind for op in chunk.ops] == ["put"]
+    assert journal.claim_batch(limit=9, now=1e9, busy=())[0] is None
+    journal.fail_ops([op.seq for op in chunk.ops], NO_WAY, due=0, spent=False)
+    assert [op.kind for op in batch(journal).ops] == ["put"]
+    journal.settle([OpResult(op_id=op.op_id, outcome=Outcome.APPLIED, version=1) for op in chunk.ops])
     facts = batch(journal)
     assert [(op.kind, op.body["complete"], op.body["owed"]) for op in facts.ops] == [("facts", True, 0)]
 

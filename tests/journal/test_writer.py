@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,28 @@ async def test_a_call_that_returned_is_seen_by_another_connection(tmp_path: Path
         reader = JournalReader(tmp_path / "journal.db", clock=ManualClock())
         await journal.do(see)
         assert reader.counts() == {State.DISCOVERED: 1}
+
+
+async def test_no_call_returns_before_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the disk takes: what a caller builds upon must not be taken back by a power cut."""
+    journal = open_journal(tmp_path)
+    atomic, committing, may_commit = journal.db.atomic, threading.Event(), threading.Event()
+
+    @contextmanager
+    def slowly() -> Iterator[None]:
+        with atomic():
+            yield
+            committing.set()
+            assert may_commit.wait(10)
+
+    monkeypatch.setattr(journal.db, "atomic", slowly)
+    async with JournalWriter(journal) as writer:
+        call = asyncio.ensure_future(writer.do(lambda j: j.set_meta("k", "v")))
+        assert await asyncio.to_thread(committing.wait, 10)
+        returned, _ = await asyncio.wait({call}, timeout=0.1)
+        may_commit.set()
+        assert await call == "v"
+    assert not returned
 
 
 async def test_one_failing_call_does_not_hurt_its_group(tmp_path: Path) -> None:

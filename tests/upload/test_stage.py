@@ -12,6 +12,7 @@ from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.ids import sidecar_tag, transfer_id
 from sidecar.core.model import MIB, State
 from sidecar.journal.journal import Journal
+from sidecar.upload.cleanup import abort_others
 from sidecar.upload.limits import MemoryBudget
 from sidecar.upload.store import ObjectSpec, OpenUpload
 from tests.support.memory_store import MemoryStore
@@ -192,6 +193,14 @@ async def test_the_sweep_leaves_an_upload_alone_whose_create_is_under_way(fake: 
     await fake.store.inner.create(spec(transfer.key))
     await fake.stage().cleaner.sweep()
     assert len(await fake.open_uploads()) == 1
+
+
+async def test_what_is_open_under_a_longer_key_is_left_alone(fake: Rig) -> None:
+    """S3 lists by prefix; a transfer looks after exactly its own key."""
+    await fake.store.inner.create(spec("demo/x.mp4"))
+    longer = await fake.store.inner.create(spec("demo/x.mp4.2.mp4"))
+    await abort_others("demo/x.mp4", keep=None, store=fake.store)
+    assert [upload.upload_id for upload in await fake.open_uploads()] == [longer]
 
 
 async def test_a_sweep_that_may_not_list_is_given_up(fake: Rig) -> None:

@@ -7,6 +7,9 @@ import mmap
 import os
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -140,9 +143,19 @@ def test_no_symbolic_link_is_followed_below_a_root(tmp_path: Path, file: Path) -
 
 def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
     """A writer that waits for a reader goes on waiting."""
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(NotRegularError, match="a named pipe"):
-        open_regular(str(tmp_path), "pipe")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: os.close(os.open(pipe, os.O_WRONLY)))
+    writer.start()
+    try:
+        for _ in range(200):
+            with pytest.raises(NotRegularError, match="a named pipe"):
+                open_regular(str(tmp_path), "pipe")
+            assert writer.is_alive()
+            time.sleep(0.001)  # the writer may still be on its way to the pipe
+    finally:
+        os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))  # a reader at last
+        writer.join(10)
 
 
 def test_a_path_that_is_not_there_is_not_found(tmp_path: Path, file: Path) -> None:
@@ -163,6 +176,11 @@ def test_the_checksum_is_crc64nvme_of_the_range(file: Path) -> None:
         os.close(fd)
 
 
+def _append(file: Path) -> None:
+    with file.open("ab") as handle:
+        handle.write(b"0")
+
+
 def test_a_fingerprint_is_of_one_state(tmp_path: Path, file: Path) -> None:
     """Whatever happened since the look voids the read."""
     expected = stat_identity(fd := os.open(file, os.O_RDONLY))
@@ -177,6 +195,23 @@ def test_a_fingerprint_is_of_one_state(tmp_path: Path, file: Path) -> None:
     assert fingerprint.take(root, "a/file", expected=expected) == Changed()
     file.unlink()
     assert fingerprint.take(root, "a/file", expected=expected) == Vanished()
+
+
+@pytest.mark.parametrize("change", [_append, Path.unlink], ids=["written to", "deleted"])
+def test_what_happens_during_the_read_voids_it(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
+) -> None:
+    """By a writer that has come and gone again, so that no lease tells of it."""
+    with file.open("rb") as handle:
+        expected = stat_identity(handle.fileno())
+
+    def read_and_change(fd: int, offset_bytes: int, length_bytes: int) -> str:
+        found = checksum_of(fd, offset_bytes, length_bytes)
+        change(file)
+        return found
+
+    monkeypatch.setattr(fingerprint, "checksum_of", read_and_change)
+    assert fingerprint.take(str(tmp_path), "a/file", expected=expected) == Changed()
 
 
 def test_a_root_has_one_watcher(tmp_path: Path) -> None:
