@@ -82,7 +82,7 @@ class S3Store:
     async def put(self, spec: ObjectSpec, body: Body, *, checksum: str) -> StoredObject:
         """Store an object whole."""
         value = await self._checked(body, checksum, key=spec.key)
-        sent: dict[str, Any] = {transport.field(self._config.checksum): value}
+        sent = transport.sent(self._config.checksum, value)
         answer = await self._send("put_object", body, spec.key, **self._about(spec), **sent)
         due(answer, "ETag", operation="PutObject", target=spec.key)
         return await self._confirmed(answer, spec.key, self._answerable(value))
@@ -103,7 +103,7 @@ class S3Store:
             upload.key,
             **self._upload(upload),
             PartNumber=number,
-            **{transport.field(algorithm): found.transport},
+            **transport.sent(algorithm, found.transport),
         )
         self._compare(answer, upload.key, self._answerable(found.transport), optional=True)
         said = str(due(answer, "ETag", operation="UploadPart", target=upload.key))

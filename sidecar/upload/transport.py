@@ -93,6 +93,12 @@ def field(algorithm: Algorithm) -> str:
     return "ContentMD5" if algorithm is Algorithm.MD5 else f"Checksum{algorithm.upper()}"
 
 
+def sent(algorithm: Algorithm, value: str) -> dict[str, Any]:
+    """Return what a request with a body says of it; some stores look for the algorithm's name alone."""
+    named = {} if algorithm is Algorithm.MD5 else {"ChecksumAlgorithm": algorithm.upper()}
+    return {field(algorithm): value, **named}
+
+
 def create_fields(algorithm: Algorithm) -> dict[str, Any]:
     """Return what Create must say, so that Complete can be checked."""
     if algorithm is Algorithm.MD5:
