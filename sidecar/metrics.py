@@ -34,6 +34,7 @@ class Mirror:
     backlog_bytes: int = 0
     backlog_oldest_seconds: float = 0.0
     dead_letters: int = 0
+    removals: Mapping[str, int] = field(default_factory=dict)  # by state
     breakers: Mapping[str, BreakerState] = field(default_factory=dict)
     unmatched_files: Mapping[str, int] = field(default_factory=dict)
     last_scan_age_seconds: Mapping[str, float] = field(default_factory=dict)
@@ -90,6 +91,7 @@ class _MirrorCollector(Collector):
         yield _plain("backlog_bytes", "Bytes that are complete and still owed.", mirror.backlog_bytes)
         yield _plain("backlog_oldest_seconds", "Age of the oldest owed file.", mirror.backlog_oldest_seconds)
         yield _plain("dead_letters", "Transfers that were given up.", mirror.dead_letters)
+        yield _by("state", "removals", "Files that are gone, and Convex still shows.", mirror.removals)
         yield _plain("journal_bytes", "Size of the journal on disk.", mirror.journal_bytes)
         breakers = {remote: BREAKER_LEVELS[state] for remote, state in mirror.breakers.items()}
         yield _by("remote", "breaker_state", "Circuit breaker: 0 closed, 1 half-open, 2 open.", breakers)

@@ -9,7 +9,7 @@ import typer
 
 from sidecar import __version__
 
-from . import common, config, convex, dead_letters
+from . import common, config, convex, dead_letters, removal
 from .demo import demo
 from .dev import dev
 from .explain import explain
@@ -43,6 +43,7 @@ app.command()(wait)
 app.command(short_help="Show what the sidecar does.")(status)
 app.command()(explain)
 app.add_typer(dead_letters.app)
+app.add_typer(removal.app)
 app.command(short_help="Compare journal, bucket and Convex.")(reconcile)
 app.add_typer(config.app, name="config")
 app.add_typer(convex.app, name="convex")

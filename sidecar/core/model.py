@@ -39,7 +39,7 @@ class State(StrEnum):
     SYNCED = "synced"  # Convex acknowledged it
     SUPERSEDED = "superseded"  # newer content took over
     DEAD = "dead"  # a dead letter
-    GONE = "gone"  # deleted before it could be read
+    GONE = "gone"  # deleted before it could be read, or removed
     ABANDONED = "abandoned"  # incomplete, without a writer, for too long
 
 
@@ -198,6 +198,11 @@ class Transfer:
     def size_bytes(self) -> int:
         """The size of the complete file; 0 before it is complete."""
         return self.identity.size_bytes if self.identity else 0
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether Convex knew it, and gave it up because its file was removed."""
+        return self.state is State.GONE and self.synced_ms is not None
 
     @property
     def display(self) -> str:

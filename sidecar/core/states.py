@@ -16,6 +16,7 @@ class Event(StrEnum):
     COMPLETED = "completed"  # no writer, structure whole, fingerprinted
     UNCHANGED = "unchanged"  # complete, but nothing new: the row is dropped
     VANISHED = "vanished"  # the file was deleted before it could be read
+    REMOVED = "removed"  # the file was deleted, and Convex gave its asset up
     NEGLECTED = "neglected"  # incomplete without a writer for abandon_after
     REVIVED = "revived"  # an abandoned file changed again
     UPLOADED = "uploaded"  # S3 confirmed the bytes
@@ -57,7 +58,11 @@ TRANSITIONS: dict[State, dict[Event, State | None]] = {
         Event.REQUEUED_SYNC: State.UPLOADED,
         Event.OVERTAKEN: State.SUPERSEDED,
     },
-    State.SYNCED: {Event.REQUEUED_UPLOAD: State.READY, Event.REQUEUED_SYNC: State.UPLOADED},
+    State.SYNCED: {
+        Event.REQUEUED_UPLOAD: State.READY,
+        Event.REQUEUED_SYNC: State.UPLOADED,
+        Event.REMOVED: State.GONE,
+    },
     State.SUPERSEDED: {},
     State.GONE: {},
 }

@@ -85,4 +85,5 @@ class Drain:
         return Owed(files=files, waiting=files - hopeless, ops=ops, paths=tuple(paths))
 
     def _calls_owed(self, reader: JournalReader) -> int:
-        return reader.unpaid_debts() + (reader.unsettled_ops() if self._syncing else 0)
+        syncing = reader.unsettled_ops() + reader.unmarked_expiries() if self._syncing else 0
+        return reader.unpaid_debts() + syncing

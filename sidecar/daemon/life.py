@@ -88,7 +88,7 @@ class Life:
         return outcome
 
     def _work(self, parts: Parts) -> list[Coroutine[Any, Any, None]]:
-        sync = [parts.sync.run()] if parts.sync else []
+        sync = [parts.sync.run(), parts.sync.expiry.run()] if parts.sync else []
         gates = [gate.run() for gate in parts.gates.values()]
         reconciler = [parts.reconciler.run()] if parts.reconciler else []
         stages = [parts.watch.run(), parts.recall.run(), parts.upload.run(), *sync]

@@ -74,6 +74,8 @@ async def assemble(
     async with AsyncExitStack() as opened:
         journal = await opened.enter_async_context(_journal(settings, name, clock, metrics, lost, reserve))
         await journal.do(Journal.begin_recall)
+        while settings.removal == "keep" and await journal.do(Journal.forgo_removals):
+            pass
         reader = JournalReader(settings.journal.path, clock=clock)
         opened.callback(reader.close)
         store = await opened.enter_async_context(open_s3(s3=settings.s3, upload=settings.upload, clock=clock))
@@ -205,7 +207,11 @@ def _gate(remote: str, probe: Callable[[], Awaitable[None]], settings: Settings,
 def _watch(settings: Settings, journal: JournalWriter, clock: Clock) -> WatchStage:
     roots = [
         RootSettings(
-            path=watch.root, events=watch.events, settle_seconds=watch.settle, rescan_seconds=watch.rescan
+            path=watch.root,
+            events=watch.events,
+            settle_seconds=watch.settle,
+            rescan_seconds=watch.rescan,
+            removal=settings.removal,
         )
         for watch in settings.watch
     ]

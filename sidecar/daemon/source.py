@@ -119,6 +119,14 @@ class Source:
         except (SidecarError, ReconcileBusyError) as error:
             raise CannotError(str(error)) from error
 
+    async def decide_removals(self, *, confirm: bool, root: str | None, path: str) -> int:
+        """Remove, or keep, what was asked about or refused at and below a path; returns how many."""
+        decide = Journal.confirm_removals if confirm else Journal.dismiss_removals
+        decided = 0
+        while page := await self._journal.do(decide, root=root, path=path):
+            decided += page
+        return decided
+
     async def requeue(self, *, transfer: str | None, path: str | None, error_kind: str | None) -> int:
         """Send dead letters that match all given filters back to work; returns how many."""
         return await self._journal.do(Journal.requeue, transfer=transfer, path=path, error_kind=error_kind)

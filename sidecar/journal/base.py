@@ -36,6 +36,7 @@ class Topic(StrEnum):
     OUTBOX = "outbox"
     SCENES = "scenes"
     RECALLS = "recalls"
+    EXPIRIES = "expiries"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

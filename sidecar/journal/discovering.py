@@ -8,16 +8,17 @@ from sidecar.core.model import Observation, State, Transfer
 from sidecar.core.routing import object_key
 
 from .base import Topic
-from .ending import Ending
+from .retracting import Retracting
 from .rows import route_json, split
 
 
-class Discovering(Ending):
+class Discovering(Retracting):
     """From an observation to `discovered`."""
 
     def discover(self, seen: Observation) -> Transfer:
         """Make a file a candidate: a new row in state discovered, which the files table points to."""
         slot, place = seen.route.slot, (self.root_id(seen.root), *split(seen.path))
+        self.withdraw_removal(slot.digest, f"{seen.path} is there")
         name = transfer_id(wall_ms=self.clock.wall_ms(), chance=self.chance(5), tag=self.tag)
         cursor = self.db.execute(
             "INSERT INTO transfers (transfer, root, folder, name, slot, session_id, entity_id, scene_id,"

@@ -13,6 +13,7 @@ from pathlib import Path
 from sidecar.core.clock import Clock
 from sidecar.core.errors import JournalLostError
 
+from .absences import Absences, Weighed
 from .base import Topic, Transition
 from .debts import Debt
 from .noticing import Known, Noticing, Sighting
@@ -24,10 +25,10 @@ from .scenes import OpenScene
 from .shipping import Claim
 from .telling import Telling
 
-__all__ = ["Claim", "Debt", "Journal", "Known", "OpenScene", "Sighting", "Topic", "Transition"]
+__all__ = ["Claim", "Debt", "Journal", "Known", "OpenScene", "Sighting", "Topic", "Transition", "Weighed"]
 
 
-class Journal(Noticing, Pruning, Recalling, Removing, Repairing, Telling):
+class Journal(Absences, Noticing, Pruning, Recalling, Removing, Repairing, Telling):
     """The journal whole: noticing (watch), shipping (upload), telling (sync), scenes, pruning."""
 
     def __init__(

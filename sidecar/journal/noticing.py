@@ -67,13 +67,17 @@ class Noticing(Shipping):
         return [self._observe(observation) for observation in observations]
 
     @transaction
-    def missing(self, root: str, paths: Sequence[str]) -> None:
-        """A successful full listing did not show these remembered files; the second one in a row counts."""
+    def missing(self, root: str, paths: Sequence[str], *, spared: bool = False) -> None:
+        """A successful full listing did not show these remembered files; the second one in a row counts.
+
+        ``spared``: it is no removal, whatever follows.
+        """
         for path in paths:
             place = (self.root_id(root), *split(path))
             self.db.execute(
-                "UPDATE files SET absent = absent + 1 WHERE (root, folder, name) = (?, ?, ?) AND absent < ?",
-                [*place, LISTINGS_UNTIL_ABSENT],
+                "UPDATE files SET absent = absent + 1, spared = max(spared, ?)"
+                " WHERE (root, folder, name) = (?, ?, ?) AND absent < ?",
+                [int(spared), *place, LISTINGS_UNTIL_ABSENT],
             )
             row = self.db.execute(
                 "SELECT slot, transfer FROM files WHERE (root, folder, name) = (?, ?, ?) AND absent = ?",
@@ -102,6 +106,7 @@ class Noticing(Shipping):
             return candidate.state
         newest = self._newest_alive(candidate)
         self.set_identity(candidate, fingerprint.identity)
+        self._unspare(candidate.root, candidate.path)
         if newest and _same_content(newest, candidate, fingerprint):
             self._drop_unchanged(candidate, newest, fingerprint.identity)
             return None
@@ -142,10 +147,12 @@ class Noticing(Shipping):
         if row["absent"]:
             self.db.execute("UPDATE files SET absent = 0 WHERE (root, folder, name) = (?, ?, ?)", place)
             self.end_slot(row["slot"])
+            self.withdraw_removal(row["slot"], f"{seen.path} is there again")
         newest = self.find(row["transfer"])
         if newest and newest.state is State.DISCOVERED:
             return Sighting(candidate=newest)
-        if identity_of(row) == seen.identity and row["slot"] == seen.route.slot.digest:
+        if self._is_as_it_was(row, newest, seen):
+            self._unspare(seen.root, seen.path)
             return Sighting()
         if newest and newest.state is State.ABANDONED:
             return self._revive(newest, row, seen)
@@ -153,6 +160,19 @@ class Noticing(Shipping):
         if row["slot"] != candidate.route.slot.digest:  # the rules changed
             self.end_slot(row["slot"])
         return Sighting(candidate=candidate)
+
+    def _is_as_it_was(self, row: sqlite3.Row, newest: Transfer | None, seen: Observation) -> bool:
+        """What Convex was asked to remove is not there any more, however it looks."""
+        if identity_of(row) != seen.identity or row["slot"] != seen.route.slot.digest:
+            return False
+        return not (newest and newest.is_removed) and not self.is_retracted(row["slot"])
+
+    def _unspare(self, root: str, path: str) -> None:
+        """It was seen in this root, and not deleted by us: from here on its absence says something."""
+        self.db.execute(
+            "UPDATE files SET spared = 0 WHERE (root, folder, name) = (?, ?, ?) AND spared = 1",
+            [self.root_id(root), *split(path)],
+        )
 
     def _revive(self, abandoned: Transfer, row: sqlite3.Row, seen: Observation) -> Sighting:
         if identity_of(row) is None:  # abandoned without an identity: this one is the one to compare with
@@ -179,10 +199,17 @@ class Noticing(Shipping):
     # -- the steps of complete --------------------------------------------------------------------
 
     def _newest_alive(self, candidate: Transfer) -> Transfer | None:
-        """A dead letter that was told, or may be once it is requeued, is alive."""
+        """A dead letter that was told, or may be once it is requeued, is alive.
+
+        Of a slot whose asset was removed nothing is, nor while Convex is being asked to remove it.
+        """
         told = "t.state IN ('ready', 'uploaded', 'synced') OR t.died_in = 'uploaded' AND t.state = 'dead'"
-        alive = self._of_slot(candidate, f"({told}) AND t.id < ?", limit=1)
-        return alive[0] if alive else None
+        removed = "t.state = 'gone' AND t.synced_ms IS NOT NULL"
+        newest = self._of_slot(candidate, f"({told} OR {removed}) AND t.id < ?", limit=1)
+        if not newest or newest[0].is_removed:
+            return None
+        is_retracted = newest[0].state is State.SYNCED and self.is_retracted(newest[0].route.slot.digest)
+        return None if is_retracted else newest[0]
 
     def _drop_unchanged(self, candidate: Transfer, newest: Transfer, identity: StatIdentity) -> None:
         self.advance(candidate, Event.UNCHANGED, f"the same bytes as {newest.transfer}")
@@ -207,13 +234,40 @@ class Noticing(Shipping):
         if transfer.state is State.SUPERSEDED:  # overtaken while its worker held it
             return
         self.advance(transfer, Event.VANISHED)
-        # Forgotten, so that the same file coming back (moved away and in again) is seen as new.
-        self.db.execute(
-            "DELETE FROM files WHERE (root, folder, name) = (?, ?, ?) AND transfer = ?",
-            [self.root_id(transfer.root), *split(transfer.path), transfer.id],
-        )
+        self._forget_file(transfer)
         self.end_slot(transfer.route.slot.digest)
         self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+
+    def _forget_file(self, transfer: Transfer) -> None:
+        """Forget how a vanished file looked, so that the same one coming back is seen as new.
+
+        Where Convex shows older content of it, its absence goes on to be counted: by listings.
+        """
+        place = [self.root_id(transfer.root), *split(transfer.path), transfer.id]
+        older = self._newest_alive(transfer)
+        if older is None or self._is_elsewhere(transfer):
+            self.db.execute(
+                "DELETE FROM files WHERE (root, folder, name) = (?, ?, ?) AND transfer = ?", place
+            )
+            return
+        self.db.execute(
+            "UPDATE files SET transfer = ?, inode = NULL, size = NULL, mtime_ns = NULL, ctime_ns = NULL"
+            " WHERE (root, folder, name) = (?, ?, ?) AND transfer = ?",
+            [older.id, *place],
+        )
+
+    def _is_elsewhere(self, transfer: Transfer) -> bool:
+        """Tell whether another file that is there holds the slot."""
+        row = self.db.execute(
+            "SELECT 1 FROM files WHERE slot = ? AND absent < ? AND (root, folder, name) <> (?, ?, ?)",
+            [
+                transfer.route.slot.digest,
+                LISTINGS_UNTIL_ABSENT,
+                self.root_id(transfer.root),
+                *split(transfer.path),
+            ],
+        )
+        return row.fetchone() is not None
 
 
 def _same_content(newest: Transfer, candidate: Transfer, fingerprint: Fingerprint) -> bool:

@@ -29,6 +29,8 @@ FROM transfers t WHERE t.ended_ms <= ? ORDER BY t.ended_ms LIMIT ?
 _NEEDED = f"""
 SELECT EXISTS (SELECT 1 FROM debts WHERE transfer = :transfer)
   OR EXISTS (SELECT 1 FROM outbox WHERE transfer = :id)
+  OR EXISTS (SELECT 1 FROM removals WHERE transfer = :id)
+  OR EXISTS (SELECT 1 FROM expiries WHERE transfer = :id)
   OR EXISTS (SELECT 1 FROM files WHERE slot = :slot AND transfer = :id AND {HERE}) AS needed
 """
 

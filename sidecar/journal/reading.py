@@ -9,8 +9,9 @@ from pathlib import Path
 
 from sidecar.core.clock import Clock
 from sidecar.core.model import State, Transfer
+from sidecar.core.removal import Removal, RemovalState
 
-from .rows import FROM_TRANSFERS, split, transfer_from
+from .rows import FROM_TRANSFERS, TRANSFER_COLUMNS, join, split, transfer_from
 
 UNFINISHED = "t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')"
 HISTORY_MAX = 20
@@ -99,12 +100,56 @@ class JournalReader:
         """Return how many clean-ups S3 is owed."""
         return int(self._all("SELECT count(*) AS n FROM debts")[0]["n"])
 
+    def unmarked_expiries(self) -> int:
+        """Return how many versions Convex has still to mark as expired."""
+        return int(self._all("SELECT count(*) AS n FROM expiries")[0]["n"])
+
+    def removal_counts(self) -> Mapping[tuple[str, RemovalState], int]:
+        """Return the number of removals by root and state that Convex has not acknowledged."""
+        rows = self._all(
+            "SELECT r.path, x.state, x.n FROM roots r JOIN"
+            " (SELECT root, state, count(*) AS n FROM removals GROUP BY state, root) x ON x.root = r.id"
+        )
+        return {(row["path"], RemovalState(row["state"])): row["n"] for row in rows}
+
+    def removals(self, *, limit: int, after: int) -> Sequence[Removal]:
+        """Return removals with an id above ``after``, by id."""
+        return self._removals("x.id > ? ORDER BY x.id LIMIT ?", [after, limit])
+
+    def removals_of(self, rows: Sequence[int]) -> Mapping[int, Removal]:
+        """Return the removals of these transfers, by the transfer's row."""
+        marks = ",".join("?" * len(rows))
+        found = self._removals(f"x.transfer IN ({marks})", list(rows))
+        return {removal.transfer.id: removal for removal in found}
+
     def unsettled_ops(self) -> int:
         """Return how many ops Convex is owed, dead letters not counted."""
         return int(self._all("SELECT count(*) AS n FROM outbox WHERE state <> 'dead'")[0]["n"])
 
     def _transfers(self, condition: str, values: Sequence[object]) -> list[Transfer]:
         return [transfer_from(row) for row in self._all(f"{FROM_TRANSFERS} WHERE {condition}", values)]
+
+    def _removals(self, condition: str, values: Sequence[object]) -> list[Removal]:
+        rows = self._all(
+            f"SELECT {TRANSFER_COLUMNS}, x.id AS removal, x.folder AS gone_from, x.name AS gone,"
+            " g.path AS gone_root, x.state AS removal_state, x.delete_object, x.noticed_ms, x.error"
+            " FROM removals x JOIN roots g ON g.id = x.root"
+            f" JOIN transfers t ON t.id = x.transfer JOIN roots r ON r.id = t.root WHERE {condition}",
+            values,
+        )
+        return [
+            Removal(
+                id=row["removal"],
+                root=row["gone_root"],
+                path=join(row["gone_from"], row["gone"]),
+                state=RemovalState(row["removal_state"]),
+                deletes_object=bool(row["delete_object"]),
+                noticed_ms=row["noticed_ms"],
+                error=row["error"],
+                transfer=transfer_from(row),
+            )
+            for row in rows
+        ]
 
     def _all(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         with self._one_at_a_time:

@@ -54,6 +54,7 @@ class Removing(Shipping):
         """The file is gone, by our hand."""
         transfer = self.one(transfer_id)
         self._mark(transfer, DELETED, only=f"absent = {DELETING}")
+        self._spare(transfer)
         self.record(transfer, "deleted locally", transfer.state)
 
     @transaction
@@ -65,6 +66,13 @@ class Removing(Shipping):
         place = (self.root_id(transfer.root), *split(transfer.path))
         row = self.db.execute("SELECT * FROM files WHERE (root, folder, name) = (?, ?, ?)", place).fetchone()
         return replace(transfer, identity=identity_of(row))
+
+    def _spare(self, transfer: Transfer) -> None:
+        """Also if newer content comes and goes: what we deleted was never removed by anybody."""
+        self.db.execute(
+            "UPDATE files SET spared = 1 WHERE (root, folder, name) = (?, ?, ?)",
+            [self.root_id(transfer.root), *split(transfer.path)],
+        )
 
     def _mark(self, transfer: Transfer, absent: int, *, only: str) -> int:
         place = (self.root_id(transfer.root), *split(transfer.path))

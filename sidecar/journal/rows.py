@@ -44,6 +44,11 @@ def signed(inode: int) -> int:
     return inode - (1 << 64) if inode >= 1 << 63 else inode
 
 
+def unsigned(number: int) -> int:
+    """Undo ``signed``."""
+    return number + (1 << 64) if number < 0 else number
+
+
 def identity_values(identity: StatIdentity | None) -> tuple[int | None, int | None, int | None, int | None]:
     """Return inode, size, mtime_ns, ctime_ns as stored."""
     if identity is None:
@@ -55,9 +60,8 @@ def identity_of(row: sqlite3.Row) -> StatIdentity | None:
     """Read the four columns of an identity back; None where it is not known yet."""
     if row["mtime_ns"] is None:
         return None
-    inode: int = row["inode"]
     return StatIdentity(
-        inode=inode + (1 << 64) if inode < 0 else inode,
+        inode=unsigned(row["inode"]),
         size_bytes=row["size"],
         mtime_ns=row["mtime_ns"],
         ctime_ns=row["ctime_ns"],

@@ -199,7 +199,36 @@ UPDATE scenes SET
     AND t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned'));
 """
 
-MIGRATION_NAMES = {"first", "recall", "pruning", "videos"}
+REMOVALS = """
+-- Where each root, and each file system mounted below it, lay when it was listed last; folder "": the root.
+CREATE TABLE places (
+  root INTEGER NOT NULL, folder TEXT NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL,
+  PRIMARY KEY (root, folder)
+) WITHOUT ROWID;
+ALTER TABLE roots ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;  -- lately, without asking
+
+-- Its absence says nothing: its root was another one, we deleted it ourselves, or `removal` was keep.
+-- Until it is seen as it was, or with complete content of its own.
+ALTER TABLE files ADD COLUMN spared INTEGER NOT NULL DEFAULT 0;
+UPDATE files SET spared = 1 WHERE absent > 0;
+CREATE INDEX files_absent ON files (root, absent) WHERE absent > 0 AND absent < 4;
+
+-- Removed files whose asset Convex still shows. An owed one has its op in the outbox.
+CREATE TABLE removals (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  slot TEXT NOT NULL UNIQUE, transfer INTEGER NOT NULL,
+  root INTEGER NOT NULL, folder TEXT NOT NULL, name TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('asked', 'owed', 'refused')),
+  delete_object INTEGER NOT NULL, noticed_ms INTEGER NOT NULL, error TEXT
+);
+CREATE INDEX removals_by_state ON removals (state, root);
+CREATE INDEX removals_by_transfer ON removals (transfer);
+
+-- Convex has removed the asset; it marks the version as expired before the object is a debt.
+CREATE TABLE expiries (transfer INTEGER PRIMARY KEY, version INTEGER NOT NULL);
+"""
+
+MIGRATION_NAMES = {"first", "recall", "pruning", "videos", "removals"}
 
 
 @migrations()
@@ -227,6 +256,13 @@ def pruning(db: Database) -> None:
 def videos(db: Database) -> None:
     """Count the videos of a scene as they come and go."""
     for statement in _statements(VIDEOS):
+        db.execute(statement)
+
+
+@migrations()
+def removals(db: Database) -> None:
+    """Remember what is gone, and since when it lies where."""
+    for statement in _statements(REMOVALS):
         db.execute(statement)
 
 

@@ -67,12 +67,14 @@ class Telling(Shipping):
 
     @transaction
     def settle(self, results: Sequence[OpResult]) -> None:
-        """Record outcomes: rejected -> dead, stale -> superseded, everything else -> synced."""
+        """Record outcomes: rejected -> dead, stale -> superseded, removed -> gone, all else -> synced."""
         for result in results:
             row = self.db.execute("SELECT * FROM outbox WHERE op_id = ?", [result.op_id]).fetchone()
             if row is None:
                 continue  # settled before, by an answer that came twice
-            if result.outcome is Outcome.REJECTED:
+            if row["kind"] == OpKind.REMOVE:
+                self.settle_removal(row, result)
+            elif result.outcome is Outcome.REJECTED:
                 message = result.message or result.code or "no reason given"
                 self._bury_op(row, result.code or "rejected", f"Convex refused it: {message}")
             else:
@@ -108,10 +110,16 @@ class Telling(Shipping):
 
     @transaction
     def bury_ops(self, seqs: Sequence[int], error: SidecarError) -> None:
-        """Attempts spent: their transfers are dead; the ops keep their opId and seq for a requeue."""
+        """Attempts spent: their transfers are dead; the ops keep their opId and seq for a requeue.
+
+        A removal is no dead letter: its asset stays, and people decide.
+        """
         for seq in seqs:
             row = self.db.execute("SELECT * FROM outbox WHERE seq = ?", [seq]).fetchone()
-            self._bury_op(row, error.kind, str(error))
+            if row["kind"] == OpKind.REMOVE:
+                self.refuse_removal(row, str(error))
+            else:
+                self._bury_op(row, error.kind, str(error))
 
     def op_failures(self, seqs: Sequence[int]) -> int:
         """Return the most attempts that any of these ops has spent."""

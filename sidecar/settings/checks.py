@@ -21,7 +21,8 @@ Findings = Iterator[tuple[Key, str]]
 def check(settings: Settings) -> Findings:
     """Yield everything that is wrong between the keys of valid settings."""
     checks: tuple[Callable[[Settings], Findings], ...] = (
-        _check_roots, check_rules, _check_s3, _check_convex, _check_limits, _check_local_files, _check_status,
+        _check_roots, check_rules, _check_s3, _check_convex, _check_limits, _check_local_files,
+        _check_removal, _check_status,
     )  # fmt: skip
     for each in checks:
         yield from each(settings)
@@ -37,7 +38,8 @@ def advise(settings: Settings) -> Iterator[str]:
     templates = {"s3.key": settings.s3.key, **_rule_keys(settings)}
     for name, template in templates.items():
         if "{transfer}" not in template:
-            yield f"{name} has no {{transfer}}: objects are overwritten in place, without history"
+            stay = "; removal: delete leaves them" if settings.removal == "delete" else ""
+            yield f"{name} has no {{transfer}}: objects are overwritten in place, without history{stay}"
 
 
 def _rule_keys(settings: Settings) -> dict[str, str]:
@@ -117,6 +119,14 @@ def _check_local_files(settings: Settings) -> Findings:
         yield (
             ("local_files", "after_sync"),
             "delete waits until Convex knows a file, and convex.sync is off; keep the files, or turn sync on",
+        )
+
+
+def _check_removal(settings: Settings) -> Findings:
+    if settings.removal != "keep" and settings.convex.sync == "off":
+        yield (
+            ("removal",),
+            f"{settings.removal} tells Convex of it, and convex.sync is off; write keep, or turn sync on",
         )
 
 

@@ -16,7 +16,6 @@ REFUSED: dict[str, tuple[Any, ...]] = {  # what this version can do
     "convex.sync": ("on", "off"),
     "convex.on_refused": ("keep",),
     "convex.on_unknown_entity": ("create",),
-    "removal": ("keep",),
 }
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sidecar.core.model import State
+from sidecar.core.model import State, Transfer
+from sidecar.core.removal import Removal
 from sidecar.metrics import Metrics
 
 from . import view
@@ -20,6 +21,9 @@ from .models import (
     Readiness,
     ReconcileReply,
     ReconcileRequest,
+    RemovalPage,
+    RemovalReply,
+    RemovalRequest,
     RequeueReply,
     RequeueRequest,
     RescanReply,
@@ -27,7 +31,7 @@ from .models import (
     WaitReply,
 )
 from .query import BadRequestError, duration_seconds, is_utf8, whole
-from .source import StatusSource
+from .source import JournalReader, StatusSource
 from .waiting import scope_of, wait
 
 PAGE_DEFAULT = 100
@@ -78,18 +82,35 @@ class Api:
         limit, after = _page(given)
         state = _state(given.get("state"))
         session_id, entity_id = _name(given, "session_id"), _name(given, "entity_id")
-        rows = await self._source.read(
-            lambda journal: journal.assets(
-                session_id=session_id, entity_id=entity_id, state=state, limit=limit + 1, after=after
+        rows, gone = await self._source.read(
+            lambda journal: _with_removals(
+                journal,
+                journal.assets(
+                    session_id=session_id, entity_id=entity_id, state=state, limit=limit + 1, after=after
+                ),
             )
         )
-        return 200, view.page(rows, limit=limit)
+        return 200, view.page(rows, gone, limit=limit)
 
     async def dead_letters(self, given: Given) -> tuple[int, AssetPage]:
         """Transfers that were given up."""
         limit, after = _page(given)
         rows = await self._source.read(lambda journal: journal.dead_letters(limit=limit + 1, after=after))
-        return 200, view.page(rows, limit=limit)
+        return 200, view.page(rows, {}, limit=limit)
+
+    async def removals(self, given: Given) -> tuple[int, RemovalPage]:
+        """Files that are gone while Convex shows their assets."""
+        limit, after = _page(given)
+        rows = await self._source.read(lambda journal: journal.removals(limit=limit + 1, after=after))
+        return 200, view.removal_page(rows, limit=limit)
+
+    async def decide_removals(self, request: RemovalRequest, *, confirm: bool) -> tuple[int, RemovalReply]:
+        """Say what was meant by files that are gone."""
+        if not (request.all or request.path):
+            raise BadRequestError("no files are named", 'give a path, or "all": true')
+        found = await self._located(request.path) if request.path is not None else (None, "")
+        decided = await self._source.decide_removals(confirm=confirm, root=found[0], path=found[1])
+        return 200, RemovalReply(decided=decided)
 
     async def explain(self, given: Given) -> tuple[int, Explanation]:
         """Everything about one path."""
@@ -109,11 +130,7 @@ class Api:
             raise BadRequestError(
                 "no dead letters are named", 'give transfer, path or error_kind, or "all": true'
             )
-        path = None
-        if request.path is not None:
-            if (found := await locate(self._source, request.path)) is None:
-                raise BadRequestError(f"{request.path!r} lies below none of the roots")
-            path = view.absolute(*found)
+        path = None if request.path is None else view.absolute(*await self._located(request.path))
         number = await self._source.requeue(
             transfer=request.transfer, path=path, error_kind=request.error_kind
         )
@@ -140,8 +157,19 @@ class Api:
         await self._source.watch.scan_now()
         return 200, RescanReply(seconds=round(loop.time() - begun, 3))
 
+    async def _located(self, path: str) -> tuple[str, str]:
+        if (found := await locate(self._source, path)) is None:
+            raise BadRequestError(f"{path!r} lies below none of the roots")
+        return found
+
     def _roots(self) -> list[str]:
         return [root.root for root in self._source.watch.status()]
+
+
+def _with_removals(
+    journal: JournalReader, rows: Sequence[Transfer]
+) -> tuple[Sequence[Transfer], Mapping[int, Removal]]:
+    return rows, journal.removals_of([row.id for row in rows])
 
 
 def _wait_seconds(given: Given) -> float:

@@ -22,7 +22,7 @@ from sidecar.metrics import CONTENT_TYPE
 
 from .api import Api, BusyError
 from .guard import Door, DoorKind, objection
-from .models import Problem, ReconcileRequest, RequeueRequest
+from .models import Problem, ReconcileRequest, RemovalRequest, RequeueRequest
 from .openapi import document
 from .operations import JSON, OPERATIONS, Operation
 from .query import BadRequestError, parameters
@@ -92,7 +92,7 @@ class _Handler:
                 return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
             case "requeue":
                 return _answer(*await self._api.requeue(await _body(request, RequeueRequest)))
-            case "reconcile" | "rescan" | "wait":
+            case "confirm_removals" | "dismiss_removals" | "reconcile" | "rescan" | "wait":
                 with self._patience(request):
                     return _answer(*await self._long(request, given))
             case name:
@@ -102,6 +102,9 @@ class _Handler:
         match self._operation.name:
             case "reconcile":
                 return await self._api.reconcile(await _body(request, ReconcileRequest))
+            case "confirm_removals" | "dismiss_removals" as name:
+                wanted = await _body(request, RemovalRequest)
+                return await self._api.decide_removals(wanted, confirm=name == "confirm_removals")
             case "rescan":
                 return await self._api.rescan()
             case _:

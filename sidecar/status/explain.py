@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sidecar.core.model import State, Transfer
+from sidecar.core.removal import Removal, RemovalState
 
 from .models import Explanation, HistoryEvent
 from .query import BadRequestError, below, is_utf8, relative
@@ -22,6 +23,7 @@ class Remembered:
 
     rows: Sequence[Transfer]  # newest first
     history: Sequence[HistoryEvent]  # of the newest
+    removal: Removal | None  # that Convex has not acknowledged
     below: int  # unfinished transfers of files below it, where it is a folder
 
     @property
@@ -46,9 +48,9 @@ async def explain(source: StatusSource, path: str) -> Explanation:
         finding=Finding(finding.finding),
         state=known.newest.state if known.newest else None,
         steps=steps,
-        asset=asset(known.newest) if known.newest else None,
+        asset=asset(known.newest, known.removal) if known.newest else None,
         history=list(known.history),
-        older=[asset(row) for row in known.rows[1:]],
+        older=[asset(row, None) for row in known.rows[1:]],
     )
 
 
@@ -72,7 +74,7 @@ async def locate(source: StatusSource, path: str) -> tuple[str, str] | None:
 async def remembered(source: StatusSource, root: str, inside: str) -> Remembered:
     """Return what the journal has of a path. It has no names that are not UTF-8: no rule matches them."""
     if not is_utf8(inside):
-        return Remembered(rows=(), history=(), below=0)
+        return Remembered(rows=(), history=(), removal=None, below=0)
     return await source.read(lambda journal: _remember(journal, root, inside))
 
 
@@ -85,8 +87,10 @@ def _remember(journal: JournalReader, root: str, inside: str) -> Remembered:
     rows = journal.transfers_of(root, inside)
     events = journal.events_of(rows[0].id) if rows else ()
     unfinished = {} if rows else journal.unfinished(root=root, prefix=inside)
+    gone = journal.removals_of([row.id for row in rows])
     return Remembered(
         rows=rows,
+        removal=next(iter(gone.values()), None),
         history=[HistoryEvent(at=iso(at_ms), event=event, detail=detail) for at_ms, event, detail in events],
         below=sum(unfinished.values()),
     )
@@ -118,7 +122,7 @@ def _verdict(source: StatusSource, finding: PathFinding, known: Remembered) -> s
     if seen is Finding.WAITING:
         earlier = " An earlier version is synced." if row.state is State.SYNCED else ""
         return f"Waiting to be complete: {finding.why}{earlier}"
-    return _of(source, row)
+    return _gone(known.removal) if known.removal else _of(source, row)
 
 
 def _unknown(seen: Finding, why: str) -> str:
@@ -129,6 +133,20 @@ def _unknown(seen: Finding, why: str) -> str:
             return f"Waiting to be complete: {why}"
         case _:
             return f"Not in the journal yet: {why}"
+
+
+def _gone(removal: Removal) -> str:
+    """Return the verdict on a file that was removed, and that Convex still shows."""
+    match removal.state:
+        case RemovalState.ASKED:
+            return (
+                "It is gone, with too many others at once: Convex shows it until `sidecar removal confirm`"
+                " or `sidecar removal dismiss` tells what was meant."
+            )
+        case RemovalState.OWED:
+            return "It is gone; Convex is still to be told."
+        case RemovalState.REFUSED:
+            return f"It is gone, and Convex goes on showing it: {removal.error}"
 
 
 def _of(source: StatusSource, row: Transfer) -> str:
@@ -146,6 +164,9 @@ def _of(source: StatusSource, row: Transfer) -> str:
             return _untold(source)
         case State.DEAD:
             return f"A dead letter, given up after {count(row.failures, 'failed attempt')}: {failure(row)}"
+        case State.GONE:
+            removed = "Removed: its file was deleted, and Convex gave its asset up."
+            return removed if row.is_removed else "Deleted before it could be read."
         case _:
             return f"{meaning(row.state).capitalize()}."
 

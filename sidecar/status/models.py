@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sidecar.core.breaker import BreakerState
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import AssetType, EntityType, State
+from sidecar.core.removal import RemovalState
 from sidecar.core.text import utf8
 
 from .source import Finding
@@ -112,6 +113,14 @@ class PendingReport(Model):
     examples: list[Pending]
 
 
+class RemovalReport(Model):
+    """Files that are gone while Convex still shows their assets."""
+
+    asked: Count = Field(description="Too many at once: `sidecar removal` decides.")
+    owed: Count = Field(description="Convex is being told.")
+    refused: Count = Field(description="Convex keeps the asset.")
+
+
 class Upload(Model):
     """An upload under way."""
 
@@ -140,6 +149,7 @@ class Status(Model):
     backlog: Backlog
     pending: PendingReport
     uploads: list[Upload]
+    removals: RemovalReport
     s3: RemoteStatus
     convex: RemoteStatus
     watch: list[RootReport]
@@ -179,6 +189,7 @@ class Asset(Model):
     ready_at: Instant | None
     uploaded_at: Instant | None
     synced_at: Instant | None
+    removal: RemovalState | Literal["removed"] | None = Field(description="What its file's absence led to.")
     error: Fault | None
 
 
@@ -237,6 +248,42 @@ class RequeueRequest(Model):
     path: str | None = Field(default=None, description="Absolute, or below a root.")
     error_kind: ErrorKind | None = None
     all: bool = False
+
+
+class MissingFile(Model):
+    """A file that is gone, and the asset that Convex still shows of it."""
+
+    id: int = Field(description="Pages go by it.")
+    path: Text = Field(description="Absolute.")
+    state: RemovalState
+    deletes_object: bool = Field(description="Whether its object goes, too.")
+    noticed_at: Instant
+    error: Text | None = Field(description="Why Convex refused.")
+    transfer: str
+    session_id: Text
+    entity_id: Text
+    asset_type: AssetType
+    version: int | None
+
+
+class RemovalPage(Model):
+    """A page of files that are gone, in the order in which that was noticed."""
+
+    removals: list[MissingFile]
+    next: int | None = Field(description="Pass it as `after`; null on the last page.")
+
+
+class RemovalRequest(Model):
+    """Which files, of those that were asked about or refused."""
+
+    path: str | None = Field(default=None, description="A file or folder: absolute, or below a root.")
+    all: bool = False
+
+
+class RemovalReply(Model):
+    """How many removals were decided."""
+
+    decided: Count
 
 
 class ReconcileRequest(Model):

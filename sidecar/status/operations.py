@@ -48,7 +48,7 @@ class Operation:
 _PAGE = (
     Parameter(
         name="limit",
-        text="The most transfers on a page.",
+        text="The most on a page.",
         schema={"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_DEFAULT},
     ),
     Parameter(name="after", text="`next` of the page before.", schema={"type": "integer", "minimum": 0}),
@@ -130,6 +130,31 @@ OPERATIONS = (
         summary="Sends dead letters back to work.",
         reply=models.RequeueReply,
         body=models.RequeueRequest,
+        need=_CHANGES,
+    ),
+    Operation(
+        name="removals",
+        path="/removals",
+        summary="Files that are gone while Convex still shows their assets.",
+        reply=models.RemovalPage,
+        parameters=_PAGE,
+    ),
+    Operation(
+        name="confirm_removals",
+        path="/removals/confirm",
+        method="POST",
+        summary="Removes what was asked about: so many files at once were meant to go.",
+        reply=models.RemovalReply,
+        body=models.RemovalRequest,
+        need=_CHANGES,
+    ),
+    Operation(
+        name="dismiss_removals",
+        path="/removals/dismiss",
+        method="POST",
+        summary="Keeps what was asked about: Convex and S3 go on showing it.",
+        reply=models.RemovalReply,
+        body=models.RemovalRequest,
         need=_CHANGES,
     ),
     Operation(

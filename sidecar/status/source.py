@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 from sidecar.core.breaker import BreakerState
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import State, Transfer
+from sidecar.core.removal import Removal, RemovalState
 
 T = TypeVar("T")
 
@@ -193,6 +194,18 @@ class JournalReader(Protocol):
         """Unfinished rows by state; with no filter, all."""
         ...
 
+    def removal_counts(self) -> Mapping[tuple[str, RemovalState], int]:
+        """Removals that Convex has not acknowledged, by root and state."""
+        ...
+
+    def removals(self, *, limit: int, after: int) -> Sequence[Removal]:
+        """Those with an id above ``after``, by id."""
+        ...
+
+    def removals_of(self, rows: Sequence[int]) -> Mapping[int, Removal]:
+        """Return those of the rows that have one."""
+        ...
+
     def owed(
         self, *, session_id: str | None = None, root: str | None = None, prefix: str = "", limit: int
     ) -> Sequence[Transfer]:
@@ -282,6 +295,10 @@ class StatusSource(Protocol):
 
     async def requeue(self, *, transfer: str | None, path: str | None, error_kind: str | None) -> int:
         """Send dead letters that match all given filters back to work; returns how many."""
+        ...
+
+    async def decide_removals(self, *, confirm: bool, root: str | None, path: str) -> int:
+        """Remove, or keep, what was asked about or refused at and below a path; returns how many."""
         ...
 
     async def reconcile(self, *, apply: bool) -> ReconcileReport:

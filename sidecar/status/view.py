@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sidecar import __version__
 from sidecar.core.breaker import BreakerState
 from sidecar.core.model import State, Transfer
+from sidecar.core.removal import Removal, RemovalState
 from sidecar.metrics import Mirror
 
 from .disks import Disks
@@ -18,10 +19,13 @@ from .models import (
     Health,
     JournalReport,
     LastError,
+    MissingFile,
     Pending,
     PendingReport,
     Readiness,
     RemoteStatus,
+    RemovalPage,
+    RemovalReport,
     RootReport,
     Status,
     Unsent,
@@ -49,13 +53,13 @@ def readiness(source: StatusSource) -> Readiness:
 
 async def status(source: StatusSource, disks: Disks) -> Status:
     """Return everything at a glance."""
-    counts, (files, size_bytes, oldest) = await source.read(
-        lambda journal: (journal.counts(), journal.backlog())
+    counts, (files, size_bytes, oldest), gone = await source.read(
+        lambda journal: (journal.counts(), journal.backlog(), journal.removal_counts())
     )
     roots, pending, why = (
         source.watch.status(),
         source.watch.pending(),
-        _reasons(source, counts.get(State.DEAD, 0)),
+        [*_reasons(source, counts.get(State.DEAD, 0)), *_questions(gone)],
     )
     return Status(
         sidecar_id=source.sidecar_id,
@@ -67,6 +71,7 @@ async def status(source: StatusSource, disks: Disks) -> Status:
         backlog=Backlog(files=files, bytes=size_bytes, oldest_seconds=round(oldest, 3)),
         pending=PendingReport(files=len(pending), examples=[_pending(one) for one in pending[:EXAMPLES_MAX]]),
         uploads=[_upload(flight) for flight in source.flights()],
+        removals=RemovalReport(**{state: _total(gone, state) for state in RemovalState}),
         s3=_remote(source.remotes.get("s3")),
         convex=_remote(source.remotes.get("convex")),
         watch=[_root(root) for root in roots],
@@ -76,8 +81,8 @@ async def status(source: StatusSource, disks: Disks) -> Status:
 
 async def mirror(source: StatusSource, disks: Disks) -> Mirror:
     """Return the state that the gauges of /metrics show."""
-    counts, (files, size_bytes, oldest) = await source.read(
-        lambda journal: (journal.counts(), journal.backlog())
+    counts, (files, size_bytes, oldest), gone = await source.read(
+        lambda journal: (journal.counts(), journal.backlog(), journal.removal_counts())
     )
     roots, now_ms = source.watch.status(), source.wall_ms()
     scans = {root.root: root.last_scan_ms for root in roots}
@@ -87,6 +92,7 @@ async def mirror(source: StatusSource, disks: Disks) -> Mirror:
         backlog_bytes=size_bytes,
         backlog_oldest_seconds=oldest,
         dead_letters=counts.get(State.DEAD, 0),
+        removals={state: _total(gone, state) for state in RemovalState},
         breakers={name: BreakerState(remote.state) for name, remote in source.remotes.items()},
         unmatched_files={root.root: root.unmatched for root in roots},
         troubled_roots={root.root: bool(root.problem or root.trouble) for root in roots},
@@ -99,15 +105,23 @@ async def mirror(source: StatusSource, disks: Disks) -> Mirror:
     )
 
 
-def page(rows: Sequence[Transfer], *, limit: int) -> AssetPage:
+def page(rows: Sequence[Transfer], gone: Mapping[int, Removal], *, limit: int) -> AssetPage:
     """Return one page; ``rows`` holds one more than ``limit`` where there is a next one."""
     shown = rows[:limit]
     more = len(rows) > limit
-    return AssetPage(assets=[asset(row) for row in shown], next=shown[-1].id if more else None)
+    assets = [asset(row, gone.get(row.id)) for row in shown]
+    return AssetPage(assets=assets, next=shown[-1].id if more else None)
 
 
-def asset(row: Transfer) -> Asset:
-    """Return a transfer as the endpoint shows it."""
+def removal_page(rows: Sequence[Removal], *, limit: int) -> RemovalPage:
+    """Return one page; ``rows`` holds one more than ``limit`` where there is a next one."""
+    shown = rows[:limit]
+    more = len(rows) > limit
+    return RemovalPage(removals=[_missing(row) for row in shown], next=shown[-1].id if more else None)
+
+
+def asset(row: Transfer, gone: Removal | None) -> Asset:
+    """Return a transfer as the endpoint shows it; ``gone`` is its removal, where there is one."""
     slot = row.route.slot
     return Asset(
         id=row.id,
@@ -132,6 +146,7 @@ def asset(row: Transfer) -> Asset:
         ready_at=iso_or_none(row.ready_ms),
         uploaded_at=iso_or_none(row.uploaded_ms),
         synced_at=iso_or_none(row.synced_ms),
+        removal=gone.state if gone else "removed" if row.is_removed else None,
         error=_fault(row),
     )
 
@@ -146,6 +161,39 @@ def _reasons(source: StatusSource, dead: int) -> list[str]:
     roots = [f"{root.root}: {why}" for root in source.watch.status() if (why := root.problem or root.trouble)]
     letters = [f"{count(dead, 'dead letter')}: `sidecar dead-letters list` names them"] if dead else []
     return [*remotes, *roots, *source.troubles(), *letters]
+
+
+def _questions(gone: Mapping[tuple[str, RemovalState], int]) -> list[str]:
+    asked = [
+        f"{count(number, 'file')} of {root} {'is' if number == 1 else 'are'} gone at once, which may be an"
+        " accident: Convex and S3 keep all until `sidecar removal confirm` or `dismiss` tells what was meant"
+        for (root, state), number in gone.items()
+        if state is RemovalState.ASKED
+    ]
+    refused = _total(gone, RemovalState.REFUSED)
+    words = f"Convex refuses {count(refused, 'removal')}: `sidecar removal list` names them"
+    return [*asked, words] if refused else asked
+
+
+def _total(gone: Mapping[tuple[str, RemovalState], int], wanted: RemovalState) -> int:
+    return sum(number for (_, state), number in gone.items() if state is wanted)
+
+
+def _missing(row: Removal) -> MissingFile:
+    slot = row.transfer.route.slot
+    return MissingFile(
+        id=row.id,
+        path=absolute(row.root, row.path),
+        state=row.state,
+        deletes_object=row.deletes_object,
+        noticed_at=iso(row.noticed_ms),
+        error=row.error,
+        transfer=row.transfer.transfer,
+        session_id=slot.session_id,
+        entity_id=slot.entity_id,
+        asset_type=slot.asset_type,
+        version=row.transfer.version,
+    )
 
 
 def _remote(remote: Remote | None) -> RemoteStatus:

@@ -27,7 +27,7 @@ _MEANINGS = {
     State.SYNCED: "synced: S3 holds it and Convex knows it",
     State.SUPERSEDED: "overtaken by newer content",
     State.DEAD: "given up, a dead letter",
-    State.GONE: "deleted before it could be read",
+    State.GONE: "deleted",
     State.ABANDONED: "abandoned: incomplete, and nobody writes it any more",
 }
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))

@@ -18,6 +18,7 @@ from sidecar.metrics import Metrics
 from sidecar.settings.telling import BatchSettings
 
 from .delivery import Delivery
+from .expiry import ExpiryStage
 from .pace import Pace
 from .recall import RecallStage
 from .registrar import Registrar
@@ -31,8 +32,8 @@ ROUND_SECONDS = 0.01  # uploads wake us hundreds of times a second; looking this
 class SyncStage:
     """Claims batches, delivers them, records what Convex made of them.
 
-    ``registered`` is set while Convex knows our journal. ``recall`` is a stage of its own, to be run
-    beside this one.
+    ``registered`` is set while Convex knows our journal. ``recall`` and ``expiry`` are stages of their own,
+    to be run beside this one.
     """
 
     def __init__(
@@ -54,6 +55,9 @@ class SyncStage:
         self._pace = Pace()
         self._registrar = Registrar(store=store, journal=journal, gate=gate, sidecar_id=sidecar_id)
         self.recall = RecallStage(journal=journal, store=store, gate=gate, registrar=self._registrar)
+        self.expiry = ExpiryStage(
+            store=store, journal=journal, gate=gate, registrar=self._registrar, sidecar_id=sidecar_id
+        )
         self._delivery = Delivery(
             store=store,
             journal=journal,

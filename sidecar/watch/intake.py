@@ -35,6 +35,8 @@ class Intake:
             await self._tell(seen, census)
         if haul.missing:
             await self._journal.do(Journal.missing, self._root, haul.missing)
+        if haul.spared:
+            await self._journal.do(Journal.missing, self._root, haul.spared, spared=True)
 
     async def _observe(self, observations: Sequence[Observation], census: Census) -> None:
         sightings = await self._journal.do(Journal.observe, observations)

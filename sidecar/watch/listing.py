@@ -24,7 +24,8 @@ class Listing:
     """One folder ("" is the root): its regular files, its folders, and what is neither.
 
     ``whole`` is False where the folder could not be read: then absence from it says nothing. ``inode`` is
-    the folder's own.
+    the folder's own, ``device`` what it lies on, None where it could not be opened. ``clear``: it lies where
+    it lay, so that what is absent was perhaps removed.
     """
 
     folder: str
@@ -33,6 +34,12 @@ class Listing:
     folders: list[str] = field(default_factory=list)
     odd: list[Odd] = field(default_factory=list)
     whole: bool = True
+    device: int | None = None
+    clear: bool = False
+
+    def others(self) -> set[str]:
+        """Return the names of what is no regular file, or not seen well enough to tell."""
+        return {path.rpartition("/")[2] for path in (*self.folders, *(odd.path for odd in self.odd))}
 
 
 def list_folder(root: str, folder: str) -> Listing:
@@ -41,7 +48,8 @@ def list_folder(root: str, folder: str) -> Listing:
     try:
         fd = open_folder(root, folder)
         try:
-            listing.inode = os.fstat(fd).st_ino
+            found = os.fstat(fd)
+            listing.inode, listing.device = found.st_ino, found.st_dev
             with os.scandir(fd) as entries:
                 for entry in entries:
                     _add(listing, entry)

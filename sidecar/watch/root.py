@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -14,6 +14,7 @@ from sidecar.core.clock import Clock
 from sidecar.core.routing import Router
 from sidecar.journal.writer import AsyncJournal
 
+from .absences import Absences
 from .candidates import Candidates
 from .census import Census
 from .events import Notifier, WatchLostError
@@ -39,12 +40,16 @@ LOCKED = "another sidecar watches this folder; waiting for it to end"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootSettings:
-    """What the configuration says of a root. ``path`` is absolute, as the router knows it."""
+    """What the configuration says of a root. ``path`` is absolute, as the router knows it.
+
+    ``removal`` is what a file's absence means: keep | tombstone | delete.
+    """
 
     path: str
     events: str  # auto | inotify | scan
     settle_seconds: float
     rescan_seconds: float
+    removal: str = "keep"
 
 
 class RootWatch:
@@ -64,7 +69,9 @@ class RootWatch:
         candidates: Candidates,
         volumes: Volumes,
         hands: Hands,
+        others_listed: Callable[[float], bool],
     ) -> None:
+        """``others_listed`` tells whether every watched root was listed by a listing begun after a time."""
         self.settings, self.path = settings, settings.path
         self.readiness, self.scanning = Readiness.SETTLE, settings.events == "scan"
         self.problem: str | None = "it is being looked at for the first time"
@@ -93,6 +100,16 @@ class RootWatch:
             unfinished=self._intake.unfinished,
             cover=self._cover,
         )
+        self._absences = Absences(
+            root=self.path,
+            removal=settings.removal,
+            between_seconds=settings.rescan_seconds,
+            journal=journal,
+            hands=hands,
+            clock=clock,
+            others_listed=others_listed,
+        )
+        self._listing_began = clock.monotonic()  # of the last one that is in the journal
         self._wanted, self._waiters = asyncio.Event(), list[asyncio.Future[None]]()
 
     async def run(self) -> None:
@@ -113,6 +130,10 @@ class RootWatch:
         if self.problem is not None and self.listed.is_set():
             self._excuse(self.problem)
         await waiter
+
+    def is_listed_since(self, at: float) -> bool:
+        """Tell whether a full listing begun after ``at`` (monotonic) is journaled, or there is no root."""
+        return self.problem is not None or self._listing_began > at
 
     def look_later(self, path: str) -> None:
         """Look at a path once more, soon."""
@@ -185,12 +206,15 @@ class RootWatch:
 
     async def _list(self) -> float:
         waiters, self._waiters = self._waiters, []
-        census = Census()
+        census, began = Census(), self._clock.monotonic()
         try:
+            places = await self._absences.begin()
             walked: Walked = await self._scanner(
                 take=functools.partial(self._intake.take, census=census)
-            ).scan()
+            ).scan(places)
             self._cover(walked.unwatched)
+            self._listing_began = began
+            await self._absences.end(places)
         except BaseException:
             self._waiters += waiters
             raise
@@ -208,9 +232,13 @@ class RootWatch:
         return max(self.settings.rescan_seconds, CPU_FACTOR * spent_seconds)
 
     async def _take_hint(self, haul: Haul) -> None:
-        for path in haul.missing:  # only full listings tell of absence; but a candidate may be looked at
+        for path in (
+            *haul.missing,
+            *haul.spared,
+        ):  # only full listings tell of absence; but a candidate may be looked at
             self._candidates.touch(self.path, path)
         haul.missing.clear()
+        haul.spared.clear()
         await self._intake.take(haul, self.census)
 
     # -- events ------------------------------------------------------------------------------------

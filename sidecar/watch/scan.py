@@ -17,6 +17,7 @@ from sidecar.journal.writer import AsyncJournal
 
 from .hands import Hands
 from .listing import Listing, list_folder
+from .places import Places
 from .sorting import Haul, sort_listing
 
 FILES_PER_BATCH = 4_000
@@ -28,18 +29,30 @@ Remembered = Mapping[str, Mapping[str, Known]]  # folder -> name -> what the jou
 class Walk:
     """The folders below a start, in batches; depth first, following no symbolic link."""
 
-    def __init__(self, root: str, start: str = "") -> None:
-        self._root, self._open = root, [start]
+    def __init__(self, root: str, start: str = "", *, places: Places | None = None) -> None:
+        """With ``places`` each listing tells whether absence from it is clear."""
+        self._root, self._places = root, places
+        self._open: list[tuple[str, int | None]] = [(start, None)]  # a folder, and the device that it lies on
 
     def next_batch(self) -> list[Listing]:
         """List more folders; an empty batch is the end."""
         batch, files = list[Listing](), 0
         while self._open and files < FILES_PER_BATCH and len(batch) < FOLDERS_PER_BATCH:
-            listing = list_folder(self._root, self._open.pop())
-            self._open += listing.folders
+            folder, device = self._open.pop()
+            listing = list_folder(self._root, folder)
+            self._open += [(inner, listing.device) for inner in listing.folders]
+            if self._places is not None:
+                listing.clear = self._is_clear(self._places, listing, device)
             files += len(listing.files)
             batch.append(listing)
         return batch
+
+    def _is_clear(self, places: Places, listing: Listing, device: int | None) -> bool:
+        if not listing.whole and not listing.odd:
+            return False  # it vanished meanwhile
+        place = None if listing.device is None or not listing.whole else (listing.device, listing.inode)
+        places.see(listing.folder, place, device_above=device)
+        return places.are_the_same(listing.folder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +77,15 @@ class Scanner:
     take: Callable[[Haul], Awaitable[None]]
     is_watched: Callable[[str, int], bool]
 
-    async def scan(self) -> Walked:
-        """List everything, report what is gone."""
-        walked = await self.walk("")
-        return replace(walked, spent_seconds=walked.spent_seconds + await self._report_gone_folders())
+    async def scan(self, places: Places | None) -> Walked:
+        """List everything, report what is gone. Without ``places`` nothing that is gone is a removal."""
+        walked = await self.walk("", places=places)
+        spent = walked.spent_seconds + await self._report_gone_folders(places)
+        return replace(walked, spent_seconds=spent)
 
-    async def walk(self, start: str, *, is_new: bool = False) -> Walked:
+    async def walk(self, start: str, *, is_new: bool = False, places: Places | None = None) -> Walked:
         """List everything at and below a folder. What had the name of a new one may have been watched."""
-        walk, spent, unwatched = Walk(self.root, start), 0.0, dict[str, int]()
+        walk, spent, unwatched = Walk(self.root, start, places=places), 0.0, dict[str, int]()
         while True:
             batch, seconds = await self.hands.timed(walk.next_batch)
             spent += seconds
@@ -97,7 +111,7 @@ class Scanner:
             yield from sort_listing(self.router, self.root, listing, remembered[listing.folder], haul)
         yield haul
 
-    async def _report_gone_folders(self) -> float:
+    async def _report_gone_folders(self, places: Places | None) -> float:
         """A folder that is not there lists nothing: ask the journal which ones it remembers."""
         after, spent = "", 0.0
         while folders := await self.journal.do(
@@ -107,10 +121,12 @@ class Scanner:
             gone, seconds = await self.hands.timed(partial(self._gone, folders))
             spent += seconds
             if gone:
-                remembered = await self._remembered(gone)
-                await self.take(
-                    Haul(missing=[f"{folder}/{name}" for folder in gone for name in remembered[folder]])
-                )
+                remembered, haul = await self._remembered(gone), Haul()
+                for folder in gone:
+                    is_clear = places is not None and places.are_the_same(folder)
+                    missing = [f"{folder}/{name}" for name in remembered[folder]]
+                    (haul.missing if is_clear else haul.spared).extend(missing)
+                await self.take(haul)
         return spent
 
     async def _remembered(self, folders: Sequence[str]) -> Remembered:

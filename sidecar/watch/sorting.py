@@ -34,17 +34,18 @@ class MarkerSeen:
 
 @dataclass(slots=True, kw_only=True)
 class Haul:
-    """What one batch of listings or events brings."""
+    """What one batch of listings or events brings. ``spared`` is missing, too, and no removal."""
 
     observations: list[Observation] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     markers: list[MarkerSeen] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    spared: list[str] = field(default_factory=list)
 
     def drain(self) -> Haul:
         """Return what is in it; it goes on empty."""
         full = replace(self)
-        self.observations, self.examples, self.markers, self.missing = [], [], [], []
+        self.observations, self.examples, self.markers, self.missing, self.spared = [], [], [], [], []
         return full
 
 
@@ -64,8 +65,11 @@ def sort_listing(
             yield haul.drain()
     for odd in listing.odd:
         haul.examples.append(Example(path=odd.path, finding=Finding.REFUSED, why=odd.reason))
-    if listing.whole:
-        haul.missing += [join(listing.folder, name) for name in known.keys() - listing.files.keys()]
+    if listing.whole and (missing := known.keys() - listing.files.keys()):
+        others = listing.others()
+        for name in missing:
+            is_clear = listing.clear and name not in others
+            (haul.missing if is_clear else haul.spared).append(join(listing.folder, name))
 
 
 def sort_file(

@@ -94,6 +94,7 @@ class WatchStage:
                 candidates=self._candidates,
                 volumes=volumes,
                 hands=self._hands,
+                others_listed=lambda at: all(root.is_listed_since(at) for root in self._roots.values()),
             )
             for settings in roots
         }

@@ -9,8 +9,17 @@ import sys
 from pathlib import Path
 
 from sidecar.core.model import State
+from sidecar.core.removal import RemovalState
 from tests.status.conftest import Served
-from tests.status.fake import FakeCandidate, FakeExample, FakeFinding, FakeFlight, FakeRoot, transfer
+from tests.status.fake import (
+    FakeCandidate,
+    FakeExample,
+    FakeFinding,
+    FakeFlight,
+    FakeRoot,
+    removal,
+    transfer,
+)
 
 from .conftest import DEADLINE_SECONDS, sidecar
 
@@ -132,6 +141,24 @@ async def test_dead_letters_are_listed_with_what_to_do(served: Served) -> None:
     assert "--after 1" in ran.out
     more = await sidecar("dead-letters", "list", "--after", "1", "--json", "--url", served.url)
     assert [one["path"] for one in more.json()["assets"]] == ["/renders/p/2.mp4"]
+
+
+async def test_removals_are_listed_and_decided(served: Served) -> None:
+    """By the socket; with words for people, and as JSON."""
+    by_socket = {"SIDECAR_STATUS__SOCKET": str(served.socket_path)}
+    empty = await sidecar("removal", "list", "--url", served.url)
+    assert (empty.status, empty.out) == (0, "No file is gone that Convex still shows.\n")
+    served.source.journal.gone = [removal(transfer(1, VIDEO, State.SYNCED), RemovalState.ASKED)]
+    listed = await sidecar("removal", "list", "--url", served.url)
+    assert all(word in listed.out for word in (f"/renders/{VIDEO}", "asked", "asset and object"))
+    assert (await sidecar("removal", "list", "--json", "--url", served.url)).json()["next"] is None
+    ran = await sidecar("removal", "confirm", "/renders/p", **by_socket)
+    assert (ran.status, ran.out) == (0, "2 assets will be removed.\n")
+    ran = await sidecar("removal", "dismiss", "--all", "--json", **by_socket)
+    assert ran.json() == {"decided": 2}
+    assert served.source.decisions == [(True, "/renders", "p"), (False, None, "")]
+    nothing = await sidecar("removal", "confirm", **by_socket)
+    assert (nothing.status, "no files are named" in nothing.err) == (1, True)
 
 
 async def test_requeue_goes_by_the_socket_or_with_the_token(served: Served, tmp_path: Path) -> None:

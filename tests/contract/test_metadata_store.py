@@ -79,6 +79,12 @@ def put(seq: int, checksum: str = A, *, op_id: str | None = None, name: str = "a
     return Op(seq=seq, op_id=op_id or f"op-{next(_numbers)}", kind=OpKind.PUT, body={**body, **over})
 
 
+def remove(seq: int, name: str = "a.mp4") -> Op:
+    """Return the op of a removal."""
+    body = {"entityType": "scene", "entityId": "intro", "assetType": "video_chunk", "name": name}
+    return Op(seq=seq, op_id=f"op-{next(_numbers)}", kind=OpKind.REMOVE, body=body)
+
+
 async def apply(store: MetadataStore, sidecar_id: str, epoch: int, *ops: Op) -> Sequence[OpResult]:
     """Apply ops to a session that only this sidecar writes."""
     batch = Batch(project_id="p", session_id=f"p/{sidecar_id}", acked_seq=0, ops=ops)
@@ -260,6 +266,39 @@ async def test_only_what_nothing_shows_expires(store: MetadataStore, sidecar_id:
         assert marks == [True, False, False, False]
     found = await all_versions(store, sidecar_id)
     assert [one.version for one in found if one.status == "expired"] == [1]
+
+
+async def test_a_removed_asset_is_gone_and_its_version_may_expire(
+    store: MetadataStore, sidecar_id: str, epoch: int
+) -> None:
+    """Once; its history stays shown, and content that comes back is the next version."""
+    await apply(store, sidecar_id, epoch, put(1, A), put(2, B))
+    first, again = await apply(store, sidecar_id, epoch, remove(3), remove(4))
+    assert (first.outcome, first.version) == (Outcome.APPLIED, 2)
+    assert again.outcome is Outcome.UNCHANGED
+    assert await store.current_assets([slot(sidecar_id)]) == [None]
+    names = [(slot(sidecar_id), 2), (slot(sidecar_id), 1)]
+    assert await store.expire(names, sidecar_id=sidecar_id, epoch=epoch) == [True, False]
+    statuses = {one.version: (str(one.status), one.newer) for one in await all_versions(store, sidecar_id)}
+    assert statuses == {1: ("current", 1), 2: ("expired", 0)}
+    (back,) = await apply(store, sidecar_id, epoch, put(5, B))
+    assert (back.outcome, back.version) == (Outcome.APPLIED, 3)
+
+
+async def test_nobody_removes_what_another_sidecar_shows(
+    store: MetadataStore, sidecar_id: str, epoch: int
+) -> None:
+    """Its content took the slot over, and stays."""
+    await apply(store, sidecar_id, epoch, put(1, A))
+    other = f"{sidecar_id}-other"
+    theirs = (await store.register(sidecar_id=other, journal_id=f"{other}-j")).epoch
+    batch = Batch(project_id="p", session_id=f"p/{sidecar_id}", acked_seq=0, ops=(put(1, B),))
+    await store.apply(batch, sidecar_id=other, epoch=theirs)
+    (result,) = await apply(store, sidecar_id, epoch, remove(2))
+    assert result.outcome is Outcome.STALE
+    (shown,) = await store.current_assets([slot(sidecar_id)])
+    assert shown is not None
+    assert shown.checksum == B
 
 
 async def test_an_old_journal_is_fenced(store: MetadataStore, sidecar_id: str, epoch: int) -> None:

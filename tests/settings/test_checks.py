@@ -75,7 +75,7 @@ SCENE = {"asset_type": "video_chunk", "entity": "scene"}
             {"local_files": {"after_sync": "delete"}},
             "local_files.after_sync: delete waits until Convex knows a file",
         ),
-        ({"removal": "tombstone"}, "removal: tombstone comes in a later version"),
+        ({"removal": "tombstone", "convex": {"sync": "off"}}, "removal: tombstone tells Convex of it"),
         ({"preset": "none"}, "rules: there is none"),
         ({"preset": "manim"}, "watch[0].fields: preset manim captures no {session}"),
         ({"rules": [{"match": "{session}/*.mp4", **SCENE}]}, "rules[0].match: captures no {scene}"),

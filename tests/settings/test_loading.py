@@ -81,7 +81,7 @@ s3:
   bukket: lessons
   part_size: 1MiB
 convex: {url: "https://x.convex.cloud"}
-removal: delete
+removal: deleted
 """
     assert mistakes(file, text) == [
         "3:5: watch[0].setle: is no key here; did you mean settle?",
@@ -92,7 +92,7 @@ removal: delete
         "11:3: s3.bukket: is no key here; did you mean bucket?",
         "12:3: s3.part_size: S3 takes parts from 5MiB to 5GiB; 8MiB is a good choice",
         "13:1: convex.auth: is required; write mode: jwt and its keys, as the example shows, or sync: off",
-        "14:1: removal: delete comes in a later version; this one knows keep",
+        "14:1: removal: 'deleted' is not allowed; write keep, tombstone or delete",
     ]
 
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 from sidecar.core.breaker import BreakerState
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import AssetType, EntityType, Route, Slot, State, StatIdentity, Transfer
+from sidecar.core.removal import Removal, RemovalState
 from sidecar.status.source import JournalReader
 
 T = TypeVar("T")
@@ -72,11 +73,26 @@ def transfer(row: int, path: str, state: State, **changes: object) -> Transfer:
     return replace(whole, **changes)  # type: ignore[arg-type]  # a builder's keywords are the fields
 
 
+def removal(row: Transfer, state: RemovalState, error: str | None = None) -> Removal:
+    """Return the removal of a transfer's file."""
+    return Removal(
+        id=row.id,
+        root=row.root,
+        path=row.path,
+        state=state,
+        deletes_object=True,
+        noticed_ms=NOW_MS,
+        error=error,
+        transfer=row,
+    )
+
+
 @dataclass
 class FakeJournal:
-    """The journal's read side over a list."""
+    """The journal's read side over lists."""
 
     rows: list[Transfer] = field(default_factory=list)
+    gone: list[Removal] = field(default_factory=list)
     events: dict[int, list[tuple[int, str, str | None]]] = field(default_factory=dict)
 
     def counts(self) -> Mapping[State, int]:
@@ -107,6 +123,15 @@ class FakeJournal:
 
     def events_of(self, row: int) -> Sequence[tuple[int, str, str | None]]:
         return self.events.get(row, [])
+
+    def removal_counts(self) -> Mapping[tuple[str, RemovalState], int]:
+        return Counter((one.root, one.state) for one in self.gone)
+
+    def removals(self, *, limit: int, after: int) -> Sequence[Removal]:
+        return [one for one in self.gone if one.id > after][:limit]
+
+    def removals_of(self, rows: Sequence[int]) -> Mapping[int, Removal]:
+        return {one.transfer.id: one for one in self.gone if one.transfer.id in rows}
 
     def unfinished(
         self, *, session_id: str | None = None, root: str | None = None, prefix: str = ""
@@ -268,6 +293,7 @@ class FakeSource:
     in_flight: list[FakeFlight] = field(default_factory=list)
     reconciles: list[bool] = field(default_factory=list)
     requeues: list[tuple[str | None, str | None, str | None]] = field(default_factory=list)
+    decisions: list[tuple[bool, str | None, str]] = field(default_factory=list)
 
     def uptime_seconds(self) -> float:
         return 12.5
@@ -299,6 +325,10 @@ class FakeSource:
     async def requeue(self, *, transfer: str | None, path: str | None, error_kind: str | None) -> int:
         self.requeues.append((transfer, path, error_kind))
         return 1
+
+    async def decide_removals(self, *, confirm: bool, root: str | None, path: str) -> int:
+        self.decisions.append((confirm, root, path))
+        return 2
 
     async def reconcile(self, *, apply: bool) -> FakeReport:
         self.reconciles.append(apply)

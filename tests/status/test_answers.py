@@ -5,6 +5,7 @@ from __future__ import annotations
 from sidecar.core.breaker import BreakerState
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import State
+from sidecar.core.removal import RemovalState
 
 from .conftest import Get, Served
 from .fake import (
@@ -15,6 +16,7 @@ from .fake import (
     FakeFlight,
     FakeRemote,
     FakeRoot,
+    removal,
     transfer,
 )
 
@@ -165,6 +167,39 @@ async def test_explain_knows_paths_that_never_became_a_transfer(served: Served, 
     }
     for path, verdict in verdicts.items():
         assert (await get(f"/explain?path={path}"))["verdict"] == verdict
+
+
+async def test_what_is_gone_is_a_question_until_somebody_answers(served: Served, get: Get) -> None:
+    """In the state, in the list, in the metrics and where one path is explained."""
+    journal = served.source.journal
+    journal.rows = [transfer(n, f"p/s/intro/video/{n}.mp4", State.SYNCED) for n in (1, 2, 3)]
+    states = (RemovalState.ASKED, RemovalState.OWED, RemovalState.REFUSED)
+    journal.gone = [removal(row, state, "no") for row, state in zip(journal.rows, states, strict=True)]
+    status = await get("/status")
+    assert (status["state"], status["removals"]) == ("degraded", {"asked": 1, "owed": 1, "refused": 1})
+    question, refusal = status["reasons"]
+    assert question.startswith("1 file of /renders is gone at once")
+    assert "`sidecar removal confirm`" in question
+    assert refusal == "Convex refuses 1 removal: `sidecar removal list` names them"
+    page = await get("/removals?limit=2")
+    assert [(one["path"], one["state"]) for one in page["removals"]] == [
+        ("/renders/p/s/intro/video/1.mp4", "asked"),
+        ("/renders/p/s/intro/video/2.mp4", "owed"),
+    ]
+    assert (await get(f"/removals?after={page['next']}"))["removals"][0]["error"] == "no"
+    assert 'sidecar_removals{state="asked"} 1.0' in (await served.get("/metrics")).text
+    assert [one["removal"] for one in (await get("/assets"))["assets"]] == ["asked", "owed", "refused"]
+    verdicts = ["too many others at once", "Convex is still to be told", "goes on showing it: no"]
+    for row, words in zip(journal.rows, verdicts, strict=True):
+        assert words in (await get(f"/explain?path={row.path}"))["verdict"]
+
+
+async def test_a_removed_file_says_so(served: Served, get: Get) -> None:
+    """Unlike one that was deleted before it could be read."""
+    served.source.journal.rows = [transfer(1, VIDEO, State.GONE, synced_ms=1), transfer(2, "b", State.GONE)]
+    assert [one["removal"] for one in (await get("/assets"))["assets"]] == ["removed", None]
+    assert (await get(f"/explain?path={VIDEO}"))["verdict"].startswith("Removed:")
+    assert (await get("/explain?path=b"))["verdict"] == "Deleted before it could be read."
 
 
 async def test_explain_takes_bytes_that_are_not_utf8(served: Served, get: Get) -> None:

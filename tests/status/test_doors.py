@@ -55,7 +55,9 @@ async def test_a_page_of_another_origin_is_refused(served: Served, origin: str) 
     assert own.status_code == 200
 
 
-@pytest.mark.parametrize("target", ["/rescan", "/dead-letters/requeue"])
+@pytest.mark.parametrize(
+    "target", ["/rescan", "/dead-letters/requeue", "/removals/confirm", "/removals/dismiss"]
+)
 async def test_tcp_changes_nothing_without_the_token(served: Served, target: str) -> None:
     """No token, a wrong one, another scheme, the token in the URL."""
     attempts: list[dict[str, str]] = [
@@ -69,7 +71,8 @@ async def test_tcp_changes_nothing_without_the_token(served: Served, target: str
         reply = await served.post(target, {"all": True}, **headers)
         assert reply.status_code == 401
         assert reply.headers["WWW-Authenticate"] == "Bearer"
-    assert (served.source.requeues, served.source.watch.scans) == ([], 0)
+    source = served.source
+    assert (source.requeues, source.decisions, source.watch.scans) == ([], [], 0)
 
 
 async def test_the_token_opens_tcp_and_is_read_again_when_it_changes(served: Served) -> None:
@@ -105,6 +108,26 @@ async def test_a_requeue_that_names_nothing_is_a_mistake(served: Served) -> None
         assert (await served.post_unix("/dead-letters/requeue", body)).status_code == 400
     assert served.source.requeues == []
     assert (await served.post_unix("/dead-letters/requeue", {"all": True})).status_code == 200
+
+
+async def test_a_decision_on_removals_names_what_it_is_about(served: Served) -> None:
+    """A file, a folder, a root, or all; nothing else means everything."""
+    wrong: list[object] = [
+        None,
+        {},
+        {"path": ""},
+        {"path": "/etc/x"},
+        {"all": "perhaps"},
+        {"root": "/renders"},
+    ]
+    for body in wrong:
+        assert (await served.post_unix("/removals/confirm", body)).status_code == 400
+    assert served.source.decisions == []
+    for word, body in (("confirm", {"path": "/renders/p"}), ("confirm", {"path": "/renders"})):
+        reply = await served.post_unix(f"/removals/{word}", body)
+        assert reply.json() == {"decided": 2}
+    assert (await served.post_unix("/removals/dismiss", {"all": True})).status_code == 200
+    assert served.source.decisions == [(True, "/renders", "p"), (True, "/renders", ""), (False, None, "")]
 
 
 async def test_the_public_listener_serves_three_routes_to_any_host(served: Served) -> None:

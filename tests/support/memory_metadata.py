@@ -43,6 +43,8 @@ class MemoryMetadata:
 
     epochs: dict[str, list[str]] = field(default_factory=dict)  # sidecar -> journal ids, oldest first
     slots: dict[tuple[str, ...], CurrentAsset] = field(default_factory=dict)
+    last: dict[tuple[str, ...], int] = field(default_factory=dict)  # the newest version that a slot had
+    producers: dict[tuple[str, ...], str] = field(default_factory=dict)  # who wrote what a slot holds
     written: list[tuple[str, tuple[str, ...], int, dict[str, Any]]] = field(default_factory=list)
     expired: set[tuple[tuple[str, ...], int]] = field(default_factory=set)
     applied: dict[tuple[str, str], tuple[str, OpResult]] = field(default_factory=dict)
@@ -111,8 +113,10 @@ class MemoryMetadata:
         return [self._version(slot, n, body) for owner, slot, n, body in self.written if owner == sidecar_id]
 
     def _version(self, slot: tuple[str, ...], version: int, body: dict[str, Any]) -> AssetVersion:
-        asset, newest = body["asset"], self.slots[slot].version
-        status = VersionStatus.CURRENT if newest - version <= HISTORY_MAX else VersionStatus.SUPERSEDED
+        asset, newest = body["asset"], self.last[slot]
+        is_removed = slot not in self.slots and version == newest
+        is_shown = newest - version <= HISTORY_MAX and not is_removed
+        status = VersionStatus.CURRENT if is_shown else VersionStatus.SUPERSEDED
         return AssetVersion(
             slot=Slot(
                 session_id=slot[0],
@@ -154,7 +158,9 @@ class MemoryMetadata:
         return result
 
     def _effect(self, op: Op, slot: tuple[str, ...], body: dict[str, Any], sidecar_id: str) -> OpResult:
-        if op.kind is not OpKind.PUT:
+        if op.kind is OpKind.REMOVE:
+            return self._remove(op, slot, sidecar_id)
+        if op.kind is OpKind.FACTS:
             return OpResult(op_id=op.op_id, outcome=Outcome.APPLIED)
         asset = body["asset"]
         current, same = self.slots.get(slot), (asset["checksum"], asset["size"], asset["bucket"])
@@ -162,7 +168,9 @@ class MemoryMetadata:
             return OpResult(
                 op_id=op.op_id, outcome=Outcome.UNCHANGED, version=current.version, kept=_kept(current, asset)
             )
-        version = (current.version if current else 0) + 1
+        version = self.last.get(slot, 0) + 1
+        self.last[slot] = version
+        self.producers[slot] = sidecar_id
         self.written.append((sidecar_id, slot, version, body))
         self.slots[slot] = CurrentAsset(
             bucket=asset["bucket"],
@@ -173,6 +181,15 @@ class MemoryMetadata:
             version=version,
         )
         return OpResult(op_id=op.op_id, outcome=Outcome.APPLIED, version=version)
+
+    def _remove(self, op: Op, slot: tuple[str, ...], sidecar_id: str) -> OpResult:
+        current = self.slots.get(slot)
+        if current is None:
+            return OpResult(op_id=op.op_id, outcome=Outcome.UNCHANGED)
+        if self.producers[slot] != sidecar_id:
+            return OpResult(op_id=op.op_id, outcome=Outcome.STALE, version=current.version)
+        del self.slots[slot]
+        return OpResult(op_id=op.op_id, outcome=Outcome.APPLIED, version=current.version)
 
 
 def _kept(current: CurrentAsset, asset: dict[str, Any]) -> Kept | None:

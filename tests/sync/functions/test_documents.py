@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sidecar.local.convex_server import ConvexServer
-from tests.support.convex import Caller, Sidecar, facts, put
+from tests.support.convex import Caller, Sidecar, facts, put, remove
 
 from .conftest import Connect
 
@@ -221,3 +221,47 @@ def test_what_the_application_made_is_kept_and_filled(
     assert (scene["_id"], scene["ownerId"]) == (pending["_id"], "ada")
     assert scene["videoAsset"]["checksum"] == "crc64nvme:A"
     assert player.query("sessions:get", sessionId=session_id)["ownerId"] == "ada"
+
+
+def test_a_scene_whose_assets_were_all_removed_is_pending(
+    server: ConvexServer, sidecar: Sidecar, player: Caller
+) -> None:
+    """Whatever is said of it after; no session waits for it, and its first new asset begins it again."""
+    sidecar.apply(put(), facts(), put(entityId="outro"), facts("outro"))
+    sidecar.apply(remove())
+    for more in ([], [facts()], [facts(complete=False, owed=1)]):
+        sidecar.apply(*more)
+        assert scene_of(player, sidecar)["assetsStatus"] == "pending"
+    server.control("settle", {})
+    session = player.query("sessions:get", sessionId=sidecar.session_id)
+    assert (session["assetsStatus"], session["sceneCount"], session["readyCount"]) == ("ready", 1, 1)
+    assert (session["assetCount"], session["totalAssetSize"]) == (1, 1000)
+    sidecar.apply(put(content="B"))
+    assert scene_of(player, sidecar)["assetsStatus"] == "uploading"
+    sidecar.apply(facts(complete=True, owed=0))
+    assert scene_of(player, sidecar)["assetsStatus"] == "ready"
+    server.control("settle", {})
+    assert player.query("sessions:get", sessionId=sidecar.session_id)["sceneCount"] == 2
+
+
+def test_a_scene_that_keeps_something_keeps_its_status(sidecar: Sidecar, player: Caller) -> None:
+    """What is there is complete; an error stays one."""
+    sidecar.apply(put(), put("a.py", assetType="source_code"), facts())
+    sidecar.apply(remove())
+    scene = scene_of(player, sidecar)
+    assert (scene["assetsStatus"], "videoAsset" in scene) == ("ready", False)
+    sidecar.apply(facts(error="It could not be delivered."), remove("a.py", assetType="source_code"))
+    assert scene_of(player, sidecar)["assetsStatus"] == "error"
+
+
+def test_a_session_whose_assets_were_all_removed_is_pending(
+    server: ConvexServer, sidecar: Sidecar, player: Caller
+) -> None:
+    """Its own, too: nothing is shown, nothing is counted."""
+    manifest = {"entityType": "session", "entityId": sidecar.session_id, "assetType": "manifest"}
+    sidecar.apply(put(), facts(), put("manifest.json", **manifest))
+    sidecar.apply(remove(), remove("manifest.json", **manifest))
+    server.control("settle", {})
+    session = player.query("sessions:get", sessionId=sidecar.session_id)
+    assert "manifestAsset" not in session
+    assert (session["assetsStatus"], session["assetCount"], session["sceneCount"]) == ("pending", 0, 0)

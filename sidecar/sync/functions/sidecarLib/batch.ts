@@ -15,6 +15,7 @@ export type Change = {
   assetTypes: Set<AssetType>;
   replaced: ReplacedAsset[];
   factsChanged: boolean;
+  removed: boolean;
   bytes: number;
   count: number;
 };
@@ -39,6 +40,7 @@ export function changeOf(batch: Batch, entityType: EntityType, entityId: string)
     assetTypes: new Set(),
     replaced: [],
     factsChanged: false,
+    removed: false,
     bytes: 0,
     count: 0,
   };

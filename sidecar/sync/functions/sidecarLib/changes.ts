@@ -5,7 +5,7 @@ import type { Batch, Change } from "./batch";
 import { newScene, newSession } from "./newDocuments";
 import { chosenAsset, sceneRow, sessionRow } from "./rows";
 import { scheduleRollup } from "./rollupQueue";
-import type { AssetsStatus, AssetType, S3Asset } from "./shapes";
+import { EMPTIED, type AssetsStatus, type AssetType, type S3Asset } from "./shapes";
 import { sceneStatus } from "./status";
 
 export const PREVIOUS_MAX = 10;
@@ -28,11 +28,13 @@ export async function saveChanges(ctx: MutationCtx, batch: Batch): Promise<void>
   if (batch.changes.size === 0) return;
   const session = await ensureSession(ctx, batch);
   for (const change of batch.changes.values()) {
+    const totals = await totalsOf(ctx, batch, change);
+    const emptied = isEmptied(change, totals);
     const status =
       change.entityType === "scene"
-        ? await saveScene(ctx, batch, change)
+        ? await saveScene(ctx, batch, change, emptied)
         : await saveSession(ctx, batch, change, session);
-    await saveTotals(ctx, batch, change, status);
+    await saveTotals(ctx, batch, change, { totals, status: emptied && status !== "error" ? EMPTIED : status });
   }
   await scheduleRollup(ctx, batch.sessionId);
 }
@@ -51,14 +53,25 @@ async function ensureSession(ctx: MutationCtx, batch: Batch): Promise<Doc<"video
   return (await ctx.db.get("videoSessions", id))!;
 }
 
-async function saveScene(ctx: MutationCtx, batch: Batch, change: Change): Promise<AssetsStatus> {
+/** Had assets and has none any more, unlike one whose first is still to come. */
+function isEmptied(change: Change, totals: Doc<"entityTotals"> | null): boolean {
+  const left = (totals?.count ?? 0) + change.count;
+  return left === 0 && (change.removed || totals?.status === EMPTIED);
+}
+
+async function saveScene(
+  ctx: MutationCtx,
+  batch: Batch,
+  change: Change,
+  emptied: boolean,
+): Promise<AssetsStatus> {
   const { sessionId, projectId, now } = batch;
   const sceneId = change.entityId;
   const scene = await sceneRow(ctx, sessionId, sceneId);
   const before = scene ?? newScene({ sessionId, projectId, sceneId });
   const fields = {
     ...(await chosenFields(ctx, batch, change, SCENE_FIELDS)),
-    ...(await statusFields(ctx, batch, change, before.assetsStatus)),
+    ...(await statusFields(ctx, batch, change, { before: before.assetsStatus, emptied })),
     assetVersion: before.assetVersion + change.replaced.length,
     previousAssetVersions: [...before.previousAssetVersions, ...change.replaced].slice(-PREVIOUS_MAX),
     updatedAt: now,
@@ -68,14 +81,20 @@ async function saveScene(ctx: MutationCtx, batch: Batch, change: Change): Promis
   return fields.assetsStatus;
 }
 
-/** Facts decide the status; assets alone only show that something has begun to come. */
+/**
+ * Facts decide the status; assets alone only show that something has begun to come. A scene without any is
+ * pending again, unless something is wrong with it.
+ */
 async function statusFields(
   ctx: MutationCtx,
   batch: Batch,
   change: Change,
-  before: AssetsStatus,
+  { before, emptied }: { before: AssetsStatus; emptied: boolean },
 ): Promise<{ assetsStatus: AssetsStatus; assetsErrorMessage?: string | undefined }> {
-  if (change.factsChanged) return await sceneStatus(ctx, batch.sessionId, change.entityId, batch.now);
+  if (emptied || change.factsChanged) {
+    const told = await sceneStatus(ctx, batch.sessionId, change.entityId, batch.now);
+    return emptied && told.assetsStatus !== "error" ? { ...told, assetsStatus: "pending" } : told;
+  }
   return { assetsStatus: before === "pending" && change.assetTypes.size > 0 ? "uploading" : before };
 }
 
@@ -106,20 +125,26 @@ async function chosenFields(
   return chosen;
 }
 
+async function totalsOf(
+  ctx: MutationCtx,
+  batch: Batch,
+  { entityType, entityId }: Change,
+): Promise<Doc<"entityTotals"> | null> {
+  return await ctx.db
+    .query("entityTotals")
+    .withIndex("by_entity", (q) =>
+      q.eq("sessionId", batch.sessionId).eq("entityType", entityType).eq("entityId", entityId),
+    )
+    .unique();
+}
+
 async function saveTotals(
   ctx: MutationCtx,
   batch: Batch,
-  change: Change,
-  status: string,
+  { entityType, entityId, bytes, count }: Change,
+  { totals: row, status }: { totals: Doc<"entityTotals"> | null; status: string },
 ): Promise<void> {
-  const { entityType, entityId, bytes, count } = change;
   const key = { sessionId: batch.sessionId, entityType, entityId };
-  const row = await ctx.db
-    .query("entityTotals")
-    .withIndex("by_entity", (q) =>
-      q.eq("sessionId", key.sessionId).eq("entityType", entityType).eq("entityId", entityId),
-    )
-    .unique();
   if (row === null) await ctx.db.insert("entityTotals", { ...key, bytes, count, status });
   else if (bytes !== 0 || count !== 0 || row.status !== status) {
     await ctx.db.patch("entityTotals", row._id, { bytes: row.bytes + bytes, count: row.count + count, status });

@@ -116,6 +116,7 @@ export async function removeAsset(ctx: MutationCtx, batch: Batch, op: RemoveOp):
   await ctx.db.delete("assets", current._id);
   const change = changeOf(batch, current.entityType, current.entityId);
   change.assetTypes.add(current.assetType);
+  change.removed = true;
   change.bytes -= current.size;
   change.count -= 1;
   return { outcome: "applied", version: current.version };

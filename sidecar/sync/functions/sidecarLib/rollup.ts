@@ -10,7 +10,7 @@ import { internal } from "../_generated/api";
 import type { Doc } from "../_generated/dataModel";
 import { internalMutation, internalQuery } from "../_generated/server";
 import { sessionRow } from "./rows";
-import { assetsStatus, type AssetsStatus } from "./shapes";
+import { assetsStatus, EMPTIED, type AssetsStatus } from "./shapes";
 
 const totals = v.object({
   totalAssetSize: v.number(),
@@ -59,7 +59,7 @@ export const sum = internalQuery({
     for await (const row of ctx.db
       .query("entityTotals")
       .withIndex("by_entity", (q) => q.eq("sessionId", sessionId))) {
-      rows.push(row);
+      if (row.status !== EMPTIED) rows.push(row);
     }
     const scenes = rows.filter((row) => row.entityType === "scene");
     return {

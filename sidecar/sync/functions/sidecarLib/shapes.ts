@@ -24,6 +24,8 @@ export const assetsStatus = v.union(
   v.literal("error"),
 );
 export type AssetsStatus = Infer<typeof assetsStatus>;
+/** The status, in its totals, of an entity whose assets were all removed: no session waits for it. */
+export const EMPTIED = "emptied";
 
 /** Where an object is and what it is. `s3Url` is stable and never signed. */
 export const s3AssetFields = {

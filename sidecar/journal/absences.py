@@ -1,0 +1,249 @@
+"""Files that are gone for good: weighed after full listings, asked about where they are too many.
+
+``files.absent`` counts the listings in a row that did not show a file. Two of them free its slot; at 3
+another look has been taken, so that whoever else has the slot has taken it; 4 is settled. What is
+``spared`` is settled without consequence.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sidecar.core.model import State, Transfer
+from sidecar.core.ops import OpKind
+from sidecar.core.removal import Expiry, RemovalState, Tide
+
+from .base import transaction
+from .retracting import SETTLED
+from .rows import join, signed, split, unsigned
+from .shipping import Shipping
+
+ABSENT, VACANT = 2, 3
+PAGE = 500
+OWED_STATES = frozenset({State.DISCOVERED, State.READY, State.UPLOADED, State.DEAD, State.ABANDONED})
+Place = tuple[int, int]  # device, inode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighed:
+    """One page of absent files: how many removals were begun, or asked about, and where to go on."""
+
+    owed: int
+    asked: int
+    after: str | None  # a path; None: that was the last page
+
+
+class Absences(Shipping):
+    """From a file that is not there to an op, or to a question."""
+
+    def places(self, root: str) -> dict[str, Place]:
+        """Return where a root, and each file system below it, lay at the last listing, by folder."""
+        rows = self.db.execute("SELECT * FROM places WHERE root = ?", [self.root_id(root)]).fetchall()
+        return {row["folder"]: (unsigned(row["device"]), unsigned(row["inode"])) for row in rows}
+
+    @transaction
+    def record_places(self, root: str, places: Mapping[str, Place]) -> None:
+        """A full listing is over, and this is where it was made."""
+        number = self.root_id(root)
+        self.db.execute("DELETE FROM places WHERE root = ?", [number])
+        for folder, (device, inode) in places.items():
+            self.db.execute(
+                "INSERT INTO places VALUES (?, ?, ?, ?)", [number, folder, signed(device), signed(inode)]
+            )
+
+    @transaction
+    def spare_absent(self, root: str) -> None:
+        """What the last listings did not show is no removal: the root was not the same all the time."""
+        self.db.execute(
+            "UPDATE files SET spared = 1 WHERE root = ? AND absent > 0 AND absent < ?",
+            [self.root_id(root), SETTLED],
+        )
+
+    @transaction
+    def tide(self, root: str, *, anew: bool) -> Tide:
+        """Return how much of a root is gone at once. ``anew``: what was removed until now is long ago."""
+        number = self.root_id(root)
+        if anew:
+            self.db.execute("UPDATE roots SET removed = 0 WHERE id = ? AND removed > 0", [number])
+        row = self.db.execute(
+            "SELECT coalesce((SELECT removed FROM roots WHERE id = ?1), 0)"
+            " + (SELECT count(*) FROM removals WHERE state = 'asked' AND root = ?1)"
+            " + (SELECT count(*) FROM files f JOIN transfers t ON t.id = f.transfer WHERE f.root = ?1"
+            "  AND f.absent > 0 AND f.absent < 4 AND f.spared = 0 AND t.state = 'synced') AS gone",
+            [number],
+        ).fetchone()
+        present = self.db.execute(
+            "SELECT count(*) AS n FROM files WHERE root = ? AND absent = 0", [number]
+        ).fetchone()
+        return Tide(gone=row["gone"], present=present["n"])
+
+    def is_anything_vacant(self, root: str) -> bool:
+        """Tell whether there is anything to weigh: what is owed still waits."""
+        row = self.db.execute(
+            "SELECT 1 FROM files f LEFT JOIN transfers t ON t.id = f.transfer WHERE f.root = ?"
+            " AND f.absent = ? AND f.absent > 0 AND f.absent < 4"
+            " AND (f.spared OR t.state IS NULL OR t.state IN ('synced', 'superseded', 'gone')) LIMIT 1",
+            [self.root_id(root), VACANT],
+        )
+        return row.fetchone() is not None
+
+    @transaction
+    def weigh(self, root: str, *, after: str, ask: bool, delete_object: bool) -> Weighed:
+        """Begin the removal of files that are gone, or ask about them, a page at a time.
+
+        One whose last content is still owed waits. ``after`` is the path before the page, "" at first.
+        """
+        rows = self.db.execute(
+            "SELECT * FROM files WHERE root = ? AND absent = ? AND absent > 0 AND absent < 4"
+            " AND (folder, name) > (?, ?) ORDER BY folder, name LIMIT ?",
+            [self.root_id(root), VACANT, *split(after), PAGE],
+        ).fetchall()
+        begun = [self._weigh(row, ask=ask, delete_object=delete_object) for row in rows]
+        number = sum(begun)
+        if not ask:
+            self.db.execute(
+                "UPDATE roots SET removed = removed + ? WHERE id = ?", [number, self.root_id(root)]
+            )
+        last = join(rows[-1]["folder"], rows[-1]["name"]) if len(rows) == PAGE else None
+        return Weighed(owed=0 if ask else number, asked=number if ask else 0, after=last)
+
+    @transaction
+    def confirm_absence(self, root: str) -> bool:
+        """Two listings did not show these files, and a third look begins; True: call it again."""
+        moved = self.db.execute(
+            "UPDATE files SET absent = CASE spared WHEN 1 THEN ? ELSE ? END WHERE (root, folder, name) IN"
+            " (SELECT root, folder, name FROM files WHERE root = ? AND absent = ?"
+            "  AND absent > 0 AND absent < 4 LIMIT ?)",
+            [SETTLED, VACANT, self.root_id(root), ABSENT, 10 * PAGE],
+        )
+        return moved.rowcount == 10 * PAGE
+
+    # -- the operator's word -----------------------------------------------------------------------
+
+    @transaction
+    def confirm_removals(self, *, root: str | None = None, path: str = "") -> int:
+        """Remove what was asked about, or refused, at and below a path: a page; returns how many."""
+        rows = self._undecided(root, path)
+        for row in rows:
+            transfer = self.find(row["transfer"])
+            if transfer is None:
+                self._forget_removal(row)
+            else:
+                self.owe_removal(row, transfer)
+        return len(rows)
+
+    @transaction
+    def dismiss_removals(self, *, root: str | None = None, path: str = "") -> int:
+        """Keep what was asked about, or refused, at and below a path: a page; returns how many."""
+        rows = self._undecided(root, path)
+        for row in rows:
+            self._dismiss(row)
+        return len(rows)
+
+    @transaction
+    def forgo_removals(self) -> bool:
+        """`removal` is keep by now: what Convex was not asked yet stays; True: call it again."""
+        rows = self.db.execute(
+            "SELECT * FROM removals x WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.slot = x.slot"
+            " AND o.kind = 'remove' AND o.state = 'sent') LIMIT ?",
+            [PAGE],
+        ).fetchall()
+        for row in rows:
+            self._dismiss(row)
+        return len(rows) == PAGE
+
+    # -- objects, once Convex has given their assets up --------------------------------------------
+
+    def expiries(self, *, limit: int) -> list[Expiry]:
+        """Return the versions that Convex is to mark as expired, oldest first."""
+        rows = self.db.execute("SELECT * FROM expiries ORDER BY transfer LIMIT ?", [limit]).fetchall()
+        return [Expiry(transfer=self.one(row["transfer"]), version=row["version"]) for row in rows]
+
+    @transaction
+    def settle_expiries(self, marked: Mapping[int, bool]) -> None:
+        """Owe S3 the deletion of objects whose versions are marked; the others somebody still shows."""
+        for transfer_id, is_marked in marked.items():
+            self.db.execute("DELETE FROM expiries WHERE transfer = ?", [transfer_id])
+            transfer = self.one(transfer_id)
+            if is_marked and self._is_nobody_elses(transfer):
+                self._add(transfer, delete_object=True, upload_id=None)
+                self.record(transfer, "object given up", transfer.state)
+            else:
+                self.record(transfer, "object kept", transfer.state, "a version of its slot still names it")
+
+    # -- inside a transaction ----------------------------------------------------------------------
+
+    def _weigh(self, row: sqlite3.Row, *, ask: bool, delete_object: bool) -> int:
+        newest = self.find(row["transfer"])
+        if newest is not None and newest.state in OWED_STATES and not row["spared"]:
+            return 0
+        if row["spared"] or newest is None or not self._is_last_of_slot(row, newest):
+            self._settle_absence(row)
+            return 0
+        self._settle_absence(row)
+        state = RemovalState.ASKED if ask else RemovalState.OWED
+        inserted = self.db.execute(
+            "INSERT OR IGNORE INTO removals"
+            " (slot, transfer, root, folder, name, state, delete_object, noticed_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                row["slot"],
+                newest.id,
+                row["root"],
+                row["folder"],
+                row["name"],
+                state,
+                int(delete_object),
+                self.clock.wall_ms(),
+            ],
+        )
+        if not ask and inserted.rowcount:
+            removal = self.db.execute("SELECT * FROM removals WHERE slot = ?", [row["slot"]]).fetchone()
+            self.owe_removal(removal, newest)
+        return inserted.rowcount
+
+    def _is_last_of_slot(self, row: sqlite3.Row, newest: Transfer) -> bool:
+        """Tell whether Convex shows this file's content, and no other file or newer content has its slot."""
+        if newest.state is not State.SYNCED or self.is_retracted(row["slot"]):
+            return False
+        other = self.db.execute(
+            "SELECT 1 FROM files WHERE slot = ? AND absent < ? AND (root, folder, name) <> (?, ?, ?)",
+            [row["slot"], ABSENT, row["root"], row["folder"], row["name"]],
+        ).fetchone()
+        newer = self._of_slot(newest, "t.state NOT IN ('superseded', 'gone') AND t.id > ?", limit=1)
+        return other is None and not newer
+
+    def _settle_absence(self, row: sqlite3.Row, *, spared: bool = False) -> None:
+        self.db.execute(
+            "UPDATE files SET absent = ?, spared = max(spared, ?) WHERE (root, folder, name) = (?, ?, ?)",
+            [SETTLED, int(spared), row["root"], row["folder"], row["name"]],
+        )
+
+    def _dismiss(self, removal: sqlite3.Row) -> None:
+        self.db.execute(
+            "DELETE FROM outbox WHERE slot = ? AND kind = ? AND state = 'pending'",
+            [removal["slot"], OpKind.REMOVE],
+        )
+        self._forget_removal(removal)
+        self._settle_absence(removal, spared=True)
+        transfer = self.find(removal["transfer"])
+        if transfer is not None:
+            self.record(transfer, "removal dismissed", transfer.state)
+
+    def _undecided(self, root: str | None, path: str) -> list[sqlite3.Row]:
+        folder, name = split(path)
+        return self.db.execute(
+            "SELECT * FROM removals WHERE state IN ('asked', 'refused') AND (?1 IS NULL OR root = ?1)"
+            " AND (?2 = '' OR (folder = ?3 AND name = ?4) OR folder = ?2"
+            "  OR substr(folder, 1, ?5) = ?2 || '/')"
+            " ORDER BY id LIMIT ?6",
+            [None if root is None else self.root_id(root), path, folder, name, len(path) + 1, PAGE],
+        ).fetchall()
+
+    def _is_nobody_elses(self, transfer: Transfer) -> bool:
+        """A key without the transfer's id is used again; one found in S3 alone is an older row's, too."""
+        recall = transfer.recall
+        older = recall is not None and recall.key == transfer.key and recall.version is None
+        return transfer.transfer in transfer.key and not older

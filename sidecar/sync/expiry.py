@@ -1,0 +1,82 @@
+"""``removal: delete``: where Convex has given an asset up, its version is marked expired, its object goes.
+
+The mark comes first, so that at no moment something names an object that is not there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from sidecar.core.errors import SidecarError
+from sidecar.core.removal import Expiry
+from sidecar.core.retry import Again
+from sidecar.gate import Gate
+from sidecar.journal.journal import Journal, Topic
+from sidecar.journal.writer import AsyncJournal
+
+from .registrar import FENCED, REFUSED_SECONDS, Registrar, fenced
+from .store import MetadataStore
+
+AT_ONCE = 100
+TARGET = "expiry"
+log = structlog.get_logger()
+
+
+class ExpiryStage:
+    """Marks versions whose objects are to be deleted, and owes S3 the deletion."""
+
+    def __init__(
+        self,
+        *,
+        store: MetadataStore,
+        journal: AsyncJournal,
+        gate: Gate,
+        registrar: Registrar,
+        sidecar_id: str,
+    ) -> None:
+        """``gate`` is Convex's."""
+        self._store, self._journal, self._gate = store, journal, gate
+        self._registrar, self._sidecar_id = registrar, sidecar_id
+        self._work = journal.subscribe(Topic.EXPIRIES)
+
+    async def run(self) -> None:
+        """Mark what is given up, for ever. Raises FatalError if this sidecar is fenced."""
+        while True:
+            self._work.clear()
+            await self._registrar.registered.wait()
+            given_up = await self._journal.do(Journal.expiries, limit=AT_ONCE)
+            if given_up:
+                await self._mark(given_up)
+            else:
+                await self._work.wait()
+
+    async def _mark(self, given_up: Sequence[Expiry]) -> None:
+        versions = [(one.transfer.route.slot, one.version) for one in given_up]
+        await self._gate.admit(TARGET)
+        try:
+            marks = await self._store.expire(
+                versions, sidecar_id=self._sidecar_id, epoch=self._registrar.epoch
+            )
+        except asyncio.CancelledError:
+            self._gate.withdraw(TARGET)
+            raise
+        except SidecarError as error:
+            if error.code == FENCED:
+                raise fenced(error) from error
+            await self._wait_out(error)
+            return
+        self._gate.succeeded(TARGET)
+        marked = {one.transfer.id: mark for one, mark in zip(given_up, marks, strict=True)}
+        await self._journal.do(Journal.settle_expiries, marked)
+
+    async def _wait_out(self, error: SidecarError) -> None:
+        """Nothing is lost by waiting: the object is kept for as long as it takes."""
+        match await self._gate.failed(TARGET, error, failures=0):
+            case Again(delay_seconds=delay, spent=False):
+                await asyncio.sleep(delay)
+            case _:
+                log.warning("versions are not marked as expired", error=str(error))
+                await asyncio.sleep(REFUSED_SECONDS)

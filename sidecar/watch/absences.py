@@ -1,0 +1,98 @@
+"""``removal: tombstone | delete``: after each full listing of a root, what its absent files mean.
+
+Nothing is decided before another look, ``rescan`` later, by every root: whoever else has a file's slot has
+shown itself by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from sidecar.core.clock import Clock
+from sidecar.journal.journal import Journal
+from sidecar.journal.writer import AsyncJournal
+
+from .hands import Hands
+from .lock import place_of
+from .places import Places
+
+TIDE_SECONDS = 600.0  # what is gone within it is gone at once
+log = structlog.get_logger()
+
+
+class Absences:
+    """One root's."""
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        removal: str,
+        between_seconds: float,
+        journal: AsyncJournal,
+        hands: Hands,
+        clock: Clock,
+        others_listed: Callable[[float], bool],
+    ) -> None:
+        """``others_listed`` tells whether every watched root was listed by a listing begun after a time.
+
+        ``between_seconds`` is the least time between two looks.
+        """
+        self._root, self._removal, self._between_seconds = root, removal, between_seconds
+        self._journal, self._hands, self._clock = journal, hands, clock
+        self._others_listed = others_listed
+        self._confirmed_at: float | None = None  # monotonic; what was confirmed before is another life's
+        self._tide_began = clock.monotonic()
+
+    async def begin(self) -> Places | None:
+        """Return what a full listing is to be compared with; None where absence means nothing."""
+        if self._removal == "keep":
+            return None
+        return Places(await self._journal.do(Journal.places, self._root))
+
+    async def end(self, places: Places | None) -> None:
+        """A full listing is in the journal."""
+        if places is None:
+            return
+        if await self._hands.do(lambda: place_of(self._root)) != places.found.get(""):
+            await self._journal.do(Journal.spare_absent, self._root)
+            return
+        if places.have_changed:
+            await self._journal.do(Journal.record_places, self._root, places.found)
+        if self._is_time():
+            await self._decide()
+
+    def _is_time(self) -> bool:
+        if self._confirmed_at is None:
+            return True
+        waited = self._clock.monotonic() - self._confirmed_at
+        return waited >= self._between_seconds and self._others_listed(self._confirmed_at)
+
+    async def _decide(self) -> None:
+        if self._confirmed_at is not None and await self._journal.do(Journal.is_anything_vacant, self._root):
+            await self._weigh()
+        self._confirmed_at = self._clock.monotonic()
+        while await self._journal.do(Journal.confirm_absence, self._root):
+            pass
+
+    async def _weigh(self) -> None:
+        now = self._clock.monotonic()
+        anew = now - self._tide_began > TIDE_SECONDS
+        if anew:
+            self._tide_began = now
+        tide = await self._journal.do(Journal.tide, self._root, anew=anew)
+        after: str | None = ""
+        asked = 0
+        while after is not None:
+            weighed = await self._journal.do(
+                Journal.weigh,
+                self._root,
+                after=after,
+                ask=tide.is_mass,
+                delete_object=self._removal == "delete",
+            )
+            after, asked = weighed.after, asked + weighed.asked
+        if asked:
+            log.warning("removal_asks", root=self._root, files=asked, gone=tide.gone, present=tide.present)

@@ -1,0 +1,46 @@
+"""Where a listing was made: a root, and what is mounted below it, by (device, inode).
+
+A volume that is not mounted shows an empty folder, or the folder that lies under it. What is absent from
+such a place was not removed by anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+Place = tuple[int, int]  # device, inode
+UNSEEN: Place = (0, 0)  # a folder that could not be read
+
+
+class Places:
+    """What one listing finds, beside what the last one found. Folders are told before what is in them."""
+
+    def __init__(self, recorded: Mapping[str, Place]) -> None:
+        """``recorded`` is the last listing's ``found``."""
+        self._recorded = recorded
+        self.found: dict[str, Place] = {}
+
+    @property
+    def have_changed(self) -> bool:
+        """Whether there is something to record."""
+        return self.found != self._recorded
+
+    def see(self, folder: str, place: Place | None, *, device_above: int | None) -> None:
+        """Take in a folder that is listed; ``place`` is None where it cannot be read."""
+        if place is None:
+            self.found[folder] = UNSEEN
+        elif place[0] != device_above:
+            self.found[folder] = place
+
+    def are_the_same(self, folder: str) -> bool:
+        """Tell whether a folder is where it was, so that absence from it says something."""
+        return all(self._recorded.get(above) == self.found.get(above) for above in _upwards(folder))
+
+
+def _upwards(folder: str) -> Iterator[str]:
+    yield ""
+    for end, letter in enumerate(folder):
+        if letter == "/":
+            yield folder[:end]
+    if folder:
+        yield folder

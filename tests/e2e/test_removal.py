@@ -1,0 +1,196 @@
+"""``removal``: what it means that a local file is gone, with the real daemon, S3 and Convex."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.system import System, eventually, write
+
+
+def names(system: System) -> set[str]:
+    """Return what Convex shows."""
+    return {row["name"] for row in system.assets()}
+
+
+def objects(system: System) -> list[bytes]:
+    """Return what S3 holds."""
+    return sorted(system.objects().values())
+
+
+def several_listings(system: System) -> None:
+    """Wait for enough of them that a removal would have been made."""
+    began = system.status()["uptime_seconds"]
+    eventually("time passes", lambda: system.status()["uptime_seconds"] > began + 2.5)
+
+
+def removal(system: System, *args: str) -> Any:
+    """Run `sidecar removal`, by the daemon's socket where it decides."""
+    where = ["--url", f"http://127.0.0.1:{system.port}"]
+    if args[0] != "list":
+        where = ["--socket", system.settings["status"]["socket"]]
+    done = system.run("removal", *args, *where, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def versions(system: System, name: str) -> list[tuple[int, bool]]:
+    """Return version and expired of each version row."""
+    rows = system.convex.control("table/assetVersions")
+    mine = [row for row in rows if f"/{system.bucket}/" in row["s3Url"] and row["name"] == name]
+    return sorted((row["version"], row["expired"]) for row in mine)
+
+
+@pytest.fixture
+def lesson(system: System) -> System:
+    """Ship a small lesson with quick listings, absence meaning removal."""
+    system.settings["watch"][0]["rescan"] = "300ms"
+    system.settings["entities"] = {"complete_after": "200ms"}
+    system.settings["removal"] = "tombstone"
+    for scene in ("one", "two"):
+        write(system.root / "p" / "s" / scene / "source" / f"{scene}.py", scene.encode())
+    write(system.root / "p" / "s" / "one" / "video" / "a.ts", b"a" * 1000)
+    return system
+
+
+def test_a_tombstone_leaves_the_object(lesson: System) -> None:
+    """Its row goes from Convex and its scene, also through a kill; written again it is the next version."""
+    system, film = lesson, lesson.root / "p" / "s" / "one" / "video" / "a.ts"
+    system.start()
+    system.wait_settled(synced=3)
+    before = objects(system)
+    film.unlink()
+    system.kill()
+    system.start()
+    eventually("Convex does not show it", lambda: names(system) == {"one.py", "two.py"})
+    eventually("the journal knows", lambda: system.status()["transfers"]["gone"] == 1)
+    assert "Removed" in system.explain(film)["verdict"]
+    [shown] = system.get("/assets", state="gone")["assets"]
+    assert shown["removal"] == "removed"
+    several_listings(system)
+    assert objects(system) == before
+    assert versions(system, "a.ts") == [(1, False)]
+    again = ["reconcile", "--json", "--apply", "--socket", system.settings["status"]["socket"]]
+    assert json.loads(system.run(*again).stdout)["found"] == {}
+    write(film, b"a" * 1000)
+    eventually("it is back", lambda: names(system) == {"one.py", "two.py", "a.ts"})
+    assert versions(system, "a.ts") == [(1, False), (2, False)]
+    assert system.stop() == 0
+
+
+def test_delete_takes_the_object_too(lesson: System) -> None:
+    """After its version was marked; a whole scene that is deleted is empty, and pending."""
+    system = lesson
+    system.settings["removal"] = "delete"
+    system.start()
+    system.wait_settled(synced=3)
+    shutil.rmtree(system.root / "p" / "s" / "one")
+    eventually("both objects are gone", lambda: objects(system) == [b"two"])
+    assert names(system) == {"two.py"}
+    assert versions(system, "a.ts") == versions(system, "one.py") == [(1, True)]
+    scenes = {row["sceneId"]: row for row in system.convex.control("table/scenes")}
+    assert scenes["one"]["assetsStatus"] == "pending"
+    assert not {"videoAsset", "sourceCodeAsset"} & set(scenes["one"])
+    assert system.stop() == 0
+
+
+def test_a_root_that_was_replaced_or_is_away_removes_nothing(lesson: System) -> None:
+    """Also if the daemon starts on the empty folder; what is back is as it was."""
+    system, away = lesson, lesson.folder / "away"
+    system.start()
+    system.wait_settled(synced=3)
+    system.root.rename(away)
+    several_listings(system)
+    system.root.mkdir()
+    several_listings(system)
+    system.kill()
+    system.start()
+    several_listings(system)
+    assert len(names(system)) == 3
+    assert system.status()["removals"] == {"asked": 0, "owed": 0, "refused": 0}
+    system.root.rmdir()
+    away.rename(system.root)
+    eventually("it is watched again", lambda: system.status()["state"] == "ok")
+    several_listings(system)
+    (system.root / "p" / "s" / "one" / "video" / "a.ts").unlink()
+    eventually("this was a removal", lambda: names(system) == {"one.py", "two.py"})
+    eventually("the journal knows", lambda: system.status()["transfers"]["synced"] == 2)
+
+
+def test_many_files_at_once_wait_for_somebodys_word(lesson: System) -> None:
+    """Nothing goes until an operator confirms; what is dismissed stays, and is not asked about again."""
+    system = lesson
+    for n in range(12):
+        write(system.root / "p" / "s" / "many" / "source" / f"{n}.py", b"%d" % n)
+    system.start()
+    system.wait_settled(synced=15)
+    shutil.rmtree(system.root / "p" / "s")
+    eventually("it asks", lambda: system.status()["removals"]["asked"] == 15)
+    status = system.status()
+    assert status["state"] == "degraded"
+    assert any(
+        "15 files of" in reason and "sidecar removal confirm" in reason for reason in status["reasons"]
+    )
+    assert "too many others at once" in system.explain(system.root / "p/s/many/source/1.py")["verdict"]
+    several_listings(system)
+    assert len(names(system)) == 15
+    assert system.log.read_text().count('"event": "removal_asks"') == 1
+    listed = removal(system, "list", "--limit", "10")
+    assert (len(listed["removals"]), listed["removals"][0]["state"]) == (10, "asked")
+    assert removal(system, "dismiss", str(system.root / "p/s/one")) == {"decided": 2}
+    assert removal(system, "confirm", "--all") == {"decided": 13}
+    eventually("the others are gone", lambda: names(system) == {"one.py", "a.ts"})
+    eventually("all is well", lambda: system.status()["state"] == "ok")
+    several_listings(system)
+    assert names(system) == {"one.py", "a.ts"}
+    assert removal(system, "list")["removals"] == []
+
+
+def test_what_the_sidecar_deletes_itself_is_no_removal(lesson: System) -> None:
+    """However its folder goes afterwards, and through a restart."""
+    system = lesson
+    system.settings["removal"] = "delete"
+    system.settings["local_files"] = {"after_sync": "delete", "delete_after": "200ms"}
+    system.start()
+    eventually("all is deleted", lambda: not [path for path in system.root.rglob("*") if path.is_file()])
+    several_listings(system)
+    shutil.rmtree(system.root / "p")
+    system.kill()
+    system.start()
+    several_listings(system)
+    assert len(names(system)) == len(objects(system)) == 3
+    assert system.status()["transfers"]["synced"] == 3
+
+
+@pytest.fixture
+def volume(lesson: System) -> Iterator[Path]:
+    """Mount a small volume of its own below the root."""
+    place = lesson.root / "q"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting needs root")
+    yield place
+    if place.is_mount():
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_volume_below_the_root_that_is_unmounted_removes_nothing(lesson: System, volume: Path) -> None:
+    """Its folder is there, and empty: no more than ten files are missing, and none was removed."""
+    system = lesson
+    write(volume / "s" / "one" / "source" / "x.py", b"x")
+    system.start()
+    system.wait_settled(synced=4)
+    several_listings(system)
+    subprocess.run(["umount", str(volume)], check=True)
+    several_listings(system)
+    system.kill()
+    system.start()
+    several_listings(system)
+    assert names(system) == {"one.py", "two.py", "a.ts", "x.py"}
