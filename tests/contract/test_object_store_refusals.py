@@ -169,6 +169,19 @@ async def test_a_store_that_confirms_no_checksum_is_refused_with_the_way_out(fil
         await store.probe()
 
 
+async def test_a_store_that_holds_other_bytes_is_not_believed(file: int) -> None:
+    """It says 200 and the checksum of what it has: another one than was sent."""
+
+    async def handler(_request: web.Request) -> web.Response:
+        other = checksum_of(b"other").removeprefix("crc64nvme:")
+        return web.Response(headers={"ETag": '"e"', "x-amz-checksum-crc64nvme": other})
+
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
+        with pytest.raises(SidecarError, match="S3 holds") as caught:
+            await store.put(spec("b"), body(file, 0, 10), checksum=checksum_of(CONTENT[:10]))
+    assert caught.value.kind is ErrorKind.CORRUPT
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "maybe_done"),
     [

@@ -8,8 +8,8 @@ from tests.support.system import System, eventually, write
 
 
 def test_sigterm_ships_what_is_owed_and_ends_with_0(system: System) -> None:
-    """A final scan, the settle waited out, everything synced."""
-    system.settings["watch"][0]["settle"] = "1s"
+    """A final scan, for no event tells of these files; the settle waited out, everything synced."""
+    system.settings["watch"][0] |= {"settle": "1s", "events": "scan"}
     system.start()
     files = {
         f"demo/lesson/s{n}/source/x.py": write(system.root / f"demo/lesson/s{n}/source/x.py", b"x = %d\n" % n)

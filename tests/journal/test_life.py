@@ -186,6 +186,9 @@ def test_a_candidate_that_two_listings_miss_is_gone(journal: Journal) -> None:
     seen = see(journal, path="a/x.mp4")
     assert seen is not None
     journal.missing(ROOT, ["a/x.mp4"])
+    see(journal, path="a/x.mp4")  # it is there after all: the count begins anew
+    journal.missing(ROOT, ["a/x.mp4"])
+    assert journal.one(seen.id).state is State.DISCOVERED
     journal.missing(ROOT, ["a/x.mp4"])
     assert journal.one(seen.id).state is State.GONE
     assert see(journal, path="a/x.mp4") is not None

@@ -76,6 +76,7 @@ def test_what_we_delete_is_never_missing(journal: Journal) -> None:
     assert listed(journal) == set()
     journal.missing(ROOT, [transfer.path])
     journal.deleted(transfer.id)
+    assert listed(journal) == set()
     for _ in range(3):
         journal.missing(ROOT, [transfer.path])
     assert journal.one(transfer.id).state is State.SYNCED

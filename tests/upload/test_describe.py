@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.core.model import StoredObject
 from sidecar.upload.client import S3Config, object_url
-from sidecar.upload.describe import object_spec
+from sidecar.upload.describe import is_of, object_spec
+from sidecar.upload.store import ObjectHead
 from tests.support.journals import open_journal, ready
 
 AWS = S3Config(bucket="lessons", region="eu-west-1")
@@ -43,3 +45,23 @@ def test_metadata_of_rules_is_made_fit_for_headers(tmp_path: Path) -> None:
         "transfer": transfer.transfer,
         "slot": transfer.route.slot.digest,
     }
+
+
+def test_a_lost_answer_is_settled_by_the_object_of_this_very_transfer_alone(tmp_path: Path) -> None:
+    """An older one of the same bytes under a key that is used again proves nothing; nor does half of it."""
+    transfer = ready(open_journal(tmp_path), "A")
+    ours = ObjectHead(
+        stored=StoredObject(bucket="lessons", key=transfer.key, etag="e"),
+        size_bytes=transfer.size_bytes,
+        checksum=transfer.checksum,
+        metadata={"transfer": transfer.transfer},
+    )
+    assert is_of(ours, transfer, checksummed=True)
+    others = [
+        replace(ours, metadata={"transfer": "another"}),
+        replace(ours, size_bytes=transfer.size_bytes + 1),
+        replace(ours, checksum="crc64nvme:B"),
+        replace(ours, checksum=None),
+    ]
+    assert not any(is_of(other, transfer, checksummed=True) for other in others)
+    assert is_of(replace(ours, checksum=None), transfer, checksummed=False)

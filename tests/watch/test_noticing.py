@@ -7,7 +7,10 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
 from sidecar.core.model import State
+from sidecar.files import open_folder
 from sidecar.watch.census import Finding
 
 from .conftest import World, running
@@ -257,6 +260,25 @@ async def test_the_root_itself_is_a_folder(world: World) -> None:
     """So that `wait` takes the whole root, as it takes any folder below it."""
     found = await world.stage.explain(str(world.root), "")
     assert found.finding == Finding.FOLDER
+
+
+async def test_an_unreadable_folder_says_nothing_of_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it is listed: its files are not missing."""
+    async with running(tmp_path, settle=30.0) as world:
+        world.put(SOURCE)
+        await world.stage.scan_now()
+
+        def refuse(root: str, path: str) -> int:
+            if path.endswith("source"):
+                raise PermissionError(13, "Permission denied")
+            return open_folder(root, path)
+
+        monkeypatch.setattr("sidecar.watch.listing.open_folder", refuse)
+        for _ in range(3):
+            await world.stage.scan_now()
+        assert (await world.states()) == {SOURCE: [State.DISCOVERED]}
 
 
 async def test_a_path_that_cannot_be_seen_is_not_said_to_be_missing(world: World) -> None:
