@@ -59,6 +59,18 @@ def lesson(system: System) -> System:
     return system
 
 
+def test_by_default_a_file_that_is_gone_takes_nothing_away(lesson: System) -> None:
+    """``removal: keep``: renderers tidy up after themselves."""
+    system = lesson
+    del system.settings["removal"]
+    system.start()
+    system.wait_settled(synced=3)
+    (system.root / "p" / "s" / "one" / "video" / "a.ts").unlink()
+    several_listings(system)
+    assert len(names(system)) == 3
+    assert system.status()["transfers"]["synced"] == 3
+
+
 def test_a_tombstone_leaves_the_object(lesson: System) -> None:
     """Its row goes from Convex and its scene, also through a kill; written again it is the next version."""
     system, film = lesson, lesson.root / "p" / "s" / "one" / "video" / "a.ts"

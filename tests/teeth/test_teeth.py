@@ -78,9 +78,9 @@ def test_tests_that_fail_or_do_not_run_without_the_bug_prove_nothing() -> None:
 @needs_git
 def test_the_command_shows_that_a_bug_is_caught() -> None:
     """The whole way, with a bug whose tests are quick."""
-    command = [sys.executable, "-m", "tests.teeth", "--only", "35-", "--json"]
+    command = [sys.executable, "-m", "tests.teeth", "--only", "035-", "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (result,) = json.loads(done.stdout)
-    assert (result["verdict"], result["bug"]) == ("caught", "35-resumed-part-not-verified")
+    assert (result["verdict"], result["bug"]) == ("caught", "035-resumed-part-not-verified")
     assert result["by"] == "tests/core/test_parts.py::test_only_parts_with_the_same_bytes_are_kept"
