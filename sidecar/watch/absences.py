@@ -16,7 +16,7 @@ from sidecar.journal.writer import AsyncJournal
 
 from .hands import Hands
 from .lock import place_of
-from .places import Places
+from .places import UNSEEN, Places
 
 TIDE_SECONDS = 600.0  # what is gone within it is gone at once
 log = structlog.get_logger()
@@ -56,7 +56,10 @@ class Absences:
         """A full listing is in the journal."""
         if places is None:
             return
-        if await self._hands.do(lambda: place_of(self._root)) != places.found.get(""):
+        listed = places.found.get("", UNSEEN)
+        if listed == UNSEEN:
+            return  # the root could not be opened: that was no listing
+        if await self._hands.do(lambda: place_of(self._root)) != listed:
             await self._journal.do(Journal.spare_absent, self._root)
             return
         if places.have_changed:
