@@ -196,15 +196,19 @@ def test_what_the_sidecar_deleted_is_no_removal_even_after_newer_content(journal
     assert (removals(journal), kinds(journal)) == ({}, [])
 
 
-def test_another_file_that_has_the_slot_prevents_it(journal: Journal) -> None:
+@pytest.mark.parametrize("is_read_first", [False, True])
+def test_another_file_that_has_the_slot_prevents_it(journal: Journal, is_read_first: bool) -> None:
     """A moved file: the new place was refused until the old one was free, and takes over."""
     synced(journal)
     gone(journal, "chunk_001.mp4", looks=2)
     moved = see(journal, 1, path="demo/lesson/s1/elsewhere/chunk_001.mp4")
     assert moved is not None
+    if is_read_first:
+        finish(journal, moved, "a")
     look(journal)
     assert removals(journal) == {}
-    finish(journal, moved, "a")
+    if not is_read_first:
+        finish(journal, moved, "a")
     gone(journal, looks=3)
     assert removals(journal) == {}
 
