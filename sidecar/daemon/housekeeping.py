@@ -62,6 +62,7 @@ class Housekeeping:
             )
         pruner = Pruner(
             journal=journal,
+            clock=clock,
             keep_seconds=settings.journal.keep,
             events_seconds=settings.retention.events,
             skew_seconds=skew,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from sidecar.core.clock import Clock
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
 
@@ -21,12 +22,13 @@ class Pruner:
         self,
         *,
         journal: AsyncJournal,
+        clock: Clock,
         keep_seconds: float,
         events_seconds: float,
         skew_seconds: Callable[[], float | None],
     ) -> None:
         """``skew_seconds`` is our wall clock minus S3's, None while unknown."""
-        self._journal, self._skew_seconds = journal, skew_seconds
+        self._journal, self._clock, self._skew_seconds = journal, clock, skew_seconds
         self._keep_ms, self._events_ms = int(keep_seconds * 1000), int(events_seconds * 1000)
         self._scene: tuple[str, str] | None = None
         self._session: str | None = None
@@ -41,27 +43,32 @@ class Pruner:
 
     async def prune(self) -> None:
         """Go round once."""
-        for step in (self._transfers, self._events, self._scenes, self._sessions):
+        for step in (self._transfers, self._events, self._scenes, self._sessions, self._pages):
             more = True
             while more:
                 await asyncio.sleep(REST_SECONDS)
-                more = self._may_trust_clock() and await step()
+                now_ms = self._clock.wall_ms()  # before the question: a jump in between is seen
+                more = self._may_trust_clock() and await step(now_ms)
 
     def _may_trust_clock(self) -> bool:
         skew = self._skew_seconds()
         return skew is not None and abs(skew) <= SKEW_SECONDS_MAX
 
-    async def _transfers(self) -> bool:
-        return bool(await self._journal.do(Journal.prune_transfers, keep_ms=self._keep_ms))
+    async def _transfers(self, now_ms: int) -> bool:
+        return bool(await self._journal.do(Journal.prune_transfers, now_ms=now_ms, keep_ms=self._keep_ms))
 
-    async def _events(self) -> bool:
-        return bool(await self._journal.do(Journal.prune_events, keep_ms=self._events_ms))
+    async def _events(self, now_ms: int) -> bool:
+        return bool(await self._journal.do(Journal.prune_events, now_ms=now_ms, keep_ms=self._events_ms))
 
-    async def _scenes(self) -> bool:
-        after = self._scene or ("", "")
-        self._scene = await self._journal.do(Journal.prune_scenes, after=after, keep_ms=self._keep_ms)
+    async def _scenes(self, now_ms: int) -> bool:
+        self._scene = await self._journal.do(
+            Journal.prune_scenes, after=self._scene or ("", ""), now_ms=now_ms, keep_ms=self._keep_ms
+        )
         return self._scene is not None
 
-    async def _sessions(self) -> bool:
+    async def _sessions(self, _now_ms: int) -> bool:
         self._session = await self._journal.do(Journal.prune_sessions, after=self._session or "")
         return self._session is not None
+
+    async def _pages(self, _now_ms: int) -> bool:
+        return await self._journal.do(Journal.give_back)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sqlite3
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from sidecar.core.states import Event, step
 from .opening import inode, lock, lock_path, open_database
 from .quarantine import move_aside
 from .rows import FROM_TRANSFERS, identity_values, transfer_from
+from .soundness import end_use
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -91,9 +93,10 @@ class JournalBase:
         self.topics: set[Topic] = set()
         self.transitions: list[Transition] = []
         self.quarantined: str | None = None
+        self._latest_ms: int | None = None
         self._lock_fd = lock(path)
         try:
-            self.db = self._open(lost)
+            self.db, self.is_checked = self._open(lost)
         except BaseException:
             os.close(self._lock_fd)
             raise
@@ -107,7 +110,7 @@ class JournalBase:
         epoch = self.meta("epoch")
         self.epoch = int(epoch) if epoch is not None else None
 
-    def _open(self, lost: JournalLostError | None) -> Database:
+    def _open(self, lost: JournalLostError | None) -> tuple[Database, bool]:
         if lost is None:
             try:
                 return open_database(self.path)
@@ -137,8 +140,17 @@ class JournalBase:
         if found != self._place:
             raise JournalLostError(f"the journal {self.path} was removed or replaced while it was in use")
 
+    def empty_log(self) -> bool:
+        """Take SQLite's log into the file, outside of any transaction; tell whether it holds nothing now."""
+        try:
+            row = self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.OperationalError:  # the disk has no room for that either
+            return False
+        return not row[0]
+
     def close(self) -> None:
         """Close the connection (SQLite checkpoints the WAL) and let the lock go."""
+        end_use(self.db.conn)
         self.db.close()
         os.close(self._lock_fd)
 
@@ -151,6 +163,14 @@ class JournalBase:
         """Write one of the journal's own facts; returns it."""
         self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, value])
         return value
+
+    def later_ms(self) -> int:
+        """Return the wall's time, never an earlier one than before: a clock set back makes nothing old."""
+        if self._latest_ms is None:
+            row = self.db.execute("SELECT at_ms FROM events ORDER BY id DESC LIMIT 1").fetchone()
+            self._latest_ms = row["at_ms"] if row else 0
+        self._latest_ms = max(self._latest_ms, self.clock.wall_ms())
+        return self._latest_ms
 
     def one(self, transfer_id: int) -> Transfer:
         """Return a transfer. Raises LookupError if there is none: a bug in the caller."""
@@ -178,7 +198,7 @@ class JournalBase:
         if state is None:
             self.db.execute("DELETE FROM transfers WHERE id = ?", [transfer.id])
         else:
-            ended_ms = self.clock.wall_ms() if state in {State.SUPERSEDED, State.GONE} else None
+            ended_ms = self.later_ms() if state in {State.SUPERSEDED, State.GONE} else None
             self.db.execute(
                 "UPDATE transfers SET state = ?, ended_ms = ? WHERE id = ?", [state, ended_ms, transfer.id]
             )

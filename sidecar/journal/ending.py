@@ -24,7 +24,7 @@ class Ending(SceneBook):
         for place, row in enumerate(rows):
             is_over = place > 0 or not self.is_here(slot)
             if is_over != (row["ended_ms"] is not None):
-                ended_ms = self.clock.wall_ms() if is_over else None
+                ended_ms = self.later_ms() if is_over else None
                 self.db.execute("UPDATE transfers SET ended_ms = ? WHERE id = ?", [ended_ms, row["id"]])
 
     def is_here(self, slot: str) -> bool:

@@ -11,8 +11,12 @@ from sqlite_utils import Database
 
 from sidecar.core.errors import FatalError, JournalLostError
 
+from . import soundness
 from .schema import MIGRATION_NAMES, migrations
 
+INCREMENTAL = 2  # what PRAGMA auto_vacuum answers
+PAGE_BYTES = 4096
+LOG_BYTES_MAX, LOG_SHARE = 1000 * PAGE_BYTES, 16  # of a small disk, its share: the log must not fill it
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs"}
 
 
@@ -56,8 +60,11 @@ def lock(path: Path) -> int:
     return fd
 
 
-def open_database(path: Path) -> Database:
-    """Open or create the file, whole and up to date. Raises FatalError (78), JournalLostError if damaged."""
+def open_database(path: Path) -> tuple[Database, bool]:
+    """Open or create the file, up to date; also tell whether it was checked to be whole (soundness.py).
+
+    Raises FatalError (78), JournalLostError if damaged.
+    """
     kind = _file_system(path.parent)
     if kind in NETWORK_FILE_SYSTEMS:
         raise FatalError(
@@ -71,42 +78,43 @@ def open_database(path: Path) -> Database:
             path, isolation_level=None, check_same_thread=False, cached_statements=256
         )
         path.chmod(0o600)
-        db = _prepared(connection)
+        _prepare(connection, path.parent)
+        is_checked = not soundness.is_believed(connection, path)
+        if is_checked:
+            soundness.check(connection)
+        db = Database(connection)
         _migrate(db, path)
+        soundness.begin_use(connection, path)
     except BaseException as error:
         if connection is not None:
             connection.close()
         if not isinstance(error, sqlite3.DatabaseError):
             raise
         raise _reported(path, error) from error
-    return db
+    return db, is_checked
 
 
-def _prepared(connection: sqlite3.Connection) -> Database:
+def _prepare(connection: sqlite3.Connection, folder: Path) -> None:
     connection.row_factory = sqlite3.Row
+    # A new file is made so that pruning can give pages back; it must be said before anything is written.
+    file = ("auto_vacuum = INCREMENTAL", "journal_mode = WAL", "synchronous = FULL", "busy_timeout = 5000")
     # Temporary tables stay in memory: a statement must not fail for want of a descriptor or a writable /tmp.
     memory = ("cache_size = -8000", "temp_store = MEMORY")
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 5000", *memory):
+    disk = os.statvfs(folder)
+    log_bytes = min(LOG_BYTES_MAX, disk.f_blocks * disk.f_frsize // LOG_SHARE)
+    log = (f"wal_autocheckpoint = {log_bytes // PAGE_BYTES}", f"journal_size_limit = {log_bytes}")
+    for pragma in (*file, *memory, *log):
         connection.execute(f"PRAGMA {pragma}")
-    (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if finding != "ok":
-        raise sqlite3.DatabaseError(finding)
-    return Database(connection)
 
 
 def _reported(path: Path, error: sqlite3.DatabaseError) -> FatalError | JournalLostError:
-    if is_damage(error):
+    if soundness.is_damage(error):
         return JournalLostError(f"the journal {path} is damaged ({error})")
     return FatalError(
         f"the journal {path} cannot be opened: {error}",
         exit_status=78,
         hint="check the folder's owner, its free space and that it is not mounted read-only",
     )
-
-
-def is_damage(error: BaseException) -> bool:
-    """Tell whether SQLite says that the file is not a whole database: neither a full disk nor our bug."""
-    return type(error) is sqlite3.DatabaseError
 
 
 def _migrate(db: Database, path: Path) -> None:

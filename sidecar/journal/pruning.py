@@ -14,15 +14,17 @@ from sidecar.core.ids import TIME_LENGTH
 
 from .base import transaction
 from .ending import HERE
+from .opening import INCREMENTAL
 from .shipping import Shipping
 
 STEP_SECONDS = 0.003  # of one transaction, its commit not counted
 ROWS_MAX, EVENTS_MAX, SCENES_MAX = 32, 500, 200
+PAGES_MAX, SPARE_PAGES_MIN, SPARE_SHARE = 64, 256, 8  # an eighth of the file may be free
 COUNTED_SCENES_KEEP = 12  # times as long: a marker that counts chunks counts those of its earlier files
 PRUNED = "pruned"  # as a transfer id begins: the youngest time of which a synced row was forgotten
 
 _OVER = """
-SELECT t.*, t.state = 'synced' AND EXISTS (
+SELECT id, transfer, state, slot, lease, may_upload, may_object, t.state = 'synced' AND EXISTS (
   SELECT 1 FROM transfers n WHERE n.slot = t.slot AND n.id > t.id AND n.state = 'synced') AS replaced
 FROM transfers t WHERE t.ended_ms <= ? ORDER BY t.ended_ms LIMIT ?
 """
@@ -39,12 +41,11 @@ class Pruning(Shipping):
     """What the daemon's housekeeping calls, again and again."""
 
     @transaction
-    def prune_transfers(self, *, keep_ms: int) -> int:
+    def prune_transfers(self, *, now_ms: int, keep_ms: int) -> int:
         """Forget some transfers that are over since ``keep_ms``, and their files; returns how many it met."""
         deadline, looked = self.clock.monotonic() + STEP_SECONDS, 0
-        before_ms = self.clock.wall_ms() - keep_ms
-        for row in self.db.execute(_OVER, [before_ms, ROWS_MAX]).fetchall():
-            self._prune(row)
+        for row in self.db.execute(_OVER, [now_ms - keep_ms, ROWS_MAX]).fetchall():
+            self._prune(row, now_ms)
             looked += 1
             if self.clock.monotonic() >= deadline:
                 break
@@ -52,22 +53,22 @@ class Pruning(Shipping):
             self.db.execute(
                 "UPDATE transfers SET ended_ms = ?1 WHERE id IN"
                 " (SELECT id FROM transfers WHERE ended_ms > ?1 LIMIT ?2)",
-                [self.clock.wall_ms(), ROWS_MAX],
+                [now_ms, ROWS_MAX],
             )
         return looked
 
     @transaction
-    def prune_events(self, *, keep_ms: int) -> int:
+    def prune_events(self, *, now_ms: int, keep_ms: int) -> int:
         """Forget some events that are older than ``keep_ms``, the oldest first; returns how many."""
         oldest = self.db.execute("SELECT id FROM events ORDER BY id LIMIT ?", [EVENTS_MAX]).fetchall()
-        last, now_ms = oldest[-1]["id"] if oldest else 0, self.clock.wall_ms()
+        last = oldest[-1]["id"] if oldest else 0
         gone = self.db.execute("DELETE FROM events WHERE id <= ? AND at_ms < ?", [last, now_ms - keep_ms])
         if not gone.rowcount:
             self.db.execute("UPDATE events SET at_ms = ?2 WHERE id <= ?1 AND at_ms > ?2", [last, now_ms])
         return gone.rowcount
 
     @transaction
-    def prune_scenes(self, *, after: tuple[str, str], keep_ms: int) -> tuple[str, str] | None:
+    def prune_scenes(self, *, after: tuple[str, str], now_ms: int, keep_ms: int) -> tuple[str, str] | None:
         """Forget scenes without a transfer since ``keep_ms``; returns where to go on, None at the end."""
         rows = self.db.execute(
             "SELECT * FROM scenes WHERE (session_id, scene_id) > (?, ?)"
@@ -75,7 +76,7 @@ class Pruning(Shipping):
             [*after, SCENES_MAX],
         ).fetchall()
         for row in rows:
-            self._prune_scene(row, keep_ms)
+            self._prune_scene(row, now_ms, keep_ms)
         return (rows[-1]["session_id"], rows[-1]["scene_id"]) if len(rows) == SCENES_MAX else None
 
     @transaction
@@ -94,16 +95,27 @@ class Pruning(Shipping):
             )
         return rows[-1]["session_id"] if len(rows) == SCENES_MAX else None
 
+    @transaction
+    def give_back(self) -> bool:
+        """Return some free pages to the disk; False once no more are free than rows to come will fill."""
+        pages, free, mode = (
+            self.db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "auto_vacuum")
+        )
+        if mode != INCREMENTAL or free <= max(SPARE_PAGES_MIN, pages // SPARE_SHARE):
+            return False  # a journal from before cannot: it fills its free pages again
+        for _ in range(PAGES_MAX):
+            self.db.execute("PRAGMA incremental_vacuum(1)")  # of more, Python would carry out one
+        return True
+
     # -- one row ----------------------------------------------------------------------------------
 
-    def _prune(self, row: sqlite3.Row) -> None:
+    def _prune(self, row: sqlite3.Row, now_ms: int) -> None:
         is_synced = row["state"] == "synced"
         if is_synced and not row["replaced"] and self.is_here(row["slot"]):
             self.end_slot(row["slot"])  # it is not over at all
         elif self._is_needed(row):
-            self.db.execute(
-                "UPDATE transfers SET ended_ms = ? WHERE id = ?", [self.clock.wall_ms(), row["id"]]
-            )
+            self.db.execute("UPDATE transfers SET ended_ms = ? WHERE id = ?", [now_ms, row["id"]])
         else:
             if is_synced:
                 self._forget_time(row["transfer"][:TIME_LENGTH])
@@ -125,8 +137,8 @@ class Pruning(Shipping):
         if time > (self.meta(PRUNED) or ""):
             self.set_meta(PRUNED, time)
 
-    def _prune_scene(self, row: sqlite3.Row, keep_ms: int) -> None:
-        scene, since, now_ms = [row["session_id"], row["scene_id"]], row["empty_ms"], self.clock.wall_ms()
+    def _prune_scene(self, row: sqlite3.Row, now_ms: int, keep_ms: int) -> None:
+        scene, since = [row["session_id"], row["scene_id"]], row["empty_ms"]
         used = self.db.execute(
             "SELECT EXISTS (SELECT 1 FROM transfers WHERE session_id = ?1 AND entity_id = ?2) OR EXISTS"
             " (SELECT 1 FROM outbox WHERE session_id = ?1 AND scene_id = ?2 AND state <> 'dead') AS used",

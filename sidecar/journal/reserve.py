@@ -20,6 +20,7 @@ class Reserve:
     def __init__(self, journal: Path) -> None:
         """The file is ``<journal>.reserve``."""
         self.path = Path(f"{journal}.reserve")
+        self.is_lacking = False  # it was given up, or there was no room for it
 
     @property
     def is_held(self) -> bool:
@@ -28,8 +29,10 @@ class Reserve:
 
     def take(self) -> bool:
         """Allocate the reserve if it is not held and there is room; tell whether it is held."""
-        if self.is_held:
-            return True
+        self.is_lacking = not (self.is_held or self._allocate())
+        return not self.is_lacking
+
+    def _allocate(self) -> bool:
         try:
             size_bytes = self._fitting_bytes()
             if not size_bytes:
@@ -57,6 +60,7 @@ class Reserve:
 
     def give_up(self) -> bool:
         """Free the room; tell whether there was any."""
+        self.is_lacking = True
         try:
             self.path.unlink()
         except OSError:

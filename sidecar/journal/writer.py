@@ -22,8 +22,8 @@ from sidecar.core.errors import JournalLostError
 
 from .base import Topic, Transition
 from .journal import Journal
-from .opening import is_damage
 from .reserve import Reserve
+from .soundness import is_damage
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -89,6 +89,7 @@ class JournalWriter:
         """
         self.journal, self._observe, self._reserve = journal, observe, reserve
         self.trouble: str | None = None
+        self._is_log_emptied = False  # since the disk was found full, or the last second of waiting
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._subscribers: dict[Topic, list[asyncio.Event]] = {topic: [] for topic in Topic}
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
@@ -148,6 +149,10 @@ class JournalWriter:
             try:
                 self._attempt(group)
             except (sqlite3.OperationalError, sqlite3.InternalError) as error:
+                if len(group) > 1 and _code(error) in NO_ROOM:  # one by one they may fit
+                    for call in group:
+                        self._commit([call])
+                    return
                 if not self._wait_out(error):
                     self._fail(group, error)
                     break
@@ -157,7 +162,7 @@ class JournalWriter:
             else:
                 if self.trouble is not None:
                     log.warning("journal_recovered", trouble=self.trouble)
-                    self.trouble = None
+                    self.trouble, self._is_log_emptied = None, False
                 break
         topics, transitions = self.journal.topics, self.journal.transitions
         self.journal.topics, self.journal.transitions = set(), []
@@ -192,18 +197,30 @@ class JournalWriter:
 
     def _wait_out(self, error: sqlite3.Error) -> bool:
         """Keep a group while the disk fails; False when the process ends first or the fault is ours."""
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # Python raises some without one
+        code = _code(error)
         if code not in PASSING:
             return False
         if self.trouble is None:
             log.error("journal_cannot_write", error=str(error))
         self.trouble = f"the journal cannot be written: {error}"
-        if self._reserve is not None and code in NO_ROOM and self._reserve.give_up():
-            log.warning("journal_reserve_given_up")
+        if code in NO_ROOM and self._make_room():
             return True
         if self._closing.is_set():
             return False
         time.sleep(RETRY_SECONDS)
+        self._is_log_emptied = False
+        return True
+
+    def _make_room(self) -> bool:
+        """Do what may help at once, each before the next: empty the log, give up the reserve, both."""
+        if not self._is_log_emptied:
+            self._is_log_emptied = True
+            if self.journal.empty_log():
+                return True
+        if self._reserve is None or not self._reserve.give_up():
+            return False
+        log.warning("journal_reserve_given_up")
+        self._is_log_emptied = False
         return True
 
     # -- the loop ----------------------------------------------------------------------------------
@@ -223,3 +240,8 @@ class JournalWriter:
                 state=transition.state,
                 detail=transition.detail,
             )
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code; Python raises some errors without one."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF

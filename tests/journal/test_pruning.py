@@ -40,15 +40,19 @@ class Desk:
     def after(self, days: float) -> set[int]:
         """Let days pass, and prune; return the rows that are left."""
         self.clock.advance(days * DAY)
-        while self.journal.prune_transfers(keep_ms=KEEP_MS):
+        while self.journal.prune_transfers(now_ms=self.clock.wall, keep_ms=KEEP_MS):
             pass
         return {row["id"] for row in self.journal.db.execute("SELECT id FROM transfers")}
 
+    def prune_events(self, days: float) -> int:
+        """Prune events of so many days; return how many went."""
+        return self.journal.prune_events(now_ms=self.clock.wall, keep_ms=int(days * DAY * 1000))
+
     def prune_scenes(self, days: float) -> list[str]:
         """Let days pass, and prune scenes twice: found without files, found so for long."""
-        self.journal.prune_scenes(after=("", ""), keep_ms=KEEP_MS)
+        self.journal.prune_scenes(after=("", ""), now_ms=self.clock.wall, keep_ms=KEEP_MS)
         self.clock.advance(days * DAY)
-        self.journal.prune_scenes(after=("", ""), keep_ms=KEEP_MS)
+        self.journal.prune_scenes(after=("", ""), now_ms=self.clock.wall, keep_ms=KEEP_MS)
         self.journal.prune_sessions(after="")
         return [row["scene_id"] for row in self.journal.db.execute("SELECT scene_id FROM scenes")]
 
@@ -177,7 +181,13 @@ def test_a_step_is_bounded_by_its_time(desk: Desk, monkeypatch: pytest.MonkeyPat
     desk.clock.advance(60 * DAY)
     ticks = iter(range(1000))
     monkeypatch.setattr(desk.clock, "monotonic", lambda: float(next(ticks)))
-    assert [desk.journal.prune_transfers(keep_ms=KEEP_MS) for _ in range(5)] == [1, 1, 1, 1, 0]
+    assert [desk.journal.prune_transfers(now_ms=desk.clock.wall, keep_ms=KEEP_MS) for _ in range(5)] == [
+        1,
+        1,
+        1,
+        1,
+        0,
+    ]
 
 
 def test_a_clock_that_was_ahead_keeps_nothing_for_ever(desk: Desk) -> None:
@@ -187,9 +197,21 @@ def test_a_clock_that_was_ahead_keeps_nothing_for_ever(desk: Desk) -> None:
     second = desk.synced("B", 2)
     desk.clock.wall -= 10**12
     assert desk.after(0) == {first.id, second.id}
-    desk.journal.prune_events(keep_ms=KEEP_MS)
+    desk.prune_events(30)
     assert desk.after(31) == {second.id}
-    assert desk.journal.prune_events(keep_ms=KEEP_MS) == 8
+    assert desk.prune_events(30) == 8
+
+
+def test_a_clock_that_was_set_back_makes_nothing_old(desk: Desk) -> None:
+    """What ended while it was a year behind is as young as what ended before, also after a restart."""
+    first, second = desk.synced("A"), desk.synced("B", name="chunk_002.mp4")
+    desk.clock.wall -= int(365 * DAY * 1000)
+    desk.missing(first)
+    desk.journal._latest_ms = None
+    desk.missing(second)
+    desk.clock.wall += int(365 * DAY * 1000)
+    assert desk.after(29) == {first.id, second.id}
+    assert desk.after(2) == set()
 
 
 def test_old_events_are_forgotten_and_young_ones_are_not(desk: Desk) -> None:
@@ -200,7 +222,7 @@ def test_old_events_are_forgotten_and_young_ones_are_not(desk: Desk) -> None:
         desk.journal.record(first, "looked at", first.state)
     desk.clock.advance(8 * DAY)
     desk.synced("B", 2)
-    gone = [desk.journal.prune_events(keep_ms=int(7 * DAY * 1000)) for _ in range(3)]
+    gone = [desk.prune_events(7) for _ in range(3)]
     assert gone == [EVENTS_MAX, count, 0]
     assert desk.rows("events") == count
 

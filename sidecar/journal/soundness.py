@@ -1,0 +1,92 @@
+"""Whether the journal's file is a whole database: looked at before it is used, or, a big one, soon after.
+
+SQLite's log and ``synchronous = FULL`` keep it whole through any end of the process, and through a power cut
+on a disk that keeps its word. What is left is a disk that does not, a copy that was taken of a file in use,
+and bits that rot. A power cut is known by the kernel's boot id, a copy by its inode: after them, and always
+where it takes no time, the file is checked before anything is believed. Otherwise a check in the background
+finds what rotted, as it would an hour after any opening; what is met before, SQLite reports where it is met.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from sidecar.core.errors import JournalLostError
+
+AT_ONCE_BYTES = 64 * 1024 * 1024  # some 0.3 s
+IN_USE = "in use"  # in meta while a process has the journal open, and after one that was killed
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def _user(path: Path) -> str:
+    """Return what stands for this boot of the machine and this file; if that is unknown, for nothing else."""
+    try:
+        boot = _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        boot = os.urandom(16).hex()
+    found = path.stat()
+    return f"{boot} {found.st_dev}:{found.st_ino}"
+
+
+def is_believed(connection: sqlite3.Connection, path: Path) -> bool:
+    """Tell whether a journal may be used before it is checked."""
+    pages, page_bytes = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
+    )
+    if pages * page_bytes <= AT_ONCE_BYTES:
+        return False
+    last = connection.execute("SELECT value FROM meta WHERE key = ?", [IN_USE]).fetchone()
+    return last is None or last[0] == _user(path)
+
+
+def check(connection: sqlite3.Connection) -> None:
+    """Check all of it. Raises sqlite3.DatabaseError with SQLite's finding."""
+    (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if finding != "ok":
+        raise sqlite3.DatabaseError(finding)
+
+
+def begin_use(connection: sqlite3.Connection, path: Path) -> None:
+    """Remember in the journal that it is in use from here on. A full disk must not keep it from being opened."""
+    with contextlib.suppress(sqlite3.OperationalError):
+        connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [IN_USE, _user(path)])
+
+
+def end_use(connection: sqlite3.Connection) -> None:
+    """Remember that nobody was in the middle of anything. Where it fails the next opening looks closer."""
+    with contextlib.suppress(sqlite3.Error):
+        connection.execute("DELETE FROM meta WHERE key = ?", [IN_USE])
+
+
+class Inspection:
+    """The check in the background, on a connection of its own: it holds up nobody."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the journal, which must exist, for reading."""
+        self._path = path
+        self._db = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        )
+
+    def run(self) -> None:
+        """Check; blocking. Raises JournalLostError; sqlite3.OperationalError once ``stop`` was called."""
+        with closing(self._db):
+            try:
+                check(self._db)
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                raise JournalLostError(f"the journal {self._path} is damaged ({error})") from error
+
+    def stop(self) -> None:
+        """End it, from another thread."""
+        self._db.interrupt()
+
+
+def is_damage(error: BaseException) -> bool:
+    """Tell whether SQLite says that the file is not a whole database: neither a full disk nor our bug."""
+    return type(error) is sqlite3.DatabaseError
