@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
 
 from sidecar.core.clock import Clock
 from sidecar.journal.reading import JournalReader
@@ -13,21 +15,32 @@ from sidecar.settings import Settings
 from sidecar.watch.stage import WatchStage
 from sidecar.watch.tidying import Tidier
 
+from .inspecting import inspect
 from .pruning import Pruner
 from .watermarks import Watermarks
 
 RESERVE_AGAIN_SECONDS = 5.0
-NO_RESERVE = "the journal's disk has no room for its reserve: when it is full, nothing can be remembered"
+NO_RESERVE = (
+    "the journal's disk has no room for its reserve: new files wait until what is under way was shipped, and"
+    " when it is full, nothing can be remembered"
+)
 
 
 class Housekeeping:
     """Watermarks, the journal's reserve and pruning and, if asked for, the deletion of what is synced."""
 
     def __init__(
-        self, *, watermarks: Watermarks, reserve: Reserve, pruner: Pruner, tidier: Tidier | None
+        self,
+        *,
+        watermarks: Watermarks,
+        reserve: Reserve,
+        pruner: Pruner,
+        tidier: Tidier | None,
+        check: Callable[[], Coroutine[Any, Any, None]] | None,
     ) -> None:
-        """``tidier`` is None with ``after_sync: keep``."""
-        self._watermarks, self._reserve, self._pruner, self._tidier = watermarks, reserve, pruner, tidier
+        """``tidier`` is None with ``after_sync: keep``, ``check`` where the opening checked the journal."""
+        self._watermarks, self._reserve, self._pruner = watermarks, reserve, pruner
+        self._tidier, self._check = tidier, check
         self._is_reserved = True
 
     @classmethod
@@ -36,13 +49,17 @@ class Housekeeping:
         settings: Settings,
         *,
         journal: AsyncJournal,
+        is_checked: bool,
         reader: JournalReader,
         reserve: Reserve,
         watch: WatchStage,
         clock: Clock,
         skew: Callable[[], float | None],
     ) -> Housekeeping:
-        """Build it from the settings; ``skew`` is our clock minus S3's."""
+        """Build it from the settings.
+
+        ``skew`` is our clock minus S3's; ``is_checked``: the journal's opening found it whole.
+        """
         local = settings.local_files
         watermarks = Watermarks(
             roots=[root.root for root in settings.watch],
@@ -67,7 +84,8 @@ class Housekeeping:
             events_seconds=settings.retention.events,
             skew_seconds=skew,
         )
-        return cls(watermarks=watermarks, reserve=reserve, pruner=pruner, tidier=tidier)
+        check = None if is_checked else partial(inspect, settings.journal.path, after=watch.ready)
+        return cls(watermarks=watermarks, reserve=reserve, pruner=pruner, tidier=tidier, check=check)
 
     def troubles(self) -> Sequence[str]:
         """Return what is wrong, as sentences."""
@@ -76,11 +94,13 @@ class Housekeeping:
         return [*self._watermarks.troubles(), *reserve, *tidier]
 
     async def run(self) -> None:
-        """Keep house, until cancelled."""
+        """Keep house, until cancelled. Raises JournalLostError."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watermarks.run())
             group.create_task(self._keep_reserve())
             group.create_task(self._pruner.run())
+            if self._check is not None:
+                group.create_task(self._check())
             if self._tidier is not None:
                 group.create_task(self._tidier.run())
 

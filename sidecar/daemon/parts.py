@@ -39,6 +39,7 @@ from .housekeeping import Housekeeping
 from .identity import sidecar_id
 from .quiet import QuietScenes
 from .reconciling import Reconciler
+from .room import Room
 from .source import Source
 
 log = structlog.get_logger()
@@ -126,11 +127,13 @@ async def assemble(
             trusted=sync.registered if sync else None,
             sweep_seconds=settings.reconcile.every,
         )
-        watch = _watch(settings, journal, clock)
+        room = Room(reserve=reserve, reader=reader, syncing=sync is not None)
+        watch = _watch(settings, journal, clock, room)
         heart = Heart(journal=journal, clock=clock)
         housekeeping = Housekeeping.of(
             settings,
             journal=journal,
+            is_checked=journal.journal.is_checked,
             reader=reader,
             reserve=reserve,
             watch=watch,
@@ -204,7 +207,7 @@ def _gate(remote: str, probe: Callable[[], Awaitable[None]], settings: Settings,
     )
 
 
-def _watch(settings: Settings, journal: JournalWriter, clock: Clock) -> WatchStage:
+def _watch(settings: Settings, journal: JournalWriter, clock: Clock, room: Room) -> WatchStage:
     roots = [
         RootSettings(
             path=watch.root,
@@ -221,4 +224,5 @@ def _watch(settings: Settings, journal: JournalWriter, clock: Clock) -> WatchSta
         journal=journal,
         clock=clock,
         abandon_after_seconds=settings.entities.abandon_after,
+        room=room.wait,
     )

@@ -16,7 +16,8 @@ from .schema import MIGRATION_NAMES, migrations
 
 INCREMENTAL = 2  # what PRAGMA auto_vacuum answers
 PAGE_BYTES = 4096
-LOG_BYTES_MAX, LOG_SHARE = 1000 * PAGE_BYTES, 16  # of a small disk, its share: the log must not fill it
+LOG_BYTES_MAX, LOG_BYTES_MIN = 1000 * PAGE_BYTES, 16 * PAGE_BYTES
+LOG_SHARE = 64  # of a small disk: less than the reserve, or the log alone would use it up
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs"}
 
 
@@ -101,7 +102,7 @@ def _prepare(connection: sqlite3.Connection, folder: Path) -> None:
     # Temporary tables stay in memory: a statement must not fail for want of a descriptor or a writable /tmp.
     memory = ("cache_size = -8000", "temp_store = MEMORY")
     disk = os.statvfs(folder)
-    log_bytes = min(LOG_BYTES_MAX, disk.f_blocks * disk.f_frsize // LOG_SHARE)
+    log_bytes = max(LOG_BYTES_MIN, min(LOG_BYTES_MAX, disk.f_blocks * disk.f_frsize // LOG_SHARE))
     log = (f"wal_autocheckpoint = {log_bytes // PAGE_BYTES}", f"journal_size_limit = {log_bytes}")
     for pragma in (*file, *memory, *log):
         connection.execute(f"PRAGMA {pragma}")

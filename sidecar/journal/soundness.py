@@ -2,9 +2,9 @@
 
 SQLite's log and ``synchronous = FULL`` keep it whole through any end of the process, and through a power cut
 on a disk that keeps its word. What is left is a disk that does not, a copy that was taken of a file in use,
-and bits that rot. A power cut is known by the kernel's boot id, a copy by its inode: after them, and always
-where it takes no time, the file is checked before anything is believed. Otherwise a check in the background
-finds what rotted, as it would an hour after any opening; what is met before, SQLite reports where it is met.
+and bits that rot. A power cut is known by the kernel's boot id, most copies by their inode: after them, and
+always where it takes no time, the file is checked before anything is believed. Otherwise a check beside the work
+finds what is wrong soon, as it would what rots an hour after any opening; what is met before, SQLite reports.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def check(connection: sqlite3.Connection) -> None:
 
 
 def begin_use(connection: sqlite3.Connection, path: Path) -> None:
-    """Remember in the journal that it is in use from here on. A full disk must not keep it from being opened."""
+    """Remember in the journal that it is in use from here on; on a full disk it is opened all the same."""
     with contextlib.suppress(sqlite3.OperationalError):
         connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [IN_USE, _user(path)])
 
@@ -67,14 +67,16 @@ class Inspection:
 
     def __init__(self, path: Path) -> None:
         """Open the journal, which must exist, for reading."""
-        self._path = path
+        self._path, self._is_stopped = path, False
         self._db = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
         )
 
     def run(self) -> None:
-        """Check; blocking. Raises JournalLostError; sqlite3.OperationalError once ``stop`` was called."""
+        """Check; blocking. Raises JournalLostError; sqlite3.OperationalError if ``stop`` comes in between."""
         with closing(self._db):
+            if self._is_stopped:
+                return
             try:
                 check(self._db)
             except sqlite3.DatabaseError as error:
@@ -84,6 +86,7 @@ class Inspection:
 
     def stop(self) -> None:
         """End it, from another thread."""
+        self._is_stopped = True
         self._db.interrupt()
 
 

@@ -7,7 +7,7 @@ thumbnail never waits for a film.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, assert_never
 
 import structlog
@@ -45,22 +45,29 @@ class Candidates:
         volumes: Volumes,
         habits: Callable[[str], Habits | None],
         missed: Callable[[str, str], None],
+        room: Callable[[], Awaitable[int]],
     ) -> None:
         """``habits`` tells a root's, None of one that is not watched: its candidates stay in the journal.
 
         ``missed`` is told root and path of a file that left this list while events of it came in.
+        ``room`` waits until the journal may take in more files, and returns how many at once.
         """
         self._journal, self._clock, self._hands = journal, clock, hands
         self._volumes, self._habits, self._missed = volumes, habits, missed
         self._waitlist = Waitlist(clock)
         self._looking, self._reading = asyncio.Semaphore(LOOKING_LANES), asyncio.Semaphore(READ_LANES)
         self.find, self.all, self.touch = self._waitlist.find, self._waitlist.all, self._waitlist.touch
-        self.room, self.looked = self._waitlist.room, self._waitlist.looked
+        self.looked, self._room = self._waitlist.looked, room
 
     def add(self, transfer: Transfer) -> None:
         """Take a row in state discovered, if its root is watched."""
         if self._habits(transfer.root) is not None:
             self._waitlist.add(transfer)
+
+    async def room(self) -> int:
+        """Wait while too many were never looked at, or the journal takes in no more; return how many go."""
+        await self._waitlist.room()
+        return await self._room()
 
     async def run(self) -> None:
         """Look at what is due, for ever."""

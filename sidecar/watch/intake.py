@@ -13,7 +13,6 @@ from .census import Census, Example, Finding
 from .markers import Markers, Told
 from .sorting import Haul, MarkerSeen
 
-OBSERVATIONS_MAX = 500  # of one transaction
 _BROKEN_MARKER = 'the marker is not JSON of the form {"chunks": 12}; it counts as an empty one'
 
 
@@ -28,9 +27,11 @@ class Intake:
         """Journal a haul; return when it is durable and the candidates have room for more."""
         for example in haul.examples:
             census.add(example)
-        for start in range(0, len(haul.observations), OBSERVATIONS_MAX):
-            await self._candidates.room()
-            await self._observe(haul.observations[start : start + OBSERVATIONS_MAX], census)
+        start = 0
+        while start < len(haul.observations):
+            end = start + await self._candidates.room()
+            await self._observe(haul.observations[start:end], census)
+            start = end
         for seen in haul.markers:
             await self._tell(seen, census)
         if haul.missing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -27,6 +27,7 @@ from .volume import Volumes
 from .waitlist import Candidate
 
 THREADS = 4
+OBSERVATIONS_MAX = 100  # of one transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,11 @@ class PathFinding:
 _MISSING = PathFinding(finding=Finding.MISSING, why="there is nothing at this path")
 
 
+async def _plenty() -> int:
+    """There is always room."""
+    return OBSERVATIONS_MAX
+
+
 class WatchStage:
     """NOTICE. ``ready`` is set once every root was listed, or found missing."""
 
@@ -71,8 +77,12 @@ class WatchStage:
         journal: AsyncJournal,
         clock: Clock,
         abandon_after_seconds: float,
+        room: Callable[[], Awaitable[int]] = _plenty,
     ) -> None:
-        """Build it on the event loop of the main thread: SIGIO is ignored from here on."""
+        """Build it on the event loop of the main thread: SIGIO is ignored from here on.
+
+        ``room`` waits until the journal may take in more files, and returns how many at once.
+        """
         lease.prepare()
         self.ready = asyncio.Event()
         self._router, self._abandon_after_seconds = router, abandon_after_seconds
@@ -84,6 +94,7 @@ class WatchStage:
             volumes=volumes,
             habits=self._habits,
             missed=lambda root, path: self._roots[root].look_later(path),
+            room=room,
         )
         self._roots = {
             settings.path: RootWatch(

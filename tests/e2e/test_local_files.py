@@ -102,17 +102,18 @@ def test_full_disks_and_work_that_piles_up_are_named(system: System) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount 96 MiB of memory."""
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Mount so many MiB of memory."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={request.param}m", "tmpfs", str(disk)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting needs root")
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
+@pytest.mark.parametrize("small_disk", [96], indirect=True)
 def test_a_full_journal_disk_gives_up_its_reserve_and_goes_on(system: System, small_disk: Path) -> None:
     """What is written while the disk is full is remembered all the same, and the reserve is made again."""
     system.settings["journal"] = {"path": str(small_disk / "journal.db")}
@@ -135,6 +136,26 @@ def test_a_full_journal_disk_gives_up_its_reserve_and_goes_on(system: System, sm
     filler.unlink()
     eventually("the reserve is made again", reserve.exists)
     eventually("all is well", lambda: system.status()["state"] == "ok")
+
+
+@pytest.mark.parametrize("small_disk", [24], indirect=True)
+def test_a_flood_on_a_full_journal_disk_is_taken_in_as_it_is_shipped(
+    system: System, small_disk: Path
+) -> None:
+    """New files wait while older ones need what is left: all arrive though the disk has no byte free."""
+    system.settings["journal"] = {"path": str(small_disk / "journal.db")}
+    system.start()
+    eventually("there is a reserve", (small_disk / "journal.db.reserve").exists)
+    _fill(small_disk / "filler")
+    files = {
+        f"f{number}.py": write(
+            system.root / "p" / "s" / f"c{number}" / "source" / f"f{number}.py", b"%d" % number
+        )
+        for number in range(150)
+    }
+    system.wait_settled(synced=len(files))
+    assert os.statvfs(small_disk).f_bavail * 4096 < 2 * 1024 * 1024
+    system.check(files)
 
 
 def _fill(path: Path) -> None:

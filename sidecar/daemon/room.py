@@ -1,0 +1,32 @@
+"""Whether new files may be taken in: not while the journal's disk is full and older work needs the rest."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sidecar.core.model import State
+from sidecar.journal.reading import JournalReader
+from sidecar.journal.reserve import Reserve
+from sidecar.watch.stage import OBSERVATIONS_MAX
+
+AGAIN_SECONDS = 0.5
+FEW = 10
+
+
+class Room:
+    """Asked before each piece of what a listing found."""
+
+    def __init__(self, *, reserve: Reserve, reader: JournalReader, syncing: bool) -> None:
+        """``syncing`` is False with ``convex.sync: off``: an uploaded file then needs nothing any more."""
+        self._reserve, self._reader = reserve, reader
+        self._under_way = (State.READY, State.UPLOADED) if syncing else (State.READY,)
+
+    async def wait(self) -> int:
+        """Return how many at once: while the reserve is held, now; else few, once all else was shipped."""
+        while self._reserve.is_lacking and await asyncio.to_thread(self._is_owed):  # noqa: ASYNC110 - the question goes to the journal's disk
+            await asyncio.sleep(AGAIN_SECONDS)
+        return FEW if self._reserve.is_lacking else OBSERVATIONS_MAX
+
+    def _is_owed(self) -> bool:
+        counts = self._reader.counts()
+        return any(counts.get(state) for state in self._under_way)
