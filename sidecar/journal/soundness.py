@@ -3,8 +3,8 @@
 SQLite's log and ``synchronous = FULL`` keep it whole through any end of the process, and through a power cut
 on a disk that keeps its word. What is left is a disk that does not, a copy that was taken of a file in use,
 and bits that rot. A power cut is known by the kernel's boot id, most copies by their inode: after them, and
-always where it takes no time, the file is checked before anything is believed. Otherwise a check beside the work
-finds what is wrong soon, as it would what rots an hour after any opening; what is met before, SQLite reports.
+always where it takes no time, the file is checked before anything is believed. Otherwise a check beside the
+work finds what is wrong soon, as it would what rots an hour after an opening; SQLite reports what it meets.
 """
 
 from __future__ import annotations
