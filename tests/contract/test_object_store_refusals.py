@@ -155,6 +155,24 @@ async def test_a_complete_that_fails_inside_a_200_is_a_failure() -> None:
     assert (caught.value.kind, caught.value.maybe_done) == (ErrorKind.NETWORK, True)
 
 
+@pytest.mark.parametrize(("status", "code"), [(501, "NotImplemented"), (405, "MethodNotAllowed")])
+async def test_a_listing_that_a_store_does_not_offer_is_a_right_that_we_lack(
+    file: int, status: int, code: str
+) -> None:
+    """Nobody can do without it but the bucket's own rule; a resume then sends what is not journaled."""
+
+    async def handler(_request: web.Request) -> web.Response:
+        text = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
+        return web.Response(status=status, text=text, content_type="application/xml")
+
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
+        with pytest.raises(SidecarError, match="a rule of the bucket") as uploads:
+            _ = [found async for found in store.open_uploads(prefix="")]
+        with pytest.raises(SidecarError, match="a rule of the bucket") as parts:
+            await store.held(OpenUpload(key="k", upload_id="u"), {1: body(file)})
+    assert {uploads.value.kind, parts.value.kind} == {ErrorKind.FORBIDDEN}
+
+
 async def test_a_store_that_confirms_no_checksum_is_refused_with_the_way_out(file: int) -> None:
     """The transfer fails, the probe fails once (so that the breaker opens), and the hint says md5."""
 
@@ -319,7 +337,7 @@ async def test_a_bundle_that_is_not_there_is_a_mistake_in_the_configuration(buck
 
 async def test_a_connection_that_stands_still_ends(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """No answer comes: the call is over after the limit, and may have been carried out."""
-    monkeypatch.setattr("sidecar.upload.s3.STALL_SECONDS", 0.2)
+    monkeypatch.setattr("sidecar.upload.calls.STALL_SECONDS", 0.2)
     over = asyncio.Event()
 
     async def handler(_request: web.Request) -> web.Response:
@@ -335,7 +353,7 @@ async def test_a_connection_that_stands_still_ends(file: int, monkeypatch: pytes
 
 async def test_a_question_that_hangs_ends_long_before_a_body(monkeypatch: pytest.MonkeyPatch) -> None:
     """HEAD follows every ambiguous failure, so that its wait is added to the wait before."""
-    monkeypatch.setattr("sidecar.upload.s3.PROBE_SECONDS", 0.2)
+    monkeypatch.setattr("sidecar.upload.calls.PROBE_SECONDS", 0.2)
     over = asyncio.Event()
 
     async def handler(_request: web.Request) -> web.Response:
@@ -381,7 +399,7 @@ async def test_a_slow_link_is_not_a_standing_one(
     seaweed: SeaweedServer, bucket: str, file: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Our own bandwidth limit makes the call take longer than the limit on standing still."""
-    monkeypatch.setattr("sidecar.upload.s3.STALL_SECONDS", 0.5)
+    monkeypatch.setattr("sidecar.upload.calls.STALL_SECONDS", 0.5)
     clock = SystemClock()
     pace = Bandwidth(2 * MIB, clock=clock).take
     async with open_store(config_for(seaweed, bucket), clock=clock, connections=4, pace=pace) as store:

@@ -6,13 +6,13 @@ import sys
 
 from sidecar.cli import main
 from sidecar.sync import registrar
-from sidecar.upload import cleaner, client, doubts, s3
+from sidecar.upload import calls, cleaner, client, doubts
 
 client.CONNECT_SECONDS = 1
 client.READ_SECONDS = 1
-s3.STALL_SECONDS = 1.5
-s3.PROBE_SECONDS = 1.0
-s3.COMPLETE_SECONDS = 1.5
+calls.STALL_SECONDS = 1.5
+calls.PROBE_SECONDS = 1.0
+calls.COMPLETE_SECONDS = 1.5
 cleaner.DEBT_RETRY_SECONDS = 0.3
 doubts.LOOKS_SECONDS = (0.3, 3.0)
 registrar.REFUSED_SECONDS = 0.3

@@ -18,7 +18,7 @@ from sidecar.local.convex_server import ConvexServer
 from sidecar.local.seaweed import SeaweedServer
 from sidecar.settings import from_mapping
 from sidecar.sync.convex import ConvexStore, open_store
-from sidecar.upload import client, s3
+from sidecar.upload import calls, client
 from sidecar.upload.s3 import S3Store
 from sidecar.upload.store import Body, ObjectSpec, OpenUpload
 from tests.support.canary import Canary
@@ -72,9 +72,9 @@ async def objects(
 ) -> AsyncIterator[tuple[S3Store, FaultProxy]]:
     """Open the S3 adapter behind a proxy."""
     monkeypatch.setattr(client, "READ_SECONDS", LIMIT_SECONDS)
-    monkeypatch.setattr(s3, "STALL_SECONDS", LIMIT_SECONDS * 2)
-    monkeypatch.setattr(s3, "PROBE_SECONDS", LIMIT_SECONDS * 2)
-    monkeypatch.setattr(s3, "COMPLETE_SECONDS", LIMIT_SECONDS * 2)
+    monkeypatch.setattr(calls, "STALL_SECONDS", LIMIT_SECONDS * 2)
+    monkeypatch.setattr(calls, "PROBE_SECONDS", LIMIT_SECONDS * 2)
+    monkeypatch.setattr(calls, "COMPLETE_SECONDS", LIMIT_SECONDS * 2)
     proxy = proxy_to("s3", seaweed.endpoint_url)
     async with store_on(seaweed, bucket, endpoint_url=proxy.url) as store:
         yield store, proxy

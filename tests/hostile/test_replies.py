@@ -136,7 +136,7 @@ async def _costs(attempt: Callable[[], Awaitable[object]]) -> SidecarError:
 async def test_no_answer_of_s3_costs_more_than_it_may(flood: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is said, the listing of open uploads ends with an error that the journal can decide on."""
     seconds = 2 * SECONDS_MAX if flood in BOUNDED else 1.0  # not by time, but by its size
-    monkeypatch.setattr("sidecar.upload.s3.STALL_SECONDS", seconds)
+    monkeypatch.setattr("sidecar.upload.calls.STALL_SECONDS", seconds)
 
     async def attempt(store: S3Store) -> None:
         async for _ in store.open_uploads(prefix=""):

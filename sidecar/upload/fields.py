@@ -1,0 +1,40 @@
+"""The fields of requests that say which object they are about, and what it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sidecar.core.errors import ErrorKind, SidecarError
+
+from .client import S3Config
+from .store import ObjectSpec, OpenUpload
+
+
+def about(spec: ObjectSpec, config: S3Config) -> dict[str, Any]:
+    """Return everything about an object but its bytes. Raises SidecarError for another bucket's."""
+    if spec.bucket != config.bucket:
+        message = f"it was meant for the bucket {spec.bucket}, and s3.bucket is {config.bucket}"
+        hint = "finish what is owed before s3.bucket is changed, or requeue it with the old setting"
+        raise SidecarError(ErrorKind.INVALID, message, operation="send", target=spec.key, hint=hint)
+    cache = {} if spec.cache_control is None else {"CacheControl": spec.cache_control}
+    return {
+        "Key": spec.key,
+        "ContentType": spec.content_type,
+        "Metadata": dict(spec.metadata),
+        **cache,
+        **_encryption(config),
+    }
+
+
+def of(upload: OpenUpload) -> dict[str, Any]:
+    """Return what names an open upload."""
+    return {"Key": upload.key, "UploadId": upload.upload_id}
+
+
+def _encryption(config: S3Config) -> dict[str, str]:
+    if config.encryption == "none":
+        return {}
+    if config.encryption == "aes256":
+        return {"ServerSideEncryption": "AES256"}
+    key = {"SSEKMSKeyId": config.kms_key_id} if config.kms_key_id else {}
+    return {"ServerSideEncryption": "aws:kms", **key}
