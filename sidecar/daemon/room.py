@@ -9,7 +9,7 @@ from sidecar.journal.reading import JournalReader
 from sidecar.journal.reserve import Reserve
 from sidecar.watch.stage import OBSERVATIONS_MAX
 
-AGAIN_SECONDS = 0.5
+AGAIN_SECONDS = 0.2
 FEW = 10
 
 

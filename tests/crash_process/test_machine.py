@@ -153,7 +153,7 @@ def test_a_full_disk_is_said_and_everything_arrives_once_it_is_freed(
             full.until("all is quiet", full.quiet)
             filler = disk / "filler"
             _fill(filler)
-            some(full, "b", count=60)
+            some(full, "b", count=300)  # more than the reserve holds
             full.until("the status names it", lambda: "disk is full" in full.reasons())
             filler.unlink()
             settled(full, tally, "full disks")
