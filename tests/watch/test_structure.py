@@ -148,6 +148,15 @@ def test_json_that_stops_is_incomplete(
         assert shape_of(path, content[:length]) is Shape.INCOMPLETE
 
 
+def test_large_json_needs_its_last_bracket(tmp_path: Path) -> None:
+    """It is too large to be parsed: cut off it is incomplete, whole it settles."""
+    text = json.dumps({"frames": list(range(400_000))}).encode()
+    assert shape_of(tmp_path / "a.json", text + b"\n") is Shape.UNKNOWN
+    assert shape_of(tmp_path / "a.json", text[:-1]) is Shape.INCOMPLETE
+    assert shape_of(tmp_path / "a.json", text[: len(text) // 2]) is Shape.INCOMPLETE
+    assert shape_of(tmp_path / "a.json", b"x" + text[:-1]) is Shape.UNKNOWN
+
+
 @pytest.mark.parametrize(
     "text",
     ['{"a": 1} {"b": 2}', "{'python': 1}", '{"a": 1,}  ', "// comment\n{}", '"just text"', "[" * 100_000],
