@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 from sidecar.core.errors import FatalError
+from sidecar.journal.opening import exit_status
 
 # It becomes a JWT's subject, an object's metadata and a document's field.
 _ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
@@ -17,7 +18,7 @@ def sidecar_id(configured: str | None, journal: Path) -> str:
     """Return the configured id, or the one beside the journal, made and fsynced at the first start.
 
     It lives in a file of its own, so that it outlives a journal that is quarantined. Raises
-    FatalError (78) if it can be neither read nor written, or is no id.
+    FatalError if it can be neither read nor written, or is no id.
     """
     if configured is not None:
         return _checked(configured, "sidecar_id")
@@ -30,7 +31,7 @@ def sidecar_id(configured: str | None, journal: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise FatalError(
             f"the sidecar's id {path} cannot be read or made: {error}",
-            exit_status=78,
+            exit_status=exit_status(path.parent),
             hint="give journal.path a folder on a local disk that this user may write",
         ) from error
 

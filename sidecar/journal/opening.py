@@ -18,7 +18,22 @@ INCREMENTAL = 2  # what PRAGMA auto_vacuum answers
 PAGE_BYTES = 4096
 LOG_BYTES_MAX, LOG_BYTES_MIN = 1000 * PAGE_BYTES, 16 * PAGE_BYTES
 LOG_SHARE = 64  # of a small disk: less than the reserve, or the log alone would use it up
+FULL_BYTES = 1024 * 1024  # with less free than this SQLite cannot begin
+TRY_LATER, BAD_CONFIGURATION = 75, 78
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs"}
+
+
+def exit_status(folder: Path) -> int:
+    """Say how to end where nothing can be written in a folder: a full disk passes, the rest is configuration.
+
+    A supervisor does not start again what ended with 78.
+    """
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return BAD_CONFIGURATION
+    is_full = disk.f_bavail * disk.f_frsize < FULL_BYTES or (disk.f_files > 0 and disk.f_favail == 0)
+    return TRY_LATER if is_full else BAD_CONFIGURATION
 
 
 def lock_path(path: Path) -> Path:
@@ -38,7 +53,7 @@ def inode(path: Path) -> tuple[int, int] | None:
 def lock(path: Path) -> int:
     """Hold the journal for this process and return the lock's descriptor.
 
-    Raises FatalError: 75 if a second instance has it, 78 if its folder cannot be written.
+    Raises FatalError: 75 if a second instance has it or the disk is full, 78 if its folder cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +61,7 @@ def lock(path: Path) -> int:
     except OSError as error:
         raise FatalError(
             f"the journal folder {path.parent} cannot be written: {error.strerror}",
-            exit_status=78,
+            exit_status=exit_status(path.parent),
             hint="give journal.path a folder on a local disk that this user may write",
         ) from error
     try:
@@ -64,7 +79,7 @@ def lock(path: Path) -> int:
 def open_database(path: Path) -> tuple[Database, bool]:
     """Open or create the file, up to date; also tell whether it was checked to be whole (soundness.py).
 
-    Raises FatalError (78), JournalLostError if damaged.
+    Raises FatalError, JournalLostError if damaged.
     """
     kind = _file_system(path.parent)
     if kind in NETWORK_FILE_SYSTEMS:
@@ -113,7 +128,7 @@ def _reported(path: Path, error: sqlite3.DatabaseError) -> FatalError | JournalL
         return JournalLostError(f"the journal {path} is damaged ({error})")
     return FatalError(
         f"the journal {path} cannot be opened: {error}",
-        exit_status=78,
+        exit_status=exit_status(path.parent),
         hint="check the folder's owner, its free space and that it is not mounted read-only",
     )
 

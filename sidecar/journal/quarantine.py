@@ -9,13 +9,15 @@ from pathlib import Path
 
 from sidecar.core.errors import FatalError
 
+from .opening import exit_status
+
 _COMPANIONS = ("-wal", "-shm", "")  # the journal itself last: a new one beside the old log would replay it
 
 
 def move_aside(path: Path, *, wall_ms: int) -> Path:
     """Rename a closed journal, with what SQLite keeps beside it; return its new path.
 
-    Nothing is ever overwritten. Raises FatalError (78) where the folder cannot be written.
+    Nothing is ever overwritten. Raises FatalError where the folder cannot be written.
     """
     moment = datetime.fromtimestamp(wall_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
     names = (f"{path}.quarantined-{moment}{f'-{n}' if n else ''}" for n in count())
@@ -28,7 +30,7 @@ def move_aside(path: Path, *, wall_ms: int) -> Path:
     except OSError as error:
         raise FatalError(
             f"the journal {path} must not be used and cannot be moved aside: {error}",
-            exit_status=78,
+            exit_status=exit_status(path.parent),
             hint="give journal.path a folder on a local disk that this user may write",
         ) from error
     return aside

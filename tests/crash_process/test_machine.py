@@ -186,7 +186,7 @@ def _done(work: Callable[[], object]) -> bool:
 def test_a_disk_without_inodes_stops_nothing_for_long(
     lab: Lab, tally: Counter[str], tmp_path: Path, killed: bool
 ) -> None:
-    """A running journal needs none; a start that needs one and gets none ends with 78 and a sentence."""
+    """A running journal needs none; a start that needs one and gets none ends with 75 and a sentence."""
     with small_disk(tmp_path / "small", options="nr_inodes=30") as disk:
         case = Case(lab=lab, name=f"no-inodes-{killed}".lower(), journal_folder=disk)
         try:
@@ -204,7 +204,7 @@ def test_a_disk_without_inodes_stops_nothing_for_long(
             fillers += _fill_inodes(disk)  # what the end has freed
             if not killed:
                 case.start()
-                assert _status(case) == 78
+                assert _status(case) == 75
                 assert "Traceback" not in case.log.read_text()
             else:
                 some(case, "c")
