@@ -84,14 +84,27 @@ def build(
     settle: float = 0.25,
     abandon_after: float = 900.0,
     rule: str | None = None,
+    rescan: float = 30.0,
+    removal: str = "keep",
+    more_roots: tuple[Path, ...] = (),
 ) -> WatchStage:
     """Build a stage over ``tmp_path/renders``; ``rule`` is a pattern of video chunks before the preset's."""
-    root = str(tmp_path / "renders")
+    roots = [str(tmp_path / "renders"), *map(str, more_roots)]
     rules = [Rule(match=rule, asset_type=AssetType.VIDEO_CHUNK, entity=EntityType.SCENE)] if rule else []
-    router = Router(roots=[Root(path=root, ignore=IGNORE)], rules=[*rules, *LESSON], ids=Ids())
-    settings = RootSettings(path=root, events=events, settle_seconds=settle, rescan_seconds=30.0)
+    router = Router(
+        roots=[Root(path=root, ignore=IGNORE) for root in roots], rules=[*rules, *LESSON], ids=Ids()
+    )
     return WatchStage(
-        roots=[settings],
+        roots=[
+            RootSettings(
+                path=root,
+                events=events,
+                settle_seconds=settle,
+                rescan_seconds=rescan if root == roots[0] else 30.0,
+                removal=removal,
+            )
+            for root in roots
+        ],
         router=router,
         journal=writer,
         clock=SystemClock(),

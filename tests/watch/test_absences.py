@@ -1,0 +1,145 @@
+"""Files that are gone, from real folders to the op in the journal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.clock import SystemClock
+from sidecar.core.model import StoredObject
+from sidecar.journal.journal import Journal
+from tests.support.journals import tell
+
+from .conftest import World, running
+
+SCENE = "p/s/one/source/scene.py"
+LOOKS = 4  # one more than it takes
+BETWEEN_SECONDS = 0.02
+
+
+@pytest.fixture
+async def removing(tmp_path: Path) -> AsyncIterator[World]:
+    """Watch with `removal: tombstone`, listing on demand."""
+    async with running(tmp_path, removal="tombstone", rescan=BETWEEN_SECONDS) as world:
+        yield world
+
+
+async def synced(world: World, *paths: str) -> None:
+    """Bring files all the way."""
+    for path in paths:
+        world.put(path, path.encode())
+    await world.until_ready(*paths)
+    await world.writer.do(_deliver)
+
+
+def _deliver(journal: Journal) -> None:
+    for transfer in journal.claim_uploads(limit=100, now=1e9).transfers:
+        stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")
+        journal.uploaded(transfer.id, stored, url=f"https://cdn.example/{transfer.key}")
+    tell(journal)
+
+
+async def looks(world: World) -> None:
+    """Take more looks at the first root than a removal needs."""
+    for _ in range(LOOKS):
+        began = SystemClock().monotonic()
+
+        async def over(began: float = began) -> bool:
+            return SystemClock().monotonic() - began > BETWEEN_SECONDS
+
+        await world.until(over)
+        await world.stage._roots[str(world.root)].scan()
+
+
+async def removed(world: World) -> set[str]:
+    """Return the names of what Convex is to remove."""
+    return await world.writer.do(_removed)
+
+
+def _removed(journal: Journal) -> set[str]:
+    rows = journal.db.execute(
+        "SELECT name FROM removals x JOIN outbox o USING (slot) WHERE o.kind = 'remove'"
+    )
+    return {row["name"] for row in rows}
+
+
+def _present(journal: Journal) -> list[str]:
+    rows = journal.db.execute(
+        "SELECT path, folder, name FROM files f JOIN roots r ON r.id = f.root WHERE absent = 0"
+    )
+    return ["/".join(row) for row in rows]
+
+
+async def test_a_file_or_a_folder_that_is_gone_is_removed(removing: World) -> None:
+    """And nothing beside it."""
+    other = "p/s/two/source/other.py"
+    await synced(removing, SCENE, other, "p/s/one/source/stays.py")
+    (removing.root / SCENE).unlink()
+    shutil.rmtree(removing.root / "p" / "s" / "two")
+    await looks(removing)
+    assert await removed(removing) == {"scene.py", "other.py"}
+
+
+@pytest.mark.parametrize(
+    "replace",
+    [
+        lambda path: path.symlink_to("/etc/hostname"),
+        lambda path: path.mkdir(),
+        os.mkfifo,
+    ],
+    ids=["link", "folder", "pipe"],
+)
+async def test_a_name_that_something_else_has_is_not_absent(
+    removing: World, replace: Callable[[Path], None]
+) -> None:
+    """It is not sent, and nothing is removed; also once that is gone, too."""
+    path = removing.root / SCENE
+    await synced(removing, SCENE)
+    path.unlink()
+    replace(path)
+    await looks(removing)
+    (path.rmdir if path.is_dir() else path.unlink)()
+    await looks(removing)
+    assert await removed(removing) == set()
+
+
+async def test_a_folder_that_a_link_stands_for_is_not_absent(removing: World) -> None:
+    """Somebody moved it away and left a link to it."""
+    folder, away = removing.root / "p" / "s" / "one", removing.root.parent / "away"
+    await synced(removing, SCENE)
+    folder.rename(away)
+    folder.symlink_to(away)
+    await looks(removing)
+    assert await removed(removing) == set()
+
+
+async def test_a_file_that_is_moved_to_another_root_is_not_removed(tmp_path: Path) -> None:
+    """That one is listed rarely: nothing is decided before it was."""
+    other = tmp_path / "others"
+    other.mkdir()
+    async with running(tmp_path, removal="tombstone", rescan=BETWEEN_SECONDS, more_roots=(other,)) as world:
+        await synced(world, SCENE)
+        moved = other / SCENE
+        moved.parent.mkdir(parents=True)
+        (world.root / SCENE).rename(moved)
+        await looks(world)
+        assert await removed(world) == set()
+        await world.stage.scan_now()
+        await looks(world)
+        assert await removed(world) == set()
+        assert await world.writer.do(_present) == [str(moved)]
+
+
+async def test_with_keep_nothing_is_counted(tmp_path: Path) -> None:
+    """What was gone before the setting changed is no removal either."""
+    async with running(tmp_path, rescan=BETWEEN_SECONDS) as world:
+        await synced(world, SCENE)
+        (world.root / SCENE).unlink()
+        await looks(world)
+    async with running(tmp_path, removal="delete", rescan=BETWEEN_SECONDS) as world:
+        await looks(world)
+        assert await removed(world) == set()
