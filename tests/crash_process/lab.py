@@ -123,6 +123,7 @@ class Case:
     settings: dict[str, Any] = field(default_factory=dict)
     states: dict[str, list[bytes]] = field(default_factory=dict)  # every complete state a file ever had
     deleted: set[str] = field(default_factory=set)  # files whose end we do not ask for
+    removed: set[str] = field(default_factory=set)  # files that the renderer deleted, which means a removal
     identities: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)
     killed_at: list[str] = field(default_factory=list)
     effects: list[int] = field(default_factory=list)  # of each life
@@ -173,7 +174,7 @@ class Case:
             "status": {"listen": "127.0.0.1:0", "socket": str(self.folder / "s.sock")},
         }
         for section, values in self.settings.items():
-            base[section] = {**base.get(section, {}), **values}
+            base[section] = {**base.get(section, {}), **values} if isinstance(values, dict) else values
         (self.folder / "sidecar.yaml").write_text(json.dumps(base, indent=1))
 
     # -- lives -------------------------------------------------------------------------------------
@@ -279,8 +280,15 @@ class Case:
         found = self.rows(
             "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM debts) + (SELECT count(*) FROM"
             " transfers WHERE state IN ('discovered', 'ready', 'uploaded', 'dead') OR lease OR may_upload)"
+            " + (SELECT count(*) FROM removals) + (SELECT count(*) FROM expiries)"
         )
-        return found == [(0,)] and all(self.synced(path) for path in self.states if path not in self.deleted)
+        there = self.states.keys() - self.deleted - self.removed
+        return found == [(0,)] and all(map(self.synced, there)) and not any(map(self.known, self.removed))
+
+    def known(self, path: str) -> bool:
+        """Whether the journal remembers a file."""
+        folder, _, name = path.rpartition("/")
+        return self.has("SELECT 1 FROM files WHERE folder = ? AND name = ?", folder, name)
 
     def synced(self, path: str) -> bool:
         """Whether the journal holds the file as it is now as synced."""
@@ -307,6 +315,13 @@ class Case:
             if folder.is_relative_to(self.root):
                 self.flush(folder)
         self.seal(path)
+        self.removed.discard(path)
+
+    def remove(self, path: str) -> None:
+        """Delete a file: its asset is to go, too."""
+        (self.root / path).unlink()
+        del self.identities[path]
+        self.removed.add(path)
 
     def flush(self, path: Path) -> None:
         """A renderer that survives a power cut, where one may come."""

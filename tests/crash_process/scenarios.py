@@ -15,12 +15,16 @@ Script = Callable[[Case], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """``alone``: it changes what the lives of a server share, so no two of it run at once."""
+    """``alone``: it changes what the lives of a server share, so no two of it run at once.
+
+    ``rescan`` is the least time between two listings.
+    """
 
     name: str
     script: Script
     settings: dict[str, Any] = field(default_factory=dict)
     alone: bool = False
+    rescan: str = "30s"
 
 
 def blob(size: int, seed: object) -> bytes:
@@ -163,6 +167,20 @@ def delete(case: Case) -> None:
     case.until("the files are gone", lambda: not any((case.root / path).exists() for path in case.deleted))
 
 
+def remove(case: Case) -> None:
+    """Delete two synced files for good, a third one until its removal is under way."""
+    paths = [_source(case, n) for n in range(4)]
+    for path in paths:
+        case.write(path, text(path))
+    case.until("all are synced", lambda: all(map(case.synced, paths)))
+    for path in paths[:3]:
+        case.remove(path)
+    case.until("a removal is under way", lambda: case.has(
+        "SELECT 1 FROM outbox WHERE kind = 'remove' UNION SELECT 1 FROM transfers WHERE state = 'gone'"
+    ))  # fmt: skip
+    case.write(paths[0], text(paths[0]))
+
+
 SCENARIOS = (
     Scenario(name="small", script=small),
     Scenario(name="multipart", script=multipart),
@@ -181,4 +199,5 @@ SCENARIOS = (
         script=delete,
         settings={"local_files": {"after_sync": "delete", "delete_after": "50ms"}},
     ),
+    Scenario(name="remove", script=remove, settings={"removal": "delete"}, rescan="50ms"),
 )

@@ -29,7 +29,11 @@ _numbers = count()
 def run(lab: Lab, scenario: Scenario, kills: Sequence[Kill], tally: Counter[str]) -> int:
     """Play a scenario through some kills, check, and return the effects of its first life."""
     case = Case(
-        lab=lab, name=f"{scenario.name}-{next(_numbers)}", kills=list(kills), settings=scenario.settings
+        lab=lab,
+        name=f"{scenario.name}-{next(_numbers)}",
+        kills=list(kills),
+        settings=scenario.settings,
+        rescan=scenario.rescan,
     )
     case.after_kill = lambda: check_between(case)
     try:
