@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
@@ -58,37 +59,41 @@ class Volumes:
 
 
 def calibrate(folder: int) -> Readiness:
-    """Make a dot file in an open folder, see whether open reads busy and closed free, and remove it.
+    """See whether a file of ours in an open folder reads busy while it is written and free once closed.
 
-    A folder that cannot be written to cannot be measured: settle.
+    It has no name where the volume can do that: a kill leaves nothing in the renderer's folder. A folder
+    that cannot be written to cannot be measured: settle.
     """
+    try:
+        writer = os.open(".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    except OSError:
+        return _calibrate_by_name(folder)
+    return _measure(writer, lambda: os.open(f"/proc/self/fd/{writer}", os.O_RDONLY | os.O_CLOEXEC))
+
+
+def _calibrate_by_name(folder: int) -> Readiness:
     name = f"{PROBE_PREFIX}{secrets.token_hex(6)}"
     try:
         writer = os.open(name, _NEW, 0o600, dir_fd=folder)
     except OSError:
         return Readiness.SETTLE
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        return _measure(folder, name, writer)
-    except OSError:
-        return Readiness.SETTLE
+        return _measure(writer, lambda: os.open(name, flags, dir_fd=folder))
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=folder)
 
 
-def _measure(folder: int, name: str, writer: int) -> Readiness:
-    reader = -1
-    try:
-        reader = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-        busy = lease.probe(reader)
-    finally:
-        os.close(writer)
-    try:
-        free = lease.probe(reader)
-    finally:
-        os.close(reader)
-    exact = busy is lease.Lease.BUSY and free is lease.Lease.FREE
-    return Readiness.LEASE if exact else Readiness.SETTLE
+def _measure(writer: int, open_again: Callable[[], int]) -> Readiness:
+    """Close the writer, and compare what a reader's lease says before and after."""
+    with contextlib.suppress(OSError), contextlib.ExitStack() as files:
+        with os.fdopen(writer, "wb"):
+            reader = files.enter_context(os.fdopen(open_again(), "rb")).fileno()
+            busy = lease.probe(reader)
+        if busy is lease.Lease.BUSY and lease.probe(reader) is lease.Lease.FREE:
+            return Readiness.LEASE
+    return Readiness.SETTLE
 
 
 def file_system_type(path: str, *, mountinfo: Path = Path("/proc/self/mountinfo")) -> str | None:

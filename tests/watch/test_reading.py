@@ -79,6 +79,39 @@ def test_calibration_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_kill_while_a_volume_is_measured_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file of ours has no name, at any moment."""
+    seen: list[list[Path]] = []
+    probe = lease.probe
+
+    def look(fd: int) -> Lease:
+        seen.append(list(tmp_path.iterdir()))
+        return probe(fd)
+
+    monkeypatch.setattr("sidecar.watch.volume.lease.probe", look)
+    fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        assert calibrate(fd) is Readiness.LEASE
+    finally:
+        os.close(fd)
+    assert seen == [[], []]
+
+
+def test_a_volume_that_needs_names_is_measured_with_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a file without a name cannot be made, a dot file does, and goes."""
+    monkeypatch.setattr("sidecar.watch.volume.os.O_TMPFILE", os.O_DIRECTORY)
+    fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        assert calibrate(fd) is Readiness.LEASE
+    finally:
+        os.close(fd)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_was_swapped_for_a_link_is_not_written_to(tmp_path: Path) -> None:
     """What a volume can do is measured in the very folder of a file; a link in its place leads nowhere."""
     root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
