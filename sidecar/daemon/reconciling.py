@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 
 from sidecar.core.clock import Clock
-from sidecar.core.errors import SidecarError
+from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.inconsistencies import InconsistencyType, Repair, Row, judge
 from sidecar.core.model import Transfer
 from sidecar.core.ops import AssetVersion
@@ -129,7 +129,7 @@ class Reconciler:
 
     async def _compare(self, comparison: Comparison, types: frozenset[InconsistencyType]) -> Report:
         report = Report()
-        await self._gather(comparison)
+        await self._gather(comparison, report)
         now_ms = self._remote_now_ms()
         if now_ms is None:
             report.notes.append("the clocks disagree by more than 15 min: nothing is judged by its age")
@@ -144,7 +144,7 @@ class Reconciler:
         return report
 
     # -- gathering --------------------------------------------------------------------------------
-    async def _gather(self, comparison: Comparison) -> None:
+    async def _gather(self, comparison: Comparison, report: Report) -> None:
         cursor: str | None = None
         while True:
             page = await self._metadata.versions(sidecar_id=self._sidecar_id, cursor=cursor)
@@ -153,8 +153,14 @@ class Reconciler:
             await asyncio.to_thread(comparison.add_versions, judged)
             if (cursor := page.cursor) is None:
                 break
-        uploads = [(one.key, one.upload_id) async for one in self._objects.open_uploads(prefix="")]
-        await asyncio.to_thread(comparison.add_uploads, uploads)
+        try:
+            uploads = [(one.key, one.upload_id) async for one in self._objects.open_uploads(prefix="")]
+        except SidecarError as error:
+            if error.kind is not ErrorKind.FORBIDDEN:
+                raise
+            report.notes.append(f"open uploads cannot be listed: {error}")
+        else:
+            await asyncio.to_thread(comparison.add_uploads, uploads)
         found: list[tuple[str, int, int]] = []
         async for one in self._objects.list_objects(prefix=""):
             found.append((one.key, one.size_bytes, one.modified_ms))

@@ -71,9 +71,8 @@ _CODES: Mapping[str, _Meaning] = {
         _Meaning(ErrorKind.INVALID),
     ),
     **dict.fromkeys(("InvalidRequest", "NotImplemented"), _Meaning(ErrorKind.INVALID, _CHECKSUM)),
-    **dict.fromkeys(
-        ("PreconditionFailed", "OperationAborted", "ConditionalRequestConflict"), _Meaning(ErrorKind.CONFLICT)
-    ),
+    **dict.fromkeys(("OperationAborted", "ConditionalRequestConflict"), _Meaning(ErrorKind.CONFLICT)),
+    "PreconditionFailed": _Meaning(ErrorKind.CONFLICT, maybe_done=True),  # by an earlier delivery
     **dict.fromkeys(
         ("QuotaExceeded", "XMinioStorageFull", "InsufficientStorage"), _Meaning(ErrorKind.QUOTA, _QUOTA)
     ),
@@ -90,7 +89,7 @@ _STATUSES: Mapping[int, _Meaning] = {
     404: _Meaning(ErrorKind.NOT_FOUND, _BUCKET),
     408: _Meaning(ErrorKind.NETWORK, maybe_done=True),
     409: _Meaning(ErrorKind.CONFLICT),
-    412: _Meaning(ErrorKind.CONFLICT),
+    412: _Meaning(ErrorKind.CONFLICT, maybe_done=True),
     413: _Meaning(ErrorKind.INVALID, "a proxy before S3 limits the size of a request"),
     429: _Meaning(ErrorKind.THROTTLED),
     501: _Meaning(ErrorKind.INVALID, _CHECKSUM),

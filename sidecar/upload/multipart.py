@@ -25,13 +25,15 @@ log = structlog.get_logger()
 class Multipart:
     """One transfer's multipart upload."""
 
-    def __init__(self, *, tools: Tools, transfer: Transfer, source: Source, flight: Flight) -> None:
-        """Prepare; ``send`` does it."""
+    def __init__(
+        self, *, tools: Tools, transfer: Transfer, source: Source, flight: Flight, once: bool
+    ) -> None:
+        """Prepare; ``send`` does it. ``once`` as ``ObjectStore.complete`` says."""
         self._tools = tools
         self._store, self._journal = tools.store, tools.journal
         self._transfer = transfer
         self._source = source
-        self._flight = flight
+        self._flight, self._once = flight, once
         self._wanted = True
 
     async def send(self) -> StoredObject | None:
@@ -148,7 +150,7 @@ class Multipart:
         await self._journal.do(Journal.begin_put, self._transfer.id)
         checksum = self._transfer.checksum or ""
         try:
-            return await self._store.complete(upload, parts, checksum=checksum)
+            return await self._store.complete(upload, parts, checksum=checksum, once=self._once)
         except SidecarError as error:
             if error.maybe_done and (stored := await self._tools.settled_or_none(self._transfer)):
                 return stored

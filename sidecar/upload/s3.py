@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from sidecar.core.checksums import from_header, to_header
@@ -14,10 +15,13 @@ from sidecar.core.model import Part, StoredObject
 from . import calls, fields, listing, transport
 from .calls import Calls, read
 from .client import S3Config, open_client
+from .confirmation import Confirmation
 from .deadline import Deadline
 from .errors import due
 from .store import Body, ListedObject, ObjectHead, ObjectSpec, OpenUpload, is_absent
 from .transport import Algorithm, Scan
+
+_CONDITION_REFUSED = {"NotImplemented", "InvalidRequest", "InvalidArgument", "501", "400"}
 
 
 async def _at_once(_size_bytes: int) -> None:
@@ -51,7 +55,8 @@ class S3Store:
         """``client`` is aioboto3's, made by ``open_client``; the caller closes it."""
         self._config = config
         self._calls = Calls(client=client, bucket=config.bucket, clock=clock, pace=pace)
-        self._unconfirmed: SidecarError | None = None
+        self._confirmation = Confirmation(config.checksum)
+        self._knows_conditions = True
 
     @property
     def skew_seconds(self) -> float | None:
@@ -60,20 +65,17 @@ class S3Store:
 
     async def probe(self) -> None:
         """HeadBucket. Also fails, once, after the store did not confirm a checksum: no file is at fault."""
-        unconfirmed, self._unconfirmed = self._unconfirmed, None
-        if unconfirmed is not None:
-            raise unconfirmed
+        self._confirmation.complain()
         await self._calls.call("head_bucket", self._config.bucket, deadline=Deadline(calls.PROBE_SECONDS))
 
-    async def put(self, spec: ObjectSpec, body: Body, *, checksum: str) -> StoredObject:
+    async def put(self, spec: ObjectSpec, body: Body, *, checksum: str, once: bool = False) -> StoredObject:
         """Store an object whole."""
         value = await self._checked(body, checksum, key=spec.key)
-        sent = transport.sent(self._config.checksum, value)
-        answer = await self._calls.send(
-            "put_object", body, spec.key, **fields.about(spec, self._config), **sent
-        )
+        about = fields.about(spec, self._config) | transport.sent(self._config.checksum, value)
+        send = partial(self._calls.send, "put_object", body, spec.key, **about)
+        answer = await self._unless_there(send, once=once)
         due(answer, "ETag", operation="PutObject", target=spec.key)
-        return await self._confirmed(answer, spec.key, self._answerable(value))
+        return await self._confirmed(answer, spec.key, self._confirmation.expected(value))
 
     async def create(self, spec: ObjectSpec) -> str:
         """Open a multipart upload."""
@@ -97,7 +99,9 @@ class S3Store:
             PartNumber=number,
             **transport.sent(algorithm, found.transport),
         )
-        self._compare(answer, upload.key, self._answerable(found.transport), optional=True)
+        self._confirmation.compare(
+            answer, upload.key, self._confirmation.expected(found.transport), optional=True
+        )
         said = str(due(answer, "ETag", operation="UploadPart", target=upload.key))
         etag = transport.receipt(algorithm, said, found.transport)
         return Part(number=number, size_bytes=body.length_bytes, etag=etag, checksum=found.checksum)
@@ -114,17 +118,13 @@ class S3Store:
         ]
         return [part for part in found if part is not None]
 
-    async def complete(self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str) -> StoredObject:
+    async def complete(
+        self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str, once: bool = False
+    ) -> StoredObject:
         """Make the object of exactly these parts."""
         ready = transport.completion(self._config.checksum, parts, checksum=checksum, key=upload.key)
-        answer = await self._calls.call(
-            "complete_multipart_upload",
-            upload.key,
-            deadline=Deadline(calls.COMPLETE_SECONDS),
-            **fields.of(upload),
-            MultipartUpload={"Parts": ready.parts},
-            **ready.fields,
-        )
+        about = fields.of(upload) | ready.fields | {"MultipartUpload": {"Parts": ready.parts}}
+        answer = await self._unless_there(partial(self._complete, upload.key, **about), once=once)
         return await self._confirmed(answer, upload.key, ready.expected)
 
     async def abort(self, upload: OpenUpload) -> None:
@@ -169,35 +169,32 @@ class S3Store:
         etag = transport.receipt(self._config.checksum, said, found.transport)
         return Part(number=number, size_bytes=body.length_bytes, etag=etag, checksum=found.checksum)
 
+    # -- conditions -------------------------------------------------------------------------------
+    async def _unless_there(
+        self, call: Callable[..., Awaitable[dict[str, Any]]], *, once: bool
+    ) -> dict[str, Any]:
+        """Make a call that is to write ``once``. A store that refuses the condition itself is remembered."""
+        if not once or not self._knows_conditions:
+            return await call()
+        try:
+            return await call(IfNoneMatch="*")
+        except SidecarError as error:
+            if error.code not in _CONDITION_REFUSED:
+                raise
+        answer = await call()  # if this fails as well it was not the condition
+        self._knows_conditions = False
+        return answer
+
+    async def _complete(self, key: str, **about: Any) -> dict[str, Any]:
+        deadline = Deadline(calls.COMPLETE_SECONDS)
+        return await self._calls.call("complete_multipart_upload", key, deadline=deadline, **about)
+
     # -- confirmation -----------------------------------------------------------------------------
     async def _confirmed(self, answer: Mapping[str, Any], key: str, expected: str | None) -> StoredObject:
         """Return the object if S3 says that what it holds has our checksum, in its answer or to a HEAD."""
-        if not self._compare(answer, key, expected, optional=True):
-            self._compare(await self._head(key) or {}, key, expected, optional=False)
+        if not self._confirmation.compare(answer, key, expected, optional=True):
+            self._confirmation.compare(await self._head(key) or {}, key, expected, optional=False)
         return _stored(answer, self._config.bucket, key)
-
-    def _compare(self, answer: Mapping[str, Any], key: str, expected: str | None, *, optional: bool) -> bool:
-        """Tell whether the answer carries our checksum. Raises if it carries another, or lacks a due one."""
-        said = answer.get(transport.field(self._config.checksum))
-        if expected is None or said == expected:
-            return True
-        if said is not None:
-            message = f"S3 holds {said} where {expected} was sent"
-            raise SidecarError(ErrorKind.CORRUPT, message, operation="confirm", target=key)
-        if not optional:
-            self._unconfirmed = SidecarError(
-                ErrorKind.FORBIDDEN,
-                f"the store did not confirm the {self._config.checksum} checksum that it was given",
-                operation="confirm",
-                target=key,
-                hint="set s3.checksum: md5",
-                code="ChecksumNotConfirmed",
-            )
-            raise self._unconfirmed
-        return False
-
-    def _answerable(self, value: str) -> str | None:
-        return None if self._config.checksum is Algorithm.MD5 else value
 
     # -- bodies -----------------------------------------------------------------------------------
     async def _checked(self, body: Body, checksum: str, *, key: str) -> str:

@@ -77,12 +77,14 @@ class ObjectStore(Protocol):
     async def probe(self) -> None:
         """HeadBucket: return if the bucket answers to our credentials; raises SidecarError."""
 
-    async def put(self, spec: ObjectSpec, body: Body, *, checksum: str) -> StoredObject:
+    async def put(self, spec: ObjectSpec, body: Body, *, checksum: str, once: bool = False) -> StoredObject:
         """Store an object whole. Atomic: it is visible whole or not at all.
 
         Returns only if S3 confirmed that what it holds has ``checksum``. A body whose bytes do not
         match is refused by S3 and raises CORRUPT. ``maybe_done`` is set where the answer was lost.
-        A spec for another bucket than the store's raises INVALID, here and in ``create``.
+        A spec for another bucket than the store's raises INVALID, here and in ``create``. ``once``, here
+        and in ``complete``: where the key has an object already nothing is stored, and CONFLICT with
+        ``maybe_done`` is raised; a store that knows no such condition stores it again.
         """
 
     async def create(self, spec: ObjectSpec) -> str:
@@ -101,7 +103,9 @@ class ObjectStore(Protocol):
         trusted: the MD5 of the bytes must be the part's ETag. Where ETags are no MD5 (KMS), none is held.
         """
 
-    async def complete(self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str) -> StoredObject:
+    async def complete(
+        self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str, once: bool = False
+    ) -> StoredObject:
         """Make the object of exactly these parts; ``checksum`` is that of the whole file.
 
         S3 refuses, and this raises CORRUPT, if the parts do not add up to it. NOT_FOUND means that

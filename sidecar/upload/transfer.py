@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.keys import is_unique
 from sidecar.core.model import StoredObject, Transfer
 from sidecar.core.parts import part_size
 from sidecar.journal.journal import Journal
 
-from .describe import object_spec
+from .describe import is_of, object_spec
 from .flight import Flight
 from .multipart import Multipart
 from .recall import recall
@@ -45,19 +46,22 @@ async def _deliver(
     transfer: Transfer, source: Source, *, tools: Tools, flight: Flight
 ) -> StoredObject | None:
     """Choose the way. A PUT or Complete of an earlier attempt may have been carried out: HEAD tells."""
-    if transfer.may_object and (stored := await tools.settled(transfer)):
-        return stored
+    head = await tools.store.head(transfer.key) if transfer.may_object else None
+    if head is not None and is_of(head, transfer, checksummed=tools.checksummed):
+        return head.stored
+    # A request that is delivered twice makes no second version. What is there and is not ours goes.
+    once = head is None and is_unique(transfer.route.key) and transfer.recall is None
     if not transfer.may_upload and transfer.size_bytes < _part_bytes(transfer, tools):
-        return await _put(transfer, source, tools=tools)
-    return await Multipart(tools=tools, transfer=transfer, source=source, flight=flight).send()
+        return await _put(transfer, source, tools=tools, once=once)
+    return await Multipart(tools=tools, transfer=transfer, source=source, flight=flight, once=once).send()
 
 
-async def _put(transfer: Transfer, source: Source, *, tools: Tools) -> StoredObject:
+async def _put(transfer: Transfer, source: Source, *, tools: Tools, once: bool) -> StoredObject:
     spec = object_spec(transfer, sidecar_id=tools.sidecar_id)
     async with tools.budget.claim(transfer.size_bytes):
         await tools.journal.do(Journal.begin_put, transfer.id)
         try:
-            return await tools.store.put(spec, source.whole(), checksum=transfer.checksum or "")
+            return await tools.store.put(spec, source.whole(), checksum=transfer.checksum or "", once=once)
         except SidecarError as error:
             if error.maybe_done and (stored := await tools.settled_or_none(transfer)):
                 return stored

@@ -155,6 +155,46 @@ async def test_a_complete_that_fails_inside_a_200_is_a_failure() -> None:
     assert (caught.value.kind, caught.value.maybe_done) == (ErrorKind.NETWORK, True)
 
 
+@pytest.mark.parametrize(
+    ("status", "code"), [(501, "NotImplemented"), (400, "InvalidArgument"), (400, "InvalidRequest")]
+)
+async def test_a_store_that_refuses_the_condition_is_asked_without_it_from_then_on(
+    file: int, status: int, code: str
+) -> None:
+    """Once is enough to know; PUT and Complete go as they would without it."""
+    conditions = []
+
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        conditions.append(request.headers.get("If-None-Match"))
+        if conditions[-1] is not None:
+            text = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
+            return web.Response(status=status, text=text, content_type="application/xml")
+        headers = {"ETag": '"e"', "x-amz-checksum-crc64nvme": to_header(checksum_of(CONTENT[:10]))}
+        return web.Response(headers=headers)
+
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
+        for _ in range(2):
+            await store.put(spec("b"), body(file, 0, 10), checksum=checksum_of(CONTENT[:10]), once=True)
+    assert conditions == ["*", None, None]
+
+
+async def test_a_refusal_that_is_not_the_conditions_changes_nothing(file: int) -> None:
+    """The request fails without the condition as well: the next one carries it again."""
+    conditions = []
+
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        conditions.append(request.headers.get("If-None-Match"))
+        return web.Response(status=400)
+
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
+        for _ in range(2):
+            with pytest.raises(SidecarError):
+                await store.put(spec("b"), body(file, 0, 10), checksum=checksum_of(CONTENT[:10]), once=True)
+    assert conditions == ["*", None, "*", None]
+
+
 @pytest.mark.parametrize(("status", "code"), [(501, "NotImplemented"), (405, "MethodNotAllowed")])
 async def test_a_listing_that_a_store_does_not_offer_is_a_right_that_we_lack(
     file: int, status: int, code: str
@@ -208,7 +248,7 @@ async def test_a_store_that_holds_other_bytes_is_not_believed(file: int) -> None
         (401, ErrorKind.UNAUTHORIZED, False),
         (403, ErrorKind.FORBIDDEN, False),
         (409, ErrorKind.CONFLICT, False),
-        (412, ErrorKind.CONFLICT, False),
+        (412, ErrorKind.CONFLICT, True),
         (507, ErrorKind.QUOTA, False),
         (500, ErrorKind.NETWORK, True),
         (502, ErrorKind.NETWORK, True),

@@ -38,9 +38,10 @@ class MemoryStore:
         """HeadBucket."""
         self._call("probe", self.bucket)
 
-    async def put(self, spec: ObjectSpec, body: Body, *, checksum: str) -> StoredObject:
+    async def put(self, spec: ObjectSpec, body: Body, *, checksum: str, once: bool = False) -> StoredObject:
         """Store an object whole."""
         self._call("put", spec.key)
+        self._refuse_if_there(spec.key, once=once)
         content = _read(body)
         if checksum_of(content) != checksum:
             raise failure(ErrorKind.CORRUPT, "BadDigest", spec.key)
@@ -73,12 +74,15 @@ class MemoryStore:
             if have.get(n) == c
         ]
 
-    async def complete(self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str) -> StoredObject:
+    async def complete(
+        self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str, once: bool = False
+    ) -> StoredObject:
         """Join the parts."""
         self._call("complete", upload.key)
         if self.completed.get(upload.upload_id) == upload.key:
             return self._stored(upload.key)
         have = self._open(upload)
+        self._refuse_if_there(upload.key, once=once)
         if any(checksum_of(have.parts.get(part.number, b"")) != part.checksum for part in parts):
             raise failure(ErrorKind.CORRUPT, "InvalidPart", upload.key)
         if combine((part.checksum, part.size_bytes) for part in parts) != checksum:
@@ -130,6 +134,10 @@ class MemoryStore:
         self.log.append(operation)
         if self.missing_bucket:
             raise failure(ErrorKind.NOT_FOUND, "NoSuchBucket", target)
+
+    def _refuse_if_there(self, key: str, *, once: bool) -> None:
+        if once and key in self.objects:
+            raise failure(ErrorKind.CONFLICT, "PreconditionFailed", key, maybe_done=True)
 
     def _open(self, upload: OpenUpload) -> Upload:
         found = self.uploads.get(upload.upload_id)

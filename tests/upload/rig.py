@@ -65,9 +65,10 @@ class Hooked:
         """Pass on."""
         await self._through("probe", self.inner.probe())
 
-    async def put(self, spec: ObjectSpec, body: Body, *, checksum: str) -> StoredObject:
+    async def put(self, spec: ObjectSpec, body: Body, *, checksum: str, once: bool = False) -> StoredObject:
         """Pass on."""
-        return await self._through("put", self.inner.put(spec, body, checksum=checksum), body.length_bytes)
+        call = self.inner.put(spec, body, checksum=checksum, once=once)
+        return await self._through("put", call, body.length_bytes)
 
     async def create(self, spec: ObjectSpec) -> str:
         """Pass on."""
@@ -82,9 +83,12 @@ class Hooked:
         """Pass on."""
         return await self._through("held", self.inner.held(upload, bodies))
 
-    async def complete(self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str) -> StoredObject:
+    async def complete(
+        self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str, once: bool = False
+    ) -> StoredObject:
         """Pass on."""
-        return await self._through("complete", self.inner.complete(upload, parts, checksum=checksum))
+        call = self.inner.complete(upload, parts, checksum=checksum, once=once)
+        return await self._through("complete", call)
 
     async def abort(self, upload: OpenUpload) -> None:
         """Pass on."""

@@ -134,8 +134,8 @@ def _doubled(history: History, rows: Rows) -> list[str]:
 
 
 def _times_sent(history: History) -> Counter[str]:
-    """How often each key became visible; a fault may well deliver a request twice."""
-    return Counter() if history.plan.faults else Counter(key for key, _ in history.outside.bucket.seen)
+    """How often each key became visible: each time is a version where there is versioning."""
+    return Counter(key for key, _ in history.outside.bucket.seen if not key.startswith("fixed/"))
 
 
 def _times_heard(history: History) -> Counter[tuple[int, int]]:

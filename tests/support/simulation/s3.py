@@ -44,11 +44,11 @@ class SimulatedS3:
         """HeadBucket."""
         await self._power.call("s3.probe", lambda: None, changes=False)
 
-    async def put(self, spec: ObjectSpec, body: Body, *, checksum: str) -> StoredObject:
+    async def put(self, spec: ObjectSpec, body: Body, *, checksum: str, once: bool = False) -> StoredObject:
         """Store an object whole."""
 
         def commit() -> StoredObject:
-            stored = done(self._bucket.put(spec, body, checksum=checksum))
+            stored = done(self._bucket.put(spec, body, checksum=checksum, once=once))
             self._bucket.note(spec.key)
             assert isinstance(stored, StoredObject)
             return stored
@@ -79,12 +79,16 @@ class SimulatedS3:
 
         return await self._power.call("s3.parts", compare, changes=False)
 
-    async def complete(self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str) -> StoredObject:
+    async def complete(
+        self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str, once: bool = False
+    ) -> StoredObject:
         """Join the parts."""
 
         def commit() -> StoredObject:
-            stored = done(self._bucket.complete(upload, parts, checksum=checksum))
-            self._bucket.note(upload.key)
+            is_new = upload.upload_id not in self._bucket.completed
+            stored = done(self._bucket.complete(upload, parts, checksum=checksum, once=once))
+            if is_new:
+                self._bucket.note(upload.key)
             assert isinstance(stored, StoredObject)
             return stored
 
