@@ -11,6 +11,7 @@ import pytest
 
 from sidecar.core.breaker import BreakerPolicy
 from sidecar.core.clock import SystemClock
+from sidecar.core.errors import ErrorKind
 from sidecar.core.ids import sidecar_tag, transfer_id
 from sidecar.core.inconsistencies import InconsistencyType
 from sidecar.core.model import Slot, State
@@ -24,10 +25,10 @@ from sidecar.metrics import Metrics
 from sidecar.settings.running import Retention
 from sidecar.settings.telling import BatchSettings
 from sidecar.sync.stage import SyncStage
-from sidecar.upload.store import ObjectSpec
+from sidecar.upload.store import ObjectSpec, OpenUpload
 from tests.support import journals
 from tests.support.memory_metadata import MemoryMetadata
-from tests.support.memory_store import MemoryStore
+from tests.support.memory_store import MemoryStore, failure
 
 SIDECAR = "test-sidecar"
 ALL = frozenset(InconsistencyType)
@@ -238,6 +239,22 @@ async def test_a_missing_object_goes_back_to_ready_under_its_key(desk: Desk) -> 
     assert (claimed.key, claimed.state) == (key, State.READY)
     assert claimed.recall is not None
     assert claimed.recall.version == 1
+
+
+async def test_a_store_that_lists_no_uploads_is_compared_without_them(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest is worth knowing, and the report says what is not."""
+
+    async def refuse(_store: MemoryStore, *, prefix: str) -> AsyncIterator[OpenUpload]:
+        raise failure(ErrorKind.FORBIDDEN, "NotImplemented", prefix)
+        yield  # type: ignore[unreachable] # what makes it a generator
+
+    monkeypatch.setattr(MemoryStore, "open_uploads", refuse)
+    desk.keep(*orphan(1))
+    report = await desk.reconciler.reconcile(ALL)
+    assert dict(report.repaired) == {"orphan object": 1}
+    assert any("open uploads cannot be listed" in note for note in report.notes)
 
 
 async def test_another_sidecars_version_explains_a_missing_one(desk: Desk) -> None:
