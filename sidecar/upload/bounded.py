@@ -53,11 +53,13 @@ class Unredirected:
 
 
 class BoundedSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore is untyped
-    """The client's HTTP session, with bounded answers from nobody but S3."""
+    """The client's HTTP session, with bounded answers from nobody but S3; each request goes out once."""
 
     async def _get_session(self, proxy_url: str | None) -> Any:
         known = proxy_url in self._sessions
         session = await super()._get_session(proxy_url)
         if not known:
             session._response_class = BoundedResponse  # noqa: SLF001 - it is made inside, without a say
+            # aiohttp would send a PUT again by itself where a used connection breaks: a second version.
+            session._retry_connection = False  # noqa: SLF001 - the same
         return Unredirected(session)

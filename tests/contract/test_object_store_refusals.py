@@ -421,6 +421,27 @@ async def test_a_page_that_answers_in_the_place_of_s3_is_called_that(file: int) 
     assert "is s3.endpoint_url the S3 API" in (caught.value.hint or "")
 
 
+async def test_a_put_is_sent_once_on_a_connection_that_was_used_before(file: int) -> None:
+    """What breaks may have been carried out: only the journal sends again, after a look."""
+    puts = 0
+
+    async def handler(request: web.Request) -> web.Response:
+        nonlocal puts
+        if request.method == "HEAD":
+            return web.Response(status=404)
+        puts += 1
+        await request.read()
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=1) as store:
+        assert await store.head("k") is None  # leaves a connection to be used again
+        with pytest.raises(SidecarError) as caught:
+            await store.put(spec("b"), body(file, 0, 10), checksum=checksum_of(CONTENT[:10]))
+    assert (puts, caught.value.maybe_done) == (1, True)
+
+
 @pytest.mark.parametrize("status", [301, 307])
 async def test_a_redirect_says_nothing_about_what_is_there(status: int) -> None:
     """What is only to be asked for elsewhere is not gone: a debt would be taken for paid."""
