@@ -13,6 +13,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 
 ANSWER_BYTES_MAX = 8 * 1024 * 1024
 TAGS_MAX = 50_000
+_QUESTIONS = frozenset({"GET", "HEAD"})
 
 
 class HugeAnswerError(aiohttp.ClientPayloadError):
@@ -38,7 +39,7 @@ class BoundedResponse(aiohttp.ClientResponse):
 
 
 class Unredirected:
-    """An aiohttp session that hands a redirect back as the answer.
+    """An aiohttp session that hands a redirect back as the answer, and changes nothing twice.
 
     aiohttp would follow it with the renderer's bytes and the session token, to whatever host it names.
     """
@@ -48,12 +49,17 @@ class Unredirected:
         self._session = session
 
     async def request(self, method: str, **arguments: Any) -> aiohttp.ClientResponse:
-        """Make a request."""
+        """Make a request; a question again, once, where the connection that was kept for it is dead."""
+        try:
+            return await self._session.request(method, allow_redirects=False, **arguments)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            if method not in _QUESTIONS or isinstance(error, aiohttp.ClientConnectorError):
+                raise
         return await self._session.request(method, allow_redirects=False, **arguments)
 
 
 class BoundedSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore is untyped
-    """The client's HTTP session, with bounded answers from nobody but S3; each request goes out once."""
+    """The client's HTTP session, with bounded answers from nobody but S3."""
 
     async def _get_session(self, proxy_url: str | None) -> Any:
         known = proxy_url in self._sessions
