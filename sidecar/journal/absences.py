@@ -113,10 +113,9 @@ class Absences(Shipping):
     def confirm_absence(self, root: str) -> bool:
         """Two listings did not show these files, and a third look begins; True: call it again."""
         moved = self.db.execute(
-            "UPDATE files SET absent = CASE spared WHEN 1 THEN ? ELSE ? END WHERE (root, folder, name) IN"
-            " (SELECT root, folder, name FROM files WHERE root = ? AND absent = ?"
-            "  AND absent > 0 AND absent < 4 LIMIT ?)",
-            [SETTLED, VACANT, self.root_id(root), ABSENT, 10 * PAGE],
+            "UPDATE files SET absent = ? WHERE (root, folder, name) IN (SELECT root, folder, name FROM files"
+            " WHERE root = ? AND absent = ? AND absent > 0 AND absent < 4 LIMIT ?)",
+            [VACANT, self.root_id(root), ABSENT, 10 * PAGE],
         )
         return moved.rowcount == 10 * PAGE
 

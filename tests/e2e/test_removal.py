@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sidecar.cli.address import Address
+from sidecar.cli.client import ask
 from tests.support.system import System, eventually, write
 
 
@@ -30,14 +28,9 @@ def several_listings(system: System) -> None:
     eventually("time passes", lambda: system.status()["uptime_seconds"] > began + 2.5)
 
 
-def removal(system: System, *args: str) -> Any:
-    """Run `sidecar removal`, by the daemon's socket where it decides."""
-    where = ["--url", f"http://127.0.0.1:{system.port}"]
-    if args[0] != "list":
-        where = ["--socket", system.settings["status"]["socket"]]
-    done = system.run("removal", *args, *where, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+def post(system: System, where: str, **body: object) -> Any:
+    """Ask for something by the daemon's socket."""
+    return ask(Address(socket=system.settings["status"]["socket"]), where, method="POST", body=body)[1]
 
 
 def versions(system: System, name: str) -> list[tuple[int, bool]]:
@@ -59,18 +52,6 @@ def lesson(system: System) -> System:
     return system
 
 
-def test_by_default_a_file_that_is_gone_takes_nothing_away(lesson: System) -> None:
-    """``removal: keep``: renderers tidy up after themselves."""
-    system = lesson
-    del system.settings["removal"]
-    system.start()
-    system.wait_settled(synced=3)
-    (system.root / "p" / "s" / "one" / "video" / "a.ts").unlink()
-    several_listings(system)
-    assert len(names(system)) == 3
-    assert system.status()["transfers"]["synced"] == 3
-
-
 def test_a_tombstone_leaves_the_object(lesson: System) -> None:
     """Its row goes from Convex and its scene, also through a kill; written again it is the next version."""
     system, film = lesson, lesson.root / "p" / "s" / "one" / "video" / "a.ts"
@@ -88,8 +69,7 @@ def test_a_tombstone_leaves_the_object(lesson: System) -> None:
     several_listings(system)
     assert objects(system) == before
     assert versions(system, "a.ts") == [(1, False)]
-    again = ["reconcile", "--json", "--apply", "--socket", system.settings["status"]["socket"]]
-    assert json.loads(system.run(*again).stdout)["found"] == {}
+    assert post(system, "/reconcile", apply=True)["found"] == {}
     write(film, b"a" * 1000)
     eventually("it is back", lambda: names(system) == {"one.py", "two.py", "a.ts"})
     assert versions(system, "a.ts") == [(1, False), (2, False)]
@@ -153,15 +133,15 @@ def test_many_files_at_once_wait_for_somebodys_word(lesson: System) -> None:
     several_listings(system)
     assert len(names(system)) == 15
     assert system.log.read_text().count('"event": "removal_asks"') == 1
-    listed = removal(system, "list", "--limit", "10")
+    listed = system.get("/removals", limit="10")
     assert (len(listed["removals"]), listed["removals"][0]["state"]) == (10, "asked")
-    assert removal(system, "dismiss", str(system.root / "p/s/one")) == {"decided": 2}
-    assert removal(system, "confirm", "--all") == {"decided": 13}
+    assert post(system, "/removals/dismiss", path=str(system.root / "p/s/one")) == {"decided": 2}
+    assert post(system, "/removals/confirm", all=True) == {"decided": 13}
     eventually("the others are gone", lambda: names(system) == {"one.py", "a.ts"})
     eventually("all is well", lambda: system.status()["state"] == "ok")
     several_listings(system)
     assert names(system) == {"one.py", "a.ts"}
-    assert removal(system, "list")["removals"] == []
+    assert system.get("/removals")["removals"] == []
 
 
 def test_what_the_sidecar_deletes_itself_is_no_removal(lesson: System) -> None:
@@ -171,38 +151,9 @@ def test_what_the_sidecar_deletes_itself_is_no_removal(lesson: System) -> None:
     system.settings["local_files"] = {"after_sync": "delete", "delete_after": "200ms"}
     system.start()
     eventually("all is deleted", lambda: not [path for path in system.root.rglob("*") if path.is_file()])
-    several_listings(system)
     shutil.rmtree(system.root / "p")
     system.kill()
     system.start()
     several_listings(system)
     assert len(names(system)) == len(objects(system)) == 3
     assert system.status()["transfers"]["synced"] == 3
-
-
-@pytest.fixture
-def volume(lesson: System) -> Iterator[Path]:
-    """Mount a small volume of its own below the root."""
-    place = lesson.root / "q"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting needs root")
-    yield place
-    if place.is_mount():
-        subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def test_a_volume_below_the_root_that_is_unmounted_removes_nothing(lesson: System, volume: Path) -> None:
-    """Its folder is there, and empty: no more than ten files are missing, and none was removed."""
-    system = lesson
-    write(volume / "s" / "one" / "source" / "x.py", b"x")
-    system.start()
-    system.wait_settled(synced=4)
-    several_listings(system)
-    subprocess.run(["umount", str(volume)], check=True)
-    several_listings(system)
-    system.kill()
-    system.start()
-    several_listings(system)
-    assert names(system) == {"one.py", "two.py", "a.ts", "x.py"}

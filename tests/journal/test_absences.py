@@ -321,7 +321,7 @@ def test_a_folder_that_is_being_deleted_asks_as_a_whole(journal: Journal) -> Non
 
 
 def test_confirmed_files_are_removed_and_dismissed_ones_stay(journal: Journal) -> None:
-    """By path or all; what is dismissed is not asked about again, until its file was there once more."""
+    """By path or all; what is dismissed stays until its file was there once more, and could be read."""
     names = [f"chunk_{n:03}.mp4" for n in range(20)]
     for name in names:
         synced(journal, name, text=name)
@@ -336,9 +336,30 @@ def test_confirmed_files_are_removed_and_dismissed_ones_stay(journal: Journal) -
     gone(journal, *names, looks=4)
     assert removals(journal) == {}
     assert see(journal, 1, at=route(names[1])) is None
+    unread = see(journal, 2, at=route(names[2]))
+    assert unread is not None
+    journal.vanish(unread.id)
     journal.tide(ROOT, anew=True)
-    gone(journal, names[1])
+    gone(journal, names[1], names[2])
     assert removals(journal) == {names[1]: RemovalState.OWED}
+
+
+def test_a_question_is_not_forgotten_by_pruning(tmp_path: Path) -> None:
+    """However long nobody answers; nor is an object whose version is still to be marked."""
+    clock = ManualClock()
+    journal = open_journal(tmp_path, clock)
+    names = [f"chunk_{n:03}.mp4" for n in range(12)]
+    for name in names:
+        synced(journal, name, text=name)
+    gone(journal, *names, delete_object=True)
+    journal.confirm_removals(path=f"demo/lesson/s1/{names[0]}")
+    tell(journal)
+    clock.advance(1.0)
+    for _ in range(3):
+        journal.prune_transfers(keep_ms=0, now_ms=clock.wall)
+        clock.advance(1.0)
+    assert dict.fromkeys(names[1:], "asked") == removals(journal)
+    assert len(journal.expiries(limit=9)) == 1
 
 
 def test_a_question_ends_with_the_return_of_its_files(journal: Journal) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -143,3 +145,44 @@ async def test_with_keep_nothing_is_counted(tmp_path: Path) -> None:
     async with running(tmp_path, removal="delete", rescan=BETWEEN_SECONDS) as world:
         await looks(world)
         assert await removed(world) == set()
+
+
+async def test_a_root_that_is_another_one_at_the_end_of_its_listing_removes_nothing(
+    removing: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was unmounted half-way: what the rest of the listing did not show may be there."""
+    await synced(removing, SCENE)
+    await looks(removing)
+    (removing.root / SCENE).unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr("sidecar.watch.absences.place_of", lambda _root: (0, 1))
+        await looks(removing)
+    await looks(removing)
+    assert await removed(removing) == set()
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[Path]:
+    """Mount a small volume of its own below the root."""
+    place = tmp_path / "renders" / "p"
+    place.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting needs root")
+    yield place
+    if place.is_mount():
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+async def test_a_volume_below_the_root_that_is_unmounted_removes_nothing(
+    tmp_path: Path, volume: Path
+) -> None:
+    """Its folder is there, and empty; what is missing beside it is a removal all the same."""
+    async with running(tmp_path, removal="tombstone", rescan=BETWEEN_SECONDS) as world:
+        await synced(world, SCENE, "q/s/one/source/other.py")
+        await looks(world)
+        await asyncio.to_thread(subprocess.run, ["umount", "-l", str(volume)], check=True)
+        (world.root / "q/s/one/source/other.py").unlink()
+        await looks(world)
+        assert await removed(world) == {"other.py"}
+        assert not list(volume.iterdir())
