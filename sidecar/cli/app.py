@@ -9,7 +9,7 @@ import typer
 
 from sidecar import __version__
 
-from . import common, config, convex, dead_letters, removal
+from . import common, config, convex, dead_letters, journal, removal
 from .demo import demo
 from .dev import dev
 from .explain import explain
@@ -47,6 +47,7 @@ app.add_typer(removal.app)
 app.command(short_help="Compare journal, bucket and Convex.")(reconcile)
 app.add_typer(config.app, name="config")
 app.add_typer(convex.app, name="convex")
+app.add_typer(journal.app)
 
 
 @app.command("health", context_settings=_PASSED_ON, add_help_option=False)

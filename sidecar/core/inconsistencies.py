@@ -52,7 +52,7 @@ class Evidence:
     lease is under way for it. ``on_disk``: the row's file is there, unchanged. ``size_bytes`` is what the
     object should have. ``object_age_seconds`` is by S3's own clock, None where clocks cannot be trusted.
     ``retired``: retention gives the version up. ``upload``: an open multipart upload. ``forgotten``: the
-    journal has pruned synced rows as young as this object's transfer; without a row, that says nothing.
+    journal has pruned rows as young as this object's transfer: that it has none for it says nothing.
     """
 
     state: State | None = None

@@ -21,11 +21,12 @@ STEP_SECONDS = 0.003  # of one transaction, its commit not counted
 ROWS_MAX, EVENTS_MAX, SCENES_MAX = 32, 500, 200
 PAGES_MAX, SPARE_PAGES_MIN, SPARE_SHARE = 64, 256, 8  # an eighth of the file may be free
 COUNTED_SCENES_KEEP = 12  # times as long: a marker that counts chunks counts those of its earlier files
-PRUNED = "pruned"  # as a transfer id begins: the youngest time of which a synced row was forgotten
+PRUNED = "pruned"  # as a transfer id begins: the youngest time of which something uploaded was forgotten
 
 _OVER = """
-SELECT id, transfer, state, slot, lease, may_upload, may_object, t.state = 'synced' AND EXISTS (
-  SELECT 1 FROM transfers n WHERE n.slot = t.slot AND n.id > t.id AND n.state = 'synced') AS replaced
+SELECT id, transfer, state, slot, lease, may_upload, may_object, uploaded_ms,
+  t.state = 'synced' AND EXISTS (SELECT 1 FROM transfers n
+    WHERE n.slot = t.slot AND n.id > t.id AND n.state = 'synced') AS replaced
 FROM transfers t WHERE t.ended_ms <= ? ORDER BY t.ended_ms LIMIT ?
 """
 _NEEDED = f"""
@@ -117,7 +118,7 @@ class Pruning(Shipping):
         elif self._is_needed(row):
             self.db.execute("UPDATE transfers SET ended_ms = ? WHERE id = ?", [now_ms, row["id"]])
         else:
-            if is_synced:
+            if row["uploaded_ms"] is not None:  # Convex may have heard of it, whatever became of it then
                 self._forget_time(row["transfer"][:TIME_LENGTH])
             self._forget(row)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -103,12 +104,13 @@ def test_a_damaged_journal_is_moved_aside_and_known_content_found(
 def test_an_old_copy_is_noticed_and_replaced_in_the_same_process(
     system: System, convex_server: ConvexServer
 ) -> None:
-    """Convex knows later ops than the copy: a new journal begins, and nothing is sent twice."""
+    """A backup from under the running daemon: Convex knows later ops, and a new journal takes its place."""
     system.start()
     files = shipped(system)
-    assert system.stop() == 0
-    shutil.copy(journal(system), system.folder / "copy.db")
-    system.start()
+    copied = system.run("journal", "backup", "-c", str(system.write_config()), str(system.folder / "copy.db"))
+    assert (copied.returncode, copied.stderr) == (0, "")
+    checked = system.run("journal", "check", "--journal", str(system.folder / "copy.db"), "--json")
+    assert json.loads(checked.stdout)["transfers"] == {"synced": len(files)}
     files |= shipped(system, of="late")
     assert system.stop() == 0
     before = stored(system)
@@ -122,6 +124,25 @@ def test_an_old_copy_is_noticed_and_replaced_in_the_same_process(
     assert versions(system, convex_server) == {1}
     system.check(files)
     assert system.stop() == 0
+    assert system.run("journal", "check", "--journal", str(journal(system))).returncode == 0
+
+
+def test_a_copy_that_is_not_old_is_the_journal_again(system: System, convex_server: ConvexServer) -> None:
+    """Nothing happened since: it is taken up where it was."""
+    system.start()
+    files = shipped(system)
+    copied = system.run("journal", "backup", "-c", str(system.write_config()), str(system.folder / "copy.db"))
+    assert copied.returncode == 0
+    system.kill()  # an orderly end would tell Convex that the scenes are complete
+    before = stored(system)
+    remove_journal(system)
+    shutil.copy(system.folder / "copy.db", journal(system))
+    system.start()
+    files |= shipped(system, 3, of="new")
+    assert not quarantined(system)
+    assert {key: stored(system)[key] for key in before} == before
+    assert versions(system, convex_server) == {1}
+    system.check(files)
 
 
 def test_what_only_s3_holds_gets_its_op_alone(system: System, convex_server: ConvexServer) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from sidecar.core.errors import JournalLostError
 from sidecar.daemon.inspecting import inspect
 from sidecar.journal import soundness
 from sidecar.journal.soundness import Inspection
-from tests.support.journals import open_journal, ready
+from tests.support.journals import open_journal, ready, spoil
 
 ROWS = 200
 
@@ -47,18 +45,6 @@ def is_checked(folder: Path) -> bool:
     journal = open_journal(folder)
     journal.close()
     return journal.is_checked
-
-
-def damage(folder: Path) -> None:
-    """Write over a page of the events, which no opening looks at."""
-    path = folder / "journal.db"
-    with closing(sqlite3.connect(path)) as db:
-        (page,) = db.execute(
-            "SELECT pageno FROM dbstat WHERE name = 'events' AND pagetype = 'leaf' ORDER BY pageno LIMIT 1"
-        ).fetchone()
-    with path.open("r+b") as file:
-        file.seek((page - 1) * 4096)
-        file.write(b"\xff" * 4096)
 
 
 def test_after_an_end_that_was_one_a_big_journal_is_believed(folder: Path) -> None:
@@ -96,7 +82,7 @@ def test_a_small_journal_is_always_checked(folder: Path, monkeypatch: pytest.Mon
     """It takes no time."""
     monkeypatch.setattr(soundness, "AT_ONCE_BYTES", 1 << 26)
     assert is_checked(folder)
-    damage(folder)
+    spoil(folder / "journal.db", "events")
     journal = open_journal(folder)
     assert journal.quarantined is not None
     assert journal.is_checked
@@ -107,7 +93,7 @@ async def test_the_check_beside_the_work_finds_what_rotted(folder: Path) -> None
     ready_to = asyncio.Event()
     ready_to.set()
     await inspect(folder / "journal.db", after=ready_to)
-    damage(folder)
+    spoil(folder / "journal.db", "events")
     journal = open_journal(folder)
     assert journal.quarantined is None
     with pytest.raises(JournalLostError, match="damaged"):
@@ -117,7 +103,7 @@ async def test_the_check_beside_the_work_finds_what_rotted(folder: Path) -> None
 
 def test_a_check_that_is_stopped_says_nothing(folder: Path) -> None:
     """The daemon ends, or begins anew: nobody waits for it."""
-    damage(folder)
+    spoil(folder / "journal.db", "events")
     inspection = Inspection(folder / "journal.db")
     inspection.stop()
     inspection.run()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from sidecar.core.ids import sidecar_tag
@@ -120,3 +122,14 @@ def tell(journal: Journal, outcome: Outcome = Outcome.APPLIED, *, kept: Kept | N
                 for op in found.ops
             ]
         )
+
+
+def spoil(path: Path, table: str) -> None:
+    """Write over a page of a table, as a failing disk might."""
+    with closing(sqlite3.connect(path)) as db:
+        (page,) = db.execute(
+            "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY pageno LIMIT 1", [table]
+        ).fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xff" * 4096)
