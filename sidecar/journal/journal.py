@@ -17,6 +17,7 @@ from .absences import Absences, Weighed
 from .base import Topic, Transition
 from .debts import Debt
 from .noticing import Known, Noticing, Sighting
+from .opening import reporting
 from .pruning import Pruning
 from .recalling import Recalling
 from .removing import Removing
@@ -46,4 +47,9 @@ class Journal(Absences, Noticing, Pruning, Recalling, Removing, Repairing, Telli
         Raises FatalError as ``JournalBase`` says.
         """
         super().__init__(path, tag=tag, bucket=bucket, clock=clock, chance=chance, lost=lost)
-        self._recover()
+        try:
+            with reporting(path):
+                self._recover()
+        except BaseException:
+            self.close()
+            raise

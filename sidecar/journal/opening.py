@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -121,6 +123,15 @@ def _prepare(connection: sqlite3.Connection, folder: Path) -> None:
     log = (f"wal_autocheckpoint = {log_bytes // PAGE_BYTES}", f"journal_size_limit = {log_bytes}")
     for pragma in (*file, *memory, *log):
         connection.execute(f"PRAGMA {pragma}")
+
+
+@contextmanager
+def reporting(path: Path) -> Iterator[None]:
+    """Raise what SQLite says while a journal is being opened as FatalError or JournalLostError."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise _reported(path, error) from error
 
 
 def _reported(path: Path, error: sqlite3.DatabaseError) -> FatalError | JournalLostError:

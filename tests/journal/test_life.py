@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -338,6 +339,21 @@ def test_a_second_instance_says_so(tmp_path: Path) -> None:
     with pytest.raises(FatalError, match="another sidecar") as caught:
         open_journal(tmp_path)
     assert caught.value.exit_status == 75
+
+
+def test_a_disk_that_fails_while_the_last_life_is_voided_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No traceback, and the journal can be opened again at once."""
+
+    def full(_: Journal) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "_recover", full)
+        with pytest.raises(FatalError, match="cannot be opened: database or disk is full"):
+            open_journal(tmp_path)
+    open_journal(tmp_path)
 
 
 def test_a_journal_of_a_newer_version_is_refused(tmp_path: Path) -> None:
