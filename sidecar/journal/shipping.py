@@ -106,10 +106,10 @@ class Shipping(Debts):
         )
         self.db.execute("DELETE FROM parts WHERE transfer = ?", [transfer_id])
         transfer = self.one(transfer_id)
+        self._owe_others(transfer)
         if transfer.state is State.SUPERSEDED:
             self.owe(transfer)
             return State.SUPERSEDED
-        self._owe_others(transfer)
         self.advance(transfer, Event.UPLOADED, transfer.key)
         self._withdraw_older(transfer)
         self._announce(transfer, url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.model import Part, State, Transfer
+from sidecar.core.model import Part, State, StoredObject, Transfer
 from sidecar.core.ops import Kept, OpResult, Outcome
 from tests.support.journals import batch, finish, open_journal, ready, see, ship, tell
 
@@ -144,3 +144,20 @@ def test_a_finished_multipart_upload_leaves_no_other_under_its_key(tmp_path: Pat
     ship(journal, transfer)
     (debt,) = journal.claim_debts(limit=9, now=1e9)
     assert (debt.key, debt.upload_id, debt.delete_object) == (transfer.key, None, False)
+
+
+def test_a_multipart_upload_that_was_overtaken_at_its_end_leaves_no_other_either(tmp_path: Path) -> None:
+    """Its object and whatever else a doubled Create left under its key are both owed."""
+    journal = open_journal(tmp_path)
+    transfer = ready(journal, "A")
+    (claimed,) = journal.claim_uploads(limit=9, now=1e9).transfers
+    journal.begin_multipart(claimed.id, part_bytes=5)
+    journal.opened(claimed.id, "the-one")
+    ready(journal, "B", 2)
+    stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")
+    assert journal.uploaded(claimed.id, stored, url="https://cdn.example/k") is State.SUPERSEDED
+    debts = journal.claim_debts(limit=9, now=1e9)
+    assert {(debt.key, debt.upload_id, debt.delete_object) for debt in debts} == {
+        (transfer.key, None, False),
+        (transfer.key, None, True),
+    }
