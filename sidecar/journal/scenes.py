@@ -198,9 +198,10 @@ class SceneBook(JournalBase):
         session_id, scene_id = scene["session_id"], scene["scene_id"]
         owed = any(
             self.db.execute(
-                # One state at a time: of two lists SQLite would search all that the longer one finds.
-                f"SELECT 1 FROM transfers WHERE {OPEN_OF_SCENE} AND state = ? LIMIT 1",
-                [session_id, scene_id, state],
+                # One state at a time: of two lists SQLite searches all that the longer one finds. In words:
+                # with a bound value, on which the partial index depends, it is planned anew each time.
+                f"SELECT 1 FROM transfers WHERE {OPEN_OF_SCENE} AND state = '{state}' LIMIT 1",
+                [session_id, scene_id],
             ).fetchone()
             for state in (State.DISCOVERED, State.READY, State.UPLOADED)
         )
