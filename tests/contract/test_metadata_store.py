@@ -18,6 +18,8 @@ from sidecar.settings.telling import Convex, DeployKeyAuth, NoAuth
 from sidecar.sync.convex import open_store
 from sidecar.sync.store import MetadataStore
 from tests.support.memory_metadata import MemoryMetadata
+from tests.support.simulation.calm import calm_power
+from tests.support.simulation.convex import SimulatedConvex
 
 _numbers = itertools.count(1)
 A, B = "crc64nvme:AAAAAAAAAAA=", "crc64nvme:BBBBBBBBBBA="
@@ -36,11 +38,14 @@ def sidecar_id() -> str:
     return f"contract-{next(_numbers)}"
 
 
-@pytest.fixture(params=["memory", "dev", "deploy key"])
+@pytest.fixture(params=["memory", "simulation", "dev", "deploy key"])
 async def store(request: pytest.FixtureRequest, sidecar_id: str) -> AsyncIterator[MetadataStore]:
     """Each implementation, and both ways in."""
     if request.param == "memory":
         yield MemoryMetadata()
+        return
+    if request.param == "simulation":
+        yield SimulatedConvex(calm_power())
         return
     server: ConvexServer = request.getfixturevalue("server")
     auth = (
@@ -196,6 +201,18 @@ async def test_facts_are_applied(store: MetadataStore, sidecar_id: str, epoch: i
     op = Op(seq=1, op_id=f"op-{next(_numbers)}", kind=OpKind.FACTS, body=body)
     (result,) = await apply(store, sidecar_id, epoch, op)
     assert result.outcome is Outcome.APPLIED
+
+
+async def test_a_settled_op_is_forgotten_and_a_late_one_is_stale_for_ever(
+    store: MetadataStore, sidecar_id: str, epoch: int
+) -> None:
+    """``ackedSeq`` says that nobody will retry: the slot's newest op alone decides on what comes late."""
+    first = put(1, A)
+    await apply(store, sidecar_id, epoch, first, put(2, B))
+    batch = Batch(project_id="p", session_id=f"p/{sidecar_id}", acked_seq=2, ops=(put(3, name="b.mp4"),))
+    await store.apply(batch, sidecar_id=sidecar_id, epoch=epoch)
+    (late,) = await apply(store, sidecar_id, epoch, first)
+    assert late.outcome is Outcome.STALE
 
 
 def slot(sidecar_id: str, name: str = "a.mp4") -> Slot:

@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from sidecar.upload.s3 import S3Store, open_store
 from sidecar.upload.store import Body, ObjectSpec, ObjectStore, OpenUpload
 from tests.support.memory_store import MemoryStore, checksum_of
 from tests.support.seaweed import store_on
+from tests.support.simulation.calm import calm_power
+from tests.support.simulation.s3 import SimulatedS3
 
 PART = 5 * MIB
 CONTENT = os.urandom(2 * PART + 3)
@@ -38,11 +41,17 @@ def moto() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(params=["memory", "seaweed", "seaweed versioned", "moto"])
+STORES = ("memory", "forgetful memory", "simulation", "seaweed", "seaweed versioned", "moto")
+
+
+@pytest.fixture(params=STORES)
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[ObjectStore]:
     """Open one store after the other, each on an empty bucket."""
-    if request.param == "memory":
-        yield MemoryStore()
+    if request.param == "simulation":
+        yield SimulatedS3(calm_power())
+        return
+    if request.param in {"memory", "forgetful memory"}:
+        yield MemoryStore(forgets=request.param == "forgetful memory")
         return
     if request.param == "moto":
         async with _on_moto(request.getfixturevalue("moto")) as opened:
@@ -292,6 +301,27 @@ async def test_complete_refuses_parts_that_do_not_add_up(store: ObjectStore, spe
         await store.complete(upload, parts, checksum=checksum_of(CONTENT[1:]))
     assert await store.head("a/b.mp4") is None
     assert await opened(store) == {upload}
+
+
+@pytest.mark.usefixtures("honest")
+async def test_complete_refuses_a_part_that_is_named_wrong(store: ObjectStore, spec: Spec, file: int) -> None:
+    """Its answer was tampered with on the way: the ETag is not the one that the store gave."""
+    upload = await begin(store, spec())
+    first, *others = await send(store, upload, file, 1, 2, 3)
+    wrong = [replace(first, etag='"00000000000000000000000000000000"'), *others]
+    with refused(ErrorKind.CORRUPT):
+        await store.complete(upload, wrong, checksum=checksum_of(CONTENT))
+    assert await store.head("a/b.mp4") is None
+
+
+async def test_another_bucket_is_refused(store: ObjectStore, spec: Spec, file: int) -> None:
+    """What was journaled for an old bucket does not land in the new one unseen."""
+    elsewhere = replace(spec(), bucket="old-bucket")
+    with refused(ErrorKind.INVALID):
+        await store.put(elsewhere, body(file), checksum=checksum_of(CONTENT[:100]))
+    with refused(ErrorKind.INVALID):
+        await store.create(elsewhere)
+    assert await opened(store) == set()
 
 
 async def test_complete_twice_is_success_or_not_found(store: ObjectStore, spec: Spec, file: int) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -12,13 +12,32 @@ from tests.support.simulation.history import Plan
 @pytest.fixture
 def takes_all(request: pytest.FixtureRequest) -> bool:
     """Whether ``--crash=all`` was given."""
-    return bool(request.config.getoption("crash", "sample") == "all")
+    return bool(request.config.getoption("crash") == "all")
+
+
+@pytest.fixture
+def spoils_all(request: pytest.FixtureRequest) -> bool:
+    """Whether ``--faults=all`` was given."""
+    return bool(request.config.getoption("faults") == "all")
 
 
 @pytest.fixture
 def chance(request: pytest.FixtureRequest) -> random.Random:
     """What a sample is drawn with; ``--seed`` draws another one."""
     return random.Random(f"{request.node.name} {request.config.getoption('seed', 1)}")
+
+
+@pytest.fixture
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Print what a run of everything has come to; the default run says nothing."""
+    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    everything = "all" in {request.config.getoption("crash"), request.config.getoption("faults")}
+
+    def tell(line: str) -> None:
+        if everything and reporter is not None:
+            reporter.write_line(line)
+
+    return tell
 
 
 def live_all(plans: Iterable[Plan]) -> int:

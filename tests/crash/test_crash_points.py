@@ -2,78 +2,83 @@
 
     python -m pytest tests/crash --crash=all
 
-takes every crash point in every way, and thousands of pairs. A failure prints the line that replays it.
+takes crashes at every point of every life, those of recoveries and of their recoveries included, until none
+leaves anything behind that no start has begun with yet. A failure prints the line that replays it.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable
 
 import pytest
 
-from tests.support.simulation.history import Plan, live_through
-from tests.support.simulation.power import WHEN, Crash
+from tests.support.simulation.checker import at_a_crash, check_everywhere, problems
+from tests.support.simulation.explore import explore
+from tests.support.simulation.history import History, Plan, lived
+from tests.support.simulation.power import STOP, Crash
+from tests.support.simulation.sameness import sameness
 from tests.support.simulation.scenarios import SCENARIOS
 
 from .conftest import live_all
 from .effects import EFFECTS
 
-PAIRS, PAIRS_ALL = 2, 300
-SEEDS_ALL = (1, 2)
-
-
-@cache
-def _effects(scenario: str, seed: int = 0) -> list[list[str]]:
-    history = live_through(Plan(scenario=scenario, seed=seed))
-    history.close()
-    return history.effects
+WITHOUT_END = 99  # crashes in a row; no scenario needs more than a dozen to show all that there is
+SEEDS_ALL = (0, 1, 2)
+STOPS = 2
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_no_effect_is_new_or_lost(scenario: str) -> None:
     """``python -m tests.support.simulation table`` prints the numbers; a new one is crashed at, too."""
-    effects = _effects(scenario)
-    assert sum(map(len, effects)) == EFFECTS[scenario], effects
+    with lived(Plan(scenario=scenario), inspect=at_a_crash) as history:
+        assert sum(map(len, history.effects)) == EFFECTS[scenario], history.effects
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_crash_at_any_effect_changes_nothing_in_the_end(
-    scenario: str, *, takes_all: bool, chance: random.Random
+    scenario: str, *, takes_all: bool, say: Callable[[str], None]
 ) -> None:
-    """Before it, after it, or by an orderly end: the next life finishes the work."""
-    ways = WHEN if takes_all else ("before", "after", "stop")
-    plans = [
-        Plan(
-            scenario=scenario,
-            seed=seed,
-            crashes=[*_unharmed(scenario, seed, life), Crash(effect=n, when=when)],
-        )
-        for seed in (0, *SEEDS_ALL)[: len(SEEDS_ALL) + 1 if takes_all else 1]
-        for life, effects in enumerate(_effects(scenario, seed))
-        for n in range(1, len(effects) + 1)
-        for when in (ways if takes_all else [chance.choice(ways)])
-    ]
-    live_all(plans)
+    """Before each effect, between it and its answer, after that: the next life finishes the work."""
+    for seed in SEEDS_ALL if takes_all else SEEDS_ALL[:1]:
+        _take(Plan(scenario=scenario, seed=seed), crashes=WITHOUT_END if takes_all else 1, say=say)
+
+
+@pytest.mark.parametrize("scenario", ["small", "reply-lost"])
+def test_crashes_without_end_change_nothing_either(scenario: str, say: Callable[[str], None]) -> None:
+    """Recoveries are cut off, too, and so on."""
+    _take(Plan(scenario=scenario), crashes=WITHOUT_END, say=say)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_a_crash_during_recovery_changes_nothing_either(
+def test_an_orderly_end_at_any_effect_changes_nothing(
     scenario: str, *, takes_all: bool, chance: random.Random
 ) -> None:
-    """Two crashes: the second one somewhere in what the first one made necessary."""
-    live_all(_pairs(scenario, PAIRS_ALL if takes_all else PAIRS, chance))
+    """Told to stop at once, the daemon leaves what its next life can take up."""
+    with lived(Plan(scenario=scenario), inspect=at_a_crash) as history:
+        ends = [
+            (life, n) for life, effects in enumerate(history.effects, 1) for n in range(1, len(effects) + 1)
+        ]
+    chosen = ends if takes_all else chance.sample(ends, STOPS)
+    live_all(Plan(scenario=scenario, crashes=(Crash(life=life, effect=n, when=STOP),)) for life, n in chosen)
 
 
-def _unharmed(scenario: str, seed: int, lives: int) -> list[Crash]:
-    """Return crashes that never come, for the lives that end by themselves."""
-    return [Crash(effect=len(effects) + 999, when="after") for effects in _effects(scenario, seed)[:lives]]
+@pytest.mark.parametrize("scenario", ["small", "restart"])
+def test_what_is_explored_is_what_a_replay_lives(scenario: str, chance: random.Random) -> None:
+    """The line that a failure prints leads to the very same end."""
+    ends: dict[Plan, bytes] = {}
+
+    def note(history: History) -> list[str]:
+        ends[history.plan] = sameness(history.outside)
+        return problems(history)
+
+    explore(Plan(scenario=scenario), crashes=2, at_a_crash=at_a_crash, at_the_end=note)
+    for plan in chance.sample(sorted(ends, key=lambda plan: plan.command), 10):
+        with lived(plan, inspect=at_a_crash) as history:
+            assert sameness(history.outside) == ends[plan], plan.command
 
 
-def _pairs(scenario: str, count: int, chance: random.Random) -> Iterator[Plan]:
-    most = len(_effects(scenario)[0])
-    for _ in range(count):
-        first = Crash(effect=chance.randint(1, most), when=chance.choice(WHEN))
-        second = Crash(effect=chance.randint(1, most), when=chance.choice(WHEN))
-        yield Plan(scenario=scenario, seed=chance.randint(0, 99), crashes=[first, second])
+def _take(plan: Plan, *, crashes: int, say: Callable[[str], None]) -> None:
+    tally = check_everywhere(plan, crashes=crashes)
+    assert not tally.found, "\n".join(tally.found)
+    say(f"{plan.scenario}, seed {plan.seed}: {tally.points} crash points, {tally.lives} lives")

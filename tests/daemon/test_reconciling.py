@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -156,7 +156,7 @@ async def test_retention_expires_first_and_deletes_then(desk: Desk) -> None:
     assert dict(report.repaired) == {"retired": 2}
     assert await desk.debts() == sorted(keys[:2])
     assert {version for _, version in desk.metadata.expired} == {1, 2}
-    assert len(desk.metadata.written) == 14
+    assert len(desk.metadata.rows) == 14
     assert dict((await desk.reconciler.reconcile(RETENTION)).found) == {}
 
 
@@ -211,7 +211,7 @@ async def test_what_the_journal_forgot_is_no_orphan_though_convex_lost_it(desk: 
     await forget(desk)
     late = orphan(10**13)
     desk.keep(*late)
-    desk.metadata.written, desk.metadata.slots = [], {}
+    desk.metadata.rows, desk.metadata.assets = {}, {}
     report = await desk.reconciler.reconcile(ALL)
     assert report.found["forgotten object"] == 1
     assert [one.key for one in report.examples if one.type == "forgotten object"] == [forgotten]
@@ -260,7 +260,8 @@ async def test_a_store_that_lists_no_uploads_is_compared_without_them(
 async def test_another_sidecars_version_explains_a_missing_one(desk: Desk) -> None:
     """The slot holds something: it was taken over, or adopted after a journal's loss."""
     await desk.synced("a.mp4", "A")
-    desk.metadata.written = [("other", *rest) for _, *rest in desk.metadata.written]  # type: ignore[misc]
+    rows = desk.metadata.rows
+    desk.metadata.rows = {name: replace(row, sidecar="other") for name, row in rows.items()}
     assert dict((await desk.reconciler.reconcile(ALL)).found) == {}
 
 

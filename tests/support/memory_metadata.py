@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.model import AssetType, EntityType, Slot
+from sidecar.core.model import Slot
 from sidecar.core.ops import (
     AssetVersion,
     Batch,
@@ -22,78 +22,93 @@ from sidecar.core.ops import (
     VersionStatus,
 )
 
+from .metadata_rows import Applied, Heard, SlotKey, Version, content_of, key_of, scene_of, slot_from, slot_key
+
 OPS_MAX = 100
 SLOTS_MAX = 500
 HISTORY_MAX = 10
+OpName = tuple[str, str]  # (sidecar, opId)
+VersionName = tuple[SlotKey, int]
 TYPES = {"video_chunk", "source_code", "thumbnail", "subtitle", "combined_video", "manifest"}
 
 
 @dataclass(slots=True)
-class _Place:
-    """Where the newest op of a slot stands."""
-
-    epoch: int
-    seq: int
-    version: int | None
-
-
-@dataclass(slots=True)
 class MemoryMetadata:
-    """One deployment. ``calls`` keeps every batch that arrived, ``down`` is raised by every call."""
+    """One deployment: its tables, for tests to look at, and its time. Rows are never changed in place.
 
-    epochs: dict[str, list[str]] = field(default_factory=dict)  # sidecar -> journal ids, oldest first
-    slots: dict[tuple[str, ...], CurrentAsset] = field(default_factory=dict)
-    last: dict[tuple[str, ...], int] = field(default_factory=dict)  # the newest version that a slot had
-    producers: dict[tuple[str, ...], str] = field(default_factory=dict)  # who wrote what a slot holds
-    written: list[tuple[str, tuple[str, ...], int, dict[str, Any]]] = field(default_factory=list)
-    expired: set[tuple[tuple[str, ...], int]] = field(default_factory=set)
-    applied: dict[tuple[str, str], tuple[str, OpResult]] = field(default_factory=dict)
-    newest: dict[tuple[str, str, tuple[str, ...]], _Place] = field(default_factory=dict)
-    calls: list[Batch] = field(default_factory=list)
-    down: SidecarError | None = None
+    ``refused`` maps names of assets to the code with which their ops are rejected.
+    """
+
+    now_ms: int = 0
+    epochs: dict[str, tuple[str, ...]] = field(default_factory=dict)  # sidecar -> journal ids, oldest first
+    applied: dict[OpName, Applied] = field(default_factory=dict)
+    latest: dict[tuple[str, SlotKey], OpName] = field(default_factory=dict)  # (sidecar, slot)
+    passed: set[OpName] = field(default_factory=set)  # applied, and not the latest of their slots
+    assets: dict[SlotKey, Version] = field(default_factory=dict)
+    rows: dict[VersionName, Version] = field(default_factory=dict)
+    last: dict[SlotKey, int] = field(default_factory=dict)  # version
+    history: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)  # scene -> replaced keys
+    expired: set[VersionName] = field(default_factory=set)
+    deleted: set[tuple[str, str]] = field(default_factory=set)  # scenes
+    facts: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    heard: list[Heard] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def copy(self) -> MemoryMetadata:
+        """Return a deployment that changes by itself."""
+        return MemoryMetadata(
+            now_ms=self.now_ms,
+            epochs=dict(self.epochs),
+            applied=dict(self.applied),
+            latest=dict(self.latest),
+            passed=set(self.passed),
+            assets=dict(self.assets),
+            rows=dict(self.rows),
+            last=dict(self.last),
+            history=dict(self.history),
+            expired=set(self.expired),
+            deleted=set(self.deleted),
+            facts=dict(self.facts),
+            heard=list(self.heard),
+            refused=dict(self.refused),
+        )
 
     async def probe(self) -> None:
-        """Answer unless down."""
-        self._answer()
+        """Answer."""
 
     async def register(self, *, sidecar_id: str, journal_id: str) -> Registration:
         """Give each new journal the next epoch."""
-        self._answer()
-        journals = self.epochs.setdefault(sidecar_id, [])
+        journals = self.epochs.get(sidecar_id, ())
         if journal_id in journals[:-1]:
-            raise _refused(ErrorKind.CONFLICT, "FENCED")
+            raise _refusal(ErrorKind.CONFLICT, "FENCED")
         if journal_id not in journals:
-            journals.append(journal_id)
+            self.epochs[sidecar_id] = journals = (*journals, journal_id)
         epoch = len(journals)
-        seqs = [p.seq for (owner, _, _), p in self.newest.items() if owner == sidecar_id and p.epoch == epoch]
-        return Registration(epoch=epoch, last_seq=max(seqs, default=0), contract_version=1)
+        newest = [self.applied[op] for (owner, _), op in self.latest.items() if owner == sidecar_id]
+        last = max((row.seq for row in newest if row.epoch == epoch), default=0)
+        return Registration(epoch=epoch, last_seq=last, contract_version=1)
 
     async def apply(self, batch: Batch, *, sidecar_id: str, epoch: int) -> Sequence[OpResult]:
         """Apply a batch whole or not at all."""
-        self._answer()
-        self.calls.append(batch)
         if len(batch.ops) > OPS_MAX:
-            raise _refused(ErrorKind.INVALID, "BATCH_TOO_LARGE")
-        newest = len(self.epochs.get(sidecar_id, []))
-        if epoch > newest or newest == 0:
-            raise _refused(ErrorKind.CONFLICT, "UNREGISTERED")
-        if epoch < newest:
-            raise _refused(ErrorKind.CONFLICT, "FENCED")
-        return [self._apply(batch.session_id, op, sidecar_id, epoch) for op in batch.ops]
+            raise _refusal(ErrorKind.INVALID, "BATCH_TOO_LARGE")
+        self._require_newest(sidecar_id, epoch)
+        results = [self._apply(batch.session_id, op, sidecar_id, epoch) for op in batch.ops]
+        self._prune(sidecar_id, epoch, batch.acked_seq)
+        return results
 
     async def current_assets(self, slots: Sequence[Slot]) -> Sequence[CurrentAsset | None]:
         """Look them up."""
-        self._answer()
         if len(slots) > SLOTS_MAX:
-            raise _refused(ErrorKind.INVALID, "BATCH_TOO_LARGE")
-        return [self.slots.get(_key(slot)) for slot in slots]
+            raise _refusal(ErrorKind.INVALID, "BATCH_TOO_LARGE")
+        found = [self.assets.get(key_of(slot)) for slot in slots]
+        return [row.current if row else None for row in found]
 
     async def versions(self, *, sidecar_id: str, cursor: str | None) -> VersionPage:
-        """Return pages of 100, with scenes whose history is as long as the functions keep it."""
-        self._answer()
+        """Return pages of 100."""
         begin = int(cursor or 0)
-        mine = [row for row in self.written if row[0] == sidecar_id]
-        page = tuple(self._version(slot, n, body) for _, slot, n, body in mine[begin : begin + OPS_MAX])
+        mine = [row for row in self.rows.values() if row.sidecar == sidecar_id]
+        page = tuple(self._described(row) for row in mine[begin : begin + OPS_MAX])
         more = str(begin + OPS_MAX) if len(mine) > begin + OPS_MAX else None
         return VersionPage(versions=page, cursor=more)
 
@@ -101,116 +116,158 @@ class MemoryMetadata:
         self, versions: Sequence[tuple[Slot, int]], *, sidecar_id: str, epoch: int
     ) -> Sequence[bool]:
         """Mark what is not shown any more."""
-        self._answer()
-        if epoch < len(self.epochs.get(sidecar_id, [])):
-            raise _refused(ErrorKind.CONFLICT, "FENCED")
-        known = {(one.slot, one.version): one.status for one in self._mine(sidecar_id)}
-        marks = [known.get(name, VersionStatus.CURRENT) is not VersionStatus.CURRENT for name in versions]
-        self.expired |= {(_key(slot), n) for (slot, n), mark in zip(versions, marks, strict=True) if mark}
-        return marks
+        if len(versions) > OPS_MAX:
+            raise _refusal(ErrorKind.INVALID, "BATCH_TOO_LARGE")
+        self._require_newest(sidecar_id, epoch)
+        return [self._expire((key_of(slot), number), sidecar_id) for slot, number in versions]
 
-    def _mine(self, sidecar_id: str) -> list[AssetVersion]:
-        return [self._version(slot, n, body) for owner, slot, n, body in self.written if owner == sidecar_id]
-
-    def _version(self, slot: tuple[str, ...], version: int, body: dict[str, Any]) -> AssetVersion:
-        asset, newest = body["asset"], self.last[slot]
-        is_removed = slot not in self.slots and version == newest
-        is_shown = newest - version <= HISTORY_MAX and not is_removed
-        status = VersionStatus.CURRENT if is_shown else VersionStatus.SUPERSEDED
-        return AssetVersion(
-            slot=Slot(
-                session_id=slot[0],
-                entity_type=EntityType(slot[1]),
-                entity_id=slot[2],
-                asset_type=AssetType(slot[3]),
-                name=slot[4],
-            ),
-            version=version,
-            transfer=body["transfer"],
-            bucket=asset["bucket"],
-            key=asset["s3Key"],
-            size_bytes=asset["size"],
-            checksum=asset["checksum"],
-            status=VersionStatus.EXPIRED if (slot, version) in self.expired else status,
-            newer=newest - version,
-            superseded_ms=None if newest == version else 0,
-        )
-
-    def _answer(self) -> None:
-        if self.down is not None:
-            raise self.down
-
+    # -- ops --------------------------------------------------------------------------------------
     def _apply(self, session_id: str, op: Op, sidecar_id: str, epoch: int) -> OpResult:
-        body = dict(op.body)
-        if op.kind is OpKind.PUT and body["assetType"] not in TYPES:
-            return OpResult(op_id=op.op_id, outcome=Outcome.REJECTED, code="UNKNOWN_TYPE", message="unknown")
-        content = repr(body)
+        if (code := self._problem(op)) is not None:
+            return _rejected(op, code)
+        slot, content = slot_key(session_id, op), content_of(op)
         if (seen := self.applied.get((sidecar_id, op.op_id))) is not None:
-            return _again(op, seen, content)
-        slot = _slot(session_id, op, body)
-        place = self.newest.get((sidecar_id, session_id, slot))
-        if place is not None and (epoch, op.seq) < (place.epoch, place.seq):
-            result = OpResult(op_id=op.op_id, outcome=Outcome.STALE, version=place.version)
+            if (seen.slot, seen.content) != (slot, content):
+                return _rejected(op, "OP_ID_REUSED")
+            kept = self._kept(op, slot, seen.version)
+            return OpResult(op_id=op.op_id, outcome=Outcome.DUPLICATE, version=seen.version, kept=kept)
+        scene = scene_of(session_id, op)
+        if scene in self.deleted:
+            return _rejected(op, "SCENE_DELETED")
+        newest = self.applied.get(self.latest.get((sidecar_id, slot), ("", "")))
+        if newest is not None and (epoch, op.seq) < (newest.epoch, newest.seq):
+            outcome, version = Outcome.STALE, newest.version
+            self.passed.add((sidecar_id, op.op_id))
         else:
-            result = self._effect(op, slot, body, sidecar_id)
-            self.newest[sidecar_id, session_id, slot] = _Place(epoch, op.seq, result.version)
-        self.applied[sidecar_id, op.op_id] = (content, result)
-        return result
+            outcome, version = self._take(op, slot, scene, sidecar_id)
+            self._retire(sidecar_id, slot, op)
+        self.applied[sidecar_id, op.op_id] = Applied(
+            epoch=epoch, seq=op.seq, slot=slot, content=content, version=version
+        )
+        self._hear(op, epoch, scene, outcome)
+        kept = self._kept(op, slot, version) if outcome is Outcome.UNCHANGED else None
+        return OpResult(op_id=op.op_id, outcome=outcome, version=version, kept=kept)
 
-    def _effect(self, op: Op, slot: tuple[str, ...], body: dict[str, Any], sidecar_id: str) -> OpResult:
-        if op.kind is OpKind.REMOVE:
-            return self._remove(op, slot, sidecar_id)
+    def _kept(self, op: Op, slot: SlotKey, version: int | None) -> Kept | None:
+        """Return the object that a version names, if it is not the one that was put."""
+        row = self.rows.get((slot, version or 0))
+        if op.kind is not OpKind.PUT or row is None or row.key == op.body["asset"]["s3Key"]:
+            return None
+        return Kept(key=row.key, transfer=row.transfer)
+
+    def _hear(self, op: Op, epoch: int, scene: tuple[str, str] | None, outcome: Outcome) -> None:
+        body = op.body
+        good = op.kind is OpKind.FACTS and body["complete"] and not body["owed"] and not body["error"]
+        self.heard.append(
+            Heard(epoch=epoch, seq=op.seq, kind=op.kind, scene=scene, outcome=outcome, is_good=bool(good))
+        )
+
+    def _problem(self, op: Op) -> str | None:
         if op.kind is OpKind.FACTS:
-            return OpResult(op_id=op.op_id, outcome=Outcome.APPLIED)
-        asset = body["asset"]
-        current, same = self.slots.get(slot), (asset["checksum"], asset["size"], asset["bucket"])
-        if current is not None and (current.checksum, current.size_bytes, current.bucket) == same:
-            return OpResult(
-                op_id=op.op_id, outcome=Outcome.UNCHANGED, version=current.version, kept=_kept(current, asset)
-            )
-        version = self.last.get(slot, 0) + 1
-        self.last[slot] = version
-        self.producers[slot] = sidecar_id
-        self.written.append((sidecar_id, slot, version, body))
-        self.slots[slot] = CurrentAsset(
+            return None
+        return "UNKNOWN_TYPE" if op.body["assetType"] not in TYPES else self.refused.get(op.body["name"])
+
+    def _take(
+        self, op: Op, slot: SlotKey, scene: tuple[str, str] | None, sidecar_id: str
+    ) -> tuple[Outcome, int | None]:
+        match op.kind:
+            case OpKind.FACTS if scene is not None:
+                self.facts[scene] = dict(op.body)
+                return Outcome.APPLIED, None
+            case OpKind.REMOVE:
+                return self._remove(slot, sidecar_id)
+            case _:
+                return self._put(op, slot, scene, sidecar_id)
+
+    def _put(
+        self, op: Op, slot: SlotKey, scene: tuple[str, str] | None, sidecar_id: str
+    ) -> tuple[Outcome, int]:
+        asset, current = op.body["asset"], self.assets.get(slot)
+        same = (asset["checksum"], asset["size"], asset["bucket"])
+        if current and (current.checksum, current.size_bytes, current.bucket) == same:
+            return Outcome.UNCHANGED, current.version
+        if current is not None and scene is not None:
+            self.history[scene] = (*self.history.get(scene, ()), current.key)[-HISTORY_MAX:]
+        row = Version(
+            sidecar=sidecar_id,
+            slot=slot,
+            version=self.last.get(slot, 0) + 1,
+            transfer=op.body["transfer"],
             bucket=asset["bucket"],
             key=asset["s3Key"],
-            transfer=body["transfer"],
-            checksum=asset["checksum"],
             size_bytes=asset["size"],
-            version=version,
+            checksum=asset["checksum"],
+            created_ms=self.now_ms,
         )
-        return OpResult(op_id=op.op_id, outcome=Outcome.APPLIED, version=version)
+        self.rows[slot, row.version] = self.assets[slot] = row
+        self.last[slot] = row.version
+        return Outcome.APPLIED, row.version
 
-    def _remove(self, op: Op, slot: tuple[str, ...], sidecar_id: str) -> OpResult:
-        current = self.slots.get(slot)
+    def _remove(self, slot: SlotKey, sidecar_id: str) -> tuple[Outcome, int | None]:
+        current = self.assets.get(slot)
         if current is None:
-            return OpResult(op_id=op.op_id, outcome=Outcome.UNCHANGED)
-        if self.producers[slot] != sidecar_id:
-            return OpResult(op_id=op.op_id, outcome=Outcome.STALE, version=current.version)
-        del self.slots[slot]
-        return OpResult(op_id=op.op_id, outcome=Outcome.APPLIED, version=current.version)
+            return Outcome.UNCHANGED, None
+        if current.sidecar != sidecar_id:
+            return Outcome.STALE, current.version
+        del self.assets[slot]
+        return Outcome.APPLIED, current.version
+
+    # -- the ledger of ops ------------------------------------------------------------------------
+    def _require_newest(self, sidecar_id: str, epoch: int) -> None:
+        newest = len(self.epochs.get(sidecar_id, ()))
+        if epoch > newest or newest == 0:
+            raise _refusal(ErrorKind.CONFLICT, "UNREGISTERED")
+        if epoch < newest:
+            raise _refusal(ErrorKind.CONFLICT, "FENCED")
+
+    def _retire(self, sidecar_id: str, slot: SlotKey, newer: Op) -> None:
+        if (before := self.latest.get((sidecar_id, slot))) is not None:
+            self.passed.add(before)
+        self.latest[sidecar_id, slot] = (sidecar_id, newer.op_id)
+
+    def _prune(self, sidecar_id: str, epoch: int, acked_seq: int) -> None:
+        """Forget what no retry can name, and at once: the strictest that the contract allows."""
+        for name in list(self.passed):
+            row = self.applied[name]
+            if name[0] == sidecar_id and (row.epoch < epoch or row.seq <= acked_seq):
+                del self.applied[name]
+                self.passed.discard(name)
+
+    # -- versions ---------------------------------------------------------------------------------
+    def _expire(self, name: VersionName, sidecar_id: str) -> bool:
+        row = self.rows.get(name)
+        if row is None or row.sidecar != sidecar_id or self._status(row) is VersionStatus.CURRENT:
+            return False
+        self.expired.add(name)
+        return True
+
+    def _described(self, row: Version) -> AssetVersion:
+        newer = self.rows.get((row.slot, row.version + 1))
+        return AssetVersion(
+            slot=slot_from(row.slot),
+            version=row.version,
+            transfer=row.transfer,
+            bucket=row.bucket,
+            key=row.key,
+            size_bytes=row.size_bytes,
+            checksum=row.checksum,
+            status=self._status(row),
+            newer=self.last[row.slot] - row.version,
+            superseded_ms=None if newer is None else newer.created_ms,
+        )
+
+    def _status(self, row: Version) -> VersionStatus:
+        current, scene = self.assets.get(row.slot), (row.slot[0], row.slot[2])
+        if (current is not None and current.key == row.key) or row.key in self.history.get(scene, ()):
+            return VersionStatus.CURRENT
+        if (row.slot, row.version) in self.expired:
+            return VersionStatus.EXPIRED
+        return VersionStatus.DELETED if scene in self.deleted else VersionStatus.SUPERSEDED
 
 
-def _kept(current: CurrentAsset, asset: dict[str, Any]) -> Kept | None:
-    return None if current.key == asset["s3Key"] else Kept(key=current.key, transfer=current.transfer)
+def _rejected(op: Op, code: str) -> OpResult:
+    return OpResult(op_id=op.op_id, outcome=Outcome.REJECTED, code=code, message=f"refused: {code}")
 
 
-def _key(slot: Slot) -> tuple[str, ...]:
-    return (slot.session_id, slot.entity_type, slot.entity_id, slot.asset_type, slot.name)
-
-
-def _slot(session_id: str, op: Op, body: dict[str, Any]) -> tuple[str, ...]:
-    if op.kind is OpKind.FACTS:
-        return (session_id, "facts", body["sceneId"])
-    return (session_id, body["entityType"], body["entityId"], body["assetType"], body["name"])
-
-
-def _again(op: Op, seen: tuple[str, OpResult], content: str) -> OpResult:
-    if seen[0] == content:
-        return replace(seen[1], outcome=Outcome.DUPLICATE, code=None, message=None)
-    return OpResult(op_id=op.op_id, outcome=Outcome.REJECTED, code="OP_ID_REUSED", message="other content")
-
-
-def _refused(kind: ErrorKind, code: str) -> SidecarError:
+def _refusal(kind: ErrorKind, code: str) -> SidecarError:
     return SidecarError(kind, code.lower(), operation="call", target="memory", code=code)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from awscrt import checksums
@@ -24,15 +24,39 @@ class Upload:
 
 @dataclass(slots=True)
 class MemoryStore:
-    """One bucket. ``objects`` and ``uploads`` are there for tests to look at; ``log`` names the calls."""
+    """One bucket. ``objects`` and ``uploads`` are there for tests to look at; ``log`` names the calls.
+
+    ``shown`` holds every content that was ever visible, with its key; ``pread`` reads bodies;
+    ``forgets``: a second Complete of an upload is answered with NoSuchUpload, as some stores do.
+    """
 
     bucket: str = "lessons"
     objects: dict[str, tuple[ObjectSpec, bytes]] = field(default_factory=dict)
     uploads: dict[str, Upload] = field(default_factory=dict)
     completed: dict[str, str] = field(default_factory=dict)  # upload ID -> key
+    shown: list[tuple[str, bytes]] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     missing_bucket: bool = False
-    modified_ms: int = 1_779_900_000_000  # of every object
+    forgets: bool = False
+    now_ms: int = 1_779_900_000_000
+    modified_ms: dict[str, int] = field(default_factory=dict)
+    pread: Callable[[int, int, int], bytes] = os.pread
+
+    def copy(self) -> MemoryStore:
+        """Return a bucket that changes by itself."""
+        return MemoryStore(
+            bucket=self.bucket,
+            objects=dict(self.objects),
+            uploads={name: Upload(upload.spec, dict(upload.parts)) for name, upload in self.uploads.items()},
+            completed=dict(self.completed),
+            shown=list(self.shown),
+            log=list(self.log),
+            missing_bucket=self.missing_bucket,
+            forgets=self.forgets,
+            now_ms=self.now_ms,
+            modified_ms=dict(self.modified_ms),
+            pread=self.pread,
+        )
 
     async def probe(self) -> None:
         """HeadBucket."""
@@ -41,16 +65,17 @@ class MemoryStore:
     async def put(self, spec: ObjectSpec, body: Body, *, checksum: str, once: bool = False) -> StoredObject:
         """Store an object whole."""
         self._call("put", spec.key)
+        self._accept(spec)
         self._refuse_if_there(spec.key, once=once)
-        content = _read(body)
+        content = self._read(body)
         if checksum_of(content) != checksum:
             raise failure(ErrorKind.CORRUPT, "BadDigest", spec.key)
-        self.objects[spec.key] = (spec, content)
-        return self._stored(spec.key)
+        return self._show(spec, content)
 
     async def create(self, spec: ObjectSpec) -> str:
         """Open a multipart upload."""
         self._call("create", spec.key)
+        self._accept(spec)
         upload_id = f"upload-{len(self.log)}"
         self.uploads[upload_id] = Upload(spec)
         return upload_id
@@ -58,7 +83,7 @@ class MemoryStore:
     async def put_part(self, upload: OpenUpload, body: Body, *, number: int) -> Part:
         """Keep one part."""
         self._call(f"part {number}", upload.key)
-        content = _read(body)
+        content = self._read(body)
         self._open(upload).parts[number] = content
         checksum = checksum_of(content)
         return Part(number=number, size_bytes=len(content), etag=f'"{checksum}"', checksum=checksum)
@@ -67,7 +92,7 @@ class MemoryStore:
         """Compare whole contents."""
         self._call("list parts", upload.key)
         have = self._open(upload).parts
-        contents = {number: _read(body) for number, body in bodies.items()}
+        contents = {number: self._read(body) for number, body in bodies.items()}
         return [
             Part(number=n, size_bytes=len(c), etag=f'"{checksum_of(c)}"', checksum=checksum_of(c))
             for n, c in contents.items()
@@ -79,18 +104,17 @@ class MemoryStore:
     ) -> StoredObject:
         """Join the parts."""
         self._call("complete", upload.key)
-        if self.completed.get(upload.upload_id) == upload.key:
+        if self.completed.get(upload.upload_id) == upload.key and not self.forgets:
             return self._stored(upload.key)
         have = self._open(upload)
         self._refuse_if_there(upload.key, once=once)
-        if any(checksum_of(have.parts.get(part.number, b"")) != part.checksum for part in parts):
+        if any(not _is_part(have.parts.get(part.number, b""), part) for part in parts):
             raise failure(ErrorKind.CORRUPT, "InvalidPart", upload.key)
         if combine((part.checksum, part.size_bytes) for part in parts) != checksum:
             raise failure(ErrorKind.CORRUPT, "BadDigest", upload.key)
-        self.objects[upload.key] = (have.spec, b"".join(have.parts[part.number] for part in parts))
         del self.uploads[upload.upload_id]
         self.completed[upload.upload_id] = upload.key
-        return self._stored(upload.key)
+        return self._show(have.spec, b"".join(have.parts[part.number] for part in parts))
 
     async def abort(self, upload: OpenUpload) -> None:
         """Forget an upload."""
@@ -121,7 +145,8 @@ class MemoryStore:
         for key in sorted(self.objects, key=str.encode):
             if key.startswith(prefix) and key in self.objects:
                 size_bytes = len(self.objects[key][1])
-                yield ListedObject(key=key, size_bytes=size_bytes, modified_ms=self.modified_ms)
+                modified_ms = self.modified_ms.get(key, self.now_ms)
+                yield ListedObject(key=key, size_bytes=size_bytes, modified_ms=modified_ms)
 
     async def open_uploads(self, *, prefix: str) -> AsyncIterator[OpenUpload]:
         """List open uploads."""
@@ -138,6 +163,22 @@ class MemoryStore:
     def _refuse_if_there(self, key: str, *, once: bool) -> None:
         if once and key in self.objects:
             raise failure(ErrorKind.CONFLICT, "PreconditionFailed", key, maybe_done=True)
+
+    def _accept(self, spec: ObjectSpec) -> None:
+        if spec.bucket != self.bucket:
+            raise failure(ErrorKind.INVALID, "OtherBucket", spec.key)
+
+    def _show(self, spec: ObjectSpec, content: bytes) -> StoredObject:
+        self.objects[spec.key] = (spec, content)
+        self.modified_ms[spec.key] = self.now_ms
+        self.shown.append((spec.key, content))
+        return self._stored(spec.key)
+
+    def _read(self, body: Body) -> bytes:
+        content = self.pread(body.fd, body.length_bytes, body.offset_bytes)
+        if len(content) != body.length_bytes:
+            raise failure(ErrorKind.CORRUPT, "TruncatedError", "body")
+        return content
 
     def _open(self, upload: OpenUpload) -> Upload:
         found = self.uploads.get(upload.upload_id)
@@ -159,8 +200,7 @@ def checksum_of(content: bytes) -> str:
     return to_text(checksums.crc64nvme(content))
 
 
-def _read(body: Body) -> bytes:
-    content = os.pread(body.fd, body.length_bytes, body.offset_bytes)
-    if len(content) != body.length_bytes:
-        raise failure(ErrorKind.CORRUPT, "TruncatedError", "body")
-    return content
+def _is_part(content: bytes, part: Part) -> bool:
+    """Tell whether S3 would know a part by the ETag that it is named with."""
+    checksum = checksum_of(content)
+    return (checksum, f'"{checksum}"') == (part.checksum, part.etag)

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from .checker import at_a_crash, problems
-from .history import History, Plan, live_through
-from .power import FAULTS, WHEN, Crash, Fault
+from .faults import FAULTS, Fault
+from .history import History, Plan, lived
+from .power import WHEN, Crash
 from .scenarios import SCENARIOS
 
 
@@ -20,8 +21,11 @@ def main(words: Sequence[str] | None = None) -> int:
     replay = commands.add_parser("replay", help="live one history and print what happened")
     replay.add_argument("scenario", choices=sorted(SCENARIOS))
     replay.add_argument("--seed", type=int, default=0)
-    replay.add_argument("--crash", type=_crash, action="append", default=[], help=f"N:({'|'.join(WHEN)})")
-    replay.add_argument("--fault", type=_fault, action="append", default=[], help=f"N:({'|'.join(FAULTS)})")
+    crash = f"LIFE/EFFECT:({'|'.join(WHEN)})"
+    replay.add_argument("--crash", type=_crash, action="append", default=[], help=crash)
+    replay.add_argument(
+        "--fault", type=_fault, action="append", default=[], help=f"CALL:({'|'.join(FAULTS)})"
+    )
     replay.add_argument("--again", action="store_true", help="with one more life after the quiet")
     given = parser.parse_args(words)
     if given.command == "table":
@@ -30,33 +34,24 @@ def main(words: Sequence[str] | None = None) -> int:
         Plan(
             scenario=given.scenario,
             seed=given.seed,
-            crashes=given.crash,
-            faults=given.fault,
+            crashes=tuple(given.crash),
+            faults=tuple(given.fault),
             again=given.again,
         )
     )
 
 
-def effects_of(scenario: str) -> int:
-    """Return the number of effects of the first life without crash or fault."""
-    history = live_through(Plan(scenario=scenario))
-    history.close()
-    return sum(map(len, history.effects))
-
-
 def _table() -> int:
     for scenario in SCENARIOS:
-        _say(f'    "{scenario}": {effects_of(scenario)},')
+        with lived(Plan(scenario=scenario), inspect=at_a_crash) as history:
+            _say(f'    "{scenario}": {sum(map(len, history.effects))},')
     return 0
 
 
 def _replay(plan: Plan) -> int:
-    history = live_through(plan, inspect=at_a_crash)
-    try:
+    with lived(plan, inspect=at_a_crash) as history:
         _tell(history)
         found = problems(history)
-    finally:
-        history.close()
     for line in found or ["all is well"]:
         _say(line)
     return 1 if found else 0
@@ -72,15 +67,16 @@ def _tell(history: History) -> None:
 
 
 def _crash(text: str) -> Crash:
-    effect, _, when = text.partition(":")
-    if when not in WHEN:
-        raise argparse.ArgumentTypeError(f"{text} is not of the form 7:after")
-    return Crash(effect=int(effect), when=when)
+    where, _, when = text.partition(":")
+    life, _, effect = where.partition("/")
+    if when not in WHEN or not (life.isdecimal() and effect.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text} is not of the form 1/7:after")
+    return Crash(life=int(life), effect=int(effect), when=when)
 
 
 def _fault(text: str) -> Fault:
     call, _, how = text.partition(":")
-    if how not in FAULTS:
+    if how not in FAULTS or not call.isdecimal():
         raise argparse.ArgumentTypeError(f"{text} is not of the form 7:lost-after")
     return Fault(call=int(call), how=how)
 

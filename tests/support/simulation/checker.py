@@ -1,27 +1,34 @@
 """The invariants, told from the world, the bucket, the deployment and the journal's file alone.
 
-Nothing of the daemon is imported here: rows are read with sqlite3, bytes are compared as bytes.
+Nothing of the daemon is imported here: rows are read with SQL, bytes are compared as bytes.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from contextlib import closing
-from typing import Any
+from collections.abc import Sequence
 
-from .history import History, Plan, live_through
+from .explore import Tally, explore
+from .history import History, Plan, lived
 from .scenarios import FOREIGN_KEYS
 
 CONVERGED_SECONDS = 240.0  # after the last trouble: breaker, backoff, a slow call and the scene's quiet
-Rows = dict[str, list[dict[str, Any]]]
 FINAL = {"synced", "superseded", "gone"}
+QUERIES = {
+    "transfers": "SELECT id, transfer, state, key, upload_id FROM transfers",
+    "outbox": "SELECT seq, kind, state FROM outbox",
+    "debts": "SELECT key FROM debts",
+    "parts": "SELECT transfer, number FROM parts",
+}
+Rows = dict[str, list[sqlite3.Row]]
 
 
 def problems(history: History) -> list[str]:
     """Return what is wrong with a history that has come to its end; nothing is the only good answer."""
-    rows, damage = _read(history)
-    found = [*history.problems, *damage, *torn(history), *_claims(history, rows)]
+    # A file in memory is as whole as its first life leaves it: only others are worth the time of all pages.
+    rows, said = _read(history, whole=history.scenario.in_file or not history.plan.crashes)
+    found = [*history.problems, *said, *torn(history), *_claims(history, rows)]
     if history.ending.how != "quiet":
         return [*found, f"I6: it ended {history.ending.how}"]
     return [
@@ -38,17 +45,19 @@ def problems(history: History) -> list[str]:
 
 def check(plan: Plan) -> tuple[list[str], int]:
     """Live a plan, looking at every crash and at the end; return what is wrong, and the number of lives."""
-    history = live_through(plan, inspect=at_a_crash)
-    try:
+    with lived(plan, inspect=at_a_crash) as history:
         return problems(history), len(history.effects)
-    finally:
-        history.close()
+
+
+def check_everywhere(plan: Plan, *, crashes: int = 1) -> Tally:
+    """Live a plan, and on from every crash point of it, so many crashes deep."""
+    return explore(plan, crashes=crashes, at_a_crash=at_a_crash, at_the_end=problems)
 
 
 def at_a_crash(history: History) -> list[str]:
     """Return what must not even be wrong while the daemon lies dead."""
-    rows, damage = _read(history)
-    return [*damage, *torn(history), *_claims(history, rows)]
+    rows, _ = _read(history)
+    return [*torn(history), *_claims(history, rows)]
 
 
 def torn(history: History) -> list[str]:
@@ -56,27 +65,26 @@ def torn(history: History) -> list[str]:
     states = {state for states in history.outside.world.states.values() for state in states}
     return [
         f"I2: {key} showed {content[:20]!r}... ({len(content)} bytes)"
-        for key, content in history.outside.bucket.seen
+        for key, content in history.outside.bucket.shown
         if content not in states
     ]
 
 
-def _read(history: History) -> tuple[Rows, list[str]]:
-    """Return the journal's tables, and what SQLite finds wrong with its file."""
-    with closing(sqlite3.connect(history.outside.world.folder / "journal.db")) as journal:
-        journal.row_factory = sqlite3.Row
-        rows = {
-            table: [dict(row) for row in journal.execute(f"SELECT * FROM {table}")]  # noqa: S608 - our names
-            for table in ("transfers", "outbox", "debts", "parts")
-        }
-        said = [row[0] for row in journal.execute("PRAGMA integrity_check")]
+def _read(history: History, *, whole: bool = False) -> tuple[Rows, list[str]]:
+    """Return what the journal says and, of the ``whole`` of its file, what SQLite finds wrong."""
+    outside = history.outside
+    if outside.image is None:
+        return {table: [] for table in QUERIES}, []
+    journal = outside.ledger.look(outside.image)
+    rows = {table: journal.execute(query).fetchall() for table, query in QUERIES.items()}
+    said = [row[0] for row in journal.execute("PRAGMA integrity_check")] if whole else ["ok"]
     return rows, [] if said == ["ok"] else [f"I5: {line}" for line in said]
 
 
 def _claims(history: History, rows: Rows) -> list[str]:
     """I5: the journal never says more than S3 and Convex know."""
     bucket, deployment, found = history.outside.bucket, history.outside.deployment, []
-    told = {row["transfer"] for row in deployment.versions}
+    told = {row.transfer for row in deployment.rows.values()}
     for row in rows["transfers"]:
         if row["state"] in {"uploaded", "synced"} and row["key"] not in bucket.objects:
             found.append(f"I5: {row['state']} {row['key']} is no object")
@@ -98,10 +106,10 @@ def _lost(history: History) -> list[str]:
         if shown is None:
             found.append(f"I1: Convex shows nothing of {path}")
             continue
-        object_ = history.outside.bucket.objects.get(shown["s3Key"])
+        object_ = history.outside.bucket.objects.get(shown.key)
         if object_ is None:
-            found.append(f"I1: {path} is shown as {shown['s3Key']}, which is no object")
-        elif object_[1] != world.states[path][-1] or shown["size"] != len(object_[1]):
+            found.append(f"I1: {path} is shown as {shown.key}, which is no object")
+        elif object_[1] != world.states[path][-1] or shown.size_bytes != len(object_[1]):
             found.append(f"I1: {path} is shown with other bytes than its last ones")
     return found
 
@@ -110,7 +118,7 @@ def _doubled(history: History, rows: Rows) -> list[str]:
     """I3: one object and one version for each transfer that counts; no object and no version beside them."""
     bucket, deployment = history.outside.bucket, history.outside.deployment
     objects = Counter(spec.metadata["transfer"] for spec, _ in bucket.objects.values())
-    versions = Counter(row["transfer"] for row in deployment.versions)
+    versions = Counter(row.transfer for row in deployment.rows.values())
     found = [
         f"I3: {row['transfer']} ({row['state']}) has {objects[row['transfer']]} objects and"
         f" {versions[row['transfer']]} versions"
@@ -119,23 +127,23 @@ def _doubled(history: History, rows: Rows) -> list[str]:
     ]
     found += [f"I3: object of {name} has no version" for name in objects if not versions[name]]
     found += [
-        f"I3: version {row['version']} of {row['slot'][-1]} has no object {row['s3Key']}"
-        for row in deployment.versions
-        if row["s3Key"] not in bucket.objects
+        f"I3: version {row.version} of {row.slot[-1]} has no object {row.key}"
+        for name, row in deployment.rows.items()
+        if row.key not in bucket.objects and name not in deployment.expired
     ]
     found += [f"I3: {key} was sent {times} times" for key, times in _times_sent(history).items() if times > 1]
     found += [f"I3: op {op} took effect {n} times" for op, n in _times_heard(history).items() if n > 1]
     for path, place in history.outside.world.places.items():
-        shown = [row["s3Key"] for row in deployment.versions if row["slot"] == place.slot]
+        shown = [row.key for row in deployment.rows.values() if row.slot == place.slot]
         contents = [bucket.objects[key][1] for key in shown if key in bucket.objects]
-        if not _in_order(contents, history.outside.world.states.get(path, [])):
+        if not _in_order(contents, history.outside.world.states.get(path, ())):
             found.append(f"I3: the versions of {path} are not its contents in their order")
     return found
 
 
 def _times_sent(history: History) -> Counter[str]:
     """How often each key became visible: each time is a version where there is versioning."""
-    return Counter(key for key, _ in history.outside.bucket.seen if not key.startswith("fixed/"))
+    return Counter(key for key, _ in history.outside.bucket.shown if not key.startswith("fixed/"))
 
 
 def _times_heard(history: History) -> Counter[tuple[int, int]]:
@@ -143,7 +151,7 @@ def _times_heard(history: History) -> Counter[tuple[int, int]]:
     return Counter((op.epoch, op.seq) for op in heard if op.outcome != "stale")
 
 
-def _in_order(contents: list[bytes], states: list[bytes]) -> bool:
+def _in_order(contents: Sequence[bytes], states: Sequence[bytes]) -> bool:
     remaining = iter(states)
     return all(any(content == state for state in remaining) for content in contents)
 
@@ -200,9 +208,8 @@ def _scenes(history: History) -> list[str]:
 
 def _files(history: History) -> list[str]:
     """I8: files are there, unless they were to be deleted: then nothing is left of them."""
-    root = history.outside.world.root
-    there = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
-    named = {path for path in there if not path.rpartition("/")[2].startswith(".")}
+    there = {path: path.rpartition("/")[2] for path in history.outside.world.files()}
+    named = {path for path, name in there.items() if not name.startswith(".")}
     expected = set() if history.scenario.tidy else set(history.outside.world.present())
-    odd = {path for path in there - named if path.rpartition("/")[2] not in {".complete", ".cancelled"}}
+    odd = {path for path in there.keys() - named if there[path] not in {".complete", ".cancelled"}}
     return [f"I8: {path} is there or gone against all expectation" for path in sorted(named ^ expected | odd)]

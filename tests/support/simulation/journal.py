@@ -3,52 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
-import random
-import shutil
-import tempfile
 from collections.abc import Callable
-from contextlib import nullcontext
-from functools import cache
-from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from sidecar.core.clock import Clock
-from sidecar.core.ids import sidecar_tag
 from sidecar.journal.journal import Journal, Topic
 
 from .power import Power
 
 P = ParamSpec("P")
 T = TypeVar("T")
-SIDECAR, BUCKET = "simulated", "lessons"
-TAG = sidecar_tag(SIDECAR)
-
-
-def open_journal(path: Path, *, clock: Clock, chance: random.Random) -> Journal:
-    """Open a life's journal; a history's first one is a copy of an empty one, which is quicker."""
-    if not path.exists():
-        shutil.copyfile(_empty(), path)
-    journal = Journal(path, tag=TAG, bucket=BUCKET, clock=clock, chance=chance.randbytes)
-    journal.db.execute("PRAGMA synchronous = OFF")  # no power is cut that SQLite would notice
-    return journal
-
-
-@cache
-def _empty() -> Path:
-    folder = Path(tempfile.mkdtemp(dir="/dev/shm"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = folder / "journal.db"
-
-    class Frozen:
-        def wall_ms(self) -> int:
-            return 0
-
-        def monotonic(self) -> float:
-            return 0.0
-
-    Journal(path, tag=TAG, bucket=BUCKET, clock=Frozen()).close()
-    return path
 
 
 class InlineJournal:
@@ -64,18 +27,18 @@ class InlineJournal:
     ) -> T:
         """Run one journal method as one transaction; returns after its commit."""
         journal, power = self.journal, self._power
-        await power.pause(0.002)
+        await asyncio.sleep(0)
+        power.check()
         connection = journal.db.conn
-        before = connection.total_changes
-        result = await power.effect(
-            f"journal.{method.__name__}",
-            lambda: method(journal, *args, **kwargs),
-            counts=lambda: connection.total_changes != before,
-            atomic=journal.db.atomic if power.may_undo else nullcontext,
-        )
-        if connection.total_changes != before:
+        changes = connection.total_changes
+        before = power.before() if hasattr(method, "__wrapped__") else None  # others only read
+        result = method(journal, *args, **kwargs)
+        if connection.total_changes != changes:
+            effect = power.happened(f"journal.{method.__name__}", before)
             self._publish()
-            await power.pause(0.002)
+            await power.pause(0.004)
+            power.heard(effect)
+            power.check()
         return result
 
     def subscribe(self, topic: Topic) -> asyncio.Event:

@@ -7,118 +7,132 @@ import random
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 from sidecar.core.breaker import BreakerPolicy
+from sidecar.core.errors import JournalLostError
 from sidecar.core.retry import RetryPolicy
 from sidecar.daemon.quiet import QuietScenes
 from sidecar.gate import Gate
+from sidecar.journal.journal import Journal
 from sidecar.metrics import Metrics
 from sidecar.settings.telling import BatchSettings
 from sidecar.sync.stage import SyncStage
-from sidecar.sync.store import MetadataStore
 from sidecar.upload.doubts import Doubts
 from sidecar.upload.limits import MemoryBudget
 from sidecar.upload.stage import UploadStage
-from sidecar.upload.store import ObjectStore
 from sidecar.upload.tools import Tools
 from sidecar.watch.tidying import Tidier
 
-from .convex import Deployment, SimulatedConvex
-from .journal import SIDECAR, InlineJournal, open_journal
-from .loop import StalledError, VirtualClock, VirtualLoop
+from .convex import SimulatedConvex
+from .journal import InlineJournal
+from .ledger import SIDECAR
+from .loop import PowerCut, StalledError, VirtualClock, VirtualLoop
+from .machine import Machine
 from .noticer import Noticer
-from .power import Power, PowerCut
-from .s3 import Bucket, SimulatedS3
-from .world import Step, World
+from .outside import Outside
+from .power import Power
+from .s3 import SimulatedS3
+from .scenario import Scenario
 
 PART_BYTES = 1024
-QUIET_SECONDS = 100.0  # longer than any backoff, slow call or postponed debt, and than a scene's quiet
+CALM_SECONDS = 6.0  # nothing is owed: longer than a late request takes to arrive
+QUIET_SECONDS = 100.0  # something is: longer than any backoff, slow call or postponed debt
 COMPLETE_AFTER_SECONDS = 50.0
+LOOK_SECONDS = 27.0  # twice within it
 TIDY_AFTER_SECONDS = 60.0
 LIFE_SECONDS_MAX = 3600.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outside:
-    """What outlives the daemon."""
-
-    world: World
-    steps: Sequence[Step]
-    bucket: Bucket
-    deployment: Deployment
-    tidy: bool  # local_files.after_sync: delete
+OWED = """
+SELECT EXISTS (SELECT 1 FROM outbox) OR EXISTS (SELECT 1 FROM debts)
+  OR EXISTS (SELECT 1 FROM scenes WHERE quiet = 0)
+  OR EXISTS (SELECT 1 FROM transfers WHERE state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned'))
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a life ended: ``crash``, ``quiet``, ``stuck`` (still busy after an hour) or ``broken``."""
+    """How a life ended.
+
+    ``cut`` off, asked to ``stop``, ``quiet``, ``lost`` its journal, ``stuck`` (still busy after an hour), or
+    ``broken``.
+    """
 
     how: str
     error: BaseException | None = None
 
 
-def live(outside: Outside, power: Power, *, number: int, chance: random.Random) -> Ending:
-    """Live one life, beginning at the world's time."""
-    world = outside.world
-    loop = world.loop = VirtualLoop(world.now)
-    world.end_life = power.ended.set
-    loop.door = power.door
+def live(
+    outside: Outside,
+    scenario: Scenario,
+    power: Power,
+    *,
+    machine: Machine,
+    chance: random.Random,
+    lost: JournalLostError | None,
+) -> Ending:
+    """Live one life, beginning at the outside's time."""
+    loop = outside.loop = VirtualLoop(outside.time)
+    outside.end_life = power.ended.set
+    machine.disk, machine.change = outside.world.disk, power.change_file
+    outside.world.disk.opened.clear()
     try:
-        life = _Life(outside, power, loop=loop, number=number, chance=chance)
-        return loop.run_until_complete(life.run())
+        life = _Life(outside, scenario, power, loop=loop, chance=chance)
+        return loop.run_until_complete(life.run(lost))
     except StalledError:
         return Ending(how="broken", error=StalledError("everything waits for ever"))
     finally:
-        world.pass_time(loop.now, outside.steps)
-        world.loop = world.news = None
+        outside.image = outside.ledger.image()
+        outside.ledger.close()
+        outside.pass_time(loop.now)
+        outside.loop = outside.news = None
         loop.close()
 
 
 class _Life:
     def __init__(
-        self, outside: Outside, power: Power, *, loop: VirtualLoop, number: int, chance: random.Random
+        self, outside: Outside, scenario: Scenario, power: Power, *, loop: VirtualLoop, chance: random.Random
     ) -> None:
-        self._outside, self._power, self._loop = outside, power, loop
+        self._outside, self._scenario, self._power, self._loop = outside, scenario, power, loop
         self._chance = chance
-        self._clock = VirtualClock(loop, life=number)
-        self._began = power.last_effect_at = power.last_call_at = loop.now
+        self._clock = VirtualClock(loop, life=power.life)
+        self._began = power.last_at = loop.now
 
-    async def run(self) -> Ending:
-        path = self._outside.world.folder / "journal.db"
-        journal = open_journal(path, clock=self._clock, chance=self._chance)
-        try:
-            tasks = [asyncio.ensure_future(work) for work in self._work(InlineJournal(journal, self._power))]
-            ending = await self._until_over(tasks)
-            self._power.is_off = self._power.is_off or ending.how != "crash"
-            self._power.strand()
-            error = await self._end(tasks)
-            return ending if error is None else Ending(how="broken", error=error)
-        finally:
-            journal.close()
+    async def run(self, lost: JournalLostError | None) -> Ending:
+        journal = self._outside.ledger.open(
+            self._outside.image, clock=self._clock, chance=self._chance, lost=lost
+        )
+        inline = InlineJournal(journal, self._power)
+        tasks = [asyncio.ensure_future(work) for work in self._work(inline)]
+        for task in tasks:
+            task.add_done_callback(self._failed)
+        how = await self._until_over(journal)
+        self._power.is_off = self._power.is_off or how != "stop"
+        error = await self._end(tasks)
+        if isinstance(error, JournalLostError):
+            return Ending(how="lost", error=error)
+        return Ending(how=how) if error is None else Ending(how="broken", error=error)
 
     def _work(self, journal: InlineJournal) -> list[Coroutine[Any, Any, None]]:
         """Build the stages as daemon/parts.py does, and start them as daemon/life.py does."""
-        s3 = SimulatedS3(self._outside.bucket, self._power)
-        convex = SimulatedConvex(self._outside.deployment, self._power)
+        s3, convex = SimulatedS3(self._power), SimulatedConvex(self._power)
         gates = {"s3": self._gate("s3", s3), "convex": self._gate("convex", convex)}
-        tools = Tools(
-            store=cast("ObjectStore", s3),  # the same
-            journal=journal,
-            budget=MemoryBudget(3 * PART_BYTES),  # two parts at once
-            part_bytes=PART_BYTES,
-            sidecar_id=SIDECAR,
-            url=lambda key: f"https://cdn.example/{key}",
-            doubts=Doubts(clock=self._clock),
-        )
         sync = SyncStage(
-            store=cast("MetadataStore", convex),  # what only reconciling asks is not simulated
+            store=convex,
             journal=journal,
             gate=gates["convex"],
             batch=BatchSettings(),
             sidecar_id=SIDECAR,
             clock=self._clock,
             metrics=_metrics(),
+        )
+        tools = Tools(
+            store=s3,
+            journal=journal,
+            budget=MemoryBudget(3 * PART_BYTES),  # two parts at once
+            part_bytes=PART_BYTES,
+            sidecar_id=SIDECAR,
+            url=lambda key: f"https://cdn.example/{key}",
+            doubts=Doubts(clock=self._clock),
         )
         upload = UploadStage(
             tools=tools,
@@ -127,22 +141,17 @@ class _Life:
             metrics=_metrics(),
             trusted=sync.registered,
         )
-        quiet = QuietScenes(journal=journal, clock=self._clock, complete_after_seconds=COMPLETE_AFTER_SECONDS)
-        tidier = Tidier(
-            journal=journal,
-            clock=self._clock,
-            delete_after_seconds=TIDY_AFTER_SECONDS,
-            skew_seconds=lambda: 0.0,
-            is_watched=lambda _root: True,
-        )
-        noticer = Noticer(self._outside.world, journal, self._power)
+        quiet = _Patient(journal=journal, clock=self._clock, complete_after_seconds=COMPLETE_AFTER_SECONDS)
+        noticer = Noticer(self._outside, journal, self._power)
         rest = [gate.run() for gate in gates.values()]
-        if self._outside.tidy:
-            rest.append(tidier.run())
+        if self._scenario.tidy:
+            rest.append(self._tidier(journal).run())
         return [
-            noticer.run(),
+            _notice(journal, noticer, sync),
+            sync.recall.run(),
             upload.run(),
             sync.run(),
+            sync.expiry.run(),
             quiet.run(),
             self._pass_time(),
             *rest,
@@ -158,50 +167,87 @@ class _Life:
             jitter=self._chance.random,
         )
 
+    def _tidier(self, journal: InlineJournal) -> Tidier:
+        return Tidier(
+            journal=journal,
+            clock=self._clock,
+            delete_after_seconds=TIDY_AFTER_SECONDS,
+            skew_seconds=lambda: 0.0,
+            is_watched=lambda _root: True,
+        )
+
     async def _pass_time(self) -> None:
         """Let the script's steps happen when they are due."""
-        world, steps = self._outside.world, self._outside.steps
-        while (at := world.next_at(steps)) is not None:
+        while (at := self._outside.next_at()) is not None:
             await asyncio.sleep(max(0.0, at - self._loop.now))
-            world.pass_time(self._loop.now, steps)
+            self._outside.pass_time(self._loop.now)
 
-    async def _until_over(self, tasks: Sequence[asyncio.Future[None]]) -> Ending:
-        while True:
+    # -- the end ----------------------------------------------------------------------------------
+    async def _until_over(self, journal: Journal) -> str:
+        while (wait := self._quiet_in(journal)) > 0:
             try:
-                async with asyncio.timeout(5.0):
+                async with asyncio.timeout(wait):
                     await self._power.ended.wait()
             except TimeoutError:
-                pass
-            else:
-                return Ending(how="crash")
-            self._outside.world.pass_time(self._loop.now, self._outside.steps)
-            for task in tasks:
-                if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                    return Ending(how="broken", error=error)
-            if self._is_quiet():
-                return Ending(how="quiet")
-            if self._loop.now - self._began > LIFE_SECONDS_MAX:
-                return Ending(how="stuck")
+                continue
+            return "cut" if self._power.is_off else "stop"
+        return "quiet" if self._loop.now - self._began < LIFE_SECONDS_MAX else "stuck"
 
-    def _is_quiet(self) -> bool:
-        due = self._outside.world.next_at(self._outside.steps)
-        last = max(self._power.last_effect_at, self._power.last_call_at)
-        return due is None and self._loop.now - last > QUIET_SECONDS
+    def _quiet_in(self, journal: Journal) -> float:
+        """Return how long nothing more must happen for this to be the end."""
+        if self._loop.now - self._began > LIFE_SECONDS_MAX:
+            return 0.0
+        if (due := self._outside.next_at()) is not None:
+            return max(due - self._loop.now, 0.0) + CALM_SECONDS
+        if self._power.in_flight:
+            return CALM_SECONDS
+        calm = self._power.last_at + CALM_SECONDS - self._loop.now
+        if calm > 0 or not self._is_owed(journal):
+            return calm
+        return self._power.last_at + QUIET_SECONDS - self._loop.now
+
+    def _is_owed(self, journal: Journal) -> bool:
+        world = self._outside.world
+        untidy = self._scenario.tidy and any(path in world.present() for path in world.files())
+        return untidy or bool(journal.db.execute(OWED).fetchone()[0])
+
+    def _failed(self, task: asyncio.Future[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._power.ended.set()
 
     async def _end(self, tasks: Sequence[asyncio.Future[None]]) -> BaseException | None:
         """Cancel everything; with the power off nothing that follows has an effect."""
         for task in tasks:
             task.cancel()
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(outcome, BaseException) and not _is_an_end(outcome):
-                return outcome
+            if isinstance(outcome, BaseException) and (error := _fault(outcome)) is not None:
+                return error
         return None
 
 
-def _is_an_end(error: BaseException) -> bool:
+class _Patient(QuietScenes):
+    """Looks seldom: a look before the quiet is over has no effect, and thousands of lives pass here."""
+
+    async def run(self) -> None:
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+def _fault(error: BaseException) -> BaseException | None:
+    """Return what went wrong, None for an end like any other."""
     if isinstance(error, BaseExceptionGroup):
-        return all(_is_an_end(inner) for inner in error.exceptions)
-    return isinstance(error, (PowerCut, asyncio.CancelledError))
+        return next((found for inner in error.exceptions if (found := _fault(inner)) is not None), None)
+    return None if isinstance(error, (PowerCut, asyncio.CancelledError)) else error
+
+
+async def _notice(journal: InlineJournal, noticer: Noticer, sync: SyncStage) -> None:
+    """Begin as the composition root does; the first scan ends the recall."""
+    await journal.do(Journal.begin_recall)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(noticer.run())
+        await noticer.listed.wait()
+        await sync.recall.end()
 
 
 @cache

@@ -3,46 +3,74 @@
 from __future__ import annotations
 
 import asyncio
-import functools
+from collections import deque
 from collections.abc import Callable
-from typing import Any
+from contextvars import Context
+from heapq import heappop, heappush
+from typing import Any, TypeVarTuple, Unpack
 
-Door = Callable[[str, str], bool]
+Ts = TypeVarTuple("Ts")
+
+
+class PowerCut(BaseException):
+    """What a task gets that touches a port after the end: nothing happens any more."""
 
 
 class StalledError(Exception):
     """Every task waits, and no timer will ever wake one."""
 
 
-class _Idle:
-    """Stands where a selector would wait for sockets: there are none, so time may pass."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
-        self._loop = loop
-
-    def select(self, timeout: float | None) -> list[Any]:
-        if timeout is None:
-            raise StalledError
-        self._loop.now += max(timeout, 0.0)
-        return []
-
-
 class VirtualLoop(asyncio.BaseEventLoop):
     """Deterministic: no sockets, no threads, no waiting. ``now`` is its time in seconds.
 
-    ``door`` is asked before and after each piece of a thread's work; where it says no, nobody hears more.
+    What a selector would do is left out, since there is nothing to select: thousands of lives pass here.
     """
+
+    _ready: deque[asyncio.Handle]  # asyncio's own
+    _scheduled: list[asyncio.TimerHandle]
 
     def __init__(self, now: float) -> None:
         """Begin at ``now``."""
         super().__init__()
         self.now = now
-        self.door: Door = _open_door
-        self._selector = _Idle(self)
 
     def time(self) -> float:
         """Return the virtual time."""
         return self.now
+
+    def call_soon(
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Call it in the next turn."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Call it when its time has come."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heappush(self._scheduled, timer)
+        return timer
+
+    def _run_once(self) -> None:
+        ready, scheduled = self._ready, self._scheduled
+        while not ready:
+            if not scheduled:
+                raise StalledError
+            timer = heappop(scheduled)
+            if not timer.cancelled():
+                self.now = max(self.now, timer.when())
+                ready.append(timer)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()
 
     def run_in_executor(
         self, _executor: object, func: Callable[..., Any], *args: object
@@ -53,32 +81,19 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return future
 
     def _work(self, future: asyncio.Future[Any], func: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        name = name_of(func)
-        if future.cancelled() or not self.door(name, "before"):
+        if future.cancelled():
             return
         try:
             result = func(*args)
+        except PowerCut:
+            return  # nobody hears of it any more
         except Exception as error:  # noqa: BLE001 - handed to whoever waits, as an executor does
             future.set_exception(error)
-            return
-        if self.door(name, "after"):
+        else:
             future.set_result(result)
 
-    def _process_events(self, _events: list[Any]) -> None:
-        """There are none."""
-
-    def _write_to_self(self) -> None:
-        """Nobody sleeps in a selector."""
-
-
-def name_of(work: Callable[..., Any]) -> str:
-    """Return the name of the function that asyncio.to_thread was given."""
-    inner = work.args[0] if isinstance(work, functools.partial) and work.args else work
-    return str(getattr(inner, "__name__", ""))
-
-
-def _open_door(_name: str, _when: str) -> bool:
-    return True
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """It is passed over when its time comes."""
 
 
 class VirtualClock:

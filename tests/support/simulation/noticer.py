@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from sidecar.core.model import Fingerprint, Observation, StatIdentity, Transfer
@@ -14,70 +12,82 @@ from sidecar.files import identity_of
 from sidecar.journal.journal import Journal, Topic
 from sidecar.watch.fingerprint import Vanished, take
 
+from .disk import ROOT
 from .journal import InlineJournal
+from .outside import Outside
 from .power import Power
-from .world import SESSION, World
+from .world import MARKERS, SESSION
 
-LISTING_SECONDS = 30.0  # every change rings; absence needs a second listing
+AGAIN_SECONDS = 20.0
 SLUGGISH_SECONDS = 0.3  # so that a change may also be noticed after it did its harm
-MARKERS = {".complete": "complete", ".cancelled": "cancelled"}
 
 
 class Noticer:
-    """One life's."""
+    """One life's. ``listed`` is set once the first listing is in the journal."""
 
-    def __init__(self, world: World, journal: InlineJournal, power: Power) -> None:
+    def __init__(self, outside: Outside, journal: InlineJournal, power: Power) -> None:
         """``run`` does it."""
-        self._world, self._journal, self._power = world, journal, power
-        self._root = str(world.root)
-        self._news = journal.subscribe(Topic.CANDIDATES)
+        self._outside, self._journal, self._power = outside, journal, power
+        self._news = outside.news = journal.subscribe(Topic.CANDIDATES)
         self._told: dict[str, int] = {}
+        self._unsure = False
+        self._seen_ns = -1  # the disk's newest change that was listed
+        self.listed = asyncio.Event()
 
     async def run(self) -> None:
-        """List and look, at every change and every few seconds."""
-        self._world.news = self._news
+        """List and look, at every change, and again while something is not what it seems."""
         while True:
             self._news.clear()
             await self._power.pause(SLUGGISH_SECONDS)
-            await self._list()
-            await self._look()
+            await self.scan()
+            self.listed.set()
             await self._grant()
             try:
-                async with asyncio.timeout(LISTING_SECONDS):
+                async with asyncio.timeout(AGAIN_SECONDS if self._unsure or self._outside.wishes else None):
                     await self._news.wait()
             except TimeoutError:
                 continue
 
+    async def scan(self) -> None:
+        """List what has changed, and look at every candidate."""
+        changed_ns = self._outside.world.disk.time_ns
+        if self._unsure or changed_ns != self._seen_ns:
+            self._unsure, self._seen_ns = False, changed_ns
+            await self._list()
+        for candidate in await self._journal.do(Journal.candidates):
+            await self._look_at(candidate)
+
     async def _list(self) -> None:
-        found = await asyncio.to_thread(self._found)
+        found = self._found()
         folders = {path.rpartition("/")[0] for path in found}
-        folders.update(await self._journal.do(Journal.folders, self._root, after="", limit=1000))
+        folders.update(await self._journal.do(Journal.folders, ROOT, after="", limit=1000))
         for folder in sorted(folders):
-            known = await self._journal.do(Journal.known, self._root, folder)
-            here = {path.rpartition("/")[2]: path for path in found if path.rpartition("/")[0] == folder}
-            seen = [
-                Observation(
-                    root=self._root, path=path, identity=found[path], route=self._world.places[path].route
-                )
-                for name, path in here.items()
-                if name not in MARKERS and (known.get(name) is None or known[name].identity != found[path])
-            ]
-            if seen:
-                await self._journal.do(Journal.observe, seen)
-            for name in sorted(here.keys() & MARKERS.keys()):
-                await self._tell(here[name], MARKERS[name], found[here[name]].mtime_ns)
-            if missing := [f"{folder}/{name}" for name in sorted(known.keys() - here.keys())]:
-                await self._journal.do(Journal.missing, self._root, missing)
+            await self._list_folder(folder, found)
+
+    async def _list_folder(self, folder: str, found: dict[str, StatIdentity]) -> None:
+        known = await self._journal.do(Journal.known, ROOT, folder)
+        here = {path.rpartition("/")[2]: path for path in found if path.rpartition("/")[0] == folder}
+        places = self._outside.world.places
+        seen = [
+            Observation(root=ROOT, path=path, identity=found[path], route=places[path].route)
+            for name, path in here.items()
+            if name not in MARKERS and (known.get(name) is None or known[name].identity != found[path])
+        ]
+        if seen:
+            await self._journal.do(Journal.observe, seen)
+        for name in sorted(here.keys() & MARKERS.keys()):
+            await self._tell(here[name], MARKERS[name], found[here[name]].mtime_ns)
+        if missing := [f"{folder}/{name}" for name in sorted(known.keys() - here.keys())]:
+            self._unsure = True  # until a second listing does not show them either
+            await self._journal.do(Journal.missing, ROOT, missing)
 
     def _found(self) -> dict[str, StatIdentity]:
-        found: dict[str, StatIdentity] = {}
-        for folder, _, names in os.walk(self._root):
-            for name in sorted(names):
-                if name.endswith(".tmp") or (name.startswith(".") and name not in MARKERS):
-                    continue
-                path = Path(folder) / name
-                found[str(path.relative_to(self._root))] = identity_of(path.stat())
-        return dict(sorted(found.items()))
+        disk = self._outside.world.disk
+        return {
+            path: identity_of(disk.stat(f"{ROOT}/{path}"))  # type: ignore[arg-type]
+            for path in self._outside.world.files()
+            if not (name := path.rpartition("/")[2]).startswith(".") or name in MARKERS
+        }
 
     async def _tell(self, path: str, kind: str, mtime_ns: int) -> None:
         if self._told.get(path) == mtime_ns:
@@ -93,25 +103,23 @@ class Noticer:
         )
         self._told[path] = mtime_ns
 
-    async def _look(self) -> None:
-        for candidate in await self._journal.do(Journal.candidates):
-            await self._look_at(candidate)
-
     async def _look_at(self, candidate: Transfer) -> None:
-        if candidate.path in self._world.growing:
+        if candidate.path in self._outside.world.growing:
             return
         found = await asyncio.to_thread(self._read, candidate.path)
         if isinstance(found, Fingerprint):
             await self._record(Journal.complete, candidate.id, found)
         elif found is None:
             await self._record(Journal.vanish, candidate.id)
+        else:
+            self._unsure = True
 
     def _read(self, path: str) -> Fingerprint | object | None:
         try:
-            identity = identity_of((Path(self._root) / path).stat())
+            identity = identity_of(self._outside.world.disk.stat(f"{ROOT}/{path}"))  # type: ignore[arg-type]
         except FileNotFoundError:
             return None
-        found = take(self._root, path, expected=identity)
+        found = take(ROOT, path, expected=identity)
         return None if isinstance(found, Vanished) else found
 
     async def _record(self, method: Callable[..., Any], *args: object) -> None:
@@ -122,5 +130,5 @@ class Noticer:
 
     async def _grant(self) -> None:
         """Do what the operator asks for, again and again: an answer may still be on its way."""
-        if "requeue" in self._world.wishes:
+        if "requeue" in self._outside.wishes:
             await self._journal.do(Journal.requeue)

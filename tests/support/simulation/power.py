@@ -1,79 +1,75 @@
-"""Counts what the daemon does outside itself, and cuts its power, or spoils a call, where the plan says."""
+"""Counts what the daemon does outside itself, shows where it may be cut off, and spoils calls by plan."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NoReturn, TypeVar
+from typing import Protocol, TypeVar
 
-from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.errors import SidecarError
+
+from .faults import LATE_SECONDS, SLOW_SECONDS, failure, refuse, spoil
+from .loop import PowerCut
+from .outside import Outside
 
 T = TypeVar("T")
-SLOW_SECONDS = 45.0
-LATE_SECONDS = 5.0
-REFUSALS = tuple(f"refused-{kind}" for kind in ErrorKind)
-FAULTS = (
-    *REFUSALS,  # the kind of error, nothing done
-    "lost-before",  # no answer, nothing done
-    "lost-after",  # no answer, all done
-    "late",  # no answer, all done some seconds later
-    "unknown-after",
-    "corrupt-after",  # the answer does not fit what was asked
-    "throttled-after",  # a proxy turned it down that had passed it on
-    "redacted",  # Convex hides why
-    "twice",  # delivered twice
-    "slow",
-)
-WHEN = ("before", "after", "stop")
-
-
-class PowerCut(BaseException):
-    """What a task gets that touches a port after the end: no effect follows any more."""
+BEFORE, BETWEEN, AFTER, STOP = "before", "between", "after", "stop"
+WHEN = (BEFORE, BETWEEN, AFTER, STOP)
+Request = Callable[[Outside], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crash:
-    """Where a life ends: ``before`` or ``after`` its n-th effect (from 1); ``stop``: it is asked to end."""
+    """Where a life (from 1) ends, by its n-th effect (from 1).
 
+    ``before`` it; ``between`` it and the daemon's hearing of it; ``after`` that. ``stop``: after it the
+    daemon is asked to end, at once, but in order.
+    """
+
+    life: int
     effect: int
     when: str
 
     def __str__(self) -> str:
         """Return it as the command line takes it."""
-        return f"{self.effect}:{self.when}"
+        return f"{self.life}/{self.effect}:{self.when}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """What becomes of the n-th call (from 1, over all lives) to a remote."""
+class Watch(Protocol):
+    """Who wants to know where a life might be cut off."""
 
-    call: int
-    how: str
+    def wants(self, crash: Crash, power: Power) -> bool:
+        """Tell whether to copy the outside, as it would be found there."""
+        ...
 
-    def __str__(self) -> str:
-        """Return it as the command line takes it."""
-        return f"{self.call}:{self.how}"
+    def keep(self, crash: Crash, power: Power, found: Outside) -> None:
+        """Take the copy."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True)
 class Power:
-    """One life's. ``calls`` and ``on_call`` belong to the whole history."""
+    """One life's. ``calls`` belongs to the whole history: every call to a remote, as they began."""
 
-    crash: Crash | None
+    life: int
+    outside: Outside
     chance: random.Random
-    calls: list[str]  # every call to a remote, in the order of their beginning
-    faults: dict[int, str]
-    outage: Callable[[str], str | None]  # what an outage makes of a call now
-    on_call: Callable[[str], None]  # before the outage is asked
+    strand_seed: str
+    watch: Watch
+    stop: Crash | None
+    calls: list[str]
+    spoilt: set[int]  # those that an outage spoils
+    faults: Mapping[int, str]
+    trouble: Callable[[str], str | None]  # what an outage makes of a call
+    on_call: Callable[[str], None]  # before that
     effects: list[str] = field(default_factory=list)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     is_off: bool = False
-    last_effect_at: float = 0.0
-    last_call_at: float = 0.0
-    _flying: dict[int, Callable[[], object]] = field(default_factory=dict)
+    last_at: float = 0.0  # of an effect or a call
+    in_flight: int = 0  # calls
+    flying: dict[int, Request] = field(default_factory=dict)  # requests that may yet arrive
 
     async def pause(self, most_seconds: float) -> None:
         """Let a little time pass, a different one each time."""
@@ -86,158 +82,121 @@ class Power:
         if self.is_off:
             raise PowerCut
 
-    async def effect(
-        self,
-        name: str,
-        commit: Callable[[], T],
-        *,
-        counts: Callable[[], bool] = lambda: True,
-        atomic: Callable[[], AbstractContextManager[object]] = nullcontext,
-    ) -> T:
-        """Commit; if it ``counts``, it is the next effect. ``atomic`` undoes it on the way out."""
-        try:
-            with atomic():
-                result = commit()
-                if counts() and self._is_next("before"):
-                    raise PowerCut  # noqa: TRY301 - what undoes the commit is an exception
-        except PowerCut:
-            await self._die()
-        if counts():
-            self.effects.append(name)
-            self.last_effect_at = asyncio.get_running_loop().time()
-            if self._is_last("after"):
-                await self._die()
-            if self._is_last("stop"):
-                self.ended.set()
-        return result
+    def cut(self) -> None:
+        """From here on nothing happens any more."""
+        self.is_off = True
+        self.ended.set()
 
-    def door(self, name: str, when: str) -> bool:
-        """Stand before and after what threads do: the deletion of a file is an effect."""
-        if name != "delete":
-            return True
-        if when == "before" and (self.is_off or self._is_next("before")):
-            self._cut()
-            return False
-        if when == "after":
-            self.effects.append("file.delete")
-            self.last_effect_at = asyncio.get_running_loop().time()
-            if self._is_last("after"):
-                self._cut()
-                return False
-            if self._is_last("stop"):
-                self.ended.set()
-        return True
+    # -- where it may end -------------------------------------------------------------------------
+    def before(self) -> Outside | None:
+        """Return the outside as the next effect would find it, if anybody wants to know."""
+        crash = Crash(life=self.life, effect=len(self.effects) + 1, when=BEFORE)
+        return self._found(crash) if self.watch.wants(crash, self) else None
 
-    async def call(self, name: str, commit: Callable[[], T], *, changes: bool) -> T:
+    def happened(self, name: str, before: Outside | None) -> int:
+        """Note an effect, and show the points before it and right after it; return its number."""
+        self.effects.append(name)
+        number = len(self.effects)
+        if before is not None:
+            self.watch.keep(Crash(life=self.life, effect=number, when=BEFORE), self, before)
+        self.outside.changes += 1
+        self.last_at = asyncio.get_running_loop().time()
+        self._show(number, BETWEEN)
+        if self.stop is not None and self.stop.effect == number:
+            self.ended.set()
+        return number
+
+    def heard(self, number: int) -> None:
+        """The daemon is about to hear of an effect."""
+        self._show(number, AFTER)
+
+    def _show(self, number: int, when: str) -> None:
+        crash = Crash(life=self.life, effect=number, when=when)
+        if self.watch.wants(crash, self):
+            self.watch.keep(crash, self, self._found(crash))
+
+    def _found(self, crash: Crash) -> Outside:
+        """Copy the outside. The sender is gone: what is on its way arrives, or not."""
+        found, chance = self.outside.copy(), random.Random(f"{self.strand_seed} {crash}")
+        for request in self.flying.values():
+            if chance.random() < 0.5:
+                quietly(request, found)
+        return found
+
+    # -- effects ----------------------------------------------------------------------------------
+    def change_file(self, name: str, change: Callable[[], None]) -> None:
+        """Change the disk."""
+        self.check()
+        before = self.before()
+        change()
+        self.heard(self.happened(name, before))
+        self.check()
+
+    async def call(self, name: str, request: Callable[[Outside], T], *, changes: bool) -> T:
         """Make a call to a remote: it travels, is carried out, and its answer travels back."""
+        self.in_flight += 1
+        try:
+            return await self._call(name, request, changes=changes)
+        finally:
+            self.in_flight -= 1
+            self.last_at = asyncio.get_running_loop().time()
+
+    async def _call(self, name: str, request: Callable[[Outside], T], *, changes: bool) -> T:
         self.check()
         self.calls.append(name)
-        self.last_call_at = asyncio.get_running_loop().time()
         number = len(self.calls)
         self.on_call(name)
-        how = self.faults.get(number) or self.outage(name)
+        how = self.faults.get(number) or self._trouble(name, number)
         if how == "slow":
             await self.pause(SLOW_SECONDS)
-        self._flying[number] = commit if changes and how is None else _nothing
+        if changes and how is None:
+            self.flying[number] = request
         try:
             await self.pause(0.05)
         finally:
-            self._flying.pop(number, None)
-        if how is not None:
-            _refuse(how, name)
+            self.flying.pop(number, None)
+        await refuse(how, name)
         if how == "late":
-            asyncio.get_running_loop().call_later(LATE_SECONDS, _quietly, commit)
-            raise failure(ErrorKind.NETWORK, name, maybe_done=True)
-        result = await self._carried_out(name, commit, changes=changes, twice=how == "twice")
-        if how is not None:
-            _spoil(how, name)
+            asyncio.get_running_loop().call_later(LATE_SECONDS, self._arrive, request)
+            raise failure("network", name, maybe_done=True)
+        result, effect = self._carried_out(name, request, changes=changes, twice=how == "twice")
+        result = await spoil(how, name, result)
         await self.pause(SLOW_SECONDS if how == "slow" else 0.05)
+        if effect:
+            self.heard(effect)
+            self.check()
         return result
 
-    async def _carried_out(self, name: str, commit: Callable[[], T], *, changes: bool, twice: bool) -> T:
+    def _trouble(self, name: str, number: int) -> str | None:
+        how = self.trouble(name)
+        if how is not None:
+            self.spoilt.add(number)
+        return how
+
+    def _carried_out(
+        self, name: str, request: Callable[[Outside], T], *, changes: bool, twice: bool
+    ) -> tuple[T, int]:
+        """Return the answer, and the effect's number, 0 if it was none."""
+        self.outside.tell_time(asyncio.get_running_loop().time())
         if not changes:
-            return commit()
-        if self._is_next("before"):
-            await self._die()
-        result = await self.effect(name, commit)
+            return request(self.outside), 0
+        before = self.before()
+        result = request(self.outside)
+        number = self.happened(name, before)
+        self.check()
         if twice:
-            try:
-                result = commit()
-            except SidecarError:
-                return result  # the answer to the first delivery is the one that came
-        return result
+            self._arrive(request)  # the answer to the first delivery is the one that comes
+        return result, number
 
-    @property
-    def may_undo(self) -> bool:
-        """Tell whether the next effect must be undone."""
-        return self._is_next("before")
-
-    def _is_next(self, when: str) -> bool:
-        crash = self.crash
-        return crash is not None and crash.when == when and crash.effect == len(self.effects) + 1
-
-    def _is_last(self, when: str) -> bool:
-        crash = self.crash
-        return crash is not None and crash.when == when and crash.effect == len(self.effects)
-
-    def strand(self) -> None:
-        """The sender is gone: what is on its way may arrive, or not."""
-        for commit in list(self._flying.values()):
-            if self.chance.random() < 0.5:
-                _quietly(commit)
-        self._flying.clear()
-
-    def _cut(self) -> None:
-        """Cut the power."""
-        self.is_off = True
-        self.ended.set()
-        self.strand()
-
-    async def _die(self) -> NoReturn:
-        self._cut()
-        await asyncio.get_running_loop().create_future()
-        raise PowerCut  # the future is only ever cancelled
+    def _arrive(self, request: Request) -> None:
+        """Carry out a request whose sender does not hear of it any more."""
+        self.outside.changes += 1
+        quietly(request, self.outside)
 
 
-def failure(kind: ErrorKind, name: str, *, maybe_done: bool = False, redacted: bool = False) -> SidecarError:
-    """Return an error as an adapter raises it."""
-    return SidecarError(
-        kind,
-        f"simulated {kind}",
-        operation=name,
-        target="simulation",
-        maybe_done=maybe_done,
-        redacted=redacted,
-    )
-
-
-def _refuse(how: str, name: str) -> None:
-    if how in REFUSALS:
-        raise failure(ErrorKind(how.removeprefix("refused-")), name)
-    if how == "lost-before":
-        raise failure(ErrorKind.NETWORK, name, maybe_done=True)
-    if how == "redacted":
-        raise failure(ErrorKind.UNKNOWN, name, redacted=True)
-
-
-def _spoil(how: str, name: str) -> None:
-    if how == "lost-after":
-        raise failure(ErrorKind.NETWORK, name, maybe_done=True)
-    if how == "unknown-after":
-        raise failure(ErrorKind.UNKNOWN, name, maybe_done=True)
-    if how == "corrupt-after":
-        raise failure(ErrorKind.CORRUPT, name)
-    if how == "throttled-after":
-        raise failure(ErrorKind.THROTTLED, name)
-
-
-def _quietly(commit: Callable[[], object]) -> None:
-    """Carry out a request whose sender does not hear of it any more."""
+def quietly(request: Request, outside: Outside) -> None:
+    """Carry out a request; whatever the answer is, nobody hears it."""
     try:
-        commit()
+        request(outside)
     except (SidecarError, OSError):
         return
-
-
-def _nothing() -> None:
-    """Stand for a request that changes nothing."""

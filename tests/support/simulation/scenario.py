@@ -1,0 +1,95 @@
+"""What a scenario is made of. Times are virtual seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tests.support.memory_store import MemoryStore
+
+from .outside import Outside, Step
+from .world import Place
+
+Trouble = Callable[[str, float, int], str | None]
+
+
+def _calm(_name: str, _now: float, _nth: int) -> str | None:
+    return None
+
+
+def _nothing(_outside: Outside) -> None:
+    """Nothing is there before, and nothing befalls the journal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """``trouble`` spoils calls (name, time, how often that name was called); it is over at ``calm_at``.
+
+    ``prepare`` makes what is there before; ``befalls`` is what happens to the journal after the first life.
+    ``in_file``: the journal is read by other connections, or must be opened as production opens it.
+    """
+
+    steps: Sequence[Step]
+    trouble: Trouble = _calm
+    calm_at: float = 0.0
+    prepare: Callable[[Outside], None] = _nothing
+    befalls: Callable[[Outside], None] = _nothing
+    tidy: bool = False
+    in_file: bool = False
+    forgets: bool = False  # S3 does not know an upload any more that it has completed
+
+    def bucket(self, pread: Callable[[int, int, int], bytes]) -> MemoryStore:
+        """Return the bucket, empty."""
+        return MemoryStore(pread=pread, forgets=self.forgets)
+
+    @property
+    def settled_at(self) -> float:
+        """From here on nothing is in the daemon's way."""
+        return max([self.calm_at, *(step.at for step in self.steps if step.at is not None)])
+
+
+def text(word: str, size: int) -> bytes:
+    """Return bytes that name themselves and differ in every part."""
+    return b"".join(b"%s %d\n" % (word.encode(), n) for n in range(size // 4))[:size]
+
+
+def write(
+    place: Place, content: bytes, at: float = 0.0, *, in_place: bool = False, complete: bool = True
+) -> Step:
+    """Write a file at a time."""
+    return Step(at=at, act=lambda o: o.write(place, content, in_place=in_place, complete=complete))
+
+
+def mark(scene: str, at: float) -> Step:
+    """Write a scene's marker at a time."""
+    return Step(at=at, act=lambda o: o.world.mark(scene, at_ns=o.now_ns))
+
+
+def delete(place: Place, at: float) -> Step:
+    """Delete a file at a time."""
+    return Step(at=at, act=lambda o: o.world.delete(place))
+
+
+def wish(what: str, at: float) -> Step:
+    """Ask the daemon for something, from a time on until it is granted."""
+    return Step(at=at, act=lambda o: o.wish(what))
+
+
+def during(call: str, act: Callable[[Outside], None], nth: int = 1) -> Step:
+    """Do something while a call is on its way."""
+    return Step(call=call, nth=nth, act=act)
+
+
+def down(prefix: str, begin: float, end: float, how: str = "lost-before") -> Trouble:
+    """All calls of a remote (or one kind of them) fail for a while."""
+    return lambda name, now, _nth: how if name.startswith(prefix) and begin <= now < end else None
+
+
+def once(call: str, nth: int, how: str) -> Trouble:
+    """Spoil one call."""
+    return lambda name, _now, n: how if (name, n) == (call, nth) else None
+
+
+def from_part(nth: int, until: float) -> Trouble:
+    """S3 goes away in the middle of a multipart upload."""
+    return lambda name, now, n: "lost-before" if now < until and name == "s3.part" and n >= nth else None
