@@ -42,6 +42,7 @@ def sections(reply: dict[str, Any]) -> list[Section]:
         ("sidecar", f"{reply['sidecar_id']}, version {reply['version']}, up {age(reply['uptime_seconds'])}"),
         ("backlog", _backlog(backlog)),
         ("not complete", count(reply["pending"]["files"], "file")),
+        *([("gone", _gone(reply["removals"]))] if any(reply["removals"].values()) else []),
         *(("S3" if name == "s3" else "Convex", _remote(reply[name])) for name in ("s3", "convex")),
     ]
     return [
@@ -96,6 +97,10 @@ def _backlog(backlog: dict[str, Any]) -> str:
         return "nothing is owed"
     oldest = age(backlog["oldest_seconds"])
     return f"{count(backlog['files'], 'file')}, {size(backlog['bytes'])}, the oldest for {oldest}"
+
+
+def _gone(removals: dict[str, int]) -> str:
+    return ", ".join(f"{number} {state}" for state, number in removals.items() if number)
 
 
 def _remote(remote: dict[str, Any]) -> str:

@@ -75,7 +75,8 @@ async def assemble(
     async with AsyncExitStack() as opened:
         journal = await opened.enter_async_context(_journal(settings, name, clock, metrics, lost, reserve))
         await journal.do(Journal.begin_recall)
-        while settings.removal == "keep" and await journal.do(Journal.forgo_removals):
+        watched = [] if settings.removal == "keep" else [root.root for root in settings.watch]
+        while await journal.do(Journal.forgo_removals, watched=watched):
             pass
         reader = JournalReader(settings.journal.path, clock=clock)
         opened.callback(reader.close)

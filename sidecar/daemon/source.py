@@ -122,9 +122,9 @@ class Source:
     async def decide_removals(self, *, confirm: bool, root: str | None, path: str) -> int:
         """Remove, or keep, what was asked about or refused at and below a path; returns how many."""
         decide = Journal.confirm_removals if confirm else Journal.dismiss_removals
-        decided = 0
-        while page := await self._journal.do(decide, root=root, path=path):
-            decided += page
+        decided, last = 0, 0
+        while page := await self._journal.do(decide, root=root, path=path, after=last):
+            decided, last = decided + len(page), page[-1]
         return decided
 
     async def requeue(self, *, transfer: str | None, path: str | None, error_kind: str | None) -> int:

@@ -8,7 +8,7 @@ another look has been taken, so that whoever else has the slot has taken it; 4 i
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sidecar.core.model import State, Transfer
@@ -68,7 +68,9 @@ class Absences(Shipping):
         if anew:
             self.db.execute("UPDATE roots SET removed = 0 WHERE id = ? AND removed > 0", [number])
         row = self.db.execute(
-            "SELECT coalesce((SELECT removed FROM roots WHERE id = ?1), 0)"
+            "SELECT max(coalesce((SELECT removed FROM roots WHERE id = ?1), 0),"
+            " (SELECT count(*) FROM removals x JOIN outbox o ON o.slot = x.slot AND o.kind = 'remove'"
+            "  WHERE x.root = ?1 AND x.state = 'owed' AND o.state = 'pending'))"
             " + (SELECT count(*) FROM removals WHERE state = 'asked' AND root = ?1)"
             " + (SELECT count(*) FROM files f JOIN transfers t ON t.id = f.transfer WHERE f.root = ?1"
             "  AND f.absent > 0 AND f.absent < 4 AND f.spared = 0 AND t.state = 'synced') AS gone",
@@ -122,32 +124,37 @@ class Absences(Shipping):
     # -- the operator's word -----------------------------------------------------------------------
 
     @transaction
-    def confirm_removals(self, *, root: str | None = None, path: str = "") -> int:
-        """Remove what was asked about, or refused, at and below a path: a page; returns how many."""
-        rows = self._undecided(root, path)
+    def confirm_removals(self, *, root: str | None = None, path: str = "", after: int = 0) -> list[int]:
+        """Remove what was asked about, or refused, at and below a path: a page; returns their numbers."""
+        rows = self._undecided(root, path, after)
         for row in rows:
             transfer = self.find(row["transfer"])
             if transfer is None:
                 self._forget_removal(row)
             else:
                 self.owe_removal(row, transfer)
-        return len(rows)
+        return [row["id"] for row in rows]
 
     @transaction
-    def dismiss_removals(self, *, root: str | None = None, path: str = "") -> int:
-        """Keep what was asked about, or refused, at and below a path: a page; returns how many."""
-        rows = self._undecided(root, path)
+    def dismiss_removals(self, *, root: str | None = None, path: str = "", after: int = 0) -> list[int]:
+        """Keep what was asked about, or refused, at and below a path: a page; returns their numbers."""
+        rows = self._undecided(root, path, after)
         for row in rows:
             self._dismiss(row)
-        return len(rows)
+        return [row["id"] for row in rows]
 
     @transaction
-    def forgo_removals(self) -> bool:
-        """`removal` is keep by now: what Convex was not asked yet stays; True: call it again."""
+    def forgo_removals(self, *, watched: Collection[str]) -> bool:
+        """Keep what Convex was not asked yet, but for these roots; True: call it again.
+
+        Others are not watched any more, or `removal` is keep by now.
+        """
+        numbers = [self.root_id(root) for root in watched]
         rows = self.db.execute(
-            "SELECT * FROM removals x WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.slot = x.slot"
-            " AND o.kind = 'remove' AND o.state = 'sent') LIMIT ?",
-            [PAGE],
+            f"SELECT * FROM removals x WHERE root NOT IN ({','.join('?' * len(numbers))})"
+            " AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.slot = x.slot"
+            "  AND o.kind = 'remove' AND o.state = 'sent') LIMIT ?",
+            [*numbers, PAGE],
         ).fetchall()
         for row in rows:
             self._dismiss(row)
@@ -231,14 +238,15 @@ class Absences(Shipping):
         if transfer is not None:
             self.record(transfer, "removal dismissed", transfer.state)
 
-    def _undecided(self, root: str | None, path: str) -> list[sqlite3.Row]:
+    def _undecided(self, root: str | None, path: str, after: int) -> list[sqlite3.Row]:
         folder, name = split(path)
         return self.db.execute(
-            "SELECT * FROM removals WHERE state IN ('asked', 'refused') AND (?1 IS NULL OR root = ?1)"
+            "SELECT * FROM removals WHERE state IN ('asked', 'refused') AND id > ?7"
+            " AND (?1 IS NULL OR root = ?1)"
             " AND (?2 = '' OR (folder = ?3 AND name = ?4) OR folder = ?2"
             "  OR substr(folder, 1, ?5) = ?2 || '/')"
             " ORDER BY id LIMIT ?6",
-            [None if root is None else self.root_id(root), path, folder, name, len(path) + 1, PAGE],
+            [None if root is None else self.root_id(root), path, folder, name, len(path) + 1, PAGE, after],
         ).fetchall()
 
     def _is_nobody_elses(self, transfer: Transfer) -> bool:

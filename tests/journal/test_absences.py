@@ -326,12 +326,12 @@ def test_confirmed_files_are_removed_and_dismissed_ones_stay(journal: Journal) -
     for name in names:
         synced(journal, name, text=name)
     gone(journal, *names)
-    assert journal.confirm_removals(root=ROOT, path=f"demo/lesson/s1/{names[0]}") == 1
-    assert journal.confirm_removals(root=ROOT, path="demo/lesson/s") == 0
+    assert len(journal.confirm_removals(root=ROOT, path=f"demo/lesson/s1/{names[0]}")) == 1
+    assert journal.confirm_removals(root=ROOT, path="demo/lesson/s") == []
     assert removals(journal)[names[0]] == RemovalState.OWED
     assert kinds(journal) == ["remove"]
-    assert journal.dismiss_removals() == 19
-    assert journal.dismiss_removals() == 0
+    assert len(journal.dismiss_removals(root=ROOT, path="demo/lesson/s1")) == 19
+    assert journal.dismiss_removals() == []
     tell(journal)
     gone(journal, *names, looks=4)
     assert removals(journal) == {}
@@ -374,6 +374,17 @@ def test_a_question_ends_with_the_return_of_its_files(journal: Journal) -> None:
     assert removals(journal) == {}
 
 
+def test_what_convex_was_not_told_of_counts_until_it_is(journal: Journal) -> None:
+    """An outage of Convex must not let a folder go ten files at a time."""
+    names = [f"chunk_{n:03}.mp4" for n in range(12)]
+    for name in names:
+        synced(journal, name, text=name)
+    gone(journal, *names[:10])
+    journal.tide(ROOT, anew=True)
+    gone(journal, names[10])
+    assert removals(journal)[names[10]] == RemovalState.ASKED
+
+
 def test_a_policy_that_is_keep_by_now_forgets_what_was_not_told(journal: Journal) -> None:
     """What Convex may know of is seen to its end."""
     names = ["chunk_001.mp4", "chunk_002.mp4"]
@@ -382,7 +393,9 @@ def test_a_policy_that_is_keep_by_now_forgets_what_was_not_told(journal: Journal
     gone(journal, names[0])
     [op] = sent(journal)
     gone(journal, names[1])
-    assert not journal.forgo_removals()
+    assert not journal.forgo_removals(watched=[ROOT])
+    assert len(removals(journal)) == 2
+    assert not journal.forgo_removals(watched=[])
     assert removals(journal) == {names[0]: RemovalState.OWED}
     answer(journal, op, Outcome.APPLIED, version=1)
     gone(journal, names[1], looks=4)
@@ -400,7 +413,7 @@ def test_a_removal_that_convex_refuses_is_kept_for_people(journal: Journal) -> N
     answer(journal, op, Outcome.REJECTED, code="SESSION_OF_OTHER_PROJECT", message="not yours")
     assert removals(journal) == {"chunk_001.mp4": RemovalState.REFUSED}
     assert journal.one(transfer.id).state is State.SYNCED
-    assert journal.confirm_removals() == 1
+    assert len(journal.confirm_removals()) == 1
     [op] = sent(journal)
     error = SidecarError(ErrorKind.INVALID, "no", operation="call", target="x")
     journal.bury_ops([op.seq], error)
