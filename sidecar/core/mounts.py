@@ -18,6 +18,14 @@ def kind_at(path: str, mountinfo: str) -> str | None:
     return kind
 
 
+def kind_of_mount(mount_id: int, mountinfo: str) -> str | None:
+    """Return the type of the file system of the mount that has a number, or None where none has it."""
+    for line in mountinfo.splitlines():
+        if line.partition(" ")[0] == str(mount_id):
+            return _mount(line)[1]
+    return None
+
+
 def _mount(line: str) -> tuple[str, str]:
     left, _, right = line.partition(" - ")
     point = left.split(" ")[4]

@@ -75,7 +75,7 @@ class Housekeeping:
                 clock=clock,
                 delete_after_seconds=local.delete_after,
                 skew_seconds=skew,
-                is_watched=lambda root: any(one.root == root and not one.problem for one in watch.status()),
+                is_watched=watch.is_ours,
             )
         pruner = Pruner(
             journal=journal,

@@ -31,9 +31,11 @@ from sidecar.upload.client import object_url, s3_config
 from sidecar.upload.open import build_stage as build_upload
 from sidecar.upload.open import open_s3
 from sidecar.upload.stage import UploadStage
+from sidecar.watch.fence import Fence
 from sidecar.watch.root import RootSettings
 from sidecar.watch.stage import WatchStage
 
+from .fenced import METADATA_EFFECTS, OBJECT_EFFECTS, fenced
 from .heart import Heart
 from .housekeeping import Housekeeping
 from .identity import sidecar_id
@@ -71,22 +73,31 @@ async def assemble(
     ``lost`` says why the journal that lies there must not be used.
     """
     name = sidecar_id(settings.sidecar_id, settings.journal.path)
-    metrics, reserve = Metrics(), Reserve(settings.journal.path)
+    metrics, reserve, fence = Metrics(), Reserve(settings.journal.path), Fence()
     async with AsyncExitStack() as opened:
         journal = await opened.enter_async_context(_journal(settings, name, clock, metrics, lost, reserve))
         await journal.do(Journal.begin_recall)
         watched = [] if settings.removal == "keep" else [root.root for root in settings.watch]
         while await journal.do(Journal.forgo_removals, watched=watched):
             pass
+        await journal.do(Journal.bar, [watch.root for watch in settings.watch])  # until each is ours
         reader = JournalReader(settings.journal.path, clock=clock)
         opened.callback(reader.close)
-        store = await opened.enter_async_context(open_s3(s3=settings.s3, upload=settings.upload, clock=clock))
+        store = fenced(
+            await opened.enter_async_context(open_s3(s3=settings.s3, upload=settings.upload, clock=clock)),
+            fence.passable,
+            effects=OBJECT_EFFECTS,
+        )
         skews: dict[str, Callable[[], float | None]] = {"s3": lambda: store.skew_seconds}
         gates = {"s3": _gate("s3", store.probe, settings, clock)}
         sync, reconciler = None, None
         if settings.convex.sync == "on":
-            convex = await opened.enter_async_context(
-                open_convex(settings.convex, sidecar_id=name, clock=clock, version=__version__)
+            convex = fenced(
+                await opened.enter_async_context(
+                    open_convex(settings.convex, sidecar_id=name, clock=clock, version=__version__)
+                ),
+                fence.passable,
+                effects=METADATA_EFFECTS,
             )
             skews["convex"] = lambda: convex.skew_seconds
             gates["convex"] = _gate("convex", convex.probe, settings, clock)
@@ -129,7 +140,7 @@ async def assemble(
             sweep_seconds=settings.reconcile.every,
         )
         room = Room(reserve=reserve, reader=reader, syncing=sync is not None)
-        watch = _watch(settings, journal, clock, room)
+        watch = _watch(settings, journal, clock, room, name, fence)
         heart = Heart(journal=journal, clock=clock)
         housekeeping = Housekeeping.of(
             settings,
@@ -208,7 +219,9 @@ def _gate(remote: str, probe: Callable[[], Awaitable[None]], settings: Settings,
     )
 
 
-def _watch(settings: Settings, journal: JournalWriter, clock: Clock, room: Room) -> WatchStage:
+def _watch(
+    settings: Settings, journal: JournalWriter, clock: Clock, room: Room, name: str, fence: Fence
+) -> WatchStage:
     roots = [
         RootSettings(
             path=watch.root,
@@ -226,4 +239,6 @@ def _watch(settings: Settings, journal: JournalWriter, clock: Clock, room: Room)
         clock=clock,
         abandon_after_seconds=settings.entities.abandon_after,
         room=room.wait,
+        sidecar_id=name,
+        fence=fence,
     )

@@ -94,6 +94,7 @@ class JournalBase:
         self.transitions: list[Transition] = []
         self.quarantined: str | None = None
         self._latest_ms: int | None = None
+        self.barred: set[str] = set()  # roots that are not ours now; in memory: it dies with the process
         self._lock_fd = lock(path)
         try:
             self.db, self.is_checked = self._open(lost)

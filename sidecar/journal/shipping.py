@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sidecar.core.errors import SidecarError
@@ -26,6 +26,22 @@ class Claim:
 class Shipping(Debts):
     """From `ready` to `uploaded`."""
 
+    def bar(self, roots: Collection[str]) -> None:
+        """Let nobody claim anything of these roots: another sidecar may watch them."""
+        self.barred |= set(roots)
+
+    def unbar(self, root: str) -> None:
+        """It is ours: what waits for it may be claimed."""
+        self.barred.discard(root)
+        self.topics |= {Topic.UPLOADS, Topic.OUTBOX}
+
+    def barred_roots(self) -> str:
+        """Return the barred roots' numbers for SQL's IN."""
+        if not self.barred:
+            return ""
+        rows = self.db.execute("SELECT id, path FROM roots").fetchall()
+        return ",".join(str(int(row["id"])) for row in rows if row["path"] in self.barred)
+
     @transaction
     def claim_uploads(self, *, limit: int, now: float) -> Claim:
         """Lease ready transfers that are due, by priority, then by age; never two of one slot at once."""
@@ -33,6 +49,7 @@ class Shipping(Debts):
             f"{FROM_TRANSFERS} WHERE t.id IN (SELECT min(id) FROM ("
             "  SELECT id, slot FROM transfers c WHERE state = 'ready' AND lease = 0 AND held = 0 AND due <= ?"
             "  AND NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = c.slot AND o.lease = 1)"
+            f"  AND c.root NOT IN ({self.barred_roots()})"
             "  ORDER BY priority, id LIMIT ?) GROUP BY slot) ORDER BY t.priority, t.id",
             [now, limit],
         ).fetchall()

@@ -51,7 +51,8 @@ class Telling(Shipping):
         if first is None:
             return None, self._next_op_due(now)
         rows = self.db.execute(
-            f"SELECT * FROM outbox o WHERE o.session_id = :session AND o.project_id = :project AND {SENDABLE}"
+            "SELECT * FROM outbox o WHERE o.session_id = :session AND o.project_id = :project"
+            f" AND {self._sendable()}"
             " ORDER BY o.seq LIMIT :limit",
             {"session": first["session_id"], "project": first["project_id"], "now": now, "limit": limit},
         ).fetchall()
@@ -222,11 +223,19 @@ class Telling(Shipping):
         )
         self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
 
+    def _sendable(self) -> str:
+        if not self.barred:
+            return SENDABLE
+        return (
+            f"{SENDABLE} AND NOT EXISTS (SELECT 1 FROM transfers t WHERE t.id = o.transfer"
+            f" AND t.root IN ({self.barred_roots()}))"
+        )
+
     def _first_sendable(self, now: float, busy: Collection[str]) -> sqlite3.Row | None:
         marks = ",".join(f":busy{i}" for i in range(len(busy)))
         names = {f"busy{i}": session for i, session in enumerate(busy)}
         row: sqlite3.Row | None = self.db.execute(
-            f"SELECT session_id, project_id FROM outbox o WHERE {SENDABLE}"
+            f"SELECT session_id, project_id FROM outbox o WHERE {self._sendable()}"
             f" AND o.session_id NOT IN ({marks}) ORDER BY o.seq LIMIT 1",
             {"now": now, **names},
         ).fetchone()

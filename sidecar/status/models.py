@@ -90,6 +90,7 @@ class RootReport(Model):
     readiness: str = Field(description="lease: an open file is known exactly; settle: by quiet time.")
     events: str = Field(description="inotify or scan.")
     problem: Text | None = Field(description="Why it is not watched now.")
+    lock: Text | None = Field(description="How other sidecars are kept out; null while it is not ours.")
     trouble: Text | None = Field(description="Why it is watched less well than it was meant to be.")
     unmatched: Count
     refused: Count

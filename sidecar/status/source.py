@@ -49,7 +49,7 @@ class RootStatus(Protocol):
     """One watched root.
 
     ``problem`` is a sentence while it is not watched (missing, locked by another), ``trouble`` while it is
-    watched less well than it was meant to be.
+    watched less well than it was meant to be. ``lock`` says how others are kept out, None: it is not ours.
     """
 
     @property
@@ -62,6 +62,8 @@ class RootStatus(Protocol):
     def problem(self) -> str | None: ...
     @property
     def trouble(self) -> str | None: ...
+    @property
+    def lock(self) -> str | None: ...
     @property
     def unmatched(self) -> int: ...
     @property

@@ -212,6 +212,7 @@ def _root(root: RootStatus) -> RootReport:
         events=root.events,
         problem=root.problem,
         trouble=root.trouble,
+        lock=root.lock,
         unmatched=root.unmatched,
         refused=root.refused,
         held=root.held,

@@ -1,4 +1,4 @@
-"""One watcher per root: the root's own directory is flocked for as long as it is watched."""
+"""One watcher of a root on this machine: the root's own directory is flocked for as long as it is watched."""
 
 from __future__ import annotations
 
@@ -8,39 +8,48 @@ import fcntl
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 
 POLL_SECONDS = 0.5
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EBADF}
 
 
-def try_lock(root: str) -> int | None:
-    """Open and flock ``root``; return the descriptor that holds it, or None if another process does.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """The open root; closing ``fd`` gives it up. ``flocked`` is False where the volume has no locks."""
 
-    Works on read-only folders. A file system without locks counts as held: there is nothing to ask.
-    Raises OSError where the root cannot be opened.
+    fd: int
+    flocked: bool
+
+
+def try_lock(root: str) -> Lock | None:
+    """Open and flock ``root``; None if another process has.
+
+    Works on read-only folders. Raises OSError where the root cannot be opened.
     """
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno in {errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EBADF}:
-            return fd
+        if error.errno in _NO_LOCKS:
+            return Lock(fd=fd, flocked=False)
         os.close(fd)
         if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
             return None
         raise
-    return fd
+    return Lock(fd=fd, flocked=True)
 
 
-async def acquire(root: str, *, executor: Executor, waiting: Callable[[], None]) -> int:
-    """Wait until no other process watches ``root``; call ``waiting`` each time one does.
+async def acquire(root: str, *, executor: Executor, waiting: Callable[[], None]) -> Lock:
+    """Wait until no other process of this machine watches ``root``; call ``waiting`` each time one does.
 
-    Returns the descriptor; closing it gives the root up. Raises OSError where it cannot be opened.
+    Raises OSError where it cannot be opened.
     """
     loop = asyncio.get_running_loop()
-    while (fd := await loop.run_in_executor(executor, try_lock, root)) is None:
+    while (lock := await loop.run_in_executor(executor, try_lock, root)) is None:
         waiting()
         await asyncio.sleep(POLL_SECONDS)
-    return fd
+    return lock
 
 
 def place_of(root: str) -> tuple[int, int] | None:

@@ -12,29 +12,28 @@ import structlog
 
 from sidecar.core.clock import Clock
 from sidecar.core.routing import Router
+from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
 
 from .absences import Absences
 from .candidates import Candidates
 from .census import Census
-from .events import Notifier, WatchLostError
 from .hands import Hands
 from .hints import Hints
+from .holding import Hold, Keeper
 from .intake import Intake
-from .lock import acquire, place_of
+from .listener import Listener
+from .lock import Lock, acquire, place_of
 from .markers import Markers
 from .scan import Scanner, Walked
 from .sorting import Haul
-from .volume import Readiness, Volumes, file_system_type, is_remote
+from .volume import Readiness, Volumes, is_remote, kind_of
 
 log = structlog.get_logger()
 SCAN_SECONDS = 2.0  # between listings where nothing else gives notice
 CPU_FACTOR, CPU_FACTOR_SCANNING = 200, 20  # listings may take half a percent of a core; five where they must
 PLACE_SECONDS = 1.0  # how soon a root that was made, removed or made again is noticed
-REBUILD_SECONDS = (0.1, 30.0)
-STEADY_SECONDS = 10.0
 MISSING = "the folder does not exist"
-UNHEARD = "inotify cannot watch its folders ({error}): they are listed every few seconds instead"
 LOCKED = "another sidecar watches this folder; waiting for it to end"
 
 
@@ -53,11 +52,7 @@ class RootSettings:
 
 
 class RootWatch:
-    """A root's tasks and what is known of it.
-
-    ``problem`` is a sentence while it is not watched, ``trouble`` while it is watched less well than it
-    was meant to be.
-    """
+    """A root's tasks and what is known of it. ``problem`` is a sentence while it is not watched."""
 
     def __init__(
         self,
@@ -70,17 +65,18 @@ class RootWatch:
         volumes: Volumes,
         hands: Hands,
         others_listed: Callable[[float], bool],
+        keeper: Keeper,
     ) -> None:
         """``others_listed`` tells whether every watched root was listed by a listing begun after a time."""
         self.settings, self.path = settings, settings.path
-        self.readiness, self.scanning = Readiness.SETTLE, settings.events == "scan"
+        self.readiness = Readiness.SETTLE
         self.problem: str | None = "it is being looked at for the first time"
-        self.trouble: str | None = None
+        self._hold: Hold | None = None
         self.last_scan_ms: int | None = None
         self.census = Census()
         self.listed = asyncio.Event()  # once, or found missing
         self._clock, self._volumes, self._hands, self._candidates = clock, volumes, hands, candidates
-        self._notifier: Notifier | None = None
+        self._journal, self._keeper = journal, keeper
         self._scanner = functools.partial(
             Scanner,
             root=self.path,
@@ -111,6 +107,29 @@ class RootWatch:
         )
         self._listing_began = clock.monotonic()  # of the last one that is in the journal
         self._wanted, self._waiters = asyncio.Event(), list[asyncio.Future[None]]()
+        self._listener = Listener(self.path, hints=self._hints, clock=clock, list_again=self._wanted.set)
+        self._must_scan = settings.events == "scan"
+
+    @property
+    def scanning(self) -> bool:
+        """Whether listings alone see changes."""
+        return self._must_scan or self._listener.is_deaf
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it is watched less well than it was meant to be, as a sentence."""
+        tenure = self._hold.tenure if self._hold else None
+        return (tenure and tenure.trouble) or self._listener.trouble
+
+    @property
+    def lock(self) -> str | None:
+        """How others are kept out, None while it is not ours."""
+        return self._hold.how if self._hold else None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether nobody else may watch it at this moment."""
+        return self._hold is not None and (self._hold.tenure is None or self._hold.tenure.holds)
 
     async def run(self) -> None:
         """Watch the root as often as it appears, for ever."""
@@ -143,32 +162,54 @@ class RootWatch:
 
     async def _once(self) -> None:
         try:
-            fd = await acquire(
+            lock = await acquire(
                 self.path, executor=self._hands.executor, waiting=lambda: self._excuse(LOCKED, listed=False)
             )
         except FileNotFoundError:
-            self._excuse(MISSING)
+            await self._is_away(MISSING)
             return
         except OSError as error:
-            self._excuse(f"the folder cannot be opened: {error.strerror}")
+            await self._is_away(f"the folder cannot be opened: {error.strerror}")
             return
         try:
-            found = os.fstat(fd)
-            await self._watch(fd, (found.st_dev, found.st_ino))
+            await self._have(lock)
+        except OSError as error:
+            self._excuse(f"the folder cannot be had: {error.strerror}", listed=False)
         finally:
-            os.close(fd)
+            os.close(lock.fd)
 
-    async def _watch(self, fd: int, place: tuple[int, int]) -> None:
+    async def _have(self, lock: Lock) -> None:
+        kind = await self._hands.do(lambda: kind_of(lock.fd))
+        waiting = functools.partial(self._excuse, listed=False)
+        async with self._keeper.holding(self.path, lock, kind, waiting) as hold:
+            self._hold = hold
+            await self._journal.do(Journal.unbar, self.path)
+            try:
+                await self._watch(lock.fd, kind, hold)
+            finally:
+                self._hold = None
+            await self._journal.do(Journal.bar, [self.path])
+
+    async def _is_away(self, problem: str) -> None:
+        """Nobody can watch it: what is known of its files may go its way."""
+        await self._journal.do(Journal.unbar, self.path)
+        self._excuse(problem)
+
+    async def _watch(self, fd: int, kind: str | None, hold: Hold) -> None:
+        found = await self._hands.do(lambda: os.fstat(fd))
         self.readiness = await self._hands.do(lambda: self._volumes.measure(fd))
-        self.scanning = await self._hands.do(self._must_scan)
-        self.problem = self.trouble = None
+        events = self.settings.events
+        self._must_scan = events == "scan" or (events == "auto" and is_remote(kind))
+        self.problem = None
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._list_for_ever()), group.create_task(self._hints.follow_up())]
-            if self.scanning:
+            if self._must_scan:
                 self._wanted.set()
             else:
-                tasks.append(group.create_task(self._listen_for_ever()))
-            await self._until_replaced(place)
+                tasks.append(group.create_task(self._listener.run()))
+            if hold.tenure is not None:
+                tasks.append(group.create_task(hold.tenure.keep()))
+            await self._until_replaced((found.st_dev, found.st_ino))
             for task in tasks:
                 task.cancel()
         log.warning("root_replaced", root=self.path)
@@ -176,10 +217,6 @@ class RootWatch:
     async def _until_replaced(self, place: tuple[int, int]) -> None:
         while await self._hands.do(lambda: place_of(self.path)) == place:  # noqa: ASYNC110 - no event tells of it
             await asyncio.sleep(PLACE_SECONDS)
-
-    def _must_scan(self) -> bool:
-        events = self.settings.events
-        return events == "scan" or (events == "auto" and is_remote(file_system_type(self.path)))
 
     def _excuse(self, problem: str, *, listed: bool = True) -> None:
         """Say why nothing is watched; whoever waits for a listing need not wait for a folder."""
@@ -243,37 +280,8 @@ class RootWatch:
 
     # -- events ------------------------------------------------------------------------------------
 
-    async def _listen_for_ever(self) -> None:
-        pause = REBUILD_SECONDS[0]
-        while True:
-            began = self._clock.monotonic()
-            try:
-                await self._listen()
-            except (OSError, WatchLostError) as error:
-                self._lost(error, pause)
-            lasted = self._clock.monotonic() - began
-            pause = REBUILD_SECONDS[0] if lasted > STEADY_SECONDS else min(2 * pause, REBUILD_SECONDS[1])
-            await asyncio.sleep(pause)
-
-    async def _listen(self) -> None:
-        async with Notifier(self.path, clock=self._clock, covered=self._hints.put_off) as notifier:
-            self._notifier, self.scanning, self.trouble = notifier, False, None
-            self._wanted.set()  # after the watches are in place, or something falls between
-            try:
-                while True:
-                    await self._hints.handle(await notifier.next())
-            finally:
-                self._notifier = None
-
     def _is_watched(self, folder: str, inode: int) -> bool:
-        return self._notifier is None or self._notifier.watches(folder, inode)
+        return self._listener.is_watched(folder, inode)
 
     def _cover(self, folders: Mapping[str, int]) -> None:
-        if self._notifier is not None:
-            self._notifier.cover(folders)
-
-    def _lost(self, error: Exception, pause: float) -> None:
-        log.warning("watcher_rebuilt", root=self.path, error=str(error), pause_seconds=pause)
-        if pause > 1 or isinstance(error, OSError):
-            self.scanning, self.trouble = True, UNHEARD.format(error=str(error))
-        self._wanted.set()
+        self._listener.cover(folders)

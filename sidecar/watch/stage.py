@@ -18,12 +18,14 @@ from sidecar.journal.writer import AsyncJournal
 from . import lease
 from .candidates import Candidates
 from .census import Example, Finding
+from .fence import Fence
 from .hands import Hands
+from .holding import Keeper
 from .listing import is_utf8, look_at
 from .probe import Habits
 from .root import RootSettings, RootWatch
 from .sorting import playlist_beside
-from .volume import Volumes
+from .volume import OWN_PREFIX, Volumes
 from .waitlist import Candidate
 
 THREADS = 4
@@ -35,6 +37,7 @@ class RootStatus:
     """One root, for people and for metrics.
 
     ``problem`` is a sentence while it is not watched, ``trouble`` while it is watched less well than meant.
+    ``lock`` says how other sidecars are kept out, None while it is not ours.
     """
 
     root: str
@@ -42,6 +45,7 @@ class RootStatus:
     events: str  # inotify | scan
     problem: str | None
     trouble: str | None
+    lock: str | None
     unmatched: int
     refused: int
     held: int
@@ -58,6 +62,7 @@ class PathFinding:
     rule: str | None = None
 
 
+UNSURE = "it is not certain at this moment that no other sidecar watches its folder"
 _MISSING = PathFinding(finding=Finding.MISSING, why="there is nothing at this path")
 
 
@@ -77,11 +82,14 @@ class WatchStage:
         journal: AsyncJournal,
         clock: Clock,
         abandon_after_seconds: float,
+        sidecar_id: str,
+        fence: Fence,
         room: Callable[[], Awaitable[int]] = _plenty,
     ) -> None:
         """Build it on the event loop of the main thread: SIGIO is ignored from here on.
 
-        ``room`` waits until the journal may take in more files, and returns how many at once.
+        ``fence`` learns which roots are held in a way that may lapse. ``room`` waits until the journal may
+        take in more files, and returns how many at once.
         """
         lease.prepare()
         self.ready = asyncio.Event()
@@ -106,6 +114,7 @@ class WatchStage:
                 volumes=volumes,
                 hands=self._hands,
                 others_listed=lambda at: all(root.is_listed_since(at) for root in self._roots.values()),
+                keeper=Keeper(sidecar_id=sidecar_id, clock=clock, fence=fence),
             )
             for settings in roots
         }
@@ -146,7 +155,14 @@ class WatchStage:
             return PathFinding(finding=finding, why=candidate.why)
         if (shown := self._shown(root, path)) is not None:
             return shown
-        return await self._hands.do(lambda: self._find(root, path))
+        found = await self._hands.do(lambda: self._find(root, path))
+        if found.finding is Finding.MATCHED and not self.is_ours(root):
+            return PathFinding(finding=Finding.HELD, why=self._roots[root].problem or UNSURE)
+        return found
+
+    def is_ours(self, root: str) -> bool:
+        """Tell whether nobody else may watch a root at this moment."""
+        return root in self._roots and self._roots[root].is_ours
 
     def _habits(self, path: str) -> Habits | None:
         if (root := self._roots.get(path)) is None:
@@ -166,6 +182,7 @@ class WatchStage:
             events="scan" if root.scanning else "inotify",
             problem=root.problem,
             trouble=root.trouble,
+            lock=root.lock,
             unmatched=root.census.count(Finding.UNMATCHED),
             refused=root.census.count(Finding.REFUSED) + len(stuck),
             held=root.census.count(Finding.HELD),
@@ -195,6 +212,8 @@ class WatchStage:
         return self._routed(root, path)
 
     def _routed(self, root: str, path: str) -> PathFinding:
+        if path.rpartition("/")[2].startswith(OWN_PREFIX):
+            return PathFinding(finding=Finding.IGNORED, why="the name is one of the sidecar's own")
         match self._router.route(root, path, beside_playlist=playlist_beside(root, path)):
             case Route():
                 return PathFinding(finding=Finding.MATCHED, why="a rule takes it; the journal knows the rest")

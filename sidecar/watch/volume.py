@@ -9,15 +9,23 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
-from sidecar.core.mounts import kind_at
+from sidecar.core.mounts import kind_of_mount
 from sidecar.files import open_folder
 
 from . import lease
 
 OWN_PREFIX = ".sidecar-"  # names that begin so are ours: never listed, never sent
 PROBE_PREFIX = f"{OWN_PREFIX}probe-"
+LEASE_NAME = f"{OWN_PREFIX}lease"
 REMOTE_TYPES = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "lustre", "afs", "virtiofs", "fuse"}
+)
+# One kernel sees all that happens on these, and every flock. An overlay's files are written through one
+# mount alone: two over one folder are undefined.
+LOCAL_TYPES = frozenset(
+    {"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "ramfs", "zfs", "f2fs", "bcachefs", "jfs", "nilfs2"}
+    | {"reiserfs", "vfat", "exfat", "msdos", "ntfs", "ntfs3", "fuseblk", "hfsplus", "udf", "iso9660"}
+    | {"squashfs", "erofs", "overlay"}
 )
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -62,8 +70,10 @@ def calibrate(folder: int) -> Readiness:
     """See whether a file of ours in an open folder reads busy while it is written and free once closed.
 
     It has no name where the volume can do that: a kill leaves nothing in the renderer's folder. A folder
-    that cannot be written to cannot be measured: settle.
+    that cannot be written to cannot be measured: settle. So does what others write from afar.
     """
+    if is_remote(kind_of(folder)):
+        return Readiness.SETTLE
     try:
         writer = os.open(".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600, dir_fd=folder)
     except OSError:
@@ -96,14 +106,21 @@ def _measure(writer: int, open_again: Callable[[], int]) -> Readiness:
     return Readiness.SETTLE
 
 
-def file_system_type(path: str, *, mountinfo: Path = Path("/proc/self/mountinfo")) -> str | None:
-    """Return the type of the file system at ``path``, or None where that cannot be told."""
+def kind_of(fd: int, *, proc: Path = Path("/proc/self")) -> str | None:
+    """Return the type of the file system that an open file lies on, or None where that cannot be told."""
     try:
-        return kind_at(os.path.realpath(path), mountinfo.read_text(errors="surrogateescape"))
-    except OSError:
+        info = (proc / "fdinfo" / str(fd)).read_text()
+        mounts = (proc / "mountinfo").read_text(errors="surrogateescape")
+        return kind_of_mount(int(info.partition("mnt_id:")[2].split()[0]), mounts)
+    except (OSError, LookupError, ValueError):
         return None
 
 
 def is_remote(kind: str | None) -> bool:
     """Tell whether writes may happen where this machine's inotify does not see them."""
     return kind is not None and (kind in REMOTE_TYPES or kind.startswith("fuse."))
+
+
+def is_local(kind: str | None) -> bool:
+    """Tell whether a flock keeps out everybody: of a volume that is not known, nobody can say so."""
+    return kind in LOCAL_TYPES

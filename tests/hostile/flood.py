@@ -20,6 +20,7 @@ from sidecar.core.clock import SystemClock
 from sidecar.core.ids import sidecar_tag
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
+from sidecar.watch.fence import Fence
 from tests.watch.conftest import build
 
 POLL_SECONDS = 0.2
@@ -49,7 +50,7 @@ async def notice(folder: Path, total: int) -> dict[str, float]:
     journal = Journal(path, tag=tag, bucket="lessons", clock=SystemClock())
     async with JournalWriter(journal) as writer:
         before, began = peak_bytes(), time.monotonic()
-        stage = build(folder, writer)
+        stage = build(folder, writer, Fence())
         task = asyncio.create_task(stage.run())
         while await writer.do(_ready) < total and not task.done():
             await asyncio.sleep(POLL_SECONDS)

@@ -9,9 +9,9 @@ import pytest
 
 from sidecar.core.errors import ErrorKind, FatalError, JournalLostError, SidecarError
 from sidecar.core.model import AssetType, Observation, Part, State, StoredObject
-from sidecar.core.ops import OpResult, Outcome, Registration
+from sidecar.core.ops import OpKind, OpResult, Outcome, Registration
 from sidecar.core.states import Event, IllegalTransitionError, diagram, step
-from sidecar.journal.journal import Journal
+from sidecar.journal.journal import Journal, Topic
 from sidecar.journal.reading import JournalReader
 from tests.support.clock import ManualClock
 from tests.support.journals import (
@@ -437,3 +437,19 @@ def test_a_marker_that_is_listed_again_cancels_no_re_render(journal: Journal) ->
     assert seen is not None
     journal.mark_scene(marker="cancelled", **cancelled)  # type: ignore[arg-type]
     assert finish(journal, seen, "A", 1) is State.READY
+
+
+def test_nothing_is_claimed_of_a_root_that_is_not_ours(journal: Journal) -> None:
+    """Neither an upload nor an op, until it is ours; then whoever waits is woken."""
+    uploaded = ready(journal, "A", at=route("one.mp4"))
+    ship(journal, uploaded)
+    waiting = ready(journal, "B", at=route("two.mp4"))
+    journal.bar([ROOT, "/elsewhere"])
+    assert journal.claim_uploads(limit=9, now=0).transfers == ()
+    told, _ = journal.claim_batch(limit=9, now=0, busy=())
+    assert told is None or {op.kind for op in told.ops} == {OpKind.FACTS}
+    journal.topics.clear()
+    journal.unbar(ROOT)
+    assert {Topic.UPLOADS, Topic.OUTBOX} <= journal.topics
+    assert [transfer.id for transfer in journal.claim_uploads(limit=9, now=0).transfers] == [waiting.id]
+    assert OpKind.PUT in {op.kind for op in batch(journal).ops}

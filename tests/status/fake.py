@@ -192,6 +192,7 @@ class FakeRoot:
     events: str = "inotify"
     problem: str | None = None
     trouble: str | None = None
+    lock: str | None = "by flock"
     unmatched: int = 0
     refused: int = 0
     held: int = 0

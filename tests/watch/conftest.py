@@ -21,6 +21,7 @@ from sidecar.core.routing import Router
 from sidecar.core.rules import Ids, Root, Rule
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
+from sidecar.watch.fence import Fence
 from sidecar.watch.root import RootSettings
 from sidecar.watch.stage import WatchStage
 
@@ -36,6 +37,17 @@ class World:
     root: Path
     stage: WatchStage
     writer: JournalWriter
+    fence: Fence
+    task: asyncio.Task[None]
+
+    async def has_ended(self) -> bool:
+        """Whether the stage runs no more."""
+        return self.task.done()
+
+    async def end(self) -> None:
+        """End the stage as a drained daemon does."""
+        self.task.cancel()
+        await asyncio.wait({self.task})
 
     async def rows(self) -> list[Transfer]:
         """Every transfer in the journal, oldest first."""
@@ -79,6 +91,7 @@ def _all_rows(journal: Journal) -> list[Transfer]:
 def build(
     tmp_path: Path,
     writer: JournalWriter,
+    fence: Fence,
     *,
     events: str = "auto",
     settle: float = 0.25,
@@ -109,21 +122,27 @@ def build(
         journal=writer,
         clock=SystemClock(),
         abandon_after_seconds=abandon_after,
+        sidecar_id="watch-tests",
+        fence=fence,
     )
 
 
 @asynccontextmanager
 async def running(
-    tmp_path: Path, *, make_root: bool = True, until_listed: bool = True, **options: Any
+    tmp_path: Path, *, make_root: bool = True, until_listed: bool = True, state: str = "state", **options: Any
 ) -> AsyncIterator[World]:
-    """Run a stage until the block ends; its first listing is done when the block begins."""
+    """Run a stage until the block ends; its first listing is done when the block begins.
+
+    ``state`` names the folder of its journal.
+    """
     root = tmp_path / "renders"
     if make_root:
         root.mkdir(exist_ok=True)
     tag = sidecar_tag("watch-tests")
-    journal = Journal(tmp_path / "state" / "journal.db", tag=tag, bucket="lessons", clock=SystemClock())
+    journal = Journal(tmp_path / state / "journal.db", tag=tag, bucket="lessons", clock=SystemClock())
     async with JournalWriter(journal) as writer:
-        stage = build(tmp_path, writer, **options)
+        fence = Fence()
+        stage = build(tmp_path, writer, fence, **options)
         task = asyncio.create_task(stage.run())
         ready = asyncio.create_task(stage.ready.wait())
         try:
@@ -131,7 +150,7 @@ async def running(
                 await asyncio.wait({task, ready}, return_when="FIRST_COMPLETED", timeout=DEADLINE_SECONDS)
             if task.done():
                 await task
-            yield World(root=root, stage=stage, writer=writer)
+            yield World(root=root, stage=stage, writer=writer, fence=fence, task=task)
         finally:
             ready.cancel()
             task.cancel()

@@ -35,7 +35,7 @@ async def test_a_second_watcher_of_a_root_waits_and_is_not_ready(tmp_path: Path)
 
         await world.until(waiting)
         assert not world.stage.ready.is_set()
-        os.close(first)
+        os.close(first.fd)
         world.put(SOURCE)
         await world.until_ready(SOURCE)
         assert world.stage.ready.is_set()

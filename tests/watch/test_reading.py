@@ -20,7 +20,7 @@ from sidecar.watch import fingerprint, lease
 from sidecar.watch.fingerprint import Changed, Vanished
 from sidecar.watch.lease import Lease
 from sidecar.watch.lock import place_of, try_lock
-from sidecar.watch.volume import Readiness, Volumes, calibrate, file_system_type, is_remote
+from sidecar.watch.volume import Readiness, Volumes, calibrate, is_local, is_remote, kind_of
 
 
 @pytest.fixture(autouse=True)
@@ -152,16 +152,20 @@ def test_a_file_of_another_user_gives_no_answer_without_the_capability(tmp_path:
 
 
 def test_remote_file_systems_are_known_by_their_mount(tmp_path: Path) -> None:
-    """The longest mount point above the path counts, with escapes undone."""
-    table = tmp_path / "mountinfo"
-    table.write_text(
+    """By the mount's number, which an open file knows. Of what cannot be told, no flock is enough."""
+    (tmp_path / "fdinfo").mkdir()
+    (tmp_path / "mountinfo").write_text(
         "1 0 8:1 / / rw - ext4 /dev/a rw\n"
-        "2 1 0:5 / /mnt/my\\040nfs rw shared:1 - nfs4 server:/ rw\n"
+        "22 1 0:5 / /mnt/my\\040nfs rw shared:1 - nfs4 server:/ rw\n"
         "3 1 0:6 / /mnt/s rw - fuse.sshfs host rw\n"
+        "4 1 0:7 / /mnt/o rw - overlay o rw\n"
     )
-    kinds = [file_system_type(path, mountinfo=table) for path in ("/x", "/mnt/my nfs/a", "/mnt/s", "/mnt/sb")]
-    assert kinds == ["ext4", "nfs4", "fuse.sshfs", "ext4"]
-    assert [is_remote(kind) for kind in kinds] == [False, True, True, False]
+    for mount in (1, 22, 3, 4, 5):
+        (tmp_path / "fdinfo" / str(mount)).write_text(f"pos:\t0\nflags:\t02\nmnt_id:\t{mount}\nino:\t7\n")
+    kinds = [kind_of(fd, proc=tmp_path) for fd in (1, 22, 3, 4, 5, 6)]
+    assert kinds == ["ext4", "nfs4", "fuse.sshfs", "overlay", None, None]
+    assert [is_remote(kind) for kind in kinds] == [False, True, True, False, False, False]
+    assert [is_local(kind) for kind in kinds] == [True, False, False, True, False, False]
 
 
 def test_no_symbolic_link_is_followed_below_a_root(tmp_path: Path, file: Path) -> None:
@@ -253,10 +257,11 @@ def test_a_root_has_one_watcher(tmp_path: Path) -> None:
     first = try_lock(str(tmp_path))
     assert first is not None
     assert try_lock(str(tmp_path)) is None
-    os.close(first)
+    assert first.flocked
+    os.close(first.fd)
     second = try_lock(str(tmp_path))
     assert second is not None
-    fcntl.flock(second, fcntl.LOCK_UN)
-    os.close(second)
+    fcntl.flock(second.fd, fcntl.LOCK_UN)
+    os.close(second.fd)
     assert place_of(str(tmp_path)) == (tmp_path.stat().st_dev, tmp_path.stat().st_ino)
     assert place_of(str(tmp_path / "missing")) is None

@@ -1,0 +1,140 @@
+"""Keep every other sidecar out of a root: by flock, and by a lease file where that does not reach."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from sidecar.core.clock import Clock
+from sidecar.core.tenure import Pace, Place, Record
+
+from .fence import Fence
+from .leasefile import LeaseFile
+from .lock import Lock
+from .tenure import Claimant, Tenure
+from .volume import is_local
+
+T = TypeVar("T")
+log = structlog.get_logger()
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+PACE = Pace()
+BY_FLOCK = "by flock"
+BY_LEASE = "by a lease file, for other machines may have the volume too"
+HERE_ONLY = "by flock, on this machine only: no lease file can be written ({error})"
+BY_NOTHING = "by nothing: the volume has no locks, and no lease file can be written ({error})"
+_NOT_OURS_TO_WRITE = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """``how`` others are kept out, for people; ``tenure`` is None where there is no lease file."""
+
+    how: str
+    tenure: Tenure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeper:
+    """What claims are made with. ``sidecar_id`` is for those who wait for us."""
+
+    sidecar_id: str
+    clock: Clock
+    fence: Fence
+
+    @asynccontextmanager
+    async def holding(
+        self, root: str, lock: Lock, kind: str | None, waiting: Callable[[str], None]
+    ) -> AsyncIterator[Hold]:
+        """Hold a root that is flocked, as soon as nobody else does; ``kind`` is its file system's type.
+
+        ``waiting`` is told for what, meanwhile. Raises OSError where the volume fails.
+        """
+        if lock.flocked and is_local(kind):
+            yield Hold(how=BY_FLOCK)
+            return
+        executor = ThreadPoolExecutor(1, thread_name_prefix="lease")  # nothing else may hold a beat up
+        try:
+            async with self._leasing(root, lock, _Hand(executor), waiting) as hold:
+                yield hold
+        finally:
+            executor.shutdown(wait=False)
+
+    @asynccontextmanager
+    async def _leasing(
+        self, root: str, lock: Lock, do: _Hand, waiting: Callable[[str], None]
+    ) -> AsyncIterator[Hold]:
+        place = await do(lambda: _place(lock.fd))
+        claimant = Claimant(
+            root=root,
+            file=LeaseFile(lock.fd),
+            record=self._record(lock, place),
+            place=place if lock.flocked and place.boot else None,
+            do=do,
+            pace=PACE,
+            clock=self.clock,
+            waiting=waiting,
+        )
+        try:
+            tenure = await claimant.claim()
+        except OSError as error:
+            if error.errno not in _NOT_OURS_TO_WRITE:
+                raise
+            how = (HERE_ONLY if lock.flocked else BY_NOTHING).format(error=error.strerror)
+            log.warning("root_is_kept_weakly", root=root, how=how)
+            yield Hold(how=how)
+            return
+        self.fence.add(tenure)
+        try:
+            yield Hold(how=BY_LEASE, tenure=tenure)
+        finally:
+            self.fence.discard(tenure)
+            await _give_up(tenure, root)
+
+    def _record(self, lock: Lock, place: Place) -> Record:
+        return Record(
+            holder=secrets.token_hex(16),
+            beat=0,
+            sidecar=self.sidecar_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            boot=place.boot,
+            device=place.device,
+            flocked=lock.flocked,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Hand:
+    """Runs work in one thread, in order."""
+
+    executor: ThreadPoolExecutor
+
+    async def __call__(self, work: Callable[[], T], /) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self.executor, work)
+
+
+async def _give_up(tenure: Tenure, root: str) -> None:
+    try:
+        async with asyncio.timeout(PACE.claim):
+            await tenure.release()
+    except (OSError, TimeoutError) as error:  # it stands still: another one waits that out
+        log.warning("lease_file_left_behind", root=root, error=str(error))
+
+
+def _place(fd: int) -> Place:
+    try:
+        boot = BOOT.read_text(encoding="ascii").strip()
+    except OSError:
+        boot = ""
+    return Place(boot=boot, device=os.fstat(fd).st_dev)

@@ -1,0 +1,70 @@
+"""One root's ears: watch its folders, hand what is heard to the hints, begin again whenever it breaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from sidecar.core.clock import Clock
+
+from .events import Notifier, WatchLostError
+from .hints import Hints
+
+REBUILD_SECONDS = (0.1, 30.0)
+STEADY_SECONDS = 10.0
+DEAF_SECONDS = 1.0  # a watcher that is away for longer than this is made up for by listings
+UNHEARD = "inotify cannot watch its folders ({error}): they are listed every few seconds instead"
+
+log = structlog.get_logger()
+
+
+class Listener:
+    """``is_deaf`` while nothing is heard; ``trouble`` says why in a sentence."""
+
+    def __init__(self, root: str, *, hints: Hints, clock: Clock, list_again: Callable[[], None]) -> None:
+        """``list_again`` is called when something may have been missed."""
+        self._root, self._hints, self._clock, self._list_again = root, hints, clock, list_again
+        self._notifier: Notifier | None = None
+        self.is_deaf = False
+        self.trouble: str | None = None
+
+    async def run(self) -> None:
+        """Listen, for ever."""
+        pause = REBUILD_SECONDS[0]
+        self.is_deaf, self.trouble = False, None
+        while True:
+            began = self._clock.monotonic()
+            try:
+                await self._listen()
+            except (OSError, WatchLostError) as error:
+                self._lost(error, pause)
+            lasted = self._clock.monotonic() - began
+            pause = REBUILD_SECONDS[0] if lasted > STEADY_SECONDS else min(2 * pause, REBUILD_SECONDS[1])
+            await asyncio.sleep(pause)
+
+    def is_watched(self, folder: str, inode: int) -> bool:
+        """Tell whether a folder needs no further watching."""
+        return self._notifier is None or self._notifier.watches(folder, inode)
+
+    def cover(self, folders: Mapping[str, int]) -> None:
+        """Watch some folders more: inodes by path."""
+        if self._notifier is not None:
+            self._notifier.cover(folders)
+
+    async def _listen(self) -> None:
+        async with Notifier(self._root, clock=self._clock, covered=self._hints.put_off) as notifier:
+            self._notifier, self.is_deaf, self.trouble = notifier, False, None
+            self._list_again()  # after the watches are in place, or something falls between
+            try:
+                while True:
+                    await self._hints.handle(await notifier.next())
+            finally:
+                self._notifier = None
+
+    def _lost(self, error: Exception, pause: float) -> None:
+        log.warning("watcher_rebuilt", root=self._root, error=str(error), pause_seconds=pause)
+        if pause > DEAF_SECONDS or isinstance(error, OSError):
+            self.is_deaf, self.trouble = True, UNHEARD.format(error=str(error).rstrip("."))
+        self._list_again()

@@ -1,0 +1,34 @@
+"""``sidecar run`` with a lease file's times in fractions of a second; nothing else differs.
+
+With ``NO_LOCKS`` in the environment every flock of a folder fails as on a volume without locks.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sys
+
+from sidecar.cli import main
+from sidecar.core.tenure import Pace
+from sidecar.watch import holding, lock
+
+
+class NoLocks:
+    """The module ``fcntl`` of a volume without locks."""
+
+    LOCK_EX, LOCK_NB = fcntl.LOCK_EX, fcntl.LOCK_NB
+
+    @staticmethod
+    def flock(_fd: int, _operation: int) -> None:
+        """Refuse."""
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
+holding.PACE = Pace(beat=0.2, tenure=0.8, claim=1.2, still=10)
+if os.environ.get("NO_LOCKS"):
+    setattr(lock, "fcntl", NoLocks)  # noqa: B010 - it is not exported
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
