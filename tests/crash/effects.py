@@ -31,5 +31,6 @@ EFFECTS = {
     "restart": 57,
     "tidy": 58,
     "tidy-rewrite": 34,
+    "prune": 56,
     "foreign": 34,
 }

@@ -12,6 +12,7 @@ from typing import Any
 from sidecar.core.breaker import BreakerPolicy
 from sidecar.core.errors import JournalLostError
 from sidecar.core.retry import RetryPolicy
+from sidecar.daemon.pruning import Pruner
 from sidecar.daemon.quiet import QuietScenes
 from sidecar.gate import Gate
 from sidecar.journal.journal import Journal
@@ -41,6 +42,7 @@ QUIET_SECONDS = 100.0  # something is: longer than any backoff, slow call or pos
 COMPLETE_AFTER_SECONDS = 50.0
 LOOK_SECONDS = 27.0  # twice within it
 TIDY_AFTER_SECONDS = 60.0
+KEEP_SECONDS, PRUNE_SECONDS = 30.0, 20.0
 LIFE_SECONDS_MAX = 3600.0
 OWED = """
 SELECT EXISTS (SELECT 1 FROM outbox) OR EXISTS (SELECT 1 FROM debts)
@@ -146,6 +148,8 @@ class _Life:
         rest = [gate.run() for gate in gates.values()]
         if self._scenario.tidy:
             rest.append(self._tidier(journal).run())
+        if self._scenario.prune:
+            rest.append(self._prune(journal))
         return [
             _notice(journal, noticer, sync),
             sync.recall.run(),
@@ -175,6 +179,18 @@ class _Life:
             skew_seconds=lambda: 0.0,
             is_watched=lambda _root: True,
         )
+
+    async def _prune(self, journal: InlineJournal) -> None:
+        pruner = Pruner(
+            journal=journal,
+            clock=self._clock,
+            keep_seconds=KEEP_SECONDS,
+            events_seconds=KEEP_SECONDS,
+            skew_seconds=lambda: 0.0,
+        )
+        while True:
+            await asyncio.sleep(PRUNE_SECONDS)
+            await pruner.prune()
 
     async def _pass_time(self) -> None:
         """Let the script's steps happen when they are due."""

@@ -35,6 +35,7 @@ class Scenario:
     prepare: Callable[[Outside], None] = _nothing
     befalls: Callable[[Outside], None] = _nothing
     tidy: bool = False
+    prune: bool = False  # journal.keep and retention.events are half a minute
     in_file: bool = False
     forgets: bool = False  # S3 does not know an upload any more that it has completed
 

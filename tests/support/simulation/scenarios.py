@@ -132,5 +132,14 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "tidy": Scenario(steps=[write(SMALL, A), write(THUMB, C), write(SMALL, B, 90)], tidy=True),
     "tidy-rewrite": Scenario(steps=[write(SMALL, A), write(SMALL, B, 60.8)], tidy=True),
+    "prune": Scenario(
+        steps=[
+            write(SMALL, A),
+            write(SMALL, B, 10),
+            delete(SMALL, 50),
+            write(SMALL, B, 200),  # by now the journal knows nothing of it, and Convex shows it
+        ],
+        prune=True,
+    ),
     "foreign": Scenario(steps=[write(FILM, LONG_A)], prepare=_foreign),
 }
