@@ -1,0 +1,99 @@
+"""A journal as it is after a long life: very many files that were synced a year ago."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from sidecar.core.ids import transfer_id
+from sidecar.core.model import EntityType, StatIdentity
+from sidecar.core.routing import object_key
+from sidecar.journal.journal import Journal
+from sidecar.journal.rows import route_json
+from tests.support.journals import TAG, route
+
+FILES, SCENES = 10, 50  # of a scene, of a session
+DAY_MS = 86_400_000
+EVENTS = ("discovered", "completed", "uploaded", "acknowledged")
+AT_ONCE = 20_000
+Row = tuple[object, ...]
+_FILE = """
+INSERT INTO files (root, folder, name, inode, size, mtime_ns, ctime_ns, slot, transfer, absent)
+VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_TRANSFER = """
+INSERT INTO transfers (id, transfer, root, folder, name, slot, session_id, entity_id, scene_id, asset_type,
+  priority, route, state, bucket, key, inode, size, mtime_ns, ctime_ns, checksum, may_object, etag, version,
+  discovered_ms, ready_ms, uploaded_ms, synced_ms, ended_ms)
+VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, 'video_chunk', 3, ?, 'synced', 'lessons', ?, ?, ?, ?, ?, ?, 1, ?, 1,
+  ?, ?, ?, ?, ?)
+"""
+
+
+class MachineClock:
+    """The machine's."""
+
+    def wall_ms(self) -> int:
+        """Milliseconds since 1970."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return time.monotonic()
+
+
+def place(n: int) -> tuple[str, str, str]:
+    """Return session, scene and name of the n-th file."""
+    scene = n // FILES
+    return f"demo/lesson-{scene // SCENES:05}", f"scene_{scene:06}", f"chunk_{n % FILES:03}.mp4"
+
+
+def path(n: int) -> str:
+    """Return the n-th file's path below the root."""
+    session, scene, name = place(n)
+    return f"{session}/{scene}/video/{name}"
+
+
+def fill(journal: Journal, root: str, files: Iterable[tuple[int, StatIdentity]], *, gone: int = 0) -> None:
+    """Add synced files, by number; of each ``gone`` the last one is missing since a year (0: none)."""
+    db, now = journal.db.conn, journal.clock.wall_ms()
+    db.execute("PRAGMA synchronous = OFF")
+    db.execute("INSERT INTO roots (id, path) VALUES (1, ?)", [root])
+    rows = (_rows(n, identity, now, is_gone=bool(gone) and n % gone == 0) for n, identity in files)
+    while batch := [row for row, _ in zip(rows, range(AT_ONCE), strict=False)]:
+        db.execute("BEGIN")
+        db.executemany(_FILE, (file for file, _ in batch))
+        db.executemany(_TRANSFER, (transfer for _, transfer in batch))
+        db.executemany(
+            "INSERT INTO events (at_ms, transfer, event, detail) VALUES (?, ?, ?, ?)", _events(batch, now)
+        )
+        db.executemany(
+            "INSERT OR IGNORE INTO scenes (session_id, scene_id, project_id, quiet) VALUES (?, ?, 'demo', 1)",
+            {(transfer[5], transfer[6]) for _, transfer in batch},
+        )
+        db.execute("COMMIT")
+
+
+def _rows(n: int, identity: StatIdentity, now: int, *, is_gone: bool) -> tuple[Row, Row]:
+    session, scene, name = place(n)
+    folder, then = f"{session}/{scene}/video", now - 400 * DAY_MS + n
+    at = replace(
+        route(name, scene=scene),
+        key=f"{session}/{scene}/video_chunk/chunk_{n % FILES:03}.{{transfer}}.mp4",
+        slot=replace(route(name).slot, session_id=session, entity_type=EntityType.SCENE, entity_id=scene),
+        entity_folder=f"{session}/{scene}",
+    )
+    transfer = transfer_id(wall_ms=then, chance=n.to_bytes(5), tag=TAG)
+    stat = (identity.inode, identity.size_bytes, identity.mtime_ns, identity.ctime_ns)
+    ended = now - 365 * DAY_MS + n if is_gone else None
+    return (folder, name, *stat, at.slot.digest, n, 4 if is_gone else 0), (
+        *(n, transfer, folder, name, at.slot.digest, session, scene, scene, route_json(at)),
+        *(object_key(at, transfer), *stat, f"crc64nvme:{n:011}=", f"{n:032x}", then, then, then, then, ended),
+    )
+
+
+def _events(batch: list[tuple[Row, Row]], now: int) -> Iterator[Row]:
+    for _, transfer in batch:
+        for event in EVENTS:
+            yield now - 8 * DAY_MS, transfer[0], event, transfer[9] if event == "uploaded" else None
