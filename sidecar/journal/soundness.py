@@ -47,7 +47,7 @@ def check(connection: sqlite3.Connection) -> None:
     """Check all of it. Raises sqlite3.DatabaseError with SQLite's finding."""
     (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if finding != "ok":
-        raise sqlite3.DatabaseError(finding)
+        raise sqlite3.DatabaseError(" ".join(finding.split()))  # one line in any log
 
 
 def begin_use(connection: sqlite3.Connection, path: Path) -> None:

@@ -23,7 +23,7 @@ class DiskGauge:
     """Measures off the event loop, one measurement at a time."""
 
     def __init__(self, journal_path: Path) -> None:
-        """``journal_path`` and its write-ahead log are what the journal weighs."""
+        """``journal_path`` and what SQLite keeps beside it are what the journal weighs."""
         self._journal_path = journal_path
         self._latest = Disks()
         self._under_way: asyncio.Future[Disks] | None = None
@@ -41,10 +41,10 @@ class DiskGauge:
 
 def _measure(journal: Path, roots: Sequence[str]) -> Disks:
     free = {path: _free_bytes(path) for path in [*roots, str(journal.parent)]}
-    wal = journal.with_name(journal.name + "-wal")
+    files = [journal.with_name(journal.name + companion) for companion in ("", "-wal", "-shm")]
     return Disks(
         free_bytes={path: size for path, size in free.items() if size is not None},
-        journal_bytes=_size_bytes(journal) + _size_bytes(wal),
+        journal_bytes=sum(map(_size_bytes, files)),
     )
 
 

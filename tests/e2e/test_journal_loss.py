@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sidecar.local.convex_server import ConvexServer
+from tests.support.journals import spoil
 from tests.support.system import System, eventually, write
 
 COUNT = 40
@@ -99,6 +100,30 @@ def test_a_damaged_journal_is_moved_aside_and_known_content_found(
     assert versions(system, convex_server) == {1}
     system.check(files)
     assert system.stop() == 0
+
+
+def test_a_big_journal_that_rotted_is_found_beside_the_work(
+    system: System, convex_server: ConvexServer
+) -> None:
+    """It was believed at the opening; the check after the first scan begins a new life with a new journal."""
+    system.module = "tests.e2e.believing"
+    system.start()
+    files = shipped(system)
+    assert system.stop() == 0
+    assert "journal_checked" not in system.log.read_text(), "a new one is not believed"
+    before = stored(system)
+    spoil(journal(system), "events")
+    system.start()
+    eventually("it is found", lambda: quarantined(system))
+    eventually("a new life begins", system._ready)
+    system.wait_settled(synced=len(files))
+    assert "is damaged" in " ".join(system.status()["reasons"])
+    assert stored(system) == before
+    assert versions(system, convex_server) == {1}
+    assert system.stop() == 0
+    system.start()
+    eventually("the new one is whole", lambda: "journal_checked" in system.log.read_text())
+    system.check(files)
 
 
 def test_an_old_copy_is_noticed_and_replaced_in_the_same_process(

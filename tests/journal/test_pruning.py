@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -225,6 +226,42 @@ def test_old_events_are_forgotten_and_young_ones_are_not(desk: Desk) -> None:
     gone = [desk.prune_events(7) for _ in range(3)]
     assert gone == [EVENTS_MAX, count, 0]
     assert desk.rows("events") == count
+
+
+def test_what_was_forgotten_leaves_the_disk(desk: Desk) -> None:
+    """All but what rows to come will fill, a few pages in each step."""
+    transfer = desk.synced("A")
+    for _ in range(2000):
+        desk.journal.record(transfer, "looked at", transfer.state, "x" * 4000)
+    desk.clock.advance(8 * DAY)
+    full = size(desk.journal)
+    while desk.prune_events(7):
+        pass
+    assert size(desk.journal) == full
+    steps = 1
+    while desk.journal.give_back():
+        steps += 1
+    assert steps > 10
+    assert size(desk.journal) < full / 4
+    assert desk.journal.db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+
+
+def test_a_journal_that_cannot_give_pages_back_keeps_them(tmp_path: Path) -> None:
+    """One from before: they are filled again."""
+    sqlite3.connect(tmp_path / "journal.db").execute("CREATE TABLE before (x)").connection.close()
+    desk = Desk(tmp_path)
+    transfer = desk.synced("A")
+    for _ in range(500):
+        desk.journal.record(transfer, "looked at", transfer.state, "x" * 4000)
+    desk.clock.advance(8 * DAY)
+    desk.prune_events(7)
+    assert not desk.journal.give_back()
+
+
+def size(journal: Journal) -> int:
+    """Return what the file has once the log is in it."""
+    assert journal.empty_log()
+    return journal.path.stat().st_size
 
 
 def test_how_far_back_nothing_is_known_is_remembered(desk: Desk) -> None:
