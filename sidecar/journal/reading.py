@@ -65,11 +65,20 @@ class JournalReader:
         return self._transfers("t.state = 'dead' AND t.id > ? ORDER BY t.id LIMIT ?", [after, limit])
 
     def transfers_of(self, root: str, path: str) -> Sequence[Transfer]:
-        """Return the newest 20 transfers of one file, newest first."""
-        return self._transfers(
-            "r.path = ? AND t.folder = ? AND t.name = ? ORDER BY t.id DESC LIMIT ?",
-            [root, *split(path), HISTORY_MAX],
+        """Return 20 transfers of one file: the one that it stands for, then the newest first.
+
+        They differ where content came back: what was begun in between is superseded.
+        """
+        place = [root, *split(path)]
+        stands_for = self._transfers(
+            "t.id = (SELECT f.transfer FROM files f JOIN roots o ON o.id = f.root"
+            " WHERE o.path = ? AND f.folder = ? AND f.name = ?)",
+            place,
         )
+        rows = self._transfers(
+            "r.path = ? AND t.folder = ? AND t.name = ? ORDER BY t.id DESC LIMIT ?", [*place, HISTORY_MAX]
+        )
+        return [*stands_for, *(row for row in rows if row not in stands_for)][:HISTORY_MAX]
 
     def events_of(self, row: int) -> Sequence[tuple[int, str, str | None]]:
         """Return (wall ms, event, detail) of one transfer, oldest first."""

@@ -21,8 +21,8 @@ _NOT_SENT = {Finding.IGNORED, Finding.UNMATCHED, Finding.REFUSED, Finding.HELD}
 class Remembered:
     """What the journal has of one path."""
 
-    rows: Sequence[Transfer]  # newest first
-    history: Sequence[HistoryEvent]  # of the newest
+    rows: Sequence[Transfer]  # the one that the file stands for, then the newest first
+    history: Sequence[HistoryEvent]  # of the first
     removal: Removal | None  # that Convex has not acknowledged
     below: int  # unfinished transfers of files below it, where it is a folder
 

@@ -183,7 +183,7 @@ class JournalReader(Protocol):
         ...
 
     def transfers_of(self, root: str, path: str) -> Sequence[Transfer]:
-        """Return the newest 20 rows of one file, newest first."""
+        """Return 20 rows of one file: the one that it stands for, then the newest first."""
         ...
 
     def events_of(self, row: int) -> Sequence[tuple[int, str, str | None]]:

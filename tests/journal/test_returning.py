@@ -7,7 +7,10 @@ from pathlib import Path
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Part, State, StoredObject, Transfer
 from sidecar.core.ops import Kept, OpResult, Outcome
-from tests.support.journals import batch, finish, open_journal, ready, see, ship, tell
+from sidecar.journal.journal import Journal
+from sidecar.journal.reading import JournalReader
+from tests.support.clock import ManualClock
+from tests.support.journals import ROOT, batch, finish, open_journal, ready, see, ship, tell
 
 
 def named(transfer: Transfer) -> Kept:
@@ -72,6 +75,30 @@ def test_what_another_sidecar_brought_is_never_deleted_by_us(tmp_path: Path) -> 
     ready(journal, "B", 2)
     assert journal.one(transfer.id).state is State.SUPERSEDED
     assert journal.claim_debts(limit=9, now=1e9) == []
+
+
+def test_a_file_whose_content_came_back_is_shown_as_what_it_stands_for(tmp_path: Path) -> None:
+    """B was never sent, and A is unchanged then: the file's newest row is superseded, the file is synced."""
+    journal = open_journal(tmp_path)
+    first = ready(journal, "A")
+    ship(journal, first)
+    tell(journal)
+    for n in range(2, 30):
+        ready(journal, f"B{n}", n)
+    journal.overtaken(newest(journal).id, "the file changed before it was sent")
+    candidate = journal.candidates()[0]
+    assert finish(journal, candidate, "A", 30) is None
+    reader = JournalReader(journal.path, clock=ManualClock())
+    rows = reader.transfers_of(ROOT, first.path)
+    reader.close()
+    assert (rows[0].id, rows[0].state, len(rows)) == (first.id, State.SYNCED, 20)
+    assert {row.state for row in rows[1:]} == {State.SUPERSEDED}
+
+
+def newest(journal: Journal) -> Transfer:
+    """Return the transfer that is ready."""
+    (found,) = journal.claim_uploads(limit=9, now=1e9).transfers
+    return found
 
 
 def test_an_answer_that_names_our_own_object_keeps_it(tmp_path: Path) -> None:

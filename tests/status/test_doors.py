@@ -56,7 +56,7 @@ async def test_a_page_of_another_origin_is_refused(served: Served, origin: str) 
 
 
 @pytest.mark.parametrize(
-    "target", ["/rescan", "/dead-letters/requeue", "/removals/confirm", "/removals/dismiss"]
+    "target", ["/rescan", "/dead-letters/requeue", "/removals/confirm", "/removals/dismiss", "/reconcile"]
 )
 async def test_tcp_changes_nothing_without_the_token(served: Served, target: str) -> None:
     """No token, a wrong one, another scheme, the token in the URL."""
@@ -72,7 +72,7 @@ async def test_tcp_changes_nothing_without_the_token(served: Served, target: str
         assert reply.status_code == 401
         assert reply.headers["WWW-Authenticate"] == "Bearer"
     source = served.source
-    assert (source.requeues, source.decisions, source.watch.scans) == ([], [], 0)
+    assert (source.requeues, source.decisions, source.watch.scans, source.reconciles) == ([], [], 0, [])
 
 
 async def test_the_token_opens_tcp_and_is_read_again_when_it_changes(served: Served) -> None:
@@ -108,6 +108,17 @@ async def test_a_requeue_that_names_nothing_is_a_mistake(served: Served) -> None
         assert (await served.post_unix("/dead-letters/requeue", body)).status_code == 400
     assert served.source.requeues == []
     assert (await served.post_unix("/dead-letters/requeue", {"all": True})).status_code == 200
+
+
+async def test_reconciling_repairs_only_if_it_is_told_to(served: Served) -> None:
+    """Socket and token open it; a body that says something else is a mistake, never a repair."""
+    wrong: list[object] = [[], "x", {"aply": True}, {"apply": "perhaps"}, {"apply": None}]
+    for body in wrong:
+        assert (await served.post_unix("/reconcile", body)).status_code == 400
+    assert served.source.reconciles == []
+    assert (await served.post_unix("/reconcile", {})).json()["applied"] is False
+    assert (await served.post("/reconcile", {"apply": True}, **BEARER)).json()["applied"] is True
+    assert served.source.reconciles == [False, True]
 
 
 async def test_a_decision_on_removals_names_what_it_is_about(served: Served) -> None:

@@ -76,6 +76,60 @@ def test_an_issuer_sees_only_its_own_projects_slots(connect: Connect, sidecar: S
     assert refused.value.code == "FORBIDDEN"
 
 
+VERSIONS, EXPIRE = "sidecar:versions", "sidecar:expire"
+
+
+def version_of(sidecar: Sidecar, version: int = 1) -> dict[str, object]:
+    """Name a version of ``put``'s slot."""
+    slot = {"sessionId": sidecar.session_id, "entityType": "scene", "entityId": "intro"}
+    return {**slot, "assetType": "video_chunk", "name": "a.mp4", "version": version}
+
+
+@pytest.mark.parametrize(
+    ("who", "code"),
+    [
+        (None, "UNAUTHENTICATED"),
+        (f"Bearer {STRANGERS.token('a')}", "FORBIDDEN"),
+        (f"Bearer {WRITERS.token('another')}", "FORBIDDEN"),
+    ],
+    ids=["nobody", "no writer", "another sidecar"],
+)
+def test_versions_are_told_and_expired_for_their_own_sidecar_only(
+    callers: Callers, who: str | None, code: str
+) -> None:
+    """Both functions of reconciling ask for the token of the sidecar that they are called for."""
+    caller = callers(who)
+    with pytest.raises(Refused) as told:
+        caller.query(VERSIONS, sidecarId="a", cursor=None)
+    with pytest.raises(Refused) as expired:
+        caller.mutation(EXPIRE, sidecarId="a", epoch=1, versions=[])
+    assert [(one.value.status, one.value.code) for one in (told, expired)] == [(200, code)] * 2
+
+
+def test_nobody_expires_what_another_sidecar_wrote(connect: Connect) -> None:
+    """Not under an id of its own, nor under the same id of another issuer; nor is it shown to them."""
+    writer = connect("owner")
+    for content in "AB":
+        writer.apply(put(content=content))
+    twin = connect("owner", signer=NARROW_WRITERS, project_id="lab", session_id="lab/4")
+    for other in (connect(), twin):
+        args = {"sidecarId": other.sidecar_id, "epoch": other.epoch, "versions": [version_of(writer)]}
+        assert other.caller.mutation(EXPIRE, **args) == [False]
+        page = other.caller.query(VERSIONS, sidecarId=other.sidecar_id, cursor=None)
+        assert page["versions"] == []
+    page = writer.caller.query(VERSIONS, sidecarId="owner", cursor=None)
+    assert [row["status"] for row in page["versions"]] == ["current", "current"]
+
+
+def test_the_functions_of_reconciling_have_twins_that_are_not_public(callers: Callers) -> None:
+    """With a token nobody calls them."""
+    caller = callers(f"Bearer {WRITERS.token('a')}")
+    with pytest.raises(Refused):
+        caller.query("sidecar:versionsInternal", sidecarId="a", cursor=None)
+    with pytest.raises(Refused):
+        caller.mutation("sidecar:expireInternal", sidecarId="a", epoch=1, versions=[])
+
+
 def test_one_issuer_cannot_fence_anothers_sidecar(connect: Connect) -> None:
     """The same sidecarId under two issuers is two sidecars."""
     mine = connect("twin")
