@@ -23,6 +23,13 @@ Url = Annotated[
         help="The endpoint: http://HOST:PORT or unix:/PATH; else SIDECAR_STATUS__LISTEN or 127.0.0.1:9745.",
     ),
 ]
+Socket = Annotated[
+    Path | None, typer.Option(envvar=address.SOCKET, metavar="PATH", help="The daemon's status.socket.")
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(envvar=address.TOKEN_FILE, metavar="FILE", help="The daemon's status.token_file."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 FAILED, USAGE, TRY_LATER = 1, 2, 75

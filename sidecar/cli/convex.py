@@ -54,7 +54,7 @@ def new(
         return
     print(f"kid {kid}")
     print(f"The private key is in {out}: name it in convex.auth.private_key_file, and keep it secret.")
-    _print_environment(uri)
+    print(_environment(uri))
 
 
 @keys_app.command("jwks")
@@ -63,7 +63,7 @@ def jwks(
     *,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Print the public keys, as a key set and as the value of SIDECAR_JWKS_DATA_URI."""
+    """Print the public keys as a key set; what to do with it goes to standard error."""
     from sidecar.sync import keys
 
     try:
@@ -75,14 +75,14 @@ def jwks(
         print(json.dumps({"jwks": keys.jwks(loaded), "jwks_data_uri": uri}))
         return
     print(json.dumps(keys.jwks(loaded), indent=2))
-    _print_environment(uri)
+    typer.echo(_environment(uri), err=True)
 
 
-def _print_environment(uri: str) -> None:
-    print("Convex needs, once for each deployment:")
-    print("  npx convex env set SIDECAR_JWT_ISSUER   <convex.auth.issuer>")
-    print("  npx convex env set SIDECAR_JWT_AUDIENCE <convex.auth.audience>")
-    print(f"  npx convex env set SIDECAR_JWKS_DATA_URI '{uri}'")
+def _environment(uri: str) -> str:
+    return f"""Convex needs, once for each deployment:
+  npx convex env set SIDECAR_JWT_ISSUER   <convex.auth.issuer>
+  npx convex env set SIDECAR_JWT_AUDIENCE <convex.auth.audience>
+  npx convex env set SIDECAR_JWKS_DATA_URI '{uri}'"""
 
 
 def _fail(message: str) -> NoReturn:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sidecar.core.errors import ErrorKind
 
-from . import address, common
+from . import common
 from .client import ask
 from .table import Section, show
 
@@ -59,14 +58,8 @@ def requeue(
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     json_output: common.Json = False,
     url: common.Url = None,
-    socket: Annotated[
-        Path | None,
-        typer.Option(envvar=address.SOCKET, metavar="PATH", help="The daemon's status.socket."),
-    ] = None,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(envvar=address.TOKEN_FILE, metavar="FILE", help="The daemon's status.token_file."),
-    ] = None,
+    socket: common.Socket = None,
+    token_file: common.TokenFile = None,
 ) -> None:
     """Send dead letters that match all given filters back to where they died.
 

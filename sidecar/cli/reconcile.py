@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from . import address, common
+from . import common
 from .client import ask
 from .table import Section, show
 
@@ -19,14 +18,8 @@ def reconcile(
     apply: Annotated[bool, typer.Option("--apply", help="Also repair what is found.")] = False,
     json_output: common.Json = False,
     url: common.Url = None,
-    socket: Annotated[
-        Path | None,
-        typer.Option(envvar=address.SOCKET, metavar="PATH", help="The daemon's status.socket."),
-    ] = None,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(envvar=address.TOKEN_FILE, metavar="FILE", help="The daemon's status.token_file."),
-    ] = None,
+    socket: common.Socket = None,
+    token_file: common.TokenFile = None,
 ) -> None:
     """Let the running sidecar compare its journal with the bucket and with Convex.
 

@@ -9,7 +9,7 @@ import typer
 
 from sidecar.status.words import count
 
-from . import address, common
+from . import common
 from .client import ask
 from .table import Section, show
 
@@ -23,13 +23,6 @@ app = typer.Typer(
 
 Where = Annotated[str | None, typer.Argument(metavar="[PATH]", help="A file, or a folder with all below it.")]
 Everything = Annotated[bool, typer.Option("--all", help="All of them.")]
-Socket = Annotated[
-    Path | None, typer.Option(envvar=address.SOCKET, metavar="PATH", help="The daemon's status.socket.")
-]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(envvar=address.TOKEN_FILE, metavar="FILE", help="The daemon's status.token_file."),
-]
 
 
 @app.command("list")
@@ -73,8 +66,8 @@ def confirm(
     everything: Everything = False,
     json_output: common.Json = False,
     url: common.Url = None,
-    socket: Socket = None,
-    token_file: TokenFile = None,
+    socket: common.Socket = None,
+    token_file: common.TokenFile = None,
 ) -> None:
     """They were meant to go: remove their assets.
 
@@ -94,8 +87,8 @@ def dismiss(
     everything: Everything = False,
     json_output: common.Json = False,
     url: common.Url = None,
-    socket: Socket = None,
-    token_file: TokenFile = None,
+    socket: common.Socket = None,
+    token_file: common.TokenFile = None,
 ) -> None:
     """It was no removal: their assets stay.
 

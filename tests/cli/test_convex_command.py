@@ -46,8 +46,9 @@ def test_during_a_rotation_both_keys_are_published(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["keys", "jwks", *map(str, files), "--json"])
     published = json.loads(result.output)["jwks"]["keys"]
     assert [key["kid"] for key in published] == kids
-    human = CliRunner().invoke(app, ["keys", "jwks", *map(str, files)])
-    assert "SIDECAR_JWKS_DATA_URI" in human.output
+    plain = CliRunner().invoke(app, ["keys", "jwks", *map(str, files)])
+    assert json.loads(plain.stdout)["keys"] == published, "what to do with it does not mix with it"
+    assert "SIDECAR_JWKS_DATA_URI" in plain.stderr
 
 
 def test_a_file_that_is_no_key_is_named_in_one_sentence(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.error
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -65,6 +66,22 @@ def test_two_sidecars_without_credentials_are_two(caller: Caller) -> None:
     other = Sidecar(caller, sidecar_id="b", session_id="p/s")
     one.apply(put(content="A"))
     assert other.apply(put(content="B"))[0]["code"] == "TAKEOVER"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"action": "error", "status": 503, "body": {"code": "an object"}},
+        {"action": "error"},
+        {"action": "explode"},
+        {"action": "delay"},
+    ],
+)
+def test_a_fault_that_cannot_be_served_is_refused(server: ConvexServer, fault: dict[str, Any]) -> None:
+    """At once, not by an end of the server when a call meets it."""
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        server.control("faults", [fault])
+    assert server.control("faults") == []
 
 
 @pytest.mark.parametrize(

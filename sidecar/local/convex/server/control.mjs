@@ -1,3 +1,7 @@
+import { SystemError } from "./errors.mjs";
+
+const ACTIONS = ["error", "error_after", "drop_before", "drop_after", "delay", "hang"];
+
 /**
  * What tests ask of the server, below /__local/:
  *
@@ -54,7 +58,7 @@ export class Control {
         this.#faults = [];
         return {};
       case "faults":
-        this.#faults = [body].flat().map((fault) => ({ times: 1, ...fault }));
+        this.#faults = [body].flat().map((fault) => checked({ times: 1, ...fault }));
         return this.#faults;
       case "paused":
         this.#backend.paused = body.paused;
@@ -66,4 +70,21 @@ export class Control {
         return { ran: await this.#backend.settle() };
     }
   }
+}
+
+/** A fault that could not be served would end the server with the call that meets it. */
+function checked(fault) {
+  const { action, status, body, type, ms } = fault;
+  const refuse = (what) => {
+    throw new SystemError(400, "BadFault", `${what}: ${JSON.stringify(fault)}`);
+  };
+  if (!ACTIONS.includes(action)) refuse(`action is one of ${ACTIONS.join(", ")}`);
+  if (action.startsWith("error") && !(Number.isInteger(status) && status >= 200 && status < 600)) {
+    refuse("status is a number of HTTP's");
+  }
+  if (![body, type].every((text) => text === undefined || typeof text === "string")) {
+    refuse("body and type are strings");
+  }
+  if (action === "delay" && !(ms >= 0)) refuse("ms is a number");
+  return fault;
 }
