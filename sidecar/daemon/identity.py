@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.core.errors import FatalError
@@ -14,20 +15,28 @@ from sidecar.journal.opening import exit_status
 _ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
 
 
-def sidecar_id(configured: str | None, journal: Path) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """``is_new``: the id was made just now, so that nothing anywhere carries it."""
+
+    name: str
+    is_new: bool
+
+
+def identify(configured: str | None, journal: Path) -> Identity:
     """Return the configured id, or the one beside the journal, made and fsynced at the first start.
 
     It lives in a file of its own, so that it outlives a journal that is quarantined. Raises
     FatalError if it can be neither read nor written, or is no id.
     """
     if configured is not None:
-        return _checked(configured, "sidecar_id")
+        return Identity(name=_checked(configured, "sidecar_id"), is_new=False)
     path = Path(f"{journal}.id")
     try:
         if path.exists():
-            return _checked(path.read_text(encoding="ascii").strip(), str(path))
+            return Identity(name=_checked(path.read_text(encoding="ascii").strip(), str(path)), is_new=False)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return _make(path)
+        return Identity(name=_make(path), is_new=True)
     except (OSError, UnicodeDecodeError) as error:
         raise FatalError(
             f"the sidecar's id {path} cannot be read or made: {error}",

@@ -38,7 +38,7 @@ from sidecar.watch.stage import WatchStage
 from .fenced import METADATA_EFFECTS, OBJECT_EFFECTS, fenced
 from .heart import Heart
 from .housekeeping import Housekeeping
-from .identity import sidecar_id
+from .identity import identify
 from .quiet import QuietScenes
 from .reconciling import Reconciler
 from .room import Room
@@ -72,7 +72,8 @@ async def assemble(
 
     ``lost`` says why the journal that lies there must not be used.
     """
-    name = sidecar_id(settings.sidecar_id, settings.journal.path)
+    who = identify(settings.sidecar_id, settings.journal.path)
+    name = who.name
     metrics, reserve, fence = Metrics(), Reserve(settings.journal.path), Fence()
     async with AsyncExitStack() as opened:
         journal = await opened.enter_async_context(_journal(settings, name, clock, metrics, lost, reserve))
@@ -174,7 +175,7 @@ async def assemble(
             watch=watch,
             upload=upload,
             sync=sync,
-            recall=sync.recall if sync else RecallStage(journal=journal),
+            recall=sync.recall if sync else RecallStage(journal=journal, is_first=who.is_new),
             gates=gates,
             quiet=quiet,
             heart=heart,

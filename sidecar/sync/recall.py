@@ -2,7 +2,7 @@
 
 Transfers of a fresh journal's first scan are held (``journal/recalling.py``) until this stage has looked
 their slots up. Convex is given a while; a Convex that is away or does not tell holds nothing up: then S3
-alone is searched, which costs a listing for each file.
+alone is searched, which costs a listing for each folder of keys.
 """
 
 from __future__ import annotations
@@ -43,10 +43,15 @@ class RecallStage:
         gate: Gate | None = None,
         registrar: Registrar | None = None,
         patience_seconds: float = PATIENCE_SECONDS,
+        is_first: bool = False,
     ) -> None:
-        """``gate`` is Convex's. Without a store (``convex.sync: off``) only S3 is searched."""
+        """``gate`` is Convex's. Without a store (``convex.sync: off``) only S3 is searched.
+
+        ``is_first``: this sidecar is known to have had no journal before, whatever Convex says.
+        """
         self._journal = journal
         self._store, self._gate, self._registrar = store, gate, registrar
+        self._is_first = is_first
         self._work = journal.subscribe(Topic.RECALLS)
         self._patience_seconds = self._left_seconds = patience_seconds
 
@@ -104,7 +109,7 @@ class RecallStage:
     @property
     def _is_first_journal(self) -> bool:
         """Whether this sidecar never had another journal: S3 then holds nothing of it."""
-        return self._registrar is not None and self._registrar.epoch == 1
+        return self._is_first or (self._registrar is not None and self._registrar.epoch == 1)
 
 
 def _matching(transfer: Transfer, asset: CurrentAsset | None) -> Recall | None:

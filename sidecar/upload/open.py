@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from sidecar.core.clock import Clock
+from sidecar.core.ids import sidecar_tag
 from sidecar.gate import Gate
 from sidecar.journal.writer import AsyncJournal
 from sidecar.metrics import Metrics
@@ -16,6 +17,7 @@ from sidecar.settings.storing import S3, Upload
 from .client import object_url, s3_config
 from .doubts import Doubts
 from .limits import Bandwidth, MemoryBudget
+from .relics import Relics
 from .s3 import S3Store, open_store
 from .stage import CONCURRENCY_AUTO, UploadStage
 from .tools import Tools
@@ -57,6 +59,7 @@ def build_stage(
         sidecar_id=sidecar_id,
         url=partial(object_url, config),
         doubts=Doubts(clock=clock),
+        relics=Relics(store=store, tag=sidecar_tag(sidecar_id)),
         checksummed=config.checksum is Algorithm.CRC64NVME,
     )
     return UploadStage(

@@ -39,9 +39,11 @@ async def recall(transfer: Transfer, *, tools: Tools) -> Transfer | None:
 
 async def _search(transfer: Transfer, tools: Tools) -> Recall | None:
     """Return the newest of our objects of this slot with this content: Convex is owed the op only."""
-    beginning = transfer.key.partition(transfer.transfer)[0]
-    listed = [found async for found in tools.store.list_objects(prefix=beginning)]
-    keys = {found.key for found in listed if found.size_bytes == transfer.size_bytes}
+    beginning, name, _ = transfer.key.partition(transfer.transfer)
+    keys = {transfer.key}  # a fixed key is the only place
+    if name:
+        listed = await tools.relics.below(beginning)
+        keys = {found.key for found in listed if found.size_bytes == transfer.size_bytes}
     for key in sorted(keys, reverse=True):
         head = await tools.store.head(key) if _is_like(key, beginning, transfer, tools) else None
         if head is not None and _is_known(head, transfer, tools):

@@ -12,6 +12,7 @@ from sidecar.journal.writer import AsyncJournal
 from .describe import is_of
 from .doubts import Doubts
 from .limits import MemoryBudget
+from .relics import Relics
 from .store import ObjectStore
 
 
@@ -19,7 +20,7 @@ from .store import ObjectStore
 class Tools:
     """``url`` gives an object's public address; ``checksummed``: HEAD shows crc64nvme (s3.checksum).
 
-    ``doubts`` hears of requests that were given up and may be carried out yet.
+    ``doubts`` hears of requests that were given up and may be carried out yet; ``relics`` are for recalls.
     """
 
     store: ObjectStore
@@ -29,6 +30,7 @@ class Tools:
     sidecar_id: str
     url: Callable[[str], str]
     doubts: Doubts
+    relics: Relics
     checksummed: bool = True
 
     async def settled(self, transfer: Transfer) -> StoredObject | None:

@@ -26,6 +26,7 @@ from sidecar.journal.writer import JournalWriter
 from sidecar.metrics import Metrics
 from sidecar.upload.doubts import Doubts
 from sidecar.upload.limits import MemoryBudget
+from sidecar.upload.relics import Relics
 from sidecar.upload.stage import UploadStage
 from sidecar.upload.store import (
     Body,
@@ -230,6 +231,7 @@ class Rig:
             sidecar_id=SIDECAR,
             url=lambda key: f"https://cdn.example/{key}",
             doubts=Doubts(clock=clock),
+            relics=Relics(store=self.store, tag=sidecar_tag(SIDECAR)),
         )
         return UploadStage(tools=tools, gate=gate, clock=clock, metrics=Metrics(), **changes)
 

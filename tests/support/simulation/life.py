@@ -19,15 +19,17 @@ from sidecar.journal.journal import Journal
 from sidecar.metrics import Metrics
 from sidecar.settings.telling import BatchSettings
 from sidecar.sync.stage import SyncStage
+from sidecar.upload.cleaner import Cleaner
 from sidecar.upload.doubts import Doubts
 from sidecar.upload.limits import MemoryBudget
+from sidecar.upload.relics import Relics
 from sidecar.upload.stage import UploadStage
 from sidecar.upload.tools import Tools
 from sidecar.watch.tidying import Tidier
 
 from .convex import SimulatedConvex
 from .journal import InlineJournal
-from .ledger import SIDECAR
+from .ledger import SIDECAR, TAG
 from .loop import PowerCut, StalledError, VirtualClock, VirtualLoop
 from .machine import Machine
 from .noticer import Noticer
@@ -96,6 +98,7 @@ class _Life:
     ) -> None:
         self._outside, self._scenario, self._power, self._loop = outside, scenario, power, loop
         self._chance = chance
+        self._cleaner: Cleaner | None = None
         self._clock = VirtualClock(loop, life=power.life)
         self._began = power.last_at = loop.now
 
@@ -135,6 +138,7 @@ class _Life:
             sidecar_id=SIDECAR,
             url=lambda key: f"https://cdn.example/{key}",
             doubts=Doubts(clock=self._clock),
+            relics=Relics(store=s3, tag=TAG),
         )
         upload = UploadStage(
             tools=tools,
@@ -143,6 +147,7 @@ class _Life:
             metrics=_metrics(),
             trusted=sync.registered,
         )
+        self._cleaner = upload.cleaner
         quiet = _Patient(journal=journal, clock=self._clock, complete_after_seconds=COMPLETE_AFTER_SECONDS)
         noticer = Noticer(self._outside, journal, self._power)
         rest = [gate.run() for gate in gates.values()]
@@ -225,7 +230,8 @@ class _Life:
     def _is_owed(self, journal: Journal) -> bool:
         world = self._outside.world
         untidy = self._scenario.tidy and any(path in world.present() for path in world.files())
-        return untidy or bool(journal.db.execute(OWED).fetchone()[0])
+        in_doubt = self._cleaner is not None and self._cleaner.doubts > 0
+        return untidy or in_doubt or bool(journal.db.execute(OWED).fetchone()[0])
 
     def _failed(self, task: asyncio.Future[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
