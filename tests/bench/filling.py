@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 
 from sidecar.core.ids import transfer_id
 from sidecar.core.model import EntityType, StatIdentity
@@ -13,7 +14,7 @@ from sidecar.journal.journal import Journal
 from sidecar.journal.rows import route_json
 from tests.support.journals import TAG, route
 
-FILES, SCENES = 10, 50  # of a scene, of a session
+FILES, SCENES = 100, 50  # of a scene, of a session
 DAY_MS = 86_400_000
 EVENTS = ("discovered", "completed", "uploaded", "acknowledged")
 AT_ONCE = 20_000
@@ -61,7 +62,7 @@ def fill(journal: Journal, root: str, files: Iterable[tuple[int, StatIdentity]],
     db.execute("PRAGMA synchronous = OFF")
     db.execute("INSERT INTO roots (id, path) VALUES (1, ?)", [root])
     rows = (_rows(n, identity, now, is_gone=bool(gone) and n % gone == 0) for n, identity in files)
-    while batch := [row for row, _ in zip(rows, range(AT_ONCE), strict=False)]:
+    while batch := list(islice(rows, AT_ONCE)):
         db.execute("BEGIN")
         db.executemany(_FILE, (file for file, _ in batch))
         db.executemany(_TRANSFER, (transfer for _, transfer in batch))
