@@ -192,9 +192,11 @@ class S3Store:
     # -- confirmation -----------------------------------------------------------------------------
     async def _confirmed(self, answer: Mapping[str, Any], key: str, expected: str | None) -> StoredObject:
         """Return the object if S3 says that what it holds has our checksum, in its answer or to a HEAD."""
-        if not self._confirmation.compare(answer, key, expected, optional=True):
-            self._confirmation.compare(await self._head(key) or {}, key, expected, optional=False)
-        return _stored(answer, self._config.bucket, key)
+        if self._confirmation.compare(answer, key, expected, optional=True):
+            return _stored(answer, self._config.bucket, key)
+        head = await self._head(key) or {}
+        self._confirmation.compare(head, key, expected, optional=False)
+        return _stored(head | {name: said for name, said in answer.items() if said}, self._config.bucket, key)
 
     # -- bodies -----------------------------------------------------------------------------------
     async def _checked(self, body: Body, checksum: str, *, key: str) -> str:

@@ -22,7 +22,7 @@ from sidecar.local.seaweed import SeaweedServer
 from sidecar.upload.client import Keys, S3Config
 from sidecar.upload.limits import Bandwidth
 from sidecar.upload.s3 import open_store
-from sidecar.upload.store import Body, ObjectSpec, OpenUpload
+from sidecar.upload.store import Body, ObjectSpec, OpenUpload, is_absent
 from sidecar.upload.transport import Algorithm
 from tests.support.memory_store import checksum_of
 from tests.support.seaweed import config_for, store_on
@@ -225,6 +225,46 @@ async def test_a_store_that_confirms_no_checksum_is_refused_with_the_way_out(fil
         with pytest.raises(SidecarError, match=r"s3\.checksum: md5"):
             await store.probe()
         await store.probe()
+
+
+async def test_a_complete_whose_answer_is_empty_is_looked_up() -> None:
+    """Ceph's gateway names neither ETag nor checksum in it; HEAD does."""
+    checksum = checksum_of(b"x")
+
+    async def handler(request: web.Request) -> web.Response:
+        if request.method == "HEAD":
+            named = {
+                "ETag": '"e-1"',
+                "x-amz-version-id": "v1",
+                "x-amz-checksum-crc64nvme": to_header(checksum),
+            }
+            return web.Response(headers=named)
+        text = "<CompleteMultipartUploadResult><Key>k</Key><ETag></ETag></CompleteMultipartUploadResult>"
+        return web.Response(text=text, content_type="application/xml")
+
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
+        stored = await store.complete(OpenUpload(key="k", upload_id="u"), [PART], checksum=checksum)
+    assert (stored.etag, stored.version_id) == ('"e-1"', "v1")
+
+
+@pytest.mark.parametrize("code", ["NoSuchUpload", "NoSuchKey"])
+async def test_an_unknown_upload_is_called_so_in_two_ways(file: int, code: str) -> None:
+    """Ceph's gateway says NoSuchKey. Either way it is absent, and aborting it is success."""
+
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        text = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
+        return web.Response(status=404, text=text, content_type="application/xml")
+
+    upload = OpenUpload(key="k", upload_id="u")
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
+        with pytest.raises(SidecarError) as part:
+            await store.put_part(upload, body(file, 0, 10), number=1)
+        with pytest.raises(SidecarError) as complete:
+            await store.complete(upload, [PART], checksum=checksum_of(b"x"))
+        await store.abort(upload)
+    assert is_absent(part.value)
+    assert is_absent(complete.value)
 
 
 async def test_a_store_that_holds_other_bytes_is_not_believed(file: int) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.ids import sidecar_tag, transfer_id
-from sidecar.core.model import MIB, State
+from sidecar.core.model import MIB, State, StoredObject
 from sidecar.journal.journal import Journal
 from sidecar.upload.cleanup import abort_others
 from sidecar.upload.limits import MemoryBudget
 from sidecar.upload.store import ObjectSpec, OpenUpload
-from tests.support.memory_store import MemoryStore
+from tests.support.memory_store import MemoryStore, failure
 
 from .rig import FILM, PART, SIDECAR, Rig, content, eventually, lose, rig_on, running
 
@@ -72,6 +73,23 @@ async def test_an_outage_spends_no_attempts(fake: Rig) -> None:
         assert (await fake.now(transfer)).failures == 0
         fake.store.before.clear()
         await fake.until(transfer, State.UPLOADED)
+
+
+async def test_a_complete_that_does_not_know_its_upload_any_more_was_done_before(
+    fake: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS answers 404 to a Complete that comes twice: HEAD tells."""
+    honest = MemoryStore.complete
+
+    async def delivered_twice(store: MemoryStore, *args: Any, **kwargs: Any) -> StoredObject:
+        await honest(store, *args, **kwargs)
+        raise failure(ErrorKind.NOT_FOUND, "NoSuchUpload", "k")
+
+    monkeypatch.setattr(MemoryStore, "complete", delivered_twice)
+    transfer = await fake.file(content())
+    async with running(fake.stage()):
+        shipped = await fake.until(transfer, State.UPLOADED)
+    assert (fake.store.calls.count("create"), shipped.failures) == (1, 0)
 
 
 async def test_a_poison_file_dies_alone(fake: Rig) -> None:

@@ -1,0 +1,128 @@
+"""What a drain does for S3: it pays debts, looks where it doubts, sweeps, and says what is left."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar, cast
+
+import pytest
+
+from sidecar.core.model import State
+from sidecar.daemon.drain import Drain, Owed
+from sidecar.daemon.quiet import QuietScenes
+from sidecar.daemon.source import Source
+from sidecar.journal.reading import JournalReader
+from sidecar.upload.stage import UploadStage
+from sidecar.upload.store import ObjectSpec
+from tests.support.clock import ManualClock
+from tests.support.memory_store import MemoryStore
+from tests.upload.rig import Rig, content, lost, rig_on, running
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Scanned:
+    """A watch stage that has seen everything."""
+
+    async def scan_now(self) -> None:
+        """See nothing new."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """What a drain asks the daemon."""
+
+    reader: JournalReader
+    watch: Scanned = field(default_factory=Scanned)
+    remotes: dict[str, object] = field(default_factory=dict)
+
+    async def read(self, question: Callable[[JournalReader], T]) -> T:
+        """Ask the journal."""
+        return question(self.reader)
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    """Open an upload half over a bucket in memory."""
+    async with rig_on(MemoryStore(), tmp_path, bucket="lessons") as opened:
+        yield opened
+
+
+async def drained(rig: Rig, stage: UploadStage, *, grace_seconds: float = 30.0) -> Owed:
+    """Drain what S3 is owed; nobody tells Convex anything."""
+    reader = JournalReader(rig.journal.path, clock=ManualClock())
+    source = cast("Source", Asked(reader))  # as far as a drain goes
+    quiet = QuietScenes(journal=rig.writer, clock=ManualClock(), complete_after_seconds=60.0)
+    try:
+        return await Drain(
+            source=source, quiet=quiet, cleaner=stage.cleaner, grace_seconds=grace_seconds, syncing=False
+        ).run()
+    finally:
+        reader.close()
+
+
+def spec(key: str) -> ObjectSpec:
+    """Return the spec of anything."""
+    return ObjectSpec(bucket="lessons", key=key, content_type="x/y", cache_control=None, metadata={})
+
+
+async def superseded(rig: Rig, stage: UploadStage) -> str:
+    """Leave an object that is owed its deletion, which fails; returns its key."""
+    rig.store.before["head"] = _lose
+    old = await rig.file(content(10))
+    async with running(stage):
+        await rig.until(old, State.UPLOADED)
+        new = await rig.file(content(20))
+        await rig.until(new, State.UPLOADED)
+    return old.key
+
+
+async def _lose() -> None:
+    raise lost()
+
+
+async def test_a_drain_waits_for_a_debt_that_failed_before(rig: Rig) -> None:
+    """It does not wait for the debt's own time, a minute later."""
+    stage = rig.stage()
+    key = await superseded(rig, stage)
+    rig.store.before.clear()
+    async with running(stage):
+        owed = await drained(rig, stage)
+    assert (owed.ops, owed.files) == (0, 0)
+    assert isinstance(rig.store.inner, MemoryStore)
+    assert key not in rig.store.inner.objects
+
+
+async def test_a_drain_says_what_s3_is_still_to_be_cleaned_of(rig: Rig) -> None:
+    """S3 does not take it within the grace: the exit status knows."""
+    stage = rig.stage()
+    await superseded(rig, stage)
+    async with running(stage):
+        owed = await drained(rig, stage, grace_seconds=0.5)
+    assert (owed.ops, owed.files) == (1, 0)
+
+
+async def test_a_drain_looks_where_a_create_was_given_up_and_sweeps_at_last(rig: Rig) -> None:
+    """Both came after everything else was clean."""
+    assert isinstance(rig.store.inner, MemoryStore)
+    bucket, stage = rig.store.inner, rig.stage()
+    transfer = await rig.file(content(10))
+    async with running(stage):
+        await rig.until(transfer, State.UPLOADED)
+        stage.cleaner._doubts.create("fixed/film.mp4", transfer.transfer)
+        await bucket.create(spec("fixed/film.mp4"))  # only the doubt knows that it is ours
+        await bucket.create(spec(transfer.key))  # nobody doubts it
+        assert (await drained(rig, stage)).ops == 0
+    assert bucket.uploads == {}
+
+
+async def test_a_drain_that_cannot_look_says_so(rig: Rig) -> None:
+    """There may be an upload of ours at S3 that nobody will find before the next start."""
+    stage = rig.stage()
+    async with running(stage):
+        stage.cleaner._doubts.create("fixed/film.mp4", "one")
+        rig.store.before["list"] = _lose
+        assert (await drained(rig, stage, grace_seconds=0.5)).ops == 1
