@@ -13,6 +13,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults", choices=("sample", "all"), default="sample", help="network faults to inject")
     parser.addoption("--crash", choices=("sample", "all"), default="sample", help="crash points to take")
     parser.addoption("--kills", type=int, default=345, help="how many kills of the real daemon to sample")
+    parser.addoption("--s3", help="URL,KEY,SECRET of an S3 server to try the daemon on, instead of moto")
     parser.addoption("--seed", type=int, default=1, help="of what is sampled")
 
 
