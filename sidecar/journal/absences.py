@@ -12,8 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sidecar.core.model import State, Transfer
-from sidecar.core.ops import OpKind
-from sidecar.core.removal import Expiry, RemovalState, Tide
+from sidecar.core.removal import RemovalState, Tide
 
 from .base import transaction
 from .retracting import SETTLED
@@ -54,12 +53,14 @@ class Absences(Shipping):
             )
 
     @transaction
-    def spare_absent(self, root: str) -> None:
-        """What the last listings did not show is no removal: the root was not the same all the time."""
-        self.db.execute(
-            "UPDATE files SET spared = 1 WHERE root = ? AND absent > 0 AND absent < ?",
-            [self.root_id(root), SETTLED],
-        )
+    def spare_absent(self, root: str, folders: Collection[str]) -> None:
+        """What the last listings did not show of some folders is no removal: they were others, too."""
+        for folder in folders:
+            self.db.execute(
+                "UPDATE files SET spared = 1 WHERE root = ?1 AND absent > 0 AND absent < ?2"
+                " AND (?3 = '' OR folder = ?3 OR substr(folder, 1, length(?3) + 1) = ?3 || '/')",
+                [self.root_id(root), SETTLED, folder],
+            )
 
     @transaction
     def tide(self, root: str, *, anew: bool) -> Tide:
@@ -121,64 +122,6 @@ class Absences(Shipping):
         )
         return moved.rowcount == 10 * PAGE
 
-    # -- the operator's word -----------------------------------------------------------------------
-
-    @transaction
-    def confirm_removals(self, *, root: str | None = None, path: str = "", after: int = 0) -> list[int]:
-        """Remove what was asked about, or refused, at and below a path: a page; returns their numbers."""
-        rows = self._undecided(root, path, after)
-        for row in rows:
-            transfer = self.find(row["transfer"])
-            if transfer is None:
-                self._forget_removal(row)
-            else:
-                self.owe_removal(row, transfer)
-        return [row["id"] for row in rows]
-
-    @transaction
-    def dismiss_removals(self, *, root: str | None = None, path: str = "", after: int = 0) -> list[int]:
-        """Keep what was asked about, or refused, at and below a path: a page; returns their numbers."""
-        rows = self._undecided(root, path, after)
-        for row in rows:
-            self._dismiss(row)
-        return [row["id"] for row in rows]
-
-    @transaction
-    def forgo_removals(self, *, watched: Collection[str]) -> bool:
-        """Keep what Convex was not asked yet, but for these roots; True: call it again.
-
-        Others are not watched any more, or `removal` is keep by now.
-        """
-        numbers = [self.root_id(root) for root in watched]
-        rows = self.db.execute(
-            f"SELECT * FROM removals x WHERE root NOT IN ({','.join('?' * len(numbers))})"
-            " AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.slot = x.slot"
-            "  AND o.kind = 'remove' AND o.state = 'sent') LIMIT ?",
-            [*numbers, PAGE],
-        ).fetchall()
-        for row in rows:
-            self._dismiss(row)
-        return len(rows) == PAGE
-
-    # -- objects, once Convex has given their assets up --------------------------------------------
-
-    def expiries(self, *, limit: int) -> list[Expiry]:
-        """Return the versions that Convex is to mark as expired, oldest first."""
-        rows = self.db.execute("SELECT * FROM expiries ORDER BY transfer LIMIT ?", [limit]).fetchall()
-        return [Expiry(transfer=self.one(row["transfer"]), version=row["version"]) for row in rows]
-
-    @transaction
-    def settle_expiries(self, marked: Mapping[int, bool]) -> None:
-        """Owe S3 the deletion of objects whose versions are marked; the others somebody still shows."""
-        for transfer_id, is_marked in marked.items():
-            self.db.execute("DELETE FROM expiries WHERE transfer = ?", [transfer_id])
-            transfer = self.one(transfer_id)
-            if is_marked and self._is_nobody_elses(transfer):
-                self._add(transfer, delete_object=True, upload_id=None)
-                self.record(transfer, "object given up", transfer.state)
-            else:
-                self.record(transfer, "object kept", transfer.state, "a version of its slot still names it")
-
     # -- inside a transaction ----------------------------------------------------------------------
 
     def _weigh(self, row: sqlite3.Row, *, ask: bool, delete_object: bool) -> int:
@@ -186,9 +129,9 @@ class Absences(Shipping):
         if newest is not None and newest.state in OWED_STATES and not row["spared"]:
             return 0
         if row["spared"] or newest is None or not self._is_last_of_slot(row, newest):
-            self._settle_absence(row)
+            self.settle_absence(row)
             return 0
-        self._settle_absence(row)
+        self.settle_absence(row)
         state = RemovalState.ASKED if ask else RemovalState.OWED
         inserted = self.db.execute(
             "INSERT OR IGNORE INTO removals"
@@ -221,36 +164,9 @@ class Absences(Shipping):
         newer = self._of_slot(newest, "t.state NOT IN ('superseded', 'gone') AND t.id > ?", limit=1)
         return other is None and not newer
 
-    def _settle_absence(self, row: sqlite3.Row, *, spared: bool = False) -> None:
+    def settle_absence(self, row: sqlite3.Row, *, spared: bool = False) -> None:
+        """Let nothing more follow from it."""
         self.db.execute(
             "UPDATE files SET absent = ?, spared = max(spared, ?) WHERE (root, folder, name) = (?, ?, ?)",
             [SETTLED, int(spared), row["root"], row["folder"], row["name"]],
         )
-
-    def _dismiss(self, removal: sqlite3.Row) -> None:
-        self.db.execute(
-            "DELETE FROM outbox WHERE slot = ? AND kind = ? AND state = 'pending'",
-            [removal["slot"], OpKind.REMOVE],
-        )
-        self._forget_removal(removal)
-        self._settle_absence(removal, spared=True)
-        transfer = self.find(removal["transfer"])
-        if transfer is not None:
-            self.record(transfer, "removal dismissed", transfer.state)
-
-    def _undecided(self, root: str | None, path: str, after: int) -> list[sqlite3.Row]:
-        folder, name = split(path)
-        return self.db.execute(
-            "SELECT * FROM removals WHERE state IN ('asked', 'refused') AND id > ?7"
-            " AND (?1 IS NULL OR root = ?1)"
-            " AND (?2 = '' OR (folder = ?3 AND name = ?4) OR folder = ?2"
-            "  OR substr(folder, 1, ?5) = ?2 || '/')"
-            " ORDER BY id LIMIT ?6",
-            [None if root is None else self.root_id(root), path, folder, name, len(path) + 1, PAGE, after],
-        ).fetchall()
-
-    def _is_nobody_elses(self, transfer: Transfer) -> bool:
-        """A key without the transfer's id is used again; one found in S3 alone is an older row's, too."""
-        recall = transfer.recall
-        older = recall is not None and recall.key == transfer.key and recall.version is None
-        return transfer.transfer in transfer.key and not older

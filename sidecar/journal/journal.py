@@ -13,9 +13,10 @@ from pathlib import Path
 from sidecar.core.clock import Clock
 from sidecar.core.errors import JournalLostError
 
-from .absences import Absences, Weighed
+from .absences import Weighed
 from .base import Topic, Transition
 from .debts import Debt
+from .deciding import Deciding
 from .noticing import Known, Noticing, Sighting
 from .opening import reporting
 from .pruning import Pruning
@@ -29,7 +30,7 @@ from .telling import Telling
 __all__ = ["Claim", "Debt", "Journal", "Known", "OpenScene", "Sighting", "Topic", "Transition", "Weighed"]
 
 
-class Journal(Absences, Noticing, Pruning, Recalling, Removing, Repairing, Telling):
+class Journal(Deciding, Noticing, Pruning, Recalling, Removing, Repairing, Telling):
     """The journal whole: noticing (watch), shipping (upload), telling (sync), scenes, pruning."""
 
     def __init__(

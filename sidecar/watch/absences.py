@@ -60,9 +60,10 @@ class Absences:
         if listed == UNSEEN:
             return  # the root could not be opened: that was no listing
         if await self._hands.do(lambda: place_of(self._root)) != listed:
-            await self._journal.do(Journal.spare_absent, self._root)
+            await self._journal.do(Journal.spare_absent, self._root, [""])
             return
-        if places.have_changed:
+        if changed := places.changed():
+            await self._journal.do(Journal.spare_absent, self._root, changed)
             await self._journal.do(Journal.record_places, self._root, places.found)
         if self._is_time():
             await self._decide()

@@ -20,10 +20,10 @@ class Places:
         self._recorded = recorded
         self.found: dict[str, Place] = {}
 
-    @property
-    def have_changed(self) -> bool:
-        """Whether there is something to record."""
-        return self.found != self._recorded
+    def changed(self) -> list[str]:
+        """Return the folders that are not where they were."""
+        folders = {**self._recorded, **self.found}
+        return [folder for folder in folders if self._recorded.get(folder) != self.found.get(folder)]
 
     def see(self, folder: str, place: Place | None, *, device_above: int | None) -> None:
         """Take in a folder that is listed; ``place`` is None where it cannot be read."""

@@ -249,15 +249,21 @@ def test_what_is_missing_from_another_place_is_no_removal(journal: Journal) -> N
     assert removals(journal) == {"chunk_001.mp4": RemovalState.OWED}
 
 
-def test_a_root_that_changed_meanwhile_spares_what_was_counted(journal: Journal) -> None:
-    """At every step of the count."""
+@pytest.mark.parametrize("folder", ["", "demo", "demo/lesson/s1"])
+def test_a_folder_that_changed_meanwhile_spares_what_was_counted(journal: Journal, folder: str) -> None:
+    """At every step of the count, in it and below it; the root's own is all of them."""
     synced(journal)
     for looks in (1, 2):
         gone(journal, "chunk_001.mp4", looks=looks)
-        journal.spare_absent(ROOT)
+        journal.spare_absent(ROOT, ["demo/lesson/s", "demo/lesson/s1/x"])  # others
+        journal.spare_absent(ROOT, [folder])
         gone(journal, "chunk_001.mp4", looks=4)
         assert removals(journal) == {}
         assert see(journal, 1) is None
+    gone(journal, "chunk_001.mp4", looks=2)
+    journal.spare_absent(ROOT, ["demo/lesson/s", "demo/lesson/s1/x"])
+    look(journal)
+    assert removals(journal) == {"chunk_001.mp4": RemovalState.OWED}
 
 
 def test_the_count_outlives_a_restart(tmp_path: Path) -> None:

@@ -161,6 +161,29 @@ async def test_a_root_that_is_another_one_at_the_end_of_its_listing_removes_noth
     assert await removed(removing) == set()
 
 
+async def test_a_root_that_was_replaced_after_two_listings_removes_nothing(
+    removing: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They agreed, but of another folder than the one that is there now."""
+    await synced(removing, SCENE)
+    absences = removing.stage._roots[str(removing.root)]._absences
+    with monkeypatch.context() as patched:
+        patched.setattr(absences, "_others_listed", lambda _at: False)
+        (removing.root / SCENE).unlink()
+        await looks(removing)
+        removing.root.rename(removing.root.with_name("away"))
+        removing.root.mkdir()
+
+        async def is_watched_anew() -> bool:
+            await removing.stage.scan_now()
+            place = (removing.root.stat().st_dev, removing.root.stat().st_ino)
+            return (await removing.writer.do(Journal.places, str(removing.root))).get("") == place
+
+        await removing.until(is_watched_anew)
+    await looks(removing)
+    assert await removed(removing) == set()
+
+
 @pytest.fixture
 def volume(tmp_path: Path) -> Iterator[Path]:
     """Mount a small volume of its own below the root."""

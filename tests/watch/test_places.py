@@ -25,7 +25,7 @@ def test_absence_is_clear_where_nothing_changed() -> None:
     for volume in (None, VOLUME):
         places = listed(listed({}, volume=volume).found, volume=volume)
         assert all(places.are_the_same(folder) for folder in ("", "a", "a/b", "a/b/c", "c", "gone"))
-        assert not places.have_changed
+        assert places.changed() == []
 
 
 def test_a_root_that_is_another_one_makes_nothing_clear() -> None:
@@ -33,7 +33,7 @@ def test_a_root_that_is_another_one_makes_nothing_clear() -> None:
     for root in ((1, 200), (9, 100)):
         places = listed(listed({}).found, root=root)
         assert not any(places.are_the_same(folder) for folder in ("", "a", "a/b", "c"))
-        assert places.have_changed
+        assert "" in places.changed()
     assert not listed({}).are_the_same("a")
 
 
@@ -44,6 +44,7 @@ def test_a_volume_that_comes_or_goes_makes_its_folder_unclear() -> None:
         places = listed(before, volume=now)
         assert not any(places.are_the_same(folder) for folder in ("a/b", "a/b/c"))
         assert all(places.are_the_same(folder) for folder in ("", "a", "a/bc", "c"))
+        assert places.changed() == ["a/b"]
 
 
 def test_a_volume_whose_folder_is_gone_makes_what_was_on_it_unclear() -> None:
