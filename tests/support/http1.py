@@ -40,11 +40,11 @@ class Answer:
         """The status code."""
         return int(self.head.line.split(" ", 2)[1])
 
-    def raw(self) -> bytes:
-        """Return the bytes for a client that keeps its connection."""
+    def raw(self, *more: tuple[str, str]) -> bytes:
+        """Return the bytes, with some more headers."""
         if self.head.get("content-length"):  # also that of a HEAD, which has no body
-            return self.head.raw() + self.body
-        return self.head.raw(("Content-Length", str(len(self.body)))) + self.body
+            return self.head.raw(*more) + self.body
+        return self.head.raw(*more, ("Content-Length", str(len(self.body)))) + self.body
 
 
 def answer(status: int, reason: str, body: bytes = b"", **headers: str) -> Answer:

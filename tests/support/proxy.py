@@ -187,7 +187,8 @@ class FaultProxy:
             await reader.read(int(exchange.head.get("content-length") or 0) // 2)
             return _reset(writer)
         said = self.dialect.says(Fault.EARLY_REFUSAL, target=exchange.target)
-        await self._send(writer, said.raw() if exchange.method != "HEAD" else replace(said, body=b"").raw())
+        bodiless = replace(said, body=b"") if exchange.method == "HEAD" else said
+        await self._send(writer, bodiless.raw(("Connection", "close")))  # or the next request races with it
         return False
 
     async def _carry_out(self, fault: Fault | None, exchange: Exchange, writer: asyncio.StreamWriter) -> bool:
