@@ -145,7 +145,7 @@ class JournalBase:
         """Take SQLite's log into the file, outside of any transaction; tell whether it holds nothing now."""
         try:
             row = self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except sqlite3.OperationalError:  # the disk has no room for that either
+        except sqlite3.Error:  # no room for that either; whoever writes next hears of anything worse
             return False
         return not row[0]
 
