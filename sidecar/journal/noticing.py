@@ -2,28 +2,57 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sidecar.core.model import AssetType, Fingerprint, Observation, State, StatIdentity, Transfer
 from sidecar.core.states import Event
 
 from .base import Topic, transaction
 from .discovering import fixed_key
-from .rows import FROM_TRANSFERS, identity_of, join, split, transfer_from
+from .rows import FROM_TRANSFERS, identity_of, join, signed, split, transfer_from, unsigned
 from .shipping import Shipping
 
 LISTINGS_UNTIL_ABSENT = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What the journal remembers of a file in a folder: enough to pass over an unchanged one."""
+class Known(NamedTuple):
+    """What the journal remembers of a file in a folder: enough to pass over an unchanged one.
+
+    A bare row, since a start makes a million of them. The four columns are the identity of the newest
+    content that was handled, all None while none was.
+    """
 
     name: str
-    identity: StatIdentity | None  # of the newest content that was handled; None: not complete yet
+    inode: int | None  # as it is stored: signed
+    size_bytes: int | None
+    mtime_ns: int | None
+    ctime_ns: int | None
     transfer_id: int
+
+    @property
+    def identity(self) -> StatIdentity | None:
+        """The four columns together."""
+        if self.inode is None or self.size_bytes is None or self.mtime_ns is None or self.ctime_ns is None:
+            return None
+        return StatIdentity(
+            inode=unsigned(self.inode),
+            size_bytes=self.size_bytes,
+            mtime_ns=self.mtime_ns,
+            ctime_ns=self.ctime_ns,
+        )
+
+    def is_like(self, found: os.stat_result) -> bool:
+        """Tell whether a file looks as it did when its content was handled."""
+        return (
+            self.mtime_ns == found.st_mtime_ns
+            and self.size_bytes == found.st_size
+            and self.ctime_ns == found.st_ctime_ns
+            and self.inode == signed(found.st_ino)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +68,14 @@ class Noticing(Shipping):
 
     def known(self, root: str, folder: str) -> dict[str, Known]:
         """Return what is remembered of one folder ("" is the root), by name: one range query."""
-        rows = self.db.execute(
-            "SELECT name, inode, size, mtime_ns, ctime_ns, transfer"
-            " FROM files f JOIN roots r ON r.id = f.root WHERE r.path = ? AND folder = ? AND absent < ?",
+        cursor = self.db.conn.cursor()
+        cursor.row_factory = None  # tuples
+        rows = cursor.execute(
+            "SELECT name, inode, size, mtime_ns, ctime_ns, transfer FROM files"
+            " WHERE root = (SELECT id FROM roots WHERE path = ?) AND folder = ? AND absent < ?",
             [root, folder, LISTINGS_UNTIL_ABSENT],
         )
-        return {
-            row["name"]: Known(name=row["name"], identity=identity_of(row), transfer_id=row["transfer"])
-            for row in rows
-        }
+        return {row[0]: Known._make(row) for row in rows}
 
     def folders(self, root: str, *, after: str, limit: int) -> list[str]:
         """Return remembered folders of a root in order, from the first one past ``after``.

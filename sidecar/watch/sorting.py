@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from sidecar.core.media import is_playlist
-from sidecar.core.model import Observation, Route, StatIdentity
+from sidecar.core.model import Observation, Route
 from sidecar.core.routing import Held, Ignored, Marker, Router, Unmatched
 from sidecar.files import identity_of
 from sidecar.journal.journal import Known
@@ -59,7 +59,7 @@ def sort_listing(
     beside = _beside_in(listing)
     for name, found in listing.files.items():
         remembered = known.get(name)
-        if remembered is None or not _same(remembered.identity, found):
+        if remembered is None or not remembered.is_like(found):
             sort_file(router, root, join(listing.folder, name), found, beside, haul)
         if len(haul.observations) + len(haul.examples) >= HAUL_MAX:
             yield haul.drain()
@@ -112,14 +112,3 @@ def playlist_beside(root: str, path: str) -> Callable[[], bool]:
 
 def _beside_in(listing: Listing) -> Callable[[], bool]:
     return functools.cache(lambda: any(map(is_playlist, listing.files)))
-
-
-def _same(identity: StatIdentity | None, found: os.stat_result) -> bool:
-    """Compare field by field: this runs once for each of a million files."""
-    return (
-        identity is not None
-        and identity.mtime_ns == found.st_mtime_ns
-        and identity.size_bytes == found.st_size
-        and identity.ctime_ns == found.st_ctime_ns
-        and identity.inode == found.st_ino
-    )
