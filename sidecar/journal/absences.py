@@ -20,7 +20,7 @@ from .rows import join, signed, split, unsigned
 from .shipping import Shipping
 
 ABSENT, VACANT = 2, 3
-PAGE = 500
+PAGE = 200
 OWED_STATES = frozenset({State.DISCOVERED, State.READY, State.UPLOADED, State.DEAD, State.ABANDONED})
 Place = tuple[int, int]  # device, inode
 
