@@ -80,7 +80,7 @@ async def _without(bugs: Sequence[Bug], clean: Path, *, at_once: int, limit_seco
 
 
 def _line(result: Result) -> str:
-    return f"{result.verdict:8}{result.bug.name:44}{result.seconds:6.1f} s  {result.by}"
+    return f"{result.verdict:8}{result.bug.name:50}{result.seconds:6.1f} s  {result.by}"
 
 
 def _trouble(result: Result) -> list[str]:
