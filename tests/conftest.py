@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import os
 import secrets
+import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from sidecar.local.seaweed import SeaweedServer
 
@@ -15,6 +18,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=345, help="how many kills of the real daemon to sample")
     parser.addoption("--s3", help="URL,KEY,SECRET of an S3 server to try the daemon on, instead of moto")
     parser.addoption("--seed", type=int, default=1, help="of what is sampled")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep compiled modules where the environment forbids it beside the sources.
+
+    Hundreds of daemons are started; each would compile everything again, which doubles what a start costs.
+    """
+    settings.register_profile("untimed", deadline=None)  # a busy machine is no bug
+    settings.load_profile("untimed")
+    if sys.dont_write_bytecode and config.cache is not None:
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
 
 
 @pytest.fixture(scope="session")

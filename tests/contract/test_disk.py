@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar import files
@@ -115,7 +115,6 @@ LOOK = st.tuples(st.sampled_from(["look", "take"]), st.sampled_from([*NAMES, "s"
 DELETE = st.tuples(st.sampled_from(["delete", "restore"]), st.sampled_from([*NAMES, "none/a"]))
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(steps=st.lists(st.one_of(WRITE, REMOVE, LOOK, DELETE), max_size=12))
 def test_every_call_is_answered_alike(steps: list[tuple[Any, ...]]) -> None:
     """Reading, fingerprinting, deleting and undoing a deletion; also of what changed since it was seen."""
@@ -145,7 +144,6 @@ def _do(place: OnDisk, step: tuple[Any, ...]) -> object:
             raise AssertionError(step)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(steps=st.lists(st.sampled_from(["write", "rewrite", "link", "unlink"]), max_size=6))
 def test_what_changes_a_file_changes_how_it_looks(steps: list[str]) -> None:
     """Inode and ctime follow new contents and new names; a real clock may be too coarse to tell."""

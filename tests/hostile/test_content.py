@@ -46,7 +46,7 @@ def judge(path: Path, content: bytes) -> Structure:
         os.close(fd)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(name=NAMES, head=st.sampled_from(HEADS), tail=TAILS)
 def test_no_bytes_make_a_reader_of_structure_fail(
     tmp_path_factory: pytest.TempPathFactory, name: str, head: bytes, tail: bytes

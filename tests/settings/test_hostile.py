@@ -60,14 +60,14 @@ def attempt(raw: bytes, environ: dict[str, str]) -> None:
             load(path, environ=environ)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(YAML_PIECES | st.text(max_size=3), max_size=30).map("".join))
 def test_no_text_makes_the_reader_fail(text: str) -> None:
     """Half YAML, odd characters, unclosed quotes."""
     attempt(text.encode("utf-8", "surrogatepass"), {"A": "x: [y"})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(TREES, st.dictionaries(st.sampled_from(KEYS), TREES, max_size=4))
 def test_no_shape_makes_the_validation_fail(tree: object, sections: dict[str, object]) -> None:
     """Lists where mappings belong, numbers where text does, and so on."""
@@ -77,7 +77,7 @@ def test_no_shape_makes_the_validation_fail(tree: object, sections: dict[str, ob
             from_mapping(values)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.dictionaries(
         st.sampled_from(["S3", "WATCH", "0", "RULES", "KEY", "9" * 5000, "", "X"]), st.text(max_size=9)

@@ -28,15 +28,18 @@ from sidecar.local.ports import free_port
 from sidecar.local.seaweed import SeaweedServer
 
 T = TypeVar("T")
+PAUSE_SECONDS_MAX = 0.15
 
 
 def eventually(what: str, condition: Callable[[], T], *, seconds: float = 90.0) -> T:
     """Poll until a condition is true and return its value; fail with its name at the deadline."""
     deadline = time.monotonic() + seconds
+    pause_seconds = 0.02
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what} (last: {value!r})")
-        time.sleep(0.02)
+        time.sleep(pause_seconds)  # longer each time: asking costs the cores that the answer needs
+        pause_seconds = min(pause_seconds * 1.2, PAUSE_SECONDS_MAX)
     return value
 
 
@@ -151,14 +154,14 @@ class System:
 
     def settled(self) -> bool:
         """Whether nothing is on its way any more."""
-        counts = self.status()["transfers"]
-        return not any(counts[state] for state in ("discovered", "ready", "uploaded"))
+        return _is_settled(self.status()["transfers"])
 
     def wait_settled(self, *, synced: int | None = None, seconds: float = 180.0) -> None:
         """Wait until nothing is on its way (and so many transfers are synced)."""
 
         def done() -> bool:
-            return self.settled() and (synced is None or self.status()["transfers"]["synced"] >= synced)
+            counts = self.status()["transfers"]
+            return _is_settled(counts) and (synced is None or counts["synced"] >= synced)
 
         eventually(f"everything is settled (synced: {synced})", done, seconds=seconds)
 
@@ -196,6 +199,10 @@ class System:
             assert found, name
             assert any(objects[row["s3Key"]] == data and row["size"] == len(data) for row in found), name
         assert self.open_uploads() == []
+
+
+def _is_settled(counts: Mapping[str, int]) -> bool:
+    return not any(counts[state] for state in ("discovered", "ready", "uploaded"))
 
 
 def write(path: Path, data: bytes) -> bytes:
