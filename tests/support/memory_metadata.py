@@ -36,10 +36,12 @@ TYPES = {"video_chunk", "source_code", "thumbnail", "subtitle", "combined_video"
 class MemoryMetadata:
     """One deployment: its tables, for tests to look at, and its time. Rows are never changed in place.
 
-    ``refused`` maps names of assets to the code with which their ops are rejected.
+    ``refused`` maps names of assets to the code with which their ops are rejected; ``history_max`` is how
+    many replaced objects a scene goes on naming.
     """
 
     now_ms: int = 0
+    history_max: int = HISTORY_MAX
     epochs: dict[str, tuple[str, ...]] = field(default_factory=dict)  # sidecar -> journal ids, oldest first
     applied: dict[OpName, Applied] = field(default_factory=dict)
     latest: dict[tuple[str, SlotKey], OpName] = field(default_factory=dict)  # (sidecar, slot)
@@ -58,6 +60,7 @@ class MemoryMetadata:
         """Return a deployment that changes by itself."""
         return MemoryMetadata(
             now_ms=self.now_ms,
+            history_max=self.history_max,
             epochs=dict(self.epochs),
             applied=dict(self.applied),
             latest=dict(self.latest),
@@ -187,7 +190,7 @@ class MemoryMetadata:
         if current and (current.checksum, current.size_bytes, current.bucket) == same:
             return Outcome.UNCHANGED, current.version
         if current is not None and scene is not None:
-            self.history[scene] = (*self.history.get(scene, ()), current.key)[-HISTORY_MAX:]
+            self.history[scene] = (*self.history.get(scene, ()), current.key)[-self.history_max :]
         row = Version(
             sidecar=sidecar_id,
             slot=slot,

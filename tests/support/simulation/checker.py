@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from .explore import Tally, explore
 from .history import History, Plan, lived
-from .scenarios import FOREIGN_KEYS
+from .rendering import FOREIGN_KEYS
 
 CONVERGED_SECONDS = 240.0  # after the last trouble: breaker, backoff, a slow call and the scene's quiet
 FINAL = {"synced", "superseded", "gone"}
@@ -40,6 +40,7 @@ def problems(history: History) -> list[str]:
         *_owed(history, rows),
         *_scenes(history),
         *_files(history),
+        *history.scenario.expects(history.outside),
     ]
 
 
@@ -85,8 +86,12 @@ def _claims(history: History, rows: Rows) -> list[str]:
     """I5: the journal never says more than S3 and Convex know."""
     bucket, deployment, found = history.outside.bucket, history.outside.deployment, []
     told = {row.transfer for row in deployment.rows.values()}
+    given_up = _given_up(history)
     for row in rows["transfers"]:
-        if row["state"] in {"uploaded", "synced"} and row["key"] not in bucket.objects:
+        if row["key"] in history.outside.disturbed:
+            continue
+        is_object = row["key"] in bucket.objects or row["transfer"] in given_up
+        if row["state"] in {"uploaded", "synced"} and not is_object:
             found.append(f"I5: {row['state']} {row['key']} is no object")
         if row["state"] == "synced" and row["transfer"] not in told:
             found.append(f"I5: {row['transfer']} is synced, and Convex has no version of it")
@@ -96,6 +101,12 @@ def _claims(history: History, rows: Rows) -> list[str]:
         if upload is not None and row["number"] not in upload.parts:
             found.append(f"I5: part {row['number']} of {row['transfer']} is not at S3")
     return found
+
+
+def _given_up(history: History) -> set[str]:
+    """Return the transfers whose versions are marked as expired."""
+    deployment = history.outside.deployment
+    return {deployment.rows[name].transfer for name in deployment.expired}
 
 
 def _lost(history: History) -> list[str]:
@@ -119,11 +130,14 @@ def _doubled(history: History, rows: Rows) -> list[str]:
     bucket, deployment = history.outside.bucket, history.outside.deployment
     objects = Counter(spec.metadata["transfer"] for spec, _ in bucket.objects.values())
     versions = Counter(row.transfer for row in deployment.rows.values())
+    given_up = _given_up(history)
     found = [
         f"I3: {row['transfer']} ({row['state']}) has {objects[row['transfer']]} objects and"
         f" {versions[row['transfer']]} versions"
         for row in rows["transfers"]
-        if row["state"] == "synced" and (objects[row["transfer"]], versions[row["transfer"]]) != (1, 1)
+        if row["state"] == "synced"
+        and row["transfer"] not in given_up
+        and (objects[row["transfer"]], versions[row["transfer"]]) != (1, 1)
     ]
     found += [f"I3: object of {name} has no version" for name in objects if not versions[name]]
     found += [
@@ -143,7 +157,9 @@ def _doubled(history: History, rows: Rows) -> list[str]:
 
 def _times_sent(history: History) -> Counter[str]:
     """How often each key became visible: each time is a version where there is versioning."""
-    return Counter(key for key, _ in history.outside.bucket.shown if not key.startswith("fixed/"))
+    disturbed = history.outside.disturbed
+    shown = [key for key, _ in history.outside.bucket.shown if key not in disturbed]
+    return Counter(key for key in shown if not key.startswith("fixed/"))
 
 
 def _times_heard(history: History) -> Counter[tuple[int, int]]:

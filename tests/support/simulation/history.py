@@ -16,9 +16,10 @@ from sidecar.core import parts
 from sidecar.core.errors import JournalLostError
 from sidecar.watch import tidying
 
+from .crew import PART_BYTES
 from .faults import Fault
 from .ledger import InFile, in_memory
-from .life import PART_BYTES, Ending, live
+from .life import Ending, live
 from .machine import Machine
 from .outside import Outside
 from .power import BEFORE, STOP, Crash, Power, Watch
@@ -123,7 +124,7 @@ def begun(plan: Plan, machine: Machine) -> Iterator[History]:
     """Begin a history: nothing has happened yet."""
     scenario = SCENARIOS[plan.scenario]
     ledger = InFile() if scenario.in_file else in_memory()
-    bucket, outside = scenario.bucket(machine.os.pread), None
+    bucket = scenario.bucket(machine.os.pread)
     outside = Outside(steps=scenario.steps, ledger=ledger, bucket=bucket)
     scenario.prepare(outside)
     try:

@@ -16,10 +16,11 @@ from unittest.mock import patch
 
 from sidecar import files
 from sidecar.upload import source
-from sidecar.watch import deleting, fingerprint, lease
+from sidecar.watch import absences, deleting, fingerprint, lease
 
 from .disk import Disk, Found
 
+ROOT_PLACE = (1, 1)  # device, inode
 Change = Callable[[str, Callable[[], None]], None]
 
 
@@ -46,6 +47,7 @@ class Machine:
             for module in (deleting, lease):
                 patches.enter_context(patch.object(module, "fcntl", self.fcntl))
             patches.enter_context(patch.object(source, "Path", self._folder))
+            patches.enter_context(patch.object(absences, "place_of", lambda _root: ROOT_PLACE))
             yield
 
     def _folder(self, path: str) -> _Folder:

@@ -4,30 +4,60 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from sidecar.core.model import Fingerprint, Observation, StatIdentity, Transfer
 from sidecar.core.states import IllegalTransitionError
 from sidecar.files import identity_of
 from sidecar.journal.journal import Journal, Topic
+from sidecar.watch.absences import Absences
 from sidecar.watch.fingerprint import Vanished, take
+from sidecar.watch.hands import Hands
+from sidecar.watch.places import Places
 
 from .disk import ROOT
 from .journal import InlineJournal
+from .loop import VirtualClock
+from .machine import ROOT_PLACE
 from .outside import Outside
 from .power import Power
 from .world import MARKERS, SESSION
 
+T = TypeVar("T")
 AGAIN_SECONDS = 20.0
 SLUGGISH_SECONDS = 0.3  # so that a change may also be noticed after it did its harm
+
+
+class _Hands:
+    """What a thread would do is done at once."""
+
+    async def do(self, work: Callable[[], T]) -> T:
+        return work()
 
 
 class Noticer:
     """One life's. ``listed`` is set once the first listing is in the journal."""
 
-    def __init__(self, outside: Outside, journal: InlineJournal, power: Power) -> None:
-        """``run`` does it."""
-        self._outside, self._journal, self._power = outside, journal, power
+    def __init__(
+        self,
+        outside: Outside,
+        journal: InlineJournal,
+        power: Power,
+        *,
+        clock: VirtualClock,
+        removal: str,
+    ) -> None:
+        """``run`` does it. ``removal`` is the setting."""
+        self._outside, self._journal, self._power, self._removal = outside, journal, power, removal
+        self._absences = Absences(
+            root=ROOT,
+            removal=removal,
+            between_seconds=AGAIN_SECONDS,
+            journal=journal,
+            hands=cast("Hands", _Hands()),
+            clock=clock,
+            others_listed=lambda _at: True,
+        )
         self._news = outside.news = journal.subscribe(Topic.CANDIDATES)
         self._told: dict[str, int] = {}
         self._unsure = False
@@ -52,19 +82,24 @@ class Noticer:
         """List what has changed, and look at every candidate."""
         changed_ns = self._outside.world.disk.time_ns
         if self._unsure or changed_ns != self._seen_ns:
-            self._unsure, self._seen_ns = False, changed_ns
-            await self._list()
+            self._unsure, self._seen_ns = self._outside.shows_removed(self._removal), changed_ns
+            places = await self._absences.begin()
+            await self._list(places)
+            await self._absences.end(places)
         for candidate in await self._journal.do(Journal.candidates):
             await self._look_at(candidate)
 
-    async def _list(self) -> None:
+    async def _list(self, places: Places | None) -> None:
+        if places is not None:
+            places.see("", ROOT_PLACE, device_above=None)
         found = self._found()
         folders = {path.rpartition("/")[0] for path in found}
         folders.update(await self._journal.do(Journal.folders, ROOT, after="", limit=1000))
         for folder in sorted(folders):
-            await self._list_folder(folder, found)
+            is_clear = places is not None and places.are_the_same(folder)
+            await self._list_folder(folder, found, spared=not is_clear)
 
-    async def _list_folder(self, folder: str, found: dict[str, StatIdentity]) -> None:
+    async def _list_folder(self, folder: str, found: dict[str, StatIdentity], *, spared: bool) -> None:
         known = await self._journal.do(Journal.known, ROOT, folder)
         here = {path.rpartition("/")[2]: path for path in found if path.rpartition("/")[0] == folder}
         places = self._outside.world.places
@@ -79,7 +114,7 @@ class Noticer:
             await self._tell(here[name], MARKERS[name], found[here[name]].mtime_ns)
         if missing := [f"{folder}/{name}" for name in sorted(known.keys() - here.keys())]:
             self._unsure = True  # until a second listing does not show them either
-            await self._journal.do(Journal.missing, ROOT, missing)
+            await self._journal.do(Journal.missing, ROOT, missing, spared=spared)
 
     def _found(self) -> dict[str, StatIdentity]:
         disk = self._outside.world.disk

@@ -24,6 +24,10 @@ class Step:
     nth: int = 1
 
 
+def _nobody() -> None:
+    """Nobody lives who could be told."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Outside:
     """``image`` is the journal's file while no life has it open; None: there is none.
@@ -44,9 +48,11 @@ class Outside:
     called: dict[str, int] = field(default_factory=dict)
     wishes: set[str] = field(default_factory=set)
     changes: int = 0
+    disturbed: set[str] = field(default_factory=set)  # keys whose objects or rows the script took away
     loop: VirtualLoop | None = None  # the one that lives now
     news: asyncio.Event | None = None
-    end_life: Callable[[], None] = lambda: None
+    on_stop: Callable[[], None] = _nobody
+    on_drain: Callable[[], None] = _nobody
 
     def copy(self) -> Outside:
         """Return what would be found if the power went now."""
@@ -62,6 +68,7 @@ class Outside:
             done=set(self.done),
             called=dict(self.called),
             wishes=set(self.wishes),
+            disturbed=set(self.disturbed),
             changes=self.changes,
         )
 
@@ -88,13 +95,34 @@ class Outside:
         """An operator asks for something, and goes on asking."""
         self.wishes.add(what)
 
+    def grant(self, what: str) -> None:
+        """The operator is content."""
+        self.wishes.discard(what)
+        self.changes += 1
+
     def restart(self) -> None:
-        """Somebody asks the daemon to end, and starts it again."""
-        self.end_life()
+        """Somebody asks the daemon to end at once, and starts it again."""
+        self.on_stop()
+
+    def drain(self) -> None:
+        """Somebody asks the daemon to end in order, and starts it again if something is left."""
+        self.on_drain()
 
     def back_up(self) -> None:
         """Somebody copies the journal away."""
         self.backup = self.ledger.image()
+
+    # -- what is to be seen -----------------------------------------------------------------------
+    def end_life(self) -> None:
+        """Nobody lives any more."""
+        self.loop = self.news = None
+        self.on_stop = self.on_drain = _nobody
+
+    def shows_removed(self, removal: str) -> bool:
+        """Tell whether Convex shows a file that is gone, where that is not to be."""
+        world = self.world
+        gone = [world.places[path].slot for path in world.deleted] if removal != "keep" else []
+        return any(slot in self.deployment.assets for slot in gone)
 
     # -- the script -------------------------------------------------------------------------------
     def heard(self, name: str) -> None:

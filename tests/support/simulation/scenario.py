@@ -17,6 +17,10 @@ def _calm(_name: str, _now: float, _nth: int) -> str | None:
     return None
 
 
+def _all_is_well(_outside: Outside) -> list[str]:
+    return []
+
+
 def _nothing(_outside: Outside) -> None:
     """Nothing is there before, and nothing befalls the journal."""
 
@@ -26,6 +30,7 @@ class Scenario:
     """``trouble`` spoils calls (name, time, how often that name was called); it is over at ``calm_at``.
 
     ``prepare`` makes what is there before; ``befalls`` is what happens to the journal after the first life.
+    ``expects`` says what else is wrong with what there is in the end.
     ``in_file``: the journal is read by other connections, or must be opened as production opens it.
     """
 
@@ -36,6 +41,9 @@ class Scenario:
     befalls: Callable[[Outside], None] = _nothing
     tidy: bool = False
     prune: bool = False  # journal.keep and retention.events are half a minute
+    reconciles: bool = False
+    removal: str = "keep"
+    expects: Callable[[Outside], list[str]] = _all_is_well
     in_file: bool = False
     forgets: bool = False  # S3 does not know an upload any more that it has completed
 
