@@ -105,11 +105,16 @@ class JournalBase:
         self._root_ids: dict[str, int] = {
             row["path"]: row["id"] for row in self.db.execute("SELECT id, path FROM roots")
         }
-        self.is_new = self.meta("journal_id") is None
+        self.is_new = self._is_new()
         self.journal_id = self.meta("journal_id") or self.set_meta("journal_id", str(uuid.uuid4()))
         self.recalling = self.meta("recalling") is not None
         epoch = self.meta("epoch")
         self.epoch = int(epoch) if epoch is not None else None
+
+    def _is_new(self) -> bool:
+        """Tell whether nothing was ever put into this journal: its first life may have ended before that."""
+        is_empty = self.db.execute("SELECT 1 FROM files LIMIT 1").fetchone() is None
+        return is_empty and self.meta("scanned") is None
 
     def _open(self, lost: JournalLostError | None) -> tuple[Database, bool]:
         if lost is None:

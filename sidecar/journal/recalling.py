@@ -30,6 +30,8 @@ class Recalling(Shipping):
     @transaction
     def end_recall(self) -> None:
         """The first scan is in the journal: what comes from here on is new."""
+        if self.is_new or self.recalling:
+            self.set_meta("scanned", "1")
         self.db.execute("DELETE FROM meta WHERE key = 'recalling'")
         self.is_new = self.recalling = False
 

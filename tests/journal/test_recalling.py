@@ -68,6 +68,25 @@ def test_an_unfinished_first_scan_is_one_after_a_restart_too(journal: Journal, t
     assert claimed(journal) == [later.id]
 
 
+def test_a_first_life_that_ended_before_anything_leaves_a_new_journal(tmp_path: Path) -> None:
+    """It was made, and nobody had said yet that it recalls."""
+    open_journal(tmp_path).close()
+    journal = open_journal(tmp_path)
+    journal.begin_recall()
+    held = ready(journal, "A")
+    assert [transfer.id for transfer in journal.held(limit=9)] == [held.id]
+
+
+def test_a_folder_that_was_empty_is_scanned_once(journal: Journal, tmp_path: Path) -> None:
+    """What comes after it is new, also after a restart."""
+    journal.end_recall()
+    journal.close()
+    journal = open_journal(tmp_path)
+    journal.begin_recall()
+    later = ready(journal, "A")
+    assert claimed(journal) == [later.id]
+
+
 def test_a_recalled_transfer_may_go_with_where_to_look(journal: Journal) -> None:
     """Or with nothing, if it is new."""
     known, new = ready(journal, "A"), ready(journal, "B", at=route("b.mp4"))
