@@ -17,10 +17,10 @@ _ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """``is_new``: the id was made just now, so that nothing anywhere carries it."""
+    """``is_new``: the id was made just now, so that nothing anywhere carries it. None: that cannot be told."""
 
     name: str
-    is_new: bool
+    is_new: bool | None
 
 
 def identify(configured: str | None, journal: Path) -> Identity:
@@ -30,7 +30,7 @@ def identify(configured: str | None, journal: Path) -> Identity:
     FatalError if it can be neither read nor written, or is no id.
     """
     if configured is not None:
-        return Identity(name=_checked(configured, "sidecar_id"), is_new=False)
+        return Identity(name=_checked(configured, "sidecar_id"), is_new=None)
     path = Path(f"{journal}.id")
     try:
         if path.exists():

@@ -110,6 +110,7 @@ async def assemble(
                 sidecar_id=name,
                 clock=clock,
                 metrics=metrics,
+                is_first=who.is_new,
             )
             reconciler = Reconciler(
                 journal=journal,

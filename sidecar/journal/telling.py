@@ -32,13 +32,17 @@ class Telling(Shipping):
     def registered(self, registration: Registration) -> None:
         """Remember the epoch that the server gave this journal.
 
-        Raises JournalLostError if the server knows a later seq than this journal: an old copy was restored.
+        Raises JournalLostError if the server knows a later seq than this journal has sent: an old copy was
+        restored. What it has written since, unsent, does not make it newer.
         """
-        if registration.last_seq > self._last_seq():
+        told = self._told_seq()
+        if registration.last_seq > told:
             raise JournalLostError(
                 f"the journal {self.path} is an old copy that was restored (Convex has applied op"
-                f" {registration.last_seq} of it, and it ends at {self._last_seq()})"
+                f" {registration.last_seq} of it, and it has sent no later one than {told})"
             )
+        if self.meta("epoch") is None:
+            self.set_meta("told_seq", "0")  # nothing is sent before the first registration
         self.epoch = registration.epoch
         self.set_meta("epoch", str(registration.epoch))
 
@@ -58,6 +62,7 @@ class Telling(Shipping):
         ).fetchall()
         for row in rows:
             self.db.execute("UPDATE outbox SET state = 'sent', lease = 1 WHERE seq = ?", [row["seq"]])
+        self.set_meta("told_seq", str(max(self._told_seq(), rows[-1]["seq"])))
         batch = Batch(
             project_id=first["project_id"],
             session_id=first["session_id"],
@@ -246,6 +251,11 @@ class Telling(Shipping):
             "SELECT min(due) AS due FROM outbox WHERE state <> 'dead' AND lease = 0 AND due > ?", [now]
         ).fetchone()
         return row["due"] if row else None
+
+    def _told_seq(self) -> int:
+        """Return the highest seq that was ever sent; for a journal of an older version, that it has given."""
+        told = self.meta("told_seq")
+        return int(told) if told is not None else self._last_seq()
 
     def _last_seq(self) -> int:
         row = self.db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()

@@ -43,11 +43,12 @@ class RecallStage:
         gate: Gate | None = None,
         registrar: Registrar | None = None,
         patience_seconds: float = PATIENCE_SECONDS,
-        is_first: bool = False,
+        is_first: bool | None = None,
     ) -> None:
         """``gate`` is Convex's. Without a store (``convex.sync: off``) only S3 is searched.
 
-        ``is_first``: this sidecar is known to have had no journal before, whatever Convex says.
+        ``is_first``: whether this sidecar had no journal before; None: Convex knows, but for one that it was
+        never told of.
         """
         self._journal = journal
         self._store, self._gate, self._registrar = store, gate, registrar
@@ -109,7 +110,9 @@ class RecallStage:
     @property
     def _is_first_journal(self) -> bool:
         """Whether this sidecar never had another journal: S3 then holds nothing of it."""
-        return self._is_first or (self._registrar is not None and self._registrar.epoch == 1)
+        if self._is_first is not None:
+            return self._is_first
+        return self._registrar is not None and self._registrar.epoch == 1
 
 
 def _matching(transfer: Transfer, asset: CurrentAsset | None) -> Recall | None:

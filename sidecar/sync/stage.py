@@ -46,15 +46,18 @@ class SyncStage:
         sidecar_id: str,
         clock: Clock,
         metrics: Metrics,
+        is_first: bool | None = None,
     ) -> None:
-        """Build the parts; nothing is sent before ``run``."""
+        """Build the parts; nothing is sent before ``run``. ``is_first`` as ``RecallStage`` says."""
         self._journal = journal
         self._gate = gate
         self._batch = batch
         self._clock = clock
         self._pace = Pace()
         self._registrar = Registrar(store=store, journal=journal, gate=gate, sidecar_id=sidecar_id)
-        self.recall = RecallStage(journal=journal, store=store, gate=gate, registrar=self._registrar)
+        self.recall = RecallStage(
+            journal=journal, store=store, gate=gate, registrar=self._registrar, is_first=is_first
+        )
         self.expiry = ExpiryStage(
             store=store, journal=journal, gate=gate, registrar=self._registrar, sidecar_id=sidecar_id
         )

@@ -50,7 +50,8 @@ async def _deliver(
     if head is not None and is_of(head, transfer, checksummed=tools.checksummed):
         return head.stored
     # A request that is delivered twice makes no second version. What is there and is not ours goes.
-    once = head is None and is_unique(transfer.route.key) and transfer.recall is None
+    is_new_key = transfer.recall is None or transfer.recall.key is None
+    once = head is None and is_unique(transfer.route.key) and is_new_key
     if not transfer.may_upload and transfer.size_bytes < _part_bytes(transfer, tools):
         return await _put(transfer, source, tools=tools, once=once)
     return await Multipart(tools=tools, transfer=transfer, source=source, flight=flight, once=once).send()

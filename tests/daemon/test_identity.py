@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sidecar.core.breaker import BreakerPolicy
 from sidecar.core.clock import SystemClock
 from sidecar.core.model import Recall
+from sidecar.core.retry import RetryPolicy
 from sidecar.daemon.identity import identify
+from sidecar.gate import Gate
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
 from sidecar.sync.recall import RecallStage
+from sidecar.sync.registrar import Registrar
 from tests.support import journals
+from tests.support.memory_metadata import MemoryMetadata
 
 
 def test_an_id_is_new_once(tmp_path: Path) -> None:
@@ -18,7 +23,7 @@ def test_an_id_is_new_once(tmp_path: Path) -> None:
     journal = tmp_path / "journal.db"
     first, second = identify(None, journal), identify(None, journal)
     assert (first.is_new, second.is_new, first.name) == (True, False, second.name)
-    assert not identify("node-7", journal).is_new
+    assert identify("node-7", journal).is_new is None
 
 
 async def test_a_sidecar_that_is_new_searches_for_nothing(tmp_path: Path) -> None:
@@ -29,4 +34,28 @@ async def test_a_sidecar_that_is_new_searches_for_nothing(tmp_path: Path) -> Non
         transfer = await writer.do(lambda journal: journals.ready(journal, "A"))
         for is_first, recall in ((True, None), (False, Recall())):
             stage = RecallStage(journal=writer, is_first=is_first)
+            assert await stage._recall([transfer]) == {transfer.id: recall}
+
+
+async def test_a_journal_that_convex_was_never_told_of_is_no_reason_to_forget_it(tmp_path: Path) -> None:
+    """The first one ends before Convex answers, and is lost: the second one is Convex's first."""
+    db = Journal(tmp_path / "journal.db", tag=journals.TAG, bucket="lessons", clock=SystemClock())
+    metadata = MemoryMetadata()
+    async with JournalWriter(db) as writer:
+        await writer.do(Journal.begin_recall)
+        transfer = await writer.do(lambda journal: journals.ready(journal, "A"))
+        for is_first, recall in ((None, None), (False, Recall())):
+            gate = Gate(
+                remote="convex",
+                probe=metadata.probe,
+                retry=RetryPolicy(),
+                breaker=BreakerPolicy(),
+                clock=SystemClock(),
+                jitter=lambda: 0.5,
+            )
+            registrar = Registrar(store=metadata, journal=writer, gate=gate, sidecar_id="s")
+            await registrar.register()
+            stage = RecallStage(
+                journal=writer, store=metadata, gate=gate, registrar=registrar, is_first=is_first
+            )
             assert await stage._recall([transfer]) == {transfer.id: recall}

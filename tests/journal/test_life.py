@@ -313,6 +313,21 @@ def test_a_restored_copy_is_noticed(journal: Journal) -> None:
         journal.registered(Registration(epoch=1, last_seq=99, contract_version=1))
 
 
+def test_a_restored_copy_is_noticed_however_much_it_has_written_since(tmp_path: Path) -> None:
+    """Convex was away while it found files: what it gave them are numbers that were given before."""
+    journal = open_journal(tmp_path)
+    journal.registered(Registration(epoch=1, last_seq=0, contract_version=1))
+    ship(journal, ready(journal, "A"))
+    last = batch(journal).ops[-1].seq
+    ship(journal, ready(journal, "B", at=route("b.mp4")))
+    journal.close()
+    journal = open_journal(tmp_path)
+    assert journal._last_seq() > last
+    journal.registered(Registration(epoch=1, last_seq=last, contract_version=1))
+    with pytest.raises(JournalLostError, match="old copy"):
+        journal.registered(Registration(epoch=1, last_seq=last + 1, contract_version=1))
+
+
 def test_counts_follow_every_step(tmp_path: Path) -> None:
     """/status reads four numbers, not a million rows."""
     clock = ManualClock()

@@ -50,6 +50,11 @@ LOOK_SECONDS = 27.0  # twice within it
 TIDY_AFTER_SECONDS = 60.0
 KEEP_SECONDS, PRUNE_SECONDS = 30.0, 20.0
 GRACE_SECONDS = 25.0
+BUSY = """
+SELECT EXISTS (SELECT 1 FROM outbox) OR EXISTS (SELECT 1 FROM debts) OR EXISTS (SELECT 1 FROM removals)
+  OR EXISTS (SELECT 1 FROM expiries)
+  OR EXISTS (SELECT 1 FROM transfers WHERE state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned'))
+"""
 ASK_AGAIN_SECONDS = 5.0
 RETENTION = Retention.model_validate({"superseded": {"keep": 1, "for": "30s"}})
 
@@ -81,6 +86,7 @@ class Crew:
             sidecar_id=SIDECAR,
             clock=clock,
             metrics=_metrics(),
+            is_first=power.life == 1,  # the id outlives every journal
         )
         self.doubts = Doubts(clock=clock)
         self._upload = UploadStage(
@@ -175,7 +181,7 @@ class Crew:
                 report = await reconciler.reconcile(frozenset(InconsistencyType))
             except (SidecarError, ReconcileBusyError):
                 continue
-            if not report.found:
+            if not report.found and not await self._journal.do(_is_busy):
                 self._outside.grant("reconcile")
 
     def _reconciler(self) -> Reconciler:
@@ -224,6 +230,11 @@ class _Patient(QuietScenes):
         while True:
             await self.look()
             await asyncio.sleep(LOOK_SECONDS)
+
+
+def _is_busy(journal: Journal) -> bool:
+    """Tell whether something may still come to S3 or Convex."""
+    return bool(journal.db.execute(BUSY).fetchone()[0])
 
 
 def _url(key: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sidecar.core.errors import JournalLostError
 from sidecar.journal.journal import Journal
 
-from .crew import Crew
+from .crew import BUSY, Crew
 from .journal import InlineJournal
 from .loop import PowerCut, StalledError, VirtualClock, VirtualLoop
 from .machine import Machine
@@ -21,11 +21,7 @@ from .scenario import Scenario
 CALM_SECONDS = 6.0  # nothing is owed: longer than a late request takes to arrive
 QUIET_SECONDS = 100.0  # something is: longer than any backoff, slow call or postponed debt
 LIFE_SECONDS_MAX = 7200.0
-OWED = """
-SELECT EXISTS (SELECT 1 FROM outbox) OR EXISTS (SELECT 1 FROM debts) OR EXISTS (SELECT 1 FROM removals)
-  OR EXISTS (SELECT 1 FROM expiries) OR EXISTS (SELECT 1 FROM scenes WHERE quiet = 0)
-  OR EXISTS (SELECT 1 FROM transfers WHERE state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned'))
-"""
+OWED = f"{BUSY} OR EXISTS (SELECT 1 FROM scenes WHERE quiet = 0)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,7 +82,8 @@ class Noticer:
         """List what has changed, and look at every candidate."""
         changed_ns = self._outside.world.disk.time_ns
         if self._unsure or changed_ns != self._seen_ns:
-            self._unsure, self._seen_ns = self._outside.shows_removed(self._removal), changed_ns
+            may_be_removed = self._removal != "keep" and bool(self._outside.world.deleted)
+            self._unsure, self._seen_ns = may_be_removed, changed_ns
             places = await self._absences.begin()
             await self._list(places)
             await self._absences.end(places)

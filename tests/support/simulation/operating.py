@@ -32,8 +32,14 @@ def _spoils(outside: Outside) -> None:
 
 
 def _restores(outside: Outside) -> None:
-    """Somebody puts an old copy back, if one was made."""
-    outside.image = outside.backup or outside.image
+    """Somebody puts an old copy back, if Convex can know that it is one."""
+    if outside.backup is None:
+        return
+    told = [row.seq for row in outside.deployment.applied.values()]
+    copy = outside.ledger.look(outside.backup)
+    (given,) = copy.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+    if max(told, default=0) > (given or 0):
+        outside.image = outside.backup
 
 
 def _nothing_sent_twice(outside: Outside) -> list[str]:
@@ -70,7 +76,9 @@ def _forgets_soon(outside: Outside) -> None:
 
 def _first_is_retired(outside: Outside) -> list[str]:
     objects = {content for _, content in outside.bucket.objects.values()}
-    return [] if outside.deployment.expired and A not in objects else ["nothing was retired"]
+    old = outside.deployment.last.get(SMALL.slot, 0) > outside.deployment.history_max + 1
+    is_retired = outside.deployment.expired and A not in objects
+    return ["nothing was retired"] if old and not is_retired else []
 
 
 # -- removal --------------------------------------------------------------------------------------
@@ -118,8 +126,15 @@ OPERATING: dict[str, Scenario] = {
         in_file=True,
     ),
     "journal-spoilt": Scenario(
-        steps=[write(SMALL, A), write(SMALL, B, 10), RESTART, write(THUMB, C, 30.05)],
+        steps=[
+            write(SMALL, A),
+            write(SMALL, B, 10),
+            RESTART,
+            write(THUMB, C, 30.05),
+            wish("reconcile", 4000),  # what only the lost journal knew of is an orphan after an hour
+        ],
         befalls=_spoils,
+        reconciles=True,
         in_file=True,
     ),
     "journal-restored": Scenario(
