@@ -17,7 +17,7 @@ _ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """``is_new``: the id was made just now, so that nothing anywhere carries it. None: that cannot be told."""
+    """``is_new``: the id was made just now: nothing anywhere carries it. None: that cannot be told."""
 
     name: str
     is_new: bool | None

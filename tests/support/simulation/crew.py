@@ -174,7 +174,8 @@ class Crew:
         """An operator compares, and repairs, until there is nothing to repair."""
         reconciler = self._reconciler()
         while True:
-            await asyncio.sleep(ASK_AGAIN_SECONDS)
+            due = self._outside.next_at() or 0.0
+            await asyncio.sleep(max(ASK_AGAIN_SECONDS, due - self._outside.now))
             if "reconcile" not in self._outside.wishes:
                 continue
             try:

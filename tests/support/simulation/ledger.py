@@ -92,7 +92,7 @@ class InMemory:
             ":memory:", isolation_level=None, check_same_thread=False, cached_statements=256
         )
         self._connection.row_factory = sqlite3.Row
-        self._empty = _empty()
+        self._empty = _without_log(_empty())
         self._db = _Lean(self._connection)
 
     def open(
@@ -129,7 +129,7 @@ class InFile:
         self, image: bytes | None, *, clock: Clock, chance: random.Random, lost: JournalLostError | None
     ) -> Journal:
         """Write the image and open it."""
-        self._write(image)
+        self._write(image or _empty())
         journal = Journal(self.path, tag=TAG, bucket=BUCKET, clock=clock, chance=chance.randbytes, lost=lost)
         journal.db.execute("PRAGMA synchronous = OFF")  # no power is cut that SQLite would notice
         self._journal = journal
@@ -159,11 +159,10 @@ class InFile:
         self.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _write(self, image: bytes | None) -> None:
+    def _write(self, image: bytes) -> None:
         for old in self._folder.iterdir():
             old.unlink()
-        if image is not None:
-            self.path.write_bytes(image)
+        self.path.write_bytes(image)
 
 
 @cache
@@ -179,7 +178,7 @@ def _empty() -> bytes:
         db, _ = open_database(Path(folder) / "journal.db")
         image: bytes = db.conn.serialize()
         db.close()
-    return _without_log(image)
+    return image
 
 
 def _without_log(image: bytes) -> bytes:

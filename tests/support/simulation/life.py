@@ -21,7 +21,7 @@ from .scenario import Scenario
 CALM_SECONDS = 6.0  # nothing is owed: longer than a late request takes to arrive
 QUIET_SECONDS = 100.0  # something is: longer than any backoff, slow call or postponed debt
 LIFE_SECONDS_MAX = 7200.0
-OWED = f"{BUSY} OR EXISTS (SELECT 1 FROM scenes WHERE quiet = 0)"
+OWED = BUSY + " OR EXISTS (SELECT 1 FROM scenes WHERE quiet = 0)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

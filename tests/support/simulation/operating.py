@@ -163,7 +163,7 @@ OPERATING: dict[str, Scenario] = {
     ),
     "retention": Scenario(
         prepare=_forgets_soon,
-        steps=[write(SMALL, A), write(SMALL, B, 10), write(SMALL, C, 20), wish("reconcile", 60)],
+        steps=[write(SMALL, A), write(SMALL, B, 10), write(SMALL, C, 20), wish("reconcile", 200)],
         expects=_first_is_retired,
         reconciles=True,
         in_file=True,
