@@ -21,7 +21,7 @@ from .scenario import Scenario
 CALM_SECONDS = 6.0  # nothing is owed: longer than a late request takes to arrive
 QUIET_SECONDS = 100.0  # something is: longer than any backoff, slow call or postponed debt
 LIFE_SECONDS_MAX = 7200.0
-OWED = BUSY + " OR EXISTS (SELECT 1 FROM scenes WHERE quiet = 0)"
+UNQUIET = "SELECT EXISTS (SELECT 1 FROM scenes WHERE quiet = 0)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +137,8 @@ class _Life:
         world = self._outside.world
         untidy = self._scenario.tidy and any(path in world.present() for path in world.files())
         unsettled = bool(self._outside.wishes) or self._outside.shows_removed(self._scenario.removal)
-        return untidy or unsettled or len(crew.doubts) > 0 or bool(journal.db.execute(OWED).fetchone()[0])
+        owed = any(journal.db.execute(question).fetchone()[0] for question in (BUSY, UNQUIET))
+        return untidy or unsettled or len(crew.doubts) > 0 or owed
 
     def _failed(self, task: asyncio.Future[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
