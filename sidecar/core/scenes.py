@@ -69,6 +69,11 @@ def derive(scene: SceneKnowledge) -> SceneFacts:
     )
 
 
+def is_settled(scene: SceneKnowledge, facts: SceneFacts) -> bool:
+    """Tell whether nothing is on its way that may yet change the facts: the scene is complete, or spoilt."""
+    return not scene.owed and (facts.complete or facts.error is not None)
+
+
 def _completed_by(scene: SceneKnowledge) -> str | None:
     """Name what completes the scene.
 

@@ -3,6 +3,8 @@
 What a fresh journal finds in its first scan is *held*: it is not claimed for its upload before Convex was
 asked what the slots hold. The answer becomes a ``Recall``, with which the upload stage looks into S3
 before it sends. Once the first scan is over nothing is held any more, and nothing costs anything.
+The scenes that it finds are recalled, too (``scenes.py``): until something new comes, or all is settled,
+Convex goes on showing them as it did.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from .base import Topic, transaction
 from .rows import FROM_TRANSFERS, recall_json, transfer_from
 from .shipping import Shipping
 
+SCENES_AT_ONCE = 100
+
 
 class Recalling(Shipping):
     """From held to sent, or straight to `uploaded` or `synced`."""
@@ -28,12 +32,23 @@ class Recalling(Shipping):
             self.recalling = True
 
     @transaction
-    def end_recall(self) -> None:
-        """The first scan is in the journal: what comes from here on is new."""
+    def end_recall(self, *, after: tuple[str, str] = ("", "")) -> tuple[str, str] | None:
+        """The first scan is in the journal: what comes from here on is new.
+
+        Reports some recalled scenes: markers and manifests count now. Returns after which to go on, or None.
+        """
         if self.is_new or self.recalling:
             self.set_meta("scanned", "1")
         self.db.execute("DELETE FROM meta WHERE key = 'recalling'")
         self.is_new = self.recalling = False
+        rows = self.db.execute(
+            "SELECT session_id, scene_id FROM scenes WHERE recalled = 1"
+            " AND (session_id, scene_id) > (?, ?) ORDER BY session_id, scene_id LIMIT ?",
+            [*after, SCENES_AT_ONCE],
+        ).fetchall()
+        for row in rows:
+            self.report_scene(row["session_id"], row["scene_id"])
+        return (rows[-1]["session_id"], rows[-1]["scene_id"]) if len(rows) == SCENES_AT_ONCE else None
 
     def held(self, *, limit: int) -> list[Transfer]:
         """Return ready transfers that wait for Convex's answer, oldest first."""
@@ -43,13 +58,18 @@ class Recalling(Shipping):
         return [transfer_from(row) for row in rows]
 
     @transaction
-    def recalled(self, found: Mapping[int, Recall | None]) -> None:
-        """Let held transfers go, each with where to look for it first; None: it is new."""
+    def recalled(self, found: Mapping[int, Recall | None], *, asked: bool = True) -> None:
+        """Let held transfers go, each with where to look for it first; None: it is new.
+
+        ``asked``: Convex said so. Otherwise it may know what is only to be searched for.
+        """
         for transfer_id, recall in found.items():
             self.db.execute(
                 "UPDATE transfers SET held = 0, recall = ? WHERE id = ? AND held = 1",
                 [recall_json(recall), transfer_id],
             )
+            if recall is None or (asked and recall.version is None):
+                self.scene_has_news(transfer_id)
         self.topics.add(Topic.UPLOADS)
 
     @transaction

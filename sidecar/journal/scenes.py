@@ -1,7 +1,8 @@
 """What this sidecar knows of each scene, and the facts about it that Convex is owed.
 
 Facts enter the outbox only when they differ from the ones that entered it last, in the transaction
-that made them true.
+that made them true. Of a *recalled* scene, one that a new journal's first scan found and to which nothing
+new has come since, only the end is told: Convex may show it as complete, by the word of the journal before.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from sidecar.core.model import State, Transfer
 from sidecar.core.ops import OpKind
-from sidecar.core.scenes import SceneFacts, SceneKnowledge, derive
+from sidecar.core.scenes import SceneFacts, SceneKnowledge, derive, is_settled
 from sidecar.core.states import Event
 
 from .base import JournalBase, Topic, transaction
@@ -58,8 +59,10 @@ class SceneBook(JournalBase):
             " WHERE session_id = ? AND scene_id = ?",
             [mtime_ns, chunks, session_id, scene_id],
         )
-        if marker == "cancelled" and before and before["cancelled_mtime_ns"] != mtime_ns:
-            self._abandon_incomplete(session_id, scene_id)  # once: what is written later is a re-render
+        is_told_anew = before is not None and before["cancelled_mtime_ns"] != mtime_ns
+        # Once: what is written later is a re-render. In a first scan nobody has looked at the files yet.
+        if marker == "cancelled" and is_told_anew and not self.recalling:
+            self._abandon_incomplete(session_id, scene_id)
         self.report_scene(session_id, scene_id)
 
     def open_scenes(self) -> list[OpenScene]:
@@ -97,11 +100,13 @@ class SceneBook(JournalBase):
             return
         knowledge = self._knowledge(scene)
         facts = derive(knowledge)
+        if scene["recalled"] and (self.recalling or not is_settled(knowledge, facts)):
+            return
         text = json.dumps(asdict(facts), sort_keys=True)
         if text == scene["reported"] or (scene["reported"] is None and _is_bare(knowledge, facts)):
             return
         self.db.execute(
-            "UPDATE scenes SET reported = ? WHERE session_id = ? AND scene_id = ?",
+            "UPDATE scenes SET reported = ?, recalled = 0 WHERE session_id = ? AND scene_id = ?",
             [text, session_id, scene_id],
         )
         self._enqueue_facts(scene["project_id"], session_id, scene_id, facts)
@@ -142,7 +147,19 @@ class SceneBook(JournalBase):
         if scene_id is None:
             return
         self._ensure_scene(transfer.route.project_id, slot.session_id, scene_id)
+        if not self.recalling:
+            self.scene_has_news(transfer.id)
         self.report_scene(slot.session_id, scene_id)
+
+    def scene_has_news(self, transfer_id: int) -> None:
+        """Convex may not know this transfer: from here on all is told of its scene, whatever is shown."""
+        row = self.db.execute(
+            "UPDATE scenes SET recalled = 0 WHERE recalled = 1 AND (session_id, scene_id) ="
+            " (SELECT session_id, scene_id FROM transfers WHERE id = ?) RETURNING session_id, scene_id",
+            [transfer_id],
+        ).fetchone()
+        if row is not None:
+            self.report_scene(row["session_id"], row["scene_id"])
 
     def _scene_changed(self, session_id: str, scene_id: str | None, mtime_ns: int) -> None:
         """New content of this scene is complete on disk."""
@@ -181,8 +198,8 @@ class SceneBook(JournalBase):
 
     def _ensure_scene(self, project_id: str, session_id: str, scene_id: str) -> None:
         self.db.execute(
-            "INSERT OR IGNORE INTO scenes (session_id, scene_id, project_id) VALUES (?, ?, ?)",
-            [session_id, scene_id, project_id],
+            "INSERT OR IGNORE INTO scenes (session_id, scene_id, project_id, recalled) VALUES (?, ?, ?, ?)",
+            [session_id, scene_id, project_id, int(self.recalling)],
         )
 
     def _scene(self, session_id: str, scene_id: str | None) -> dict[str, Any] | None:

@@ -228,7 +228,14 @@ CREATE INDEX removals_by_transfer ON removals (transfer);
 CREATE TABLE expiries (transfer INTEGER PRIMARY KEY, version INTEGER NOT NULL);
 """
 
-MIGRATION_NAMES = {"first", "recall", "pruning", "videos", "removals"}
+RECALLED_SCENES = """
+-- All that is known of the scene lay there when this journal was begun, and Convex may know it from the one
+-- before: what is not yet so is not told.
+ALTER TABLE scenes ADD COLUMN recalled INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX scenes_recalled ON scenes (session_id, scene_id) WHERE recalled = 1;
+"""
+
+MIGRATION_NAMES = {"first", "recall", "pruning", "videos", "removals", "recalled_scenes"}
 
 
 @migrations()
@@ -263,6 +270,13 @@ def videos(db: Database) -> None:
 def removals(db: Database) -> None:
     """Remember what is gone, and since when it lies where."""
     for statement in _statements(REMOVALS):
+        db.execute(statement)
+
+
+@migrations()
+def recalled_scenes(db: Database) -> None:
+    """Let a fresh journal unsay nothing of scenes that Convex shows."""
+    for statement in _statements(RECALLED_SCENES):
         db.execute(statement)
 
 

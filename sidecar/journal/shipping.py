@@ -81,6 +81,7 @@ class Shipping(Debts):
             "UPDATE transfers SET may_upload = 1, part_bytes = ?, upload_id = NULL WHERE id = ?",
             [part_bytes, transfer_id],
         )
+        self.scene_has_news(transfer_id)
 
     @transaction
     def opened(self, transfer_id: int, upload_id: str) -> None:
@@ -111,6 +112,7 @@ class Shipping(Debts):
     def begin_put(self, transfer_id: int) -> None:
         """Note the intent, before a PUT or a Complete: from here on the object may exist."""
         self.db.execute("UPDATE transfers SET may_object = 1 WHERE id = ?", [transfer_id])
+        self.scene_has_news(transfer_id)
 
     @transaction
     def uploaded(self, transfer_id: int, stored: StoredObject, *, url: str) -> State:

@@ -180,6 +180,8 @@ class Telling(Shipping):
         else:
             self._acknowledge(transfer, result)
             self.end_slot(transfer.route.slot.digest)
+        if result.outcome is not Outcome.UNCHANGED:
+            self.scene_has_news(transfer.id)
         if result.outcome is not Outcome.STALE:
             for older in self._of_slot(transfer, "t.state = 'dead' AND t.id < ?"):
                 self.overtake(older, "newer content of the same slot is synced")

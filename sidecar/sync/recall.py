@@ -62,17 +62,20 @@ class RecallStage:
             self._work.clear()
             held = await self._journal.do(Journal.held, limit=SLOTS_AT_ONCE)
             if held:
-                found = await self._recall(held)
-                await self._journal.do(Journal.recalled, found)
+                found, asked = await self._recall(held)
+                await self._journal.do(Journal.recalled, found, asked=asked)
             else:
                 await self._work.wait()
 
     async def end(self) -> None:
         """The first scan is over: from here on files are new, and nothing is held."""
-        await self._journal.do(Journal.end_recall)
+        after: tuple[str, str] | None = ("", "")
+        while after is not None:
+            after = await self._journal.do(Journal.end_recall, after=after)
 
-    async def _recall(self, held: Sequence[Transfer]) -> dict[int, Recall | None]:
-        assets: Sequence[CurrentAsset | None] = [None] * len(held)
+    async def _recall(self, held: Sequence[Transfer]) -> tuple[dict[int, Recall | None], bool]:
+        """Return where to look for each, and whether Convex had a say in it."""
+        assets: Sequence[CurrentAsset | None] | None = None
         try:
             async with asyncio.timeout(self._left_seconds):
                 assets = await self._patiently(held)
@@ -81,13 +84,14 @@ class RecallStage:
             self._left_seconds = min(self._left_seconds, SPENT_PATIENCE_SECONDS)
             log.warning("convex_not_asked", held=len(held), why="it does not answer; S3 is searched instead")
         search = None if self._is_first_journal else Recall()
-        pairs = zip(held, assets, strict=True)
-        return {transfer.id: _matching(transfer, asset) or search for transfer, asset in pairs}
+        pairs = zip(held, assets or [None] * len(held), strict=True)
+        found = {transfer.id: _matching(transfer, asset) or search for transfer, asset in pairs}
+        return found, assets is not None
 
-    async def _patiently(self, held: Sequence[Transfer]) -> Sequence[CurrentAsset | None]:
+    async def _patiently(self, held: Sequence[Transfer]) -> Sequence[CurrentAsset | None] | None:
         """Ask until Convex answers, or refuses for good: then nothing is known."""
         if self._store is None or self._gate is None or self._registrar is None:
-            return [None] * len(held)
+            return None
         await self._registrar.registered.wait()
         slots = [transfer.route.slot for transfer in held]
         while True:
@@ -101,7 +105,7 @@ class RecallStage:
                 decision = await self._gate.failed(TARGET, error, failures=0)
                 if error.kind not in _PASSING:
                     log.warning("convex_does_not_tell", error=str(error))
-                    return [None] * len(held)
+                    return None
                 await asyncio.sleep(decision.delay_seconds if isinstance(decision, Again) else 0.0)
             else:
                 self._gate.succeeded(TARGET)

@@ -34,7 +34,7 @@ async def test_a_sidecar_that_is_new_searches_for_nothing(tmp_path: Path) -> Non
         transfer = await writer.do(lambda journal: journals.ready(journal, "A"))
         for is_first, recall in ((True, None), (False, Recall())):
             stage = RecallStage(journal=writer, is_first=is_first)
-            assert await stage._recall([transfer]) == {transfer.id: recall}
+            assert await stage._recall([transfer]) == ({transfer.id: recall}, False)
 
 
 async def test_a_journal_that_convex_was_never_told_of_is_no_reason_to_forget_it(tmp_path: Path) -> None:
@@ -58,4 +58,4 @@ async def test_a_journal_that_convex_was_never_told_of_is_no_reason_to_forget_it
             stage = RecallStage(
                 journal=writer, store=metadata, gate=gate, registrar=registrar, is_first=is_first
             )
-            assert await stage._recall([transfer]) == {transfer.id: recall}
+            assert await stage._recall([transfer]) == ({transfer.id: recall}, True)

@@ -10,7 +10,6 @@ from sidecar.core.errors import JournalLostError
 from sidecar.core.model import Recall, State, StoredObject
 from sidecar.journal.journal import Journal
 from tests.support.journals import (
-    batch,
     finish,
     open_journal,
     ready,
@@ -96,7 +95,7 @@ def test_a_recalled_transfer_may_go_with_where_to_look(journal: Journal) -> None
 
 
 def test_adopted_content_is_synced_and_owes_nothing(journal: Journal) -> None:
-    """No upload, no put op; the version is Convex's."""
+    """No upload, no op; the version is Convex's."""
     transfer = ready(journal, "A")
     journal.recalled({transfer.id: KNOWN})
     journal.claim_uploads(limit=1, now=0)
@@ -104,7 +103,7 @@ def test_adopted_content_is_synced_and_owes_nothing(journal: Journal) -> None:
     assert journal.adopt(transfer.id, stored("old/key.01OLD")) is State.SYNCED
     adopted = journal.one(transfer.id)
     assert (adopted.key, adopted.transfer, adopted.version) == ("old/key.01OLD", "01OLD", 4)
-    assert {op.kind for op in batch(journal).ops} == {"facts"}
+    assert journal.claim_batch(limit=9, now=1e9, busy=()) == (None, None)
 
 
 def test_adopted_content_that_was_overtaken_leaves_its_object_alone(journal: Journal) -> None:

@@ -48,6 +48,17 @@ def _nothing_sent_twice(outside: Outside) -> list[str]:
     return [f"{content[:12]!r}... was sent {times} times" for content, times in sent.items() if times > 1]
 
 
+def _nothing_is_unsaid(outside: Outside) -> list[str]:
+    """Scenes that were shown as complete stay so, since nothing new comes to them."""
+    found, good = _nothing_sent_twice(outside), set[tuple[str, str]]()
+    for heard in outside.deployment.heard:
+        if heard.kind == "facts" and heard.scene is not None and heard.outcome != "stale":
+            if heard.scene in good and not heard.is_good:
+                found.append(f"scene {heard.scene} was shown as complete, and then as not")
+            good |= {heard.scene} if heard.is_good else set()
+    return found
+
+
 # -- what does not fit ----------------------------------------------------------------------------
 def _disagree(outside: Outside) -> None:
     """S3 loses an object, Convex a row, and somebody's leftovers carry our tag."""
@@ -120,9 +131,15 @@ OPERATING: dict[str, Scenario] = {
         in_file=True,
     ),
     "journal-lost": Scenario(
-        steps=[write(SMALL, A), write(FILM, LONG_A, 1), RESTART],
+        steps=[
+            write(SMALL, A),
+            write(FILM, LONG_A, 1),
+            write(OTHER, B, 1),
+            mark("s2", 2),
+            Step(at=100, act=lambda o: o.restart()),  # the scenes are complete by then
+        ],
         befalls=_loses,
-        expects=_nothing_sent_twice,
+        expects=_nothing_is_unsaid,
         in_file=True,
     ),
     "journal-spoilt": Scenario(

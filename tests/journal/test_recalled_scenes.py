@@ -1,0 +1,281 @@
+"""A new journal unsays nothing: what Convex shows of a scene stays until something new comes to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.core.model import AssetType, Recall, Route, State, StoredObject, Transfer
+from sidecar.core.ops import OpResult, Outcome
+from sidecar.journal.journal import Journal
+from sidecar.journal.recalling import SCENES_AT_ONCE
+from tests.support.journals import finish, open_journal, ready, route, see, ship, tell
+
+KNOWN = Recall(key="old/key.01OLD", transfer="01OLD", version=4)
+PUT = "put"
+Facts = tuple[bool, bool, str | None]  # complete, owed, error
+UPLOADING: Facts = (False, True, None)
+READY: Facts = (True, False, None)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    """Open a new journal as the daemon does."""
+    journal = open_journal(tmp_path)
+    journal.begin_recall()
+    return journal
+
+
+def mark(
+    journal: Journal, marker: str, mtime_ns: int, *, chunks: int | None = None, scene: str = "s1"
+) -> None:
+    """Show a scene's marker."""
+    journal.mark_scene(
+        project_id="demo",
+        session_id="demo/lesson",
+        scene_id=scene,
+        marker=marker,
+        mtime_ns=mtime_ns,
+        chunks=chunks,
+    )
+
+
+def adopt(journal: Journal, transfer: Transfer) -> None:
+    """Let Convex and S3 know the content."""
+    known = Recall(key=f"old/{transfer.id}", transfer=f"01OLD{transfer.id}", version=1)
+    journal.recalled({transfer.id: known})
+    assert transfer.id in {claimed.id for claimed in journal.claim_uploads(limit=9, now=1e9).transfers}
+    journal.readdress(transfer.id, known)
+    stored = StoredObject(bucket="lessons", key=f"old/{transfer.id}", etag="e")
+    assert journal.adopt(transfer.id, stored) is State.SYNCED
+
+
+def adopted(journal: Journal, text: str = "A", n: int = 1, *, at: Route | None = None) -> Transfer:
+    """Find a file that was synced by the journal before."""
+    transfer = ready(journal, text, n, at=at)
+    adopt(journal, transfer)
+    return transfer
+
+
+def told(journal: Journal, outcome: Outcome = Outcome.APPLIED) -> list[Facts]:
+    """Tell Convex what it is owed; return what it heard of scenes."""
+    heard: list[Facts] = []
+    while (batch := journal.claim_batch(limit=100, now=1e9, busy=())[0]) is not None:
+        bodies: list[Any] = [op.body for op in batch.ops if op.kind == "facts"]
+        heard += [(body["complete"], bool(body["owed"]), body["error"]) for body in bodies]
+        journal.settle(
+            [
+                OpResult(op_id=op.op_id, outcome=outcome if op.kind == PUT else Outcome.APPLIED, version=1)
+                for op in batch.ops
+            ]
+        )
+    return heard
+
+
+def be_quiet(journal: Journal) -> None:
+    """Nothing came for complete_after."""
+    for scene in journal.open_scenes():
+        journal.quiet_scene(scene.session_id, scene.scene_id, change=scene.change)
+
+
+# -- nothing new -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_scanned_first", [False, True])
+def test_a_known_scene_is_not_unsaid_and_complete_after_its_quiet(
+    journal: Journal, *, is_scanned_first: bool
+) -> None:
+    """Whether its files are known before or after the first scan is over."""
+    transfer = ready(journal, "A")
+    if is_scanned_first:
+        journal.end_recall()
+    adopt(journal, transfer)
+    journal.end_recall()
+    assert told(journal) == []
+    be_quiet(journal)
+    assert told(journal) == [READY]
+
+
+def test_what_is_still_looked_for_is_not_owed_aloud(journal: Journal) -> None:
+    """S3 is away, say: complete, but not settled yet."""
+    transfer = ready(journal, "A")
+    mark(journal, "complete", 5000)
+    journal.end_recall()
+    be_quiet(journal)
+    assert told(journal) == []
+    adopt(journal, transfer)
+    assert told(journal) == [READY]
+
+
+@pytest.mark.parametrize("is_scanned_first", [False, True])
+def test_a_marker_counts_again_once_all_is_known(journal: Journal, *, is_scanned_first: bool) -> None:
+    """It is read in the first scan; quiet is not waited for."""
+    mark(journal, "complete", 5000)
+    transfer = ready(journal, "A")
+    if is_scanned_first:
+        journal.end_recall()
+    adopt(journal, transfer)
+    journal.end_recall()
+    assert told(journal) == [READY]
+
+
+def test_a_manifest_counts_again_once_all_is_known(journal: Journal) -> None:
+    """As a marker does."""
+    adopted(journal)
+    adopted(journal, "M", 5, at=route("manifest.json", kind=AssetType.MANIFEST))
+    journal.end_recall()
+    assert told(journal) == [READY]
+
+
+def test_an_old_marker_says_nothing_before_the_content_that_voids_it(journal: Journal) -> None:
+    """It was rendered again since, and quiet completed it: neither complete, nor no more."""
+    mark(journal, "complete", 500)
+    assert told(journal) == []
+    adopted(journal)
+    journal.end_recall()
+    assert told(journal) == []
+
+
+def test_chunks_that_are_not_here_any_more_are_not_missed(journal: Journal) -> None:
+    """Local files were deleted after they were synced: the new journal cannot count them."""
+    mark(journal, "complete", 5000, chunks=3)
+    adopted(journal)
+    journal.end_recall()
+    be_quiet(journal)
+    assert told(journal) == []
+
+
+def test_a_restart_changes_nothing(journal: Journal, tmp_path: Path) -> None:
+    """The first life of the new journal was short: its second one reads the markers again."""
+    mark(journal, "complete", 5000, chunks=3)
+    adopted(journal)
+    journal.end_recall()
+    journal.close()
+    again = open_journal(tmp_path)
+    again.begin_recall()
+    mark(again, "complete", 5000, chunks=3)
+    again.end_recall()
+    assert told(again) == []
+
+
+def test_all_scenes_with_markers_are_told_however_many(journal: Journal) -> None:
+    """A few in each transaction."""
+    count = SCENES_AT_ONCE + 20
+    for n in range(count):
+        adopted(journal, f"A{n}", at=route(scene=f"s{n}"))
+        mark(journal, "complete", 5000, scene=f"s{n}")
+    after = journal.end_recall()
+    assert after is not None
+    assert journal.end_recall(after=after) is None
+    assert told(journal) == [READY] * count
+
+
+# -- something is wrong ----------------------------------------------------------------------------
+
+
+def test_a_cancelled_scene_is_cancelled_again_and_its_files_are_known(journal: Journal) -> None:
+    """Nobody has looked at them when the marker is read: they are not abandoned unread."""
+    seen = see(journal)
+    assert seen is not None
+    mark(journal, "cancelled", 5000)
+    journal.end_recall()
+    assert told(journal) == []
+    assert finish(journal, seen, "A") is State.READY
+    adopt(journal, journal.one(seen.id))
+    assert told(journal) == [(False, True, "Rendering of this scene was cancelled.")]
+
+
+def test_a_video_that_nobody_finishes_is_an_error_again(journal: Journal) -> None:
+    """As it was before; when it is finished after all, that is told, too."""
+    adopted(journal)
+    torn = see(journal, at=route("chunk_002.mp4"))
+    assert torn is not None
+    journal.end_recall()
+    assert told(journal) == []
+    journal.neglect(torn.id, "no end mark")
+    ((_, _, error),) = told(journal)
+    assert error == "A video of this scene was never finished: its renderer stopped in the middle."
+    see(journal, 2, at=route("chunk_002.mp4"))
+    see(journal, 3, at=route("chunk_002.mp4"))
+    assert told(journal) == [UPLOADING]
+
+
+# -- something is new ------------------------------------------------------------------------------
+
+
+def test_other_content_than_convex_shows_is_told_at_once(journal: Journal) -> None:
+    """It was written while nobody looked."""
+    transfer = ready(journal, "B")
+    journal.end_recall()
+    assert told(journal) == []
+    journal.recalled({transfer.id: Recall()})
+    assert told(journal) == [UPLOADING]
+
+
+def test_a_first_journals_content_is_told_at_once(journal: Journal) -> None:
+    """Also where Convex could not be asked: nothing can be known."""
+    transfer = ready(journal, "A")
+    journal.recalled({transfer.id: None}, asked=False)
+    journal.end_recall()
+    assert told(journal) == [UPLOADING]
+
+
+def test_what_is_seen_after_the_first_scan_is_told_at_once(journal: Journal) -> None:
+    """Before it is complete."""
+    adopted(journal)
+    journal.end_recall()
+    see(journal, at=route("chunk_002.mp4"))
+    assert told(journal) == [UPLOADING]
+
+
+def test_a_new_scene_is_told_as_ever(journal: Journal) -> None:
+    """Only what the first scan found is recalled."""
+    journal.end_recall()
+    see(journal)
+    assert told(journal) == [UPLOADING]
+
+
+@pytest.mark.parametrize("is_multipart", [False, True])
+def test_what_s3_has_lost_is_told_when_it_is_sent(journal: Journal, *, is_multipart: bool) -> None:
+    """Convex shows it, and players cannot have it."""
+    transfer = ready(journal, "A")
+    journal.recalled({transfer.id: KNOWN})
+    journal.claim_uploads(limit=1, now=0)
+    journal.end_recall()
+    if is_multipart:
+        journal.begin_multipart(transfer.id, part_bytes=5)
+    else:
+        journal.begin_put(transfer.id)
+    assert told(journal) == [UPLOADING]
+
+
+@pytest.mark.parametrize(("outcome", "heard"), [(Outcome.UNCHANGED, []), (Outcome.APPLIED, [UPLOADING])])
+def test_without_convex_its_later_answer_decides(
+    journal: Journal, outcome: Outcome, heard: list[Facts]
+) -> None:
+    """It was away; S3 was searched, and has it: the op tells whether Convex knew."""
+    transfer = ready(journal, "A")
+    journal.recalled({transfer.id: Recall()}, asked=False)
+    journal.claim_uploads(limit=1, now=0)
+    journal.end_recall()
+    stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")
+    journal.uploaded(transfer.id, stored, url="https://cdn.example/a")
+    assert told(journal, outcome) == heard
+    be_quiet(journal)
+    assert told(journal) == [READY]
+
+
+def test_once_something_was_told_all_is_told(journal: Journal) -> None:
+    """This journal has completed the scene; then it is rendered again."""
+    adopted(journal)
+    journal.end_recall()
+    be_quiet(journal)
+    assert told(journal) == [READY]
+    new = ready(journal, "B", 2)
+    assert told(journal) == [UPLOADING]
+    ship(journal, new)
+    tell(journal)
+    be_quiet(journal)
+    assert told(journal) == [READY]
