@@ -120,19 +120,25 @@ def test_what_is_no_journal_is_a_sentence(tmp_path: Path) -> None:
 async def test_a_copy_of_a_journal_at_work_is_one_moment_of_it(path: Path) -> None:
     """Every fact of the daemon's is whole in it or not there; nobody waits for it."""
     async with JournalWriter(open_journal(path.parent)) as writer:
+        went_on = asyncio.Event()
 
         async def work() -> None:
             for n in itertools.count(1):
                 await writer.do(_one_file, n)
+                went_on.set()
 
         worker = asyncio.ensure_future(work())
         copies = [path.with_name(f"copy{n}.db") for n in range(5)]
-        made = [await asyncio.to_thread(back_up, path, copy) for copy in copies]
+        made = []
+        for copy in copies:
+            made.append(await asyncio.to_thread(back_up, path, copy))
+            went_on.clear()
+            await asyncio.wait_for(went_on.wait(), 30)
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
     assert [examine(copy).findings for copy in copies] == [()] * len(copies)
     seqs = [one.last_seq for one in made]
-    assert seqs == sorted(set(seqs)), "work went on meanwhile"
+    assert seqs == sorted(set(seqs)), "work went on"
     assert {one.journal_id for one in made} == {writer.journal.journal_id}
     assert copies[0].stat().st_mode & 0o777 == 0o600
 

@@ -1,0 +1,61 @@
+"""What the tests of spoilt calls share: which calls there are, and every way to spoil them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+
+from tests.support.simulation.checker import at_a_crash
+from tests.support.simulation.faults import Fault, fitting
+from tests.support.simulation.history import History, Plan, lived
+from tests.support.simulation.power import WHEN, Crash
+
+from .conftest import live_all
+
+# Nothing tells whose the second upload is: without a transfer id in its key it is left to the bucket's rule.
+NOT_OURS_TO_SAY = ("fixed-key", "s3.create", "twice")
+
+
+def spoil_each_call(scenario: str, *, takes_all: bool, say: Callable[[str], None]) -> None:
+    """Spoil each call in every way; without ``takes_all`` none that an outage spoils anyway."""
+    calm = undisturbed(scenario)
+    faults = [
+        Fault(call=n, how=how)
+        for n in range(1, len(calm.calls) + 1)
+        if takes_all or n not in calm.spoilt  # a fault in the place of another one is a pair
+        for how in _ways(calm, n)
+    ]
+    lives = live_all(Plan(scenario=scenario, faults=(fault,)) for fault in faults)
+    say(f"{scenario}: {len(faults)} faults at {len(calm.calls)} calls, {lives} lives")
+
+
+def undisturbed(scenario: str) -> History:
+    """Return the history without a fault of ours."""
+    with lived(Plan(scenario=scenario), inspect=at_a_crash) as history:
+        return history
+
+
+def pairs(calm: History, count: int, chance: random.Random) -> Iterator[Plan]:
+    """Draw two faults, so many times."""
+    for _ in range(count):
+        yield Plan(scenario=calm.plan.scenario, faults=_any_two(calm, chance))
+
+
+def mixed(calm: History, count: int, chance: random.Random) -> Iterator[Plan]:
+    """Draw two faults and a crash, so many times."""
+    for _ in range(count):
+        crash = Crash(life=1, effect=chance.randint(1, len(calm.effects[0])), when=chance.choice(WHEN))
+        seed, faults = chance.randint(0, 99), _any_two(calm, chance)
+        yield Plan(scenario=calm.plan.scenario, seed=seed, crashes=(crash,), faults=faults)
+
+
+def _any_two(calm: History, chance: random.Random) -> tuple[Fault, ...]:
+    """Choose two calls. After the first fault the second one may be another call than it was."""
+    numbers = sorted(chance.sample(range(1, len(calm.calls) + 1), 2))
+    choices = [[how for how in _ways(calm, n) if how != "redacted"] for n in numbers]
+    return tuple(Fault(call=n, how=chance.choice(hows)) for n, hows in zip(numbers, choices, strict=True))
+
+
+def _ways(calm: History, n: int) -> list[str]:
+    call, scenario = calm.calls[n - 1], calm.plan.scenario
+    return [how for how in fitting(call) if (scenario, call, how) != NOT_OURS_TO_SAY]

@@ -1,0 +1,39 @@
+"""Two faults together, and a crash among faults.
+
+    python -m pytest tests/crash --faults=all
+
+takes many of both.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.simulation.scenarios import SCENARIOS
+
+from .conftest import live_all
+from .faulting import mixed, pairs, undisturbed
+
+MIXED, MIXED_ALL = 1, 300
+PAIRS, PAIRS_ALL = 1, 300
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_two_faults_change_nothing_either(
+    scenario: str, *, spoils_all: bool, chance: random.Random, say: Callable[[str], None]
+) -> None:
+    """Wherever they are; a sample."""
+    calm = undisturbed(scenario)
+    plans = list(pairs(calm, PAIRS_ALL if spoils_all else PAIRS, chance))
+    say(f"{scenario}: {len(plans)} pairs of faults, {live_all(plans)} lives")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_crash_among_faults_changes_nothing_in_the_end(
+    scenario: str, *, spoils_all: bool, chance: random.Random
+) -> None:
+    """Two faults anywhere, and a crash."""
+    live_all(mixed(undisturbed(scenario), MIXED_ALL if spoils_all else MIXED, chance))
