@@ -163,7 +163,7 @@ class Transfer:
 
     ``id`` is the row (its order is the order of discovery); ``transfer`` the ULID that S3 and Convex
     see. ``recall`` is there where the bytes may have been sent by a journal that was lost: look before
-    sending. ``checksum`` and ``identity`` are None until the file is complete. ``failures`` counts spent
+    sending; ``held`` where Convex is still to be asked. ``checksum`` and ``identity`` are None until the file is complete. ``failures`` counts spent
     attempts; a confirmed part sets it back to 0. ``may_upload`` and ``may_object`` say that a multipart
     upload, or the object, may exist at S3 although no answer was journaled. ``version`` is Convex's.
     """
@@ -193,6 +193,7 @@ class Transfer:
     error_kind: str | None
     error_message: str | None
     recall: Recall | None = None
+    held: bool = False
 
     @property
     def size_bytes(self) -> int:

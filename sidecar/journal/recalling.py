@@ -50,6 +50,11 @@ class Recalling(Shipping):
             self.report_scene(row["session_id"], row["scene_id"])
         return (rows[-1]["session_id"], rows[-1]["scene_id"]) if len(rows) == SCENES_AT_ONCE else None
 
+    @transaction
+    def written(self, transfer_id: int) -> None:
+        """Somebody writes a held candidate: whatever it held, something new is coming."""
+        self.scene_has_news(transfer_id)
+
     def held(self, *, limit: int) -> list[Transfer]:
         """Return ready transfers that wait for Convex's answer, oldest first."""
         rows = self.db.execute(

@@ -22,7 +22,7 @@ from sidecar.core.model import (
 TRANSFER_COLUMNS = """
   t.id, t.transfer, r.path AS root, t.folder, t.name, t.route, t.state, t.bucket, t.key,
   t.inode, t.size, t.mtime_ns, t.ctime_ns, t.checksum, t.upload_id, t.part_bytes, t.etag, t.version_id,
-  t.version, t.recall, t.failures, t.discovered_ms, t.ready_ms, t.uploaded_ms, t.synced_ms,
+  t.version, t.recall, t.held, t.failures, t.discovered_ms, t.ready_ms, t.uploaded_ms, t.synced_ms,
   t.may_upload, t.may_object, t.error_kind, t.error_message
 """
 FROM_TRANSFERS = f"SELECT {TRANSFER_COLUMNS} FROM transfers t JOIN roots r ON r.id = t.root"
@@ -115,6 +115,7 @@ def transfer_from(row: sqlite3.Row) -> Transfer:
         version_id=row["version_id"],
         version=row["version"],
         recall=None if row["recall"] is None else Recall(**json.loads(row["recall"])),
+        held=bool(row["held"]),
         failures=row["failures"],
         discovered_ms=row["discovered_ms"],
         ready_ms=row["ready_ms"],

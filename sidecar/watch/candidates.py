@@ -108,6 +108,9 @@ class Candidates:
         await self._waitlist.announce(batch)
 
     async def _judge(self, candidate: Candidate, seen: Look, now: float, group: asyncio.TaskGroup) -> None:
+        if candidate.held and _is_written(candidate, seen):
+            candidate.held = False
+            await self._journal.do(remember.Journal.written, candidate.id)
         if seen.identity is not None and seen.identity != candidate.identity:
             candidate.identity, candidate.quiet_since = seen.identity, max(now, candidate.quiet_since)
         if isinstance(seen.found, Complete):
@@ -159,3 +162,9 @@ class Candidates:
         self._waitlist.forget(candidate)
         if candidate.touched:
             self._missed(candidate.root, candidate.path)
+
+
+def _is_written(candidate: Candidate, seen: Look) -> bool:
+    """Tell whether somebody was seen writing it: by lease, or by what changed between two looks."""
+    has_changed = None not in {candidate.identity, seen.identity} and seen.identity != candidate.identity
+    return has_changed or (isinstance(seen.found, Wait) and seen.found.is_written)

@@ -40,11 +40,13 @@ class Wait:
     """Not yet; ``why`` is a sentence for people.
 
     ``crowded``: where many wait so, each may be looked at less often; only its notice comes later.
+    ``is_written``: a writer has it open.
     """
 
     why: str
     again_seconds: float
     crowded: bool = False
+    is_written: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,8 @@ def decide(evidence: Evidence, patience: Patience) -> Decision:
 
 def _written(quiet_seconds: float) -> Wait:
     again = BUSY_AGAIN_SECONDS if quiet_seconds < IDLE_AFTER_SECONDS else BUSY_IDLE_SECONDS
-    return Wait(why="a process still has it open for writing", again_seconds=again, crowded=True)
+    why = "a process still has it open for writing"
+    return Wait(why=why, again_seconds=again, crowded=True, is_written=True)
 
 
 def _torn(evidence: Evidence, patience: Patience) -> Wait | Abandon:

@@ -38,6 +38,7 @@ class Candidate:
     identity: StatIdentity | None
     quiet_since: float
     due: float
+    held: bool  # a new journal found it, and nobody was seen writing it: Convex may know it
     why: str = NOT_LOOKED_AT
     looks: int = 0
     in_hand: bool = False
@@ -208,4 +209,5 @@ def _candidate(transfer: Transfer, now: float) -> Candidate:
         identity=None,
         quiet_since=now,
         due=now,
+        held=transfer.held,
     )

@@ -9,7 +9,7 @@ EFFECTS = {
     "multipart": 33,
     "fixed-key": 32,
     "resume": 43,
-    "grow": 33,
+    "grow": 34,
     "replace-ready": 31,
     "replace-synced": 39,
     "replace-under-put": 26,

@@ -100,6 +100,23 @@ def test_a_lost_journal_uploads_nothing_twice(
     assert system.stop() == 0
 
 
+def test_a_short_life_after_the_loss_unsays_nothing(system: System, convex_server: ConvexServer) -> None:
+    """It is stopped before it knows all again: the drain is not clean, and every scene is shown as before."""
+    system.settings["entities"] = {"complete_after": "1s", "abandon_after": "1s"}
+    system.start()
+    write(system.root / "demo/lesson/s1/video/torn.mp4", b"\x00\x00\x01\x00ftypisom" + b"\0" * 100)
+    shipped(system, 8)
+    before = {"s0": "ready", "s1": "error", "s2": "ready", "s3": "ready"}
+    eventually("the scenes come to their ends", lambda: shown(convex_server) == before)
+    assert system.stop() == 75
+    del system.settings["entities"]
+    system.settings["shutdown"] = {"grace": "2s"}
+    remove_journal(system)
+    system.start()
+    assert system.stop() == 75
+    assert shown(convex_server) == before
+
+
 @pytest.mark.parametrize("place", ["header", "middle"])
 def test_a_damaged_journal_is_moved_aside_and_known_content_found(
     system: System, convex_server: ConvexServer, place: str

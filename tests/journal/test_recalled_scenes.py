@@ -230,6 +230,14 @@ def test_what_is_seen_after_the_first_scan_is_told_at_once(journal: Journal) -> 
     assert told(journal) == [UPLOADING]
 
 
+def test_what_somebody_is_seen_writing_is_told_at_once(journal: Journal) -> None:
+    """Whatever Convex knows of it."""
+    growing = see(journal)
+    assert growing is not None
+    journal.written(growing.id)
+    assert told(journal) == [UPLOADING]
+
+
 def test_a_new_scene_is_told_as_ever(journal: Journal) -> None:
     """Only what the first scan found is recalled."""
     journal.end_recall()

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.core.clock import SystemClock
 from sidecar.core.model import State
 from sidecar.files import open_folder
+from sidecar.journal.journal import Journal
 from sidecar.watch.census import Finding
 
 from .conftest import World, running
@@ -35,6 +37,33 @@ async def test_what_was_there_before_the_start_is_ready_too(tmp_path: Path) -> N
     file.write_bytes(b"x = 1\n")
     async with running(tmp_path) as world:
         await world.until_ready(SOURCE)
+
+
+async def test_a_new_journals_scene_in_which_somebody_writes_is_told(tmp_path: Path) -> None:
+    """By lease, or by a change between two looks; a file that only settles is none of that."""
+    journal = Journal(tmp_path / "state" / "journal.db", tag="T" * 8, bucket="lessons", clock=SystemClock())
+    journal.begin_recall()
+    journal.close()
+    source = tmp_path / "renders" / "p" / "s"
+    for scene in ("settling", "open", "torn"):
+        (source / scene / "video").mkdir(parents=True)
+    (source / "settling" / "video" / "a.ts").write_bytes(b"G" * 1000)
+    torn = source / "torn" / "video" / "a.mp4"
+    torn.write_bytes(b"\0\0\1\0ftypisom" + b"\0" * 100)
+    with (source / "open" / "video" / "a.ts").open("wb"):
+        async with running(tmp_path) as world:
+            await world.until(lambda: _are_recalled(world, {"settling", "torn"}))
+            await world.until_ready("p/s/settling/video/a.ts")
+            assert await _are_recalled(world, {"settling", "torn"})
+            torn.write_bytes(torn.read_bytes() + b"\0" * 50)
+            await world.until(lambda: _are_recalled(world, {"settling"}))
+
+
+async def _are_recalled(world: World, scenes: set[str]) -> bool:
+    rows = await world.writer.do(
+        lambda journal: journal.db.execute("SELECT scene_id FROM scenes WHERE recalled = 1").fetchall()
+    )
+    return {row["scene_id"] for row in rows} == scenes
 
 
 async def test_folders_made_and_filled_at_once_miss_no_file(world: World) -> None:

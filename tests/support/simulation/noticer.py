@@ -141,6 +141,8 @@ class Noticer:
 
     async def _look_at(self, candidate: Transfer) -> None:
         if candidate.path in self._outside.world.growing:
+            if candidate.held:
+                await self._journal.do(Journal.written, candidate.id)
             return
         found = await asyncio.to_thread(self._read, candidate.path)
         if isinstance(found, Fingerprint):
