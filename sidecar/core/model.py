@@ -162,10 +162,11 @@ class Transfer:
     """One version of one file on its way: a row of the journal.
 
     ``id`` is the row (its order is the order of discovery); ``transfer`` the ULID that S3 and Convex
-    see. ``recall`` is there where the bytes may have been sent by a journal that was lost: look before
-    sending; ``held`` where Convex is still to be asked. ``checksum`` and ``identity`` are None until the file is complete. ``failures`` counts spent
-    attempts; a confirmed part sets it back to 0. ``may_upload`` and ``may_object`` say that a multipart
-    upload, or the object, may exist at S3 although no answer was journaled. ``version`` is Convex's.
+    see. ``held``: Convex is to be asked first whether it knows the content. ``recall`` is there where the
+    bytes may have been sent by a journal that was lost: look before sending. ``checksum`` and ``identity``
+    are None until the file is complete. ``failures`` counts spent attempts; a confirmed part sets it back
+    to 0. ``may_upload`` and ``may_object`` say that a multipart upload, or the object, may exist at S3
+    although no answer was journaled. ``version`` is Convex's.
     """
 
     id: int
