@@ -21,7 +21,7 @@ from sidecar.core.retry import Blame, Decision, ProbeResult, RetryPolicy, blame,
 from sidecar.core.witnesses import Witnesses
 
 _TICK_SECONDS = 0.001  # a sleep that a clock can see
-_DISPLAY = {"s3": "S3", "convex": "Convex"}
+DISPLAY = {"s3": "S3", "convex": "Convex"}
 _TROUBLE = {
     ErrorKind.NETWORK: "is unreachable",
     ErrorKind.UNAUTHORIZED: "does not accept our credentials",
@@ -85,7 +85,7 @@ class Gate:
     @property
     def reason(self) -> str | None:
         """One sentence for people while the remote is in trouble; None while all is well."""
-        name = _DISPLAY.get(self.remote, self.remote)
+        name = DISPLAY.get(self.remote, self.remote)
         if self._trouble is None and self._put_off is not None and self._puts_off >= self._policy.failures:
             since = f"since {datetime.fromtimestamp(self._put_off_ms / 1000, UTC):%H:%M:%S} UTC"
             return f"{name} puts us off {since}: {self._put_off}"

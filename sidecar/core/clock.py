@@ -7,6 +7,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Protocol
 
+SKEW_SECONDS_MAX = 15 * 60.0  # further away AWS refuses what was signed (RequestTimeTooSkewed)
 _JITTER_SECONDS = 2  # a Date header is whole seconds, and answers take their time
 
 
@@ -32,6 +33,19 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds of CLOCK_MONOTONIC."""
         return time.monotonic()
+
+
+def is_near(skew_seconds: float | None) -> bool:
+    """Tell whether our wall clock is known to agree with a remote's: only then is anything done by age."""
+    return skew_seconds is not None and abs(skew_seconds) <= SKEW_SECONDS_MAX
+
+
+def disagreement(remote: str, skew_seconds: float | None) -> str | None:
+    """Return what to say of a wall clock that is known to be wrong, so far ahead of the remote's."""
+    if skew_seconds is None or is_near(skew_seconds):
+        return None
+    way = "ahead of" if skew_seconds > 0 else "behind"
+    return f"this machine's clock is {abs(skew_seconds) / 60:.0f} min {way} {remote}'s: set it"
 
 
 class RemoteClock:

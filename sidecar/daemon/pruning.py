@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from sidecar.core.clock import Clock
+from sidecar.core.clock import Clock, is_near
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
 
-SKEW_SECONDS_MAX = 15 * 60
 ROUND_SECONDS = (1.0, 3600.0)
 ROUNDS = 100  # within the shorter of the two ages
 REST_SECONDS = 0.05  # between two steps: whoever has work for the journal goes first
@@ -51,8 +50,7 @@ class Pruner:
                 more = self._may_trust_clock() and await step(now_ms)
 
     def _may_trust_clock(self) -> bool:
-        skew = self._skew_seconds()
-        return skew is not None and abs(skew) <= SKEW_SECONDS_MAX
+        return is_near(self._skew_seconds())
 
     async def _transfers(self, now_ms: int) -> bool:
         return bool(await self._journal.do(Journal.prune_transfers, now_ms=now_ms, keep_ms=self._keep_ms))

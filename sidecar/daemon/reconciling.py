@@ -16,7 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from sidecar.core.clock import Clock
+from sidecar.core.clock import Clock, is_near
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.inconsistencies import InconsistencyType, Repair, Row, judge
 from sidecar.core.model import Transfer
@@ -33,7 +33,6 @@ from sidecar.upload.store import ObjectStore
 PAGE = 1000
 AT_ONCE = 100
 EXAMPLES_MAX = 100
-SKEW_SECONDS_MAX = 15 * 60.0
 RETENTION = frozenset(
     {InconsistencyType.RETIRED, InconsistencyType.EXPIRED_OBJECT, InconsistencyType.DELETED_SCENE}
 )
@@ -179,7 +178,7 @@ class Reconciler:
         """The time, where all clocks agree well enough to delete by age."""
         now_ms = self._clock.wall_ms()  # before the question: a jump in between is seen
         skews = self._skews()
-        return now_ms if all(skew is not None and abs(skew) <= SKEW_SECONDS_MAX for skew in skews) else None
+        return now_ms if all(map(is_near, skews)) else None
 
     # -- judging and repairing --------------------------------------------------------------------
     async def _confirmed(self, batch: list[tuple[Seen, Row]]) -> list[tuple[Seen, Row]]:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from sidecar.core.clock import Clock
+from sidecar.core.clock import Clock, disagreement
 from sidecar.core.errors import SidecarError
 from sidecar.core.inconsistencies import InconsistencyType
-from sidecar.gate import Gate
+from sidecar.gate import DISPLAY, Gate
 from sidecar.journal.journal import Journal
 from sidecar.journal.reading import JournalReader
 from sidecar.journal.writer import JournalWriter
@@ -88,6 +88,7 @@ class Source:
             self._journal.journal.quarantined,
             self.reload_problem,
             "Convex has not registered this journal yet" if unregistered else None,
+            *(disagreement(DISPLAY[remote], skew()) for remote, skew in self._skews.items()),
             *self._housekeeping.troubles(),
         ]
         return [sentence for sentence in sentences if sentence]

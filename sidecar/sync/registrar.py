@@ -87,7 +87,8 @@ def fenced(error: SidecarError) -> FatalError:
     return FatalError(
         f"Convex has fenced this sidecar: {error.message}",
         exit_status=1,
-        hint="two sidecars share one sidecar_id, or an old journal was restored; give each its own",
+        hint="if two sidecars share one sidecar_id, give each its own; if an old journal was restored, "
+        "move it aside: what it knew is found again in S3 and Convex",
     )
 
 

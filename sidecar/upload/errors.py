@@ -10,6 +10,7 @@ import aiohttp
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
+from sidecar.core.clock import disagreement
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.files import NotRegularError, TruncatedError
 
@@ -19,10 +20,8 @@ FAULTS = (  # OSError: TimeoutError too
     *_NO_S3_ANSWER,
 )
 MESSAGE_CHARS_MAX = 500
-SKEW_SECONDS_MAX = 15 * 60
 
 _KEYS = "check s3.access_key_id and s3.secret_access_key, or the AWS credential chain"
-_CLOCK = "this machine's clock is {minutes:.0f} min away from S3's: set the clock"
 _BUCKET = "create the bucket, or correct s3.bucket, s3.region or s3.endpoint_url"
 _REGION = "set s3.region to the bucket's region"
 _RIGHTS = "the credentials lack a right: s3:PutObject, s3:GetObject, s3:ListBucket, s3:AbortMultipartUpload"
@@ -179,9 +178,7 @@ def _by_status(status: int) -> _Meaning:
 
 def _clock_hint(status: int, skew_seconds: float | None) -> str | None:
     """Recognize a wrong clock, which looks like bad credentials: a 403 whose Date is far from ours."""
-    if status != 403 or skew_seconds is None or abs(skew_seconds) <= SKEW_SECONDS_MAX:  # noqa: PLR2004 - HTTP's own number
-        return None
-    return _CLOCK.format(minutes=abs(skew_seconds) / 60)
+    return disagreement("S3", skew_seconds) if status == 403 else None  # noqa: PLR2004 - HTTP's own number
 
 
 def _unanswered(error: Exception) -> tuple[_Meaning, str]:

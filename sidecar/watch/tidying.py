@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from sidecar.core.clock import Clock
+from sidecar.core.clock import Clock, is_near
 from sidecar.core.model import Transfer
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
@@ -14,8 +14,7 @@ from .deleting import Outcome, delete, restore
 
 PAGE_IDS = 1_000
 PAUSE_SECONDS = (0.2, 10.0)
-SKEW_SECONDS_MAX = 15 * 60
-_WRONG = "no local file is deleted: this machine's clock and S3's are {minutes:.0f} min apart"
+_WRONG = "no local file is deleted while the clocks disagree"
 
 
 class Tidier:
@@ -68,9 +67,8 @@ class Tidier:
 
     def _may_trust_clock(self) -> bool:
         skew = self._skew_seconds()
-        wrong = skew is not None and abs(skew) > SKEW_SECONDS_MAX
-        self._clock_trouble = _WRONG.format(minutes=abs(skew or 0) / 60) if wrong else None
-        return skew is not None and not wrong
+        self._clock_trouble = None if skew is None or is_near(skew) else _WRONG
+        return is_near(skew)
 
     async def _delete(self, transfer: Transfer) -> None:
         """Intent, effect, fact."""

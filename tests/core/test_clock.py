@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.core.clock import RemoteClock
+from sidecar.core.clock import RemoteClock, disagreement, is_near
 from tests.support.clock import ManualClock
 
 DATE = "Tue, 01 Jan 2030 00:00:00 GMT"
@@ -42,3 +42,21 @@ def test_a_date_that_is_none_is_passed_over(date: str | None) -> None:
     remote = RemoteClock(ManualClock())
     remote.learn(date)
     assert remote.skew_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("skew_seconds", "near", "said"),
+    [
+        (None, False, None),
+        (-899.0, True, None),
+        (4 * 3600.0, False, "240 min ahead of S3's"),
+        (-30 * 86_400.0, False, "43200 min behind S3's"),
+    ],
+)
+def test_a_clock_that_is_known_to_be_wrong_is_said(
+    skew_seconds: float | None, near: bool, said: str | None
+) -> None:
+    """One that is not known is not trusted, and no news either."""
+    assert is_near(skew_seconds) is near
+    sentence = disagreement("S3", skew_seconds)
+    assert sentence is None if said is None else said in str(sentence)

@@ -58,6 +58,16 @@ def test_a_jump_of_a_month_loses_nothing(system: System, clock: SetClock, jump: 
     assert '"attempt":' not in system.log.read_text()
 
 
+def test_a_wrong_clock_is_named_before_anything_is_refused(system: System, clock: SetClock) -> None:
+    """Half an hour is enough; it ends with it."""
+    system.start()
+    system.wait_settled()
+    clock(-1800)
+    assert "30 min behind S3's" in eventually("the clock is named", lambda: named(system))
+    clock(0)
+    eventually("the clock is not named any more", lambda: not named(system))
+
+
 def test_nothing_is_deleted_by_a_clock_that_jumped(system: System, clock: SetClock) -> None:
     """By it the file is a month old; nobody asks S3 anything meanwhile, whose answer would tell."""
     system.settings["local_files"] = {"after_sync": "delete", "delete_after": "5s"}
@@ -66,7 +76,7 @@ def test_nothing_is_deleted_by_a_clock_that_jumped(system: System, clock: SetClo
     write(path, b"first = 1\n")
     system.wait_settled(synced=1)
     clock(MONTH_SECONDS)
-    assert "no local file is deleted" in eventually("the clock is named", lambda: named(system))
+    eventually("what that means is said", lambda: "no local file is deleted" in named(system))
     rounds_over = time.monotonic() + 1.0  # several of those in which it would go
     while time.monotonic() < rounds_over:
         assert path.exists()
