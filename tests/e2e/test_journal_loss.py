@@ -180,7 +180,7 @@ def test_an_old_copy_is_noticed_and_replaced_in_the_same_process(
     shutil.copy(system.folder / "copy.db", journal(system))
     system.start()
     eventually("it is noticed", lambda: quarantined(system))
-    system.wait_settled(synced=len(files))
+    assert shown_until_settled(system, convex_server, synced=len(files)) == {"ready"}
     assert "old copy" in " ".join(system.status()["reasons"])
     assert len(quarantined(system)) == 1
     assert stored(system).keys() == before.keys()
@@ -231,7 +231,7 @@ def test_what_only_s3_holds_gets_its_op_alone(system: System, convex_server: Con
 def test_with_convex_away_a_lost_journal_is_recalled_from_s3_alone(
     system: System, convex_server: ConvexServer
 ) -> None:
-    """Nothing is sent twice; the ops wait, and change nothing when they arrive."""
+    """Nothing is sent twice; the ops wait, and change nothing when they arrive: no scene either."""
     system.start()
     files = shipped(system, 5)
     assert system.stop() == 0
@@ -241,7 +241,7 @@ def test_with_convex_away_a_lost_journal_is_recalled_from_s3_alone(
     system.start()
     eventually("they are found", lambda: system.status()["transfers"]["uploaded"] == len(files))
     convex_server.control("faults", [])
-    system.wait_settled(synced=len(files))
+    assert shown_until_settled(system, convex_server, synced=len(files)) == {"ready"}
     assert stored(system) == before
     assert versions(system, convex_server) == {1}
 
