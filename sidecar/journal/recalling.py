@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sidecar.core.model import Recall, State, StoredObject, Transfer
+from sidecar.core.model import Recall, State, StatIdentity, StoredObject, Transfer
 from sidecar.core.states import Event
 
 from .base import Topic, transaction
 from .rows import FROM_TRANSFERS, recall_json, transfer_from
+from .scenes import SCENE_CANCELLED
 from .shipping import Shipping
 
 SCENES_AT_ONCE = 100
@@ -54,6 +55,25 @@ class Recalling(Shipping):
     def written(self, transfer_id: int) -> None:
         """Somebody writes a held candidate: whatever it held, something new is coming."""
         self.scene_has_news(transfer_id)
+
+    @transaction
+    def torn(self, transfer_id: int, identity: StatIdentity) -> bool:
+        """A held candidate is incomplete; abandon it if that is what its scene's marker left behind.
+
+        The marker was read before anybody had looked at the file. Returns whether it is abandoned.
+        """
+        row = self.db.execute(
+            "SELECT 1 FROM transfers t JOIN scenes s USING (session_id, scene_id)"
+            " WHERE t.id = ? AND t.state = 'discovered' AND s.cancelled_mtime_ns >= ?",
+            [transfer_id, identity.mtime_ns],
+        ).fetchone()
+        if row is None:
+            return False
+        transfer = self.one(transfer_id)
+        self.set_identity(transfer, identity)
+        self._abandon(transfer, SCENE_CANCELLED)
+        self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+        return True
 
     def held(self, *, limit: int) -> list[Transfer]:
         """Return ready transfers that wait for Convex's answer, oldest first."""

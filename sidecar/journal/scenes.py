@@ -23,6 +23,7 @@ from .rows import FROM_TRANSFERS, transfer_from
 OPEN_OF_SCENE = (
     "session_id = ? AND scene_id = ? AND state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')"
 )
+SCENE_CANCELLED = "its scene was cancelled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +191,7 @@ class SceneBook(JournalBase):
             [session_id, scene_id],
         ).fetchall()
         for row in rows:
-            self._abandon(transfer_from(row), "its scene was cancelled")
+            self._abandon(transfer_from(row), SCENE_CANCELLED)
 
     def _abandon(self, transfer: Transfer, why: str) -> None:
         self.advance(transfer, Event.NEGLECTED, why)

@@ -108,8 +108,8 @@ class Candidates:
         await self._waitlist.announce(batch)
 
     async def _judge(self, candidate: Candidate, seen: Look, now: float, group: asyncio.TaskGroup) -> None:
-        if candidate.held and _is_written(candidate, seen):
-            candidate.held = False
+        if candidate.held and not candidate.is_told and _is_written(candidate, seen):
+            candidate.is_told = True
             await self._journal.do(remember.Journal.written, candidate.id)
         if seen.identity is not None and seen.identity != candidate.identity:
             candidate.identity, candidate.quiet_since = seen.identity, max(now, candidate.quiet_since)
@@ -142,10 +142,18 @@ class Candidates:
                 self._waitlist.put_back(candidate, "it changed while it was being read", AGAIN_SECONDS)
             case Unreadable(why=why):
                 self._waitlist.put_off(candidate, why)
+            case Wait() if await self._is_cancelled(candidate, found):
+                self._waitlist.forget(candidate)
             case Wait():
                 self._waitlist.put_back(candidate, found.why, self._waitlist.spaced(candidate, found))
             case _:
                 assert_never(found)
+
+    async def _is_cancelled(self, candidate: Candidate, found: Wait) -> bool:
+        """Tell whether a file that a new journal found incomplete was given up by its scene's marker."""
+        if not (candidate.held and found.is_torn and candidate.identity):
+            return False
+        return await self._journal.do(remember.Journal.torn, candidate.id, candidate.identity)
 
     async def _record(
         self,

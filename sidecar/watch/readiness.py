@@ -40,13 +40,14 @@ class Wait:
     """Not yet; ``why`` is a sentence for people.
 
     ``crowded``: where many wait so, each may be looked at less often; only its notice comes later.
-    ``is_written``: a writer has it open.
+    ``is_written``: a writer has it open. ``is_torn``: it is incomplete, and nobody has.
     """
 
     why: str
     again_seconds: float
     crowded: bool = False
     is_written: bool = False
+    is_torn: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,7 @@ def _torn(evidence: Evidence, patience: Patience) -> Wait | Abandon:
         return Abandon(why=f"{why}; nothing wrote to it for {patience.abandon_after_seconds:g} s")
     least, most = TORN_AGAIN_SECONDS
     again = min(max(evidence.quiet_seconds / 2, least), most, left)
-    return Wait(why=why, again_seconds=again, crowded=True)
+    return Wait(why=why, again_seconds=again, crowded=True, is_torn=True)
 
 
 def _settling(quiet_seconds: float, settle_seconds: float) -> Complete | Wait:

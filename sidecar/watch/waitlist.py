@@ -38,12 +38,13 @@ class Candidate:
     identity: StatIdentity | None
     quiet_since: float
     due: float
-    held: bool  # a new journal found it, and nobody was seen writing it: Convex may know it
+    held: bool  # a new journal found it: Convex may know it, and its scene
     why: str = NOT_LOOKED_AT
     looks: int = 0
     in_hand: bool = False
     touched: bool = False  # while in hand: what the look saw may be old
     refused: bool = False
+    is_told: bool = False  # that somebody writes it
     failures: int = 0  # reads that failed in a row
 
     def subject(self) -> Subject:

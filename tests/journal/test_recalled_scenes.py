@@ -11,7 +11,7 @@ from sidecar.core.model import AssetType, Recall, Route, State, StoredObject, Tr
 from sidecar.core.ops import OpResult, Outcome
 from sidecar.journal.journal import Journal
 from sidecar.journal.recalling import SCENES_AT_ONCE
-from tests.support.journals import finish, open_journal, ready, route, see, ship, tell
+from tests.support.journals import finish, identity, open_journal, ready, route, see, ship, tell
 
 KNOWN = Recall(key="old/key.01OLD", transfer="01OLD", version=4)
 PUT = "put"
@@ -184,6 +184,23 @@ def test_a_cancelled_scene_is_cancelled_again_and_its_files_are_known(journal: J
     assert told(journal) == []
     assert finish(journal, seen, "A") is State.READY
     adopt(journal, journal.one(seen.id))
+    assert told(journal) == [(False, True, "Rendering of this scene was cancelled.")]
+
+
+def test_what_a_cancelled_scene_left_incomplete_is_abandoned(journal: Journal) -> None:
+    """If it is older than the marker; what is younger belongs to another rendering."""
+    torn, younger = see(journal), see(journal, at=route("chunk_002.mp4"))
+    assert torn is not None
+    assert younger is not None
+    assert journal.torn(torn.id, identity(5)) is False
+    mark(journal, "cancelled", 5000)
+    assert journal.torn(torn.id, identity(5)) is True
+    assert journal.torn(younger.id, identity(6)) is False
+    journal.end_recall()
+    assert told(journal) == []
+    assert [row.id for row in journal.candidates()] == [younger.id]
+    assert see(journal, 5) is None
+    journal.neglect(younger.id, "no end mark")
     assert told(journal) == [(False, True, "Rendering of this scene was cancelled.")]
 
 

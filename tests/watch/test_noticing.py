@@ -39,24 +39,53 @@ async def test_what_was_there_before_the_start_is_ready_too(tmp_path: Path) -> N
         await world.until_ready(SOURCE)
 
 
-async def test_a_new_journals_scene_in_which_somebody_writes_is_told(tmp_path: Path) -> None:
-    """By lease, or by a change between two looks; a file that only settles is none of that."""
-    journal = Journal(tmp_path / "state" / "journal.db", tag="T" * 8, bucket="lessons", clock=SystemClock())
+def begin_new_journal(tmp_path: Path) -> None:
+    """Begin it as the daemon does: what the first scan finds is held."""
+    path = tmp_path / "state" / "journal.db"
+    journal = Journal(path, tag="T" * 8, bucket="lessons", clock=SystemClock())
     journal.begin_recall()
     journal.close()
-    source = tmp_path / "renders" / "p" / "s"
-    for scene in ("settling", "open", "torn"):
-        (source / scene / "video").mkdir(parents=True)
-    (source / "settling" / "video" / "a.ts").write_bytes(b"G" * 1000)
-    torn = source / "torn" / "video" / "a.mp4"
-    torn.write_bytes(b"\0\0\1\0ftypisom" + b"\0" * 100)
-    with (source / "open" / "video" / "a.ts").open("wb"):
+
+
+def torn_film(tmp_path: Path, scene: str) -> Path:
+    """Write an MP4 that its writer did not finish."""
+    film = tmp_path / "renders" / "p" / "s" / scene / "video" / "a.mp4"
+    film.parent.mkdir(parents=True)
+    film.write_bytes(b"\0\0\1\0ftypisom" + b"\0" * 100)
+    return film
+
+
+async def test_a_new_journals_scene_in_which_somebody_writes_is_told(tmp_path: Path) -> None:
+    """By lease, or by a change between two looks; a file that only settles is none of that."""
+    begin_new_journal(tmp_path)
+    torn = torn_film(tmp_path, "torn")
+    files = [torn.parents[2] / scene / "video" / "a.ts" for scene in ("settling", "open")]
+    for file in files:
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"G" * 1000)
+    with files[1].open("ab"):
         async with running(tmp_path) as world:
             await world.until(lambda: _are_recalled(world, {"settling", "torn"}))
             await world.until_ready("p/s/settling/video/a.ts")
             assert await _are_recalled(world, {"settling", "torn"})
             torn.write_bytes(torn.read_bytes() + b"\0" * 50)
             await world.until(lambda: _are_recalled(world, {"settling"}))
+
+
+async def test_a_new_journal_finds_a_cancelled_scene_as_it_was_left(tmp_path: Path) -> None:
+    """What is incomplete is abandoned; what is complete is not, though the marker is read before it."""
+    begin_new_journal(tmp_path)
+    torn = torn_film(tmp_path, "one")
+    torn.with_name("b.ts").write_bytes(b"G" * 1000)
+    torn.parents[1].joinpath(".cancelled").touch()
+    async with running(tmp_path) as world:
+        await world.until_ready("p/s/one/video/b.ts")
+
+        async def is_abandoned() -> bool:
+            return (await world.states())["p/s/one/video/a.mp4"] == [State.ABANDONED]
+
+        await world.until(is_abandoned)
+        assert world.stage.pending() == []
 
 
 async def _are_recalled(world: World, scenes: set[str]) -> bool:
