@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -20,17 +19,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=1, help="of what is sampled")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Keep compiled modules where the environment forbids it beside the sources.
+def pytest_configure() -> None:
+    """Let processes that tests start keep what they compile, whatever the environment says.
 
     Hundreds of daemons are started; each would compile everything again, which doubles what a start costs.
     """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     settings.register_profile("untimed", deadline=None)  # a busy machine is no bug
     settings.load_profile("untimed")
-    cache = getattr(config, "cache", None)  # it can be switched off
-    if sys.dont_write_bytecode and cache is not None:
-        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-        os.environ["PYTHONPYCACHEPREFIX"] = str(cache.mkdir("bytecode"))
 
 
 @pytest.fixture(scope="session")

@@ -333,7 +333,7 @@ async def test_a_bare_403_with_a_far_date_says_that_the_clock_is_wrong() -> None
         return web.Response(status=403, headers={"Date": "Sat, 01 Jan 2000 00:00:00 GMT"})
 
     async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
-        with pytest.raises(SidecarError, match="set the clock"):
+        with pytest.raises(SidecarError, match="min ahead of S3's: set it"):
             await store.probe()
 
 
