@@ -232,8 +232,11 @@ class Case:
 
     def end(self) -> None:
         """End the life there is, as a crash would."""
-        if self.life and not self.life.ended():
-            self.life.kill()
+        if self.life:
+            if self.life.ended():  # its kill came after the quiet
+                assert self.board["killed"], "the daemon ended by itself"
+            else:
+                self.life.kill()
             self.effects.append(self.board["count"])
         self.life = None
 

@@ -34,11 +34,11 @@ def line(system: System) -> Iterator[FaultProxy]:
 def test_parts_that_s3_has_are_not_sent_again(system: System, line: FaultProxy) -> None:
     """One object, one row, no open upload, wherever it is killed; another sidecar's upload stays."""
     foreign = system.client.create_multipart_upload(Bucket=system.bucket, Key="other/file.mp4")
-    system.settings["upload"] = {"bandwidth": "40MB/s"}
+    system.settings["upload"] = {"bandwidth": "20MB/s"}  # some seconds are left when the kill comes
     path = system.root / "demo/lesson/combined/lesson.mp4"
     data = write(path, random.Random(1).randbytes(200 * MIB))
     held: set[int] = set()
-    for reached in (5, 15, 23):
+    for reached in (5, 12, 19):
         begin = len(line.exchanges)
         system.start()
         upload = eventually("the upload is open", lambda: ours(system))
@@ -48,6 +48,7 @@ def test_parts_that_s3_has_are_not_sent_again(system: System, line: FaultProxy) 
         assert held.isdisjoint(sent(line, begin))
         held = parts(system, upload)
     begin = len(line.exchanges)
+    del system.settings["upload"]
     system.start()
     system.wait_settled(synced=1, seconds=120)
     assert held.isdisjoint(sent(line, begin))

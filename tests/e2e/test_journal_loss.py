@@ -13,7 +13,7 @@ from sidecar.local.convex_server import ConvexServer
 from tests.support.journals import spoil
 from tests.support.system import System, eventually, write
 
-COUNT = 40
+COUNT = 16
 
 
 def shipped(system: System, count: int = COUNT, *, of: str = "f") -> dict[str, bytes]:
