@@ -22,8 +22,13 @@ ALWAYS = {"refused-throttled", "refused-forbidden", "refused-not_found", "refuse
 BY_TURNS = sorted(set(REFUSALS) - ALWAYS)
 
 
-def spoil_each_call(scenario: str, *, takes_all: bool, say: Callable[[str], None]) -> None:
-    """Spoil each call in every way; without ``takes_all`` none that an outage spoils anyway."""
+def spoil_each_call(
+    scenario: str, *, takes_all: bool, say: Callable[[str], None], drawn: random.Random | None = None
+) -> None:
+    """Spoil each call in every way; without ``takes_all`` none that an outage spoils anyway.
+
+    ``drawn``: a third of that is enough then, drawn by it.
+    """
     calm = undisturbed(scenario)
     faults = [
         Fault(call=n, how=how)
@@ -32,6 +37,8 @@ def spoil_each_call(scenario: str, *, takes_all: bool, say: Callable[[str], None
         for how in _ways(calm, n)
         if takes_all or how not in BY_TURNS or how == BY_TURNS[(n + len(scenario)) % len(BY_TURNS)]
     ]
+    if drawn and not takes_all:
+        faults = drawn.sample(faults, -(-len(faults) // 3))
     lives = live_all(Plan(scenario=scenario, faults=(fault,)) for fault in faults)
     say(f"{scenario}: {len(faults)} faults at {len(calm.calls)} calls, {lives} lives")
 

@@ -2,7 +2,7 @@
 
     python -m pytest tests/crash --faults=all
 
-takes calls that an outage spoils anyway, too.
+takes calls that an outage spoils anyway, too, and all kinds of refusal at each call.
 """
 
 from __future__ import annotations

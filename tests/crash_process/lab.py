@@ -232,7 +232,7 @@ class Case:
 
     def end(self) -> None:
         """End the life there is, as a crash would."""
-        if self.life:
+        if self.life and not self.drained:
             if self.life.ended():  # its kill came after the quiet
                 assert self.board["killed"], "the daemon ended by itself"
             else:
