@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 from collections.abc import Iterator
@@ -27,6 +28,12 @@ def pytest_configure() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     settings.register_profile("untimed", deadline=None)  # a busy machine is no bug
     settings.load_profile("untimed")
+
+
+def pytest_collection_finish() -> None:
+    """Set aside what was collected: it stays to the end, and each full collection would walk it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

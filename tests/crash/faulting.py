@@ -20,6 +20,7 @@ NOT_OURS_TO_SAY = ("fixed-key", "s3.create", "twice")
 # core/retry.py decides as one of these or as the object's own fault, each call meets one by turns.
 ALWAYS = {"refused-throttled", "refused-forbidden", "refused-not_found", "refused-network"}
 BY_TURNS = sorted(set(REFUSALS) - ALWAYS)
+HANGING = ("hung-before", "hung-after")  # as lost-before and lost-after, half a minute later: one by turns
 
 
 def spoil_each_call(
@@ -35,7 +36,7 @@ def spoil_each_call(
         for n in range(1, len(calm.calls) + 1)
         if takes_all or n not in calm.spoilt  # a fault in the place of another one is a pair
         for how in _ways(calm, n)
-        if takes_all or how not in BY_TURNS or how == BY_TURNS[(n + len(scenario)) % len(BY_TURNS)]
+        if takes_all or _has_its_turn(how, n + len(scenario))
     ]
     if drawn and not takes_all:
         faults = drawn.sample(faults, -(-len(faults) // 3))
@@ -68,6 +69,10 @@ def _any_two(calm: History, chance: random.Random) -> tuple[Fault, ...]:
     numbers = sorted(chance.sample(range(1, len(calm.calls) + 1), 2))
     choices = [[how for how in _ways(calm, n) if how != "redacted"] for n in numbers]
     return tuple(Fault(call=n, how=chance.choice(hows)) for n, hows in zip(numbers, choices, strict=True))
+
+
+def _has_its_turn(how: str, number: int) -> bool:
+    return all(how not in kinds or how == kinds[number % len(kinds)] for kinds in (BY_TURNS, HANGING))
 
 
 def _ways(calm: History, n: int) -> list[str]:
