@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.core.errors import FatalError
+from sidecar.journal.durable import sync
 from sidecar.journal.opening import exit_status
 
 # It becomes a JWT's subject, an object's metadata and a document's field.
@@ -54,11 +55,7 @@ def _make(path: Path) -> str:
         file.flush()
         os.fsync(file.fileno())
     draft.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)
     return name
 
 

@@ -11,6 +11,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from .durable import sync
+
 
 class JournalUnreadableError(Exception):
     """It is not there, may not be read, or is no journal; the message is one sentence."""
@@ -68,9 +70,9 @@ def back_up(source: Path, target: Path) -> Copy:
         with closing(open_beside(source)) as journal, closing(sqlite3.connect(part)) as copy:
             journal.backup(copy)  # in one step: of several, each write of the daemon's would begin it anew
             made = _finished(copy, target)
-        _sync(part)
+        sync(part)
         part.rename(target)
-        _sync(target.parent)
+        sync(target.parent)
     except sqlite3.Error as error:
         raise JournalUnreadableError(f"the journal {source} cannot be copied to {target}: {error}") from error
     finally:
@@ -88,11 +90,3 @@ def _finished(copy: sqlite3.Connection, target: Path) -> Copy:
     return Copy(
         path=target, size_bytes=pages * page_bytes, journal_id=journal_id, last_seq=seq[0] if seq else 0
     )
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

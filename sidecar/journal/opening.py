@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from sidecar.core.errors import FatalError, JournalLostError
+from sidecar.core.mounts import kind_at
 
 from . import soundness
 from .schema import MIGRATION_NAMES, migrations
@@ -159,17 +160,10 @@ def _migrate(db: Database, path: Path) -> None:
         migrations.apply(db)
 
 
-def _file_system(folder: Path) -> str:
-    """Return the type of the file system that holds a folder, from /proc; "" where that cannot be told."""
-    best, kind, real = "", "", str(folder.resolve())
+def _file_system(folder: Path) -> str | None:
+    """Return the type of the file system that holds a folder, None where that cannot be told."""
     try:
-        lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
+        mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
     except OSError:
-        return ""
-    for line in lines:
-        left, _, right = line.partition(" - ")
-        point = left.split()[4]
-        inside = real == point or real.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, right.split()[0]
-    return kind
+        return None
+    return kind_at(str(folder.resolve()), mounts)

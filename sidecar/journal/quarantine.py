@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
 from sidecar.core.errors import FatalError
 
+from .durable import sync
 from .opening import exit_status
 
 _COMPANIONS = ("-wal", "-shm", "")  # the journal itself last: a new one beside the old log would replay it
@@ -26,7 +26,7 @@ def move_aside(path: Path, *, wall_ms: int) -> Path:
         for companion in _COMPANIONS:
             if (old := Path(f"{path}{companion}")).exists():
                 old.rename(f"{aside}{companion}")
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise FatalError(
             f"the journal {path} must not be used and cannot be moved aside: {error}",
@@ -34,11 +34,3 @@ def move_aside(path: Path, *, wall_ms: int) -> Path:
             hint="give journal.path a folder on a local disk that this user may write",
         ) from error
     return aside
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -14,8 +14,9 @@ T = TypeVar("T")
 class Hands:
     """A few threads, and the CPU time that a piece of work took in one of them."""
 
-    def __init__(self, threads: int) -> None:
-        self.executor = ThreadPoolExecutor(threads, thread_name_prefix="watch")
+    def __init__(self, threads: int, *, name: str = "watch") -> None:
+        """``name`` is the threads'."""
+        self.executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
     async def do(self, work: Callable[[], T]) -> T:
         """Run ``work`` in a thread."""

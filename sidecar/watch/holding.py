@@ -8,11 +8,9 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 
@@ -20,12 +18,12 @@ from sidecar.core.clock import Clock
 from sidecar.core.tenure import Pace, Place, Record
 
 from .fence import Fence
+from .hands import Hands
 from .leasefile import LeaseFile
 from .lock import Lock
-from .tenure import Claimant, Tenure
+from .tenure import Claimant, Do, Tenure
 from .volume import is_local
 
-T = TypeVar("T")
 log = structlog.get_logger()
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 PACE = Pace()
@@ -63,16 +61,16 @@ class Keeper:
         if lock.flocked and is_local(kind):
             yield Hold(how=BY_FLOCK)
             return
-        executor = ThreadPoolExecutor(1, thread_name_prefix="lease")  # nothing else may hold a beat up
+        hand = Hands(1, name="lease")  # nothing else may hold a beat up
         try:
-            async with self._leasing(root, lock, _Hand(executor), waiting) as hold:
+            async with self._leasing(root, lock, hand.do, waiting) as hold:
                 yield hold
         finally:
-            executor.shutdown(wait=False)
+            hand.executor.shutdown(wait=False)  # a removal that hangs is not called off
 
     @asynccontextmanager
     async def _leasing(
-        self, root: str, lock: Lock, do: _Hand, waiting: Callable[[str], None]
+        self, root: str, lock: Lock, do: Do, waiting: Callable[[str], None]
     ) -> AsyncIterator[Hold]:
         place = await do(lambda: _place(lock.fd))
         claimant = Claimant(
@@ -112,16 +110,6 @@ class Keeper:
             device=place.device,
             flocked=lock.flocked,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Hand:
-    """Runs work in one thread, in order."""
-
-    executor: ThreadPoolExecutor
-
-    async def __call__(self, work: Callable[[], T], /) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self.executor, work)
 
 
 async def _give_up(tenure: Tenure, root: str) -> None:
