@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from sidecar.core.checksums import from_header, to_header
@@ -149,8 +150,13 @@ class S3Store:
         )
 
     async def delete(self, key: str) -> None:
-        """Delete an object."""
-        await self._calls.call("delete_object", key, Key=key)
+        """Delete an object. S3 says 204; what says 200, such as a portal's page, is not believed."""
+        answer = await self._calls.call("delete_object", key, Key=key)
+        if answer["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.NO_CONTENT:
+            return
+        if await self._head(key) is not None:
+            message = "it was answered, and the object is still there"
+            raise SidecarError(ErrorKind.UNKNOWN, message, operation="DeleteObject", target=key)
 
     def list_objects(self, *, prefix: str) -> AsyncIterator[ListedObject]:
         """List the objects below a prefix."""
@@ -217,13 +223,15 @@ class S3Store:
 
     async def _head(self, key: str) -> dict[str, Any] | None:
         try:
-            return await self._calls.call(
+            answer = await self._calls.call(
                 "head_object", key, deadline=Deadline(calls.PROBE_SECONDS), Key=key, ChecksumMode="ENABLED"
             )
         except SidecarError as error:
             if is_absent(error):
                 return None
             raise
+        due(answer, "ETag", operation="HeadObject", target=key)  # a portal's page is not the object
+        return answer
 
 
 def _stored(answer: Mapping[str, Any], bucket: str, key: str) -> StoredObject:

@@ -461,6 +461,34 @@ async def test_a_page_that_answers_in_the_place_of_s3_is_called_that(file: int) 
     assert "is s3.endpoint_url the S3 API" in (caught.value.hint or "")
 
 
+async def test_a_page_that_answers_a_look_is_no_object() -> None:
+    """What it has no metadata of is not said to be another's: the look is repeated."""
+
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(text="<html>Welcome</html>", content_type="text/html")
+
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
+        with pytest.raises(SidecarError, match="answer without ETag"):
+            await store.head("k")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_page_that_answers_a_deletion_has_deleted_nothing(*, is_there: bool) -> None:
+    """S3 says 204. What says 200 is believed once the object is seen to be gone."""
+
+    async def handler(request: web.Request) -> web.Response:
+        if request.method == "HEAD":
+            return web.Response(headers={"ETag": '"e"'}, status=200 if is_there else 404)
+        return web.Response(text="<html>Welcome</html>", content_type="text/html")
+
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
+        if is_there:
+            with pytest.raises(SidecarError, match="the object is still there"):
+                await store.delete("k")
+        else:
+            await store.delete("k")
+
+
 async def test_a_put_is_sent_once_on_a_connection_that_was_used_before(file: int) -> None:
     """What breaks may have been carried out: only the journal sends again, after a look."""
     puts = 0
