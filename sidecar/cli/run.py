@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ BAD_CONFIGURATION = 78
 def run(arguments: Sequence[str]) -> int:
     """Run the daemon until it ends; what an operator got wrong is a sentence, never a traceback."""
     options = _parser().parse_args(arguments)
+    gc.disable()  # imports leave next to no garbage, and each collection would walk all that is there
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # structlog would load it: 12 MiB for nothing
     from sidecar.core.errors import FatalError
     from sidecar.settings import SettingsError

@@ -37,6 +37,7 @@ def main(config: Path | None) -> int:
     for warning in settings.warnings:
         log.warning("settings", warning=warning)
     gc.freeze()  # what is imported by now lives as long as the process
+    gc.enable()  # the command line may have put it off until here
     try:
         return uvloop.run(_lives(settings, config))
     except (Exception, BaseExceptionGroup) as error:

@@ -16,9 +16,10 @@ from sidecar.core.clock import RemoteClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.settings.secret import Secret
 from sidecar.settings.telling import Convex, JwtAuth
-from sidecar.sync import auth, keys
-from sidecar.sync.auth import JwtCredentials, SecretCredentials, credentials
+from sidecar.sync import keys, tokens
+from sidecar.sync.auth import SecretCredentials, credentials
 from sidecar.sync.convex import open_store
+from sidecar.sync.tokens import JwtCredentials
 from tests.support.clock import ManualClock
 from tests.support.wire import PONG, Wire
 
@@ -159,4 +160,4 @@ async def test_without_credentials_there_is_no_header(clock: ManualClock) -> Non
     nobody = credentials(None, sidecar_id="s", clock=clock, remote_clock=RemoteClock(clock))
     assert await nobody.header() is None
     assert not nobody.refused()
-    assert auth.TOKEN_SECONDS == 300
+    assert tokens.TOKEN_SECONDS == 300
