@@ -4,7 +4,9 @@ import gc
 import os
 import secrets
 from collections.abc import Iterator
+from functools import cache
 
+import botocore.session
 import pytest
 from hypothesis import settings
 
@@ -27,6 +29,8 @@ def pytest_configure() -> None:
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ.setdefault("GOMAXPROCS", "1")  # each worker's SeaweedFS: a sixth less CPU than with two
+    # Reading what botocore knows of S3 costs 0.1 s, and hundreds of clients are made: read it once.
+    botocore.session.create_loader = cache(botocore.session.create_loader)
     settings.register_profile("untimed", deadline=None)  # a busy machine is no bug
     settings.load_profile("untimed")
 

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,10 +93,10 @@ def spec(store: ObjectStore) -> Spec:
     return build
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Iterator[int]:
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Open a file of two parts and three bytes."""
-    path = tmp_path / "film.mp4"
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
     path.write_bytes(CONTENT)
     fd = os.open(path, os.O_RDONLY)
     yield fd

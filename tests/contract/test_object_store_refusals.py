@@ -31,10 +31,10 @@ CONTENT = os.urandom(11 * MIB)
 KEYS = Keys(access_key_id="wrong", secret_access_key="wrong")
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Iterator[int]:
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Open a file of 11 MiB."""
-    path = tmp_path / "film.mp4"
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
     path.write_bytes(CONTENT)
     fd = os.open(path, os.O_RDONLY)
     yield fd

@@ -24,6 +24,7 @@ from sidecar.local.seaweed import SeaweedServer
 from tests.support.shim.board import Board, Kill, build
 
 POLL_SECONDS = 0.01
+POLL_SECONDS_MAX = 0.1
 CONVERGE_SECONDS = 40.0  # I6; a life that owes nothing difficult takes half a second
 MIB = 1024 * 1024
 
@@ -204,7 +205,7 @@ class Case:
 
     def until(self, what: str, condition: Callable[[], bool], *, seconds: float = CONVERGE_SECONDS) -> None:
         """Live, and live again after each kill, until the condition is true."""
-        deadline = time.monotonic() + seconds
+        deadline, pause_seconds = time.monotonic() + seconds, POLL_SECONDS
         while not condition():
             assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
             if self.life is None:
@@ -212,7 +213,8 @@ class Case:
             elif self.buried():
                 self.life = None
                 self.after_kill()
-            time.sleep(POLL_SECONDS)
+            time.sleep(pause_seconds)  # longer each time: asking costs the cores that the answer needs
+            pause_seconds = min(pause_seconds * 1.1, POLL_SECONDS_MAX)
 
     def drain(self) -> None:
         """SIGTERM until a life ends by itself, which it must do with nothing owed."""
@@ -280,13 +282,15 @@ class Case:
 
     def quiet(self) -> bool:
         """Whether the newest content of every file is synced and nothing is owed to anybody."""
-        found = self.rows(
+        owed = self.rows(
             "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM debts) + (SELECT count(*) FROM"
             " transfers WHERE state IN ('discovered', 'ready', 'uploaded', 'dead') OR lease OR may_upload)"
             " + (SELECT count(*) FROM removals) + (SELECT count(*) FROM expiries)"
         )
+        if owed != [(0,)]:
+            return False
         there = self.states.keys() - self.deleted - self.removed
-        return found == [(0,)] and all(map(self.synced, there)) and not any(map(self.known, self.removed))
+        return self._synced() >= set(map(self._now, there)) and not any(map(self.known, self.removed))
 
     def known(self, path: str) -> bool:
         """Whether the journal remembers a file."""
@@ -295,13 +299,22 @@ class Case:
 
     def synced(self, path: str) -> bool:
         """Whether the journal holds the file as it is now as synced."""
+        return self._now(path) in self._synced()
+
+    def _synced(self) -> set[tuple[Any, ...]]:
+        """Return what the journal holds as synced, file by file."""
+        return set(
+            self.rows(
+                "SELECT f.folder, f.name, f.inode, f.size, f.mtime_ns FROM files f"
+                " JOIN transfers t ON t.id = f.transfer WHERE t.state = 'synced'"
+            )
+        )
+
+    def _now(self, path: str) -> tuple[Any, ...]:
+        """Return the file as it is now, in the journal's terms."""
         folder, _, name = path.rpartition("/")
         found = os.stat(self.root / path)  # noqa: PTH116 - one call
-        return self.has(
-            "SELECT 1 FROM files f JOIN transfers t ON t.id = f.transfer WHERE t.state = 'synced' AND"
-            " f.folder = ? AND f.name = ? AND f.inode = ? AND f.size = ? AND f.mtime_ns = ?",
-            *(folder, name, found.st_ino, found.st_size, found.st_mtime_ns),
-        )
+        return folder, name, found.st_ino, found.st_size, found.st_mtime_ns
 
     # -- the renderer --------------------------------------------------------------------------------
 

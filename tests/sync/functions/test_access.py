@@ -12,6 +12,7 @@ from tests.support.convex import Caller, Refused, Sidecar, Signer, put
 from .conftest import NARROW_WRITERS, STRANGERS, WRITERS, Connect
 
 Callers = Callable[[str | None], Caller]
+Mint = Callable[[], str]  # a token lives for five minutes: none is made before its test begins
 
 
 def refusal(caller: Caller, path: str = "sidecar:ping", **args: object) -> tuple[int, str | None]:
@@ -30,19 +31,19 @@ def test_no_token_is_unauthenticated(callers: Callers) -> None:
 
 
 @pytest.mark.parametrize(
-    ("token", "code"),
+    ("mint", "code"),
     [
-        (WRITERS.token("a", ttl_seconds=-60), "InvalidAuthHeader"),
-        (WRITERS.token("a", aud="another deployment"), "NoAuthProvider"),
-        (Signer("https://unknown.test").token("a"), "NoAuthProvider"),
-        (Signer(WRITERS.issuer).token("a"), "InvalidAuthHeader"),
-        ("not.a.token", "InvalidAuthHeader"),
+        (lambda: WRITERS.token("a", ttl_seconds=-60), "InvalidAuthHeader"),
+        (lambda: WRITERS.token("a", aud="another deployment"), "NoAuthProvider"),
+        (lambda: Signer("https://unknown.test").token("a"), "NoAuthProvider"),
+        (lambda: Signer(WRITERS.issuer).token("a"), "InvalidAuthHeader"),
+        (lambda: "not.a.token", "InvalidAuthHeader"),
     ],
     ids=["expired", "audience", "issuer", "key", "garbage"],
 )
-def test_a_token_that_convex_does_not_accept_is_401(callers: Callers, token: str, code: str) -> None:
+def test_a_token_that_convex_does_not_accept_is_401(callers: Callers, mint: Mint, code: str) -> None:
     """Convex itself refuses it, before any function runs."""
-    assert refusal(callers(f"Bearer {token}")) == (401, code)
+    assert refusal(callers(f"Bearer {mint()}")) == (401, code)
 
 
 def test_an_issuer_that_is_no_writer_is_forbidden(callers: Callers) -> None:
@@ -86,19 +87,19 @@ def version_of(sidecar: Sidecar, version: int = 1) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("who", "code"),
+    ("mint", "code"),
     [
         (None, "UNAUTHENTICATED"),
-        (f"Bearer {STRANGERS.token('a')}", "FORBIDDEN"),
-        (f"Bearer {WRITERS.token('another')}", "FORBIDDEN"),
+        (lambda: STRANGERS.token("a"), "FORBIDDEN"),
+        (lambda: WRITERS.token("another"), "FORBIDDEN"),
     ],
     ids=["nobody", "no writer", "another sidecar"],
 )
 def test_versions_are_told_and_expired_for_their_own_sidecar_only(
-    callers: Callers, who: str | None, code: str
+    callers: Callers, mint: Mint | None, code: str
 ) -> None:
     """Both functions of reconciling ask for the token of the sidecar that they are called for."""
-    caller = callers(who)
+    caller = callers(mint and f"Bearer {mint()}")
     with pytest.raises(Refused) as told:
         caller.query(VERSIONS, sidecarId="a", cursor=None)
     with pytest.raises(Refused) as expired:
@@ -145,12 +146,12 @@ def test_internal_functions_are_not_public(callers: Callers) -> None:
     assert refusal(caller, "sidecar:registerInternal", **args) == (200, None)
 
 
-@pytest.mark.parametrize("who", [None, f"Bearer {STRANGERS.token('viewer')}"], ids=["nobody", "not allowed"])
-def test_what_may_not_be_read_looks_absent(connect: Connect, callers: Callers, who: str | None) -> None:
+@pytest.mark.parametrize("mint", [None, lambda: STRANGERS.token("viewer")], ids=["nobody", "not allowed"])
+def test_what_may_not_be_read_looks_absent(connect: Connect, callers: Callers, mint: Mint | None) -> None:
     """canReadSession decides for every query; a refusal does not tell that the session exists."""
-    secret = connect(project_id="secret" if who else "p")
+    secret = connect(project_id="secret" if mint else "p")
     secret.apply(put())
-    reader, session = callers(who), {"sessionId": secret.session_id}
+    reader, session = callers(mint and f"Bearer {mint()}"), {"sessionId": secret.session_id}
     assert reader.query("sessions:get", **session) is None
     assert reader.query("scenes:get", **session, sceneId="intro") is None
     assert reader.query("scenes:bySession", **session) == []
