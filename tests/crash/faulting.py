@@ -23,13 +23,8 @@ BY_TURNS = sorted(set(REFUSALS) - ALWAYS)
 HANGING = ("hung-before", "hung-after")  # as lost-before and lost-after, half a minute later: one by turns
 
 
-def spoil_each_call(
-    scenario: str, *, takes_all: bool, say: Callable[[str], None], drawn: random.Random | None = None
-) -> None:
-    """Spoil each call in every way; without ``takes_all`` none that an outage spoils anyway.
-
-    ``drawn``: a third of that is enough then, drawn by it.
-    """
+def spoil_each_call(scenario: str, *, takes_all: bool, say: Callable[[str], None]) -> None:
+    """Spoil each call in every way; without ``takes_all`` none that an outage spoils anyway."""
     calm = undisturbed(scenario)
     faults = [
         Fault(call=n, how=how)
@@ -38,8 +33,6 @@ def spoil_each_call(
         for how in _ways(calm, n)
         if takes_all or _has_its_turn(how, n + len(scenario))
     ]
-    if drawn and not takes_all:
-        faults = drawn.sample(faults, -(-len(faults) // 3))
     lives = live_all(Plan(scenario=scenario, faults=(fault,)) for fault in faults)
     say(f"{scenario}: {len(faults)} faults at {len(calm.calls)} calls, {lives} lives")
 
