@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import structlog
 
@@ -118,8 +119,10 @@ class Cleaner:
             due = self._clock.monotonic() + self._retry_seconds
             await self._journal.do(Journal.postpone_debt, debt.id, due=due)
             return
-        if paid is Paid.NOTHING:
+        if paid is Paid.NOTHING:  # owed until the last look: a kill must not forget it
+            await self._journal.do(Journal.postpone_debt, debt.id, due=math.inf)
             self._doubts.add(debt)
+            return
         await self._journal.do(Journal.settle_debt, debt.id)
 
     async def _look_again(self) -> None:
@@ -128,8 +131,8 @@ class Cleaner:
             for doubt in self._doubts.due():
                 if await self._attempt(doubt, f"doubt {doubt.key}") is Paid.LATER:
                     self._doubts.postpone(doubt, seconds=self._retry_seconds)
-                else:
-                    self._doubts.looked(doubt)
+                elif self._doubts.looked(doubt) and doubt.id:
+                    await self._journal.do(Journal.settle_debt, doubt.id)
             await wait_for(self._doubts.changed, self._doubts.next_due(), clock=self._clock)
 
     async def _attempt(self, debt: Debt, target: str) -> Paid:

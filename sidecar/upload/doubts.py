@@ -1,6 +1,7 @@
 """Where a request that was given up may be carried out yet: S3 is looked at again, soon and once more later.
 
-In memory only: after a restart ``Journal.in_doubt`` says where to look, and the start's sweep looks at all.
+In memory only: after a restart ``Journal.in_doubt`` and the debts that are still owed say where to look, and
+the start's sweep looks at all.
 """
 
 from __future__ import annotations
@@ -47,12 +48,13 @@ class Doubts:
         """Return when (monotonic seconds) it is time to look; None: never."""
         return min((looks[0] for looks in self._due.values()), default=None)
 
-    def looked(self, doubt: Debt) -> None:
-        """One look is done; after the last one there is no doubt any more."""
+    def looked(self, doubt: Debt) -> bool:
+        """One look is done; True: it was the last one, and there is no doubt any more."""
         now = self._clock.monotonic()
         rest = tuple(due for due in self._due.pop(doubt, ()) if due > now)
         if rest:
             self._due[doubt] = rest
+        return not rest
 
     def postpone(self, doubt: Debt, *, seconds: float) -> None:
         """It could not be looked: come back."""

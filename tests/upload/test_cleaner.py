@@ -150,6 +150,36 @@ async def test_a_put_that_is_carried_out_after_its_clean_up_is_deleted(rig: Rig)
         await eventually(deleted)
 
 
+async def test_a_put_that_comes_after_a_kill_is_deleted(tmp_path: Path) -> None:
+    """Nothing was found to delete, and who was to look again is gone: the next process looks."""
+    store, body = MemoryStore(), content(100)
+    async with rig_on(store, tmp_path, bucket="lessons") as rig:
+        old = await rig.file(body)
+
+        async def lose_and_replace() -> None:
+            del rig.store.before["put"]
+            await rig.file(content(50))
+            raise lost()
+
+        rig.store.before["put"] = lose_and_replace
+        stage = rig.stage()
+        async with running(stage):
+            await rig.until(old, State.SUPERSEDED)
+
+            async def in_doubt() -> bool:
+                return stage.cleaner.doubts == 1
+
+            await eventually(in_doubt)
+    store.objects[old.key] = (spec(old.key, old.transfer), body)
+    async with rig_on(store, tmp_path, bucket="lessons") as rig, running(rig.stage()):
+
+        async def deleted() -> bool:
+            return old.key not in store.objects
+
+        await eventually(deleted)
+        await eventually(lambda: owes_nothing(rig))
+
+
 async def test_a_debt_under_a_fixed_key_spares_the_newer_transfers_upload(rig: Rig) -> None:
     """The older one's Create was given up; what is open under the key by now is the newer one's."""
     transfer = await fixed(rig, content())
