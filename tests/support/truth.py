@@ -58,9 +58,13 @@ class JournalFile:
         return int(self.rows(f"SELECT count(*) AS n FROM {what}")[0]["n"])  # noqa: S608 - our own text
 
     def owes_nothing(self) -> bool:
-        """Tell whether no transfer, op or clean-up is on its way."""
+        """Tell whether no transfer, op or clean-up is on its way.
+
+        A clean-up that found nothing, and that only waits for its last look, has no due time any more.
+        """
         unfinished = self.count(f"transfers WHERE state IN {UNFINISHED} OR lease <> 0")
-        return not unfinished and not self.count("outbox WHERE state <> 'dead'") and not self.count("debts")
+        ops, debts = self.count("outbox WHERE state <> 'dead'"), self.count("debts WHERE due < 1e300")
+        return not unfinished and not ops and not debts
 
 
 class Sources:
