@@ -60,7 +60,7 @@ def explore(plan: Plan, *, crashes: int, at_a_crash: Check, at_the_end: Check) -
     with simulation() as machine, begun(plan, machine) as first:
         waiting = deque([first])
         while waiting and not tally.found:
-            history = waiting.popleft()
+            history = waiting.pop()  # the newest first: few wait then, and each holds a journal
             before = len(history.effects)
             deeper = len(history.plan.crashes) < crashes
             everywhere = _Everywhere(history)

@@ -103,7 +103,7 @@ class VirtualClock:
 
     def __init__(self, loop: VirtualLoop, *, life: int) -> None:
         """``life`` counts from 0."""
-        self._loop, self._offset = loop, 100_000.0 - 10_000.0 * life - loop.now
+        self._loop, self._offset = loop, 10_000_000.0 - 10_000.0 * life - loop.now
 
     def wall_ms(self) -> int:
         """Milliseconds since 1970."""

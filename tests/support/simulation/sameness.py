@@ -59,6 +59,8 @@ def _told(table: str, name: str, row: sqlite3.Row, ids: Mapping[int, int], seqs:
     value = row[name]
     if table == "meta" and row["key"] == "journal_id":
         return None
+    if table == "meta" and row["key"] == "told_seq" and name == "value":
+        return sum(seq <= int(value) for seq in seqs)
     if name.endswith("_ms"):
         return value is None
     if name == "lease":
