@@ -40,7 +40,7 @@ def open_beside(path: Path) -> sqlite3.Connection:
             if log.exists() and log.stat().st_size:
                 raise
             return _opened(f"{uri}?immutable=1")  # nobody uses it, and its folder may not be written
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise JournalUnreadableError(f"the journal {path} cannot be read: {error}") from error
 
 
@@ -73,7 +73,7 @@ def back_up(source: Path, target: Path) -> Copy:
         sync(part)
         part.rename(target)
         sync(target.parent)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise JournalUnreadableError(f"the journal {source} cannot be copied to {target}: {error}") from error
     finally:
         part.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .beside import open_beside
 from .schema import MIGRATION_NAMES
-from .soundness import is_damage
+from .soundness import FAILURES, is_damage
 
 EXAMPLES_MAX = 20
 COUNTED = "('ready', 'uploaded', 'synced')"
@@ -97,7 +97,7 @@ def examine(path: Path) -> Examination:
 def _damage(db: sqlite3.Connection) -> Finding | None:
     try:
         lines = [row[0] for row in db.execute(f"PRAGMA integrity_check({EXAMPLES_MAX})")]
-    except sqlite3.DatabaseError as error:
+    except FAILURES as error:
         if not is_damage(error):
             raise
         lines = [str(error)]

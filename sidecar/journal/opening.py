@@ -107,7 +107,7 @@ def open_database(path: Path) -> tuple[Database, bool]:
     except BaseException as error:
         if connection is not None:
             connection.close()
-        if not isinstance(error, sqlite3.DatabaseError):
+        if not isinstance(error, soundness.FAILURES):
             raise
         raise _reported(path, error) from error
     return db, is_checked
@@ -131,11 +131,11 @@ def reporting(path: Path) -> Iterator[None]:
     """Raise what SQLite says while a journal is being opened as FatalError or JournalLostError."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except soundness.FAILURES as error:
         raise _reported(path, error) from error
 
 
-def _reported(path: Path, error: sqlite3.DatabaseError) -> FatalError | JournalLostError:
+def _reported(path: Path, error: Exception) -> FatalError | JournalLostError:
     if soundness.is_damage(error):
         return JournalLostError(f"the journal {path} is damaged ({error})")
     return FatalError(

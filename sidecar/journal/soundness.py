@@ -18,6 +18,8 @@ from pathlib import Path
 from sidecar.core.errors import JournalLostError
 
 AT_ONCE_BYTES = 64 * 1024 * 1024  # some 0.3 s
+# The second: SQLite's own sentence quotes what has rotted in the schema, and Python cannot read it.
+FAILURES = (sqlite3.DatabaseError, UnicodeDecodeError)
 IN_USE = "in use"  # in meta while a process has the journal open, and after one that was killed
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -79,7 +81,7 @@ class Inspection:
                 return
             try:
                 check(self._db)
-            except sqlite3.DatabaseError as error:
+            except FAILURES as error:
                 if not is_damage(error):
                     raise
                 raise JournalLostError(f"the journal {self._path} is damaged ({error})") from error
@@ -92,4 +94,4 @@ class Inspection:
 
 def is_damage(error: BaseException) -> bool:
     """Tell whether SQLite says that the file is not a whole database: neither a full disk nor our bug."""
-    return type(error) is sqlite3.DatabaseError
+    return type(error) is sqlite3.DatabaseError or isinstance(error, UnicodeDecodeError)

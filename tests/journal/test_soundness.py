@@ -10,6 +10,7 @@ import pytest
 from sidecar.core.errors import JournalLostError
 from sidecar.daemon.inspecting import inspect
 from sidecar.journal import soundness
+from sidecar.journal.beside import JournalUnreadableError, open_beside
 from sidecar.journal.soundness import Inspection
 from tests.support.journals import open_journal, ready, spoil
 
@@ -86,6 +87,17 @@ def test_a_small_journal_is_always_checked(folder: Path, monkeypatch: pytest.Mon
     journal = open_journal(folder)
     assert journal.quarantined is not None
     assert journal.is_checked
+
+
+def test_a_schema_that_rotted_to_bytes_that_are_no_text_is_damage(folder: Path) -> None:
+    """SQLite quotes them in its sentence, which Python cannot decode then."""
+    path = folder / "journal.db"
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE transfers", b"CREATE TA\xe8\xe8E transfers"))
+    with pytest.raises(JournalUnreadableError):
+        open_beside(path)
+    journal = open_journal(folder)
+    assert journal.quarantined is not None
+    journal.close()
 
 
 async def test_the_check_beside_the_work_finds_what_rotted(folder: Path) -> None:
