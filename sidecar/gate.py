@@ -129,8 +129,19 @@ class Gate:
         self._become(circuit.excused(self._breaker))
 
     def succeeded(self, target: str) -> None:
-        """Say that the remote did its work for ``target`` (a whole object, or a part of it)."""
+        """Say that the remote took ``target``, a transfer (a whole object, a part of it, ops)."""
         self._witnesses.succeeded(target)
+        self._is_well()
+
+    def answered(self, target: str) -> None:
+        """Say that the remote did what ``target`` asked, which moved no transfer.
+
+        It is no witness against those that fail: a bucket that takes no more bytes still lists and deletes.
+        """
+        self._witnesses.forget(target)
+        self._is_well()
+
+    def _is_well(self) -> None:
         self._put_off, self._puts_off = None, 0
         self._probe_error = None
         self._become(circuit.succeeded(self._breaker, self._clock.monotonic()))

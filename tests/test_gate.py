@@ -146,6 +146,16 @@ async def test_a_success_from_before_does_not_count_against_an_object(gate: Gate
     assert not decision.spent
 
 
+async def test_a_listing_is_no_witness_against_an_object(gate: Gate) -> None:
+    """A bucket that takes no more bytes still lists and deletes: the sweep costs nobody an attempt."""
+    await gate.admit("file")
+    for _ in range(3):
+        gate.answered("sweep")
+        decision = await gate.failed("file", failure(ErrorKind.FORBIDDEN), failures=0)
+        assert isinstance(decision, Again)
+        assert not decision.spent
+
+
 @pytest.mark.parametrize("kind", [ErrorKind.UNAUTHORIZED, ErrorKind.FORBIDDEN, ErrorKind.NOT_FOUND])
 async def test_wrong_credentials_open_the_breaker_at_once(
     gate: Gate, remote: Remote, kind: ErrorKind

@@ -101,12 +101,8 @@ class Shipping(Debts):
 
     @transaction
     def forget_upload(self, transfer_id: int) -> None:
-        """S3 does not know the multipart upload any more: drop its ID and its parts."""
-        self.db.execute("DELETE FROM parts WHERE transfer = ?", [transfer_id])
-        self.db.execute(
-            "UPDATE transfers SET upload_id = NULL, part_bytes = NULL, may_upload = 0 WHERE id = ?",
-            [transfer_id],
-        )
+        """The multipart upload is of no use any more: whatever is open under its key is owed to S3."""
+        self.owe_upload(self.one(transfer_id))
 
     @transaction
     def begin_put(self, transfer_id: int) -> None:

@@ -68,7 +68,7 @@ class ExpiryStage:
                 raise fenced(error) from error
             await self._wait_out(error)
             return
-        self._gate.succeeded(TARGET)
+        self._gate.answered(TARGET)
         marked = {one.transfer.id: mark for one, mark in zip(given_up, marks, strict=True)}
         await self._journal.do(Journal.settle_expiries, marked)
 

@@ -108,7 +108,7 @@ class RecallStage:
                     return None
                 await asyncio.sleep(decision.delay_seconds if isinstance(decision, Again) else 0.0)
             else:
-                self._gate.succeeded(TARGET)
+                self._gate.answered(TARGET)
                 return assets
 
     @property

@@ -65,7 +65,7 @@ class Registrar:
                 raise fenced(error) from error
             await self._wait_out(error)
             return False
-        self._gate.succeeded(TARGET)
+        self._gate.answered(TARGET)
         await self._journal.do(Journal.registered, registration)
         self._epoch = registration.epoch
         self.registered.set()

@@ -99,7 +99,7 @@ class Cleaner:
                     return
                 await asyncio.sleep(decision.delay_seconds)
             else:
-                self._gate.succeeded(target)
+                self._gate.answered(target)
                 return
 
     # -- debts and doubts -------------------------------------------------------------------------
@@ -144,7 +144,7 @@ class Cleaner:
             self._metrics.errors_total.labels(kind=error.kind, stage="cleanup").inc()
             await self._gate.failed(target, error, failures=0)
             return Paid.LATER
-        self._gate.succeeded(target)
+        self._gate.answered(target)
         return paid
 
     # -- the sweep --------------------------------------------------------------------------------

@@ -155,6 +155,5 @@ class Multipart:
             if error.maybe_done and (stored := await self._tools.settled_or_none(self._transfer)):
                 return stored
             if error.kind is ErrorKind.CORRUPT:  # what S3 holds is not what it acknowledged: begin anew
-                await self._store.abort(upload)
                 await self._journal.do(Journal.forget_upload, self._transfer.id)
             raise

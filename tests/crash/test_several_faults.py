@@ -12,6 +12,9 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.support.simulation.faults import Fault
+from tests.support.simulation.history import Plan
+from tests.support.simulation.power import BETWEEN, Crash
 from tests.support.simulation.scenarios import SCENARIOS
 
 from .conftest import live_all
@@ -19,6 +22,15 @@ from .faulting import mixed, pairs, undisturbed
 
 MIXED, MIXED_ALL = 1, 300
 PAIRS, PAIRS_ALL = 1, 300
+FOUND = {  # by runs of everything; each needs more than one accident
+    "a doubled Create, and the other upload of it is spoilt": Plan(
+        scenario="big-then-small", faults=(Fault(call=5, how="twice"), Fault(call=6, how="wrong-etag"))
+    ),
+    "three starts while S3 lists but takes no part": Plan(
+        scenario="resume",
+        crashes=tuple(Crash(life=n, effect=at, when=BETWEEN) for n, at in ((1, 17), (2, 4), (3, 4))),
+    ),
+}
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -37,3 +49,9 @@ def test_a_crash_among_faults_changes_nothing_in_the_end(
 ) -> None:
     """Two faults anywhere, and a crash."""
     live_all(mixed(undisturbed(scenario), MIXED_ALL if spoils_all else MIXED, chance))
+
+
+@pytest.mark.parametrize("plan", FOUND.values(), ids=FOUND)
+def test_what_was_found_once_is_well(plan: Plan) -> None:
+    """It leaves nothing open, and no outage becomes a dead letter."""
+    live_all([plan])

@@ -94,6 +94,7 @@ class InMemory:
         self._connection.row_factory = sqlite3.Row
         self._empty = _without_log(_empty())
         self._db = _Lean(self._connection)
+        self._journal: Journal | None = None
 
     def open(
         self, image: bytes | None, *, clock: Clock, chance: random.Random, lost: JournalLostError | None
@@ -101,7 +102,10 @@ class InMemory:
         """Put the image in the place of the last one."""
         self._connection.deserialize(image or self._empty)
         with patch.multiple(base, lock=_no_lock, open_database=lambda _: (self._db, True)):
-            return Journal(self.path, tag=TAG, bucket=BUCKET, clock=clock, chance=chance.randbytes, lost=lost)
+            self._journal = Journal(
+                self.path, tag=TAG, bucket=BUCKET, clock=clock, chance=chance.randbytes, lost=lost
+            )
+        return self._journal
 
     def image(self) -> bytes:
         """Copy the memory."""
@@ -113,7 +117,10 @@ class InMemory:
         return self._connection
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Keep the connection; let the lock's descriptor go."""
+        if self._journal is not None:
+            os.close(self._journal._lock_fd)
+            self._journal = None
 
 
 class InFile:

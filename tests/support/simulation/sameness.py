@@ -57,10 +57,8 @@ def _ranks(seqs: Iterable[int], outside: Outside) -> Mapping[int, int]:
 
 def _told(table: str, name: str, row: sqlite3.Row, ids: Mapping[int, int], seqs: Mapping[int, int]) -> object:
     value = row[name]
-    if table == "meta" and row["key"] == "journal_id":
-        return None
-    if table == "meta" and row["key"] == "told_seq" and name == "value":
-        return sum(seq <= int(value) for seq in seqs)
+    if table == "meta":
+        return _said_of_itself(row["key"], value, seqs) if name == "value" else value
     if name.endswith("_ms"):
         return value is None
     if name == "lease":
@@ -70,6 +68,12 @@ def _told(table: str, name: str, row: sqlite3.Row, ids: Mapping[int, int], seqs:
     if (table, name) == ("transfers", "id") or (name == "transfer" and isinstance(value, int)):
         return ids.get(value)
     return None if (table, name) == ("debts", "id") else value
+
+
+def _said_of_itself(key: str, value: str, seqs: Mapping[int, int]) -> object:
+    if key == "told_seq":
+        return sum(seq <= int(value) for seq in seqs)
+    return None if key == "journal_id" else value
 
 
 def _deployment(outside: Outside) -> Iterable[object]:
