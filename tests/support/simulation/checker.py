@@ -50,9 +50,9 @@ def check(plan: Plan) -> tuple[list[str], int]:
         return problems(history), len(history.effects)
 
 
-def check_everywhere(plan: Plan, *, crashes: int = 1) -> Tally:
-    """Live a plan, and on from every crash point of it, so many crashes deep."""
-    return explore(plan, crashes=crashes, at_a_crash=at_a_crash, at_the_end=problems)
+def check_everywhere(plan: Plan, *, crashes: int = 1, lives_max: int | None = None) -> Tally:
+    """Live a plan, and on from every crash point of it, so many crashes deep, or so many lives."""
+    return explore(plan, crashes=crashes, at_a_crash=at_a_crash, at_the_end=problems, lives_max=lives_max)
 
 
 def at_a_crash(history: History) -> list[str]:

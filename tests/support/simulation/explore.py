@@ -22,11 +22,16 @@ WHERE = (BEFORE, BETWEEN, AFTER)
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """What an exploration came to. ``points`` are the crash points that were met, ``lives`` the lives."""
+    """What an exploration came to.
+
+    ``points`` are the crash points that were met, ``lives`` the lives, ``left`` the new outsides from
+    which nothing was lived on.
+    """
 
     points: int = 0
     lives: int = 0
     histories: int = 0
+    left: int = 0
     found: list[str] = field(default_factory=list)  # what is wrong, with the line that replays it
 
     def add(self, other: Tally) -> None:
@@ -34,6 +39,7 @@ class Tally:
         self.points += other.points
         self.lives += other.lives
         self.histories += other.histories
+        self.left += other.left
         self.found += other.found
 
 
@@ -54,12 +60,17 @@ class _Everywhere:
         self.cuts.append(self._history.cut(crash, power, found, plan=plan))
 
 
-def explore(plan: Plan, *, crashes: int, at_a_crash: Check, at_the_end: Check) -> Tally:
-    """Live ``plan``, and from every crash point on, so many crashes deep; stop where something is wrong."""
+def explore(
+    plan: Plan, *, crashes: int, at_a_crash: Check, at_the_end: Check, lives_max: int | None = None
+) -> Tally:
+    """Live ``plan``, and from every crash point on, so many crashes deep; stop where something is wrong.
+
+    ``lives_max``: or after so many lives.
+    """
     tally, known = Tally(), set[bytes]()
     with simulation() as machine, begun(plan, machine) as first:
         waiting = deque([first])
-        while waiting and not tally.found:
+        while waiting and not tally.found and (lives_max is None or tally.lives < lives_max):
             history = waiting.pop()  # the newest first: few wait then, and each holds a journal
             before = len(history.effects)
             deeper = len(history.plan.crashes) < crashes
@@ -71,6 +82,7 @@ def explore(plan: Plan, *, crashes: int, at_a_crash: Check, at_the_end: Check) -
             if wrong := at_the_end(history):
                 tally.found += [*wrong, history.plan.command]
             waiting += _new(everywhere.cuts, known, at_a_crash)
+        tally.left = len(waiting)
     return tally
 
 
