@@ -3,8 +3,8 @@
     python -m pytest tests/crash --crash=all
 
 takes three seeds of that, and then crashes at every point of recoveries, and of their recoveries, until none
-leaves anything behind that no start has begun with yet, or a thousand lives are over. A failure prints the line
-that replays it.
+leaves anything behind that no start has begun with yet, or a thousand lives are over. A failure prints the
+line that replays it.
 """
 
 from __future__ import annotations
