@@ -233,9 +233,12 @@ class Telling(Shipping):
     def _sendable(self) -> str:
         if not self.barred:
             return SENDABLE
-        return (
-            f"{SENDABLE} AND NOT EXISTS (SELECT 1 FROM transfers t WHERE t.id = o.transfer"
-            f" AND t.root IN ({self.barred_roots()}))"
+        barred = f"t.root IN ({self.barred_roots()})"
+        of_scene = "SELECT 1 FROM transfers t WHERE t.session_id = o.session_id AND t.entity_id = o.scene_id"
+        return (  # whoever watches the root tells of the scenes that lie there alone
+            f"{SENDABLE} AND NOT EXISTS (SELECT 1 FROM transfers t WHERE t.id = o.transfer AND {barred})"
+            f" AND (o.kind <> 'facts' OR NOT EXISTS ({of_scene} AND {barred})"
+            f" OR EXISTS ({of_scene} AND NOT {barred}))"
         )
 
     def _first_sendable(self, now: float, busy: Collection[str]) -> sqlite3.Row | None:

@@ -455,16 +455,28 @@ def test_a_marker_that_is_listed_again_cancels_no_re_render(journal: Journal) ->
 
 
 def test_nothing_is_claimed_of_a_root_that_is_not_ours(journal: Journal) -> None:
-    """Neither an upload nor an op, until it is ours; then whoever waits is woken."""
+    """Neither an upload nor an op nor a scene's facts, until it is ours; then whoever waits is woken."""
     uploaded = ready(journal, "A", at=route("one.mp4"))
     ship(journal, uploaded)
     waiting = ready(journal, "B", at=route("two.mp4"))
     journal.bar([ROOT, "/elsewhere"])
     assert journal.claim_uploads(limit=9, now=0).transfers == ()
-    told, _ = journal.claim_batch(limit=9, now=0, busy=())
-    assert told is None or {op.kind for op in told.ops} == {OpKind.FACTS}
+    assert journal.claim_batch(limit=9, now=0, busy=())[0] is None
     journal.topics.clear()
     journal.unbar(ROOT)
     assert {Topic.UPLOADS, Topic.OUTBOX} <= journal.topics
     assert [transfer.id for transfer in journal.claim_uploads(limit=9, now=0).transfers] == [waiting.id]
     assert OpKind.PUT in {op.kind for op in batch(journal).ops}
+
+
+def test_facts_of_a_scene_that_lies_in_two_roots_are_told_by_whoever_has_one(journal: Journal) -> None:
+    """Who watches the other root knows nothing of what is here."""
+    ready(journal, "A", at=route("one.mp4"))
+    there = Observation(
+        root="/elsewhere", path="demo/lesson/s1/two.mp4", identity=identity(2), route=route("two.mp4")
+    )
+    journal.observe([there])
+    journal.bar([ROOT, "/elsewhere"])
+    assert journal.claim_batch(limit=9, now=0, busy=())[0] is None
+    journal.unbar(ROOT)
+    assert [op.kind for op in batch(journal).ops] == [OpKind.FACTS]
