@@ -13,7 +13,7 @@ from .explore import Tally, explore
 from .history import History, Plan, lived
 from .rendering import FOREIGN_KEYS
 
-CONVERGED_SECONDS = 300.0  # after the last trouble: breaker, backoff, the scene's quiet, looks that were put off
+CONVERGED_SECONDS = 300.0  # after the last trouble: breaker, backoff, quiet, looks that were put off
 FINAL = {"synced", "superseded", "gone"}
 QUERIES = {
     "transfers": "SELECT id, transfer, state, key, upload_id FROM transfers",
