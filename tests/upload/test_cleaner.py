@@ -126,9 +126,8 @@ async def begun(rig: Rig) -> bool:
     return "create" in rig.store.calls
 
 
-async def test_a_put_that_is_carried_out_after_its_clean_up_is_deleted(rig: Rig) -> None:
-    """It was given up, its file got other content, nothing was found to delete; then it arrives."""
-    body = content(100)
+async def replaced_in_its_put(rig: Rig, body: bytes) -> Transfer:
+    """Make a file whose PUT is given up, while it gets other content."""
     old = await rig.file(body)
 
     async def lose_and_replace() -> None:
@@ -137,6 +136,13 @@ async def test_a_put_that_is_carried_out_after_its_clean_up_is_deleted(rig: Rig)
         raise lost()
 
     rig.store.before["put"] = lose_and_replace
+    return old
+
+
+async def test_a_put_that_is_carried_out_after_its_clean_up_is_deleted(rig: Rig) -> None:
+    """It was given up, its file got other content, nothing was found to delete; then it arrives."""
+    body = content(100)
+    old = await replaced_in_its_put(rig, body)
     stage = rig.stage()
     async with running(stage):
         await rig.until(old, State.SUPERSEDED)
@@ -154,14 +160,7 @@ async def test_a_put_that_comes_after_a_kill_is_deleted(tmp_path: Path) -> None:
     """Nothing was found to delete, and who was to look again is gone: the next process looks."""
     store, body = MemoryStore(), content(100)
     async with rig_on(store, tmp_path, bucket="lessons") as rig:
-        old = await rig.file(body)
-
-        async def lose_and_replace() -> None:
-            del rig.store.before["put"]
-            await rig.file(content(50))
-            raise lost()
-
-        rig.store.before["put"] = lose_and_replace
+        old = await replaced_in_its_put(rig, body)
         stage = rig.stage()
         async with running(stage):
             await rig.until(old, State.SUPERSEDED)
