@@ -20,7 +20,6 @@ __attribute__((constructor)) static void begin(void)
 {
     const char *path = getenv("SHIM_CLOCK");
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    real_gettime = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
     if (fd < 0)
         return;
     void *map = mmap(NULL, sizeof *wrong_seconds, PROT_READ, MAP_SHARED, fd, 0);
@@ -31,6 +30,8 @@ __attribute__((constructor)) static void begin(void)
 
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
+    if (!real_gettime) /* Python 3.13's allocator asks before any constructor has run */
+        real_gettime = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
     int status = real_gettime(clock, now);
     if (!status && wrong_seconds && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
         now->tv_sec += *wrong_seconds;
