@@ -22,9 +22,9 @@ from sidecar.local.child import Child, wait
 from sidecar.local.convex_server import ConvexServer
 from sidecar.local.seaweed import SeaweedServer
 from tests.support.shim.board import Board, Kill, build
+from tests.support.system import eventually
 
 POLL_SECONDS = 0.01
-POLL_SECONDS_MAX = 0.1
 CONVERGE_SECONDS = 40.0  # I6; a life that owes nothing difficult takes half a second
 MIB = 1024 * 1024
 
@@ -205,16 +205,18 @@ class Case:
 
     def until(self, what: str, condition: Callable[[], bool], *, seconds: float = CONVERGE_SECONDS) -> None:
         """Live, and live again after each kill, until the condition is true."""
-        deadline, pause_seconds = time.monotonic() + seconds, POLL_SECONDS
-        while not condition():
-            assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+
+        def is_true() -> bool:
+            if condition():
+                return True
             if self.life is None:
                 self.start()
             elif self.buried():
                 self.life = None
                 self.after_kill()
-            time.sleep(pause_seconds)  # longer each time: asking costs the cores that the answer needs
-            pause_seconds = min(pause_seconds * 1.1, POLL_SECONDS_MAX)
+            return False
+
+        eventually(what, is_true, seconds=seconds)
 
     def drain(self) -> None:
         """SIGTERM until a life ends by itself, which it must do with nothing owed."""

@@ -6,7 +6,6 @@ not lived again. Where no new one is found any more, all crashes are covered, ho
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -69,7 +68,7 @@ def explore(
     """
     tally, known = Tally(), set[bytes]()
     with simulation() as machine, begun(plan, machine) as first:
-        waiting = deque([first])
+        waiting = [first]
         while waiting and not tally.found and (lives_max is None or tally.lives < lives_max):
             history = waiting.pop()  # the newest first: few wait then, and each holds a journal
             before = len(history.effects)
