@@ -52,6 +52,8 @@ async def _search(transfer: Transfer, tools: Tools) -> Recall | None:
 
 
 async def _readdressed(transfer: Transfer, known: Recall, tools: Tools) -> Transfer:
+    if known.transfer == transfer.transfer:
+        return transfer  # this journal sent it, and had no time to see it arrive
     if (transfer.key, transfer.recall) != (known.key, known):
         await tools.journal.do(Journal.readdress, transfer.id, known)
     return replace(

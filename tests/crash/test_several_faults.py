@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.simulation.faults import Fault
 from tests.support.simulation.history import Plan
-from tests.support.simulation.power import BETWEEN, Crash
+from tests.support.simulation.power import BEFORE, BETWEEN, Crash
 from tests.support.simulation.scenarios import SCENARIOS
 
 from .conftest import live_all
@@ -22,13 +22,32 @@ from .faulting import mixed, pairs, undisturbed
 
 MIXED, MIXED_ALL = 1, 300
 PAIRS, PAIRS_ALL = 1, 300
+
+
+def _cut(*where: tuple[int, int]) -> tuple[Crash, ...]:
+    """Crash between call and reply, each at (life, effect)."""
+    return tuple(Crash(life=life, effect=effect, when=BETWEEN) for life, effect in where)
+
+
 FOUND = {  # by runs of everything; each needs more than one accident
     "a doubled Create, and the other upload of it is spoilt": Plan(
         scenario="big-then-small", faults=(Fault(call=5, how="twice"), Fault(call=6, how="wrong-etag"))
     ),
     "three starts while S3 lists but takes no part": Plan(
         scenario="resume",
-        crashes=tuple(Crash(life=n, effect=at, when=BETWEEN) for n, at in ((1, 17), (2, 4), (3, 4))),
+        crashes=_cut((1, 17), (2, 4), (3, 4)),
+    ),
+    "a new journal finds what it sent itself, and the file goes": Plan(
+        scenario="removal-delete", crashes=_cut((1, 9), (2, 14))
+    ),
+    "a new journal finds what it sent itself, and its op is not told before the file goes": Plan(
+        scenario="delete-synced",
+        seed=1,
+        crashes=(
+            *_cut((1, 6)),
+            Crash(life=2, effect=8, when=BEFORE),
+            *_cut((3, 2), (4, 7), (5, 3), (6, 6), (7, 4)),
+        ),
     ),
 }
 
