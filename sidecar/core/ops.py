@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from .model import Slot
+from .scenes import SceneFacts
 
 
 class OpKind(StrEnum):
@@ -118,6 +119,24 @@ class VersionPage:
     """Versions, and where the next page begins; None: there is none."""
 
     versions: tuple[AssetVersion, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldScene:
+    """A scene, and what this sidecar said of it last."""
+
+    project_id: str
+    session_id: str
+    scene_id: str
+    facts: SceneFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenePage:
+    """Scenes, and where the next page begins; None: there is none."""
+
+    scenes: tuple[ToldScene, ...]
     cursor: str | None
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -19,9 +20,11 @@ from sidecar.status.server import serving
 from .drain import Drain, Owed
 from .parts import Parts, assemble
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
 DONE, TRY_LATER = 0, 75
+START_SECONDS = 2.0  # an ordinary start takes a tenth of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +72,12 @@ class Life:
 
         Raises FatalError or JournalLostError, alone or in a group.
         """
-        async with assemble(self._settings, clock=SystemClock(), lost=self._lost) as parts:
+        async with AsyncExitStack() as opened:
+            assembling = assemble(self._settings, clock=SystemClock(), lost=self._lost)
+            parts = await self._unless_stopped(opened.enter_async_context(assembling))
+            if parts is None:
+                log.info("stopped", why="before the journal could be written")
+                return TRY_LATER
             status = self._settings.status
             async with serving(
                 source=parts.source,
@@ -87,8 +95,21 @@ class Life:
                         task.cancel()
         return outcome
 
+    async def _unless_stopped(self, start: Coroutine[Any, Any, T]) -> T | None:
+        """Wait for a start, but little longer once told to stop: for room on a disk it may wait for ever."""
+        starting, told = asyncio.ensure_future(start), asyncio.ensure_future(self._signals.stop.wait())
+        try:
+            await asyncio.wait({starting, told}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({starting}, timeout=START_SECONDS)
+            starting.cancel()  # no effect on one that is done
+            await asyncio.wait({starting})
+            return None if starting.cancelled() else starting.result()
+        finally:
+            starting.cancel()
+            told.cancel()
+
     def _work(self, parts: Parts) -> list[Coroutine[Any, Any, None]]:
-        sync = [parts.sync.run(), parts.sync.expiry.run()] if parts.sync else []
+        sync = [parts.sync.run(), parts.sync.expiry.run(), parts.sync.unfinished.run()] if parts.sync else []
         gates = [gate.run() for gate in parts.gates.values()]
         reconciler = [parts.reconciler.run()] if parts.reconciler else []
         stages = [parts.watch.run(), parts.recall.run(), parts.upload.run(), *sync]

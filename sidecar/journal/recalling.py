@@ -4,19 +4,21 @@ What a fresh journal finds in its first scan is *held*: it is not claimed for it
 asked what the slots hold. The answer becomes a ``Recall``, with which the upload stage looks into S3
 before it sends. Once the first scan is over nothing is held any more, and nothing costs anything.
 The scenes that it finds are recalled, too (``scenes.py``): until something new comes, or all is settled,
-Convex goes on showing them as it did.
+Convex goes on showing them as it did. Those that the lost journal left unfinished, and of which no file is
+left to be found, are taken up from Convex once the first scan is over: nobody else will ever end them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sidecar.core.model import Recall, State, StatIdentity, StoredObject, Transfer
+from sidecar.core.ops import ToldScene
 from sidecar.core.states import Event
 
 from .base import Topic, transaction
 from .rows import FROM_TRANSFERS, recall_json, transfer_from
-from .scenes import SCENE_CANCELLED
+from .scenes import SCENE_CANCELLED, facts_json
 from .shipping import Shipping
 
 SCENES_AT_ONCE = 100
@@ -40,6 +42,8 @@ class Recalling(Shipping):
         """
         if self.is_new or self.recalling:
             self.set_meta("scanned", "1")
+            self.set_meta("unfinished", "unasked")
+            self.topics.add(Topic.RECALLS)
         self.db.execute("DELETE FROM meta WHERE key = 'recalling'")
         self.is_new = self.recalling = False
         rows = self.db.execute(
@@ -50,6 +54,27 @@ class Recalling(Shipping):
         for row in rows:
             self.report_scene(row["session_id"], row["scene_id"])
         return (rows[-1]["session_id"], rows[-1]["scene_id"]) if len(rows) == SCENES_AT_ONCE else None
+
+    def misses_scenes(self) -> bool:
+        """Tell whether the first scan is over, and Convex not asked yet which scenes were left unfinished."""
+        return not self.recalling and self.meta("unfinished") is not None
+
+    @transaction
+    def take_up(self, scenes: Sequence[ToldScene], *, is_last: bool) -> None:
+        """Know what Convex was told of scenes; from here on what differs is told, the end of them, too."""
+        for scene in scenes:
+            name = [scene.session_id, scene.scene_id]
+            self.db.execute(
+                "INSERT OR IGNORE INTO scenes (session_id, scene_id, project_id) VALUES (?, ?, ?)",
+                [*name, scene.project_id],
+            )
+            self.db.execute(
+                "UPDATE scenes SET reported = ? WHERE session_id = ? AND scene_id = ? AND reported IS NULL",
+                [facts_json(scene.facts), *name],
+            )
+            self.report_scene(scene.session_id, scene.scene_id)
+        if is_last:
+            self.db.execute("DELETE FROM meta WHERE key = 'unfinished'")
 
     @transaction
     def written(self, transfer_id: int) -> None:

@@ -103,7 +103,7 @@ class SceneBook(JournalBase):
         facts = derive(knowledge)
         if scene["recalled"] and (self.recalling or not is_settled(knowledge, facts)):
             return
-        text = json.dumps(asdict(facts), sort_keys=True)
+        text = facts_json(facts)
         if text == scene["reported"] or (scene["reported"] is None and _is_bare(knowledge, facts)):
             return
         self.db.execute(
@@ -258,6 +258,11 @@ class SceneBook(JournalBase):
             transfer=None,
             body=dict(facts.body(scene_id)),
         )
+
+
+def facts_json(facts: SceneFacts) -> str:
+    """Return what ``scenes.reported`` holds of facts: equal facts have equal texts."""
+    return json.dumps(asdict(facts), sort_keys=True)
 
 
 def _is_bare(scene: SceneKnowledge, facts: SceneFacts) -> bool:

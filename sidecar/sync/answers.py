@@ -17,9 +17,12 @@ from sidecar.core.ops import (
     OpResult,
     Outcome,
     Registration,
+    ScenePage,
+    ToldScene,
     VersionPage,
     VersionStatus,
 )
+from sidecar.core.scenes import SceneFacts
 
 from .errors import NOT_INSTALLED, malformed
 
@@ -100,6 +103,16 @@ def version_page(value: Any) -> VersionPage:
     return VersionPage(versions=versions, cursor=None if cursor is None else str(cursor))
 
 
+def scene_page(value: Any) -> ScenePage:
+    """Read the answer to ``unfinishedScenes``. Raises SidecarError."""
+    try:
+        cursor, items = value["cursor"], value["scenes"]
+        scenes = tuple(_scene(item) for item in items)
+    except (KeyError, TypeError):
+        raise malformed(f"page {value!r:.200}", operation="scenes", target="page") from None
+    return ScenePage(scenes=scenes, cursor=None if cursor is None else str(cursor))
+
+
 def marks(value: Any, versions: int) -> list[bool]:
     """Read the answer to ``expire``: one word per version, in order. Raises SidecarError."""
     if not isinstance(value, list) or len(value) != versions or not all(isinstance(v, bool) for v in value):
@@ -126,6 +139,21 @@ def _version(item: Any) -> AssetVersion:
         status=VersionStatus(item["status"]),
         newer=_integer(item, "newer", operation="versions"),
         superseded_ms=None if superseded is None else int(superseded),
+    )
+
+
+def _scene(item: Any) -> ToldScene:
+    facts = SceneFacts(
+        complete=item["complete"] is True,
+        owed=_integer(item, "owed", operation="scenes"),
+        error=None,
+        reason=_text(item["reason"]),
+    )
+    return ToldScene(
+        project_id=str(item["projectId"]),
+        session_id=str(item["sessionId"]),
+        scene_id=str(item["sceneId"]),
+        facts=facts,
     )
 
 

@@ -18,7 +18,7 @@ from sidecar.core.address import is_loopback
 from sidecar.core.clock import Clock, RemoteClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Slot
-from sidecar.core.ops import Batch, CurrentAsset, OpResult, Registration, VersionPage
+from sidecar.core.ops import Batch, CurrentAsset, OpResult, Registration, ScenePage, VersionPage
 from sidecar.settings.telling import Convex as ConvexSettings
 
 from . import answers, errors
@@ -81,6 +81,11 @@ class ConvexStore:
         """``sidecar:versions``."""
         value = await self._call("query", "versions", {"sidecarId": sidecar_id, "cursor": cursor})
         return answers.version_page(value)
+
+    async def unfinished_scenes(self, *, sidecar_id: str, cursor: str | None) -> ScenePage:
+        """``sidecar:unfinishedScenes``."""
+        value = await self._call("query", "unfinishedScenes", {"sidecarId": sidecar_id, "cursor": cursor})
+        return answers.scene_page(value)
 
     async def expire(
         self, versions: Sequence[tuple[Slot, int]], *, sidecar_id: str, epoch: int

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 
-from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.errors import SidecarError
 from sidecar.core.model import Recall, Transfer
 from sidecar.core.ops import CurrentAsset
-from sidecar.core.retry import Again
 from sidecar.gate import Gate
 from sidecar.journal.journal import Journal, Topic
 from sidecar.journal.writer import AsyncJournal
 
+from .asking import ask
 from .registrar import Registrar
 from .store import MetadataStore
 
@@ -27,7 +28,6 @@ SLOTS_AT_ONCE = 100
 PATIENCE_SECONDS = 10.0  # an outage costs no more than this once,
 SPENT_PATIENCE_SECONDS = 0.1  # and then this for each look-up, until Convex answers again
 TARGET = "recall"
-_PASSING = {ErrorKind.NETWORK, ErrorKind.THROTTLED, ErrorKind.CONFLICT}
 
 log = structlog.get_logger()
 
@@ -94,22 +94,11 @@ class RecallStage:
             return None
         await self._registrar.registered.wait()
         slots = [transfer.route.slot for transfer in held]
-        while True:
-            await self._gate.admit(TARGET)
-            try:
-                assets = await self._store.current_assets(slots)
-            except asyncio.CancelledError:
-                self._gate.withdraw(TARGET)
-                raise
-            except SidecarError as error:
-                decision = await self._gate.failed(TARGET, error, failures=0)
-                if error.kind not in _PASSING:
-                    log.warning("convex_does_not_tell", error=str(error))
-                    return None
-                await asyncio.sleep(decision.delay_seconds if isinstance(decision, Again) else 0.0)
-            else:
-                self._gate.answered(TARGET)
-                return assets
+        try:
+            return await ask(self._gate, TARGET, partial(self._store.current_assets, slots))
+        except SidecarError as error:
+            log.warning("convex_does_not_tell", error=str(error))
+            return None
 
     @property
     def _is_first_journal(self) -> bool:

@@ -23,6 +23,7 @@ from .pace import Pace
 from .recall import RecallStage
 from .registrar import Registrar
 from .store import MetadataStore
+from .unfinished import UnfinishedStage
 
 BURST = 20  # a batch of more than a twentieth of the most is part of one: some 100 ops a second
 TRICKLE_SECONDS = 0.02  # what gathers after a smaller one
@@ -32,8 +33,8 @@ ROUND_SECONDS = 0.01  # uploads wake us hundreds of times a second; looking this
 class SyncStage:
     """Claims batches, delivers them, records what Convex made of them.
 
-    ``registered`` is set while Convex knows our journal. ``recall`` and ``expiry`` are stages of their own,
-    to be run beside this one.
+    ``registered`` is set while Convex knows our journal. ``recall``, ``unfinished`` and ``expiry`` are stages
+    of their own, to be run beside this one.
     """
 
     def __init__(
@@ -59,6 +60,9 @@ class SyncStage:
             journal=journal, store=store, gate=gate, registrar=self._registrar, is_first=is_first
         )
         self.expiry = ExpiryStage(
+            store=store, journal=journal, gate=gate, registrar=self._registrar, sidecar_id=sidecar_id
+        )
+        self.unfinished = UnfinishedStage(
             store=store, journal=journal, gate=gate, registrar=self._registrar, sidecar_id=sidecar_id
         )
         self._delivery = Delivery(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sidecar.core.model import Slot
-from sidecar.core.ops import Batch, CurrentAsset, OpResult, Registration, VersionPage
+from sidecar.core.ops import Batch, CurrentAsset, OpResult, Registration, ScenePage, VersionPage
 
 
 class MetadataStore(Protocol):
@@ -37,6 +37,12 @@ class MetadataStore(Protocol):
 
     async def versions(self, *, sidecar_id: str, cursor: str | None) -> VersionPage:
         """Return the next versions that this sidecar wrote; None begins. Others' are not shown."""
+
+    async def unfinished_scenes(self, *, sidecar_id: str, cursor: str | None) -> ScenePage:
+        """Return next scenes of which this sidecar said that something is owed, and no error; None begins.
+
+        UNKNOWN from functions that were deployed before there was this question.
+        """
 
     async def expire(
         self, versions: Sequence[tuple[Slot, int]], *, sidecar_id: str, epoch: int

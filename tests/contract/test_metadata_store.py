@@ -12,6 +12,7 @@ from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import AssetType, EntityType, Slot
 from sidecar.core.ops import AssetVersion, Batch, CurrentAsset, Kept, Op, OpKind, OpResult, Outcome
+from sidecar.core.scenes import SceneFacts
 from sidecar.local.convex_server import ConvexServer
 from sidecar.settings.secret import Secret
 from sidecar.settings.telling import Convex, DeployKeyAuth, NoAuth
@@ -88,6 +89,13 @@ def remove(seq: int, name: str = "a.mp4") -> Op:
     """Return the op of a removal."""
     body = {"entityType": "scene", "entityId": "intro", "assetType": "video_chunk", "name": name}
     return Op(seq=seq, op_id=f"op-{next(_numbers)}", kind=OpKind.REMOVE, body=body)
+
+
+def facts(seq: int, scene: str, *, complete: bool = False, owed: int = 1, error: str | None = None) -> Op:
+    """Return the op of a scene's facts."""
+    reason = "marker" if complete else None
+    body = {"sceneId": scene, "complete": complete, "owed": owed, "error": error, "reason": reason}
+    return Op(seq=seq, op_id=f"op-{next(_numbers)}", kind=OpKind.FACTS, body=body)
 
 
 async def apply(store: MetadataStore, sidecar_id: str, epoch: int, *ops: Op) -> Sequence[OpResult]:
@@ -271,6 +279,29 @@ async def test_versions_come_page_by_page_and_say_what_shows_them(
     }
     assert (history[1].newer, history[12].newer, history[12].superseded_ms) == (11, 0, None)
     assert (history[1].key, history[1].size_bytes, history[1].transfer) == ("k/1", 10, "T1")
+
+
+async def test_unfinished_scenes_come_page_by_page(store: MetadataStore, sidecar_id: str, epoch: int) -> None:
+    """This sidecar's, of which something is owed; not those that are over, one way or the other."""
+    over = [facts(1, "over", complete=True, owed=0), facts(2, "failed", error="it broke")]
+    await apply(store, sidecar_id, epoch, *over, facts(3, "s1", complete=True))
+    await apply(store, sidecar_id, epoch, *(facts(n, f"s{n}") for n in range(4, 103)))
+    await apply(
+        store, sidecar_id, epoch, *(facts(n, f"s{n}") for n in range(103, 120)), facts(200, "s110", owed=0)
+    )
+    other = f"{sidecar_id}-other"
+    theirs = (await store.register(sidecar_id=other, journal_id=f"{other}-j")).epoch
+    batch = Batch(project_id="p", session_id=f"p/{other}", acked_seq=0, ops=(facts(1, "theirs"),))
+    await store.apply(batch, sidecar_id=other, epoch=theirs)
+    found, cursor = dict[str, SceneFacts](), None
+    while (page := await store.unfinished_scenes(sidecar_id=sidecar_id, cursor=cursor)).cursor is not None:
+        found |= {scene.scene_id: scene.facts for scene in page.scenes}
+        cursor = page.cursor
+    found |= {scene.scene_id: scene.facts for scene in page.scenes}
+    assert found.keys() == {"s1", *(f"s{n}" for n in range(4, 120))} - {"s110"}
+    assert found["s1"] == SceneFacts(complete=True, owed=1, error=None, reason="marker")
+    assert found["s7"] == SceneFacts(complete=False, owed=1, error=None, reason=None)
+    assert {(s.project_id, s.session_id) for s in page.scenes} == {("p", f"p/{sidecar_id}")}
 
 
 async def test_only_what_nothing_shows_expires(store: MetadataStore, sidecar_id: str, epoch: int) -> None:

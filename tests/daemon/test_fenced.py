@@ -13,7 +13,7 @@ from sidecar.upload.store import ObjectStore
 from sidecar.watch.fence import Fence
 
 OBJECT_QUESTIONS = {"probe", "held", "head", "list_objects", "open_uploads"}
-METADATA_QUESTIONS = {"probe", "register", "current_assets", "versions"}
+METADATA_QUESTIONS = {"probe", "register", "current_assets", "unfinished_scenes", "versions"}
 
 
 class Lapsing:

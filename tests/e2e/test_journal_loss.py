@@ -117,6 +117,26 @@ def test_a_short_life_after_the_loss_unsays_nothing(system: System, convex_serve
     assert shown(convex_server) == before
 
 
+def test_a_scene_that_only_the_lost_journal_knew_comes_to_its_end(
+    system: System, convex_server: ConvexServer
+) -> None:
+    """Its folder went with the journal: nobody is on the way to it, and no player waits for ever."""
+    system.start()
+    files = {f"demo/lesson/{scene}/source/a.py": f"# {scene}\n".encode() for scene in ("s1", "s2")}
+    for name, data in files.items():
+        write(system.root / name, data)
+    system.wait_settled(synced=2)
+    eventually("both are on their way", lambda: set(shown(convex_server).values()) == {"uploading"})
+    system.kill()
+    remove_journal(system)
+    shutil.rmtree(system.root / "demo/lesson/s2")
+    system.settings["entities"] = {"complete_after": "1s"}
+    system.start()
+    eventually("both are over", lambda: shown(convex_server) == {"s1": "ready", "s2": "ready"})
+    system.check(files)
+    assert system.stop() == 0
+
+
 @pytest.mark.parametrize("place", ["header", "middle"])
 def test_a_damaged_journal_is_moved_aside_and_known_content_found(
     system: System, convex_server: ConvexServer, place: str

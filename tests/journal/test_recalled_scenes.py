@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sidecar.core.model import AssetType, Recall, Route, State, StoredObject, Transfer
-from sidecar.core.ops import OpResult, Outcome
+from sidecar.core.ops import OpResult, Outcome, ToldScene
+from sidecar.core.scenes import SceneFacts
 from sidecar.journal.journal import Journal
 from sidecar.journal.recalling import SCENES_AT_ONCE
 from tests.support.journals import finish, identity, open_journal, ready, route, see, ship, tell
@@ -304,3 +305,50 @@ def test_once_something_was_told_all_is_told(journal: Journal) -> None:
     tell(journal)
     be_quiet(journal)
     assert told(journal) == [READY]
+
+
+# -- what the lost journal left unfinished ---------------------------------------------------------
+
+
+def unfinished(scene: str, *, complete: bool = False) -> ToldScene:
+    """Return what Convex says of a scene of which something is owed."""
+    facts = SceneFacts(complete=complete, owed=1, error=None, reason="marker" if complete else None)
+    return ToldScene(project_id="demo", session_id="demo/lesson", scene_id=scene, facts=facts)
+
+
+def test_a_scene_of_which_nothing_is_left_ends_after_its_quiet(journal: Journal) -> None:
+    """Nothing is said before; the question is asked once, over restarts, until its last page."""
+    assert not journal.misses_scenes()
+    journal.end_recall()
+    assert journal.misses_scenes()
+    journal.take_up([unfinished("gone")], is_last=False)
+    assert journal.misses_scenes()
+    journal.take_up([unfinished("gone"), unfinished("marked", complete=True)], is_last=True)
+    assert not journal.misses_scenes()
+    assert told(journal) == [UPLOADING]  # of the one whose marker went with it
+    be_quiet(journal)
+    assert told(journal) == [READY, READY]
+
+
+def test_a_scene_that_was_found_goes_on_as_found(journal: Journal) -> None:
+    """What Convex shows of it already is not told again; its end is."""
+    transfer = ready(journal, "A", at=route(scene="s1"))
+    journal.end_recall()
+    journal.take_up([unfinished("s1")], is_last=True)
+    journal.recalled({transfer.id: None})
+    assert told(journal) == []
+    ship(journal, journal.one(transfer.id))
+    be_quiet(journal)
+    assert told(journal)[-1] == READY
+
+
+def test_what_this_journal_told_is_newer(journal: Journal) -> None:
+    """The answer may have been on its way while the scene became complete."""
+    transfer = ready(journal, "A", at=route(scene="s1"))
+    journal.end_recall()
+    journal.recalled({transfer.id: None})
+    ship(journal, transfer)
+    be_quiet(journal)
+    assert told(journal)[-1] == READY
+    journal.take_up([unfinished("s1")], is_last=True)
+    assert told(journal) == []

@@ -18,9 +18,12 @@ from sidecar.core.ops import (
     OpResult,
     Outcome,
     Registration,
+    ScenePage,
+    ToldScene,
     VersionPage,
     VersionStatus,
 )
+from sidecar.core.scenes import SceneFacts
 
 from .metadata_rows import Applied, Heard, SlotKey, Version, content_of, key_of, scene_of, slot_from, slot_key
 
@@ -53,6 +56,7 @@ class MemoryMetadata:
     expired: set[VersionName] = field(default_factory=set)
     deleted: set[tuple[str, str]] = field(default_factory=set)  # scenes
     facts: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    tellers: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # scene -> sidecar, project
     heard: list[Heard] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
 
@@ -72,6 +76,7 @@ class MemoryMetadata:
             expired=set(self.expired),
             deleted=set(self.deleted),
             facts=dict(self.facts),
+            tellers=dict(self.tellers),
             heard=list(self.heard),
             refused=dict(self.refused),
         )
@@ -97,6 +102,8 @@ class MemoryMetadata:
             raise _refusal(ErrorKind.INVALID, "BATCH_TOO_LARGE")
         self._require_newest(sidecar_id, epoch)
         results = [self._apply(batch.session_id, op, sidecar_id, epoch) for op in batch.ops]
+        for scene in {scene_of(batch.session_id, op) for op in batch.ops if op.kind is OpKind.FACTS}:
+            self.tellers[scene or ("", "")] = (sidecar_id, batch.project_id)
         self._prune(sidecar_id, epoch, batch.acked_seq)
         return results
 
@@ -114,6 +121,17 @@ class MemoryMetadata:
         page = tuple(self._described(row) for row in mine[begin : begin + OPS_MAX])
         more = str(begin + OPS_MAX) if len(mine) > begin + OPS_MAX else None
         return VersionPage(versions=page, cursor=more)
+
+    async def unfinished_scenes(self, *, sidecar_id: str, cursor: str | None) -> ScenePage:
+        """Return pages of one."""
+        mine = [
+            scene
+            for scene, (teller, _) in self.tellers.items()
+            if teller == sidecar_id and self._waits(scene)
+        ]
+        begin = int(cursor or 0)
+        page = tuple(self._told(scene) for scene in mine[begin : begin + 1])
+        return ScenePage(scenes=page, cursor=str(begin + 1) if len(mine) > begin + 1 else None)
 
     async def expire(
         self, versions: Sequence[tuple[Slot, int]], *, sidecar_id: str, epoch: int
@@ -214,6 +232,19 @@ class MemoryMetadata:
             return Outcome.STALE, current.version
         del self.assets[slot]
         return Outcome.APPLIED, current.version
+
+    def _waits(self, scene: tuple[str, str]) -> bool:
+        facts = self.facts.get(scene)
+        return facts is not None and facts["owed"] > 0 and facts["error"] is None
+
+    def _told(self, scene: tuple[str, str]) -> ToldScene:
+        told, (session_id, scene_id) = self.facts[scene], scene
+        return ToldScene(
+            project_id=self.tellers[scene][1],
+            session_id=session_id,
+            scene_id=scene_id,
+            facts=SceneFacts(complete=told["complete"], owed=told["owed"], error=None, reason=told["reason"]),
+        )
 
     # -- the ledger of ops ------------------------------------------------------------------------
     def _require_newest(self, sidecar_id: str, epoch: int) -> None:

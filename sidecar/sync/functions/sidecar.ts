@@ -14,10 +14,12 @@ import {
   op,
   opResult,
   registration,
+  scenePage,
   slot,
   versionName,
   versionPage,
 } from "./sidecarLib/shapes";
+import { listUnfinished } from "./sidecarLib/unfinished";
 import { expireVersions, listVersions } from "./sidecarLib/versions";
 
 const registerArgs = { sidecarId: v.string(), journalId: v.string() };
@@ -31,7 +33,7 @@ const applyArgs = {
 };
 const currentArgs = { slots: v.array(slot) };
 const currentReturns = v.array(v.union(v.null(), currentAsset));
-const versionsArgs = { sidecarId: v.string(), cursor: v.union(v.string(), v.null()) };
+const pageArgs = { sidecarId: v.string(), cursor: v.union(v.string(), v.null()) };
 const expireArgs = { sidecarId: v.string(), epoch: v.number(), versions: v.array(versionName) };
 const pong = v.object({ contractVersion: v.number() });
 
@@ -77,16 +79,30 @@ export const currentAssetsInternal = internalQuery({
   handler: async (ctx, { slots }) => await findCurrentAssets(ctx, deployedSidecar(), slots),
 });
 
+/** The scenes that this sidecar left unfinished, page by page, as `versions`. */
+export const unfinishedScenes = query({
+  args: pageArgs,
+  returns: scenePage,
+  handler: async (ctx, { sidecarId, cursor }) =>
+    await listUnfinished(ctx, await requireSidecar(ctx, sidecarId), cursor),
+});
+
+export const unfinishedScenesInternal = internalQuery({
+  args: pageArgs,
+  returns: scenePage,
+  handler: async (ctx, { sidecarId, cursor }) => await listUnfinished(ctx, deployedSidecar(sidecarId), cursor),
+});
+
 /** The versions that this sidecar wrote, page by page; a null cursor begins, and ends. */
 export const versions = query({
-  args: versionsArgs,
+  args: pageArgs,
   returns: versionPage,
   handler: async (ctx, { sidecarId, cursor }) =>
     await listVersions(ctx, await requireSidecar(ctx, sidecarId), cursor),
 });
 
 export const versionsInternal = internalQuery({
-  args: versionsArgs,
+  args: pageArgs,
   returns: versionPage,
   handler: async (ctx, { sidecarId, cursor }) => await listVersions(ctx, deployedSidecar(sidecarId), cursor),
 });

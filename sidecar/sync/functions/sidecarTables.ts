@@ -84,7 +84,9 @@ export const sidecarTables = {
     error: v.union(v.string(), v.null()),
     reason: v.union(v.string(), v.null()),
     updatedAt: v.number(),
-  }).index("by_scene", ["sessionId", "sceneId", "producer"]),
+  })
+    .index("by_scene", ["sessionId", "sceneId", "producer"])
+    .index("by_owed", ["producer", "owed"]),
 
   /** One small row per scene (and one for the session's own assets): the summands of the totals. */
   entityTotals: defineTable({

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sidecar.core.model import Slot
-from sidecar.core.ops import Batch, CurrentAsset, OpResult, Registration, VersionPage
+from sidecar.core.ops import Batch, CurrentAsset, OpResult, Registration, ScenePage, VersionPage
 
 from .power import Power
 from .s3 import done
@@ -49,6 +49,14 @@ class SimulatedConvex:
         return await self._power.call(
             "convex.versions",
             lambda o: done(o.deployment.versions(sidecar_id=sidecar_id, cursor=cursor)),
+            changes=False,
+        )
+
+    async def unfinished_scenes(self, *, sidecar_id: str, cursor: str | None) -> ScenePage:
+        """List what we left unfinished."""
+        return await self._power.call(
+            "convex.unfinished",
+            lambda o: done(o.deployment.unfinished_scenes(sidecar_id=sidecar_id, cursor=cursor)),
             changes=False,
         )
 

@@ -119,6 +119,7 @@ class Crew:
             self._upload.run(),
             self._sync.run(),
             self._sync.expiry.run(),
+            self._sync.unfinished.run(),
             self._quiet.run(),
             *(gate.run() for gate in self._gates.values()),
             *tidier,

@@ -22,6 +22,8 @@ CALM_SECONDS = 6.0  # nothing is owed: longer than a late request takes to arriv
 QUIET_SECONDS = 100.0  # something is: longer than any backoff, slow call or postponed debt
 LIFE_SECONDS_MAX = 7200.0
 UNQUIET = "SELECT EXISTS (SELECT 1 FROM scenes WHERE quiet = 0)"
+UNASKED = """SELECT EXISTS (SELECT 1 FROM meta WHERE key = 'unfinished')
+  AND EXISTS (SELECT 1 FROM meta WHERE key = 'epoch' AND CAST(value AS INTEGER) > 1)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +139,7 @@ class _Life:
         world = self._outside.world
         untidy = self._scenario.tidy and any(path in world.present() for path in world.files())
         unsettled = bool(self._outside.wishes) or self._outside.shows_removed(self._scenario.removal)
-        owed = any(journal.db.execute(question).fetchone()[0] for question in (BUSY, UNQUIET))
+        owed = any(journal.db.execute(question).fetchone()[0] for question in (BUSY, UNQUIET, UNASKED))
         return untidy or unsettled or len(crew.doubts) > 0 or owed
 
     def _failed(self, task: asyncio.Future[None]) -> None:

@@ -24,6 +24,12 @@ def _loses(outside: Outside) -> None:
     outside.image = None
 
 
+def _loses_with_a_scene(outside: Outside) -> None:
+    """Nobody but Convex knows of the scene any more."""
+    outside.image = None
+    outside.world.delete(OTHER)
+
+
 def _spoils(outside: Outside) -> None:
     """A page in the middle is not what was written."""
     if outside.image is not None:
@@ -57,6 +63,12 @@ def _nothing_is_unsaid(outside: Outside) -> list[str]:
                 found.append(f"scene {heard.scene} was shown as complete, and then as not")
             good |= {heard.scene} if heard.is_good else set()
     return found
+
+
+def _none_is_left_unfinished(outside: Outside) -> list[str]:
+    """Every scene that Convex was told of comes to an end."""
+    facts = outside.deployment.facts
+    return [f"scene {scene} is on its way for ever" for scene in facts if facts[scene]["owed"]]
 
 
 # -- what does not fit ----------------------------------------------------------------------------
@@ -140,6 +152,18 @@ OPERATING: dict[str, Scenario] = {
         ],
         befalls=_loses,
         expects=_nothing_is_unsaid,
+        in_file=True,
+    ),
+    "journal-lost-with-a-scene": Scenario(
+        steps=[
+            write(SMALL, A),
+            write(OTHER, B),
+            RESTART,  # before the quiet that completes a scene
+            wish("reconcile", 4000),  # what only the lost journal knew of is an orphan after an hour
+        ],
+        befalls=_loses_with_a_scene,
+        expects=_none_is_left_unfinished,
+        reconciles=True,
         in_file=True,
     ),
     "journal-spoilt": Scenario(

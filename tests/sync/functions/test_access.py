@@ -77,7 +77,7 @@ def test_an_issuer_sees_only_its_own_projects_slots(connect: Connect, sidecar: S
     assert refused.value.code == "FORBIDDEN"
 
 
-VERSIONS, EXPIRE = "sidecar:versions", "sidecar:expire"
+VERSIONS, EXPIRE, UNFINISHED = "sidecar:versions", "sidecar:expire", "sidecar:unfinishedScenes"
 
 
 def version_of(sidecar: Sidecar, version: int = 1) -> dict[str, object]:
@@ -98,13 +98,15 @@ def version_of(sidecar: Sidecar, version: int = 1) -> dict[str, object]:
 def test_versions_are_told_and_expired_for_their_own_sidecar_only(
     callers: Callers, mint: Mint | None, code: str
 ) -> None:
-    """Both functions of reconciling ask for the token of the sidecar that they are called for."""
+    """What a sidecar asks about its own rows takes the token of that sidecar."""
     caller = callers(mint and f"Bearer {mint()}")
     with pytest.raises(Refused) as told:
         caller.query(VERSIONS, sidecarId="a", cursor=None)
+    with pytest.raises(Refused) as left:
+        caller.query(UNFINISHED, sidecarId="a", cursor=None)
     with pytest.raises(Refused) as expired:
         caller.mutation(EXPIRE, sidecarId="a", epoch=1, versions=[])
-    assert [(one.value.status, one.value.code) for one in (told, expired)] == [(200, code)] * 2
+    assert [(one.value.status, one.value.code) for one in (told, left, expired)] == [(200, code)] * 3
 
 
 def test_nobody_expires_what_another_sidecar_wrote(connect: Connect) -> None:
@@ -127,6 +129,8 @@ def test_the_functions_of_reconciling_have_twins_that_are_not_public(callers: Ca
     caller = callers(f"Bearer {WRITERS.token('a')}")
     with pytest.raises(Refused):
         caller.query("sidecar:versionsInternal", sidecarId="a", cursor=None)
+    with pytest.raises(Refused):
+        caller.query("sidecar:unfinishedScenesInternal", sidecarId="a", cursor=None)
     with pytest.raises(Refused):
         caller.mutation("sidecar:expireInternal", sidecarId="a", epoch=1, versions=[])
 

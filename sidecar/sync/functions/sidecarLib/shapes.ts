@@ -193,6 +193,20 @@ export const versionRow = v.object({
 });
 export const versionPage = v.object({ versions: v.array(versionRow), cursor: v.union(v.string(), v.null()) });
 
+/** A scene as its sidecar last told of it. */
+export const unfinishedScene = v.object({
+  projectId: v.string(),
+  sessionId: v.string(),
+  sceneId: v.string(),
+  complete: v.boolean(),
+  owed: v.number(),
+  reason: v.union(v.string(), v.null()),
+});
+export const scenePage = v.object({
+  scenes: v.array(unfinishedScene),
+  cursor: v.union(v.string(), v.null()),
+});
+
 export const versionName = v.object({ ...slot.fields, version: v.number() });
 export type VersionName = Infer<typeof versionName>;
 

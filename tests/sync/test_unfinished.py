@@ -1,0 +1,127 @@
+"""Scenes that a lost journal left unfinished: asked for once, whatever Convex makes of the question."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.breaker import BreakerPolicy, BreakerState
+from sidecar.core.clock import SystemClock
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.ids import sidecar_tag
+from sidecar.core.ops import Batch, Op, OpKind, ScenePage
+from sidecar.core.retry import RetryPolicy
+from sidecar.gate import Gate
+from sidecar.journal.journal import Journal
+from sidecar.journal.writer import JournalWriter
+from sidecar.sync import unfinished
+from sidecar.sync.registrar import Registrar
+from sidecar.sync.unfinished import UnfinishedStage
+from tests.support.memory_metadata import MemoryMetadata
+
+SIDECAR = "test-sidecar"
+UNKNOWN_FUNCTION = SidecarError(
+    ErrorKind.UNKNOWN, "Could not find public function", operation="call", target="x", redacted=True
+)
+AWAY = SidecarError(ErrorKind.NETWORK, "away", operation="call", target="x")
+
+
+class Scripted(MemoryMetadata):
+    """A deployment where two scenes are unfinished, and whose first answers are errors."""
+
+    def __init__(self, *errors: SidecarError) -> None:
+        super().__init__()
+        self.errors, self.asked = list(errors), 0
+
+    async def begin(self) -> None:
+        """Let a journal before ours tell of two scenes."""
+        await self.register(sidecar_id=SIDECAR, journal_id="lost")
+        body = {"complete": False, "owed": 1, "error": None, "reason": None}
+        ops = tuple(
+            Op(seq=n, op_id=f"op{n}", kind=OpKind.FACTS, body={"sceneId": f"s{n}", **body}) for n in (1, 2)
+        )
+        batch = Batch(project_id="p", session_id="p/lesson", acked_seq=0, ops=ops)
+        await self.apply(batch, sidecar_id=SIDECAR, epoch=1)
+
+    async def unfinished_scenes(self, *, sidecar_id: str, cursor: str | None) -> ScenePage:
+        """Answer as the script says, then as ever."""
+        self.asked += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return await super().unfinished_scenes(sidecar_id=sidecar_id, cursor=cursor)
+
+
+@asynccontextmanager
+async def running(path: Path, metadata: Scripted) -> AsyncIterator[tuple[JournalWriter, Gate]]:
+    """Run the stage over a new journal whose first scan is over."""
+    clock = SystemClock()
+    db = Journal(path / "journal.db", tag=sidecar_tag(SIDECAR), bucket="lessons", clock=clock)
+    async with JournalWriter(db) as writer:
+        await writer.do(Journal.begin_recall)
+        gate = Gate(
+            remote="convex",
+            probe=metadata.probe,
+            retry=RetryPolicy(initial_seconds=0.01, max_seconds=0.05),
+            breaker=BreakerPolicy(failures=1, reset_seconds=0.05),
+            clock=clock,
+            jitter=lambda: 1.0,
+        )
+        registrar = Registrar(store=metadata, journal=writer, gate=gate, sidecar_id=SIDECAR)
+        await registrar.register()
+        stage = UnfinishedStage(
+            store=metadata, journal=writer, gate=gate, registrar=registrar, sidecar_id=SIDECAR
+        )
+        tasks = [asyncio.create_task(work) for work in (gate.run(), stage.run())]
+        yield writer, gate
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until_taken_up(writer: JournalWriter) -> list[str]:
+    """Wait until the question is settled; return the scenes that the journal knows then."""
+    async with asyncio.timeout(10):
+        while await writer.do(Journal.misses_scenes):
+            await asyncio.sleep(0.01)
+    return [scene.scene_id for scene in await writer.do(Journal.open_scenes)]
+
+
+@pytest.mark.parametrize("error", [UNKNOWN_FUNCTION, AWAY], ids=["older functions", "outage"])
+async def test_it_is_asked_until_it_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: SidecarError
+) -> None:
+    """Not before the first scan is over; all pages; and never again."""
+    monkeypatch.setattr(unfinished, "REFUSED_SECONDS", 0.01)
+    metadata = Scripted(error, error, error)
+    await metadata.begin()
+    async with running(tmp_path, metadata) as (writer, _):
+        assert metadata.asked == 0
+        await writer.do(Journal.end_recall)
+        assert await until_taken_up(writer) == ["s1", "s2"]
+        assert metadata.asked == 5
+
+
+async def test_functions_that_do_not_know_the_question_stop_nothing(tmp_path: Path) -> None:
+    """They take every op: the breaker stays closed, although one failure would open it."""
+    metadata = Scripted(*[UNKNOWN_FUNCTION] * 3)
+    await metadata.begin()
+    async with running(tmp_path, metadata) as (writer, gate):
+        await writer.do(Journal.end_recall)
+        async with asyncio.timeout(10):
+            while not metadata.asked:
+                await asyncio.sleep(0.01)
+        await gate.admit("an op")
+        assert gate.state is BreakerState.CLOSED
+
+
+async def test_the_first_journal_of_a_sidecar_asks_nothing(tmp_path: Path) -> None:
+    """There was none before it."""
+    metadata = Scripted()
+    async with running(tmp_path, metadata) as (writer, _):
+        await writer.do(Journal.end_recall)
+        await asyncio.sleep(0.05)
+        assert metadata.asked == 0
