@@ -45,10 +45,14 @@ class Drain:
         cleaner: Cleaner,
         grace_seconds: float,
         syncing: bool,
+        asking: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``syncing`` is False with ``convex.sync: off``: an uploaded file is then owed nothing."""
+        """``syncing`` is False with ``convex.sync: off``: an uploaded file is then owed nothing.
+
+        ``asking`` tells whether Convex is yet to say which scenes are to be brought to their end.
+        """
         self._source, self._quiet, self._cleaner = source, quiet, cleaner
-        self._grace_seconds, self._syncing = grace_seconds, syncing
+        self._grace_seconds, self._syncing, self._asking = grace_seconds, syncing, asking
 
     async def run(self) -> Owed:
         """Scan once more, then ship on; returns what is still owed."""
@@ -58,7 +62,7 @@ class Drain:
             async with asyncio.timeout(self._grace_seconds):
                 await self._cleaner.hurry()
                 await self._source.watch.scan_now()
-                await self._until(lambda owed: not owed.waiting)
+                await self._until(lambda owed: not owed.waiting and not self._asking())
                 if not (await self.owed()).files:  # a clean drain reports its scenes as complete
                     await self._quiet.finish()
                 await self._until(lambda owed: not owed.ops)
@@ -80,7 +84,7 @@ class Drain:
         counts = {state: n for state, n in counts.items() if state not in done}
         hopeless = counts.get(State.DEAD, 0) + counts.get(State.ABANDONED, 0)
         files = sum(counts.values())
-        ops += self._cleaner.doubts
+        ops += self._cleaner.doubts + self._asking()
         paths = [f"{row.display} ({row.state})" for row in rows if row.state not in done]
         return Owed(files=files, waiting=files - hopeless, ops=ops, paths=tuple(paths))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,7 +24,6 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 DONE, TRY_LATER = 0, 75
-START_SECONDS = 2.0  # an ordinary start takes a tenth of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +75,7 @@ class Life:
             assembling = assemble(self._settings, clock=SystemClock(), lost=self._lost)
             parts = await self._unless_stopped(opened.enter_async_context(assembling))
             if parts is None:
-                log.info("stopped", why="before the journal could be written")
+                log.info("stopped", why="the start came to no end within the grace")
                 return TRY_LATER
             status = self._settings.status
             async with serving(
@@ -96,17 +95,22 @@ class Life:
         return outcome
 
     async def _unless_stopped(self, start: Coroutine[Any, Any, T]) -> T | None:
-        """Wait for a start, but little longer once told to stop: for room on a disk it may wait for ever."""
-        starting, told = asyncio.ensure_future(start), asyncio.ensure_future(self._signals.stop.wait())
+        """Wait for a start, None if it is to be given up: for room on a disk it may wait for ever."""
+        starting, over = asyncio.ensure_future(start), asyncio.ensure_future(self._grace_is_over())
         try:
-            await asyncio.wait({starting, told}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({starting}, timeout=START_SECONDS)
+            await asyncio.wait({starting, over}, return_when=asyncio.FIRST_COMPLETED)
             starting.cancel()  # no effect on one that is done
             await asyncio.wait({starting})
             return None if starting.cancelled() else starting.result()
         finally:
             starting.cancel()
-            told.cancel()
+            over.cancel()
+
+    async def _grace_is_over(self) -> None:
+        await self._signals.stop.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.shutdown.grace):
+                await self._signals.stop_now.wait()
 
     def _work(self, parts: Parts) -> list[Coroutine[Any, Any, None]]:
         sync = [parts.sync.run(), parts.sync.expiry.run(), parts.sync.unfinished.run()] if parts.sync else []
@@ -128,6 +132,9 @@ class Life:
         await parts.recall.end()
         log.info("ready")
         parts.heart.notify("READY=1")
+        if parts.sync is not None:
+            await parts.watch.seen.wait()
+            await parts.sync.unfinished.begin()
 
     async def _until_told(self, parts: Parts) -> int | Reload:
         while True:
@@ -154,6 +161,7 @@ class Life:
             cleaner=parts.upload.cleaner,
             grace_seconds=self._settings.shutdown.grace,
             syncing=parts.sync is not None,
+            asking=lambda: parts.sync is not None and parts.sync.unfinished.is_asking,
         )
         running = asyncio.ensure_future(drain.run())
         at_once = asyncio.ensure_future(self._signals.stop_now.wait())

@@ -40,10 +40,10 @@ class Recalling(Shipping):
 
         Reports some recalled scenes: markers and manifests count now. Returns after which to go on, or None.
         """
-        if self.is_new or self.recalling:
+        # Not of memory alone: a transaction that failed, and is made once more, has changed it.
+        if self.is_new or self.meta("recalling") is not None:
             self.set_meta("scanned", "1")
             self.set_meta("unfinished", "unasked")
-            self.topics.add(Topic.RECALLS)
         self.db.execute("DELETE FROM meta WHERE key = 'recalling'")
         self.is_new = self.recalling = False
         rows = self.db.execute(
@@ -56,16 +56,17 @@ class Recalling(Shipping):
         return (rows[-1]["session_id"], rows[-1]["scene_id"]) if len(rows) == SCENES_AT_ONCE else None
 
     def misses_scenes(self) -> bool:
-        """Tell whether the first scan is over, and Convex not asked yet which scenes were left unfinished."""
-        return not self.recalling and self.meta("unfinished") is not None
+        """Tell whether Convex is yet to be asked which scenes the journal before this one left unfinished."""
+        return self.meta("unfinished") is not None
 
     @transaction
     def take_up(self, scenes: Sequence[ToldScene], *, is_last: bool) -> None:
-        """Know what Convex was told of scenes; from here on what differs is told, the end of them, too."""
+        """Know what Convex was told of scenes. Of those that no file is left of only the end is told."""
         for scene in scenes:
             name = [scene.session_id, scene.scene_id]
             self.db.execute(
-                "INSERT OR IGNORE INTO scenes (session_id, scene_id, project_id) VALUES (?, ?, ?)",
+                "INSERT OR IGNORE INTO scenes (session_id, scene_id, project_id, recalled)"
+                " VALUES (?, ?, ?, 1)",
                 [*name, scene.project_id],
             )
             self.db.execute(

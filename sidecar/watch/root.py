@@ -74,7 +74,7 @@ class RootWatch:
         self._hold: Hold | None = None
         self.last_scan_ms: int | None = None
         self.census = Census()
-        self.listed = asyncio.Event()  # once, or found missing
+        self.listed, self.seen = asyncio.Event(), asyncio.Event()  # once, or found missing; once
         self._clock, self._volumes, self._hands, self._candidates = clock, volumes, hands, candidates
         self._journal, self._keeper = journal, keeper
         self._scanner = functools.partial(
@@ -257,6 +257,7 @@ class RootWatch:
             raise
         self.census, self.last_scan_ms = census, self._clock.wall_ms()
         self.listed.set()
+        self.seen.set()
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)

@@ -72,7 +72,7 @@ async def _plenty() -> int:
 
 
 class WatchStage:
-    """NOTICE. ``ready`` is set once every root was listed, or found missing."""
+    """NOTICE. ``ready`` is set once every root was listed or found missing, ``seen`` once all were listed."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class WatchStage:
         take in more files, and returns how many at once.
         """
         lease.prepare()
-        self.ready = asyncio.Event()
+        self.ready, self.seen = asyncio.Event(), asyncio.Event()
         self._router, self._abandon_after_seconds = router, abandon_after_seconds
         self._hands, volumes = Hands(THREADS), Volumes()
         self._candidates = Candidates(
@@ -129,6 +129,9 @@ class WatchStage:
                 for root in self._roots.values():
                     await root.listed.wait()
                 self.ready.set()
+                for root in self._roots.values():
+                    await root.seen.wait()
+                self.seen.set()
         finally:
             self._hands.close()
 

@@ -10,6 +10,8 @@ from typing import TypeVar, cast
 import pytest
 
 from sidecar.core.model import State
+from sidecar.core.ops import ToldScene
+from sidecar.core.scenes import SceneFacts
 from sidecar.daemon.drain import Drain, Owed
 from sidecar.daemon.quiet import QuietScenes
 from sidecar.daemon.source import Source
@@ -51,14 +53,21 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
         yield opened
 
 
-async def drained(rig: Rig, stage: UploadStage, *, grace_seconds: float = 30.0) -> Owed:
+async def drained(
+    rig: Rig, stage: UploadStage, *, grace_seconds: float = 30.0, asking: Callable[[], bool] = lambda: False
+) -> Owed:
     """Drain what S3 is owed; nobody tells Convex anything."""
     reader = JournalReader(rig.journal.path, clock=ManualClock())
     source = cast("Source", Asked(reader))  # as far as a drain goes
     quiet = QuietScenes(journal=rig.writer, clock=ManualClock(), complete_after_seconds=60.0)
     try:
         return await Drain(
-            source=source, quiet=quiet, cleaner=stage.cleaner, grace_seconds=grace_seconds, syncing=False
+            source=source,
+            quiet=quiet,
+            cleaner=stage.cleaner,
+            grace_seconds=grace_seconds,
+            syncing=False,
+            asking=asking,
         ).run()
     finally:
         reader.close()
@@ -126,3 +135,23 @@ async def test_a_drain_that_cannot_look_says_so(rig: Rig) -> None:
         stage.cleaner._doubts.create("fixed/film.mp4", "one")
         rig.store.before["list"] = _lose
         assert (await drained(rig, stage, grace_seconds=0.5)).ops == 1
+
+
+async def test_a_drain_ends_the_scenes_that_convex_is_still_asked_for(rig: Rig) -> None:
+    """They are known with its answer; without one the drain was not clean."""
+    stage = rig.stage()
+    facts = SceneFacts(complete=False, owed=1, error=None, reason=None)
+    scene = ToldScene(project_id="p", session_id="p/s", scene_id="gone", facts=facts)
+    asked = 0
+
+    def asking() -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            rig.journal.take_up([scene], is_last=True)
+        return asked < 3
+
+    async with running(stage):
+        assert (await drained(rig, stage, asking=asking)).ops == 0
+        assert rig.journal.open_scenes() == []
+        assert (await drained(rig, stage, grace_seconds=0.3, asking=lambda: True)).ops == 1

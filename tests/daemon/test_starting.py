@@ -20,7 +20,7 @@ GIVEN = {"s3": {"bucket": "lessons"}, "convex": {"sync": "off"}}
 
 def settings(folder: Path) -> Settings:
     """Return what a life needs, and no more."""
-    return Settings.model_validate({**GIVEN, "watch": [{"root": str(folder)}]})
+    return Settings.model_validate({**GIVEN, "watch": [{"root": str(folder)}], "shutdown": {"grace": "50ms"}})
 
 
 async def test_a_start_that_waits_for_room_ends_when_it_is_told_to(
@@ -40,7 +40,6 @@ async def test_a_start_that_waits_for_room_ends_when_it_is_told_to(
             steps.append("closed")
 
     monkeypatch.setattr(life, "assemble", waiting)
-    monkeypatch.setattr(life, "START_SECONDS", 0.05)
     given = settings(tmp_path)
     living = asyncio.ensure_future(Life(settings=given, read_again=lambda: given, signals=Signals()).live())
     await began.wait()

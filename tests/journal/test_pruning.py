@@ -9,7 +9,8 @@ import pytest
 
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import State, Transfer
-from sidecar.core.ops import Outcome
+from sidecar.core.ops import Outcome, ToldScene
+from sidecar.core.scenes import SceneFacts
 from sidecar.journal.journal import Journal
 from sidecar.journal.pruning import COUNTED_SCENES_KEEP, EVENTS_MAX, PRUNED
 from tests.support.clock import ManualClock
@@ -383,3 +384,14 @@ def make_older(journal: Journal) -> None:
         "DELETE FROM _sqlite_migrations WHERE name IN ('pruning', 'videos')",
     ):
         journal.db.execute(statement)
+
+
+def test_a_scene_that_was_taken_up_is_not_forgotten_before_its_end_is_told(desk: Desk) -> None:
+    """However long its quiet, or the daemon's sleep, is."""
+    facts = SceneFacts(complete=False, owed=1, error=None, reason=None)
+    told = ToldScene(project_id="demo", session_id="demo/lesson", scene_id="s9", facts=facts)
+    desk.journal.take_up([told], is_last=True)
+    assert desk.prune_scenes(62) == ["s9"]
+    desk.journal.quiet_scene("demo/lesson", "s9", change=0)
+    tell(desk.journal)
+    assert desk.prune_scenes(62) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,13 @@ import pytest
 from sidecar.core.model import AssetType, Recall, Route, State, StoredObject, Transfer
 from sidecar.core.ops import OpResult, Outcome, ToldScene
 from sidecar.core.scenes import SceneFacts
+from sidecar.journal import writer as writing
 from sidecar.journal.journal import Journal
 from sidecar.journal.recalling import SCENES_AT_ONCE
+from sidecar.journal.writer import JournalWriter
 from tests.support.journals import finish, identity, open_journal, ready, route, see, ship, tell
+
+from .test_writer import failure
 
 KNOWN = Recall(key="old/key.01OLD", transfer="01OLD", version=4)
 PUT = "put"
@@ -325,7 +331,7 @@ def test_a_scene_of_which_nothing_is_left_ends_after_its_quiet(journal: Journal)
     assert journal.misses_scenes()
     journal.take_up([unfinished("gone"), unfinished("marked", complete=True)], is_last=True)
     assert not journal.misses_scenes()
-    assert told(journal) == [UPLOADING]  # of the one whose marker went with it
+    assert told(journal) == []
     be_quiet(journal)
     assert told(journal) == [READY, READY]
 
@@ -352,3 +358,30 @@ def test_what_this_journal_told_is_newer(journal: Journal) -> None:
     assert told(journal)[-1] == READY
     journal.take_up([unfinished("s1")], is_last=True)
     assert told(journal) == []
+
+
+def test_files_that_come_to_a_scene_that_was_taken_up_are_owed_aloud(journal: Journal) -> None:
+    """It is told as ever from then on."""
+    journal.end_recall()
+    journal.take_up([unfinished("s1", complete=True)], is_last=True)
+    ship(journal, ready(journal, "A", at=route(scene="s1")))
+    assert told(journal) == [UPLOADING]
+
+
+async def test_the_question_stands_although_the_disk_was_full_when_it_was_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transaction that ends the first scan is made once more."""
+    monkeypatch.setattr(writing, "RETRY_SECONDS", 0.01)
+    failures = [failure("database or disk is full", sqlite3.SQLITE_FULL)]
+
+    def fail(_: Journal) -> None:
+        if failures:
+            raise failures.pop()
+
+    async with JournalWriter(open_journal(tmp_path)) as writer:
+        await writer.do(Journal.begin_recall)
+        await asyncio.gather(writer.do(Journal.end_recall), writer.do(fail))
+        assert not failures
+        assert await writer.do(Journal.misses_scenes)
+        assert await writer.do(Journal.meta, "scanned") == "1"

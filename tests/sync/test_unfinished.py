@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -55,9 +56,36 @@ class Scripted(MemoryMetadata):
         return await super().unfinished_scenes(sidecar_id=sidecar_id, cursor=cursor)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """A stage over a new journal."""
+
+    writer: JournalWriter
+    gate: Gate
+    stage: UnfinishedStage
+
+    async def list_all(self) -> None:
+        """Let the first scan be over."""
+        await self.writer.do(Journal.end_recall)
+        await self.stage.begin()
+
+    async def answered(self) -> None:
+        """Wait until no answer is waited for."""
+        async with asyncio.timeout(10):
+            while self.stage.is_asking:
+                await asyncio.sleep(0.01)
+
+    async def taken_up(self) -> list[str]:
+        """Wait until the question is settled; return the scenes that the journal knows then."""
+        async with asyncio.timeout(10):
+            while await self.writer.do(Journal.misses_scenes):
+                await asyncio.sleep(0.01)
+        return [scene.scene_id for scene in await self.writer.do(Journal.open_scenes)]
+
+
 @asynccontextmanager
-async def running(path: Path, metadata: Scripted) -> AsyncIterator[tuple[JournalWriter, Gate]]:
-    """Run the stage over a new journal whose first scan is over."""
+async def running(path: Path, metadata: Scripted) -> AsyncIterator[Desk]:
+    """Run the stage over a new journal."""
     clock = SystemClock()
     db = Journal(path / "journal.db", tag=sidecar_tag(SIDECAR), bucket="lessons", clock=clock)
     async with JournalWriter(db) as writer:
@@ -76,52 +104,45 @@ async def running(path: Path, metadata: Scripted) -> AsyncIterator[tuple[Journal
             store=metadata, journal=writer, gate=gate, registrar=registrar, sidecar_id=SIDECAR
         )
         tasks = [asyncio.create_task(work) for work in (gate.run(), stage.run())]
-        yield writer, gate
+        yield Desk(writer=writer, gate=gate, stage=stage)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def until_taken_up(writer: JournalWriter) -> list[str]:
-    """Wait until the question is settled; return the scenes that the journal knows then."""
-    async with asyncio.timeout(10):
-        while await writer.do(Journal.misses_scenes):
-            await asyncio.sleep(0.01)
-    return [scene.scene_id for scene in await writer.do(Journal.open_scenes)]
 
 
 @pytest.mark.parametrize("error", [UNKNOWN_FUNCTION, AWAY], ids=["older functions", "outage"])
 async def test_it_is_asked_until_it_is_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: SidecarError
 ) -> None:
-    """Not before the first scan is over; all pages; and never again."""
+    """Not before all folders were listed; all pages; and never again."""
     monkeypatch.setattr(unfinished, "REFUSED_SECONDS", 0.01)
     metadata = Scripted(error, error, error)
     await metadata.begin()
-    async with running(tmp_path, metadata) as (writer, _):
+    async with running(tmp_path, metadata) as desk:
         assert metadata.asked == 0
-        await writer.do(Journal.end_recall)
-        assert await until_taken_up(writer) == ["s1", "s2"]
+        await desk.list_all()
+        assert await desk.taken_up() == ["s1", "s2"]
         assert metadata.asked == 5
+        await desk.stage.begin()
+        assert not desk.stage.is_asking
 
 
 async def test_functions_that_do_not_know_the_question_stop_nothing(tmp_path: Path) -> None:
-    """They take every op: the breaker stays closed, although one failure would open it."""
+    """They take every op: one failure would open the breaker, and it stays closed; nor does a drain wait."""
     metadata = Scripted(*[UNKNOWN_FUNCTION] * 3)
     await metadata.begin()
-    async with running(tmp_path, metadata) as (writer, gate):
-        await writer.do(Journal.end_recall)
-        async with asyncio.timeout(10):
-            while not metadata.asked:
-                await asyncio.sleep(0.01)
-        await gate.admit("an op")
-        assert gate.state is BreakerState.CLOSED
+    async with running(tmp_path, metadata) as desk:
+        await desk.list_all()
+        assert desk.stage.is_asking
+        await desk.answered()
+        await desk.gate.admit("an op")
+        assert desk.gate.state is BreakerState.CLOSED
 
 
 async def test_the_first_journal_of_a_sidecar_asks_nothing(tmp_path: Path) -> None:
     """There was none before it."""
     metadata = Scripted()
-    async with running(tmp_path, metadata) as (writer, _):
-        await writer.do(Journal.end_recall)
-        await asyncio.sleep(0.05)
+    async with running(tmp_path, metadata) as desk:
+        await desk.list_all()
+        await desk.answered()
         assert metadata.asked == 0

@@ -207,8 +207,10 @@ async def test_a_missing_root_does_not_hold_up_the_start(tmp_path: Path) -> None
         assert world.stage.ready.is_set()
         assert world.stage.status()[0].problem == "the folder does not exist"
         await asyncio.wait_for(world.stage.scan_now(), 5)
+        assert not world.stage.seen.is_set(), "nobody knows what lies there"
         world.put(SOURCE)
         await world.until_ready(SOURCE)
+        await asyncio.wait_for(world.stage.seen.wait(), 5)
 
 
 async def test_links_and_pipes_are_named_and_never_read(world: World) -> None:

@@ -142,6 +142,7 @@ class Crew:
             cleaner=self._upload.cleaner,
             grace_seconds=GRACE_SECONDS,
             syncing=True,
+            asking=lambda: self._sync.unfinished.is_asking,
         )
         try:
             owed = await drain.run()
@@ -158,6 +159,7 @@ class Crew:
             group.create_task(self._noticer.run())
             await self._noticer.listed.wait()
             await self._sync.recall.end()
+            await self._sync.unfinished.begin()
 
     async def _prune(self) -> None:
         pruner = Pruner(
