@@ -117,6 +117,12 @@ export const sidecarTables = {
   /** At most one pending rollup per session. */
   rollupJobs: defineTable({ sessionId: v.string() }).index("by_session", ["sessionId"]),
 
+  /** At most one pending look per scene that waits for one of several sidecars. */
+  sceneRechecks: defineTable({ sessionId: v.string(), sceneId: v.string() }).index("by_scene", [
+    "sessionId",
+    "sceneId",
+  ]),
+
   /** Tombstones: ops for these scenes are refused. */
   deletedScenes: defineTable({
     sessionId: v.string(),

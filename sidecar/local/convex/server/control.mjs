@@ -10,7 +10,7 @@ const ACTIONS = ["error", "error_after", "drop_before", "drop_after", "delay", "
  *                           action: error | error_after | drop_before | drop_after | delay | hang
  *     POST paused           {paused}
  *     POST options          any of the command line's, e.g. {execMs, mutationPermits}
- *     POST settle           run every scheduled function now
+ *     POST settle           run every scheduled function that is due within a minute now
  *     GET  stats, faults, table/NAME
  */
 export class Control {

@@ -5,6 +5,7 @@ import { untraced } from "./tap.mjs";
 
 const TRIES_MAX = 50;
 const BACKOFF_MAX_MS = 2000;
+const SOON_MS = 60_000;
 
 export class Scheduler {
   #run;
@@ -25,15 +26,20 @@ export class Scheduler {
     this.#waiting.clear();
   }
 
-  /** Runs all that waits now, and what that schedules; returns how many. */
+  /** Runs all that is due within a minute now, and what that schedules; returns how many. */
   async settle() {
     let count = 0;
-    while (this.#waiting.size > 0 || this.#running.size > 0) {
-      count += this.#waiting.size;
-      for (const timer of [...this.#waiting.keys()]) this.#start(timer);
+    for (let soon = this.#soon(); soon.length > 0 || this.#running.size > 0; soon = this.#soon()) {
+      count += soon.length;
+      for (const timer of soon) this.#start(timer);
       await Promise.all(this.#running);
     }
     return count;
+  }
+
+  #soon() {
+    const until = Date.now() + SOON_MS;
+    return [...this.#waiting].filter(([, job]) => job.at < until).map(([timer]) => timer);
   }
 
   #start(timer) {

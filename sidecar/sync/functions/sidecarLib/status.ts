@@ -2,16 +2,19 @@
 import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx } from "../_generated/server";
 import { newestEpoch } from "./epochs";
+import { scheduleRecheck, SILENCE_MS } from "./recheckQueue";
 import type { AssetsStatus } from "./shapes";
 
-/** A sidecar that wrote nothing for so long counts as gone: a scene does not wait for it. */
-const SILENCE_MS = 15 * 60_000;
 /** More sidecars than this never share one scene. */
 const SIDECARS_MAX = 100;
 
 type Status = { assetsStatus: AssetsStatus; assetsErrorMessage: string | undefined };
+type Facts = Pick<Doc<"sceneFacts">, "complete" | "owed" | "error">;
 
-/** Ready once every live sidecar says complete and owes nothing; an error of any of them is the scene's. */
+/**
+ * Ready once every sidecar says complete and owes nothing, but those that are gone; an error of any of them is the
+ * scene's. What a sidecar said of its end counts although it has been idle since.
+ */
 export async function sceneStatus(
   ctx: MutationCtx,
   sessionId: string,
@@ -23,7 +26,9 @@ export async function sceneStatus(
     .withIndex("by_scene", (q) => q.eq("sessionId", sessionId).eq("sceneId", sceneId))
     .take(SIDECARS_MAX);
   const live = await Promise.all(rows.map((row) => isLive(ctx, row, now)));
-  return statusOf(rows.filter((_, i) => live[i]));
+  const counted = rows.filter((row, i) => live[i] || isOver(row));
+  if (rows.length > 1 && !counted.every(isOver)) await scheduleRecheck(ctx, sessionId, sceneId);
+  return statusOf(counted);
 }
 
 async function isLive(ctx: MutationCtx, facts: Doc<"sceneFacts">, now: number): Promise<boolean> {
@@ -32,9 +37,11 @@ async function isLive(ctx: MutationCtx, facts: Doc<"sceneFacts">, now: number): 
   return epoch !== null && now - epoch.lastSeenAt < SILENCE_MS;
 }
 
-function statusOf(facts: Pick<Doc<"sceneFacts">, "complete" | "owed" | "error">[]): Status {
+const isOver = ({ complete, owed, error }: Facts) => complete && owed === 0 && error === null;
+
+function statusOf(facts: Facts[]): Status {
   const failed = facts.find((row) => row.error !== null);
   if (failed !== undefined) return { assetsStatus: "error", assetsErrorMessage: failed.error ?? undefined };
-  const done = facts.length > 0 && facts.every((row) => row.complete && row.owed === 0);
+  const done = facts.length > 0 && facts.every(isOver);
   return { assetsStatus: done ? "ready" : "uploading", assetsErrorMessage: undefined };
 }
