@@ -12,7 +12,8 @@ from aiohttp import web
 
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.ops import Batch, Op, OpKind
+from sidecar.core.ops import Batch, Op, OpKind, ToldScene
+from sidecar.core.scenes import SceneFacts
 from sidecar.local.ports import free_port
 from sidecar.settings.secret import Secret
 from sidecar.settings.telling import Convex
@@ -210,6 +211,40 @@ async def test_results_that_do_not_fit_settle_nothing(wire: Wire, store: ConvexS
     with pytest.raises(SidecarError) as caught:
         await store.apply(batch, sidecar_id="s", epoch=1)
     assert caught.value.maybe_done
+
+
+SCENE = {"projectId": "p", "sessionId": "s", "sceneId": "c", "complete": False, "owed": 1, "reason": None}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        {"scenes": []},
+        {"scenes": None, "cursor": None},
+        {"scenes": ["intro"], "cursor": None},
+        {"scenes": [{**SCENE, "owed": -1}], "cursor": None},
+        {"scenes": [{"projectId": "p"}], "cursor": None},
+    ],
+)
+async def test_a_page_of_scenes_that_does_not_fit_is_refused(
+    wire: Wire, store: ConvexStore, value: Any
+) -> None:
+    """None of them is taken up."""
+    wire.answers(200, {"status": "success", "value": value})
+    with pytest.raises(SidecarError) as caught:
+        await store.unfinished_scenes(sidecar_id="s", cursor=None)
+    assert caught.value.kind is ErrorKind.UNKNOWN
+
+
+async def test_a_page_of_scenes_is_read(wire: Wire, store: ConvexStore) -> None:
+    """Convex's numbers are floats; ours are not."""
+    wire.answers(200, {"status": "success", "value": {"scenes": [{**SCENE, "owed": 1.0}], "cursor": "more"}})
+    page = await store.unfinished_scenes(sidecar_id="s", cursor=None)
+    facts = SceneFacts(complete=False, owed=1, error=None, reason=None)
+    assert page.scenes == (ToldScene(project_id="p", session_id="s", scene_id="c", facts=facts),)
+    assert page.cursor == "more"
 
 
 async def test_a_body_over_the_limit_is_not_sent(wire: Wire, store: ConvexStore) -> None:
