@@ -118,7 +118,7 @@ export const sidecarTables = {
   rollupJobs: defineTable({ sessionId: v.string() }).index("by_session", ["sessionId"]),
 
   /** At most one pending look per scene that waits for one of several sidecars. */
-  sceneRechecks: defineTable({ sessionId: v.string(), sceneId: v.string() }).index("by_scene", [
+  sceneRechecks: defineTable({ sessionId: v.string(), sceneId: v.string(), dueAt: v.number() }).index("by_scene", [
     "sessionId",
     "sceneId",
   ]),

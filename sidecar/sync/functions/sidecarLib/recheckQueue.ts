@@ -11,6 +11,6 @@ export async function scheduleRecheck(ctx: MutationCtx, sessionId: string, scene
     .withIndex("by_scene", (q) => q.eq("sessionId", sessionId).eq("sceneId", sceneId))
     .first();
   if (job !== null) return;
-  await ctx.db.insert("sceneRechecks", { sessionId, sceneId });
+  await ctx.db.insert("sceneRechecks", { sessionId, sceneId, dueAt: Date.now() + SILENCE_MS });
   await ctx.scheduler.runAfter(SILENCE_MS, internal.sidecarLib.recheck.look, { sessionId, sceneId });
 }
