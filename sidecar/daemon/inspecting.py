@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import sqlite3
 from pathlib import Path
 
 import structlog
 
 from sidecar.journal.soundness import Inspection
+
+from .blocking import finished
 
 log = structlog.get_logger()
 
@@ -18,12 +18,5 @@ async def inspect(journal: Path, *, after: asyncio.Event) -> None:
     """Check the journal once ``after`` is set. Raises JournalLostError."""
     await after.wait()
     inspection = Inspection(journal)
-    checked = asyncio.ensure_future(asyncio.to_thread(inspection.run))
-    try:
-        await asyncio.shield(checked)
-    except asyncio.CancelledError:
-        inspection.stop()
-        with contextlib.suppress(sqlite3.OperationalError):  # SQLite's word for stopped
-            await checked
-        raise
+    await finished(inspection.run, stop=inspection.stop)
     log.info("journal_checked", journal=str(journal))

@@ -30,6 +30,8 @@ from sidecar.sync.stage import SyncStage
 from sidecar.sync.store import MetadataStore
 from sidecar.upload.store import ObjectStore
 
+from .blocking import finished
+
 PAGE = 1000
 AT_ONCE = 100
 EXAMPLES_MAX = 100
@@ -133,7 +135,7 @@ class Reconciler:
         if now_ms is None:
             report.notes.append("the clocks disagree by more than 15 min: nothing is judged by its age")
         shown = comparison.seen(now_ms=now_ms)
-        while batch := await asyncio.to_thread(_judged, shown, AT_ONCE, report):
+        while batch := await finished(_judged, shown, AT_ONCE, report, stop=comparison.stop):
             for seen, row in await self._confirmed(batch):
                 report.found[row.type] += 1
                 if len(report.examples) < EXAMPLES_MAX:
@@ -149,7 +151,7 @@ class Reconciler:
             page = await self._metadata.versions(sidecar_id=self._sidecar_id, cursor=cursor)
             now_ms = self._remote_now_ms()
             judged = [(one, self._is_retired(one, now_ms)) for one in page.versions]
-            await asyncio.to_thread(comparison.add_versions, judged)
+            await finished(comparison.add_versions, judged, stop=comparison.stop)
             if (cursor := page.cursor) is None:
                 break
         try:
@@ -159,14 +161,14 @@ class Reconciler:
                 raise
             report.notes.append(f"open uploads cannot be listed: {error}")
         else:
-            await asyncio.to_thread(comparison.add_uploads, uploads)
+            await finished(comparison.add_uploads, uploads, stop=comparison.stop)
         found: list[tuple[str, int, int]] = []
         async for one in self._objects.list_objects(prefix=""):
             found.append((one.key, one.size_bytes, one.modified_ms))
             if len(found) >= PAGE:
-                await asyncio.to_thread(comparison.add_objects, found)
+                await finished(comparison.add_objects, found, stop=comparison.stop)
                 found = []
-        await asyncio.to_thread(comparison.add_objects, found)
+        await finished(comparison.add_objects, found, stop=comparison.stop)
 
     def _is_retired(self, version: AssetVersion, now_ms: int | None) -> bool:
         kept = self._retention.superseded

@@ -83,6 +83,10 @@ class Comparison:
         self._newest = 0
         self._take_rows(may_settle=True)
 
+    def stop(self) -> None:
+        """End what another thread is in the middle of: it raises sqlite3.OperationalError."""
+        self._db.interrupt()
+
     def close(self) -> None:
         """Forget everything."""
         self._db.close()

@@ -31,8 +31,10 @@ class JournalReader:
         self._db.execute("PRAGMA busy_timeout = 5000")
 
     def close(self) -> None:
-        """Close the connection."""
-        self._db.close()
+        """Close the connection. A question that another thread is in the middle of is interrupted first."""
+        self._db.interrupt()
+        with self._one_at_a_time:
+            self._db.close()
 
     def counts(self) -> Mapping[State, int]:
         """Return the number of transfers by state; an absent state is 0."""

@@ -89,7 +89,8 @@ class Inspection:
     def stop(self) -> None:
         """End it, from another thread."""
         self._is_stopped = True
-        self._db.interrupt()
+        with contextlib.suppress(sqlite3.ProgrammingError):  # closed: it has ended by itself
+            self._db.interrupt()
 
 
 def is_damage(error: BaseException) -> bool:

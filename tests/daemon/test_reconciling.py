@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
+import threading
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from sidecar.core.ops import Batch, Op, OpKind
 from sidecar.core.retry import RetryPolicy
 from sidecar.daemon.reconciling import RETENTION, ReconcileBusyError, Reconciler
 from sidecar.gate import Gate
+from sidecar.journal.comparing import Comparison
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
 from sidecar.metrics import Metrics
@@ -294,3 +297,25 @@ def put(seq: int) -> Op:
     asset = {"s3Key": f"{key}-{seq}", "bucket": "lessons", "size": 10, "checksum": f"crc64nvme:{seq}"}
     body = {"entityType": "scene", "entityId": "s", "assetType": "video_chunk", "name": f"{seq}.mp4"}
     return Op(seq=seq, op_id=f"op-{seq}", kind=OpKind.PUT, body={**body, "transfer": name, "asset": asset})
+
+
+async def test_a_comparison_that_is_cancelled_is_closed_when_its_thread_is_done(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that is told to stop in the middle of one must not crash."""
+    begun, stopped, steps = threading.Event(), threading.Event(), list[str]()
+
+    def add_slowly(_comparison: Comparison, _versions: object) -> None:
+        begun.set()
+        stopped.wait(10)
+        steps.append("added")
+
+    monkeypatch.setattr(Comparison, "add_versions", add_slowly)
+    monkeypatch.setattr(Comparison, "stop", lambda _: stopped.set())
+    monkeypatch.setattr(Comparison, "close", lambda _: steps.append("closed"))
+    comparing = asyncio.ensure_future(desk.reconciler.reconcile(ALL))
+    await asyncio.to_thread(begun.wait, 10)
+    comparing.cancel()
+    await asyncio.wait({comparing})
+    assert comparing.cancelled()
+    assert steps == ["added", "closed"]
