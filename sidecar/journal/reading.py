@@ -108,8 +108,8 @@ class JournalReader:
         return self._transfers(f"{UNFINISHED}{where} {order}", [*values, limit])
 
     def unpaid_debts(self) -> int:
-        """Return how many clean-ups S3 is owed."""
-        return int(self._all("SELECT count(*) AS n FROM debts")[0]["n"])
+        """Return how many clean-ups S3 is owed, without those that found nothing to clean so far."""
+        return int(self._all("SELECT count(*) AS n FROM debts WHERE due < 1e300")[0]["n"])
 
     def unmarked_expiries(self) -> int:
         """Return how many versions Convex has still to mark as expired."""

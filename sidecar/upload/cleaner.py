@@ -46,7 +46,7 @@ class Cleaner:
         self._tools, self._gate, self._clock, self._metrics = tools, gate, clock, metrics
         self._journal, self._doubts = tools.journal, tools.doubts
         self._trusted, self._sweep_seconds = trusted, sweep_seconds
-        self._retry_seconds = DEBT_RETRY_SECONDS
+        self._retry_seconds, self._is_hurried = DEBT_RETRY_SECONDS, False
         self._debts = self._journal.subscribe(Topic.DEBTS)
 
     @property
@@ -67,7 +67,7 @@ class Cleaner:
 
     async def hurry(self) -> None:
         """The daemon is to stop: nothing waits for its time any more."""
-        self._retry_seconds = HURRIED_RETRY_SECONDS
+        self._retry_seconds, self._is_hurried = HURRIED_RETRY_SECONDS, True
         self._doubts.hasten()
         await self._journal.do(Journal.hasten_debts)
 
@@ -120,8 +120,8 @@ class Cleaner:
             await self._journal.do(Journal.postpone_debt, debt.id, due=due)
             return
         if paid is Paid.NOTHING:  # owed until the last look: a kill must not forget it
+            self._doubts.add(debt)  # first: a drain looks at both
             await self._journal.do(Journal.postpone_debt, debt.id, due=math.inf)
-            self._doubts.add(debt)
             return
         await self._journal.do(Journal.settle_debt, debt.id)
 
@@ -131,8 +131,10 @@ class Cleaner:
             for doubt in self._doubts.due():
                 if await self._attempt(doubt, f"doubt {doubt.key}") is Paid.LATER:
                     self._doubts.postpone(doubt, seconds=self._retry_seconds)
-                elif self._doubts.looked(doubt) and doubt.id:
-                    await self._journal.do(Journal.settle_debt, doubt.id)
+                elif self._doubts.looked(doubt) and doubt.id and not self._is_hurried:
+                    await self._journal.do(
+                        Journal.settle_debt, doubt.id
+                    )  # else the next start looks once more
             await wait_for(self._doubts.changed, self._doubts.next_due(), clock=self._clock)
 
     async def _attempt(self, debt: Debt, target: str) -> Paid:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,6 +104,22 @@ async def test_a_drain_waits_for_a_debt_that_failed_before(rig: Rig) -> None:
     assert (owed.ops, owed.files) == (0, 0)
     assert isinstance(rig.store.inner, MemoryStore)
     assert key not in rig.store.inner.objects
+
+
+async def test_a_drain_that_found_nothing_to_clean_leaves_the_last_look_to_the_next_start(rig: Rig) -> None:
+    """S3 may carry the request out when the daemon is gone."""
+    assert isinstance(rig.store.inner, MemoryStore)
+    bucket, stage = rig.store.inner, rig.stage()
+    key = await superseded(rig, stage)
+    rig.store.before.clear()
+    late = bucket.objects.pop(key)
+    async with running(stage):
+        assert (await drained(rig, stage)).ops == 0
+    bucket.objects[key] = late
+    rig.journal._recover()  # as a start does
+    async with running(rig.stage()), asyncio.timeout(10):
+        while key in bucket.objects:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_drain_says_what_s3_is_still_to_be_cleaned_of(rig: Rig) -> None:
