@@ -134,7 +134,7 @@ class Life:
         parts.heart.notify("READY=1")
         if parts.sync is not None:
             await parts.watch.seen.wait()
-            await parts.sync.unfinished.begin()
+            parts.sync.unfinished.begin()
 
     async def _until_told(self, parts: Parts) -> int | Reload:
         while True:

@@ -43,18 +43,18 @@ class UnfinishedStage:
         self._registrar, self._sidecar_id = registrar, sidecar_id
         self._begun = asyncio.Event()
 
-    async def begin(self) -> None:
+    def begin(self) -> None:
         """Every folder was listed, and is in the journal: a scene that it does not know has no file left."""
-        self.is_asking = await self._journal.do(Journal.misses_scenes)
         self._begun.set()
 
     async def run(self) -> None:
         """Ask, if there was a journal before this one, and it was not asked yet."""
         await self._begun.wait()
         await self._registrar.registered.wait()
-        if self.is_asking and self._registrar.epoch > 1:
+        if self._registrar.epoch > 1 and await self._journal.do(Journal.misses_scenes):
+            self.is_asking = True
             await self._ask()
-        self.is_asking = False
+            self.is_asking = False
 
     async def _ask(self) -> None:
         """Ask until Convex answers: functions that do not know the question may be deployed anew."""

@@ -131,10 +131,9 @@ class Cleaner:
             for doubt in self._doubts.due():
                 if await self._attempt(doubt, f"doubt {doubt.key}") is Paid.LATER:
                     self._doubts.postpone(doubt, seconds=self._retry_seconds)
+                # A hurried look is no last one: the debt stays, and the next start looks again.
                 elif self._doubts.looked(doubt) and doubt.id and not self._is_hurried:
-                    await self._journal.do(
-                        Journal.settle_debt, doubt.id
-                    )  # else the next start looks once more
+                    await self._journal.do(Journal.settle_debt, doubt.id)
             await wait_for(self._doubts.changed, self._doubts.next_due(), clock=self._clock)
 
     async def _attempt(self, debt: Debt, target: str) -> Paid:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ class Scripted(MemoryMetadata):
     def __init__(self, *errors: SidecarError) -> None:
         super().__init__()
         self.errors, self.asked = list(errors), 0
+        self.on_asked: Callable[[], object] = lambda: None
 
     async def begin(self) -> None:
         """Let a journal before ours tell of two scenes."""
@@ -51,6 +52,7 @@ class Scripted(MemoryMetadata):
     async def unfinished_scenes(self, *, sidecar_id: str, cursor: str | None) -> ScenePage:
         """Answer as the script says, then as ever."""
         self.asked += 1
+        self.on_asked()
         if self.errors:
             raise self.errors.pop(0)
         return await super().unfinished_scenes(sidecar_id=sidecar_id, cursor=cursor)
@@ -63,17 +65,12 @@ class Desk:
     writer: JournalWriter
     gate: Gate
     stage: UnfinishedStage
+    task: asyncio.Task[None]  # the stage's
 
     async def list_all(self) -> None:
         """Let the first scan be over."""
         await self.writer.do(Journal.end_recall)
-        await self.stage.begin()
-
-    async def answered(self) -> None:
-        """Wait until no answer is waited for."""
-        async with asyncio.timeout(10):
-            while self.stage.is_asking:
-                await asyncio.sleep(0.01)
+        self.stage.begin()
 
     async def taken_up(self) -> list[str]:
         """Wait until the question is settled; return the scenes that the journal knows then."""
@@ -84,8 +81,8 @@ class Desk:
 
 
 @asynccontextmanager
-async def running(path: Path, metadata: Scripted) -> AsyncIterator[Desk]:
-    """Run the stage over a new journal."""
+async def running(path: Path, metadata: Scripted, *, is_away: bool = False) -> AsyncIterator[Desk]:
+    """Run the stage over a new journal, which Convex knows unless it ``is_away``."""
     clock = SystemClock()
     db = Journal(path / "journal.db", tag=sidecar_tag(SIDECAR), bucket="lessons", clock=clock)
     async with JournalWriter(db) as writer:
@@ -99,12 +96,13 @@ async def running(path: Path, metadata: Scripted) -> AsyncIterator[Desk]:
             jitter=lambda: 1.0,
         )
         registrar = Registrar(store=metadata, journal=writer, gate=gate, sidecar_id=SIDECAR)
-        await registrar.register()
+        if not is_away:
+            await registrar.register()
         stage = UnfinishedStage(
             store=metadata, journal=writer, gate=gate, registrar=registrar, sidecar_id=SIDECAR
         )
         tasks = [asyncio.create_task(work) for work in (gate.run(), stage.run())]
-        yield Desk(writer=writer, gate=gate, stage=stage)
+        yield Desk(writer=writer, gate=gate, stage=stage, task=tasks[1])
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -123,7 +121,7 @@ async def test_it_is_asked_until_it_is_answered(
         await desk.list_all()
         assert await desk.taken_up() == ["s1", "s2"]
         assert metadata.asked == 5
-        await desk.stage.begin()
+        await asyncio.wait_for(desk.task, 10)
         assert not desk.stage.is_asking
 
 
@@ -132,9 +130,13 @@ async def test_functions_that_do_not_know_the_question_stop_nothing(tmp_path: Pa
     metadata = Scripted(*[UNKNOWN_FUNCTION] * 3)
     await metadata.begin()
     async with running(tmp_path, metadata) as desk:
+        waited = list[bool]()
+        metadata.on_asked = lambda: waited.append(desk.stage.is_asking)
         await desk.list_all()
-        assert desk.stage.is_asking
-        await desk.answered()
+        async with asyncio.timeout(10):
+            while not waited or desk.stage.is_asking:
+                await asyncio.sleep(0.01)
+        assert waited == [True]
         await desk.gate.admit("an op")
         assert desk.gate.state is BreakerState.CLOSED
 
@@ -144,5 +146,14 @@ async def test_the_first_journal_of_a_sidecar_asks_nothing(tmp_path: Path) -> No
     metadata = Scripted()
     async with running(tmp_path, metadata) as desk:
         await desk.list_all()
-        await desk.answered()
+        await asyncio.wait_for(desk.task, 10)
         assert metadata.asked == 0
+
+
+async def test_while_convex_knows_no_journal_a_drain_waits_for_no_answer(tmp_path: Path) -> None:
+    """It may be the first one; and nobody can be asked."""
+    async with running(tmp_path, Scripted(), is_away=True) as desk:
+        await desk.list_all()
+        await asyncio.wait({desk.task}, timeout=0.05)
+        assert not desk.task.done()
+        assert not desk.stage.is_asking

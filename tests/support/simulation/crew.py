@@ -159,7 +159,7 @@ class Crew:
             group.create_task(self._noticer.run())
             await self._noticer.listed.wait()
             await self._sync.recall.end()
-            await self._sync.unfinished.begin()
+            self._sync.unfinished.begin()
 
     async def _prune(self) -> None:
         pruner = Pruner(
