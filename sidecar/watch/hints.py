@@ -19,6 +19,7 @@ from .hands import Hands
 from .listing import look_at
 from .scan import Scanner
 from .sorting import Haul, playlist_beside, sort_file
+from .unread import Unread
 from .volume import OWN_PREFIX
 
 AGAIN_SECONDS = 0.3  # a new folder was perhaps being filled before it was watched
@@ -54,6 +55,7 @@ class Hints:
         self._hands, self._scanner, self._unfinished, self._cover = hands, scanner, unfinished, cover
         self._again = set[str]()
         self._later = asyncio.Event()
+        self.unread = Unread(self._look)
 
     async def handle(self, changes: Iterable[tuple[Change, str]]) -> None:
         """Look at what changed; markers that are being written also a little later."""
@@ -79,17 +81,22 @@ class Hints:
             return None
         return below
 
-    async def _look(self, paths: Collection[str], *, are_new: bool = False) -> None:
+    async def _look(self, paths: Collection[str], *, are_new: bool = False) -> Collection[str]:
+        """Return the folders that could not be read."""
         if not paths:
-            return
+            return ()
         seen = await self._hands.do(lambda: self._sort(paths))
         await self._scanner.take(seen.haul)
-        unwatched = dict[str, int]()
+        unwatched, unread = dict[str, int](), set[str]()
         for folder in _topmost(seen.folders):
-            unwatched |= (await self._scanner.walk(folder, is_new=are_new)).unwatched
+            walked = await self._scanner.walk(folder, is_new=are_new)
+            unwatched |= walked.unwatched
+            unread |= walked.unread
         self._cover(unwatched)
+        self.unread.add(unread)
         self.put_off(self._unfinished)
         self._unfinished.clear()
+        return unread
 
     def put_off(self, paths: Iterable[str]) -> None:
         """Look at some paths a little later."""

@@ -23,9 +23,10 @@ class Odd:
 class Listing:
     """One folder ("" is the root): its regular files, its folders, and what is neither.
 
-    ``whole`` is False where the folder could not be read: then absence from it says nothing. ``inode`` is
-    the folder's own, ``device`` what it lies on, None where it could not be opened. ``clear``: it lies where
-    it lay, so that what is absent was perhaps removed.
+    ``whole`` is False where the folder could not be read: then absence from it says nothing. ``unread`` tells
+    one that is there, or has an entry, that could not be read. ``inode`` is the folder's own, ``device`` what
+    it lies on, None where it could not be opened. ``clear``: it lies where it lay, so that what is absent was
+    perhaps removed.
     """
 
     folder: str
@@ -34,6 +35,7 @@ class Listing:
     folders: list[str] = field(default_factory=list)
     odd: list[Odd] = field(default_factory=list)
     whole: bool = True
+    unread: bool = False
     device: int | None = None
     clear: bool = False
 
@@ -58,7 +60,7 @@ def list_folder(root: str, folder: str) -> Listing:
     except (FileNotFoundError, NotRegularError):  # gone, or swapped for a link since its folder was listed
         listing.whole = False
     except OSError as error:
-        listing.whole = False
+        listing.whole, listing.unread = False, True
         listing.odd.append(Odd(path=folder or ".", reason=f"the folder cannot be read: {error.strerror}"))
     return listing
 
@@ -91,6 +93,7 @@ def _add(listing: Listing, entry: os.DirEntry[str]) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
+        listing.unread = True
         listing.odd.append(Odd(path=join(listing.folder, entry.name), reason=f"no stat: {error.strerror}"))
         return
     if not is_utf8(entry.name):

@@ -202,7 +202,8 @@ class RootWatch:
         self._must_scan = events == "scan" or (events == "auto" and is_remote(kind))
         self.problem = None
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._list_for_ever()), group.create_task(self._hints.follow_up())]
+            for_ever = (self._list_for_ever(), self._hints.follow_up(), self._hints.unread.look_again())
+            tasks = [group.create_task(task) for task in for_ever]
             if self._must_scan:
                 self._wanted.set()
             else:
@@ -250,6 +251,7 @@ class RootWatch:
                 take=functools.partial(self._intake.take, census=census)
             ).scan(places)
             self._cover(walked.unwatched)
+            self._hints.unread.add(walked.unread)
             self._listing_began = began
             await self._absences.end(places)
         except BaseException:

@@ -57,10 +57,14 @@ class Walk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walked:
-    """What a walk cost, in CPU seconds of the worker threads, and the inodes of folders not watched."""
+    """What a walk cost, in CPU seconds of the worker threads, and the inodes of folders not watched.
+
+    ``unread`` are the folders that it could not read.
+    """
 
     spent_seconds: float
     unwatched: Mapping[str, int]
+    unread: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +89,14 @@ class Scanner:
 
     async def walk(self, start: str, *, is_new: bool = False, places: Places | None = None) -> Walked:
         """List everything at and below a folder. What had the name of a new one may have been watched."""
-        walk, spent, unwatched = Walk(self.root, start, places=places), 0.0, dict[str, int]()
+        walk, spent = Walk(self.root, start, places=places), 0.0
+        unwatched, unread = dict[str, int](), set[str]()
         while True:
             batch, seconds = await self.hands.timed(walk.next_batch)
             spent += seconds
             if not batch:
-                return Walked(spent_seconds=spent, unwatched=unwatched)
+                return Walked(spent_seconds=spent, unwatched=unwatched, unread=frozenset(unread))
+            unread.update(one.folder for one in batch if one.unread)
             unwatched |= {
                 one.folder: one.inode
                 for one in batch

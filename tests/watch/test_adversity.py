@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from sidecar.core.model import State
-from sidecar.files import open_regular
+from sidecar.files import open_folder, open_regular
 from sidecar.journal.journal import Journal
 from sidecar.watch import events, nets, volume
 from sidecar.watch.census import Finding
@@ -104,6 +105,24 @@ async def test_an_unreadable_file_is_named_and_taken_once_it_can_be_read(
     file.chmod(0o600)
     await world.until_ready(SOURCE)
     assert world.stage.status()[0].refused == 0
+
+
+async def test_a_folder_that_could_not_be_read_is_looked_at_again_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No event tells that a descriptor is free again, and the next full listing may be far away."""
+    refusals = [OSError(errno.EMFILE, "Too many open files")] * 3
+
+    def refuse(root: str, folder: str) -> int:
+        if folder.startswith("p") and refusals:
+            raise refusals.pop()
+        return open_folder(root, folder)
+
+    monkeypatch.setattr("sidecar.watch.listing.open_folder", refuse)
+    async with running(tmp_path, rescan=3600.0) as world:
+        world.put(SOURCE)
+        await world.until_ready(SOURCE)
+    assert not refusals
 
 
 async def test_an_incomplete_file_is_abandoned_and_revived(tmp_path: Path) -> None:
