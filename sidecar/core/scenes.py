@@ -18,7 +18,8 @@ class SceneKnowledge:
 
     ``quiet``: nothing changed for ``entities.complete_after``. ``owed`` counts transfers that are
     neither synced nor aside (superseded, gone, dead, abandoned). The ``videos_*`` counts are slots of
-    type video_chunk; dead and abandoned ones are those whose newest transfer is.
+    type video_chunk; dead and abandoned ones are those whose newest transfer is. ``is_counted``: no journal
+    before this one has delivered chunks that ``videos`` does not know.
     """
 
     newest_content_mtime_ns: int | None = None
@@ -29,6 +30,7 @@ class SceneKnowledge:
     quiet: bool = False
     owed: int = 0
     videos: int = 0
+    is_counted: bool = True
     videos_dead: int = 0
     videos_abandoned: int = 0
     video_error: str | None = None  # the newest dead video's own message
@@ -78,7 +80,7 @@ def _completed_by(scene: SceneKnowledge) -> str | None:
     """Name what completes the scene.
 
     A marker that counts and wants more chunks than there are is the renderer's word that more will
-    come: quiet alone does not overrule it, the session's manifest does.
+    come: the session's manifest overrules it, and quiet only where the chunks cannot be counted.
     """
     if _counts(scene, scene.cancelled_mtime_ns):
         return None
@@ -87,7 +89,7 @@ def _completed_by(scene: SceneKnowledge) -> str | None:
         return "marker"
     if _counts(scene, scene.manifest_mtime_ns):
         return "manifest"
-    return "quiet" if scene.quiet and not marked else None
+    return "quiet" if scene.quiet and not (marked and scene.is_counted) else None
 
 
 def _counts(scene: SceneKnowledge, mtime_ns: int | None) -> bool:

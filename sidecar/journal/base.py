@@ -111,6 +111,11 @@ class JournalBase:
         epoch = self.meta("epoch")
         self.epoch = int(epoch) if epoch is not None else None
 
+    @property
+    def has_forerunner(self) -> bool:
+        """Whether Convex knows of an earlier journal of this sidecar, lost or left elsewhere."""
+        return self.epoch is not None and self.epoch > 1
+
     def _is_new(self) -> bool:
         """Tell whether nothing was ever put into this journal: its first life may have ended before that."""
         is_empty = self.db.execute("SELECT 1 FROM files LIMIT 1").fetchone() is None

@@ -232,6 +232,7 @@ class SceneBook(JournalBase):
             quiet=bool(scene["quiet"]),
             owed=int(owed),
             videos=scene["videos"],
+            is_counted=not self.has_forerunner,
             videos_dead=scene["videos_dead"],
             videos_abandoned=scene["videos_abandoned"],
             video_error=self._video_error(session_id, scene_id) if scene["videos_dead"] else None,

@@ -23,6 +23,7 @@ SCENE = SceneKnowledge(newest_content_mtime_ns=100, videos=2)
         (replace(SCENE, quiet=True), "quiet"),
         (replace(SCENE, quiet=True, complete_mtime_ns=99, chunks_wanted=7), "quiet"),
         (replace(SCENE, manifest_mtime_ns=101, complete_mtime_ns=101, chunks_wanted=7), "manifest"),
+        (replace(SCENE, complete_mtime_ns=101, chunks_wanted=3, is_counted=False, quiet=True), "quiet"),
     ],
 )
 def test_a_marker_a_manifest_or_quiet_completes_a_scene(scene: SceneKnowledge, reason: str) -> None:
@@ -42,6 +43,7 @@ def test_a_marker_a_manifest_or_quiet_completes_a_scene(scene: SceneKnowledge, r
         replace(SCENE, manifest_mtime_ns=99),
         replace(SCENE, complete_mtime_ns=101, chunks_wanted=3),
         replace(SCENE, complete_mtime_ns=101, chunks_wanted=3, quiet=True),
+        replace(SCENE, complete_mtime_ns=101, chunks_wanted=3, is_counted=False),
         replace(SCENE, cancelled_mtime_ns=101, quiet=True),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sidecar.core.model import AssetType, Recall, Route, State, StoredObject, Transfer
-from sidecar.core.ops import OpResult, Outcome, ToldScene
+from sidecar.core.ops import OpResult, Outcome, Registration, ToldScene
 from sidecar.core.scenes import SceneFacts
 from sidecar.journal import writer as writing
 from sidecar.journal.journal import Journal
@@ -366,6 +366,28 @@ def test_files_that_come_to_a_scene_that_was_taken_up_are_owed_aloud(journal: Jo
     journal.take_up([unfinished("s1", complete=True)], is_last=True)
     ship(journal, ready(journal, "A", at=route(scene="s1")))
     assert told(journal) == [UPLOADING]
+
+
+# -- chunks that nobody can count any more ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_quiet_first", [False, True], ids=("registered", "quiet"))
+@pytest.mark.parametrize(("epoch", "last"), [(1, UPLOADING), (2, READY)], ids=("first", "second"))
+def test_a_chunk_that_a_lost_journal_delivered_is_not_waited_for(
+    journal: Journal, epoch: int, last: Facts, *, is_quiet_first: bool
+) -> None:
+    """It may have been deleted here after it was synced. Only a sidecar's first journal can count."""
+    registration = Registration(epoch=epoch, last_seq=0, contract_version=1)
+    journal.end_recall()
+    ship(journal, ready(journal, "A"))
+    mark(journal, "complete", 5000, chunks=2)
+    if is_quiet_first:
+        be_quiet(journal)
+        journal.registered(registration)
+    else:
+        journal.registered(registration)
+        be_quiet(journal)
+    assert told(journal)[-1] == last
 
 
 async def test_the_question_stands_although_the_disk_was_full_when_it_was_raised(
