@@ -32,6 +32,16 @@ def transfer_id(*, wall_ms: int, chance: bytes, tag: str) -> str:
     return _base32(wall_ms, TIME_LENGTH) + _base32(int.from_bytes(chance), 8) + tag
 
 
+def time_of(transfer: str) -> int:
+    """Return when a transfer id was made, in ms since 1970 by its maker's clock; 0 for what is none."""
+    if _TRANSFER.fullmatch(transfer) is None:
+        return 0
+    time = 0
+    for character in transfer[:TIME_LENGTH]:
+        time = time << 5 | CROCKFORD.index(character)
+    return time
+
+
 def tags_in(key: str) -> set[str]:
     """Return the tags of all transfer ids in an object key."""
     return {match.group(2) for match in _TRANSFER.finditer(key)}

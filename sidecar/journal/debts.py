@@ -6,6 +6,8 @@ own upload; paying one is idempotent.
 
 from __future__ import annotations
 
+import math
+import sqlite3
 from dataclasses import dataclass
 
 from sidecar.core.errors import ErrorKind
@@ -30,6 +32,9 @@ class Debt:
     transfer: str
 
 
+IN_DOUBT = "delete_object = 0 AND upload_id IS NULL"
+
+
 class Debts(Discovering):
     """Made by whoever overtakes a transfer, paid by the upload stage."""
 
@@ -37,16 +42,21 @@ class Debts(Discovering):
     def claim_debts(self, *, limit: int, now: float) -> list[Debt]:
         """Return clean-ups that are due, oldest first. They are idempotent, so nobody leases them."""
         rows = self.db.execute("SELECT * FROM debts WHERE due <= ? ORDER BY id LIMIT ?", [now, limit])
-        return [
-            Debt(
-                id=row["id"],
-                delete_object=bool(row["delete_object"]),
-                key=row["key"],
-                upload_id=row["upload_id"],
-                transfer=row["transfer"],
-            )
-            for row in rows
-        ]
+        return [_debt(row) for row in rows]
+
+    @transaction
+    def doubt(self, transfer_id: int) -> Debt:
+        """Owe the looks at what a Create that was given up may yet open, whatever becomes of its transfer."""
+        self._doubt("id = ?", transfer_id)
+        transfer = self.one(transfer_id).transfer
+        row = self.db.execute(f"SELECT * FROM debts WHERE transfer = ? AND {IN_DOUBT}", [transfer]).fetchone()
+        return _debt(row)
+
+    @transaction
+    def in_doubt(self) -> list[Debt]:
+        """Return such debts, also of Creates whose process ended before it was answered."""
+        self._doubt("may_upload = 1 AND upload_id IS NULL")
+        return [_debt(row) for row in self.db.execute(f"SELECT * FROM debts WHERE {IN_DOUBT} ORDER BY id")]
 
     @transaction
     def settle_debt(self, debt_id: int) -> None:
@@ -60,8 +70,8 @@ class Debts(Discovering):
 
     @transaction
     def hasten_debts(self) -> None:
-        """The daemon is to stop: no clean-up waits for its time."""
-        self.db.execute("UPDATE debts SET due = 0 WHERE due > 0")
+        """The daemon is to stop: no clean-up waits for its time, but those that only a look settles."""
+        self.db.execute("UPDATE debts SET due = 0 WHERE due > 0 AND due < ?", [math.inf])
         self.topics.add(Topic.DEBTS)
 
     # -- inside a transaction of another method ----------------------------------------------------
@@ -113,9 +123,28 @@ class Debts(Discovering):
             self._add(transfer, delete_object=True, upload_id=None)
         self.db.execute("UPDATE transfers SET may_object = 0 WHERE id = ?", [transfer.id])
 
+    def _doubt(self, condition: str, *values: int) -> None:
+        """Not due: only the looks at it settle it. Once a transfer."""
+        self.db.execute(
+            "INSERT INTO debts (delete_object, key, upload_id, transfer, due)"
+            f" SELECT 0, key, NULL, transfer, ? FROM transfers t WHERE {condition}"
+            f" AND NOT EXISTS (SELECT 1 FROM debts d WHERE d.transfer = t.transfer AND {IN_DOUBT})",
+            [math.inf, *values],
+        )
+
     def _add(self, transfer: Transfer, *, delete_object: bool, upload_id: str | None) -> None:
         self.db.execute(
             "INSERT INTO debts (delete_object, key, upload_id, transfer) VALUES (?, ?, ?, ?)",
             [delete_object, transfer.key, upload_id, transfer.transfer],
         )
         self.topics.add(Topic.DEBTS)
+
+
+def _debt(row: sqlite3.Row) -> Debt:
+    return Debt(
+        id=row["id"],
+        delete_object=bool(row["delete_object"]),
+        key=row["key"],
+        upload_id=row["upload_id"],
+        transfer=row["transfer"],
+    )

@@ -194,14 +194,6 @@ class Shipping(Debts):
             found[row["key"]] = found.get(row["key"], frozenset()) | {row["upload_id"]}
         return found
 
-    def in_doubt(self) -> list[tuple[str, str]]:
-        """Return key and transfer of each Create whose answer is not known: it may be carried out yet."""
-        rows = self.db.execute(
-            "SELECT key, transfer FROM transfers WHERE may_upload = 1 AND upload_id IS NULL"
-            " UNION SELECT key, transfer FROM debts WHERE delete_object = 0 AND upload_id IS NULL"
-        )
-        return [(row["key"], row["transfer"]) for row in rows]
-
     # -- inside a transaction of another method ----------------------------------------------------
 
     def _recover(self) -> None:

@@ -10,7 +10,7 @@ import structlog
 from sidecar.core.breaker import BreakerState
 from sidecar.core.clock import Clock
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.ids import sidecar_tag
+from sidecar.core.ids import sidecar_tag, time_of
 from sidecar.core.retry import GiveUp
 from sidecar.gate import Gate
 from sidecar.journal.journal import Debt, Journal, Topic
@@ -25,6 +25,7 @@ DEBT_RETRY_SECONDS = 60.0
 HURRIED_RETRY_SECONDS = 1.0
 SWEEPS_REFUSED_MAX = 3  # a right that is missing for good must not open the breaker
 SWEEP_SECONDS = 6 * 3600.0
+YOUNG_MS = 60_000  # so long after its PUT an object may come back
 
 log = structlog.get_logger()
 
@@ -58,8 +59,8 @@ class Cleaner:
         """Clean up for ever, once the journal is trusted."""
         if self._trusted is not None:
             await self._trusted.wait()
-        for key, transfer in await self._journal.do(Journal.in_doubt):
-            self._doubts.create(key, transfer)
+        for debt in await self._journal.do(Journal.in_doubt):
+            self._doubts.add(debt)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sweep_on())
             tasks.create_task(self._look_again())
@@ -119,11 +120,16 @@ class Cleaner:
             due = self._clock.monotonic() + self._retry_seconds
             await self._journal.do(Journal.postpone_debt, debt.id, due=due)
             return
-        if paid is Paid.NOTHING:  # owed until the last look: a kill must not forget it
+        if paid is Paid.NOTHING or self._may_return(debt):
             self._doubts.add(debt)  # first: a drain looks at both
+        if debt in self._doubts:  # owed until the last look: a kill must not forget it
             await self._journal.do(Journal.postpone_debt, debt.id, due=math.inf)
-            return
-        await self._journal.do(Journal.settle_debt, debt.id)
+        else:
+            await self._journal.do(Journal.settle_debt, debt.id)
+
+    def _may_return(self, debt: Debt) -> bool:
+        """Tell whether a PUT that the network delivers twice may make the deleted object once more."""
+        return debt.delete_object and abs(self._clock.wall_ms() - time_of(debt.transfer)) < YOUNG_MS
 
     async def _look_again(self) -> None:
         while True:
@@ -132,7 +138,7 @@ class Cleaner:
                 if await self._attempt(doubt, f"doubt {doubt.key}") is Paid.LATER:
                     self._doubts.postpone(doubt, seconds=self._retry_seconds)
                 # A hurried look is no last one: the debt stays, and the next start looks again.
-                elif self._doubts.looked(doubt) and doubt.id and not self._is_hurried:
+                elif self._doubts.looked(doubt) and not self._is_hurried:
                     await self._journal.do(Journal.settle_debt, doubt.id)
             await wait_for(self._doubts.changed, self._doubts.next_due(), clock=self._clock)
 

@@ -1,7 +1,7 @@
 """Where a request that was given up may be carried out yet: S3 is looked at again, soon and once more later.
 
-In memory only: after a restart ``Journal.in_doubt`` and the debts that are still owed say where to look, and
-the start's sweep looks at all.
+The times are in memory. What is to be looked at is a debt of the journal until its last look: after a restart
+it is paid, and looked at, anew.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Doubts:
         self._due[doubt] = tuple(now + seconds for seconds in self._looks_seconds)
         self.changed.set()
 
-    def create(self, key: str, transfer: str) -> None:
-        """Add that a Create under ``key`` was given up."""
-        self.add(Debt(id=0, delete_object=False, key=key, upload_id=None, transfer=transfer))
+    def __contains__(self, doubt: Debt) -> bool:
+        """Tell whether there is a look at it still to come."""
+        return doubt in self._due
 
     def due(self) -> list[Debt]:
         """Return where it is time to look."""

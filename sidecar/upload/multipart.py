@@ -87,7 +87,7 @@ class Multipart:
             )
         except SidecarError as error:
             if error.maybe_done:
-                self._tools.doubts.create(self._transfer.key, self._transfer.transfer)
+                self._tools.doubts.add(await self._journal.do(Journal.doubt, self._transfer.id))
             raise
         await self._journal.do(Journal.opened, self._transfer.id, upload_id)
         return upload_id

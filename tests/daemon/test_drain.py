@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -16,6 +16,7 @@ from sidecar.core.scenes import SceneFacts
 from sidecar.daemon.drain import Drain, Owed
 from sidecar.daemon.quiet import QuietScenes
 from sidecar.daemon.source import Source
+from sidecar.journal.journal import Debt
 from sidecar.journal.reading import JournalReader
 from sidecar.upload.stage import UploadStage
 from sidecar.upload.store import ObjectSpec
@@ -24,6 +25,7 @@ from tests.support.memory_store import MemoryStore
 from tests.upload.rig import Rig, content, lost, rig_on, running
 
 T = TypeVar("T")
+GIVEN_UP = Debt(id=99, delete_object=False, key="fixed/film.mp4", upload_id=None, transfer="one")
 
 
 @dataclass(slots=True)
@@ -138,7 +140,7 @@ async def test_a_drain_looks_where_a_create_was_given_up_and_sweeps_at_last(rig:
     transfer = await rig.file(content(10))
     async with running(stage):
         await rig.until(transfer, State.UPLOADED)
-        stage.cleaner._doubts.create("fixed/film.mp4", transfer.transfer)
+        stage.cleaner._doubts.add(replace(GIVEN_UP, transfer=transfer.transfer))
         await bucket.create(spec("fixed/film.mp4"))  # only the doubt knows that it is ours
         await bucket.create(spec(transfer.key))  # nobody doubts it
         assert (await drained(rig, stage)).ops == 0
@@ -149,7 +151,7 @@ async def test_a_drain_that_cannot_look_says_so(rig: Rig) -> None:
     """There may be an upload of ours at S3 that nobody will find before the next start."""
     stage = rig.stage()
     async with running(stage):
-        stage.cleaner._doubts.create("fixed/film.mp4", "one")
+        stage.cleaner._doubts.add(GIVEN_UP)
         rig.store.before["list"] = _lose
         assert (await drained(rig, stage, grace_seconds=0.5)).ops == 1
 

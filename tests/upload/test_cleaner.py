@@ -121,6 +121,25 @@ async def test_a_create_in_flight_at_a_kill_is_aborted_though_it_comes_late(tmp_
             await eventually(lambda: nothing_open(rig))
 
 
+async def test_a_create_that_comes_after_its_transfer_and_two_kills_is_aborted(tmp_path: Path) -> None:
+    """No start's sweep finds it: it comes later, and under a fixed key nobody could tell whose it is."""
+    store = MemoryStore()
+    async with rig_on(store, tmp_path, bucket="lessons") as rig:
+        transfer = await fixed(rig, content())
+        await give_up_create(rig)
+        async with running(rig.stage()):
+            await rig.until(transfer, State.UPLOADED)
+    async with rig_on(store, tmp_path, bucket="lessons") as rig, running(rig.stage()):
+        await eventually(lambda: owes_nothing(rig))
+    async with rig_on(store, tmp_path, bucket="lessons") as rig:
+        stage = rig.stage()
+        async with running(stage):
+            await eventually(lambda: owes_nothing(rig))
+            await store.create(spec(transfer.key))
+            await stage.cleaner.hurry()
+            await eventually(lambda: nothing_open(rig))
+
+
 async def begun(rig: Rig) -> bool:
     """Tell whether a Create is on its way."""
     return "create" in rig.store.calls
@@ -177,6 +196,27 @@ async def test_a_put_that_comes_after_a_kill_is_deleted(tmp_path: Path) -> None:
 
         await eventually(deleted)
         await eventually(lambda: owes_nothing(rig))
+
+
+async def test_a_put_that_the_network_delivers_again_after_the_clean_up_is_deleted(rig: Rig) -> None:
+    """It was answered, its file got other content, and its object was found and deleted."""
+    body = content(100)
+    old = await rig.file(body)
+    stage = rig.stage()
+    async with running(stage):
+        await rig.until(old, State.UPLOADED)
+        new = await rig.file(content(50))
+        await rig.until(new, State.UPLOADED)
+        bucket = bucket_of(rig)
+
+        async def deleted() -> bool:
+            return old.key not in bucket.objects
+
+        await eventually(deleted)
+        await eventually(lambda: owes_nothing(rig))
+        bucket.objects[old.key] = (spec(old.key, old.transfer), body)
+        await stage.cleaner.hurry()
+        await eventually(deleted)
 
 
 async def test_a_debt_under_a_fixed_key_spares_the_newer_transfers_upload(rig: Rig) -> None:
