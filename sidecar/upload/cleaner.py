@@ -116,7 +116,7 @@ class Cleaner:
 
     async def _pay(self, debt: Debt) -> None:
         paid = await self._attempt(debt, f"debt {debt.id}")
-        if paid is Paid.LATER:
+        if paid is Paid.LATER and debt not in self._doubts:
             due = self._clock.monotonic() + self._retry_seconds
             await self._journal.do(Journal.postpone_debt, debt.id, due=due)
             return
