@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
@@ -109,7 +110,7 @@ class JournalReader:
 
     def unpaid_debts(self) -> int:
         """Return how many clean-ups S3 is owed, without those that found nothing to clean so far."""
-        return int(self._all("SELECT count(*) AS n FROM debts WHERE due < 1e300")[0]["n"])
+        return int(self._all("SELECT count(*) AS n FROM debts WHERE due < ?", [math.inf])[0]["n"])
 
     def unmarked_expiries(self) -> int:
         """Return how many versions Convex has still to mark as expired."""

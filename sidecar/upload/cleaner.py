@@ -25,7 +25,7 @@ DEBT_RETRY_SECONDS = 60.0
 HURRIED_RETRY_SECONDS = 1.0
 SWEEPS_REFUSED_MAX = 3  # a right that is missing for good must not open the breaker
 SWEEP_SECONDS = 6 * 3600.0
-YOUNG_MS = 60_000  # so long after its PUT an object may come back
+YOUNG_MS = 60_000  # the age of a transfer whose PUT may be on its way once more
 
 log = structlog.get_logger()
 
