@@ -316,6 +316,21 @@ async def test_only_what_nothing_shows_expires(store: MetadataStore, sidecar_id:
     assert [one.version for one in found if one.status == "expired"] == [1]
 
 
+async def test_an_old_version_does_not_expire_while_its_object_is_shown_again(
+    store: MetadataStore, sidecar_id: str, epoch: int
+) -> None:
+    """After a journal's loss, content that came back is found under its old key, and told again."""
+    for seq in range(1, 13):
+        await apply(store, sidecar_id, epoch, put(seq, f"crc64nvme:{seq}"))
+    back = put(13, "crc64nvme:1")
+    back.body["asset"]["s3Key"], back.body["transfer"] = "k/1", "T1"
+    (result,) = await apply(store, sidecar_id, epoch, back)
+    assert (result.outcome, result.version) == (Outcome.APPLIED, 13)
+    assert [one.version for one in await all_versions(store, sidecar_id) if one.status != "current"] == [2]
+    names = [(slot(sidecar_id), 1), (slot(sidecar_id), 2)]
+    assert await store.expire(names, sidecar_id=sidecar_id, epoch=epoch) == [False, True]
+
+
 async def test_a_removed_asset_is_gone_and_its_version_may_expire(
     store: MetadataStore, sidecar_id: str, epoch: int
 ) -> None:
