@@ -322,8 +322,8 @@ async def test_an_old_version_does_not_expire_while_its_object_is_shown_again(
     """After a journal's loss, content that came back is found under its old key, and told again."""
     for seq in range(1, 13):
         await apply(store, sidecar_id, epoch, put(seq, f"crc64nvme:{seq}"))
-    back = put(13, "crc64nvme:1")
-    back.body["asset"]["s3Key"], back.body["transfer"] = "k/1", "T1"
+    back = put(13, "crc64nvme:1", transfer="T1")
+    back.body["asset"]["s3Key"] = "k/1"
     (result,) = await apply(store, sidecar_id, epoch, back)
     assert (result.outcome, result.version) == (Outcome.APPLIED, 13)
     assert [one.version for one in await all_versions(store, sidecar_id) if one.status != "current"] == [2]
