@@ -11,20 +11,17 @@ import shutil
 import signal
 import socket
 import sqlite3
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sidecar.local.child import Child, wait
 from sidecar.local.convex_server import ConvexServer
 from sidecar.local.seaweed import SeaweedServer
+from tests.support.forked import Forked, Nursery
 from tests.support.shim.board import Board, Kill, build
 from tests.support.system import eventually
 
-POLL_SECONDS = 0.01
 CONVERGE_SECONDS = 40.0  # I6; a life that owes nothing difficult takes half a second
 MIB = 1024 * 1024
 
@@ -37,77 +34,20 @@ class Lab:
     s3: SeaweedServer
     convex: ConvexServer
     bucket: str
-    nursery: Path  # its socket
-
-    def life(self, config: Path, log: Path, env: Mapping[str, str], limits: Mapping[str, int]) -> Life:
-        """Start the daemon. ``limits``: files_max, watches_max."""
-        return Life(self.nursery, config, log, env, limits)
+    nursery: Nursery
 
 
 @contextlib.contextmanager
 def laboratory(folder: Path, s3: SeaweedServer, convex: ConvexServer) -> Iterator[Lab]:
     """Build the shim, start the parent of all lives under it."""
-    library, address = build(folder), folder / "nursery.sock"
+    nursery = Nursery(folder, env={"LD_PRELOAD": str(build(folder)), "UV_USE_IO_URING": "0"})
     bucket = f"crash-{secrets.token_hex(8)}"
     s3.client().create_bucket(Bucket=bucket)
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SIDECAR_", "AWS_"))}
-    child = Child(
-        name="the nursery",
-        argv=[sys.executable, "-m", "tests.crash_process.nursery", address],
-        log=folder / "nursery.log",
-        env={**clean, "LD_PRELOAD": str(library), "UV_USE_IO_URING": "0"},
-        cwd=Path(__file__).parents[2],
-    )
-    child.start()
+    nursery.open()
     try:
-        wait(child.until(address.exists, timeout_seconds=60))
-        yield Lab(folder=folder, s3=s3, convex=convex, bucket=bucket, nursery=address)
+        yield Lab(folder=folder, s3=s3, convex=convex, bucket=bucket, nursery=nursery)
     finally:
-        child.kill()
-
-
-class Life:
-    """One process. ``status`` is None while it lives."""
-
-    def __init__(
-        self, nursery: Path, config: Path, log: Path, env: Mapping[str, str], limits: Mapping[str, int]
-    ) -> None:
-        self._connection = socket.socket(socket.AF_UNIX)
-        self._connection.connect(str(nursery))
-        order = {"config": str(config), "log": str(log), "env": dict(env), **limits}
-        self._connection.sendall(json.dumps(order).encode() + b"\n")
-        with self._connection.makefile("r") as answers:
-            self.pid = int(answers.readline())
-        self._connection.setblocking(False)  # noqa: FBT003 - the socket's own signature
-        self.status: int | None = None
-
-    def ended(self) -> bool:
-        """Whether it is over."""
-        if self.status is None:
-            with contextlib.suppress(BlockingIOError):
-                self.status = int(self._connection.recv(64) or b"-9")
-                self._connection.close()
-        return self.status is not None
-
-    def signal(self, number: int) -> None:
-        """Send a signal; nothing where it has ended."""
-        if not self.ended():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, number)
-
-    def wait(self, seconds: float = CONVERGE_SECONDS) -> int:
-        """Wait for its end; return its status."""
-        deadline = time.monotonic() + seconds
-        while not self.ended():
-            assert time.monotonic() < deadline, f"the daemon did not end within {seconds:g} s"
-            time.sleep(POLL_SECONDS)
-        assert self.status is not None
-        return self.status
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        self.signal(signal.SIGKILL)
-        self.wait()
+        nursery.close()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,7 +70,7 @@ class Case:
     effects: list[int] = field(default_factory=list)  # of each life
     after_kill: Callable[[], None] = lambda: None
     drained: bool = False  # it ended by itself, owing nothing
-    life: Life | None = None
+    life: Forked | None = None
     folder: Path = field(init=False)
     board: Board = field(init=False)
 
@@ -190,16 +130,17 @@ class Case:
             "SHIM_ROOT": str(self.root),
             "SHIM_PORTS": ",".join(ports),
         }
-        self.life = self.lab.life(self.folder / "sidecar.yaml", self.log, env, self.limits)
+        config = self.folder / "sidecar.yaml"
+        self.life = self.lab.nursery.start(config, self.log, env=env, limits=self.limits)
 
     def buried(self) -> bool:
         """Whether the life has ended by the shim's hand; any other end is a failure."""
         assert self.life
-        if not self.life.ended():
+        if self.life.poll() is None:
             return False
         self.effects.append(self.board["count"])
-        assert self.board["killed"], f"the daemon ended by itself with {self.life.status}"
-        assert self.life.status == -signal.SIGKILL
+        assert self.board["killed"], f"the daemon ended by itself with {self.life.returncode}"
+        assert self.life.returncode == -signal.SIGKILL
         self.killed_at.append(f"{self.board['kill_at']}: {self.board.where}")
         return True
 
@@ -223,8 +164,8 @@ class Case:
         while True:
             self.until("the daemon has started", lambda: self.ask("/healthz") is not None)
             assert self.life
-            self.life.signal(signal.SIGTERM)
-            status = self.life.wait()
+            self.life.send_signal(signal.SIGTERM)
+            status = self.life.wait(CONVERGE_SECONDS)
             self.effects.append(self.board["count"])
             if status == 0:
                 self.drained = True
@@ -237,10 +178,11 @@ class Case:
     def end(self) -> None:
         """End the life there is, as a crash would."""
         if self.life and not self.drained:
-            if self.life.ended():  # its kill came after the quiet
+            if self.life.poll() is not None:  # its kill came after the quiet
                 assert self.board["killed"], "the daemon ended by itself"
             else:
                 self.life.kill()
+                self.life.wait(CONVERGE_SECONDS)
             self.effects.append(self.board["count"])
         self.life = None
 

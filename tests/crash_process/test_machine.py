@@ -19,7 +19,7 @@ from tests.support.shim.board import SHORT, Group, Target
 
 from .checker import check
 from .disks import small_disk
-from .lab import MIB, Case, Lab
+from .lab import CONVERGE_SECONDS, MIB, Case, Lab
 from .scenarios import blob, text
 
 NAMES = {errno.EIO: "EIO", errno.ENOSPC: "ENOSPC", errno.EDQUOT: "EDQUOT", errno.EROFS: "EROFS"}
@@ -221,7 +221,7 @@ def test_a_disk_without_inodes_stops_nothing_for_long(
 
 def _status(case: Case) -> int:
     assert case.life
-    status = case.life.wait()
+    status = case.life.wait(CONVERGE_SECONDS)
     case.life = None
     return status
 

@@ -37,6 +37,7 @@ def clock(system: System, shim: Path) -> SetClock:
             file.write(seconds.to_bytes(8, "little", signed=True))
 
     set_clock(0)
+    system.fresh = True  # whatever is preloaded is so at a process's beginning
     system.env |= {"LD_PRELOAD": str(shim), "SHIM_CLOCK": str(wrong)}
     return set_clock
 

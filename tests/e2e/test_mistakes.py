@@ -11,7 +11,8 @@ from tests.support.system import System, eventually, write
 
 
 def refused(system: System, *, status: int, word: str) -> None:
-    """The daemon ends with a status and a sentence."""
+    """The command ends with a status and a sentence."""
+    system.fresh = True
     system.start(ready=False)
     assert system.process
     assert system.process.wait(20) == status

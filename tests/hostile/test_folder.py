@@ -112,6 +112,7 @@ def test_a_canary_secret_is_nowhere_to_be_found(guarded: System) -> None:
     The secrets are wrong ones, so that both remotes refuse them and every error path has held one.
     """
     system = guarded
+    system.fresh = True  # with arguments and an environment of its own
     write(system.root / "p" / "s" / "one" / "source" / "scene.py", b"print('hello')\n")
     system.start()
 

@@ -26,6 +26,7 @@ from awscrt.checksums import crc64nvme
 from sidecar.local.convex_server import ConvexServer
 from sidecar.local.ports import free_port
 from sidecar.local.seaweed import SeaweedServer
+from tests.support.forked import Forked, shared, without_ours
 
 T = TypeVar("T")
 PAUSE_SECONDS_MAX = 0.15
@@ -52,6 +53,7 @@ class System:
     """One daemon with a bucket, a journal and a folder of its own, on shared servers."""
 
     module = "sidecar"  # what runs as the daemon
+    fresh = False  # a process of its own from the beginning, not forked from one that has imported all
 
     def __init__(self, folder: Path, s3: SeaweedServer, convex: ConvexServer) -> None:
         """Make the bucket and the settings; nothing runs yet."""
@@ -63,7 +65,7 @@ class System:
         self.client.create_bucket(Bucket=self.bucket)
         self.port = free_port()
         self.sidecar_id = f"sidecar-{self.bucket}"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
         self.env: dict[str, str] = {}  # of the daemon, besides our own
         self.settings: dict[str, Any] = {
             "sidecar_id": self.sidecar_id,
@@ -95,12 +97,14 @@ class System:
 
     def start(self, *, ready: bool = True, env: Mapping[str, str] | None = None) -> None:
         """Start the daemon, and wait until it is ready."""
-        argv = [sys.executable, "-m", self.module, "run", "--config", str(self.write_config())]
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("SIDECAR_", "AWS_"))}
-        with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
-                argv, stdout=output, stderr=subprocess.STDOUT, env={**clean, **self.env, **(env or {})}
-            )
+        config = self.write_config()
+        environ = {**without_ours(os.environ), **self.env, **(env or {})}
+        if self.fresh:
+            argv = [sys.executable, "-m", self.module, "run", "--config", str(config)]
+            with self.log.open("ab") as output:
+                self.process = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT, env=environ)
+        else:
+            self.process = shared().start(config, self.log, env=environ, module=self.module)
         if ready:
             eventually("the daemon is ready", self._ready)
 

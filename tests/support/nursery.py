@@ -3,6 +3,7 @@
 A life costs its own start alone, not the second of imports. The parent has one thread, no event loop
 and never arms the shim, so a fork is as good as a fresh process. One connection is one life: a line
 of JSON comes in, the life's pid goes out, and at its end its status (negative: the signal).
+``forked.py`` is the other side.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ CLONE_NEWUSER = 0x10000000
 def main(address: str) -> None:
     """Serve until the process is ended."""
     sys.modules["rich"] = None  # type: ignore[assignment]  # as `sidecar run` does
-    import sidecar.daemon  # noqa: F401, PLC0415 - imported once, for every life
+    import sidecar.cli.run  # noqa: PLC0415 - imported once, for every life
+    import sidecar.daemon  # noqa: F401, PLC0415 - the same
 
     for name in LAZY:
         with contextlib.suppress(ImportError):
@@ -105,12 +107,13 @@ class Nursery:
             os.dup2(log, 1)
             os.dup2(log, 2)
             os.closerange(3, 512)
+            os.environ.clear()
             os.environ.update(request["env"])
             if (files := request.get("files_max")) is not None:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
             if (watches := request.get("watches_max")) is not None:
                 _limit_watches(libc, watches)
-            status = _live(libc, Path(request["config"]))
+            status = _live(libc, request)
         except BaseException:  # noqa: BLE001 - the end of a process: its traceback goes to its log
             sys.excepthook(*sys.exc_info())
         finally:
@@ -130,12 +133,13 @@ def _limit_watches(libc: ctypes.CDLL, watches: int) -> None:
     Path("/proc/sys/user/max_inotify_watches").write_text(str(watches), encoding="ascii")
 
 
-def _live(libc: ctypes.CDLL, config: Path) -> int:
-    from sidecar.daemon import main as daemon  # noqa: PLC0415 - imported long ago, by the parent
+def _live(libc: ctypes.CDLL, request: dict[str, Any]) -> int:
+    from sidecar.cli.run import run  # noqa: PLC0415 - imported long ago, by the parent
 
+    importlib.import_module(request["module"])  # `sidecar` itself, or what shortens its time limits
     if os.environ.get("SHIM_BOARD") and libc.shim_arm() != 0:
         raise RuntimeError("the shim is not there")
-    return daemon(config)
+    return run(["--config", request["config"]])
 
 
 if __name__ == "__main__":
