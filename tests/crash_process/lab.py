@@ -43,8 +43,8 @@ def laboratory(folder: Path, s3: SeaweedServer, convex: ConvexServer) -> Iterato
     nursery = Nursery(folder, env={"LD_PRELOAD": str(build(folder)), "UV_USE_IO_URING": "0"})
     bucket = f"crash-{secrets.token_hex(8)}"
     s3.client().create_bucket(Bucket=bucket)
-    nursery.open()
     try:
+        nursery.open()
         yield Lab(folder=folder, s3=s3, convex=convex, bucket=bucket, nursery=nursery)
     finally:
         nursery.close()

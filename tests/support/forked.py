@@ -20,7 +20,7 @@ from pathlib import Path
 from sidecar.local.child import Child, wait
 
 POLL_SECONDS = 0.01
-READY_SECONDS = 60.0
+READY_SECONDS = WAIT_SECONDS = 60.0
 
 
 def without_ours(environ: Mapping[str, str]) -> dict[str, str]:
@@ -97,12 +97,12 @@ class Forked:
                 self._connection.close()
         return self.returncode
 
-    def wait(self, timeout: float | None = None) -> int:
+    def wait(self, timeout: float = WAIT_SECONDS) -> int:
         """Wait for its end; return its status. Raises subprocess.TimeoutExpired."""
-        deadline = time.monotonic() + (READY_SECONDS if timeout is None else timeout)
+        deadline = time.monotonic() + timeout
         while (status := self.poll()) is None:
             if time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired("sidecar run", deadline)
+                raise subprocess.TimeoutExpired("sidecar run", timeout)
             time.sleep(POLL_SECONDS)
         return status
 
