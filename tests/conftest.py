@@ -30,7 +30,7 @@ def pytest_configure() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ.setdefault("GOMAXPROCS", "1")  # each worker's SeaweedFS: a sixth less CPU than with two,
     os.environ.setdefault("GOGC", "400")  # and a sixth less again where it collects its garbage less often
-    os.environ.setdefault("GOMEMLIMIT", "1GiB")
+    os.environ.setdefault("GOMEMLIMIT", "1GiB")  # while it is small
     # Reading what botocore knows of S3 costs 0.1 s, and hundreds of clients are made: read it once.
     botocore.session.create_loader = cache(botocore.session.create_loader)
     settings.register_profile("untimed", deadline=None)  # a busy machine is no bug

@@ -112,6 +112,12 @@ class Child:
             yield
 
 
+def neutral_environment() -> dict[str, str]:
+    """Return our environment without what would reach into a daemon's settings."""
+    foreign = ("SIDECAR_", "AWS_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+
+
 def wait(steps: Iterator[None]) -> None:
     """Run steps to their end, waiting at each."""
     for _ in steps:

@@ -6,7 +6,6 @@ Everything lives in one temporary folder and goes with it: the bucket, the Conve
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from typing import Any, Self
 import httpx
 from ruamel.yaml import YAML
 
-from .child import Child, ServerError, wait_async
+from .child import Child, ServerError, neutral_environment, wait_async
 from .convex_reader import ConvexReader
 from .convex_server import ConvexServer
 from .ports import LOOPBACK, free_port, is_free
@@ -44,7 +43,7 @@ class Stack:
             name="the sidecar",
             argv=[sys.executable, "-m", "sidecar", "run", "--config", self.config],
             log=self._folder / "sidecar.log",
-            env=_neutral_environment(),
+            env=neutral_environment(),
         )
         self._status_port = free_port()
         self.convex_url = ""  # for official clients too; known once started
@@ -137,12 +136,6 @@ class Stack:
             "shutdown": {"grace": f"{GRACE_SECONDS}s"},
             "status": {"listen": f"{LOOPBACK}:{self._status_port}"},
         }
-
-
-def _neutral_environment() -> dict[str, str]:
-    """Return our environment without what would reach into the daemon's settings."""
-    foreign = ("SIDECAR_", "AWS_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 
 
 def addresses(stack: Stack) -> Iterator[tuple[str, str]]:

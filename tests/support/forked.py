@@ -17,29 +17,24 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from sidecar.local.child import Child, wait
+from sidecar.local.child import Child, neutral_environment, wait
 
 POLL_SECONDS = 0.01
 READY_SECONDS = WAIT_SECONDS = 60.0
-
-
-def without_ours(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without what would configure a daemon."""
-    return {name: value for name, value in environ.items() if not name.startswith(("SIDECAR_", "AWS_"))}
 
 
 class Nursery:
     """A parent of daemons. It ends with this process."""
 
     def __init__(self, folder: Path, *, env: Mapping[str, str] | None = None) -> None:
-        """Keep socket and log in ``folder``; ``env`` is added to our own environment."""
-        self._env = {**without_ours(os.environ), **(env or {})}
+        """Keep socket and log in ``folder``; ``env`` is added to its environment and its daemons'."""
+        self._env = dict(env or {})
         self._address = folder / "nursery.sock"
         self._child = Child(
             name="the nursery",
             argv=[sys.executable, "-m", "tests.support.nursery", self._address],
             log=folder / "nursery.log",
-            env=self._env,
+            env=neutral_environment() | self._env,
             cwd=Path(__file__).parents[2],
         )
 
@@ -61,8 +56,12 @@ class Nursery:
         module: str = "sidecar",
         limits: Mapping[str, int] | None = None,
     ) -> Forked:
-        """Start a daemon. ``module`` is imported first; ``limits``: files_max, watches_max."""
-        order = {"config": str(config), "log": str(log), "env": {**self._env, **env}, "module": module}
+        """Start a daemon. ``env`` is added to its environment, ``module`` is imported first.
+
+        ``limits``: files_max, watches_max.
+        """
+        environ = {**neutral_environment(), **self._env, **env}
+        order = {"config": str(config), "log": str(log), "env": environ, "module": module}
         return Forked(self._address, {**order, **(limits or {})})
 
 

@@ -48,7 +48,7 @@ def main(address: str) -> None:
     listener.bind(f"{address}.new")
     listener.listen(64)
     Path(f"{address}.new").rename(address)  # whoever sees it can connect
-    Nursery(listener).serve()
+    Parent(listener).serve()
 
 
 def _remember_models() -> None:
@@ -65,7 +65,7 @@ def _remember_models() -> None:
     botocore.session.Session().create_client("s3", region_name="us-east-1", **keys)
 
 
-class Nursery:
+class Parent:
     """One selector over the listener, the connections and the lives."""
 
     def __init__(self, listener: socket.socket) -> None:

@@ -23,10 +23,11 @@ from typing import Any, TypeVar
 
 from awscrt.checksums import crc64nvme
 
+from sidecar.local.child import neutral_environment
 from sidecar.local.convex_server import ConvexServer
 from sidecar.local.ports import free_port
 from sidecar.local.seaweed import SeaweedServer
-from tests.support.forked import Forked, shared, without_ours
+from tests.support.forked import Forked, shared
 
 T = TypeVar("T")
 PAUSE_SECONDS_MAX = 0.15
@@ -97,14 +98,15 @@ class System:
 
     def start(self, *, ready: bool = True, env: Mapping[str, str] | None = None) -> None:
         """Start the daemon, and wait until it is ready."""
-        config = self.write_config()
-        environ = {**without_ours(os.environ), **self.env, **(env or {})}
+        config, more = self.write_config(), {**self.env, **(env or {})}
         if self.fresh:
             argv = [sys.executable, "-m", self.module, "run", "--config", str(config)]
             with self.log.open("ab") as output:
-                self.process = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT, env=environ)
+                self.process = subprocess.Popen(
+                    argv, stdout=output, stderr=subprocess.STDOUT, env=neutral_environment() | more
+                )
         else:
-            self.process = shared().start(config, self.log, env=environ, module=self.module)
+            self.process = shared().start(config, self.log, env=more, module=self.module)
         if ready:
             eventually("the daemon is ready", self._ready)
 
