@@ -16,9 +16,9 @@ import structlog
 from sidecar.core import breaker as circuit
 from sidecar.core.breaker import Breaker, BreakerPolicy, BreakerState
 from sidecar.core.clock import Clock
-from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.retry import Blame, Decision, ProbeResult, RetryPolicy, blame, needs_probe, verdict
-from sidecar.core.witnesses import Witnesses
+from sidecar.core.errors import ErrorKind, Scope, SidecarError
+from sidecar.core.retry import Blame, Decision, ProbeResult, RetryPolicy, blame, is_well, needs_probe, verdict
+from sidecar.core.witnesses import Memo, Witnesses
 
 _TICK_SECONDS = 0.001  # a sleep that a clock can see
 DISPLAY = {"s3": "S3", "convex": "Convex"}
@@ -28,6 +28,7 @@ _TROUBLE = {
     ErrorKind.FORBIDDEN: "denies us a right",
     ErrorKind.QUOTA: "is full or unpaid",
     ErrorKind.NOT_FOUND: "does not know what we ask for",
+    ErrorKind.INVALID: "refuses our requests",
 }
 
 log = structlog.get_logger()
@@ -35,12 +36,17 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastError:
-    """The newest failure, for ``/status``. ``at_ms`` is wall time."""
+    """The newest failure that said something, for ``/status``. ``at_ms`` is wall time.
+
+    ``code`` is the remote's own; ``silent``: it gave no reason.
+    """
 
     kind: ErrorKind
     message: str
     hint: str | None
     at_ms: int
+    code: str | None = None
+    silent: bool = False
 
 
 class Gate:
@@ -76,6 +82,7 @@ class Gate:
         self._put_off: SidecarError | None = None  # throttled, lost a race, or the cause is hidden:
         self._puts_off, self._put_off_ms = 0, 0  # so often in a row, since then
         self.last_error: LastError | None = None
+        self._was_well = True  # since the last error
 
     @property
     def state(self) -> BreakerState:
@@ -128,9 +135,19 @@ class Gate:
             self._witnesses.forget(target)
         self._become(circuit.excused(self._breaker))
 
-    def succeeded(self, target: str) -> None:
-        """Say that the remote took ``target``, a transfer (a whole object, a part of it, ops)."""
-        self._witnesses.succeeded(target)
+    def stepped(self, target: str, operation: str) -> None:
+        """Say that the remote did one of several things for ``target``, which moved no bytes yet.
+
+        It proves the remote well for those that fail in this operation, and for nothing else.
+        """
+        self._witnesses.stepped(target, operation)
+
+    def succeeded(self, target: str, operation: str) -> None:
+        """Say that the remote took ``target``, a transfer (a whole object, a part of it, ops).
+
+        ``operation`` is named as in the errors of those that fail.
+        """
+        self._witnesses.succeeded(target, operation)
         self._is_well()
 
     def answered(self, target: str) -> None:
@@ -144,6 +161,7 @@ class Gate:
     def _is_well(self) -> None:
         self._put_off, self._puts_off = None, 0
         self._probe_error = None
+        self._was_well = True
         self._become(circuit.succeeded(self._breaker, self._clock.monotonic()))
 
     async def failed(self, target: str, error: SidecarError, *, failures: int) -> Decision:
@@ -151,17 +169,25 @@ class Gate:
 
         Probes the remote first where that matters, and tells the breaker.
         """
-        self._note(error)
         memo = self._witnesses.memo(target)
-        probe = await self._judge(error)
-        others = self._witnesses.others_since(memo, target)
-        fault = blame(error.kind, redacted=error.redacted, probe=probe, others_succeeded=others)
+        fault = await self._fault(error, memo)
         self._blamed(fault, error)
         decision = verdict(
             fault, failures=failures, unspent=memo.unspent, jitter=self._jitter(), policy=self._retry
         )
-        self._witnesses.failed(target, unspent=0 if fault is Blame.OBJECT else memo.unspent + 1)
+        unspent = 0 if fault is Blame.OBJECT else memo.unspent + 1
+        self._witnesses.failed(target, error.operation, unspent=unspent)
         return decision
+
+    async def _fault(self, error: SidecarError, memo: Memo) -> Blame:
+        if error.scope is not Scope.OURS:  # our own disk says nothing about the remote
+            self._note(error)
+        probe = await self._judge(error)
+        others = self._witnesses.others_since(memo, error.operation)
+        well = is_well(others, failures_in_a_row=memo.in_a_row)
+        return blame(
+            error.kind, scope=error.scope, redacted=error.redacted, probe=probe, others_succeeded=well
+        )
 
     async def run(self) -> None:
         """Probe whenever a probe is due, for ever: recovery is noticed although no work arrives."""
@@ -184,7 +210,7 @@ class Gate:
         async with self._probing:
             if circuit.probe_is_due(self._breaker, self._clock.monotonic()):
                 error = await self._ask()
-                self._trouble = error or self._trouble
+                self._trouble = _most_telling(error, self._trouble)
                 now = self._clock.monotonic()
                 self._become(circuit.probed(self._breaker, self._policy, now, good=error is None))
 
@@ -199,7 +225,7 @@ class Gate:
 
     async def _judge(self, error: SidecarError) -> ProbeResult | None:
         """Return what a probe says now; many failures at once share one."""
-        if not needs_probe(error.kind, redacted=error.redacted):
+        if not needs_probe(error.kind, scope=error.scope, redacted=error.redacted):
             return None
         if self.state is BreakerState.OPEN:  # a straggler: the outage is known
             return ProbeResult(failure=self._trouble.kind if self._trouble else error.kind)
@@ -222,8 +248,18 @@ class Gate:
 
     # -- bookkeeping ------------------------------------------------------------------------------
     def _note(self, error: SidecarError) -> None:
+        """Keep the newest failure; a wordless one, such as a HEAD's, replaces none of the same trouble."""
+        said = self.last_error
+        if error.silent and said is not None and not said.silent and not self._was_well:
+            return
+        self._was_well = False
         self.last_error = LastError(
-            kind=error.kind, message=error.message, hint=error.hint, at_ms=self._clock.wall_ms()
+            kind=error.kind,
+            message=error.message,
+            hint=error.hint,
+            at_ms=self._clock.wall_ms(),
+            code=error.code,
+            silent=error.silent,
         )
 
     def _blamed(self, fault: Blame, error: SidecarError) -> None:
@@ -231,12 +267,12 @@ class Gate:
         if fault is Blame.REMOTE or fault is Blame.REMOTE_REFUSES:
             if self._trouble is None:
                 self._since_ms = self._clock.wall_ms()
-            self._trouble = self._probe_error or error
+            self._trouble = _most_telling(self._probe_error, error, self._trouble)
             step = circuit.refused if fault is Blame.REMOTE_REFUSES else circuit.failed
             self._become(step(self._breaker, self._policy, now))
         else:
             self._become(circuit.excused(self._breaker))
-        if fault is Blame.NOBODY:
+        if fault is Blame.NOBODY and error.scope is not Scope.OURS:
             self._put_off_ms = self._put_off_ms if self._puts_off else self._clock.wall_ms()
             self._put_off, self._puts_off = error, self._puts_off + 1
 
@@ -256,3 +292,9 @@ class Gate:
     @property
     def _is_closed(self) -> bool:
         return self._breaker.state is BreakerState.CLOSED
+
+
+def _most_telling(*errors: SidecarError | None) -> SidecarError | None:
+    """Return the first that holds the remote's own words, else the first."""
+    known = [error for error in errors if error is not None]
+    return next((error for error in known if not error.silent), known[0] if known else None)

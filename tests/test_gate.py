@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from sidecar.core.breaker import BreakerPolicy, BreakerState
-from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.retry import Again, GiveUp, RetryPolicy
 from sidecar.core.witnesses import MEMOS_MAX
 from sidecar.gate import Gate
@@ -35,15 +35,24 @@ class VirtualClock:
         self.now += seconds
 
 
-def failure(kind: ErrorKind = ErrorKind.NETWORK, *, redacted: bool = False) -> SidecarError:
+def failure(
+    kind: ErrorKind = ErrorKind.NETWORK,
+    message: str = "connection refused",
+    *,
+    redacted: bool = False,
+    silent: bool = False,
+    scope: Scope | None = None,
+) -> SidecarError:
     """Return an error as an adapter raises it."""
     return SidecarError(
         kind,
-        "connection refused",
+        message,
         operation="put",
         target="x",
         hint="is the endpoint up?",
         redacted=redacted,
+        silent=silent,
+        scope=scope,
     )
 
 
@@ -110,7 +119,7 @@ async def test_a_lone_file_survives_an_outage_of_hours(
         assert not decision.spent
         await clock.sleep(decision.delay_seconds)
         await gate.admit("lone")
-    gate.succeeded("lone")
+    gate.succeeded("lone", "put")
     assert gate.state is BreakerState.CLOSED
     assert gate.reason is None
     assert clock.now < began + 3 * 3600 + 60
@@ -121,7 +130,7 @@ async def test_a_poison_file_dies_alone(gate: Gate, remote: Remote) -> None:
     decisions = []
     for spent in range(3):
         await gate.admit("poison")
-        gate.succeeded(f"good {spent}")
+        gate.succeeded(f"good {spent}", "put")
         decisions.append(await gate.failed("poison", failure(), failures=spent))
     assert [isinstance(d, GiveUp) for d in decisions] == [False, False, True]
     assert gate.state is BreakerState.CLOSED
@@ -131,7 +140,7 @@ async def test_a_poison_file_dies_alone(gate: Gate, remote: Remote) -> None:
 async def test_its_own_successes_do_not_make_an_object_guilty(gate: Gate) -> None:
     """Parts of the same object that got through are no other transfer."""
     await gate.admit("big")
-    gate.succeeded("big")
+    gate.succeeded("big", "put")
     decision = await gate.failed("big", failure(), failures=0)
     assert isinstance(decision, Again)
     assert not decision.spent
@@ -139,7 +148,7 @@ async def test_its_own_successes_do_not_make_an_object_guilty(gate: Gate) -> Non
 
 async def test_a_success_from_before_does_not_count_against_an_object(gate: Gate) -> None:
     """Only what succeeded since its attempt began tells that the remote was well."""
-    gate.succeeded("earlier")
+    gate.succeeded("earlier", "put")
     await gate.admit("lone")
     decision = await gate.failed("lone", failure(), failures=0)
     assert isinstance(decision, Again)
@@ -154,6 +163,76 @@ async def test_a_listing_is_no_witness_against_an_object(gate: Gate) -> None:
         decision = await gate.failed("file", failure(ErrorKind.FORBIDDEN), failures=0)
         assert isinstance(decision, Again)
         assert not decision.spent
+
+
+async def test_only_the_same_operation_proves_the_remote_well(gate: Gate) -> None:
+    """Small files get through while no multipart upload may be opened: nobody's film dies of it."""
+    for spent in range(3):
+        await gate.admit("film")
+        gate.succeeded("thumbnail", "another operation")
+        decision = await gate.failed("film", failure(ErrorKind.INVALID), failures=spent)
+        assert isinstance(decision, Again)
+        assert not decision.spent
+
+
+async def test_a_remote_that_drops_a_third_of_everything_kills_nobody(gate: Gate) -> None:
+    """Each file fails now and then three times in a row, and others get through in between."""
+    await gate.admit("unlucky")
+    for n in range(30):
+        gate.succeeded(f"good {n}", "put")
+        gate.succeeded(f"fine {n}", "put")
+        await gate.failed(f"dropped {n}", failure(), failures=0)
+        decision = await gate.failed("unlucky", failure(), failures=2)
+        assert isinstance(decision, Again)
+        assert not decision.spent
+
+
+async def test_poison_files_die_although_they_fail_together(gate: Gate) -> None:
+    """Ten of them among good ones: each fails again and again, and most others do not."""
+    spent = dict.fromkeys(range(10), 0)
+    for n in range(30):
+        for poison in spent:
+            for good in range(10):
+                gate.succeeded(f"good {n} {poison} {good}", "put")
+            decision = await gate.failed(f"poison {poison}", failure(), failures=spent[poison])
+            spent[poison] += isinstance(decision, GiveUp) or decision.spent
+    assert min(spent.values()) >= 3
+
+
+async def test_a_head_without_a_word_does_not_hide_what_the_remote_said(gate: Gate, remote: Remote) -> None:
+    """The probe is a HEAD: it is refused, too, and cannot say why."""
+    remote.error = failure(ErrorKind.INVALID, "S3 answered 400", silent=True)
+    for n in range(6):
+        said = failure(ErrorKind.UNAUTHORIZED, "ExpiredToken: it has expired")
+        await gate.failed(f"file {n}", said, failures=0)
+        await gate.failed(f"other {n}", remote.error, failures=0)
+    assert gate.last_error is not None
+    assert gate.last_error.message == "ExpiredToken: it has expired"
+    assert "does not accept our credentials" in (gate.reason or "")
+    assert "ExpiredToken" in (gate.reason or "")
+
+
+async def test_a_wordless_refusal_of_another_trouble_is_shown(gate: Gate, remote: Remote) -> None:
+    """What the remote said before it was well again is over."""
+    await gate.failed("file", failure(ErrorKind.QUOTA, "QuotaExceeded: full"), failures=0)
+    gate.succeeded("file", "put")
+    remote.error = failure(ErrorKind.FORBIDDEN, "S3 answered 403", silent=True)
+    await gate.failed("file", remote.error, failures=0)
+    assert gate.last_error is not None
+    assert gate.last_error.message == "S3 answered 403"
+
+
+async def test_our_own_disk_is_no_trouble_of_the_remote(gate: Gate, remote: Remote) -> None:
+    """It is neither named as the remote's, nor counted, nor probed for."""
+    for n in range(9):
+        decision = await gate.failed(
+            f"file {n}", failure(ErrorKind.LOCAL_IO, "Permission denied"), failures=2
+        )
+        assert isinstance(decision, Again)
+        assert not decision.spent
+    assert gate.reason is None
+    assert gate.last_error is None
+    assert remote.probes == 0
 
 
 @pytest.mark.parametrize("kind", [ErrorKind.UNAUTHORIZED, ErrorKind.FORBIDDEN, ErrorKind.NOT_FOUND])
@@ -180,7 +259,7 @@ async def test_the_reason_is_given_from_the_first_failure_of_an_outage(gate: Gat
     )
     assert gate.last_error is not None
     assert gate.last_error.kind is ErrorKind.NETWORK
-    gate.succeeded("b")
+    gate.succeeded("b", "put")
     assert gate.reason is None
 
 
@@ -199,7 +278,7 @@ async def test_failures_at_once_share_a_probe(gate: Gate, remote: Remote) -> Non
 async def test_a_straggler_of_an_outage_spends_nothing(gate: Gate, remote: Remote) -> None:
     """Others got through since its attempt began, but the breaker is open by now: it is the outage's."""
     await gate.admit("straggler")
-    gate.succeeded("good")
+    gate.succeeded("good", "put")
     remote.error = failure()
     while gate.state is not BreakerState.OPEN:
         await gate.failed("lost", failure(), failures=0)
@@ -224,7 +303,7 @@ async def test_half_open_lets_one_transfer_go_and_then_all(
         passed.append(number)
         if len(passed) == 1:
             await trial_ended.wait()
-        gate.succeeded(str(number))
+        gate.succeeded(str(number), "put")
 
     async with asyncio.TaskGroup() as group:
         for number in range(5):
@@ -275,7 +354,7 @@ async def test_a_withdrawn_trial_makes_room_for_the_next(gate: Gate, remote: Rem
     gate.withdraw("vanished")
     async with asyncio.timeout(1):
         await gate.admit("next")
-    gate.succeeded("next")
+    gate.succeeded("next", "put")
     assert gate.state is BreakerState.CLOSED
 
 
@@ -304,5 +383,5 @@ async def test_a_remote_that_only_ever_puts_us_off_is_named(gate: Gate) -> None:
         assert not decision.spent
     assert gate.state is BreakerState.CLOSED
     assert "S3 puts us off since 12:00:00 UTC" in (gate.reason or "")
-    gate.succeeded("file 3")
+    gate.succeeded("file 3", "put")
     assert gate.reason is None

@@ -25,13 +25,39 @@ class ErrorKind(StrEnum):
     UNKNOWN = "unknown"  # none of these could be told
 
 
+class Scope(StrEnum):
+    """Whom a failure concerns: only one object, or everything that goes the same way."""
+
+    OBJECT = "object"  # the remote says it of this very object, and would say it again
+    BUCKET = "bucket"  # the whole bucket, or deployment: its place, its quota, its encryption
+    CREDENTIALS = "credentials"  # who we are, and what we may
+    REMOTE = "remote"  # the remote, or the way to it
+    OURS = "ours"  # this machine
+
+
+_SCOPES = {
+    ErrorKind.UNAUTHORIZED: Scope.CREDENTIALS,
+    ErrorKind.FORBIDDEN: Scope.CREDENTIALS,
+    ErrorKind.NOT_FOUND: Scope.BUCKET,
+    ErrorKind.QUOTA: Scope.BUCKET,
+    ErrorKind.CORRUPT: Scope.OBJECT,
+    ErrorKind.LOCAL_IO: Scope.OURS,
+}
+
+
+def usual_scope(kind: ErrorKind) -> Scope:
+    """Return whom a failure of this kind concerns where nobody knows better."""
+    return _SCOPES.get(kind, Scope.REMOTE)
+
+
 class SidecarError(Exception):
     """A failure with what an operator needs: operation, object, message and a hint.
 
     ``maybe_done`` says that the remote may have carried the request out although no proper answer
     came. ``code`` is the remote's own word for the failure, for logs and for ``explain``.
     ``redacted`` marks an answer whose cause the remote hides (Convex in production): it never spends
-    an attempt, because a paused deployment looks the same as a bug.
+    an attempt, because a paused deployment looks the same as a bug. ``silent`` marks a refusal without
+    the remote's own words, such as any answer to HEAD: it tells less than one that has them.
     """
 
     def __init__(
@@ -45,6 +71,8 @@ class SidecarError(Exception):
         code: str | None = None,
         maybe_done: bool = False,
         redacted: bool = False,
+        scope: Scope | None = None,
+        silent: bool = False,
     ) -> None:
         """Keep all parts; ``target`` names the object (a key, a path, a function), never a secret."""
         super().__init__(message)
@@ -56,6 +84,8 @@ class SidecarError(Exception):
         self.code = code
         self.maybe_done = maybe_done
         self.redacted = redacted
+        self.scope = scope or usual_scope(kind)
+        self.silent = silent
 
     def __str__(self) -> str:
         """One sentence: what failed, on what, why, and what to do."""

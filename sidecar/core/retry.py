@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from .errors import ErrorKind
+from .errors import ErrorKind, Scope, usual_scope
+from .witnesses import Others
 
 REFUSALS = frozenset({ErrorKind.UNAUTHORIZED, ErrorKind.FORBIDDEN, ErrorKind.QUOTA, ErrorKind.NOT_FOUND})
-_OBJECTS_OWN = frozenset({ErrorKind.INVALID, ErrorKind.CORRUPT, ErrorKind.LOCAL_IO})
-_NOBODYS = frozenset({ErrorKind.THROTTLED, ErrorKind.CONFLICT})
+_NOBODYS = frozenset({ErrorKind.THROTTLED, ErrorKind.CONFLICT, ErrorKind.LOCAL_IO})
+_NEVER_AN_OBJECTS = frozenset({ErrorKind.UNAUTHORIZED, ErrorKind.QUOTA})
 _EXPONENT_MAX = 62  # keeps 2**n a float that nothing overflows
+SUSPICIOUS_FAILURES = (
+    6  # in a row, while others fail as well: at one failure in four this is chance once in 4,000
+)
+SUCCESSES_PER_FAILURE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,31 +62,52 @@ class Blame(StrEnum):
     OBJECT = "object"
     REMOTE = "remote"  # an outage: the breaker counts it
     REMOTE_REFUSES = "remote refuses"  # us, not the object: the breaker opens at once
-    NOBODY = "nobody"  # throttled, lost a race, or the cause is hidden
+    NOBODY = "nobody"  # throttled, lost a race, our own disk, or the cause is hidden
 
 
-def needs_probe(kind: ErrorKind, *, redacted: bool = False) -> bool:
+def is_well(others: Others, *, failures_in_a_row: int) -> bool:
+    """Tell whether the remote proved well for others while one object failed, so often in a row.
+
+    One success beside no failure does. Where others fail, too, the remote is having trouble, and an object
+    that is met by it three times is no poison: it has to fail often, and most of the others have to succeed.
+    """
+    if others.failed == 0:
+        return others.succeeded > 0
+    suspicious = failures_in_a_row >= SUSPICIOUS_FAILURES
+    return suspicious and others.succeeded >= SUCCESSES_PER_FAILURE * others.failed
+
+
+def needs_probe(kind: ErrorKind, *, scope: Scope | None = None, redacted: bool = False) -> bool:
     """Tell whether ``blame`` must know how the remote answers to a probe."""
-    return redacted or kind not in _OBJECTS_OWN | _NOBODYS
+    if redacted:
+        return True
+    return kind not in _NOBODYS and (scope or usual_scope(kind)) not in {Scope.OBJECT, Scope.OURS}
 
 
 def blame(
-    kind: ErrorKind, *, redacted: bool = False, probe: ProbeResult | None, others_succeeded: bool
+    kind: ErrorKind,
+    *,
+    scope: Scope | None = None,
+    redacted: bool = False,
+    probe: ProbeResult | None,
+    others_succeeded: bool,
 ) -> Blame:
     """Tell whose fault a failure is.
 
-    ``others_succeeded``: another transfer did since this object's previous failure (or since its
-    attempt began). A refusal on the object while nothing else got through is the remote's too: a key
-    that may look at the bucket but not write, or a full bucket that still answers HeadBucket, must
-    not turn every file into a dead letter. Raises ValueError if the probe is needed and missing.
+    It is the object's only if the remote says so of this very object (``scope``), or proved well for others
+    in the same operation meanwhile (``others_succeeded``, see ``is_well``). All else is the remote's, the
+    credentials' or ours: a key that may look at the bucket but not write, or a full bucket that still
+    answers HeadBucket, must not turn every file into a dead letter. Raises ValueError if the probe is
+    needed and missing.
     """
-    if not needs_probe(kind, redacted=redacted):
-        return Blame.OBJECT if kind in _OBJECTS_OWN else Blame.NOBODY
+    if not needs_probe(kind, scope=scope, redacted=redacted):
+        ours = kind in _NOBODYS or (scope or usual_scope(kind)) is Scope.OURS
+        return Blame.NOBODY if ours else Blame.OBJECT
     if probe is None:
         raise ValueError(f"a failure of kind {kind} is judged only after a probe")
     if probe.failure is not None:
         return Blame.REMOTE_REFUSES if probe.failure in REFUSALS else Blame.REMOTE
-    if not others_succeeded and (redacted or kind is not ErrorKind.NOT_FOUND):
+    if not others_succeeded or kind in _NEVER_AN_OBJECTS:
         return Blame.REMOTE
     return Blame.NOBODY if redacted else Blame.OBJECT
 
@@ -115,6 +141,7 @@ def verdict(fault: Blame, *, failures: int, unspent: int, jitter: float, policy:
 def decide(
     kind: ErrorKind,
     *,
+    scope: Scope | None = None,
     redacted: bool = False,
     failures: int,
     unspent: int = 0,
@@ -124,5 +151,5 @@ def decide(
     policy: RetryPolicy,
 ) -> Decision:
     """Decide on one failure by DESIGN.md section 4: ``verdict`` of ``blame``."""
-    fault = blame(kind, redacted=redacted, probe=probe, others_succeeded=others_succeeded)
+    fault = blame(kind, scope=scope, redacted=redacted, probe=probe, others_succeeded=others_succeeded)
     return verdict(fault, failures=failures, unspent=unspent, jitter=jitter, policy=policy)

@@ -1,39 +1,47 @@
-"""Who got through since: whether others succeed while one object fails. Bounded memory, no clock.
+"""Who got through meanwhile, in the same operation: what one object's failure is judged by.
 
-Two records of successes answer the question exactly: the newest one, and the newest one of another
-target than that. Each object under way or in trouble has a memo; the oldest memos are forgotten
-first, which errs on the side of blaming nobody.
+Bounded memory, no clock. Each object under way or in trouble has a memo of what had been counted when its
+attempt began, or when it failed last; the oldest memos are forgotten first, which errs on the side of
+blaming nobody.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 MEMOS_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memo:
-    """Successes counted when an object last failed (or its attempt began), failures that cost nothing."""
+    """Successes and failures by operation when an object last failed (or its attempt began).
 
-    mark: int
+    ``unspent`` counts its failures since the last that cost an attempt, ``in_a_row`` all of them.
+    """
+
+    succeeded: Mapping[str, int] = field(default_factory=dict)
+    failed: Mapping[str, int] = field(default_factory=dict)
     unspent: int = 0
+    in_a_row: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Success:
-    number: int
-    target: str
+class Others:
+    """What became of others in one operation since a memo."""
+
+    succeeded: int
+    failed: int
 
 
 class Witnesses:
-    """Successes of one remote, and memos of the objects that try."""
+    """Successes and failures of one remote, and memos of the objects that try."""
 
     def __init__(self) -> None:
         """Begin without any."""
-        self._latest: _Success | None = None
-        self._rival: _Success | None = None  # the newest of another target than the latest's
+        self._succeeded: Counter[str] = Counter()  # by operation: there are some ten
+        self._failed: Counter[str] = Counter()
         self._memos: OrderedDict[str, Memo] = OrderedDict()
 
     def __len__(self) -> int:
@@ -43,35 +51,43 @@ class Witnesses:
     def began(self, target: str) -> None:
         """Note that an attempt begins, unless the object is in trouble already."""
         if target not in self._memos:
-            self._keep(target, Memo(mark=self._count))
+            self._keep(target, self._now())
 
     def memo(self, target: str) -> Memo:
         """Return what is remembered of an object; of an unknown one, that it began just now."""
-        return self._memos.get(target, Memo(mark=self._count))
+        return self._memos.get(target) or self._now()
 
-    def succeeded(self, target: str) -> None:
+    def stepped(self, target: str, operation: str) -> None:
+        """Count a success of one operation on the object's way, which is no witness against itself."""
+        self._succeeded[operation] += 1
+        if (memo := self._memos.get(target)) is not None:
+            counts = {**memo.succeeded, operation: memo.succeeded.get(operation, 0) + 1}
+            self._memos[target] = replace(memo, succeeded=counts)
+
+    def succeeded(self, target: str, operation: str) -> None:
         """Count a success and forget the object's troubles."""
         self.forget(target)
-        if self._latest is not None and self._latest.target != target:
-            self._rival = self._latest
-        self._latest = _Success(number=self._count + 1, target=target)
+        self._succeeded[operation] += 1
 
-    def failed(self, target: str, *, unspent: int) -> None:
-        """Note a failure: from here on the successes of others count against the object."""
-        self._keep(target, Memo(mark=self._count, unspent=unspent))
+    def failed(self, target: str, operation: str, *, unspent: int) -> None:
+        """Count a failure: from here on what becomes of others counts for and against the object."""
+        in_a_row = self.memo(target).in_a_row + 1
+        self._failed[operation] += 1
+        self._keep(target, replace(self._now(), unspent=unspent, in_a_row=in_a_row))
 
     def forget(self, target: str) -> None:
         """Drop an object's memo."""
         self._memos.pop(target, None)
 
-    def others_since(self, memo: Memo, target: str) -> bool:
-        """Tell whether another target than this one succeeded since the memo."""
-        successes = (one for one in (self._latest, self._rival) if one is not None)
-        return any(one.target != target and one.number > memo.mark for one in successes)
+    def others_since(self, memo: Memo, operation: str) -> Others:
+        """Return what became of others in this operation since the memo of an object."""
+        return Others(
+            succeeded=self._succeeded[operation] - memo.succeeded.get(operation, 0),
+            failed=self._failed[operation] - memo.failed.get(operation, 0),
+        )
 
-    @property
-    def _count(self) -> int:
-        return self._latest.number if self._latest else 0
+    def _now(self) -> Memo:
+        return Memo(succeeded=dict(self._succeeded), failed=dict(self._failed))
 
     def _keep(self, target: str, memo: Memo) -> None:
         self._memos[target] = memo

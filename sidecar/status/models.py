@@ -66,6 +66,7 @@ class LastError(Model):
     message: Text
     hint: Text | None
     at: Instant
+    code: Text | None = Field(description="The remote's own; its newest, since HEAD is answered without one.")
 
 
 class RemoteStatus(Model):

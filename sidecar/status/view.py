@@ -201,7 +201,9 @@ def _remote(remote: Remote | None) -> RemoteStatus:
         return RemoteStatus(breaker="off", last_error=None)
     if (error := remote.last_error) is None:
         return RemoteStatus(breaker=remote.state, last_error=None)
-    shown = LastError(kind=error.kind, message=error.message, hint=error.hint, at=iso(error.at_ms))
+    shown = LastError(
+        kind=error.kind, message=error.message, hint=error.hint, at=iso(error.at_ms), code=error.code
+    )
     return RemoteStatus(breaker=remote.state, last_error=shown)
 
 

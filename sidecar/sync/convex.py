@@ -16,7 +16,7 @@ import httpx
 
 from sidecar.core.address import is_loopback
 from sidecar.core.clock import Clock, RemoteClock
-from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.model import Slot
 from sidecar.core.ops import Batch, CurrentAsset, OpResult, Registration, ScenePage, VersionPage
 from sidecar.settings.telling import Convex as ConvexSettings
@@ -103,7 +103,7 @@ class ConvexStore:
         if len(body) > CALL_BYTES_MAX:
             raise SidecarError(
                 ErrorKind.INVALID, f"{len(body)} bytes are more than Convex takes in one call",
-                operation="call", target=path, code="BATCH_TOO_LARGE",
+                operation="call", target=path, code="BATCH_TOO_LARGE", scope=Scope.OBJECT,
             )  # fmt: skip
         try:
             return await self._post(kind, path, body)

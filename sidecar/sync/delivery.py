@@ -78,7 +78,7 @@ class Delivery:
             return error
         finally:
             self._metrics.sync_duration_seconds.observe(self._clock.monotonic() - began)
-        self._gate.succeeded(_target(ops))
+        self._gate.succeeded(_target(ops), "call")
         if self._pace.succeeded():
             await self._journal.do(Journal.hasten_ops)
         await self._journal.do(Journal.settle, results)

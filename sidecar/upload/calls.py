@@ -12,7 +12,7 @@ from sidecar.core.clock import Clock, RemoteClock
 from sidecar.core.errors import SidecarError
 
 from .deadline import Deadline
-from .errors import FAULTS, from_disk, translate
+from .errors import FAULTS, Asker, from_disk, translate
 from .payload import CHUNK_BYTES, RangePayload
 from .store import Body
 
@@ -51,8 +51,8 @@ class Calls:
                 answer: dict[str, Any] = await getattr(self._client, method)(Bucket=self._bucket, **fields)
         except FAULTS as error:
             self._learn(error.response if isinstance(error, ClientError) else {})
-            skew = self.skew_seconds
-            raise translate(error, operation=operation, target=target, skew_seconds=skew) from error
+            asker = Asker(skew_seconds=self.skew_seconds, region=self._client.meta.region_name)
+            raise translate(error, operation=operation, target=target, asker=asker) from error
         self._learn(answer)
         return answer
 

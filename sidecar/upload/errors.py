@@ -1,4 +1,4 @@
-"""What S3, the connection and the disk say, as one of our kinds: one table, read by the adapter alone."""
+"""What S3, the connection and the disk say, as one of our kinds, by the table of ``core/s3_failures.py``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
 from sidecar.core.clock import disagreement
-from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.errors import ErrorKind, Scope, SidecarError
+from sidecar.core.failures import Refusal, Row, meaning
+from sidecar.core.s3_failures import CHECK_KEYS, ENDPOINT, NOT_S3, REGION, S3_ROWS
 from sidecar.files import NotRegularError, TruncatedError
 
 _NO_S3_ANSWER = (ResponseParserError, ValueError)  # a page of something else in a 200; a number that is none
@@ -21,80 +23,29 @@ FAULTS = (  # OSError: TimeoutError too
 )
 MESSAGE_CHARS_MAX = 500
 
-_KEYS = "check s3.access_key_id and s3.secret_access_key, or the AWS credential chain"
-_BUCKET = "create the bucket, or correct s3.bucket, s3.region or s3.endpoint_url"
-_REGION = "set s3.region to the bucket's region"
-_RIGHTS = "the credentials lack a right: s3:PutObject, s3:GetObject, s3:ListBucket, s3:AbortMultipartUpload"
-_ENDPOINT = "check s3.endpoint_url and the network"
-_CHECKSUM = "if the store does not know this checksum, set s3.checksum: md5"
-_QUOTA = "free space or raise the quota"
-_NOT_S3 = "is s3.endpoint_url the S3 API, with nothing before it that answers in its place?"
 _TLS = "check the certificate, s3.ca_bundle and the scheme of s3.endpoint_url"
+_REGION_DECIDES = frozenset({ErrorKind.NOT_FOUND, ErrorKind.INVALID, ErrorKind.UNKNOWN, ErrorKind.FORBIDDEN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """What we know of ourselves and of S3 when an answer comes.
+
+    ``skew_seconds`` is our clock minus S3's, None if unknown; ``region`` is ``s3.region``.
+    """
+
+    skew_seconds: float | None = None
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Meaning:
-    """What a code or a status means; ``maybe_done``: the request may have been carried out."""
+    """What a failure without an answer means; ``maybe_done``: the request may have been carried out."""
 
     kind: ErrorKind
     hint: str | None = None
     maybe_done: bool = False
 
-
-_CODES: Mapping[str, _Meaning] = {
-    **dict.fromkeys(
-        ("SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException", "TooManyRequests"),
-        _Meaning(ErrorKind.THROTTLED),
-    ),
-    "RequestLimitExceeded": _Meaning(ErrorKind.THROTTLED),
-    **dict.fromkeys(
-        ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "InvalidClientTokenId"),
-        _Meaning(ErrorKind.UNAUTHORIZED, _KEYS),
-    ),
-    "ExpiredToken": _Meaning(ErrorKind.UNAUTHORIZED, "the session token has expired: renew it"),
-    "AuthorizationHeaderMalformed": _Meaning(ErrorKind.UNAUTHORIZED, _REGION),
-    "RequestTimeTooSkewed": _Meaning(ErrorKind.UNAUTHORIZED, "set this machine's clock"),
-    "RequestExpired": _Meaning(ErrorKind.UNAUTHORIZED, "set this machine's clock"),
-    **dict.fromkeys(("AccessDenied", "AllAccessDisabled"), _Meaning(ErrorKind.FORBIDDEN, _RIGHTS)),
-    "NoSuchBucket": _Meaning(ErrorKind.NOT_FOUND, _BUCKET),
-    "PermanentRedirect": _Meaning(ErrorKind.NOT_FOUND, _REGION),
-    "IllegalLocationConstraintException": _Meaning(ErrorKind.NOT_FOUND, _REGION),
-    **dict.fromkeys(("NoSuchUpload", "NoSuchKey"), _Meaning(ErrorKind.NOT_FOUND)),
-    **dict.fromkeys(
-        ("BadDigest", "InvalidPart", "InvalidPartOrder", "XAmzContentSHA256Mismatch", "IncompleteBody"),
-        _Meaning(ErrorKind.CORRUPT),
-    ),
-    "XAmzContentChecksumMismatch": _Meaning(ErrorKind.CORRUPT),
-    **dict.fromkeys(
-        ("EntityTooSmall", "EntityTooLarge", "KeyTooLongError", "MetadataTooLarge"),
-        _Meaning(ErrorKind.INVALID),
-    ),
-    **dict.fromkeys(("InvalidRequest", "NotImplemented"), _Meaning(ErrorKind.INVALID, _CHECKSUM)),
-    **dict.fromkeys(("OperationAborted", "ConditionalRequestConflict"), _Meaning(ErrorKind.CONFLICT)),
-    "PreconditionFailed": _Meaning(ErrorKind.CONFLICT, maybe_done=True),  # by an earlier delivery
-    **dict.fromkeys(
-        ("QuotaExceeded", "XMinioStorageFull", "InsufficientStorage"), _Meaning(ErrorKind.QUOTA, _QUOTA)
-    ),
-    "RequestTimeout": _Meaning(ErrorKind.NETWORK),
-    "InternalError": _Meaning(ErrorKind.NETWORK, maybe_done=True),
-}
-
-_STATUSES: Mapping[int, _Meaning] = {
-    301: _Meaning(ErrorKind.NOT_FOUND, _REGION),
-    307: _Meaning(ErrorKind.NOT_FOUND, _REGION),
-    400: _Meaning(ErrorKind.INVALID, _CHECKSUM),
-    401: _Meaning(ErrorKind.UNAUTHORIZED, _KEYS),
-    403: _Meaning(ErrorKind.FORBIDDEN, f"{_RIGHTS}; or the keys are wrong: {_KEYS}"),
-    404: _Meaning(ErrorKind.NOT_FOUND, _BUCKET),
-    408: _Meaning(ErrorKind.NETWORK, maybe_done=True),
-    409: _Meaning(ErrorKind.CONFLICT),
-    412: _Meaning(ErrorKind.CONFLICT, maybe_done=True),
-    413: _Meaning(ErrorKind.INVALID, "a proxy before S3 limits the size of a request"),
-    429: _Meaning(ErrorKind.THROTTLED),
-    501: _Meaning(ErrorKind.INVALID, _CHECKSUM),
-    503: _Meaning(ErrorKind.THROTTLED),
-    507: _Meaning(ErrorKind.QUOTA, _QUOTA),
-}
 
 _NOT_SENT = (boto.ConnectTimeoutError, boto.ProxyConnectionError)
 _NO_CREDENTIALS = (
@@ -108,10 +59,10 @@ _NO_CREDENTIALS = (
 )
 
 
-def translate(error: Exception, *, operation: str, target: str, skew_seconds: float | None) -> SidecarError:
-    """Return the failure as the rest of the sidecar knows it; ``skew_seconds`` is our clock minus S3's."""
+def translate(error: Exception, *, operation: str, target: str, asker: Asker) -> SidecarError:
+    """Return the failure as the rest of the sidecar knows it."""
     if isinstance(error, boto.ClientError):
-        return _answered(error, operation=operation, target=target, skew_seconds=skew_seconds)
+        return _answered(error, operation=operation, target=target, asker=asker)
     meaning, message = _unanswered(error)
     return SidecarError(
         meaning.kind,
@@ -130,7 +81,7 @@ def due(answer: Mapping[str, Any], name: str, *, operation: str, target: str) ->
         return answer[name]
     message = f"an answer without {name}"
     raise SidecarError(
-        ErrorKind.UNKNOWN, message, operation=operation, target=target, hint=_NOT_S3, maybe_done=True
+        ErrorKind.UNKNOWN, message, operation=operation, target=target, hint=NOT_S3, maybe_done=True
     )
 
 
@@ -144,36 +95,59 @@ def from_disk(error: OSError, *, operation: str, target: str) -> SidecarError:
         hint = "only regular files below the root are sent"
     message = error.strerror or str(error)
     return SidecarError(
-        kind, message, operation=operation, target=target, hint=hint, code=type(error).__name__
-    )
-
-
-def _answered(
-    error: boto.ClientError, *, operation: str, target: str, skew_seconds: float | None
-) -> SidecarError:
-    answer: dict[str, Any] = error.response
-    about = answer.get("Error", {})
-    code = str(about.get("Code", ""))
-    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    meaning = _CODES.get(code) or _by_status(status)
-    message = str(about.get("Message") or f"status {status}")
-    return SidecarError(
-        meaning.kind,
-        f"{code}: {message}" if code and code != str(status) else f"S3 answered {status} {message}",
+        kind,
+        message,
         operation=operation,
         target=target,
-        hint=_clock_hint(status, skew_seconds) or meaning.hint,
-        code=code or str(status),
-        maybe_done=meaning.maybe_done,
+        hint=hint,
+        code=type(error).__name__,
+        scope=Scope.OURS,
     )
 
 
-def _by_status(status: int) -> _Meaning:
-    if status in _STATUSES:
-        return _STATUSES[status]
-    if status >= 500:  # noqa: PLR2004 - HTTP's own number
-        return _Meaning(ErrorKind.NETWORK, maybe_done=True)
-    return _Meaning(ErrorKind.UNKNOWN, maybe_done=True)
+def _answered(error: boto.ClientError, *, operation: str, target: str, asker: Asker) -> SidecarError:
+    refusal = _refusal(error, operation)
+    row = meaning(S3_ROWS, refusal)
+    elsewhere = _elsewhere(error, row, asker)
+    words = f"{refusal.code}: {refusal.message}" if refusal.code else f"S3 answered {refusal.message}"
+    return SidecarError(
+        ErrorKind.NOT_FOUND if elsewhere else row.kind,
+        words,
+        operation=operation,
+        target=target,
+        hint=elsewhere or _clock_hint(refusal.status, asker.skew_seconds) or row.hint,
+        code=refusal.code or str(refusal.status),
+        maybe_done=row.maybe_done,
+        scope=Scope.BUCKET if elsewhere else row.scope,
+        silent=refusal.bodyless,
+    )
+
+
+def _refusal(error: boto.ClientError, operation: str) -> Refusal:
+    """Read an answer. botocore gives one without a body, or with one that is not S3's, its status as code."""
+    answer: dict[str, Any] = error.response
+    about = answer.get("Error", {})
+    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    code = str(about.get("Code", ""))
+    said = "" if code == str(status) else code
+    message = _short(str(about.get("Message") or f"status {status}"))
+    return Refusal(
+        operation=operation,
+        status=status,
+        code=said,
+        message=message if said else f"{status} {message}",
+        bodyless=not said,
+    )
+
+
+def _elsewhere(error: boto.ClientError, row: Row, asker: Asker) -> str | None:
+    """Return a hint where S3 names another region for the bucket than ours, with whatever status."""
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    region = headers.get("x-amz-bucket-region")
+    signed_for_another = row.hint == REGION
+    if not region or region == asker.region or not (row.kind in _REGION_DECIDES or signed_for_another):
+        return None
+    return f"the bucket says that it is in {region}: set s3.region: {region} (it is {asker.region})"
 
 
 def _clock_hint(status: int, skew_seconds: float | None) -> str | None:
@@ -183,16 +157,16 @@ def _clock_hint(status: int, skew_seconds: float | None) -> str | None:
 
 def _unanswered(error: Exception) -> tuple[_Meaning, str]:
     if isinstance(error, _NO_CREDENTIALS):
-        return _Meaning(ErrorKind.UNAUTHORIZED, _KEYS), str(error)
+        return _Meaning(ErrorKind.UNAUTHORIZED, CHECK_KEYS), str(error)
     if isinstance(error, (boto.ParamValidationError, boto.ValidationError)):
         return _Meaning(ErrorKind.INVALID), " ".join(str(error).split())
     if isinstance(error, boto.SSLError):
         return _Meaning(ErrorKind.NETWORK, _TLS), str(error)
     if isinstance(error, _NO_S3_ANSWER):
-        return _Meaning(ErrorKind.UNKNOWN, _NOT_S3, maybe_done=True), _short(str(error))
+        return _Meaning(ErrorKind.UNKNOWN, NOT_S3, maybe_done=True), _short(str(error))
     if isinstance(error, TimeoutError):
-        return _Meaning(ErrorKind.NETWORK, _ENDPOINT, maybe_done=True), "no progress within the time limit"
-    return _Meaning(ErrorKind.NETWORK, _ENDPOINT, maybe_done=not _never_sent(error)), str(error)
+        return _Meaning(ErrorKind.NETWORK, ENDPOINT, maybe_done=True), "no progress within the time limit"
+    return _Meaning(ErrorKind.NETWORK, ENDPOINT, maybe_done=not _never_sent(error)), str(error)
 
 
 def _short(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.errors import ErrorKind, Scope, SidecarError
 
 from .client import S3Config
 from .store import ObjectSpec, OpenUpload
@@ -15,7 +15,9 @@ def about(spec: ObjectSpec, config: S3Config) -> dict[str, Any]:
     if spec.bucket != config.bucket:
         message = f"it was meant for the bucket {spec.bucket}, and s3.bucket is {config.bucket}"
         hint = "finish what is owed before s3.bucket is changed, or requeue it with the old setting"
-        raise SidecarError(ErrorKind.INVALID, message, operation="send", target=spec.key, hint=hint)
+        raise SidecarError(
+            ErrorKind.INVALID, message, operation="send", target=spec.key, hint=hint, scope=Scope.OBJECT
+        )
     cache = {} if spec.cache_control is None else {"CacheControl": spec.cache_control}
     return {
         "Key": spec.key,

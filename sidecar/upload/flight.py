@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class Flight:
     """``sent_bytes`` and ``sent_parts`` count what S3 confirmed or was journaled before.
 
-    ``confirmed`` says that a part was confirmed in this very attempt; ``on_part`` hears of each.
+    ``confirmed`` says that a part was confirmed in this very attempt; ``on_part`` hears of each, ``on_step``
+    of each other operation that S3 carried out, by its name. ``delivered_by`` names the last one.
     """
 
     transfer: str
@@ -21,6 +22,8 @@ class Flight:
     sent_parts: int = 0
     confirmed: bool = False
     on_part: Callable[[], None] = lambda: None
+    on_step: Callable[[str], None] = lambda _operation: None
+    delivered_by: str = "HeadObject"
 
     def resumed(self, *, parts: int, sent_parts: int, sent_bytes: int) -> None:
         """Begin where an earlier attempt ended."""

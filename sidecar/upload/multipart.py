@@ -89,6 +89,7 @@ class Multipart:
             if error.maybe_done:
                 self._tools.doubts.add(await self._journal.do(Journal.doubt, self._transfer.id))
             raise
+        self._flight.on_step("CreateMultipartUpload")
         await self._journal.do(Journal.opened, self._transfer.id, upload_id)
         return upload_id
 

@@ -76,7 +76,8 @@ class S3Store:
         send = partial(self._calls.send, "put_object", body, spec.key, **about)
         answer = await self._unless_there(send, once=once)
         due(answer, "ETag", operation="PutObject", target=spec.key)
-        return await self._confirmed(answer, spec.key, self._confirmation.expected(value))
+        expected = self._confirmation.expected(value)
+        return await self._confirmed(answer, spec.key, expected, operation="PutObject")
 
     async def create(self, spec: ObjectSpec) -> str:
         """Open a multipart upload."""
@@ -101,7 +102,7 @@ class S3Store:
             **transport.sent(algorithm, found.transport),
         )
         self._confirmation.compare(
-            answer, upload.key, self._confirmation.expected(found.transport), optional=True
+            answer, upload.key, self._confirmation.expected(found.transport), operation="UploadPart"
         )
         said = str(due(answer, "ETag", operation="UploadPart", target=upload.key))
         etag = transport.receipt(algorithm, said, found.transport)
@@ -126,7 +127,7 @@ class S3Store:
         ready = transport.completion(self._config.checksum, parts, checksum=checksum, key=upload.key)
         about = fields.of(upload) | ready.fields | {"MultipartUpload": {"Parts": ready.parts}}
         answer = await self._unless_there(partial(self._complete, upload.key, **about), once=once)
-        return await self._confirmed(answer, upload.key, ready.expected)
+        return await self._confirmed(answer, upload.key, ready.expected, operation="CompleteMultipartUpload")
 
     async def abort(self, upload: OpenUpload) -> None:
         """Drop an upload and its parts."""
@@ -196,12 +197,14 @@ class S3Store:
         return await self._calls.call("complete_multipart_upload", key, deadline=deadline, **about)
 
     # -- confirmation -----------------------------------------------------------------------------
-    async def _confirmed(self, answer: Mapping[str, Any], key: str, expected: str | None) -> StoredObject:
+    async def _confirmed(
+        self, answer: Mapping[str, Any], key: str, expected: str | None, *, operation: str
+    ) -> StoredObject:
         """Return the object if S3 says that what it holds has our checksum, in its answer or to a HEAD."""
-        if self._confirmation.compare(answer, key, expected, optional=True):
+        if self._confirmation.compare(answer, key, expected, operation=operation):
             return _stored(answer, self._config.bucket, key)
         head = await self._head(key) or {}
-        self._confirmation.compare(head, key, expected, optional=False)
+        self._confirmation.demand(head, key, expected, operation=operation)
         return _stored(head | {name: said for name, said in answer.items() if said}, self._config.bucket, key)
 
     # -- bodies -----------------------------------------------------------------------------------
@@ -224,7 +227,11 @@ class S3Store:
     async def _head(self, key: str) -> dict[str, Any] | None:
         try:
             answer = await self._calls.call(
-                "head_object", key, deadline=Deadline(calls.PROBE_SECONDS), Key=key, ChecksumMode="ENABLED"
+                "head_object",
+                key,
+                deadline=Deadline(calls.PROBE_SECONDS),
+                Key=key,
+                **transport.asked(self._config.checksum),
             )
         except SidecarError as error:
             if is_absent(error):

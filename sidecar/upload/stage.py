@@ -78,7 +78,8 @@ class UploadStage:
                 transfer=transfer.transfer,
                 path=transfer.display,
                 size_bytes=transfer.size_bytes,
-                on_part=partial(self._gate.succeeded, transfer.transfer),
+                on_part=partial(self._gate.succeeded, transfer.transfer, "UploadPart"),
+                on_step=partial(self._gate.stepped, transfer.transfer),
             )
             self._flights[transfer.id] = flight
             tasks.create_task(self._ship(transfer, flight))
@@ -108,7 +109,7 @@ class UploadStage:
         if not shipped:
             self._gate.withdraw(transfer.transfer)
             return
-        self._gate.succeeded(transfer.transfer)
+        self._gate.succeeded(transfer.transfer, flight.delivered_by)
         self._metrics.upload_duration_seconds.observe(self._clock.monotonic() - begun)
         self._metrics.asset_size_bytes.observe(transfer.size_bytes)
 

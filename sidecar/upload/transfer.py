@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.keys import is_unique
 from sidecar.core.model import StoredObject, Transfer
 from sidecar.core.parts import part_size
@@ -46,14 +46,19 @@ async def _deliver(
     transfer: Transfer, source: Source, *, tools: Tools, flight: Flight
 ) -> StoredObject | None:
     """Choose the way. A PUT or Complete of an earlier attempt may have been carried out: HEAD tells."""
-    head = await tools.store.head(transfer.key) if transfer.may_object else None
+    head = None
+    if transfer.may_object:
+        head = await tools.store.head(transfer.key)
+        flight.on_step("HeadObject")
     if head is not None and is_of(head, transfer, checksummed=tools.checksummed):
         return head.stored
     # A request that is delivered twice makes no second version. What is there and is not ours goes.
     is_new_key = transfer.recall is None or transfer.recall.key is None
     once = head is None and is_unique(transfer.route.key) and is_new_key
     if not transfer.may_upload and transfer.size_bytes < _part_bytes(transfer, tools):
+        flight.delivered_by = "PutObject"
         return await _put(transfer, source, tools=tools, once=once)
+    flight.delivered_by = "CompleteMultipartUpload"
     return await Multipart(tools=tools, transfer=transfer, source=source, flight=flight, once=once).send()
 
 
@@ -73,5 +78,6 @@ def _part_bytes(transfer: Transfer, tools: Tools) -> int:
     try:
         return part_size(transfer.size_bytes, wanted_bytes=tools.part_bytes)
     except ValueError as error:
-        message = str(error)
-        raise SidecarError(ErrorKind.INVALID, message, operation="plan", target=transfer.display) from error
+        raise SidecarError(
+            ErrorKind.INVALID, str(error), operation="plan", target=transfer.display, scope=Scope.OBJECT
+        ) from error

@@ -99,6 +99,11 @@ def sent(algorithm: Algorithm, value: str) -> dict[str, Any]:
     return {field(algorithm): value, **named}
 
 
+def asked(algorithm: Algorithm) -> dict[str, Any]:
+    """Return what HEAD asks so that S3 tells its checksum; a store that needs md5 may refuse the question."""
+    return {} if algorithm is Algorithm.MD5 else {"ChecksumMode": "ENABLED"}
+
+
 def create_fields(algorithm: Algorithm) -> dict[str, Any]:
     """Return what Create must say, so that Complete can be checked."""
     if algorithm is Algorithm.MD5:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.errors import ErrorKind
+from sidecar.core.errors import ErrorKind, Scope, usual_scope
 from sidecar.core.retry import (
     Again,
     Blame,
@@ -16,8 +16,10 @@ from sidecar.core.retry import (
     backoff,
     blame,
     decide,
+    is_well,
     needs_probe,
 )
+from sidecar.core.witnesses import Others
 
 POLICY = RetryPolicy(initial_seconds=1, max_seconds=60, attempts=3)
 GOOD = ProbeResult()
@@ -78,27 +80,85 @@ def test_a_refusal_that_the_probe_shares_opens_the_breaker(kind: ErrorKind) -> N
     assert blame(kind, probe=ProbeResult(failure=kind), others_succeeded=True) is Blame.REMOTE_REFUSES
 
 
-def test_a_refusal_on_one_object_alone_spends_its_attempt() -> None:
+@pytest.mark.parametrize("kind", [ErrorKind.FORBIDDEN, ErrorKind.NOT_FOUND, ErrorKind.INVALID])
+def test_a_refusal_on_one_object_alone_spends_its_attempt(kind: ErrorKind) -> None:
     """Others get through, the probe is good: this object dies alone."""
-    assert blame(ErrorKind.FORBIDDEN, probe=GOOD, others_succeeded=True) is Blame.OBJECT
-    assert blame(ErrorKind.NOT_FOUND, probe=GOOD, others_succeeded=False) is Blame.OBJECT
+    assert blame(kind, probe=GOOD, others_succeeded=True) is Blame.OBJECT
 
 
-def test_a_full_bucket_that_answers_the_probe_kills_no_file() -> None:
-    """HeadBucket works on a full bucket; when nothing gets through, no attempt is spent."""
-    assert blame(ErrorKind.QUOTA, probe=GOOD, others_succeeded=False) is Blame.REMOTE
+@pytest.mark.parametrize("kind", [ErrorKind.UNAUTHORIZED, ErrorKind.QUOTA])
+def test_no_object_is_to_blame_for_our_keys_or_a_full_store(kind: ErrorKind) -> None:
+    """Even while others get through: what was signed before a change, or is small enough for the last room."""
+    assert blame(kind, probe=GOOD, others_succeeded=True) is Blame.REMOTE
 
 
-@pytest.mark.parametrize("kind", [ErrorKind.INVALID, ErrorKind.CORRUPT, ErrorKind.LOCAL_IO])
-def test_a_bad_object_dies_after_three_attempts_without_a_probe(kind: ErrorKind) -> None:
+@given(kind=kinds)
+def test_a_lone_file_that_a_well_remote_refuses_spends_nothing(kind: ErrorKind) -> None:
+    """HeadBucket works on a full bucket, and nobody else tries: whatever it is, it may concern everybody."""
+    if usual_scope(kind) is Scope.OBJECT:
+        kind = ErrorKind.UNKNOWN
+    assert blame(kind, probe=GOOD, others_succeeded=False) in {Blame.REMOTE, Blame.NOBODY}
+
+
+@given(kind=kinds, probe=probes, others=st.booleans(), failures=st.integers(0, 9))
+def test_our_own_disk_spends_nothing(
+    kind: ErrorKind, probe: ProbeResult, others: bool, failures: int
+) -> None:
+    """A folder that cannot be read for a while is nobody's fault."""
+    decision = decide(
+        kind,
+        scope=Scope.OURS,
+        failures=failures,
+        probe=probe,
+        others_succeeded=others,
+        jitter=0.1,
+        policy=POLICY,
+    )
+    assert isinstance(decision, Again)
+    assert not decision.spent
+    assert not needs_probe(kind, scope=Scope.OURS)
+
+
+@pytest.mark.parametrize("kind", [ErrorKind.INVALID, ErrorKind.CORRUPT])
+def test_what_s3_says_of_this_very_object_kills_it_after_three_attempts_without_a_probe(
+    kind: ErrorKind,
+) -> None:
     """A poison file dies alone, quickly."""
-    assert not needs_probe(kind)
+    assert not needs_probe(kind, scope=Scope.OBJECT)
     decisions = [
-        decide(kind, failures=n, probe=None, others_succeeded=False, jitter=1, policy=POLICY)
+        decide(
+            kind,
+            scope=Scope.OBJECT,
+            failures=n,
+            probe=None,
+            others_succeeded=False,
+            jitter=1,
+            policy=POLICY,
+        )
         for n in range(3)
     ]
     assert decisions[:2] == [Again(delay_seconds=1, spent=True), Again(delay_seconds=2, spent=True)]
     assert isinstance(decisions[2], GiveUp)
+
+
+@pytest.mark.parametrize(
+    ("succeeded", "failed", "in_a_row", "well"),
+    [
+        (0, 0, 9, False),  # nobody else tried
+        (1, 0, 0, True),
+        (100, 1, 2, False),  # others fail as well: bad luck, so far
+        (100, 1, 6, True),
+        (4, 1, 6, True),
+        (3, 1, 6, False),  # every fourth fails: the remote is unwell
+        (0, 1, 6, False),
+    ],
+)
+def test_a_remote_is_well_if_others_get_through_and_do_not_fail_as_well(
+    succeeded: int, failed: int, in_a_row: int, well: bool
+) -> None:
+    """A remote that drops some of all requests makes no dead letters of those that it drops thrice."""
+    others = Others(succeeded=succeeded, failed=failed)
+    assert is_well(others, failures_in_a_row=in_a_row) is well
 
 
 def test_failures_that_cost_nothing_still_lengthen_the_wait() -> None:

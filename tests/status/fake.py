@@ -234,6 +234,7 @@ class FakeFailure:
     message: str
     hint: str | None = None
     at_ms: int = NOW_MS
+    code: str | None = None
 
 
 @dataclass

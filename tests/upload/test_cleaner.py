@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.model import State, Transfer
 from sidecar.journal.journal import Journal, Topic
 from sidecar.upload import doubts
@@ -274,7 +274,7 @@ async def test_a_dead_letter_leaves_no_upload_open(rig: Rig) -> None:
     transfer = await rig.file(content())
 
     async def refuse() -> None:
-        raise SidecarError(ErrorKind.INVALID, "no", operation="rig", target="k")
+        raise SidecarError(ErrorKind.INVALID, "no", operation="rig", target="k", scope=Scope.OBJECT)
 
     rig.store.before["complete"] = refuse
     rig.store.before |= {f"part {n}": refuse for n in (4,)}

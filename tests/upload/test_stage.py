@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.ids import sidecar_tag, transfer_id
 from sidecar.core.model import MIB, State, StoredObject
 from sidecar.journal.journal import Journal
@@ -98,7 +98,9 @@ async def test_a_poison_file_dies_alone(fake: Rig) -> None:
     good = await fake.file(content(10), "good.mp4")
 
     async def refuse() -> None:
-        raise SidecarError(ErrorKind.INVALID, "no such thing", operation="rig", target="k")
+        raise SidecarError(
+            ErrorKind.INVALID, "no such thing", operation="rig", target="k", scope=Scope.OBJECT
+        )
 
     fake.store.before["create"] = refuse
     async with running(fake.stage()):
@@ -116,7 +118,7 @@ async def test_a_confirmed_part_forgives_earlier_failures(fake: Rig) -> None:
     async def fail_each_twice() -> None:
         name = fake.store.calls[-1]
         if name in failing and fake.store.calls.count(name) <= 2:
-            raise SidecarError(ErrorKind.INVALID, "not yet", operation="rig", target="k")
+            raise SidecarError(ErrorKind.INVALID, "not yet", operation="rig", target="k", scope=Scope.OBJECT)
 
     for name in failing:
         fake.store.before[name] = fail_each_twice

@@ -40,6 +40,14 @@ _ONLY = {  # who alone can meet it; for others it repeats another one, or no ada
     "wrong-etag": _MADE,
 }
 _CHANGING = frozenset({*ANSWERS, "late", "twice"})
+_OPERATIONS = {  # as the adapters name them in their errors
+    "s3.put": "PutObject",
+    "s3.create": "CreateMultipartUpload",
+    "s3.part": "UploadPart",
+    "s3.complete": "CompleteMultipartUpload",
+    "s3.head": "HeadObject",
+    "convex.apply": "call",
+}
 _READS = frozenset({"s3.probe", "s3.head", "s3.parts", "s3.uploads", "s3.objects"}) | {
     *("convex.probe", "convex.current", "convex.versions")
 }
@@ -75,7 +83,7 @@ def failure(
     return SidecarError(
         ErrorKind(kind),
         f"simulated {kind}",
-        operation=name,
+        operation=_OPERATIONS.get(name, name),
         target="simulation",
         maybe_done=maybe_done,
         redacted=redacted,

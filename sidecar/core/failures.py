@@ -1,0 +1,69 @@
+"""What a remote's refusal means: rows of a table, read from the top; the first that fits counts.
+
+The tables themselves are ``s3_failures.py`` and ``convex_failures.py``. A row names what it looks at (an
+operation, a status, a code, words, whether there was a body) and what follows (kind, scope, hint).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .errors import ErrorKind, Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An answer that says no. ``code`` and ``message`` are the remote's own; empty where it gave none.
+
+    ``bodyless``: there was nothing to read a code from, as in every answer to HEAD.
+    """
+
+    operation: str
+    status: int
+    code: str = ""
+    message: str = ""
+    bodyless: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row. What is None is not looked at.
+
+    ``code`` may end with ``*``; ``statuses`` are first and last; ``words`` stand somewhere in the message, in
+    any case. ``maybe_done``: the request may have been carried out all the same. ``source`` says who
+    answers so.
+    """
+
+    kind: ErrorKind
+    scope: Scope
+    source: str
+    code: str | None = None
+    statuses: tuple[int, int] | None = None
+    operations: frozenset[str] | None = None
+    bodyless: bool | None = None
+    words: str | None = None
+    hint: str | None = None
+    maybe_done: bool = False
+
+    def fits(self, refusal: Refusal) -> bool:
+        """Tell whether an answer is one of these."""
+        return (
+            (self.code is None or _matches(self.code, refusal.code))
+            and (self.statuses is None or self.statuses[0] <= refusal.status <= self.statuses[1])
+            and (self.operations is None or refusal.operation in self.operations)
+            and (self.bodyless is None or self.bodyless == refusal.bodyless)
+            and (self.words is None or self.words.lower() in refusal.message.lower())
+        )
+
+
+def meaning(table: Iterable[Row], refusal: Refusal) -> Row:
+    """Return the first row that fits. Raises LookupError where the table has no last row for all."""
+    for row in table:
+        if row.fits(refusal):
+            return row
+    raise LookupError(f"no row for {refusal}")
+
+
+def _matches(pattern: str, code: str) -> bool:
+    return code.startswith(pattern[:-1]) if pattern.endswith("*") else code == pattern
