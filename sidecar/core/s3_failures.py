@@ -20,8 +20,8 @@ BUCKET = "create the bucket, or correct s3.bucket, s3.region or s3.endpoint_url"
 REGION = "set s3.region to the bucket's region"
 RIGHTS = "the credentials lack a right: s3:PutObject, s3:GetObject, s3:ListBucket, s3:AbortMultipartUpload"
 CLOCK = "set this machine's clock"
-CHECKSUM = "if the store does not know this checksum, set s3.checksum: md5"
-REFUSED = f"the store's own words say what it refuses; {CHECKSUM}"
+CHECKSUM = "the store does not know this checksum: set s3.checksum: md5"
+REFUSED = "the store's own words say what it refuses; if it is the checksum, set s3.checksum: md5"
 QUOTA = "free space or raise the quota"
 UNPAID = "the account is suspended, unpaid or not entitled: settle it with the store's operator"
 ENCRYPTION = (
@@ -33,11 +33,13 @@ NOT_S3 = "is s3.endpoint_url the S3 API, with nothing before it that answers in 
 TOO_LARGE = "S3 takes no object or part of this size: see s3.part_size"
 NAME = "S3 takes no key like this: change the file's name, or the rule's key"
 BODY_LIMIT = "something before S3 limits a request's size: raise its limit, or set a smaller s3.part_size"
-NO_REASON = "S3 gives HEAD no reason: often an expired session token, a wrong s3.region, or an encryption"
+NO_REASON = (
+    "S3 gives no reason: often an expired session token, a wrong s3.region, or an encryption or a checksum"
+    " that it does not know"
+)
 PROXY = "the proxy wants credentials: write them into HTTPS_PROXY, or name the host in NO_PROXY"
 PORTAL = "a network login stands in the way"
 
-_HEADS = frozenset({"HeadObject", "HeadBucket"})
 _REFUSALS = "InvalidArgument InvalidRequest NotImplemented XNotImplemented"
 
 
@@ -66,10 +68,10 @@ def _status(
     *,
     last: int | None = None,
     maybe_done: bool = False,
-    operations: frozenset[str] | None = None,
+    bodyless: bool | None = None,
 ) -> Row:
     return Row(
-        kind=kind, scope=scope, hint=hint, statuses=(first, last or first), operations=operations,
+        kind=kind, scope=scope, hint=hint, statuses=(first, last or first), bodyless=bodyless,
         maybe_done=maybe_done, source="HTTP",
     )  # fmt: skip
 
@@ -87,6 +89,8 @@ _BY_WORDS = (  # codes that mean several things
         Kind.UNAUTHORIZED, Scope.CREDENTIALS, CHECK_KEYS, words="authentication", SeaweedFS="InvalidRequest"
     ),
     *_codes(Kind.INVALID, Scope.OBJECT, NAME, words="WORM", MinIO="InvalidRequest"),
+    *_codes(Kind.INVALID, Scope.BUCKET, CHECKSUM, words="checksum", B2=_REFUSALS),
+    *_codes(Kind.INVALID, Scope.BUCKET, CHECKSUM, words="trailer", B2=_REFUSALS),
 )
 
 _BY_CODE = (
@@ -172,8 +176,8 @@ _BY_CODE = (
 
 _BY_STATUS = (
     _status(300, Kind.NOT_FOUND, Scope.BUCKET, REGION, last=399),
-    _status(400, Kind.INVALID, Scope.REMOTE, NO_REASON, operations=_HEADS),
-    _status(400, Kind.INVALID, Scope.REMOTE, REFUSED),
+    _status(400, Kind.INVALID, Scope.REMOTE, NO_REASON, bodyless=True),  # as any answer to HEAD
+    _status(400, Kind.INVALID, Scope.REMOTE, REFUSED, bodyless=False),
     _status(401, Kind.UNAUTHORIZED, Scope.CREDENTIALS, CHECK_KEYS),
     _status(402, Kind.QUOTA, Scope.CREDENTIALS, UNPAID),
     _status(403, Kind.FORBIDDEN, Scope.CREDENTIALS, f"{RIGHTS}; or the keys are wrong: {CHECK_KEYS}"),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sidecar.core.breaker import BreakerPolicy
-from sidecar.core.clock import SystemClock
+from sidecar.core.clock import Clock, SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.ids import sidecar_tag
 from sidecar.core.model import MIB, Fingerprint, Observation, Part, State, StoredObject, Transfer
@@ -38,11 +38,14 @@ from sidecar.upload.store import (
 )
 from sidecar.upload.tools import Tools
 from tests.support.journals import route
+from tests.support.virtual import InlineWriter
 
 SIDECAR = "rig"
 PART = 5 * MIB
 FILM = 3 * PART + 7  # four parts
 DEADLINE_SECONDS = 30.0
+HASTY = RetryPolicy(initial_seconds=0.01, max_seconds=0.02, attempts=3)
+HASTY_BREAKER = BreakerPolicy(failures=5, reset_seconds=0.05)
 Hook = Callable[[], Awaitable[None]]
 T = TypeVar("T")
 
@@ -155,8 +158,9 @@ class Rig:
     folder: Path
     bucket: str
     store: Hooked
-    writer: JournalWriter
+    writer: JournalWriter | InlineWriter
     budget: MemoryBudget
+    part_bytes: int = PART
 
     @property
     def root(self) -> Path:
@@ -212,22 +216,26 @@ class Rig:
         """Return a transfer's file."""
         return Path(transfer.display)
 
-    def stage(self, **changes: Any) -> UploadStage:
-        """Build a stage over the rig's store."""
-        clock = SystemClock()
-        gate = Gate(
+    def gate(self, clock: Clock, retry: RetryPolicy = HASTY, breaker: BreakerPolicy = HASTY_BREAKER) -> Gate:
+        """Build the store's door."""
+        return Gate(
             remote="s3",
             probe=self.store.probe,
-            retry=RetryPolicy(initial_seconds=0.01, max_seconds=0.02, attempts=3),
-            breaker=BreakerPolicy(failures=5, reset_seconds=0.05),
+            retry=retry,
+            breaker=breaker,
             clock=clock,
             jitter=lambda: 0.5,
         )
+
+    def stage(self, *, clock: Clock | None = None, gate: Gate | None = None, **changes: Any) -> UploadStage:
+        """Build a stage over the rig's store."""
+        clock = clock or SystemClock()
+        gate = gate or self.gate(clock)
         tools = Tools(
             store=self.store,
             journal=self.writer,
             budget=self.budget,
-            part_bytes=PART,
+            part_bytes=self.part_bytes,
             sidecar_id=SIDECAR,
             url=lambda key: f"https://cdn.example/{key}",
             doubts=Doubts(clock=clock),
