@@ -40,12 +40,15 @@ class Multipart:
         """Bring the file to S3. None: the transfer is not wanted any more, and the journal knows.
 
         An upload that S3 does not know was completed by a request whose answer was lost, or aborted by
-        somebody: HEAD tells which. In the second case everything is sent anew, once.
+        somebody: HEAD tells which. In the second case everything is sent anew, once; so it is where S3
+        refuses what was begun in an earlier life, as with another s3.checksum.
         """
+        resumed = self._transfer.upload_id
         try:
-            return await self._attempt(self._transfer.upload_id)
+            return await self._attempt(resumed)
         except SidecarError as error:
-            if not is_absent(error):
+            outdated = resumed is not None and error.kind is ErrorKind.INVALID and not error.silent
+            if not (is_absent(error) or outdated):
                 raise
         stored = await self._tools.settled(self._transfer)
         if stored is not None:

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from sidecar.core.checksums import to_header
 from sidecar.core.clock import SystemClock
-from sidecar.core.errors import ErrorKind, FatalError, SidecarError
+from sidecar.core.errors import ErrorKind, FatalError, Scope, SidecarError
 from sidecar.core.model import MIB, Part
 from sidecar.local.ports import free_port
 from sidecar.local.seaweed import SeaweedServer
@@ -309,6 +309,80 @@ async def test_a_bare_status_has_a_meaning(file: int, status: int, kind: ErrorKi
             await store.put(spec("b"), body(file, 0, 10), checksum=checksum_of(CONTENT[:10]))
     assert (caught.value.kind, caught.value.maybe_done) == (kind, maybe_done)
     assert calls == ["PUT"]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (301, ""),
+        (307, ""),
+        (400, ""),
+        (403, ""),
+        (404, ""),
+        (400, "AuthorizationHeaderMalformed"),
+        (418, "Odd"),
+    ],
+)
+async def test_a_bucket_that_says_where_it_is_is_believed(file: int, status: int, code: str) -> None:
+    """Whatever the status, `x-amz-bucket-region` names the setting that is wrong."""
+
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        text = f"<Error><Code>{code}</Code><Message>no</Message></Error>" if code else ""
+        return web.Response(status=status, text=text, headers={"x-amz-bucket-region": "eu-west-3"})
+
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
+        for call in (
+            store.probe(),
+            store.put(spec("b"), body(file, 0, 10), checksum=checksum_of(CONTENT[:10])),
+        ):
+            with pytest.raises(SidecarError, match=r"set s3\.region: eu-west-3 \(it is r\)") as caught:
+                await call
+            assert (caught.value.kind, caught.value.scope) == (ErrorKind.NOT_FOUND, Scope.BUCKET)
+
+
+async def test_a_full_bucket_is_not_said_to_be_elsewhere(file: int) -> None:
+    """Some stores name one region in every answer, whatever they are asked with."""
+
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        text = "<Error><Code>QuotaExceeded</Code><Message>full</Message></Error>"
+        return web.Response(status=403, text=text, headers={"x-amz-bucket-region": "eu-west-3"})
+
+    async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
+        with pytest.raises(SidecarError, match="raise the quota") as caught:
+            await store.put(spec("b"), body(file, 0, 10), checksum=checksum_of(CONTENT[:10]))
+    assert caught.value.kind is ErrorKind.QUOTA
+
+
+async def test_under_md5_no_header_speaks_of_newer_checksums(file: int) -> None:
+    """A store that is given md5 may refuse what it does not know, even the question in a HEAD."""
+    seen: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        seen.extend(f"{request.method} {name.lower()}" for name in request.headers)
+        headers = {"ETag": '"e"'}
+        if request.method == "POST" and "uploads" in request.query:
+            text = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+            return web.Response(text=text, content_type="application/xml")
+        if request.method == "POST":
+            text = "<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>"
+            return web.Response(text=text, content_type="application/xml")
+        return web.Response(headers=headers, body=b"0123456789")
+
+    async with answering(handler) as plain:
+        config = replace(plain, checksum=Algorithm.MD5)
+        async with open_store(config, clock=SystemClock(), connections=4) as store:
+            whole = checksum_of(CONTENT[:10])
+            await store.put(spec("b"), body(file, 0, 10), checksum=whole)
+            upload = OpenUpload(key="k", upload_id=await store.create(spec("b")))
+            part = await store.put_part(upload, body(file, 0, 10), number=1)
+            await store.complete(upload, [part], checksum=whole)
+            await store.head("k")
+            await store.probe()
+    assert "PUT content-md5" in seen
+    assert not [name for name in seen if "checksum" in name or "trailer" in name]
 
 
 async def test_a_connection_that_breaks_may_have_done_its_work(file: int) -> None:

@@ -255,6 +255,29 @@ async def test_an_upload_that_somebody_aborted_is_begun_anew(
     assert await rig.open_uploads() == []
 
 
+async def test_a_resumed_upload_that_s3_refuses_is_begun_anew(rig: Rig, seaweed: SeaweedServer) -> None:
+    """It was begun with another s3.checksum: its parts are refused for ever, those of a new one are not."""
+    body = content()
+    transfer = await rig.file(body)
+    rig.store.before["part 4"] = hang
+    async with running(rig.stage()):
+        await three_parts_journaled(rig, transfer)
+
+    async def refuse() -> None:
+        if rig.store.calls.count("create") < 2:
+            message = "Checksum Type mismatch occurred"
+            raise SidecarError(
+                ErrorKind.INVALID, message, operation="UploadPart", target="k", code="InvalidRequest"
+            )
+
+    rig.store.before["part 4"] = refuse
+    async with running(rig.stage()):
+        await rig.until(transfer, State.UPLOADED)
+    assert rig.store.calls.count("create") == 2
+    assert download(seaweed, transfer) == body
+    assert await rig.open_uploads() == []
+
+
 async def test_a_create_whose_answer_was_lost_leaves_nothing_open(rig: Rig) -> None:
     """The next attempt aborts what is under exactly its key."""
     transfer = await rig.file(content())
