@@ -5,41 +5,51 @@ from __future__ import annotations
 import json
 import re
 
-from .form import COMPLETE, UNKNOWN, Structure, incomplete, read_at
+from .form import UNKNOWN, Source, Structure, complete, torn
 
 SIZE_BYTES_MAX = 1024 * 1024  # parsing costs 25 x as much memory, and holds the interpreter
 END_BYTES = 4096
 _CLOSING = {b"{": b"}", b"[": b"]"}
+_BOM = b"\xef\xbb\xbf"
+_PADDING = "\0\t\n\r "  # NUL: what a file system leaves where a power cut ended the writing
 _HALF_TOKEN = re.compile(r"[\w+.\\-]*")  # what a cut can leave of a number, a literal or an escape
-_CUT = incomplete("the JSON text stops in the middle: its writer was killed or is not done")
+_CUT = torn("the JSON text stops in the middle")
+_EMPTY = torn("there is no JSON in the file")
+_HALF_CHARACTER = ("unexpected end of data", "truncated data")
 
 
-def judge(fd: int, size_bytes: int) -> Structure:
+def judge(source: Source, _start: int) -> Structure:
     """Parse; anything that is not JSON for another reason than its end settles."""
-    if size_bytes > SIZE_BYTES_MAX:
-        return _judge_ends(fd, size_bytes)
+    if source.size > SIZE_BYTES_MAX:
+        return _judge_ends(source)
+    content = source.at(0, source.size)
+    encoding = json.detect_encoding(content)  # PowerShell writes UTF-16
+    if encoding.startswith("utf-8"):
+        content = content.rstrip(b"\0")  # they may follow half a character
     try:
-        text = read_at(fd, 0, size_bytes).decode("utf-8-sig").strip()
+        text = content.decode(encoding).strip(_PADDING)
     except UnicodeDecodeError as error:
-        return _CUT if error.reason == "unexpected end of data" else UNKNOWN
-    return _parse(text) if text[:1] in {"{", "["} else UNKNOWN
+        return _CUT if error.reason in _HALF_CHARACTER else UNKNOWN
+    if not text:
+        return _EMPTY
+    return _parse(text, source.size) if text[0] in "{[" else UNKNOWN
 
 
-def _judge_ends(fd: int, size_bytes: int) -> Structure:
+def _judge_ends(source: Source) -> Structure:
     """Look at both ends of what is too large to parse: without its last bracket it is not whole."""
-    closing = _CLOSING.get(read_at(fd, 0, END_BYTES).lstrip()[:1])
-    end = read_at(fd, size_bytes - END_BYTES, END_BYTES).rstrip()
+    closing = _CLOSING.get(source.at(0, END_BYTES).removeprefix(_BOM).lstrip()[:1])
+    end = source.at(source.size - END_BYTES, END_BYTES).rstrip(_PADDING.encode())
     return UNKNOWN if closing is None or not end or end.endswith(closing) else _CUT
 
 
-def _parse(text: str) -> Structure:
+def _parse(text: str, size: int) -> Structure:
     try:
         json.loads(text, parse_int=_unread, parse_float=_unread)
     except json.JSONDecodeError as error:
         return _CUT if _stops(text, error) else UNKNOWN
     except RecursionError:
         return UNKNOWN
-    return COMPLETE
+    return complete(size)
 
 
 def _unread(_: str) -> None:

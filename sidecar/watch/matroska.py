@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-from .form import COMPLETE, UNKNOWN, Structure, incomplete, read_at
+from .form import UNKNOWN, Source, Structure, complete, torn
 
 MAGIC = b"\x1a\x45\xdf\xa3"
 _SEGMENT = 0x18538067
 _FILLERS = frozenset({0xEC, 0xBF})  # Void and CRC-32 may stand before the segment
 _ELEMENTS_MAX = 16
-_TORN = "its writer was killed or is not done"
 
 
-def judge(fd: int, size_bytes: int) -> Structure:
+def judge(source: Source, start: int) -> Structure:
     """Find the segment behind the EBML header and compare its end with the file's."""
-    offset = 0
+    offset = start
     for count in range(_ELEMENTS_MAX):
-        head = read_at(fd, offset, 16)
+        head = source.at(offset, 16)
         element, id_bytes = _number(head, keep_marker=True)
         length, length_bytes = _number(head[id_bytes:], keep_marker=False)
         if not id_bytes or not length_bytes:
-            return incomplete(f"the file ends before the Matroska segment begins: {_TORN}")
+            return torn("the file ends before the Matroska segment begins")
         body = offset + id_bytes + length_bytes
         if element == _SEGMENT:
-            return _segment(body, length, size_bytes)
+            return _segment(body, length, source.size)
         if (count and element not in _FILLERS) or length is None:
             return UNKNOWN
         offset = body + length
     return UNKNOWN
 
 
-def _segment(body: int, length: int | None, size_bytes: int) -> Structure:
-    if length is None:
-        return incomplete(f"the Matroska segment has no size yet: {_TORN}")
-    if body + length > size_bytes:
-        return incomplete(
-            f"the Matroska segment needs {body + length} bytes, the file has {size_bytes}: {_TORN}"
-        )
-    return COMPLETE
+def _segment(body: int, length: int | None, size: int) -> Structure:
+    if not length:
+        return torn("the Matroska segment has no size yet")
+    if body + length > size:
+        return torn(f"the Matroska segment needs {body + length} bytes, the file has {size}")
+    return complete(body + length)
 
 
 def _number(data: bytes, *, keep_marker: bool) -> tuple[int | None, int]:

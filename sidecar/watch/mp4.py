@@ -1,4 +1,4 @@
-"""MP4 and MOV: walk the boxes. A `moov` box is needed, and media that lies wholly inside the file.
+"""MP4, MOV and their kin: walk the boxes. An index is needed, and media that lies wholly inside the file.
 
 While ffmpeg writes, `mdat` says size 0 and `moov` is not there; `+faststart` moves everything at
 the end, when the `moov` being written says size 0; fragments are boxes of known size, so the file
@@ -7,12 +7,12 @@ must end exactly where a box does. A writer that is killed leaves one of these b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .form import COMPLETE, UNKNOWN, Structure, incomplete, read_at
+from .boxes import Box, boxes, is_kind, referenced_end
+from .form import UNKNOWN, Shape, Source, Structure, complete, torn
 
-BOXES_MAX = 65_536  # 18 hours of two-second fragments; a file with more settles
+NAMES = frozenset({".mp4", ".mov", ".m4v", ".m4a", ".m4s"})
 FIRST_BOXES = frozenset(
     {
         b"ftyp",
@@ -23,23 +23,16 @@ FIRST_BOXES = frozenset(
         b"skip",
         b"wide",
         b"pnot",
+        b"uuid",
         b"sidx",
         b"moof",
         b"emsg",
         b"prft",
     }
 )
-_TORN = "its writer was killed or is not done"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
-    """A box's header. ``end`` is None where the size field says "to the end of the file"."""
-
-    kind: bytes
-    start: int
-    body: int
-    end: int | None
+_NEEDED = frozenset({b"moov", b"mdat", b"moof", b"mfra"})  # cut off, they are missed
+_FILLED_IN = frozenset({b"mvhd", b"cmov"})  # a movie's header, as it is or compressed
+_HEADER_BYTES = 8
 
 
 @dataclass(slots=True)
@@ -49,6 +42,14 @@ class _Seen:
     kinds: set[bytes] = field(default_factory=set)
     last: bytes = b""
     fragmented: bool = False
+    refers: bool = False  # its media is in other files
+    pictures: bool = False  # HEIF, AVIF: an index of items, and no film
+    referenced_end: int = 0
+
+    @property
+    def awaits_more(self) -> bool:
+        """Whether fragments may follow."""
+        return (self.fragmented or b"moof" in self.kinds) and b"mfra" not in self.kinds
 
 
 def looks_like(head: bytes, *, named_so: bool) -> bool:
@@ -56,82 +57,98 @@ def looks_like(head: bytes, *, named_so: bool) -> bool:
     return head[4:8] == b"ftyp" or (named_so and head[4:8] in FIRST_BOXES)
 
 
-def judge(fd: int, size_bytes: int) -> Structure:
-    """Say whether the file is whole; reads at most 16 bytes a box."""
+def judge(source: Source, start: int) -> Structure:
+    """Say whether the film is whole; reads at most 16 bytes a box, and indexes."""
     seen = _Seen()
-    for count, box in enumerate(_boxes(fd, 0, size_bytes)):
-        if count >= BOXES_MAX:
-            return UNKNOWN
-        if (answer := _meet(fd, box, seen, size_bytes)) is not None:
+    for box in boxes(source, start, source.size):
+        if box.kind == b"ftyp" and (whole := _verdict(seen, box.start)).shape is not Shape.INCOMPLETE:
+            return whole  # the next film begins
+        if (answer := _meet(source, box, seen)) is not None:
             return answer
-    return _verdict(seen)
+    return _verdict(seen, source.size)
 
 
-def _meet(fd: int, box: Box, seen: _Seen, size_bytes: int) -> Structure | None:
+def _meet(source: Source, box: Box, seen: _Seen) -> Structure | None:
     """Take note of one box; an answer ends the walk."""
-    name = box.kind.decode("latin-1")
-    broken = not _plausible(box.kind) or (box.end is not None and box.end > size_bytes)
-    if broken and {b"moov", b"mdat"} <= seen.kinds and not seen.fragmented:
-        return UNKNOWN  # whole, with something behind it: padding, or another format's trailer
-    if not _plausible(box.kind):
-        return incomplete(f"the MP4 has no readable box at byte {box.start}: {_TORN}")
+    if not is_kind(box.kind) or (box.end is not None and box.end > source.size):
+        return _broken(source, box, seen)
     if box.end is None:
-        # Legal only as the last box; only finished media in front of its index is whole like that.
-        return UNKNOWN if box.kind == b"mdat" and b"moov" in seen.kinds else _unsized(name)
-    if box.end > size_bytes:
-        return incomplete(f"the MP4's {name} box needs {box.end} bytes, the file has {size_bytes}: {_TORN}")
-    if box.kind == b"moov":
-        inner = {child.kind for child in _boxes(fd, box.body, box.end)}
-        if b"mvhd" not in inner:
-            return incomplete(f"the MP4's moov box is not filled in: {_TORN}")
-        seen.fragmented = b"mvex" in inner
-    seen.kinds.add(box.kind)
-    seen.last = box.kind
+        return _unsized(source, box, seen)
+    _look_into(source, box, box.end, seen)
+    if box.kind == b"moov" and b"moov" not in seen.kinds:
+        return torn("the MP4's moov box is not filled in")
     return None
 
 
-def _verdict(seen: _Seen) -> Structure:
+def _look_into(source: Source, box: Box, end: int, seen: _Seen) -> None:
+    """Remember a whole box and what matters in it."""
+    if box.kind == b"moov":
+        inner = {child.kind for child in boxes(source, box.body, end)}
+        seen.fragmented, seen.refers = b"mvex" in inner, b"rmra" in inner
+        if not (seen.refers or inner & _FILLED_IN):
+            return
+    elif box.kind == b"meta":  # version and flags stand before its boxes
+        inner = {child.kind for child in boxes(source, box.body + 4, end)}
+        seen.pictures |= b"iloc" in inner
+        seen.kinds |= inner & {b"idat"}
+    elif box.kind == b"sidx":
+        seen.referenced_end = max(seen.referenced_end, referenced_end(source, box.body, end))
+    seen.kinds.add(box.kind)
+    seen.last = box.kind
+
+
+def _broken(source: Source, box: Box, seen: _Seen) -> Structure:
+    """Tell a box that was cut off from what stands behind a whole film: padding, another format's trailer."""
+    whole = _verdict(seen, box.start)
+    if is_kind(box.kind):
+        is_missed = whole.shape is Shape.INCOMPLETE or box.kind in _NEEDED or seen.awaits_more
+        return _cut(source, box) if is_missed else UNKNOWN
+    rest = source.at(box.start, _HEADER_BYTES)
+    is_half_header = len(rest) < _HEADER_BYTES and any(rest)
+    if whole.shape is Shape.INCOMPLETE or (is_half_header and seen.awaits_more):
+        return torn(f"the MP4 has no readable box at byte {box.start}")
+    return whole
+
+
+def _cut(source: Source, box: Box) -> Structure:
+    return torn(f"the MP4's {_name(box)} box needs {box.end} bytes, the file has {source.size}")
+
+
+def _unsized(source: Source, box: Box, seen: _Seen) -> Structure:
+    """Judge a box of size 0: it reaches to the end of the file, or is not written yet."""
+    if box.kind == b"mdat" and b"moov" in seen.kinds:
+        return UNKNOWN  # only finished media behind its index is whole like that, and nothing says so
+    if box.kind in _NEEDED or _verdict(seen, box.start).shape is Shape.INCOMPLETE:
+        return torn(f"the MP4's {_name(box)} box has no size yet")
+    return _verdict(seen, source.size)
+
+
+def _verdict(seen: _Seen, end: int) -> Structure:
+    """Judge by the whole boxes up to ``end``."""
     if seen.last == b"moof":
-        return incomplete(f"the MP4 ends with a fragment's header: {_TORN}")
-    if b"moof" in seen.kinds and b"mdat" in seen.kinds and (seen.fragmented or b"moov" not in seen.kinds):
-        return COMPLETE
-    if b"moov" not in seen.kinds:
-        return incomplete(f"the MP4 has no moov box: {_TORN}")
-    if b"mdat" not in seen.kinds or seen.fragmented:
-        return incomplete(f"the MP4 has no media after its header: {_TORN}")
-    return COMPLETE
+        return torn("the MP4 ends with a fragment's header")
+    if b"moof" in seen.kinds or seen.fragmented:
+        return _fragments(seen, end)
+    if b"moov" not in seen.kinds and not seen.pictures:
+        return torn("the MP4 has no moov box")
+    if seen.refers:
+        return UNKNOWN
+    if not seen.kinds & {b"mdat", b"idat"}:
+        return torn("the MP4 has no media after its header")
+    return complete(end)
 
 
-def _unsized(name: str) -> Structure:
-    return incomplete(f"the MP4's {name} box has no size yet: {_TORN}")
+def _fragments(seen: _Seen, end: int) -> Structure:
+    """Judge whole fragments: is there an index behind them, or before those of one segment, that ends with them?
+
+    Else nothing says that none is missing. A header alone is a stream's initialization segment, or what was
+    written when its writer was killed.
+    """
+    is_segment = b"moof" in seen.kinds and b"moov" not in seen.kinds
+    if b"mfra" in seen.kinds or (is_segment and seen.referenced_end == end):
+        return complete(end)
+    return UNKNOWN
 
 
-def _plausible(kind: bytes) -> bool:
-    return len(kind) == 4 and all(32 <= byte < 127 or byte == 0xA9 for byte in kind)  # noqa: PLR2004 - ASCII
-
-
-def _boxes(fd: int, start: int, end: int) -> Iterator[Box]:
-    """Yield headers until ``end`` or until one does not lead further; at most BOXES_MAX + 1."""
-    for _ in range(BOXES_MAX + 1):
-        if start >= end:
-            return
-        box = _box(fd, start)
-        yield box
-        if box.end is None or box.end <= start:
-            return
-        start = box.end
-
-
-def _box(fd: int, start: int) -> Box:
-    head = read_at(fd, start, 16)
-    size, kind = int.from_bytes(head[:4]), head[4:8]
-    if size == 1 and len(head) == 16:  # noqa: PLR2004 - the 64-bit form of a header
-        return Box(kind=kind, start=start, body=start + 16, end=_end(start, int.from_bytes(head[8:16]), 16))
-    if size == 0:
-        return Box(kind=kind, start=start, body=start + 8, end=None)
-    return Box(kind=kind, start=start, body=start + 8, end=_end(start, size, 8))
-
-
-def _end(start: int, size: int, header: int) -> int:
-    """Return where a box ends; an impossible size leads nowhere, beyond every file."""
-    return start + size if size >= header else 1 << 63
+def _name(box: Box) -> str:
+    return box.kind.decode("latin-1")

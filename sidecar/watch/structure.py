@@ -1,43 +1,64 @@
 """Judge by content whether a file is whole: complete, incomplete, or not a format that can tell.
 
-Work is bounded and reads are by position; the file is never loaded. Anything under 8 bytes, random
-bytes under any name, and formats without an end mark (ts, vtt, srt, py) are UNKNOWN and settle.
+Work is bounded and reads are by position; the file is never loaded. Random bytes under any name, and
+formats without an end mark (ts, vtt, srt, py) are UNKNOWN and settle. So does a file in which a whole
+picture or film is followed by another one that stops: the second may be anything's remains.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import PurePosixPath
 
-from . import holes, images, jsontext, matroska, mp4
-from .form import UNKNOWN, Structure, read_at
+from . import holes, jpeg, jsontext, matroska, mp4, png, webp
+from .form import COMPLETE, UNKNOWN, Shape, Source, Structure, TooMuchWorkError, torn
 
 HEAD_BYTES = 16
-SIZE_BYTES_MIN = 8
-_MP4_NAMES = frozenset({".mp4", ".mov", ".m4v", ".m4a", ".m4s"})
+# Under these names nothing whole is shorter, and nothing longer fails to show its format.
+SMALLEST_BYTES = {
+    **dict.fromkeys(mp4.NAMES, 8),
+    **dict.fromkeys((".mkv", ".webm", ".png", ".apng", ".jpg", ".jpeg", ".webp", ".avif", ".heic"), 8),
+    ".json": 1,
+}
+
+Reader = Callable[[Source, int], Structure]
 
 
 def judge(fd: int, name: str) -> Structure:
     """Return the structure of an open file; ``name`` decides only where the first bytes cannot."""
     found = os.fstat(fd)
-    size_bytes = found.st_size
     if holes.is_hollow(fd, found):
         return holes.HOLLOW
-    head = read_at(fd, 0, HEAD_BYTES)
-    if size_bytes < SIZE_BYTES_MIN or len(head) < SIZE_BYTES_MIN:
+    extension = PurePosixPath(name).suffix.lower()
+    if found.st_size < SMALLEST_BYTES.get(extension, 0):
+        return torn(f"{found.st_size} bytes are too few for a whole {extension} file")
+    try:
+        return _streams(Source(fd=fd, size=found.st_size), extension)
+    except TooMuchWorkError:
         return UNKNOWN
-    return _by_content(fd, size_bytes, head, PurePosixPath(name).suffix.lower())
 
 
-def _by_content(fd: int, size_bytes: int, head: bytes, extension: str) -> Structure:
-    if mp4.looks_like(head, named_so=extension in _MP4_NAMES):
-        return mp4.judge(fd, size_bytes)
+def _streams(source: Source, extension: str) -> Structure:
+    """Judge what stands at the front, then whatever known format begins where that ends."""
+    end = 0
+    while (reader := _reader(source.at(end, HEAD_BYTES), extension)) is not None:
+        answer = reader(source, end)
+        if answer.shape is not Shape.COMPLETE:
+            return UNKNOWN if end else answer
+        end, extension = answer.end, ""
+    return COMPLETE if end else UNKNOWN
+
+
+def _reader(head: bytes, extension: str) -> Reader | None:
+    if mp4.looks_like(head, named_so=extension in mp4.NAMES):
+        return mp4.judge
     if head.startswith(matroska.MAGIC):
-        return matroska.judge(fd, size_bytes)
-    if head.startswith(images.PNG_MAGIC):
-        return images.judge_png(fd, size_bytes)
-    if head.startswith(images.JPEG_MAGIC):
-        return images.judge_jpeg(fd, size_bytes)
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return images.judge_webp(fd, size_bytes)
-    return jsontext.judge(fd, size_bytes) if extension == ".json" else UNKNOWN
+        return matroska.judge
+    if head.startswith(png.MAGIC):
+        return png.judge
+    if head.startswith(jpeg.MAGIC):
+        return jpeg.judge
+    if webp.looks_like(head, named_so=extension == ".webp"):
+        return webp.judge
+    return jsontext.judge if extension == ".json" else None
