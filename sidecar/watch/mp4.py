@@ -46,11 +46,6 @@ class _Seen:
     pictures: bool = False  # HEIF, AVIF: an index of items, and no film
     referenced_end: int = 0
 
-    @property
-    def awaits_more(self) -> bool:
-        """Whether fragments may follow."""
-        return (self.fragmented or b"moof" in self.kinds) and b"mfra" not in self.kinds
-
 
 def looks_like(head: bytes, *, named_so: bool) -> bool:
     """Tell by the first 8 bytes; a file with the right extension may begin with any usual box."""
@@ -101,11 +96,11 @@ def _broken(source: Source, box: Box, seen: _Seen) -> Structure:
     """Tell a box that was cut off from what stands behind a whole film: padding, another format's trailer."""
     whole = _verdict(seen, box.start)
     if is_kind(box.kind):
-        is_missed = whole.shape is Shape.INCOMPLETE or box.kind in _NEEDED or seen.awaits_more
-        return _cut(source, box) if is_missed else UNKNOWN
+        is_missed = box.kind in (_NEEDED if whole.shape is Shape.COMPLETE else _NEEDED | FIRST_BOXES)
+        return _cut(source, box) if is_missed or whole.shape is Shape.INCOMPLETE else UNKNOWN
     rest = source.at(box.start, _HEADER_BYTES)
     is_half_header = len(rest) < _HEADER_BYTES and any(rest)
-    if whole.shape is Shape.INCOMPLETE or (is_half_header and seen.awaits_more):
+    if whole.shape is Shape.INCOMPLETE or (is_half_header and whole.shape is Shape.UNKNOWN):
         return torn(f"the MP4 has no readable box at byte {box.start}")
     return whole
 
@@ -131,18 +126,15 @@ def _verdict(seen: _Seen, end: int) -> Structure:
         return _fragments(seen, end)
     if b"moov" not in seen.kinds and not seen.pictures:
         return torn("the MP4 has no moov box")
-    if seen.refers:
-        return UNKNOWN
-    if not seen.kinds & {b"mdat", b"idat"}:
+    if not seen.refers and not seen.kinds & {b"mdat", b"idat"}:
         return torn("the MP4 has no media after its header")
     return complete(end)
 
 
 def _fragments(seen: _Seen, end: int) -> Structure:
-    """Judge whole fragments: is there an index behind them, or before those of one segment, that ends with them?
+    """Judge whole fragments. An index behind them, or before those of one segment, says that none is missing.
 
-    Else nothing says that none is missing. A header alone is a stream's initialization segment, or what was
-    written when its writer was killed.
+    Without one nothing does. A header alone is a stream's initialization segment, or was a killed writer's.
     """
     is_segment = b"moof" in seen.kinds and b"moov" not in seen.kinds
     if b"mfra" in seen.kinds or (is_segment and seen.referenced_end == end):
