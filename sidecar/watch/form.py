@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from enum import Enum
 
-READS_MAX = 131_072  # 18 hours of two-second fragments; a file that asks for more settles
+READS_MAX = 65_536  # 18 hours of two-second fragments; a file that asks for more settles
 READ_BYTES_MAX = 64 * 1024 * 1024  # 40 ms of looking for a JPEG's end; the same
 _TORN = "its writer was killed or is not done"
 

@@ -13,12 +13,14 @@ _PICTURES_TAG = 0xB002
 _FIELD = "HHII"  # tag, type, count or bytes, value or offset
 _PICTURE = "IIIHH"  # attributes, size, offset, and two that it depends on
 _PICTURES_MAX = 64
+_INDEX_BYTES_MAX = 4096
 
 
 def end(source: Source, offset: int, length: int) -> int:
     """Return where the last picture ends that an APP2 segment lists; 0 if it is no index."""
-    content = source.at(offset, max(0, length)) if source.at(offset, len(_MAGIC)) == _MAGIC else b""
-    tiff = content[len(_MAGIC) :]
+    if length < len(_MAGIC) or source.at(offset, len(_MAGIC)) != _MAGIC:
+        return 0
+    tiff = source.at(offset, min(length, _INDEX_BYTES_MAX))[len(_MAGIC) :]
     order = _ORDERS.get(tiff[:4])
     if order is None:
         return 0

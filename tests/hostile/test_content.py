@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.watch import holes, structure
-from sidecar.watch.form import Shape, Structure
+from sidecar.watch.form import READ_BYTES_MAX, READS_MAX, Shape, Structure
 from tests.watch.conftest import running
 
 TIB = 1024**4
@@ -24,7 +24,11 @@ HEADS = (
     b"\x1a\x45\xdf\xa3\x9fB\x86\x81\x01",
     b"\x89PNG\r\n\x1a\n",
     b"\xff\xd8\xff\xe0",
+    b"\xff\xd8\xff\xe2\x00\xffMPF\0II*\0\x08\0\0\0\x01\0\x02\xb0",
+    b"\xff\xd8\xff\xda\x00\x02\xff\xd9",
+    b"\0\0\0\x20sidx\x01",
     b"RIFF\xff\xff\xff\xffWEBP",
+    b"RIFF\x20\0\0\0WEBP",
     b"{",
     b"[",
 )
@@ -78,6 +82,44 @@ def test_hostile_json_costs_bounded_memory(tmp_path: Path, text: str) -> None:
         assert tracemalloc.get_traced_memory()[1] < 40e6
     finally:
         tracemalloc.stop()
+
+
+PICTURE = b"\xff\xd8\xff\xda\x00\x02\xff\xd9"
+LABOUR = {
+    "a scan without an end.jpg": (b"\xff\xd8\xff\xda\x00\x02", 300_000_000),
+    "junk between segments.jpg": (b"\xff\xd8" + b"xxxxx\xff\xe0\x00\x02" * 200_000, 0),
+    "a million segments.jpg": (b"\xff\xd8" + b"\xff\xe0\x00\x02" * 1_000_000, 0),
+    "pictures behind pictures.jpg": (PICTURE * 500_000, 0),
+    "indexes.jpg": (b"\xff\xd8" + (b"\xff\xe2\xff\xffMPF\0II*\0\x08\0\0\0\xff\xff" + bytes(65_517)) * 300, 0),
+    "chunks.png": (b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0tEXt\0\0\0\0" * 300_000, 0),
+    "boxes.mp4": (b"\0\0\0\x08ftyp" + b"\0\0\0\x08free" * 300_000, 0),
+    "boxes in the index.mp4": (b"\0\x24\0\x08moov" + b"\0\0\0\x08free" * 300_000, 0),
+    "an index of segments.m4s": (b"\x10\0\0\0sidx", 300_000_000),
+    "chunks.webp": (b"RIFF" + struct.pack("<I", 2_400_005) + b"WEBP" + b"VP8 \0\0\0\0" * 300_000, 0),
+}
+
+
+@pytest.mark.parametrize("name", LABOUR)
+def test_a_reader_reads_no_more_than_it_may(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much there is to walk through: a bounded number of reads, and of bytes in all and at once."""
+    content, size = LABOUR[name]
+    reads: list[int] = []
+    path = tmp_path / name
+    path.write_bytes(content)
+    if size:
+        os.truncate(path, size)
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda fd, length, at: reads.append(length) or pread(fd, length, at))
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        assert structure.judge(fd, name).shape is not Shape.COMPLETE
+    finally:
+        os.close(fd)
+    assert len(reads) <= READS_MAX
+    assert sum(reads) <= READ_BYTES_MAX
+    assert max(reads) <= 2**20
 
 
 def test_a_sparse_giant_is_incomplete_and_says_why(tmp_path: Path) -> None:
