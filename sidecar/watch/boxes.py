@@ -43,7 +43,7 @@ def referenced_end(source: Source, body: int, end: int) -> int:
     wide = 8 if content[:1] != b"\0" else 4  # version 1 has times and offsets of 64 bits
     first_offset = int.from_bytes(content[12 + wide : 12 + 2 * wide])
     entries = content[16 + 2 * wide :]
-    sizes = struct.unpack(f">{len(entries) // 4}I", entries[: len(entries) // 4 * 4])[::3]
+    sizes: tuple[int, ...] = struct.unpack(f">{len(entries) // 4}I", entries[: len(entries) // 4 * 4])[::3]
     return end + first_offset + sum(sizes)
 
 

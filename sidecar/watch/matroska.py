@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from .form import UNKNOWN, Source, Structure, complete, torn
+from .form import UNKNOWN, Source, Structure, complete, incomplete, torn
 
 MAGIC = b"\x1a\x45\xdf\xa3"
 _SEGMENT = 0x18538067
 _FILLERS = frozenset({0xEC, 0xBF})  # Void and CRC-32 may stand before the segment
 _ELEMENTS_MAX = 16
+_LIVE = "; a live stream never gets one, say `structure: off` in its rule"
 
 
 def judge(source: Source, start: int) -> Structure:
@@ -29,8 +30,8 @@ def judge(source: Source, start: int) -> Structure:
 
 
 def _segment(body: int, length: int | None, size: int) -> Structure:
-    if not length:
-        return torn("the Matroska segment has no size yet")
+    if not length:  # mkvmerge says 0 until it is done, others "unknown"
+        return incomplete(torn("the Matroska segment has no size yet").why + _LIVE)
     if body + length > size:
         return torn(f"the Matroska segment needs {body + length} bytes, the file has {size}")
     return complete(body + length)

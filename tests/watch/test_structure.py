@@ -1,18 +1,23 @@
-"""Structure by content, on what ffmpeg really writes, cut at many points."""
+"""Structure by content: what decides, JSON, and random bytes; `test_formats.py` has the encoders' files."""
 
 from __future__ import annotations
 
 import json
 import os
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.core.model import Fingerprint
 from sidecar.watch.form import Shape
+from sidecar.watch.probe import Habits, Subject, look
+from sidecar.watch.readiness import Wait
 from sidecar.watch.structure import judge
+from sidecar.watch.volume import Volumes
 
 from .conftest import ffmpeg, picture
 from .corpus import VP8, X264
@@ -67,14 +72,26 @@ def test_random_bytes_settle_under_any_name(name: str, tmp_path: Path) -> None:
         assert shape_of(tmp_path / name, chance.randbytes(size)) is Shape.UNKNOWN
 
 
-def test_a_cut_webm_stream_of_unknown_size_is_incomplete(tmp_path: Path) -> None:
-    """What ffmpeg pipes has no segment size; the rule's `structure: off` is for it."""
+def test_a_webm_stream_of_unknown_size_is_incomplete_unless_its_rule_says_off(tmp_path: Path) -> None:
+    """What ffmpeg pipes has no segment size; the reason names the way out, and that way settles."""
     ffmpeg(*picture(1), *VP8, "-live", "1", tmp_path / "live.webm")
-    fd = os.open(tmp_path / "live.webm", os.O_RDONLY)
-    answer = judge(fd, "live.webm")
-    os.close(fd)
-    assert answer.shape is Shape.INCOMPLETE
-    assert "no size yet" in answer.why
+    habits = Habits(settle_seconds=0.25, scanning=False, abandon_after_seconds=900.0)
+    subject = Subject(
+        id=1,
+        root=str(tmp_path),
+        path="live.webm",
+        rule_settle_seconds=0.0,
+        check_structure=True,
+        identity=None,
+        quiet_since=0.0,
+    )
+    found = look(subject, habits, Volumes(), now=100.0).found
+    assert isinstance(found, Wait)
+    assert "no size yet" in found.why
+    assert "`structure: off`" in found.why
+    assert isinstance(
+        look(replace(subject, check_structure=False), habits, Volumes(), now=100.0).found, Fingerprint
+    )
 
 
 values = st.recursive(
