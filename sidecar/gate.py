@@ -17,7 +17,17 @@ from sidecar.core import breaker as circuit
 from sidecar.core.breaker import Breaker, BreakerPolicy, BreakerState
 from sidecar.core.clock import Clock
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
-from sidecar.core.retry import Blame, Decision, ProbeResult, RetryPolicy, blame, is_well, needs_probe, verdict
+from sidecar.core.retry import (
+    Blame,
+    Decision,
+    ProbeResult,
+    RetryPolicy,
+    blame,
+    is_well,
+    needs_probe,
+    not_before,
+    verdict,
+)
 from sidecar.core.witnesses import Memo, Witnesses
 
 _TICK_SECONDS = 0.001  # a sleep that a clock can see
@@ -177,7 +187,7 @@ class Gate:
         )
         unspent = 0 if fault is Blame.OBJECT else memo.unspent + 1
         self._witnesses.failed(target, error.operation, unspent=unspent)
-        return decision
+        return not_before(decision, error.pause_seconds, self._retry)
 
     async def _fault(self, error: SidecarError, memo: Memo) -> Blame:
         if error.scope is not Scope.OURS:  # our own disk says nothing about the remote

@@ -58,6 +58,7 @@ class SidecarError(Exception):
     ``redacted`` marks an answer whose cause the remote hides (Convex in production): it never spends
     an attempt, because a paused deployment looks the same as a bug. ``silent`` marks a refusal without
     the remote's own words, such as any answer to HEAD: it tells less than one that has them.
+    ``pause_seconds`` is what the remote asks for before the next try.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class SidecarError(Exception):
         redacted: bool = False,
         scope: Scope | None = None,
         silent: bool = False,
+        pause_seconds: float = 0.0,
     ) -> None:
         """Keep all parts; ``target`` names the object (a key, a path, a function), never a secret."""
         super().__init__(message)
@@ -86,6 +88,7 @@ class SidecarError(Exception):
         self.redacted = redacted
         self.scope = scope or usual_scope(kind)
         self.silent = silent
+        self.pause_seconds = pause_seconds
 
     def __str__(self) -> str:
         """One sentence: what failed, on what, why, and what to do."""

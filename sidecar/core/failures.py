@@ -31,8 +31,8 @@ class Row:
     """One row. What is None is not looked at.
 
     ``code`` may end with ``*``; ``statuses`` are first and last; ``words`` stand somewhere in the message, in
-    any case. ``maybe_done``: the request may have been carried out all the same. ``source`` says who
-    answers so.
+    any case. ``maybe_done``: the request may have been carried out all the same. ``redacted``: somebody
+    else answered in the remote's place, so that no object is ever at fault. ``source`` says who answers so.
     """
 
     kind: ErrorKind
@@ -45,6 +45,7 @@ class Row:
     words: str | None = None
     hint: str | None = None
     maybe_done: bool = False
+    redacted: bool = False
 
     def fits(self, refusal: Refusal) -> bool:
         """Tell whether an answer is one of these."""

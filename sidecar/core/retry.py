@@ -5,7 +5,7 @@ Pure: the probe's answer, the successes of others and the jitter are arguments (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
 
@@ -136,6 +136,14 @@ def verdict(fault: Blame, *, failures: int, unspent: int, jitter: float, policy:
             return Again(delay_seconds=backoff(failures + unspent + 1, policy, jitter), spent=False)
         case _:  # pragma: no cover
             assert_never(fault)
+
+
+def not_before(decision: Decision, pause_seconds: float, policy: RetryPolicy) -> Decision:
+    """Give a remote the pause that it asks for, as far as we would ever wait by ourselves."""
+    if isinstance(decision, GiveUp):
+        return decision
+    pause_seconds = min(pause_seconds, policy.max_seconds)
+    return replace(decision, delay_seconds=max(decision.delay_seconds, pause_seconds))
 
 
 def decide(

@@ -32,13 +32,14 @@ ENDPOINT = "check s3.endpoint_url and the network"
 NOT_S3 = "is s3.endpoint_url the S3 API, with nothing before it that answers in its place?"
 TOO_LARGE = "S3 takes no object or part of this size: see s3.part_size"
 NAME = "S3 takes no key like this: change the file's name, or the rule's key"
-BODY_LIMIT = "something before S3 limits a request's size: raise its limit, or set a smaller s3.part_size"
+FRONT = "a proxy or balancer before S3 limits requests: raise its limit, or let the sidecar pass it by"
 NO_REASON = (
     "S3 gives no reason: often an expired session token, a wrong s3.region, or an encryption or a checksum"
     " that it does not know"
 )
-PROXY = "the proxy wants credentials: write them into HTTPS_PROXY, or name the host in NO_PROXY"
+PROXY = "a proxy before S3 wants its own credentials: http://user:password@host in HTTPS_PROXY or HTTP_PROXY"
 PORTAL = "a network login stands in the way"
+FOREIGN = "NotS3"  # our own code for a 404 that is not S3's: it does not say that an object is not there
 
 _REFUSALS = "InvalidArgument InvalidRequest NotImplemented XNotImplemented"
 
@@ -50,11 +51,21 @@ def _codes(
     *,
     words: str | None = None,
     maybe_done: bool = False,
+    redacted: bool = False,
     **codes: str,
 ) -> tuple[Row, ...]:
     """Return a row for each code; ``codes`` are lists of words, named after their sources."""
     return tuple(
-        Row(kind=kind, scope=scope, hint=hint, code=code, words=words, maybe_done=maybe_done, source=source)
+        Row(
+            kind=kind,
+            scope=scope,
+            hint=hint,
+            code=code,
+            words=words,
+            maybe_done=maybe_done,
+            redacted=redacted,
+            source=source,
+        )
         for source, listed in codes.items()
         for code in listed.split()
     )
@@ -69,10 +80,11 @@ def _status(
     last: int | None = None,
     maybe_done: bool = False,
     bodyless: bool | None = None,
+    redacted: bool = False,
 ) -> Row:
     return Row(
         kind=kind, scope=scope, hint=hint, statuses=(first, last or first), bodyless=bodyless,
-        maybe_done=maybe_done, source="HTTP",
+        maybe_done=maybe_done, redacted=redacted, source="HTTP",
     )  # fmt: skip
 
 
@@ -166,6 +178,7 @@ _BY_CODE = (
     *_codes(Kind.FORBIDDEN, Scope.REMOTE, NOT_S3, AWS="MethodNotAllowed"),
     *_codes(Kind.CONFLICT, Scope.REMOTE, AWS="OperationAborted ConditionalRequestConflict"),
     *_codes(Kind.CONFLICT, Scope.REMOTE, maybe_done=True, AWS="PreconditionFailed"),  # an earlier delivery
+    *_codes(Kind.UNKNOWN, Scope.REMOTE, NOT_S3, maybe_done=True, redacted=True, HTTP=FOREIGN),
     *_codes(Kind.NETWORK, Scope.REMOTE, AWS="RequestTimeout IncompleteBody"),
     *_codes(
         Kind.NETWORK, Scope.REMOTE, maybe_done=True,
@@ -175,7 +188,9 @@ _BY_CODE = (
 )  # fmt: skip
 
 _BY_STATUS = (
-    _status(300, Kind.NOT_FOUND, Scope.BUCKET, REGION, last=399),
+    _status(301, Kind.NOT_FOUND, Scope.BUCKET, REGION),
+    _status(307, Kind.NOT_FOUND, Scope.BUCKET, REGION, last=308),
+    _status(300, Kind.NOT_FOUND, Scope.BUCKET, ENDPOINT, last=399),
     _status(400, Kind.INVALID, Scope.REMOTE, NO_REASON, bodyless=True),  # as any answer to HEAD
     _status(400, Kind.INVALID, Scope.REMOTE, REFUSED, bodyless=False),
     _status(401, Kind.UNAUTHORIZED, Scope.CREDENTIALS, CHECK_KEYS),
@@ -183,15 +198,17 @@ _BY_STATUS = (
     _status(403, Kind.FORBIDDEN, Scope.CREDENTIALS, f"{RIGHTS}; or the keys are wrong: {CHECK_KEYS}"),
     _status(404, Kind.NOT_FOUND, Scope.BUCKET, BUCKET),
     _status(405, Kind.FORBIDDEN, Scope.REMOTE, NOT_S3),
-    _status(407, Kind.FORBIDDEN, Scope.REMOTE, PROXY),
+    _status(407, Kind.UNAUTHORIZED, Scope.REMOTE, PROXY),
     _status(408, Kind.NETWORK, maybe_done=True),
     _status(409, Kind.CONFLICT),
     _status(411, Kind.INVALID, Scope.REMOTE, NOT_S3),
     _status(412, Kind.CONFLICT, maybe_done=True),
-    _status(413, Kind.INVALID, Scope.REMOTE, BODY_LIMIT),
+    _status(413, Kind.UNKNOWN, Scope.REMOTE, FRONT, redacted=True),
+    _status(417, Kind.UNKNOWN, Scope.REMOTE, NOT_S3, redacted=True),
     _status(421, Kind.NETWORK, Scope.REMOTE, ENDPOINT),
     _status(425, Kind.THROTTLED),
     _status(429, Kind.THROTTLED),
+    _status(431, Kind.UNKNOWN, Scope.REMOTE, FRONT, redacted=True),
     _status(499, Kind.NETWORK, maybe_done=True),
     _status(501, Kind.INVALID, Scope.REMOTE, REFUSED),
     _status(503, Kind.THROTTLED),

@@ -1,7 +1,7 @@
 """The port to Convex over its HTTP API, with httpx.
 
 One call is one POST, bounded in time and in the size of its answer; nothing is retried but a token
-that Convex refused, once.
+that Convex refused, once, and a connection that was kept and is dead.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from sidecar.core.clock import Clock, RemoteClock
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.model import Slot
 from sidecar.core.ops import Batch, CurrentAsset, OpResult, Registration, ScenePage, VersionPage
+from sidecar.core.pauses import asked_pause_seconds
 from sidecar.settings.telling import Convex as ConvexSettings
 
 from . import answers, errors
 from .auth import Credentials, credentials
+from .exchange import CONNECTIONS_MAX, KEPT_SECONDS, Exchange
 
 CALL_BYTES_MAX = 16 * 1024 * 1024  # Convex's limit on a call's arguments
-ANSWER_BYTES_MAX = 4 * 1024 * 1024  # 100 results are some 20 KiB
-CONNECTIONS_MAX = 16
 
 
 class ConvexStore:
@@ -41,7 +41,7 @@ class ConvexStore:
         timeout_seconds: float,
     ) -> None:
         """``http`` has the deployment as its base URL and does not follow redirects."""
-        self._http = http
+        self._exchange = Exchange(http, remote_clock)
         self._credentials = credentials
         self._remote_clock = remote_clock
         self._timeout_seconds = timeout_seconds
@@ -117,7 +117,7 @@ class ConvexStore:
         headers = {"Authorization": header} if header else {}
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                status, answer = await self._exchange(f"/api/{kind}", body, headers)
+                response, answer = await self._exchange.post(f"/api/{kind}", body, headers)
         except TimeoutError:
             raise SidecarError(
                 ErrorKind.NETWORK, f"no answer within {self._timeout_seconds:g} s", operation="call",
@@ -125,18 +125,12 @@ class ConvexStore:
             ) from None  # fmt: skip
         except httpx.TransportError as error:
             raise errors.of_transport(error, operation="call", target=path) from None
-        return errors.value_of(status, answer, operation="call", target=path)
-
-    async def _exchange(self, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        """Send and read; an answer that grows past its bound is not ours."""
-        async with self._http.stream("POST", url, content=body, headers=headers) as response:
-            self._remote_clock.learn(response.headers.get("Date"))
-            answer = bytearray()
-            async for chunk in response.aiter_raw():
-                answer += chunk
-                if len(answer) > ANSWER_BYTES_MAX:
-                    raise errors.malformed("a huge one", operation="call", target=url)
-            return response.status_code, bytes(answer)
+        try:
+            return errors.value_of(response.status_code, answer, operation="call", target=path)
+        except SidecarError as error:
+            about = response.headers
+            error.pause_seconds = asked_pause_seconds(about.get("Retry-After"), about.get("Date"))
+            raise
 
 
 def _wire_slot(slot: Slot) -> dict[str, str]:
@@ -176,7 +170,11 @@ def _client(url: str, timeout_seconds: float, version: str) -> httpx.AsyncClient
             "Convex-Client": f"render-sidecar-{version}",
         },
         timeout=httpx.Timeout(timeout_seconds),
-        limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
+        limits=httpx.Limits(
+            max_connections=CONNECTIONS_MAX,
+            max_keepalive_connections=CONNECTIONS_MAX,
+            keepalive_expiry=KEPT_SECONDS,
+        ),
         follow_redirects=False,
         trust_env=not is_loopback(httpx.URL(url).host),  # a proxy does not know our loopback
     )

@@ -30,7 +30,9 @@ def value_of(status: int, body: bytes, *, operation: str, target: str) -> Any:
 
 def of_transport(error: httpx.TransportError, *, operation: str, target: str) -> SidecarError:
     """Translate a failure below HTTP. Before the connection stood, nothing can have been committed."""
-    unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    unsent = isinstance(
+        error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError
+    )
     text = str(error) or type(error).__name__
     return SidecarError(
         ErrorKind.NETWORK,

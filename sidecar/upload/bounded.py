@@ -6,14 +6,19 @@ botocore reads an answer whole and makes a tree of it, which costs some 100 byte
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import aiohttp
 from aiobotocore.httpsession import AIOHTTPSession
+from aiohttp.typedefs import RawHeaders
+
+from sidecar.core.packed import unpacked
+
+from .connection import Manners, Request, Session
 
 ANSWER_BYTES_MAX = 8 * 1024 * 1024
 TAGS_MAX = 50_000
-_QUESTIONS = frozenset({"GET", "HEAD"})
 
 
 class HugeAnswerError(aiohttp.ClientPayloadError):
@@ -23,49 +28,66 @@ class HugeAnswerError(aiohttp.ClientPayloadError):
 class BoundedResponse(aiohttp.ClientResponse):
     """Reads at most so much, and drops the connection of a server that says more."""
 
+    @property
+    def raw_headers(self) -> RawHeaders:
+        """The headers as aiobotocore takes them: UTF-8, and of two with one name the last counts.
+
+        Bytes that are no UTF-8 are Latin-1. What a front adds comes after S3's own: the first shall count.
+        """
+        return tuple((_utf8(name), _utf8(value)) for name, value in reversed(super().raw_headers))
+
     async def read(self) -> bytes:
-        """Return the whole body. Raises HugeAnswerError."""
+        """Return the whole body. Raises HugeAnswerError, ClientPayloadError."""
         if self._body is None:
-            body = bytearray()
-            async for piece in self.content.iter_any():
-                body += piece
-                if len(body) > ANSWER_BYTES_MAX:
-                    self.close()
-                    raise HugeAnswerError(f"an answer of more than {ANSWER_BYTES_MAX} bytes")
-            if body.count(b"<") > 2 * TAGS_MAX:
-                raise HugeAnswerError(f"an answer of more than {TAGS_MAX} elements")
-            self._body = bytes(body)
+            try:
+                self._body = await self._whole()
+            except BaseException:
+                self.close()  # aiobotocore would leave the connection to the garbage collector
+                raise
         return self._body
 
+    async def _whole(self) -> bytes:
+        body = bytearray()
+        async for piece in self.content.iter_any():
+            body += piece
+            if len(body) > ANSWER_BYTES_MAX:
+                raise HugeAnswerError(f"an answer of more than {ANSWER_BYTES_MAX} bytes")
+        plain = self._unpacked(bytes(body))
+        if plain.count(b"<") > 2 * TAGS_MAX:
+            raise HugeAnswerError(f"an answer of more than {TAGS_MAX} elements")
+        return plain
 
-class Unredirected:
-    """An aiohttp session that hands a redirect back as the answer, and changes nothing twice.
-
-    aiohttp would follow it with the renderer's bytes and the session token, to whatever host it names.
-    """
-
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        """Take the place of a session."""
-        self._session = session
-
-    async def request(self, method: str, **arguments: Any) -> aiohttp.ClientResponse:
-        """Make a request; a question again, once, where the connection that was kept for it is dead."""
+    def _unpacked(self, body: bytes) -> bytes:
+        encoding = ",".join(self.headers.getall("Content-Encoding", ()))
         try:
-            return await self._session.request(method, allow_redirects=False, **arguments)
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-            if method not in _QUESTIONS or isinstance(error, aiohttp.ClientConnectorError):
-                raise
-        return await self._session.request(method, allow_redirects=False, **arguments)
+            return unpacked(body, encoding, bytes_max=ANSWER_BYTES_MAX)
+        except ValueError as error:
+            raise HugeAnswerError(str(error)) from error
+
+
+def _utf8(raw: bytes) -> bytes:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1").encode()
+    return raw
 
 
 class BoundedSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore is untyped
     """The client's HTTP session, with bounded answers from nobody but S3."""
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        """Take what aiobotocore gives."""
+        super().__init__(*arguments, **named)
+        self._manners = Manners()
+
     async def _get_session(self, proxy_url: str | None) -> Any:
         known = proxy_url in self._sessions
         session = await super()._get_session(proxy_url)
         if not known:
-            session._response_class = BoundedResponse  # noqa: SLF001 - it is made inside, without a say
+            # It is made inside, without a say.
+            session._response_class = BoundedResponse  # noqa: SLF001 - see above
+            session._request_class = partial(Request, manners=self._manners)  # noqa: SLF001 - see above
             # aiohttp would send a PUT again by itself where a used connection breaks: a second version.
             session._retry_connection = False  # noqa: SLF001 - the same
-        return Unredirected(session)
+        return Session(session, self._manners)

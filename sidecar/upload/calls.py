@@ -11,9 +11,12 @@ from botocore.exceptions import ClientError
 from sidecar.core.clock import Clock, RemoteClock
 from sidecar.core.errors import SidecarError
 
+from .answers import read_as_s3
 from .deadline import Deadline
-from .errors import FAULTS, Asker, from_disk, translate
+from .errors import FAULTS, from_disk, translate
 from .payload import CHUNK_BYTES, RangePayload
+from .redirects import Way, go_the_way
+from .refusals import Asker
 from .store import Body
 
 STALL_SECONDS = 30.0
@@ -34,7 +37,10 @@ class Calls:
         self._client, self._bucket, self._pace = client, bucket, pace
         self._remote_clock = RemoteClock(clock)
         client.meta.events.register_last("before-call.s3", _expect_for_large_bodies_only)
+        client.meta.events.register_last("before-call.s3", go_the_way)
         client.meta.events.register_last("before-parameter-build.s3", _stay_in_our_region)
+        # botocore's own look for errors in a 200 is at s3.*, and comes after what is at *.*
+        client.meta.events.register("before-parse.*.*", read_as_s3)
 
     @property
     def skew_seconds(self) -> float | None:
@@ -48,7 +54,7 @@ class Calls:
         operation = "".join(word.capitalize() for word in method.split("_"))
         try:
             async with deadline or Deadline(STALL_SECONDS):
-                answer: dict[str, Any] = await getattr(self._client, method)(Bucket=self._bucket, **fields)
+                answer = await self._ask(method, fields)
         except FAULTS as error:
             self._learn(error.response if isinstance(error, ClientError) else {})
             asker = Asker(skew_seconds=self.skew_seconds, region=self._client.meta.region_name)
@@ -67,6 +73,20 @@ class Calls:
             if payload.failure is None:
                 raise
             raise from_disk(payload.failure, operation=error.operation, target=target) from error
+
+    async def _ask(self, method: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """Ask S3; again where it sends us to another of its own doors."""
+        with Way(bucket=self._bucket, region=self._client.meta.region_name) as way:
+            while True:
+                try:
+                    answer: dict[str, Any] = await getattr(self._client, method)(
+                        Bucket=self._bucket, **fields
+                    )
+                except ClientError as error:
+                    if not way.turn(error.response):
+                        raise
+                else:
+                    return answer
 
     def _learn(self, answer: dict[str, Any]) -> None:
         """Take in S3's clock, of a refusal too: a clock that is wrong gets nothing else."""

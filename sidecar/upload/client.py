@@ -22,6 +22,7 @@ from sidecar.core.errors import FatalError
 from sidecar.settings.storing import S3
 
 from .bounded import BoundedSession
+from .connection import KEPT_SECONDS
 from .transport import Algorithm
 
 CONNECT_SECONDS = 10
@@ -127,6 +128,7 @@ async def open_client(config: S3Config, *, connections: int) -> AsyncIterator[An
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         max_pool_connections=connections,
+        connector_args={"keepalive_timeout": KEPT_SECONDS},
         retries={"total_max_attempts": 1},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",

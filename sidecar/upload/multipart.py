@@ -16,7 +16,7 @@ from .cleanup import abort_others
 from .describe import object_spec
 from .flight import Flight
 from .source import Source
-from .store import OpenUpload, is_absent
+from .store import OpenUpload, is_absent, is_stale
 from .tools import Tools
 
 log = structlog.get_logger()
@@ -85,16 +85,23 @@ class Multipart:
     async def _open(self, part_bytes: int) -> str:
         await self._journal.do(Journal.begin_multipart, self._transfer.id, part_bytes=part_bytes)
         try:
-            upload_id = await self._store.create(
-                object_spec(self._transfer, sidecar_id=self._tools.sidecar_id)
-            )
+            upload_id = await self._create()
+        except SidecarError as error:
+            if not is_stale(error):
+                raise
+            upload_id = await self._create()  # at once, on another connection: the doubt sees to the first
+        self._flight.on_step("CreateMultipartUpload")
+        await self._journal.do(Journal.opened, self._transfer.id, upload_id)
+        return upload_id
+
+    async def _create(self) -> str:
+        spec = object_spec(self._transfer, sidecar_id=self._tools.sidecar_id)
+        try:
+            return await self._store.create(spec)
         except SidecarError as error:
             if error.maybe_done:
                 self._tools.doubts.add(await self._journal.do(Journal.doubt, self._transfer.id))
             raise
-        self._flight.on_step("CreateMultipartUpload")
-        await self._journal.do(Journal.opened, self._transfer.id, upload_id)
-        return upload_id
 
     async def _abort_others(self, *, keep: str | None) -> None:
         """Abort what a Create whose answer was lost may have left under exactly our key."""

@@ -25,6 +25,7 @@ class RangePayload(Payload):
 
     botocore asks its length and never reads it (the payload is not part of the signature). ``failure``
     keeps our own error, because aiohttp reports every failure of a body as one of the connection.
+    ``is_sent``: S3 may have all of it. It may be sent more than once, one time after the other.
     """
 
     def __init__(self, body: Body, *, pace: Callable[[int], Awaitable[None]]) -> None:
@@ -34,6 +35,7 @@ class RangePayload(Payload):
         self._size = body.length_bytes
         self._pace = pace
         self.failure: OSError | None = None
+        self.is_sent = False
 
     def __len__(self) -> int:
         """Return the length in bytes, for Content-Length."""
@@ -46,13 +48,15 @@ class RangePayload(Payload):
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Send the range, in chunks of 256 KiB that are read off the event loop."""
         loop = asyncio.get_running_loop()
+        self.is_sent = self._body.length_bytes == 0
         offset, end = self._body.offset_bytes, self._body.offset_bytes + self._body.length_bytes
         while offset < end:
             size = min(CHUNK_BYTES, end - offset)
             await self._pace(size)
             chunk = await loop.run_in_executor(None, self._read, size, offset)
-            await writer.write(chunk)
             offset += len(chunk)
+            self.is_sent = offset >= end
+            await writer.write(chunk)
 
     def _read(self, size: int, offset: int) -> bytes:
         try:

@@ -15,6 +15,8 @@ from sidecar.core.model import Part, StoredObject
 
 _ABSENT = frozenset({"NoSuchKey", "NoSuchUpload", "404"})  # an answer to HEAD has no body, and so no code
 
+STALE = "StaleConnectionError"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
@@ -69,6 +71,14 @@ def is_absent(error: SidecarError) -> bool:
     A redirect and a missing bucket say nothing about it, though both are NOT_FOUND.
     """
     return error.kind is ErrorKind.NOT_FOUND and error.code in _ABSENT
+
+
+def is_stale(error: SidecarError) -> bool:
+    """Tell whether a connection that had been kept was cut under the request, before a byte of an answer.
+
+    That is nobody's fault, and another connection may be well; whether it was carried out must be asked.
+    """
+    return error.code == STALE
 
 
 class ObjectStore(Protocol):

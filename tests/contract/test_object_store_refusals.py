@@ -529,7 +529,7 @@ async def test_a_page_that_answers_in_the_place_of_s3_is_called_that(file: int) 
         return web.Response(text="<html>Welcome</html>", content_type="text/html")
 
     async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
-        with pytest.raises(SidecarError, match="answer without ETag") as caught:
+        with pytest.raises(SidecarError, match="not in S3's words: '<html>Welcome") as caught:
             await store.put(spec("b"), body(file, 0, 10), checksum=checksum_of(CONTENT[:10]))
     assert caught.value.maybe_done
     assert "is s3.endpoint_url the S3 API" in (caught.value.hint or "")
@@ -547,13 +547,13 @@ async def test_a_page_that_answers_a_look_is_no_object() -> None:
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-async def test_a_page_that_answers_a_deletion_has_deleted_nothing(*, is_there: bool) -> None:
+async def test_a_200_that_answers_a_deletion_has_deleted_nothing(*, is_there: bool) -> None:
     """S3 says 204. What says 200 is believed once the object is seen to be gone."""
 
     async def handler(request: web.Request) -> web.Response:
         if request.method == "HEAD":
             return web.Response(headers={"ETag": '"e"'}, status=200 if is_there else 404)
-        return web.Response(text="<html>Welcome</html>", content_type="text/html")
+        return web.Response()
 
     async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
         if is_there:
@@ -563,25 +563,36 @@ async def test_a_page_that_answers_a_deletion_has_deleted_nothing(*, is_there: b
             await store.delete("k")
 
 
-async def test_a_put_is_sent_once_on_a_connection_that_was_used_before(file: int) -> None:
-    """What breaks may have been carried out: only the journal sends again, after a look."""
-    puts = 0
+@pytest.mark.parametrize("carried_out", [False, True])
+async def test_a_put_whose_used_connection_broke_is_sent_again_after_a_look_alone(
+    file: int, *, carried_out: bool
+) -> None:
+    """It may have been carried out: HEAD tells, and then it goes once more, on a connection of its own."""
+    asked: list[str] = []
 
     async def handler(request: web.Request) -> web.Response:
-        nonlocal puts
-        if request.method == "HEAD":
-            return web.Response(status=404)
-        puts += 1
+        asked.append(request.method)
         await request.read()
+        if request.method == "DELETE":
+            return web.Response(status=204)
+        if request.method == "HEAD":
+            there = carried_out and "PUT" in asked
+            about = {"ETag": '"e"', "x-amz-meta-transfer": "t"} if there else {}
+            return web.Response(status=200 if there else 404, headers=about)
         assert request.transport is not None
         request.transport.abort()
         return web.Response()
 
     async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=1) as store:
-        assert await store.head("k") is None  # leaves a connection to be used again
+        await store.delete("k")  # leaves a connection to be used again
         with pytest.raises(SidecarError) as caught:
-            await store.put(spec("b"), body(file, 0, 10), checksum=checksum_of(CONTENT[:10]))
-    assert (puts, caught.value.maybe_done) == (1, True)
+            await store.put(
+                replace(spec("b"), metadata={"transfer": "t"}),
+                body(file, 0, 10),
+                checksum=checksum_of(CONTENT[:10]),
+            )
+    assert asked == ["DELETE", "PUT", "HEAD", *(() if carried_out else ("PUT",))]
+    assert caught.value.maybe_done
 
 
 @pytest.mark.parametrize("status", [301, 307])

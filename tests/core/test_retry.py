@@ -88,7 +88,7 @@ def test_a_refusal_on_one_object_alone_spends_its_attempt(kind: ErrorKind) -> No
 
 @pytest.mark.parametrize("kind", [ErrorKind.UNAUTHORIZED, ErrorKind.QUOTA])
 def test_no_object_is_to_blame_for_our_keys_or_a_full_store(kind: ErrorKind) -> None:
-    """Even while others get through: what was signed before a change, or is small enough for the last room."""
+    """Even while others get through: signed before a change, or small enough for the last room."""
     assert blame(kind, probe=GOOD, others_succeeded=True) is Blame.REMOTE
 
 

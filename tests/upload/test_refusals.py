@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from sidecar.core.failures import Refusal, Row, meaning
 from sidecar.core.model import MIB, State
 from sidecar.core.retry import RetryPolicy
 from sidecar.core.s3_failures import S3_ROWS
-from sidecar.upload.errors import Asker, translate
+from sidecar.upload.errors import translate
 from sidecar.upload.limits import MemoryBudget
+from sidecar.upload.refusals import Asker
 from tests.support import journals
 from tests.support.memory_store import MemoryStore
 from tests.support.virtual import InlineWriter, virtually
@@ -36,7 +38,6 @@ OPERATIONS = {
 def refusal_of(row: Row) -> ClientError:
     """Return an answer that this row is about, as botocore reads it."""
     status = row.statuses[1] if row.statuses else 400
-    status = 302 if status == 399 else status
     code = str(status) if row.code is None else row.code.replace("*", "X")
     code = "AWordOfItsOwn" if row.bodyless is False else code
     about = {"Code": code, "Message": f"because {row.words or 'so'}"}
@@ -98,7 +99,7 @@ def test_a_minute_of_any_refusal_costs_no_file_its_life(
         journal.db.execute("PRAGMA synchronous = OFF")  # no power is cut here
         for row in S3_ROWS:
             trouble = Trouble(row, InlineWriter(journal), tmp_path, probe_is_refused=probe_is_refused)
-            wrong += virtually(lambda clock, trouble=trouble: trouble.meet(files, clock))
+            wrong += virtually(partial(trouble.meet, files))
     assert wrong == []
 
 

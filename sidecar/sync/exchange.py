@@ -1,0 +1,76 @@
+"""One POST and its answer, whatever the connections do: bounded in size, and unpacked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from sidecar.core.clock import RemoteClock
+from sidecar.core.packed import unpacked
+
+from . import errors
+
+ANSWER_BYTES_MAX = 4 * 1024 * 1024  # 100 results are some 20 KiB
+CONNECTIONS_MAX = 16
+KEPT_SECONDS = 4.0  # what idles longer is not used again: servers and balancers cut after 5 or more
+_BROKEN = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
+
+
+@dataclass(slots=True)
+class _Trip:
+    """What httpcore tells of a request: whether a connection was made for it, whether its answer began."""
+
+    connected: bool = False
+    answered: bool = False
+
+    async def trace(self, event: str, _about: Mapping[str, Any]) -> None:
+        """Take in an event."""
+        self.connected |= event.startswith("connection.connect")
+        self.answered |= event.endswith("receive_response_headers.complete")
+
+
+class Exchange:
+    """Sends again while a connection that was kept is dead: every call of ours may arrive twice."""
+
+    def __init__(self, http: httpx.AsyncClient, remote_clock: RemoteClock) -> None:
+        """``remote_clock`` learns from every answer."""
+        self._http, self._remote_clock = http, remote_clock
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[httpx.Response, bytes]:
+        """Return the answer and its body. Raises httpx.TransportError, SidecarError for what is not ours."""
+        for _ in range(CONNECTIONS_MAX):
+            trip = _Trip()
+            try:
+                response, answer = await self._sent(url, body, headers, trip)
+            except _BROKEN:
+                if trip.connected or trip.answered:
+                    raise
+            else:
+                if trip.connected or response.status_code != httpx.codes.REQUEST_TIMEOUT:
+                    return response, answer  # else it was said to the idle connection, not to us
+        return await self._sent(url, body, headers, _Trip())
+
+    async def _sent(
+        self, url: str, body: bytes, headers: Mapping[str, str], trip: _Trip
+    ) -> tuple[httpx.Response, bytes]:
+        told = {"trace": trip.trace}
+        async with self._http.stream("POST", url, content=body, headers=headers, extensions=told) as response:
+            self._remote_clock.learn(
+                next(iter(response.headers.get_list("Date")), None)
+            )  # a front adds its own
+            answer = bytearray()
+            async for chunk in response.aiter_raw():
+                answer += chunk
+                if len(answer) > ANSWER_BYTES_MAX:
+                    raise errors.malformed("a huge one", operation="call", target=url)
+        return response, _unpacked(response, bytes(answer), url)
+
+
+def _unpacked(response: httpx.Response, answer: bytes, url: str) -> bytes:
+    try:
+        return unpacked(answer, response.headers.get("Content-Encoding", ""), bytes_max=ANSWER_BYTES_MAX)
+    except ValueError as error:
+        raise errors.malformed(str(error), operation="call", target=url) from error

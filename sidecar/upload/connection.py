@@ -1,0 +1,173 @@
+"""Requests on connections as they are: some are dead when they are used, some stores know no 100 Continue.
+
+A connection that was kept may have been cut while it idled, by a balancer or by the store. Whoever sends on
+it learns nothing of what became of the request, unless it is known that the request cannot have been whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakSet
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+
+from .payload import RangePayload
+
+KEPT_SECONDS = 4.0  # what idles longer is not used again: servers and balancers cut after 5 or more
+DISTRUST_SECONDS = 10.0  # after one that was kept broke under its request no other is used again
+REQUEST_TIMEOUT, EXPECTATION_FAILED = 408, 417
+CONTINUE_SECONDS = 1.0  # then the body goes without the store's word, as RFC 9110 has it
+_SILENCES_MAX = 3
+_HARMLESS_TWICE = frozenset({"GET", "HEAD", "DELETE"})
+
+
+class DeadConnectionError(aiohttp.ServerDisconnectedError):
+    """A connection that was kept was found dead before anything was sent on it."""
+
+
+class StaleConnectionError(aiohttp.ServerDisconnectedError):
+    """A connection that was kept broke before a byte of an answer: the request may have been carried out."""
+
+
+@dataclass(slots=True)
+class Manners:
+    """What a store made of ``Expect: 100-continue`` so far, and of the connections that it has seen."""
+
+    asks: bool = True
+    used: WeakSet[ResponseHandler] = field(default_factory=WeakSet)
+    distrusted_until: float = 0.0  # on the event loop's clock
+    _silences: int = 0
+
+    def refused(self) -> None:
+        """The store does not take the question: it is not asked again."""
+        self.asks = False
+
+    def learn(self, request: Request, status: int) -> None:
+        """Take in an answer. A second per body is too much for a store that never says a word."""
+        if request.continued is None or status >= 300:  # noqa: PLR2004 - HTTP's own number
+            return
+        self._silences = 0 if request.continued else self._silences + 1
+        self.asks = self._silences < _SILENCES_MAX
+
+
+class Request(aiohttp.ClientRequest):
+    """One request. It notices a dead connection before it sends, and waits a second for 100 Continue."""
+
+    def __init__(self, *arguments: Any, manners: Manners, **named: Any) -> None:
+        """Take what aiohttp gives, and what is known of the store."""
+        super().__init__(*arguments, **named)
+        self._manners = manners
+        self.is_kept = False  # on a connection that has carried others
+        self.continued: bool | None = None  # whether 100 Continue came in time; None: it was not waited for
+
+    @property
+    def may_go_again(self) -> bool:
+        """Whether, its connection dead, it was surely not carried out, or does no harm twice."""
+        body = self.body
+        cut = isinstance(body, RangePayload) and not body.is_sent
+        return cut or self.method in _HARMLESS_TWICE or "uploadId" in self.url.query
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        """Send it. Raises DeadConnectionError, and nothing was sent."""
+        protocol = conn.protocol
+        assert protocol is not None  # noqa: S101 - aiohttp's own certainty, for the type checker
+        self.is_kept = protocol in self._manners.used
+        distrusted = self.loop.time() < self._manners.distrusted_until
+        if self.is_kept and (distrusted or _is_dead(protocol)):
+            raise DeadConnectionError
+        self._manners.used.add(protocol)
+        return await super().send(conn)
+
+    async def write_bytes(
+        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
+    ) -> None:
+        """Send the body: after 100 Continue, or when that was waited for long enough."""
+        word = self._continue
+        if word is None:
+            await super().write_bytes(writer, conn, content_length)
+            return
+        word.add_done_callback(self._note)
+        timer = asyncio.get_running_loop().call_later(CONTINUE_SECONDS, _go_on, word)
+        try:
+            await super().write_bytes(writer, conn, content_length)
+        finally:
+            timer.cancel()
+
+    def _note(self, word: asyncio.Future[bool]) -> None:
+        self.continued = None if word.cancelled() else word.result()
+
+
+def _go_on(word: asyncio.Future[bool]) -> None:
+    if not word.done():
+        word.set_result(False)
+
+
+def _is_dead(protocol: ResponseHandler) -> bool:
+    """Tell whether an idle connection was cut, or says what nobody asked: the event loop may not know yet."""
+    transport = protocol.transport
+    if transport is None or transport.is_closing() or protocol.should_close:
+        return True
+    word = select.poll()
+    word.register(transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
+    return bool(word.poll(0))
+
+
+class Session:
+    """An aiohttp session that hands a redirect back as the answer, and changes nothing twice.
+
+    aiohttp would follow it with the renderer's bytes and the session token, to whatever host it names.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, manners: Manners) -> None:
+        """Take the place of a session whose requests are ``Request``."""
+        self._session, self._manners = session, manners
+
+    async def request(self, method: str, *, headers: Any, **arguments: Any) -> aiohttp.ClientResponse:
+        """Make a request; without ``Expect`` where the store does not take that."""
+        if not self._manners.asks:
+            headers.pop("Expect", None)
+        answer = await self._sent(method, headers=headers, **arguments)
+        if answer.status == EXPECTATION_FAILED and headers.pop("Expect", None):
+            self._manners.refused()
+            answer.close()
+            answer = await self._sent(method, headers=headers, **arguments)
+        return answer
+
+    async def _sent(self, method: str, **arguments: Any) -> aiohttp.ClientResponse:
+        """Send; again while connections that were kept are dead. Raises StaleConnectionError."""
+        while True:
+            made: list[Request] = []
+            try:
+                answer = await self._session.request(
+                    method, allow_redirects=False, middlewares=(_noting(made),), **arguments
+                )
+            except DeadConnectionError:
+                continue
+            except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+                if not made[0].is_kept:
+                    raise
+                self._manners.distrusted_until = made[0].loop.time() + DISTRUST_SECONDS
+                if not made[0].may_go_again:
+                    raise StaleConnectionError(str(error)) from error
+            else:
+                if answer.status != REQUEST_TIMEOUT or not made[0].is_kept:
+                    self._manners.learn(made[0], answer.status)
+                    return answer
+                answer.close()  # it was said to the idle connection, not to us
+                self._manners.distrusted_until = made[0].loop.time() + DISTRUST_SECONDS
+
+
+def _noting(made: list[Request]) -> Callable[..., Any]:
+    async def note(request: Request, handler: Callable[[Request], Any]) -> aiohttp.ClientResponse:
+        made.append(request)
+        answer: aiohttp.ClientResponse = await handler(request)
+        return answer
+
+    return note
