@@ -13,12 +13,14 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from sidecar.core.text import escape, printable
+from sidecar.log_lines import LineWriter
 
 LogFormat = Literal["json", "console"]
 MASK = "[secret]"
@@ -35,25 +37,37 @@ _SECRET_TEXT = re.compile(
 # What JSON leaves raw and a terminal, a line reader or UTF-8 minds: C1, line separators, bidi, surrogates.
 _UNSAFE = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+_STAMP = structlog.processors.TimeStamper(fmt="iso", utc=True)
 
-def configure(*, log_format: LogFormat, level: str, secrets: Callable[[], Iterable[str]] = tuple) -> None:
+
+def configure(
+    *,
+    log_format: LogFormat,
+    level: str,
+    secrets: Callable[[], Iterable[str]] = tuple,
+    lines: LineWriter | None = None,
+) -> None:
     """Set up structlog and the standard library's logging; called again after a reload.
 
     ``level`` is debug, info, warning or error; ``secrets`` returns the values that must not appear,
-    asked for every line, because secret files are read again when they change.
+    asked for every line, because secret files are read again when they change. Without ``lines`` whoever
+    logs writes to standard output itself, and waits for its reader.
     """
+    encode = _as_json if log_format == "json" else _for_people
+    if lines is not None:
+        lines.notice = partial(_dropped, encode)
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _STAMP,
             _traceback_as_text,
             _Redactor(secrets),
-            _as_json if log_format == "json" else _for_people,
+            encode,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=_Stdout,
+        logger_factory=_Stdout if lines is None else partial(_Queued, lines),
         cache_logger_on_first_use=False,  # a reload changes levels of loggers that exist
     )
     logging.basicConfig(handlers=[_Bridge()], level=max(logging.WARNING, threshold), force=True)
@@ -106,6 +120,16 @@ class _Stdout:
     debug = info = warning = error = critical = exception = log = msg
 
 
+class _Queued:
+    """Hands whole lines to the thread that writes them."""
+
+    def __init__(self, lines: LineWriter, *_name: str) -> None:
+        """Names of loggers are not printed: an event's fields say where it comes from."""
+        self.msg = lines.put
+        self.debug = self.info = self.warning = self.error = lines.put
+        self.critical = self.exception = self.log = lines.put
+
+
 class _Bridge(logging.Handler):
     """Hands records of the standard library's logging to structlog."""
 
@@ -113,6 +137,13 @@ class _Bridge(logging.Handler):
         extra = {"exc_info": record.exc_info} if record.exc_info else {}
         logger = structlog.get_logger()
         logger.log(record.levelno, record.getMessage(), library=record.name, **extra)
+
+
+def _dropped(encode: Callable[[WrappedLogger, str, EventDict], str], count: int) -> str:
+    """Return the line that stands for those that were dropped."""
+    why = f"{count} log lines were dropped here: standard output did not take them in time"
+    event = {"event": "log_lines_dropped", "level": "warning", "count": count, "why": why}
+    return encode(None, "", _STAMP(None, "", event))
 
 
 def _traceback_as_text(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

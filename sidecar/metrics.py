@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from sidecar.core.breaker import BreakerState
@@ -42,6 +42,7 @@ class Mirror:
     disk_free_bytes: Mapping[str, int] = field(default_factory=dict)
     clock_skew_seconds: Mapping[str, float] = field(default_factory=dict)
     journal_bytes: int = 0
+    log_lines_dropped: int = 0
 
 
 class Metrics:
@@ -83,8 +84,8 @@ class _MirrorCollector(Collector):
 
     mirror: Mirror | None = None
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield one family per gauge."""
+    def collect(self) -> Iterator[Metric]:
+        """Yield one family each."""
         if (mirror := self.mirror) is None:
             return
         yield _plain("backlog_files", "Files that are complete and still owed.", mirror.backlog_files)
@@ -93,6 +94,9 @@ class _MirrorCollector(Collector):
         yield _plain("dead_letters", "Transfers that were given up.", mirror.dead_letters)
         yield _by("state", "removals", "Files that are gone, and Convex still shows.", mirror.removals)
         yield _plain("journal_bytes", "Size of the journal on disk.", mirror.journal_bytes)
+        dropped = CounterMetricFamily("sidecar_log_lines_dropped", "Log lines that nobody read in time.")
+        dropped.add_metric([], mirror.log_lines_dropped)
+        yield dropped
         breakers = {remote: BREAKER_LEVELS[state] for remote, state in mirror.breakers.items()}
         yield _by("remote", "breaker_state", "Circuit breaker: 0 closed, 1 half-open, 2 open.", breakers)
         yield _by("root", "unmatched_files", "Files that no rule matches.", mirror.unmatched_files)

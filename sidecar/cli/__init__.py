@@ -5,14 +5,36 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+INTERRUPTED = 130
+ANSWERS = frozenset({"health", "wait"})  # by their exit status: a full disk under the log changes no verdict
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status (or raises SystemExit with it)."""
-    match list(sys.argv[1:] if arguments is None else arguments):
-        case ["run", *rest]:
-            from .run import run
+    """Run one command; returns the exit status, also where nobody reads what it prints."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["run"]:
+        from sidecar.signals import Inbox
 
-            return run(rest)
+        inbox = Inbox()
+        inbox.open()  # before all else: from here on no signal is lost
+        from .run import run
+
+        return run(given[1:], inbox)
+    try:
+        from sidecar import streams
+
+        streams.install()
+        status = _command(given)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 0
+    told = streams.finish(status)
+    return status if given[:1] and given[0] in ANSWERS else told
+
+
+def _command(arguments: list[str]) -> int:
+    match arguments:
         case ["health", *rest]:
             from .health import health
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from . import address
-from .client import ClientError
+from .client import ClientError, ask
 
 Url = Annotated[
     str | None,
@@ -50,9 +50,23 @@ def endpoint(url: str | None) -> address.Address:
     return address.find(url, os.environ)
 
 
-def named(path: str) -> str:
-    """Return a path as the daemon should hear it: absolute where it is here, else as it was given."""
-    return str(Path(path).absolute()) if os.path.lexists(path) else path
+def named(path: str, where: address.Address, token: str | None = None) -> str:
+    """Return a path as the daemon should hear it: absolute where that is what is meant.
+
+    A relative one that is not here may be a file of this folder that is gone meanwhile, or lie below a
+    root: the daemon is asked which of the two it knows. Raises ClientError.
+    """
+    if not os.path.lexists(path) and path.startswith("~"):  # --path=~/x reaches us as it is
+        path = os.path.expanduser(path)  # noqa: PTH111 - surrogate escapes
+    try:
+        here = os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH118 - not normalized: links come before ..
+    except FileNotFoundError:  # the working directory was deleted
+        return path
+    if not path or path.startswith("/") or os.path.lexists(path):
+        return here if path else path
+    replies = [ask(where, "/explain", query={"path": one}, token=token)[1] for one in (here, path)]
+    known = [reply["state"] is not None or reply["finding"] not in (None, "missing") for reply in replies]
+    return here if known[0] or (replies[0]["root"] and not known[1]) else path
 
 
 def print_json(reply: Any) -> None:

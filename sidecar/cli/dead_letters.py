@@ -65,10 +65,14 @@ def requeue(
 
     Needs the daemon's unix socket or its token.
     """
-    named = {"transfer": transfer, "path": common.named(path) if path else None, "error_kind": error_kind}
-    body = {name: value for name, value in named.items() if value is not None} | {"all": everything}
     with common.sentences():
         where, token = common.door(url, socket, token_file)
+        named = {
+            "transfer": transfer,
+            "path": common.named(path, where, token) if path else None,
+            "error_kind": error_kind,
+        }
+        body = {name: value for name, value in named.items() if value is not None} | {"all": everything}
         reply = ask(where, "/dead-letters/requeue", method="POST", body=body, token=token)[1]
     if json_output:
         common.print_json(reply)

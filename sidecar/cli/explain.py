@@ -20,7 +20,8 @@ def explain(
 ) -> None:
     """Say what became of PATH and why, also if it is never sent."""
     with common.sentences():
-        reply = ask(common.endpoint(url), "/explain", query={"path": common.named(path)})[1]
+        where = common.endpoint(url)
+        reply = ask(where, "/explain", query={"path": common.named(path, where)})[1]
     if json_output:
         common.print_json(reply)
     else:

@@ -111,9 +111,9 @@ def _decide(
     everything: bool,
     json_output: bool,
 ) -> int:
-    body = {"all": everything} | ({"path": common.named(path)} if path else {})
     with common.sentences():
         where, token = common.door(url, socket, token_file)
+        body = {"all": everything} | ({"path": common.named(path, where, token)} if path else {})
         reply = ask(
             where,
             f"/removals/{word}",

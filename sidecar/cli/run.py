@@ -4,31 +4,59 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sidecar import streams
+from sidecar.log_lines import LineWriter
+from sidecar.signals import Inbox
+
 BAD_CONFIGURATION = 78
+STDERR_PATIENCE_SECONDS = 2.0  # nobody may read it, and the end must come all the same
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], inbox: Inbox | None = None) -> int:
     """Run the daemon until it ends; what an operator got wrong is a sentence, never a traceback."""
-    options = _parser().parse_args(arguments)
+    if inbox is None:
+        inbox = Inbox()
+        inbox.open()
+    streams.install(patience_seconds=STDERR_PATIENCE_SECONDS)
+    _keep_modes_sane()
+    try:
+        options = _parser().parse_args(arguments)
+    except SystemExit as end:  # usage, or --help
+        return streams.finish(int(end.code or 0))
     gc.disable()  # imports leave next to no garbage, and each collection would walk all that is there
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # structlog would load it: 12 MiB for nothing
+    try:
+        with LineWriter(sys.stdout.fileno()) as lines:
+            return _live(options.config, inbox, lines)
+    finally:
+        inbox.close()
+
+
+def _live(config: Path | None, inbox: Inbox, lines: LineWriter) -> int:
     from sidecar.core.errors import FatalError
     from sidecar.settings import SettingsError
 
     try:
         from sidecar.daemon import main
 
-        return main(options.config)
+        return main(config, inbox=inbox, lines=lines)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return BAD_CONFIGURATION
     except FatalError as error:
         print(f"sidecar: {error}", file=sys.stderr)
         return error.exit_status
+
+
+def _keep_modes_sane() -> None:
+    """Let nobody's umask lock us out of our own files, nor let others write into them."""
+    inherited = os.umask(0o077)
+    os.umask((inherited & 0o077) | 0o022)
 
 
 def _parser() -> argparse.ArgumentParser:

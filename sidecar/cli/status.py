@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from typing import Annotated, Any
 
 import typer
 
+from sidecar import streams
 from sidecar.status.words import age, count, size
 
 from . import common
@@ -44,6 +46,7 @@ def sections(reply: dict[str, Any]) -> list[Section]:
         ("not complete", count(reply["pending"]["files"], "file")),
         *([("gone", _gone(reply["removals"]))] if any(reply["removals"].values()) else []),
         *(("S3" if name == "s3" else "Convex", _remote(reply[name])) for name in ("s3", "convex")),
+        *([("log", _log(reply["log"]))] if any(reply["log"].values()) else []),
     ]
     return [
         Section(title="Sidecar", rows=overview),
@@ -83,11 +86,13 @@ def _follow(read: Any, *, json_output: bool) -> None:
 
     console = Console()
     if json_output or not console.is_terminal:
-        while True:
-            _show(read(), json_output=json_output)
+        _show(read(), json_output=json_output)
+        while streams.lost(sys.stdout) is None:  # while somebody reads it
             time.sleep(EVERY_SECONDS)
+            _show(read(), json_output=json_output)
+        return
     with Live(renderable(sections(read())), console=console, screen=True) as live:
-        while True:
+        while streams.lost(sys.stdout) is None:
             time.sleep(EVERY_SECONDS)
             live.update(renderable(sections(read())), refresh=True)
 
@@ -107,6 +112,11 @@ def _remote(remote: dict[str, Any]) -> str:
     error = remote["last_error"]
     last = f"; last error at {error['at']}: {error['message']}" if error else ""
     return f"breaker {remote['breaker']}{last}"
+
+
+def _log(log: dict[str, Any]) -> str:
+    dropped = f"{count(log['dropped_lines'], 'line')} dropped"
+    return f"{dropped}; it cannot be written: {log['trouble']}" if log["trouble"] else dropped
 
 
 def _upload(one: dict[str, Any]) -> tuple[str, str]:

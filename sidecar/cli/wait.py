@@ -40,8 +40,9 @@ def wait(
     except BadRequestError as error:
         raise typer.BadParameter(str(error), param_hint="--timeout") from None
     with common.sentences():
-        query = {"path": common.named(path) if path is not None else None, "session": session}
-        reply = _patiently(common.endpoint(url), query, seconds)
+        where = common.endpoint(url)
+        query = {"path": common.named(path, where) if path is not None else None, "session": session}
+        reply = _patiently(where, query, seconds)
     if json_output:
         common.print_json(reply)
     else:

@@ -26,12 +26,30 @@ def kind_of_mount(mount_id: int, mountinfo: str) -> str | None:
     return None
 
 
+def origin_of(path: str, mountinfo: str) -> tuple[str, str] | None:
+    """Return (device, path within its file system) of a resolved path; None where no mount is named.
+
+    Two mounts of one folder, or of a folder above or below it, agree in it.
+    """
+    best, origin = -1, None
+    for line in mountinfo.splitlines():
+        point, _ = _mount(line)
+        if len(point) >= best and _is_at_or_below(path, point):
+            device, folder = line.split(" ")[2:4]
+            inside = path[len(point.rstrip("/")) :]
+            best, origin = len(point), (device, _plain(folder).rstrip("/") + inside or "/")
+    return origin
+
+
 def _mount(line: str) -> tuple[str, str]:
     left, _, right = line.partition(" - ")
-    point = left.split(" ")[4]
+    return _plain(left.split(" ")[4]), right.split(" ", 1)[0]
+
+
+def _plain(text: str) -> str:
     for code, char in _OCTAL:
-        point = point.replace(code, char)
-    return point, right.split(" ", 1)[0]
+        text = text.replace(code, char)
+    return text
 
 
 def _is_at_or_below(path: str, folder: str) -> bool:

@@ -14,7 +14,9 @@ from pydantic import BaseModel
 
 from sidecar import logs
 from sidecar.core.errors import FatalError, JournalLostError
+from sidecar.log_lines import LineWriter
 from sidecar.settings import Secret, Settings, load
+from sidecar.signals import Inbox
 
 from .life import Life, Reload, Signals
 from .memory import keep_heaps_small
@@ -25,21 +27,22 @@ FAILED = 1
 LOSSES_MAX = 3  # of journals in one process: a disk that spoils more of them cannot be trusted
 
 
-def main(config: Path | None) -> int:
+def main(config: Path | None, *, inbox: Inbox | None = None, lines: LineWriter | None = None) -> int:
     """Run the daemon; return its exit status: 0, 1, 75 or 78.
 
+    ``inbox`` has what signals said so far, and ``lines`` takes the log.
     Raises SettingsError for a bad configuration, which the command line prints.
     """
     forbid_dumps()
     keep_heaps_small()
     settings = load(config, environ=os.environ)
-    _log_as(settings)
+    _log_as(settings, lines)
     for warning in settings.warnings:
         log.warning("settings", warning=warning)
     gc.freeze()  # what is imported by now lives as long as the process
     gc.enable()  # the command line may have put it off until here
     try:
-        return uvloop.run(_lives(settings, config))
+        return uvloop.run(_lives(settings, config, inbox or Inbox(), lines))
     except (Exception, BaseExceptionGroup) as error:
         fatal = _fatal_in(error)
         if fatal is None:
@@ -50,13 +53,24 @@ def main(config: Path | None) -> int:
     return fatal.exit_status
 
 
-async def _lives(settings: Settings, config: Path | None) -> int:
-    signals, lost, losses = Signals(), None, 0
+async def _lives(settings: Settings, config: Path | None, inbox: Inbox, lines: LineWriter | None) -> int:
+    signals = Signals(inbox)
+    try:
+        return await _one_after_another(settings, config, signals, lines)
+    finally:
+        inbox.close()  # before the loop ends that they are told to
+
+
+async def _one_after_another(
+    settings: Settings, config: Path | None, signals: Signals, lines: LineWriter | None
+) -> int:
+    lost, losses = None, 0
     while True:
         life = Life(
             settings=settings,
             read_again=lambda: load(config, environ=os.environ),
             signals=signals,
+            lines=lines,
             lost=lost,
         )
         try:
@@ -72,15 +86,16 @@ async def _lives(settings: Settings, config: Path | None) -> int:
         if not isinstance(outcome, Reload):
             return outcome
         settings = outcome.settings
-        _log_as(settings)
+        _log_as(settings, lines)
 
 
-def _log_as(settings: Settings) -> None:
+def _log_as(settings: Settings, lines: LineWriter | None) -> None:
     secrets = list(_secrets(settings))
     logs.configure(
         log_format=settings.logging.format,
         level=settings.logging.level,
         secrets=lambda: [value for secret in secrets if (value := secret.peek())],
+        lines=lines,
     )
 
 

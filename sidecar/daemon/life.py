@@ -14,7 +14,9 @@ import structlog
 from sidecar import __version__
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import JournalLostError
+from sidecar.log_lines import LineWriter
 from sidecar.settings import Settings, SettingsError
+from sidecar.signals import Inbox, is_again
 from sidecar.status.server import serving
 
 from .drain import Drain, Owed
@@ -36,16 +38,21 @@ class Reload:
 class Signals:
     """What the process was told: stop, stop at once, read the settings again."""
 
-    def __init__(self) -> None:
-        """Listen on the running loop."""
+    def __init__(self, inbox: Inbox) -> None:
+        """Take what the inbox has, and what comes, on the running loop."""
         self.stop, self.stop_now, self.reload = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._stopped_seconds: float | None = None
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._stop)
-        loop.add_signal_handler(signal.SIGINT, self._stop)
-        loop.add_signal_handler(signal.SIGHUP, self.reload.set)
+        inbox.deliver(lambda number, at: loop.call_soon_threadsafe(self._hear, number, at))
 
-    def _stop(self) -> None:
-        (self.stop_now if self.stop.is_set() else self.stop).set()
+    def _hear(self, number: int, at_seconds: float) -> None:
+        if number == signal.SIGHUP:
+            self.reload.set()
+        elif self._stopped_seconds is None:
+            self._stopped_seconds = at_seconds
+            self.stop.set()
+        elif is_again(self._stopped_seconds, at_seconds):
+            self.stop_now.set()
 
 
 class Life:
@@ -57,14 +64,15 @@ class Life:
         settings: Settings,
         read_again: Callable[[], Settings],
         signals: Signals,
+        lines: LineWriter | None = None,
         lost: JournalLostError | None = None,
     ) -> None:
         """``read_again`` loads the settings anew and raises SettingsError for bad ones.
 
-        ``lost`` ended the life before this one: the journal is moved aside first.
+        ``lines`` takes the log. ``lost`` ended the life before this one: the journal is moved aside first.
         """
         self._settings, self._read_again, self._signals = settings, read_again, signals
-        self._lost = lost
+        self._lines, self._lost = lines, lost
 
     async def live(self) -> int | Reload:
         """Return the exit status, or the settings of the next life.
@@ -72,7 +80,7 @@ class Life:
         Raises FatalError or JournalLostError, alone or in a group.
         """
         async with AsyncExitStack() as opened:
-            assembling = assemble(self._settings, clock=SystemClock(), lost=self._lost)
+            assembling = assemble(self._settings, clock=SystemClock(), lines=self._lines, lost=self._lost)
             parts = await self._unless_stopped(opened.enter_async_context(assembling))
             if parts is None:
                 log.info("stopped", why="the start came to no end within the grace")

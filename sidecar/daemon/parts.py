@@ -22,6 +22,7 @@ from sidecar.journal.journal import Journal, Transition
 from sidecar.journal.reading import JournalReader
 from sidecar.journal.reserve import Reserve
 from sidecar.journal.writer import JournalWriter
+from sidecar.log_lines import LineWriter
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings, build_router
 from sidecar.sync.convex import open_store as open_convex
@@ -66,11 +67,15 @@ class Parts:
 
 @asynccontextmanager
 async def assemble(
-    settings: Settings, *, clock: Clock, lost: JournalLostError | None = None
+    settings: Settings,
+    *,
+    clock: Clock,
+    lines: LineWriter | None = None,
+    lost: JournalLostError | None = None,
 ) -> AsyncIterator[Parts]:
     """Open journal and clients, build the stages over them. Raises FatalError.
 
-    ``lost`` says why the journal that lies there must not be used.
+    ``lines`` takes the log. ``lost`` says why the journal that lies there must not be used.
     """
     who = identify(settings.sidecar_id, settings.journal.path)
     name = who.name
@@ -168,6 +173,7 @@ async def assemble(
             clock=clock,
             skews=skews,
             reconciler=reconciler,
+            lines=lines,
         )
         quiet = QuietScenes(
             journal=journal, clock=clock, complete_after_seconds=settings.entities.complete_after

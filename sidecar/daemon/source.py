@@ -14,6 +14,7 @@ from sidecar.gate import DISPLAY, Gate
 from sidecar.journal.journal import Journal
 from sidecar.journal.reading import JournalReader
 from sidecar.journal.writer import JournalWriter
+from sidecar.log_lines import LineWriter
 from sidecar.status.source import CannotError
 from sidecar.sync.stage import SyncStage
 from sidecar.upload.flight import Flight
@@ -48,13 +49,17 @@ class Source:
         clock: Clock,
         skews: Mapping[str, Callable[[], float | None]],
         reconciler: Reconciler | None,
+        lines: LineWriter | None,
     ) -> None:
-        """``gates`` and ``skews`` (our clock minus the remote's) are keyed "s3" and "convex"."""
+        """``gates`` and ``skews`` (our clock minus the remote's) are keyed "s3" and "convex".
+
+        ``lines`` is None where whoever logs writes itself.
+        """
         self.sidecar_id, self.journal_path = sidecar_id, journal_path
         self.watch, self.remotes = watch, gates
         self.is_draining = False
         self.reload_problem: str | None = None
-        self._reconciler = reconciler
+        self._reconciler, self._lines = reconciler, lines
         self._upload, self._sync, self._journal, self._reader = upload, sync, journal, reader
         self._heart, self._clock, self._started = heart, clock, clock.monotonic()
         self._skews, self._housekeeping = skews, housekeeping
@@ -92,6 +97,10 @@ class Source:
             *self._housekeeping.troubles(),
         ]
         return [sentence for sentence in sentences if sentence]
+
+    def log_lines(self) -> tuple[int, str | None]:
+        """Return how many log lines were dropped, and why none can be written now."""
+        return (0, None) if self._lines is None else (self._lines.dropped, self._lines.trouble)
 
     def heartbeats(self) -> Mapping[str, float]:
         """Return the age in seconds of the newest beat of the loop and of the journal."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterator
 from itertools import combinations
-from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from sidecar.core.address import is_loopback, parse_address
+from sidecar.core.paths import below, plain
 from sidecar.core.units import format_size
 
 from .model import Settings
@@ -15,6 +17,7 @@ from .problems import Key, dotted
 from .rule_checks import check_rules
 from .telling import DeployKeyAuth, NoAuth
 
+DISK_SECONDS = 2.0
 Findings = Iterator[tuple[Key, str]]
 
 
@@ -47,22 +50,42 @@ def _rule_keys(settings: Settings) -> dict[str, str]:
 
 
 def _check_roots(settings: Settings) -> Findings:
-    roots = [PurePosixPath(watch.root) for watch in settings.watch]
-    if not roots:
+    if not settings.watch:
         yield ("watch",), "names no folder; write the one that the renderer writes into, as - root: /renders"
-    for (one, first), (other, second) in combinations(enumerate(roots), 2):
-        if first.is_relative_to(second) or second.is_relative_to(first):
-            what = "is the same folder as" if first == second else "overlaps"
+    named = [watch.root for watch in settings.watch]
+    journal = str(settings.journal.path)
+    *resolved, place = _resolved([*named, journal])
+    for (one, first), (other, second) in combinations(enumerate(zip(named, resolved, strict=True)), 2):
+        if (what := _overlap(first[0], second[0]) or _overlap(first[1], second[1])) is not None:
             yield (
                 ("watch", other, "root"),
                 f"{what} watch[{one}].root; every file must lie below one root, so watch the outer one alone",
             )
-    for place, root in enumerate(roots):
-        if PurePosixPath(settings.journal.path).is_relative_to(root):
+    for at, (root, real) in enumerate(zip(named, resolved, strict=True)):
+        if below(journal, [root]) or below(place, [real]):
             yield (
                 ("journal", "path"),
-                f"lies below watch[{place}].root; keep it outside of watched folders",
+                f"lies below watch[{at}].root; keep it outside of watched folders",
             )
+
+
+def _overlap(first: str, second: str) -> str | None:
+    if plain(first) == plain(second):
+        return "is the same folder as"
+    return "overlaps" if below(first, [second]) or below(second, [first]) else None
+
+
+def _resolved(paths: list[str]) -> list[str]:
+    """Follow links, but wait for no disk that does not answer: a root that is away is no mistake here."""
+    found = list(paths)
+
+    def follow() -> None:
+        found[:] = [os.path.realpath(path) for path in paths]
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    thread.join(DISK_SECONDS)
+    return list(found)
 
 
 def _check_s3(settings: Settings) -> Findings:

@@ -12,7 +12,8 @@ from sidecar.metrics import Metrics
 
 from . import view
 from .disks import DiskGauge
-from .explain import explain, locate
+from .explain import explain
+from .locating import located
 from .models import (
     AssetPage,
     Explanation,
@@ -108,7 +109,7 @@ class Api:
         """Say what was meant by files that are gone."""
         if not (request.all or request.path):
             raise BadRequestError("no files are named", 'give a path, or "all": true')
-        found = await self._located(request.path) if request.path is not None else (None, "")
+        found = await located(self._source, request.path) if request.path is not None else (None, "")
         decided = await self._source.decide_removals(confirm=confirm, root=found[0], path=found[1])
         return 200, RemovalReply(decided=decided)
 
@@ -130,7 +131,7 @@ class Api:
             raise BadRequestError(
                 "no dead letters are named", 'give transfer, path or error_kind, or "all": true'
             )
-        path = None if request.path is None else view.absolute(*await self._located(request.path))
+        path = None if request.path is None else view.absolute(*await located(self._source, request.path))
         number = await self._source.requeue(
             transfer=request.transfer, path=path, error_kind=request.error_kind
         )
@@ -156,11 +157,6 @@ class Api:
         begun = loop.time()
         await self._source.watch.scan_now()
         return 200, RescanReply(seconds=round(loop.time() - begun, 3))
-
-    async def _located(self, path: str) -> tuple[str, str]:
-        if (found := await locate(self._source, path)) is None:
-            raise BadRequestError(f"{path!r} lies below none of the roots")
-        return found
 
     def _roots(self) -> list[str]:
         return [root.root for root in self._source.watch.status()]

@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from sidecar.core.model import State, Transfer
 from sidecar.core.removal import Removal, RemovalState
 
-from .models import Explanation, HistoryEvent
-from .query import BadRequestError, below, is_utf8, relative
-from .source import Finding, JournalReader, PathFinding, StatusSource
+from .locating import locate, roots_in_words
+from .models import Explanation
+from .remembering import Remembered, remembered
+from .source import Finding, PathFinding, StatusSource
 from .view import absolute, asset
-from .words import count, failure, iso, meaning, size
+from .words import count, failure, meaning, size
 
 _NOT_SENT = {Finding.IGNORED, Finding.UNMATCHED, Finding.REFUSED, Finding.HELD}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remembered:
-    """What the journal has of one path."""
-
-    rows: Sequence[Transfer]  # the one that the file stands for, then the newest first
-    history: Sequence[HistoryEvent]  # of the first
-    removal: Removal | None  # that Convex has not acknowledged
-    below: int  # unfinished transfers of files below it, where it is a folder
-
-    @property
-    def newest(self) -> Transfer | None:
-        """The newest transfer."""
-        return self.rows[0] if self.rows else None
 
 
 async def explain(source: StatusSource, path: str) -> Explanation:
     """Explain an absolute path, or one below any root. Raises BadRequestError."""
     found = await locate(source, path)
     if found is None:
-        return _outside(source, path)
+        return await _outside(source, path)
     root, inside = found
     finding = await source.watch.explain(root, inside)
     known = await remembered(source, root, inside)
@@ -54,57 +37,14 @@ async def explain(source: StatusSource, path: str) -> Explanation:
     )
 
 
-async def locate(source: StatusSource, path: str) -> tuple[str, str] | None:
-    """Return (root, path below it), or None for an absolute path outside all roots.
-
-    A relative path belongs to the first root that has it on disk or in the journal, else to the first.
-    """
-    if not path:
-        raise BadRequestError("the path is empty", "give an absolute path or one below a root")
-    roots = [root.root for root in source.watch.status()]
-    inside = relative(path)
-    if path.startswith("/"):
-        return below(path, roots)
-    for root in roots:
-        if await _has(source, root, inside):
-            return root, inside
-    return (roots[0], inside) if roots else None
-
-
-async def remembered(source: StatusSource, root: str, inside: str) -> Remembered:
-    """Return what the journal has of a path. It has no names that are not UTF-8: no rule matches them."""
-    if not is_utf8(inside):
-        return Remembered(rows=(), history=(), removal=None, below=0)
-    return await source.read(lambda journal: _remember(journal, root, inside))
-
-
-async def _has(source: StatusSource, root: str, inside: str) -> bool:
-    finding = await source.watch.explain(root, inside)
-    return finding.finding != Finding.MISSING or bool((await remembered(source, root, inside)).rows)
-
-
-def _remember(journal: JournalReader, root: str, inside: str) -> Remembered:
-    rows = journal.transfers_of(root, inside)
-    events = journal.events_of(rows[0].id) if rows else ()
-    unfinished = {} if rows else journal.unfinished(root=root, prefix=inside)
-    gone = journal.removals_of([row.id for row in rows])
-    return Remembered(
-        rows=rows,
-        removal=next(iter(gone.values()), None),
-        history=[HistoryEvent(at=iso(at_ms), event=event, detail=detail) for at_ms, event, detail in events],
-        below=sum(unfinished.values()),
-    )
-
-
-def _outside(source: StatusSource, path: str) -> Explanation:
-    roots = ", ".join(root.root for root in source.watch.status())
+async def _outside(source: StatusSource, path: str) -> Explanation:
     return Explanation(
         path=path,
         root=None,
         verdict="Not watched: it lies below none of the roots.",
         finding=None,
         state=None,
-        steps=[f"The roots are: {roots}." if roots else "There are no roots."],
+        steps=await roots_in_words(source, path),
         asset=None,
         history=[],
         older=[],

@@ -139,6 +139,13 @@ class JournalReport(Model):
     bytes: Count
 
 
+class LogReport(Model):
+    """The log on standard output. It stops no delivery."""
+
+    dropped_lines: Count
+    trouble: Text | None = Field(description="Why lines cannot be written now.")
+
+
 class Status(Model):
     """Everything at a glance."""
 
@@ -156,6 +163,7 @@ class Status(Model):
     convex: RemoteStatus
     watch: list[RootReport]
     journal: JournalReport
+    log: LogReport
 
 
 class Fault(Model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from urllib.parse import parse_qsl, urlsplit
 
 from sidecar.core.units import parse_duration
@@ -61,22 +61,6 @@ def duration_seconds(text: str) -> float:
         return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) else parse_duration(text)
     except ValueError as error:
         raise BadRequestError(str(error)) from error
-
-
-def below(path: str, roots: Sequence[str]) -> tuple[str, str] | None:
-    """Return (root, path below it) of an absolute path, the innermost root first; None if outside.
-
-    Purely by text: nothing is looked up. The root itself is "".
-    """
-    clean = posixpath.normpath(path)
-    for root in sorted(roots, key=len, reverse=True):
-        base = root.rstrip("/") or "/"
-        if clean == base:
-            return root, ""
-        prefix = base if base == "/" else base + "/"
-        if clean.startswith(prefix):
-            return root, clean[len(prefix) :]
-    return None
 
 
 def is_utf8(text: str) -> bool:

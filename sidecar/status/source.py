@@ -111,6 +111,10 @@ class WatchView(Protocol):
         """All candidates."""
         ...
 
+    async def locate(self, path: str) -> tuple[str, str] | None:
+        """Return (root, path below it) of an absolute path, through links and mounts; None if outside."""
+        ...
+
     async def explain(self, root: str, path: str) -> PathFinding:
         """Look at ``path`` below ``root`` now. Surrogates stand for bytes that are not UTF-8."""
         ...
@@ -279,6 +283,10 @@ class StatusSource(Protocol):
 
     def troubles(self) -> Sequence[str]:
         """Whatever else degrades the daemon, as sentences: not registered, a refused reload ..."""
+        ...
+
+    def log_lines(self) -> tuple[int, str | None]:
+        """How many log lines were dropped since the start; why none can be written now, None if they can."""
         ...
 
     def heartbeats(self) -> Mapping[str, float]:

@@ -19,6 +19,7 @@ from .models import (
     Health,
     JournalReport,
     LastError,
+    LogReport,
     MissingFile,
     Pending,
     PendingReport,
@@ -56,6 +57,7 @@ async def status(source: StatusSource, disks: Disks) -> Status:
     counts, (files, size_bytes, oldest), gone = await source.read(
         lambda journal: (journal.counts(), journal.backlog(), journal.removal_counts())
     )
+    dropped, log_trouble = source.log_lines()
     roots, pending, why = (
         source.watch.status(),
         source.watch.pending(),
@@ -76,6 +78,7 @@ async def status(source: StatusSource, disks: Disks) -> Status:
         convex=_remote(source.remotes.get("convex")),
         watch=[_root(root) for root in roots],
         journal=JournalReport(path=str(source.journal_path), bytes=disks.journal_bytes),
+        log=LogReport(dropped_lines=dropped, trouble=log_trouble),
     )
 
 
@@ -102,6 +105,7 @@ async def mirror(source: StatusSource, disks: Disks) -> Mirror:
         disk_free_bytes=disks.free_bytes,
         clock_skew_seconds=source.clock_skew_seconds(),
         journal_bytes=disks.journal_bytes,
+        log_lines_dropped=source.log_lines()[0],
     )
 
 

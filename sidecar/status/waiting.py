@@ -9,9 +9,10 @@ from typing import Literal
 
 from sidecar.core.model import State, Transfer
 
-from .explain import Remembered, locate, remembered
+from .locating import located
 from .models import Owed, WaitReply
-from .query import BadRequestError, is_utf8
+from .query import is_utf8
+from .remembering import Remembered, remembered
 from .source import Finding, JournalReader, StatusSource
 from .view import absolute
 from .words import count, failure, meaning
@@ -61,10 +62,8 @@ async def scope_of(source: StatusSource, *, path: str | None, session_id: str | 
     """Return what a request names; raises BadRequestError for a path outside all roots."""
     if path is None:
         return Scope(session_id=session_id)
-    found = await locate(source, path)
-    if found is None:
-        raise BadRequestError(f"{path!r} lies below none of the roots", "ask /status for the roots")
-    return Scope(session_id=session_id, root=found[0], path=found[1])
+    root, inside = await located(source, path)
+    return Scope(session_id=session_id, root=root, path=inside)
 
 
 async def wait(source: StatusSource, scope: Scope, *, timeout_seconds: float) -> WaitReply:

@@ -11,11 +11,12 @@ from typing import assert_never
 
 from sidecar.core.clock import Clock
 from sidecar.core.model import Route
+from sidecar.core.paths import below
 from sidecar.core.routing import Held, Ignored, Marker, Router, Unmatched
 from sidecar.files import kind_of
 from sidecar.journal.writer import AsyncJournal
 
-from . import lease
+from . import lease, whereabouts
 from .candidates import Candidates
 from .census import Example, Finding
 from .fence import Fence
@@ -29,6 +30,7 @@ from .volume import OWN_PREFIX, Volumes
 from .waitlist import Candidate
 
 THREADS = 4
+LOCATE_SECONDS = 5.0
 OBSERVATIONS_MAX = 100  # of one transaction
 
 
@@ -147,6 +149,18 @@ class WatchStage:
     def status(self) -> Sequence[RootStatus]:
         """Return one entry per root, in the order of the settings."""
         return [self._status_of(root) for root in self._roots.values()]
+
+    async def locate(self, path: str) -> tuple[str, str] | None:
+        """Return (root, path below it) of an absolute path, through links and mounts; None if outside.
+
+        A disk that does not answer leaves it to the text.
+        """
+        roots = list(self._roots)
+        try:
+            async with asyncio.timeout(LOCATE_SECONDS):
+                return await self._hands.do(lambda: whereabouts.find(path, roots))
+        except TimeoutError:
+            return below(path, roots)
 
     async def explain(self, root: str, path: str) -> PathFinding:
         """Look at ``path`` below ``root`` now, without opening it."""

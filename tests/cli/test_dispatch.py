@@ -36,6 +36,7 @@ async def test_health_loads_the_standard_library_alone(served: Served) -> None:
         "sidecar.cli.health",
         "sidecar.cli.address",
         "sidecar.cli.client",
+        "sidecar.streams",
     }
 
 

@@ -117,7 +117,7 @@ def test_a_bug_ends_the_daemon_with_one_masked_line(
     path.chmod(0o600)
     config.write_text(json.dumps(settings_with(path)))
 
-    async def break_down(settings: object, _: object) -> int:
+    async def break_down(settings: object, *_: object) -> int:
         secret = settings.s3.secret_access_key  # type: ignore[attr-defined]
         raise RuntimeError(f"the request was signed\nwith {secret.get()}")
 

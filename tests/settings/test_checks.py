@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,3 +161,24 @@ def test_the_schema_describes_every_key() -> None:
         for name, field in section.get("properties", {}).items():
             assert field.get("description"), name
     assert schema["$defs"]["S3"]["properties"]["part_size"]["examples"] == ["8MiB"]
+
+
+@pytest.mark.parametrize(
+    ("roots", "journal", "words"),
+    [
+        (("real", "link"), "j.db", "watch[1].root: is the same folder as watch[0].root"),
+        (("link", "real/inner"), "j.db", "watch[1].root: overlaps watch[0].root"),
+        (("link",), "real/inner/j.db", "journal.path: lies below watch[0].root"),
+    ],
+)
+def test_a_link_hides_no_overlap(tmp_path: Path, roots: tuple[str, ...], journal: str, words: str) -> None:
+    """Two names of one folder would ship each file twice, or wait for each other's lock."""
+    (tmp_path / "real" / "inner").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    sections = {
+        "watch": [{"root": str(tmp_path / root)} for root in roots],
+        "journal": {"path": str(tmp_path / journal)},
+    }
+    with pytest.raises(SettingsError) as refused:
+        from_mapping(mapping(**sections))
+    assert words in str(refused.value)

@@ -14,6 +14,7 @@ from typing import TypeVar
 from sidecar.core.breaker import BreakerState
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import AssetType, EntityType, Route, Slot, State, StatIdentity, Transfer
+from sidecar.core.paths import below
 from sidecar.core.removal import Removal, RemovalState
 from sidecar.status.source import JournalReader
 
@@ -216,6 +217,9 @@ class FakeWatch:
     def pending(self) -> Sequence[FakeCandidate]:
         return self.candidates
 
+    async def locate(self, path: str) -> tuple[str, str] | None:
+        return below(path, [one.root for one in self.roots])
+
     async def explain(self, root: str, path: str) -> FakeFinding:
         assert root in [one.root for one in self.roots]
         return self.findings.get(path) or FakeFinding("missing", "nothing is there")
@@ -290,6 +294,8 @@ class FakeSource:
     heartbeat_limit_seconds: float = 30.0
     beats: dict[str, float] = field(default_factory=lambda: {"loop": 0.1, "journal": 0.2})
     is_draining: bool = False
+    dropped_lines: int = 0
+    log_trouble: str | None = None
     waiting_for: list[str] = field(default_factory=list)
     other_troubles: list[str] = field(default_factory=list)
     in_flight: list[FakeFlight] = field(default_factory=list)
@@ -311,6 +317,9 @@ class FakeSource:
 
     def troubles(self) -> Sequence[str]:
         return self.other_troubles
+
+    def log_lines(self) -> tuple[int, str | None]:
+        return self.dropped_lines, self.log_trouble
 
     def heartbeats(self) -> Mapping[str, float]:
         return self.beats
