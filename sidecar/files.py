@@ -31,6 +31,10 @@ class NotRegularError(OSError):
     """The path leads to something that is never read: a symbolic link on the way, a pipe, a device."""
 
 
+class ForeignLinkError(PermissionError):
+    """The file is another name of somebody else's: it is refused, however well it could be read."""
+
+
 class TruncatedError(OSError):
     """The file ended before the range that was to be read."""
 
@@ -152,4 +156,4 @@ def _refuse_foreign_link(found: os.stat_result, folder: int, name: str) -> None:
     that may only write into a folder could have us read the file for it. Its own second names are fine.
     """
     if found.st_nlink > 1 and found.st_uid != os.fstat(folder).st_uid:
-        raise PermissionError(errno.EPERM, "it is a hard link to a file of another user", name)
+        raise ForeignLinkError(errno.EPERM, "it is a hard link to a file of another user", name)

@@ -103,13 +103,15 @@ class Route:
 class Observation:
     """A regular file that a listing or an event showed, and where the rules put it.
 
-    ``root`` is the root's absolute path, ``path`` the file's below it, with ``/``.
+    ``root`` is the root's absolute path, ``path`` the file's below it, with ``/``. ``home`` tells on which
+    volume it lies (``sidecar.homes``), None where that is not known.
     """
 
     root: str
     path: str
     identity: StatIdentity
     route: Route
+    home: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +168,8 @@ class Transfer:
     bytes may have been sent by a journal that was lost: look before sending. ``checksum`` and ``identity``
     are None until the file is complete. ``failures`` counts spent attempts; a confirmed part sets it back
     to 0. ``may_upload`` and ``may_object`` say that a multipart upload, or the object, may exist at S3
-    although no answer was journaled. ``version`` is Convex's.
+    although no answer was journaled. ``version`` is Convex's. ``home`` is where the file was seen, until its
+    bytes are in S3.
     """
 
     id: int
@@ -195,6 +198,7 @@ class Transfer:
     error_message: str | None
     recall: Recall | None = None
     held: bool = False
+    home: str | None = None
 
     @property
     def size_bytes(self) -> int:

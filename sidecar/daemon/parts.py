@@ -24,6 +24,7 @@ from sidecar.journal.reserve import Reserve
 from sidecar.journal.writer import JournalWriter
 from sidecar.log_lines import LineWriter
 from sidecar.metrics import Metrics
+from sidecar.obstacles import Obstacles
 from sidecar.settings import Settings, build_router
 from sidecar.sync.convex import open_store as open_convex
 from sidecar.sync.recall import RecallStage
@@ -80,6 +81,7 @@ async def assemble(
     who = identify(settings.sidecar_id, settings.journal.path)
     name = who.name
     metrics, reserve, fence = Metrics(), Reserve(settings.journal.path), Fence()
+    obstacles = Obstacles(clock)
     async with AsyncExitStack() as opened:
         journal = await opened.enter_async_context(_journal(settings, name, clock, metrics, lost, reserve))
         await journal.do(Journal.begin_recall)
@@ -145,9 +147,10 @@ async def assemble(
             sidecar_id=name,
             trusted=sync.registered if sync else None,
             sweep_seconds=settings.reconcile.every,
+            obstacles=obstacles,
         )
         room = Room(reserve=reserve, reader=reader, syncing=sync is not None)
-        watch = _watch(settings, journal, clock, room, name, fence)
+        watch = _watch(settings, journal, clock, room, name, fence, obstacles)
         heart = Heart(journal=journal, clock=clock)
         housekeeping = Housekeeping.of(
             settings,
@@ -174,6 +177,7 @@ async def assemble(
             skews=skews,
             reconciler=reconciler,
             lines=lines,
+            obstacles=obstacles,
         )
         quiet = QuietScenes(
             journal=journal, clock=clock, complete_after_seconds=settings.entities.complete_after
@@ -228,7 +232,13 @@ def _gate(remote: str, probe: Callable[[], Awaitable[None]], settings: Settings,
 
 
 def _watch(
-    settings: Settings, journal: JournalWriter, clock: Clock, room: Room, name: str, fence: Fence
+    settings: Settings,
+    journal: JournalWriter,
+    clock: Clock,
+    room: Room,
+    name: str,
+    fence: Fence,
+    obstacles: Obstacles,
 ) -> WatchStage:
     roots = [
         RootSettings(
@@ -249,4 +259,5 @@ def _watch(
         room=room.wait,
         sidecar_id=name,
         fence=fence,
+        obstacles=obstacles,
     )

@@ -15,6 +15,7 @@ from sidecar.journal.journal import Journal
 from sidecar.journal.reading import JournalReader
 from sidecar.journal.writer import JournalWriter
 from sidecar.log_lines import LineWriter
+from sidecar.obstacles import Obstacles
 from sidecar.status.source import CannotError
 from sidecar.sync.stage import SyncStage
 from sidecar.upload.flight import Flight
@@ -50,6 +51,7 @@ class Source:
         skews: Mapping[str, Callable[[], float | None]],
         reconciler: Reconciler | None,
         lines: LineWriter | None,
+        obstacles: Obstacles,
     ) -> None:
         """``gates`` and ``skews`` (our clock minus the remote's) are keyed "s3" and "convex".
 
@@ -62,7 +64,7 @@ class Source:
         self._reconciler, self._lines = reconciler, lines
         self._upload, self._sync, self._journal, self._reader = upload, sync, journal, reader
         self._heart, self._clock, self._started = heart, clock, clock.monotonic()
-        self._skews, self._housekeeping = skews, housekeeping
+        self._skews, self._housekeeping, self._obstacles = skews, housekeeping, obstacles
 
     def uptime_seconds(self) -> float:
         """Return the time since the daemon was built."""
@@ -95,12 +97,17 @@ class Source:
             "Convex has not registered this journal yet" if unregistered else None,
             *(disagreement(DISPLAY[remote], skew()) for remote, skew in self._skews.items()),
             *self._housekeeping.troubles(),
+            *self._obstacles.reasons(said={root.root for root in self.watch.status() if root.problem}),
         ]
         return [sentence for sentence in sentences if sentence]
 
     def log_lines(self) -> tuple[int, str | None]:
         """Return how many log lines were dropped, and why none can be written now."""
         return (0, None) if self._lines is None else (self._lines.dropped, self._lines.trouble)
+
+    def obstacle(self, path: str) -> str | None:
+        """Return what keeps an absolute path from being read now, as a sentence."""
+        return self._obstacles.at(path)
 
     def heartbeats(self) -> Mapping[str, float]:
         """Return the age in seconds of the newest beat of the loop and of the journal."""

@@ -22,8 +22,8 @@ class Discovering(Retracting):
         name = transfer_id(wall_ms=self.clock.wall_ms(), chance=self.chance(5), tag=self.tag)
         cursor = self.db.execute(
             "INSERT INTO transfers (transfer, root, folder, name, slot, session_id, entity_id, scene_id,"
-            " asset_type, priority, route, state, bucket, key, held, discovered_ms)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'discovered', ?, ?, ?, ?)",
+            " asset_type, priority, route, state, bucket, key, held, home, discovered_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'discovered', ?, ?, ?, ?, ?)",
             [
                 name,
                 *place,
@@ -37,6 +37,7 @@ class Discovering(Retracting):
                 self.bucket,
                 object_key(seen.route, name),
                 int(self.recalling),
+                seen.home,
                 self.clock.wall_ms(),
             ],
         )

@@ -18,6 +18,7 @@ from .base import Topic, Transition
 from .debts import Debt
 from .deciding import Deciding
 from .noticing import Known, Noticing, Sighting
+from .obstructing import Obstructing
 from .opening import reporting
 from .pruning import Pruning
 from .recalling import Recalling
@@ -30,7 +31,7 @@ from .telling import Telling
 __all__ = ["Claim", "Debt", "Journal", "Known", "OpenScene", "Sighting", "Topic", "Transition", "Weighed"]
 
 
-class Journal(Deciding, Noticing, Pruning, Recalling, Removing, Repairing, Telling):
+class Journal(Deciding, Noticing, Obstructing, Pruning, Recalling, Removing, Repairing, Telling):
     """The journal whole: noticing (watch), shipping (upload), telling (sync), scenes, pruning."""
 
     def __init__(

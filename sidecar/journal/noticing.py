@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from sidecar.core.model import AssetType, Fingerprint, Observation, State, StatIdentity, Transfer
@@ -17,6 +17,7 @@ from .rows import FROM_TRANSFERS, identity_of, join, signed, split, transfer_fro
 from .shipping import Shipping
 
 LISTINGS_UNTIL_ABSENT = 2
+_NOT_SENT = frozenset({State.DISCOVERED, State.READY, State.ABANDONED})
 
 
 class Known(NamedTuple):
@@ -95,13 +96,23 @@ class Noticing(Shipping):
         return [self._observe(observation) for observation in observations]
 
     @transaction
-    def missing(self, root: str, paths: Sequence[str], *, spared: bool = False) -> None:
+    def missing(
+        self,
+        root: str,
+        paths: Sequence[str],
+        *,
+        spared: bool = False,
+        homes: Mapping[str, str | None] | None = None,
+    ) -> None:
         """A successful full listing did not show these remembered files; the second one in a row counts.
 
-        ``spared``: it is no removal, whatever follows.
+        ``spared``: it is no removal, whatever follows. ``homes`` tells where the listing of each folder was
+        made: what was seen elsewhere and is not in S3 yet lies on a volume that is away, and is not counted.
         """
         for path in paths:
             place = (self.root_id(root), *split(path))
+            if homes is not None and self._is_away(place, homes.get(place[1])):
+                continue
             self.db.execute(
                 "UPDATE files SET absent = absent + 1, spared = max(spared, ?)"
                 " WHERE (root, folder, name) = (?, ?, ?) AND absent < ?",
@@ -164,6 +175,14 @@ class Noticing(Shipping):
             self._abandon(transfer, why)
         self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
 
+    def _is_away(self, place: tuple[int, str, str], home: str | None) -> bool:
+        row = self.db.execute(
+            "SELECT t.home, t.state FROM files f JOIN transfers t ON t.id = f.transfer"
+            " WHERE (f.root, f.folder, f.name) = (?, ?, ?)",
+            place,
+        ).fetchone()
+        return row is not None and row["state"] in _NOT_SENT and row["home"] not in {None, home}
+
     # -- the steps of observe ---------------------------------------------------------------------
 
     def _observe(self, seen: Observation) -> Sighting:
@@ -178,7 +197,7 @@ class Noticing(Shipping):
             self.withdraw_removal(row["slot"], f"{seen.path} is there again")
         newest = self.find(row["transfer"])
         if newest and newest.state is State.DISCOVERED:
-            return Sighting(candidate=newest)
+            return Sighting(candidate=self._at_home(newest, seen.home))
         if self._is_as_it_was(row, newest, seen):
             self._unspare(seen.root, seen.path)
             return Sighting()
@@ -194,6 +213,13 @@ class Noticing(Shipping):
         if identity_of(row) != seen.identity or row["slot"] != seen.route.slot.digest:
             return False
         return not (newest and newest.is_removed) and not self.is_retracted(row["slot"])
+
+    def _at_home(self, candidate: Transfer, home: str | None) -> Transfer:
+        """Remember on which volume it was seen last."""
+        if home is None or home == candidate.home:
+            return candidate
+        self.db.execute("UPDATE transfers SET home = ? WHERE id = ?", [home, candidate.id])
+        return replace(candidate, home=home)
 
     def _unspare(self, root: str, path: str) -> None:
         """It was seen in this root, and not deleted by us: from here on its absence says something."""

@@ -235,7 +235,13 @@ ALTER TABLE scenes ADD COLUMN recalled INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX scenes_recalled ON scenes (session_id, scene_id) WHERE recalled = 1;
 """
 
-MIGRATION_NAMES = {"first", "recall", "pruning", "videos", "removals", "recalled_scenes"}
+HOMES = """
+-- Where the file was seen, while its bytes are owed (sidecar/homes.py): a volume that is away takes none
+-- along.
+ALTER TABLE transfers ADD COLUMN home TEXT;
+"""
+
+MIGRATION_NAMES = {"first", "recall", "pruning", "videos", "removals", "recalled_scenes", "homes"}
 
 
 @migrations()
@@ -277,6 +283,13 @@ def removals(db: Database) -> None:
 def recalled_scenes(db: Database) -> None:
     """Let a fresh journal unsay nothing of scenes that Convex shows."""
     for statement in _statements(RECALLED_SCENES):
+        db.execute(statement)
+
+
+@migrations()
+def homes(db: Database) -> None:
+    """Tell a file that is gone from a volume that is away."""
+    for statement in _statements(HOMES):
         db.execute(statement)
 
 

@@ -115,8 +115,8 @@ class Shipping(Debts):
         """ready -> uploaded with its op in the outbox; or superseded, with its object as a debt."""
         self.db.execute(
             "UPDATE transfers SET etag = ?, version_id = ?, uploaded_ms = ?, lease = 0, failures = 0,"
-            " upload_id = NULL, may_upload = 0, may_object = 1, error_kind = NULL, error_message = NULL"
-            " WHERE id = ?",
+            " upload_id = NULL, may_upload = 0, may_object = 1, error_kind = NULL, error_message = NULL,"
+            " home = NULL WHERE id = ?",
             [stored.etag, stored.version_id, self.clock.wall_ms(), transfer_id],
         )
         self.db.execute("DELETE FROM parts WHERE transfer = ?", [transfer_id])
@@ -149,7 +149,11 @@ class Shipping(Debts):
         if transfer.identity and not self._has_candidate(transfer):
             self.discover(
                 Observation(
-                    root=transfer.root, path=transfer.path, identity=transfer.identity, route=transfer.route
+                    root=transfer.root,
+                    path=transfer.path,
+                    identity=transfer.identity,
+                    route=transfer.route,
+                    home=transfer.home,
                 )
             )
 

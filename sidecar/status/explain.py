@@ -118,6 +118,8 @@ def _untold(source: StatusSource) -> str:
 
 
 def _progress(source: StatusSource, row: Transfer) -> str:
+    if (obstacle := source.obstacle(row.display)) is not None:
+        return f"waiting for its file to be readable. {obstacle}"
     trouble = _trouble(source, "s3")
     for flight in source.flights():
         if flight.transfer == row.transfer and (flight.sent_bytes or not trouble):

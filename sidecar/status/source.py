@@ -289,6 +289,10 @@ class StatusSource(Protocol):
         """How many log lines were dropped since the start; why none can be written now, None if they can."""
         ...
 
+    def obstacle(self, path: str) -> str | None:
+        """Return what keeps an absolute path from being read now, as a sentence."""
+        ...
+
     def heartbeats(self) -> Mapping[str, float]:
         """Age in seconds of the newest beat of each thing that must not stand still."""
         ...

@@ -162,7 +162,11 @@ def absolute(root: str, path: str) -> str:
 
 def _reasons(source: StatusSource, dead: int) -> list[str]:
     remotes = [remote.reason for remote in source.remotes.values() if remote.reason]
-    roots = [f"{root.root}: {why}" for root in source.watch.status() if (why := root.problem or root.trouble)]
+    roots = [
+        (root.problem and source.obstacle(root.root)) or f"{root.root}: {why}"
+        for root in source.watch.status()
+        if (why := root.problem or root.trouble)
+    ]
     letters = [f"{count(dead, 'dead letter')}: `sidecar dead-letters list` names them"] if dead else []
     return [*remotes, *roots, *source.troubles(), *letters]
 

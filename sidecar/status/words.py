@@ -17,7 +17,7 @@ HINTS = {
     ErrorKind.CONFLICT: "requeue it",
     ErrorKind.QUOTA: "make room at the remote, then requeue it",
     ErrorKind.CORRUPT: "the bytes changed on the way or while they were read: requeue it",
-    ErrorKind.LOCAL_IO: "look at the file's permissions and at the disk, then requeue it",
+    ErrorKind.LOCAL_IO: "look at the file's permissions and at the disk: it goes on by itself",
     ErrorKind.UNKNOWN: "the message is all that is known; requeue it",
 }
 _MEANINGS = {

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from sidecar.core import machine
 from sidecar.core.convex_failures import BACKEND, CONVEX_ROWS, FUNCTION
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.failures import Refusal, meaning
@@ -30,6 +31,13 @@ def value_of(status: int, body: bytes, *, operation: str, target: str) -> Any:
 
 def of_transport(error: httpx.TransportError, *, operation: str, target: str) -> SidecarError:
     """Translate a failure below HTTP. Before the connection stood, nothing can have been committed."""
+    if (own := machine.exhausted(error)) is not None:  # no socket could be had: it says nothing of Convex
+        message = own.strerror or str(own)
+        raised = SidecarError(
+            ErrorKind.LOCAL_IO, message, operation=operation, target=target, hint=machine.hint(own)
+        )
+        raised.__cause__ = own
+        return raised
     unsent = isinstance(
         error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError
     )

@@ -72,7 +72,7 @@ class Calls:
         except SidecarError as error:
             if payload.failure is None:
                 raise
-            raise from_disk(payload.failure, operation=error.operation, target=target) from error
+            raise from_disk(payload.failure, operation=error.operation, target=target) from payload.failure
 
     async def _ask(self, method: str, fields: dict[str, Any]) -> dict[str, Any]:
         """Ask S3; again where it sends us to another of its own doors."""

@@ -10,6 +10,7 @@ import aiohttp
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
+from sidecar.core import machine
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.s3_failures import CHECK_KEYS, ENDPOINT, NOT_S3, PROXY
 from sidecar.files import NotRegularError, TruncatedError
@@ -54,6 +55,8 @@ def translate(error: Exception, *, operation: str, target: str, asker: Asker) ->
     """Return the failure as the rest of the sidecar knows it."""
     if isinstance(error, boto.ClientError):
         return refused(error.response, operation=operation, target=target, asker=asker)
+    if (own := machine.exhausted(error)) is not None:  # no socket could be had: it says nothing of S3
+        return from_disk(own, operation=operation, target=target)
     meaning, message = _unanswered(error)
     return SidecarError(
         meaning.kind,
@@ -85,10 +88,8 @@ def due(answer: Mapping[str, Any], name: str, *, operation: str, target: str) ->
 def from_disk(error: OSError, *, operation: str, target: str) -> SidecarError:
     """Return a failure to read the local file. One that became shorter is CORRUPT: it must be read again."""
     kind = ErrorKind.CORRUPT if isinstance(error, TruncatedError) else ErrorKind.LOCAL_IO
-    hint = None
-    if isinstance(error, PermissionError):
-        hint = "let the sidecar's user read the renderer's files"
-    elif isinstance(error, NotRegularError):
+    hint = machine.hint(error)
+    if isinstance(error, NotRegularError):
         hint = "only regular files below the root are sent"
     message = error.strerror or str(error)
     return SidecarError(

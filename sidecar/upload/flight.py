@@ -11,7 +11,8 @@ class Flight:
     """``sent_bytes`` and ``sent_parts`` count what S3 confirmed or was journaled before.
 
     ``confirmed`` says that a part was confirmed in this very attempt; ``on_part`` hears of each, ``on_step``
-    of each other operation that S3 carried out, by its name. ``delivered_by`` names the last one.
+    of each other operation that S3 carried out, by its name, ``on_open`` that the file could be opened.
+    ``delivered_by`` names the last operation.
     """
 
     transfer: str
@@ -23,6 +24,7 @@ class Flight:
     confirmed: bool = False
     on_part: Callable[[], None] = lambda: None
     on_step: Callable[[str], None] = lambda _operation: None
+    on_open: Callable[[], None] = lambda: None
     delivered_by: str = "HeadObject"
 
     def resumed(self, *, parts: int, sent_parts: int, sent_bytes: int) -> None:

@@ -12,6 +12,7 @@ from sidecar.core.ids import sidecar_tag
 from sidecar.gate import Gate
 from sidecar.journal.writer import AsyncJournal
 from sidecar.metrics import Metrics
+from sidecar.obstacles import Obstacles
 from sidecar.settings.storing import S3, Upload
 
 from .client import object_url, s3_config
@@ -48,8 +49,9 @@ def build_stage(
     sidecar_id: str,
     trusted: asyncio.Event | None,
     sweep_seconds: float,
+    obstacles: Obstacles,
 ) -> UploadStage:
-    """Build the stage over an open store; ``trusted`` and ``sweep_seconds`` as ``UploadStage`` says."""
+    """Build the stage over an open store; what is not of the settings is as ``UploadStage`` says."""
     config = s3_config(s3)
     tools = Tools(
         store=store,
@@ -70,6 +72,7 @@ def build_stage(
         concurrency=concurrency(upload),
         trusted=trusted,
         sweep_seconds=sweep_seconds,
+        obstacles=obstacles,
     )
 
 

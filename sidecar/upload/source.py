@@ -6,12 +6,12 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TypeVar
 
 from sidecar.core.model import StatIdentity, Transfer
 from sidecar.core.parts import PartRange
-from sidecar.files import checksum_of, open_regular, stat_identity
+from sidecar.files import NotRegularError, checksum_of, open_regular, stat_identity
+from sidecar.homes import away, is_at_home
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
 
@@ -90,12 +90,17 @@ class Source:
 
 
 def _open(transfer: Transfer) -> int | None:
-    """Return a descriptor, or None if the file is gone. A root that is gone says nothing of its files."""
+    """Return a descriptor, or None if the file is gone.
+
+    It is, too, where something else bears its name, or that of a folder above it. A root or volume that is
+    away, or another one now, says nothing of its files.
+    """
     try:
         return open_regular(transfer.root, transfer.path)
-    except FileNotFoundError as error:
-        if Path(transfer.root).is_dir():
+    except (FileNotFoundError, NotRegularError):
+        if is_at_home(transfer.root, transfer.path, transfer.home):
             return None
-        raise from_disk(error, operation="open", target=transfer.root) from error
+        error = away()
+        raise from_disk(error, operation="open", target=transfer.display) from error
     except OSError as error:
         raise from_disk(error, operation="open", target=transfer.display) from error

@@ -8,15 +8,17 @@ from functools import partial
 from typing import assert_never
 
 from sidecar.core.clock import Clock
-from sidecar.core.errors import SidecarError
+from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Transfer
 from sidecar.core.retry import Again, GiveUp
 from sidecar.gate import Gate
 from sidecar.journal.journal import Journal, Topic
 from sidecar.metrics import Metrics
+from sidecar.obstacles import Obstacles
 
 from .cleaner import SWEEP_SECONDS, Cleaner
 from .flight import Flight
+from .sources import Sources
 from .tools import Tools
 from .transfer import ship
 from .waiting import wait_for
@@ -37,11 +39,12 @@ class UploadStage:
         concurrency: int = CONCURRENCY_AUTO,
         trusted: asyncio.Event | None = None,
         sweep_seconds: float = SWEEP_SECONDS,
+        obstacles: Obstacles | None = None,
     ) -> None:
         """``concurrency`` is the number of transfers at once, ``sweep_seconds`` lie between two sweeps.
 
         ``trusted`` is set once the journal is known not to be an old copy, whose debts may be void; None:
-        nobody can tell.
+        nobody can tell. ``obstacles`` are shared with whoever else reads files.
         """
         self._tools = tools
         self._journal = tools.journal
@@ -51,6 +54,7 @@ class UploadStage:
         self._concurrency = concurrency
         self._flights: dict[int, Flight] = {}
         self._work = self._journal.subscribe(Topic.UPLOADS)
+        self._sources = Sources(journal=self._journal, clock=clock, obstacles=obstacles or Obstacles(clock))
         self.cleaner = Cleaner(
             tools=tools, gate=gate, clock=clock, metrics=metrics, trusted=trusted, sweep_seconds=sweep_seconds
         )
@@ -63,6 +67,7 @@ class UploadStage:
         """Ship what is ready, as it becomes ready, and clean up."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.cleaner.run())
+            tasks.create_task(self._sources.run())
             while True:
                 self._work.clear()
                 free = self._concurrency - len(self._flights)
@@ -80,6 +85,7 @@ class UploadStage:
                 size_bytes=transfer.size_bytes,
                 on_part=partial(self._gate.succeeded, transfer.transfer, "UploadPart"),
                 on_step=partial(self._gate.stepped, transfer.transfer),
+                on_open=partial(self._sources.opened, transfer),
             )
             self._flights[transfer.id] = flight
             tasks.create_task(self._ship(transfer, flight))
@@ -106,6 +112,7 @@ class UploadStage:
         except SidecarError as error:
             await self._failed(transfer, error, flight)
             return
+        await self._sources.ended(transfer)
         if not shipped:
             self._gate.withdraw(transfer.transfer)
             return
@@ -116,6 +123,10 @@ class UploadStage:
     async def _failed(self, transfer: Transfer, error: SidecarError, flight: Flight) -> None:
         """Let the gate decide; a part that was confirmed in this attempt has set the count back."""
         self._metrics.errors_total.labels(kind=error.kind, stage="upload").inc()
+        if error.kind is ErrorKind.LOCAL_IO:  # ours: it says nothing of S3, nor of this file alone
+            self._gate.withdraw(transfer.transfer)
+            await self._sources.failed(transfer, error)
+            return
         failures = 0 if flight.confirmed else transfer.failures
         decision = await self._gate.failed(transfer.transfer, error, failures=failures)
         match decision:

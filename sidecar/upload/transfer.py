@@ -24,7 +24,10 @@ async def ship(transfer: Transfer, *, tools: Tools, flight: Flight) -> bool:
     torn: it is refused, read again, and overtaken if it did change.
     """
     async with opened(transfer, tools.journal) as source:
-        if source is None or not await source.is_itself():
+        if source is None:
+            return False
+        flight.on_open()
+        if not await source.is_itself():
             return False
         known = await recall(transfer, tools=tools)
         if known is None:

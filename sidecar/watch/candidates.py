@@ -7,6 +7,7 @@ thumbnail never waits for a film.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, assert_never
 
@@ -17,16 +18,17 @@ from sidecar.core.model import Fingerprint, Transfer
 from sidecar.core.states import IllegalTransitionError
 from sidecar.journal import journal as remember
 from sidecar.journal.writer import AsyncJournal
+from sidecar.obstacles import PROCESS, Obstacles
 
 from .fingerprint import Changed, Vanished
 from .hands import Hands
-from .probe import Abandon, Complete, Habits, Look, Unreadable, look, read
+from .probe import Abandon, Away, Complete, Habits, Look, Obstructed, Unreadable, look, read
 from .readiness import Wait
 from .volume import Volumes
 from .waitlist import AGAIN_SECONDS, Candidate, Waitlist
 
 P = ParamSpec("P")
-Found = Fingerprint | Changed | Vanished | Unreadable | Wait | Abandon
+Found = Fingerprint | Changed | Vanished | Unreadable | Away | Wait | Abandon
 log = structlog.get_logger()
 BATCH_MAX = 64
 LOOKING_LANES = 2
@@ -46,12 +48,15 @@ class Candidates:
         habits: Callable[[str], Habits | None],
         missed: Callable[[str, str], None],
         room: Callable[[], Awaitable[int]],
+        obstacles: Obstacles,
     ) -> None:
         """``habits`` tells a root's, None of one that is not watched: its candidates stay in the journal.
 
         ``missed`` is told root and path of a file that left this list while events of it came in.
-        ``room`` waits until the journal may take in more files, and returns how many at once.
+        ``room`` waits until the journal may take in more files, and returns how many at once. ``obstacles``
+        is told what cannot be read.
         """
+        self._obstacles = obstacles
         self._journal, self._clock, self._hands = journal, clock, hands
         self._volumes, self._habits, self._missed = volumes, habits, missed
         self._waitlist = Waitlist(clock)
@@ -63,6 +68,12 @@ class Candidates:
         """Take a row in state discovered, if its root is watched."""
         if self._habits(transfer.root) is not None:
             self._waitlist.add(transfer)
+
+    def forget_home(self, root: str, home: str) -> None:
+        """Where these were seen there is nothing any more."""
+        for candidate in self.all():
+            if candidate.root == root and candidate.home == home:
+                candidate.home = None
 
     async def room(self) -> int:
         """Wait while too many were never looked at, or the journal takes in no more; return how many go."""
@@ -129,6 +140,7 @@ class Candidates:
 
     async def _conclude(self, candidate: Candidate, found: Found) -> None:
         """Record the fact, or plan the next look."""
+        self._tell(candidate, found.by if isinstance(found, Unreadable | Away) else None)
         if candidate not in self._waitlist:
             return
         match found:
@@ -141,13 +153,27 @@ class Candidates:
             case Changed():
                 self._waitlist.put_back(candidate, "it changed while it was being read", AGAIN_SECONDS)
             case Unreadable(why=why):
-                self._waitlist.put_off(candidate, why)
+                self._waitlist.put_off(candidate, why, refused=True)
+            case Away(why=why):
+                self._waitlist.put_off(candidate, why, refused=False)
             case Wait() if await self._is_cancelled(candidate, found):
                 self._waitlist.forget(candidate)
             case Wait():
                 self._waitlist.put_back(candidate, found.why, self._waitlist.spaced(candidate, found))
             case _:
                 assert_never(found)
+
+    def _tell(self, candidate: Candidate, by: Obstructed | None) -> None:
+        """Say what is in the way of a candidate, or that it is not any more."""
+        where = None
+        if by is not None:
+            path = os.path.join(candidate.root, by.below) if by.below else candidate.root  # noqa: PTH118 - text
+            where = self._obstacles.failed(path, by.error)
+        if candidate.obstacle not in {None, where, PROCESS}:
+            self._obstacles.over(candidate.obstacle or "")
+        candidate.obstacle = where
+        if by is None:
+            candidate.failures = 0
 
     async def _is_cancelled(self, candidate: Candidate, found: Wait) -> bool:
         """Tell whether a file that a new journal found incomplete was given up by its scene's marker."""

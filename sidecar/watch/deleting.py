@@ -74,8 +74,14 @@ def _delete(fd: int, folder: int, name: str, *, aside: str, expected: StatIdenti
     leased = _hold(fd)
     os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=folder)
     # From here on nobody can open it by its name: a writer either waits for our lease, or had it open.
-    if _is_it(fd, folder, aside, expected) and not (leased and _is_wanted(fd)):
-        os.unlink(aside, dir_fd=folder)
+    try:
+        is_deleted = _is_it(fd, folder, aside, expected) and not (leased and _is_wanted(fd))
+        if is_deleted:
+            os.unlink(aside, dir_fd=folder)
+    except OSError:  # the volume fails half-way: the file keeps its name, if that can still be had
+        _put_back(folder, aside, name)
+        raise
+    if is_deleted:
         os.fsync(folder)
         return Outcome.DELETED
     _put_back(folder, aside, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import stat
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -12,6 +13,8 @@ from watchfiles import Change
 
 from sidecar.core.routing import Router
 from sidecar.files import kind_of
+from sidecar.homes import home_of
+from sidecar.obstacles import Obstacles
 
 from .candidates import Candidates
 from .census import Example, Finding
@@ -46,6 +49,7 @@ class Hints:
         scanner: Scanner,
         unfinished: set[str],
         cover: Callable[[Mapping[str, int]], None],
+        obstacles: Obstacles,
     ) -> None:
         """``unfinished`` is the intake's: paths that it wants looked at again.
 
@@ -55,7 +59,7 @@ class Hints:
         self._hands, self._scanner, self._unfinished, self._cover = hands, scanner, unfinished, cover
         self._again = set[str]()
         self._later = asyncio.Event()
-        self.unread = Unread(self._look)
+        self.unread = Unread(root, self._look, obstacles)
 
     async def handle(self, changes: Iterable[tuple[Change, str]]) -> None:
         """Look at what changed; markers that are being written also a little later."""
@@ -87,7 +91,7 @@ class Hints:
             return ()
         seen = await self._hands.do(lambda: self._sort(paths))
         await self._scanner.take(seen.haul)
-        unwatched, unread = dict[str, int](), set[str]()
+        unwatched, unread = dict[str, int](), dict[str, OSError]()
         for folder in _topmost(seen.folders):
             walked = await self._scanner.walk(folder, is_new=are_new)
             unwatched |= walked.unwatched
@@ -96,7 +100,7 @@ class Hints:
         self.unread.add(unread)
         self.put_off(self._unfinished)
         self._unfinished.clear()
-        return unread
+        return unread.keys()
 
     def put_off(self, paths: Iterable[str]) -> None:
         """Look at some paths a little later."""
@@ -105,7 +109,7 @@ class Hints:
             self._later.set()
 
     def _sort(self, paths: Collection[str]) -> _Seen:
-        seen = _Seen()
+        seen, home = _Seen(), functools.cache(functools.partial(home_of, self._root))
         for path in paths:
             found = look_at(self._root, path)
             if found is None:
@@ -114,7 +118,8 @@ class Hints:
                 seen.folders.append(path)
             elif stat.S_ISREG(found.st_mode):
                 beside = playlist_beside(self._root, path)
-                sort_file(self._router, self._root, path, found, beside, seen.haul)
+                at = home(path.rpartition("/")[0])
+                sort_file(self._router, self._root, path, found, beside, seen.haul, home=at)
             else:
                 why = f"{kind_of(found.st_mode)} is never sent"
                 seen.haul.examples.append(Example(path=path, finding=Finding.REFUSED, why=why))

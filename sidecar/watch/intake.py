@@ -14,6 +14,7 @@ from .markers import Markers, Told
 from .sorting import Haul, MarkerSeen
 
 _BROKEN_MARKER = 'the marker is not JSON of the form {"chunks": 12}; it counts as an empty one'
+_UNREAD_MARKER = "the marker cannot be read at this moment; it is tried again and again"
 
 
 class Intake:
@@ -35,9 +36,9 @@ class Intake:
         for seen in haul.markers:
             await self._tell(seen, census)
         if haul.missing:
-            await self._journal.do(Journal.missing, self._root, haul.missing)
+            await self._journal.do(Journal.missing, self._root, haul.missing, homes=haul.homes)
         if haul.spared:
-            await self._journal.do(Journal.missing, self._root, haul.spared, spared=True)
+            await self._journal.do(Journal.missing, self._root, haul.spared, spared=True, homes=haul.homes)
 
     async def _observe(self, observations: Sequence[Observation], census: Census) -> None:
         sightings = await self._journal.do(Journal.observe, observations)
@@ -51,5 +52,8 @@ class Intake:
         told = await self._markers.tell(seen)
         if told is Told.LATER:
             self.unfinished.add(seen.path)
+        elif told is Told.UNREAD:
+            self.unfinished.add(seen.path)
+            census.add(Example(path=seen.path, finding=Finding.REFUSED, why=_UNREAD_MARKER))
         elif told is Told.BROKEN:
             census.add(Example(path=seen.path, finding=Finding.REFUSED, why=_BROKEN_MARKER))

@@ -23,10 +23,10 @@ class Odd:
 class Listing:
     """One folder ("" is the root): its regular files, its folders, and what is neither.
 
-    ``whole`` is False where the folder could not be read: then absence from it says nothing. ``unread`` tells
-    one that is there, or has an entry, that could not be read. ``inode`` is the folder's own, ``device`` what
-    it lies on, None where it could not be opened. ``clear``: it lies where it lay, so that what is absent was
-    perhaps removed.
+    ``whole`` is False where the folder could not be read: then absence from it says nothing. ``unread`` is
+    why one that is there, or an entry of it, could not be read. ``inode`` is the folder's own, ``device``
+    what it lies on, None where it could not be opened. ``clear``: it lies where it lay, so that what is
+    absent was perhaps removed. ``home`` is where what lies in it is at home, None where that cannot be told.
     """
 
     folder: str
@@ -35,9 +35,10 @@ class Listing:
     folders: list[str] = field(default_factory=list)
     odd: list[Odd] = field(default_factory=list)
     whole: bool = True
-    unread: bool = False
+    unread: OSError | None = None
     device: int | None = None
     clear: bool = False
+    home: str | None = None
 
     def others(self) -> set[str]:
         """Return the names of what is no regular file, or not seen well enough to tell."""
@@ -60,7 +61,7 @@ def list_folder(root: str, folder: str) -> Listing:
     except (FileNotFoundError, NotRegularError):  # gone, or swapped for a link since its folder was listed
         listing.whole = False
     except OSError as error:
-        listing.whole, listing.unread = False, True
+        listing.whole, listing.unread = False, error
         listing.odd.append(Odd(path=folder or ".", reason=f"the folder cannot be read: {error.strerror}"))
     return listing
 
@@ -93,7 +94,7 @@ def _add(listing: Listing, entry: os.DirEntry[str]) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        listing.unread = True
+        listing.unread = error
         listing.odd.append(Odd(path=join(listing.folder, entry.name), reason=f"no stat: {error.strerror}"))
         return
     if not is_utf8(entry.name):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from sidecar.core.routing import Marker
-from sidecar.files import open_regular
+from sidecar.files import ForeignLinkError, NotRegularError, open_regular
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
 
@@ -26,6 +26,7 @@ class Told(Enum):
 
     DONE = "done"
     LATER = "later"  # somebody is writing it: look again soon
+    UNREAD = "unread"  # it cannot be read at this moment: look again soon
     BROKEN = "broken"  # it says something that is not understood; it counts as an empty one
 
 
@@ -73,14 +74,18 @@ class Markers:
 def _read(root: str, path: str) -> _Content | Told:
     try:
         fd = open_regular(root, path)
-    except OSError:
+    except (FileNotFoundError, NotRegularError, ForeignLinkError):
         return Told.DONE
+    except OSError:
+        return Told.UNREAD
     try:
         if lease.probe(fd) is Lease.BUSY:
             return Told.LATER
         text = os.pread(fd, SIZE_BYTES_MAX, 0)
         chunks, broken = _parse(text)
         return _Content(mtime_ns=os.fstat(fd).st_mtime_ns, chunks=chunks, broken=broken)
+    except OSError:
+        return Told.UNREAD
     finally:
         os.close(fd)
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from sidecar.core.model import Fingerprint, StatIdentity
-from sidecar.files import NotRegularError, identity_of, open_regular
+from sidecar.files import ForeignLinkError, NotRegularError, identity_of, open_regular
+from sidecar.homes import AWAY, away, in_the_way, is_at_home
 
 from . import lease, structure
 from .fingerprint import Changed, Vanished, take, take_open
@@ -20,7 +21,6 @@ from .readiness import Abandon, Complete, Decision, Evidence, Patience, Wait, de
 from .volume import Readiness, Volumes
 
 SMALL_BYTES = 1024 * 1024  # read at once by the thread that looked; larger files have lanes of their own
-ABSENT_AGAIN_SECONDS = 2.0
 SETTLE_DEFAULT, SETTLE_UNLEASED, SETTLE_SCANNING = 0.25, 2.0, 10.0
 
 
@@ -51,13 +51,31 @@ class Subject:
     check_structure: bool
     identity: StatIdentity | None
     quiet_since: float
+    home: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obstructed:
+    """``error`` is why a path, below the root, cannot be read at this moment."""
+
+    below: str
+    error: OSError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
-    """It is there and cannot be read; ``why`` is a sentence."""
+    """It is there and cannot be read; ``why`` is a sentence. ``by``: what is in the way, None: a refusal."""
 
     why: str
+    by: Obstructed | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Away:
+    """Nothing is at its path, and its root or volume is not where it was: that says nothing of the file."""
+
+    why: str
+    by: Obstructed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +83,7 @@ class Look:
     """What one look found: a decision, or with Complete on a small file already the fingerprint."""
 
     identity: StatIdentity | None
-    found: Decision | Fingerprint | Changed | Vanished | Unreadable
+    found: Decision | Fingerprint | Changed | Vanished | Unreadable | Away
 
 
 def look(subject: Subject, habits: Habits, volumes: Volumes, *, now: float) -> Look:
@@ -73,30 +91,42 @@ def look(subject: Subject, habits: Habits, volumes: Volumes, *, now: float) -> L
     try:
         fd = open_regular(subject.root, subject.path)
     except (FileNotFoundError, NotRegularError):
-        return Look(identity=None, found=_absent(subject.root))
+        return Look(identity=None, found=_absent(subject))
     except OSError as error:
-        return Look(identity=None, found=Unreadable(why=f"it cannot be read: {error.strerror}"))
+        return Look(identity=None, found=_unreadable(subject, error))
     try:
         return _look_into(fd, subject, habits, volumes, now)
     except OSError as error:
-        return Look(identity=None, found=Unreadable(why=f"it cannot be read: {error.strerror}"))
+        return Look(identity=None, found=_unreadable(subject, error))
     finally:
         os.close(fd)
 
 
-def read(subject: Subject, identity: StatIdentity) -> Fingerprint | Changed | Vanished | Unreadable:
+def read(subject: Subject, identity: StatIdentity) -> Fingerprint | Changed | Vanished | Unreadable | Away:
     """Fingerprint a complete file that looked like ``identity``."""
     try:
-        return take(subject.root, subject.path, expected=identity)
+        found = take(subject.root, subject.path, expected=identity)
     except OSError as error:
-        return Unreadable(why=f"it cannot be read: {error.strerror}")
+        return _unreadable(subject, error)
+    return _absent(subject) if isinstance(found, Vanished) else found
 
 
-def _absent(root: str) -> Vanished | Wait:
+def _absent(subject: Subject) -> Vanished | Away:
     """A root that is away, an unmounted volume say, takes no file's life."""
-    if os.path.isdir(root):  # noqa: PTH112 - once for each vanished file
+    if is_at_home(subject.root, subject.path, subject.home):
         return Vanished()
-    return Wait(why="its root folder is missing", again_seconds=ABSENT_AGAIN_SECONDS, crowded=True)
+    return Away(why=AWAY, by=_by(subject, away()))
+
+
+def _unreadable(subject: Subject, error: OSError) -> Unreadable:
+    refused = isinstance(error, ForeignLinkError)
+    words = error.strerror or str(error)
+    return Unreadable(why=f"it cannot be read: {words}", by=None if refused else _by(subject, error))
+
+
+def _by(subject: Subject, error: OSError) -> Obstructed:
+    found = in_the_way(subject.root, subject.path, subject.home)
+    return Obstructed(below=found.below, error=error)
 
 
 def _look_into(fd: int, subject: Subject, habits: Habits, volumes: Volumes, now: float) -> Look:
@@ -126,4 +156,4 @@ def _lease(fd: int, subject: Subject, volumes: Volumes, device: int) -> Lease:
     return Lease.UNAVAILABLE
 
 
-__all__ = ["Abandon", "Complete", "Habits", "Look", "Subject", "Unreadable", "Wait", "look", "read"]
+__all__ = ["Abandon", "Away", "Complete", "Habits", "Look", "Subject", "Unreadable", "Wait", "look", "read"]

@@ -12,8 +12,10 @@ import structlog
 
 from sidecar.core.clock import Clock
 from sidecar.core.routing import Router
+from sidecar.homes import home_of
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
+from sidecar.obstacles import Obstacles
 
 from .absences import Absences
 from .candidates import Candidates
@@ -66,17 +68,19 @@ class RootWatch:
         hands: Hands,
         others_listed: Callable[[float], bool],
         keeper: Keeper,
+        obstacles: Obstacles,
     ) -> None:
         """``others_listed`` tells whether every watched root was listed by a listing begun after a time."""
         self.settings, self.path = settings, settings.path
         self.readiness = Readiness.SETTLE
         self.problem: str | None = "it is being looked at for the first time"
         self._hold: Hold | None = None
+        self._was_away = False
         self.last_scan_ms: int | None = None
         self.census = Census()
         self.listed, self.seen = asyncio.Event(), asyncio.Event()  # once, or found missing; once
         self._clock, self._volumes, self._hands, self._candidates = clock, volumes, hands, candidates
-        self._journal, self._keeper = journal, keeper
+        self._journal, self._keeper, self._obstacles = journal, keeper, obstacles
         self._scanner = functools.partial(
             Scanner,
             root=self.path,
@@ -95,6 +99,7 @@ class RootWatch:
             scanner=self._scanner(take=self._take_hint),
             unfinished=self._intake.unfinished,
             cover=self._cover,
+            obstacles=obstacles,
         )
         self._absences = Absences(
             root=self.path,
@@ -165,16 +170,19 @@ class RootWatch:
             lock = await acquire(
                 self.path, executor=self._hands.executor, waiting=lambda: self._excuse(LOCKED, listed=False)
             )
-        except FileNotFoundError:
-            await self._is_away(MISSING)
+        except FileNotFoundError as error:
+            await self._is_away(MISSING, error)
             return
         except OSError as error:
-            await self._is_away(f"the folder cannot be opened: {error.strerror}")
+            await self._is_away(f"the folder cannot be opened: {error.strerror}", error)
             return
         try:
             await self._have(lock)
-        except OSError as error:
-            self._excuse(f"the folder cannot be had: {error.strerror}", listed=False)
+        except* OSError as errors:
+            why = _first(errors)
+            self._was_away = True
+            self._obstacles.failed(self.path, why)
+            self._excuse(f"the folder cannot be had: {why.strerror}", listed=False)
         finally:
             os.close(lock.fd)
 
@@ -190,17 +198,23 @@ class RootWatch:
                 self._hold = None
             await self._journal.do(Journal.bar, [self.path])
 
-    async def _is_away(self, problem: str) -> None:
+    async def _is_away(self, problem: str, error: OSError) -> None:
         """Nobody can watch it: what is known of its files may go its way."""
+        self._was_away = True
+        self._obstacles.failed(self.path, error)
         await self._journal.do(Journal.unbar, self.path)
         self._excuse(problem)
 
     async def _watch(self, fd: int, kind: str | None, hold: Hold) -> None:
         found = await self._hands.do(lambda: os.fstat(fd))
+        home = await self._hands.do(lambda: home_of(self.path, ""))
         self.readiness = await self._hands.do(lambda: self._volumes.measure(fd))
         events = self.settings.events
         self._must_scan = events == "scan" or (events == "auto" and is_remote(kind))
         self.problem = None
+        if self._was_away:
+            self._obstacles.over(self.path)
+        self._was_away = False
         async with asyncio.TaskGroup() as group:
             for_ever = (self._list_for_ever(), self._hints.follow_up(), self._hints.unread.look_again())
             tasks = [group.create_task(task) for task in for_ever]
@@ -213,7 +227,14 @@ class RootWatch:
             await self._until_replaced((found.st_dev, found.st_ino))
             for task in tasks:
                 task.cancel()
+        await self._lay_down(fd, home)
         log.warning("root_replaced", root=self.path)
+
+    async def _lay_down(self, fd: int, home: str | None) -> None:
+        """A folder that has no name any more was removed, with all that lay in it: that says something."""
+        if home is not None and await self._hands.do(lambda: os.fstat(fd).st_nlink) == 0:
+            self._candidates.forget_home(self.path, home)
+            await self._journal.do(Journal.move_home, self.path, home=home, to=None)
 
     async def _until_replaced(self, place: tuple[int, int]) -> None:
         while await self._hands.do(lambda: place_of(self.path)) == place:  # noqa: ASYNC110 - no event tells of it
@@ -288,3 +309,9 @@ class RootWatch:
 
     def _cover(self, folders: Mapping[str, int]) -> None:
         self._listener.cover(folders)
+
+
+def _first(errors: BaseExceptionGroup[OSError]) -> OSError:
+    """Return one of what failed at once."""
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from sidecar.core.routing import Router
+from sidecar.homes import ground_of, home_of
 from sidecar.journal.journal import Journal, Known
 from sidecar.journal.writer import AsyncJournal
 
@@ -36,7 +37,7 @@ class Walk:
 
     def next_batch(self) -> list[Listing]:
         """List more folders; an empty batch is the end."""
-        batch, files = list[Listing](), 0
+        batch, files, ground = list[Listing](), 0, ground_of(self._root)
         while self._open and files < FILES_PER_BATCH and len(batch) < FOLDERS_PER_BATCH:
             folder, device = self._open.pop()
             listing = list_folder(self._root, folder)
@@ -45,6 +46,9 @@ class Walk:
                 listing.clear = self._is_clear(self._places, listing, device)
             files += len(listing.files)
             batch.append(listing)
+        if ground is not None and ground == ground_of(self._root):  # else it was swapped meanwhile
+            for listing in batch:
+                listing.home = ground.home_on(listing.device)
         return batch
 
     def _is_clear(self, places: Places, listing: Listing, device: int | None) -> bool:
@@ -59,12 +63,12 @@ class Walk:
 class Walked:
     """What a walk cost, in CPU seconds of the worker threads, and the inodes of folders not watched.
 
-    ``unread`` are the folders that it could not read.
+    ``unread`` tells why it could not read some folders.
     """
 
     spent_seconds: float
     unwatched: Mapping[str, int]
-    unread: frozenset[str]
+    unread: Mapping[str, OSError]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,13 +94,13 @@ class Scanner:
     async def walk(self, start: str, *, is_new: bool = False, places: Places | None = None) -> Walked:
         """List everything at and below a folder. What had the name of a new one may have been watched."""
         walk, spent = Walk(self.root, start, places=places), 0.0
-        unwatched, unread = dict[str, int](), set[str]()
+        unwatched, unread = dict[str, int](), dict[str, OSError]()
         while True:
             batch, seconds = await self.hands.timed(walk.next_batch)
             spent += seconds
             if not batch:
-                return Walked(spent_seconds=spent, unwatched=unwatched, unread=frozenset(unread))
-            unread.update(one.folder for one in batch if one.unread)
+                return Walked(spent_seconds=spent, unwatched=unwatched, unread=unread)
+            unread |= {one.folder: one.unread for one in batch if one.unread is not None}
             unwatched |= {
                 one.folder: one.inode
                 for one in batch
@@ -128,12 +132,16 @@ class Scanner:
             spent += seconds
             if gone:
                 remembered, haul = await self._remembered(gone), Haul()
+                haul.homes.update(await self.hands.do(partial(self._homes, gone)))
                 for folder in gone:
                     is_clear = places is not None and places.are_the_same(folder)
                     missing = [f"{folder}/{name}" for name in remembered[folder]]
                     (haul.missing if is_clear else haul.spared).extend(missing)
                 await self.take(haul)
         return spent
+
+    def _homes(self, folders: Sequence[str]) -> dict[str, str | None]:
+        return {folder: home_of(self.root, folder) for folder in folders}
 
     async def _remembered(self, folders: Sequence[str]) -> Remembered:
         return await self.journal.do(_known_of, self.root, folders)

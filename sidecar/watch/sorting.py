@@ -34,18 +34,23 @@ class MarkerSeen:
 
 @dataclass(slots=True, kw_only=True)
 class Haul:
-    """What one batch of listings or events brings. ``spared`` is missing, too, and no removal."""
+    """What one batch of listings or events brings. ``spared`` is missing, too, and no removal.
+
+    ``homes`` tells of each folder that misses something where what lies in it is at home.
+    """
 
     observations: list[Observation] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     markers: list[MarkerSeen] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     spared: list[str] = field(default_factory=list)
+    homes: dict[str, str | None] = field(default_factory=dict)
 
     def drain(self) -> Haul:
         """Return what is in it; it goes on empty."""
         full = replace(self)
         self.observations, self.examples, self.markers, self.missing, self.spared = [], [], [], [], []
+        self.homes = {}
         return full
 
 
@@ -60,13 +65,15 @@ def sort_listing(
     for name, found in listing.files.items():
         remembered = known.get(name)
         if remembered is None or not remembered.is_like(found):
-            sort_file(router, root, join(listing.folder, name), found, beside, haul)
+            path = join(listing.folder, name)
+            sort_file(router, root, path, found, beside, haul, home=listing.home)
         if len(haul.observations) + len(haul.examples) >= HAUL_MAX:
             yield haul.drain()
     for odd in listing.odd:
         haul.examples.append(Example(path=odd.path, finding=Finding.REFUSED, why=odd.reason))
     if listing.whole and (missing := known.keys() - listing.files.keys()):
         others = listing.others()
+        haul.homes[listing.folder] = listing.home
         for name in missing:
             is_clear = listing.clear and name not in others
             (haul.missing if is_clear else haul.spared).append(join(listing.folder, name))
@@ -79,12 +86,14 @@ def sort_file(
     found: os.stat_result,
     beside_playlist: Callable[[], bool],
     haul: Haul,
+    *,
+    home: str | None = None,
 ) -> None:
-    """Route one regular file."""
+    """Route one regular file; ``home`` is where it is at home."""
     match router.route(root, path, beside_playlist=beside_playlist):
         case Route() as route:
-            identity = identity_of(found)
-            haul.observations.append(Observation(root=root, path=path, identity=identity, route=route))
+            seen = Observation(root=root, path=path, identity=identity_of(found), route=route, home=home)
+            haul.observations.append(seen)
         case Marker() as marker:
             haul.markers.append(MarkerSeen(path=path, marker=marker, mtime_ns=found.st_mtime_ns))
         case Unmatched(reason=reason):

@@ -15,6 +15,7 @@ from sidecar.core.paths import below
 from sidecar.core.routing import Held, Ignored, Marker, Router, Unmatched
 from sidecar.files import kind_of
 from sidecar.journal.writer import AsyncJournal
+from sidecar.obstacles import Obstacles
 
 from . import lease, whereabouts
 from .candidates import Candidates
@@ -87,12 +88,15 @@ class WatchStage:
         sidecar_id: str,
         fence: Fence,
         room: Callable[[], Awaitable[int]] = _plenty,
+        obstacles: Obstacles | None = None,
     ) -> None:
         """Build it on the event loop of the main thread: SIGIO is ignored from here on.
 
         ``fence`` learns which roots are held in a way that may lapse. ``room`` waits until the journal may
-        take in more files, and returns how many at once.
+        take in more files, and returns how many at once. ``obstacles`` are shared with whoever else reads
+        files.
         """
+        self.obstacles = obstacles = obstacles or Obstacles(clock)
         lease.prepare()
         self.ready, self.seen = asyncio.Event(), asyncio.Event()
         self._router, self._abandon_after_seconds = router, abandon_after_seconds
@@ -105,6 +109,7 @@ class WatchStage:
             habits=self._habits,
             missed=lambda root, path: self._roots[root].look_later(path),
             room=room,
+            obstacles=obstacles,
         )
         self._roots = {
             settings.path: RootWatch(
@@ -117,6 +122,7 @@ class WatchStage:
                 hands=self._hands,
                 others_listed=lambda at: all(root.is_listed_since(at) for root in self._roots.values()),
                 keeper=Keeper(sidecar_id=sidecar_id, clock=clock, fence=fence),
+                obstacles=obstacles,
             )
             for settings in roots
         }

@@ -45,10 +45,12 @@ class Tidier:
 
     async def run(self) -> None:
         """Delete what is due, until cancelled."""
-        await self._finish()
         after: int | None = None
         least, most = PAUSE_SECONDS
+        unfinished = True
         while True:
+            if unfinished:
+                unfinished = not await self._finish()
             now_ms = self._clock.wall_ms()  # before the question: a jump in between is seen
             if self._may_trust_clock():
                 after = await self._tidy(after or 0, now_ms=now_ms)
@@ -87,10 +89,16 @@ class Tidier:
         done = Journal.deleted if outcome is Outcome.DELETED else Journal.kept
         await self._journal.do(done, transfer.id)
 
-    async def _finish(self) -> None:
-        """A file that the last process had in hand is put back, or was deleted."""
+    async def _finish(self) -> bool:
+        """A file that the last process had in hand is put back, or was deleted; False: not all yet."""
+        is_done = True
         for transfer in await self._journal.do(Journal.deletions_begun):
-            is_there = await asyncio.to_thread(
-                restore, transfer.root, transfer.path, transfer=transfer.transfer
-            )
+            try:
+                is_there = await asyncio.to_thread(
+                    restore, transfer.root, transfer.path, transfer=transfer.transfer
+                )
+            except OSError as error:  # its volume is away, or fails: later
+                self._file_trouble, is_done = f"{transfer.display} cannot be seen: {error.strerror}", False
+                continue
             await self._journal.do(Journal.kept if is_there else Journal.deleted, transfer.id)
+        return is_done

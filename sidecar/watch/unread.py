@@ -1,26 +1,38 @@
-"""Folders that could not be read: they are looked at again, ever less often, until they can be."""
+"""Folders that could not be read: named while it lasts, and looked at again until they can be."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
-PAUSE_SECONDS = (0.3, 30.0)  # the first; the longest: the default time between two full listings
+from sidecar.obstacles import Obstacles
+
+from .listing import join
+
+PAUSE_SECONDS = (0.3, 5.0)  # the first; the longest, for a few folders
+LOOKS_PER_SECOND = 200  # at all folders together that cannot be read
 
 
 class Unread:
     """One root's. No event tells that a descriptor is free again, or that a disk answers."""
 
-    def __init__(self, look: Callable[[Collection[str]], Awaitable[Collection[str]]]) -> None:
+    def __init__(
+        self,
+        root: str,
+        look: Callable[[Collection[str]], Awaitable[Collection[str]]],
+        obstacles: Obstacles,
+    ) -> None:
         """``look`` lists folders, and returns those that it could not read."""
-        self._look = look
+        self._root, self._look, self._obstacles = root, look, obstacles
         self._folders, self._fresh = set[str](), asyncio.Event()
 
-    def add(self, folders: Collection[str]) -> None:
+    def add(self, folders: Mapping[str, OSError]) -> None:
         """Have some folders looked at again; soon, if one of them could be read until now."""
         if not self._folders.issuperset(folders):
             self._fresh.set()
         self._folders.update(folders)
+        for folder, error in folders.items():
+            self._obstacles.failed(self._path(folder), error)
 
     async def look_again(self) -> None:
         """Look until all can be read, for ever; a task of its own."""
@@ -31,10 +43,16 @@ class Unread:
                 async with asyncio.timeout(pause if self._folders else None):
                     await self._fresh.wait()
             except TimeoutError:
-                pause = min(2 * pause, longest)
+                pause = max(min(2 * pause, longest), len(self._folders) / LOOKS_PER_SECOND)
             else:
                 pause = shortest
                 await asyncio.sleep(pause)
                 self._fresh.clear()
             folders = frozenset(self._folders)
-            self._folders -= folders.difference(await self._look(folders))
+            read = folders.difference(await self._look(folders))
+            self._folders -= read
+            for folder in read:
+                self._obstacles.over(self._path(folder))
+
+    def _path(self, folder: str) -> str:
+        return join(self._root, folder) if folder else self._root

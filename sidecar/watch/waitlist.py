@@ -20,7 +20,7 @@ from .readiness import Wait
 CROWD_LOOKS_PER_SECOND = 250  # at all files together that are open for writing or incomplete
 FRESH_MAX = 2_000  # candidates never looked at: beyond it listings wait
 AGAIN_SECONDS = 0.02  # after an event, or a change under a read
-UNREADABLE_AGAIN_SECONDS_MAX = 30.0
+UNREADABLE_AGAIN_SECONDS_MAX = 5.0
 TOUCH_SLACK_SECONDS = 0.05  # an event hastens no look that comes this soon anyway
 NOT_LOOKED_AT = "it was not looked at yet"
 
@@ -46,6 +46,8 @@ class Candidate:
     refused: bool = False
     is_told: bool = False  # that somebody writes it
     failures: int = 0  # reads that failed in a row
+    home: str | None = None  # where it was seen last
+    obstacle: str | None = None  # what was said to be in its way
 
     def subject(self) -> Subject:
         """Return what a worker thread may see of it."""
@@ -57,6 +59,7 @@ class Candidate:
             check_structure=self.check_structure,
             identity=self.identity,
             quiet_since=self.quiet_since,
+            home=self.home,
         )
 
 
@@ -81,6 +84,7 @@ class Waitlist:
         """Take a row in state discovered; one that is known is looked at again soon."""
         known = self._by_id.get(transfer.id)
         if known is not None:
+            known.home = transfer.home
             self._hasten(known)  # a listing saw it again, which says nothing of a change
             return
         older = self.find(transfer.root, transfer.path)
@@ -169,13 +173,21 @@ class Waitlist:
         if not wait.crowded:
             self._crowd.discard(candidate.id)
             return wait.again_seconds
-        self._crowd.add(candidate.id)
-        return max(wait.again_seconds, len(self._crowd) / CROWD_LOOKS_PER_SECOND)
+        return self._crowded(candidate, wait.again_seconds)
 
-    def put_off(self, candidate: Candidate, why: str) -> None:
-        """It cannot be read: look again soon, since a disk may fail once, then ever more rarely."""
-        self.put_back(candidate, why, min(UNREADABLE_AGAIN_SECONDS_MAX, 2.0 ** min(candidate.failures, 5)))
-        candidate.refused, candidate.failures = True, candidate.failures + 1
+    def put_off(self, candidate: Candidate, why: str, *, refused: bool) -> None:
+        """It cannot be read: look again soon, since a disk may fail once, then ever more rarely.
+
+        For how long it was quiet nobody can tell then: that begins anew.
+        """
+        again = min(UNREADABLE_AGAIN_SECONDS_MAX, 2.0 ** min(candidate.failures, 5))
+        self.put_back(candidate, why, self._crowded(candidate, again))
+        candidate.refused, candidate.failures = refused, candidate.failures + 1
+        candidate.identity = None
+
+    def _crowded(self, candidate: Candidate, again: float) -> float:
+        self._crowd.add(candidate.id)
+        return max(again, len(self._crowd) / CROWD_LOOKS_PER_SECOND)
 
     def put_back(self, candidate: Candidate, why: str, again: float) -> None:
         """Look again after so many seconds; sooner if something happened while it was in hand."""
@@ -211,4 +223,5 @@ def _candidate(transfer: Transfer, now: float) -> Candidate:
         quiet_since=now,
         due=now,
         held=transfer.held,
+        home=transfer.home,
     )

@@ -298,6 +298,7 @@ class FakeSource:
     log_trouble: str | None = None
     waiting_for: list[str] = field(default_factory=list)
     other_troubles: list[str] = field(default_factory=list)
+    obstacles: dict[str, str] = field(default_factory=dict)
     in_flight: list[FakeFlight] = field(default_factory=list)
     reconciles: list[bool] = field(default_factory=list)
     requeues: list[tuple[str | None, str | None, str | None]] = field(default_factory=list)
@@ -320,6 +321,9 @@ class FakeSource:
 
     def log_lines(self) -> tuple[int, str | None]:
         return self.dropped_lines, self.log_trouble
+
+    def obstacle(self, path: str) -> str | None:
+        return self.obstacles.get(path)
 
     def heartbeats(self) -> Mapping[str, float]:
         return self.beats

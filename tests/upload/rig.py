@@ -21,6 +21,7 @@ from sidecar.core.model import MIB, Fingerprint, Observation, Part, State, Store
 from sidecar.core.retry import RetryPolicy
 from sidecar.files import checksum_of, stat_identity
 from sidecar.gate import Gate
+from sidecar.homes import home_of
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
 from sidecar.metrics import Metrics
@@ -192,6 +193,7 @@ class Rig:
             path=str(path.relative_to(self.root)),
             identity=identity,
             route=route(path.name, scene=path.parent.name),
+            home=home_of(str(self.root), str(path.parent.relative_to(self.root))),
         )
         (sighting,) = await self.writer.do(Journal.observe, [seen])
         assert sighting.candidate is not None
@@ -210,6 +212,15 @@ class Rig:
             return (await self.now(transfer)).state in states
 
         await eventually(arrived)
+        return await self.now(transfer)
+
+    async def until_it_waits(self, transfer: Transfer) -> Transfer:
+        """Wait until the transfer waits for our own disk."""
+
+        async def waits() -> bool:
+            return (await self.now(transfer)).error_kind == ErrorKind.LOCAL_IO
+
+        await eventually(waits)
         return await self.now(transfer)
 
     def path(self, transfer: Transfer) -> Path:

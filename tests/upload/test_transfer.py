@@ -154,12 +154,14 @@ async def test_a_vanished_file_is_gone(rig: Rig) -> None:
 
 
 async def test_a_missing_root_says_nothing_of_its_files(rig: Rig) -> None:
-    """A volume that is not mounted is a failure to read, not a deletion."""
+    """A volume that is not mounted is a failure to read, not a deletion: its files wait, and go on."""
     transfer = await rig.file(content(10))
     rig.root.rename(rig.folder / "elsewhere")
     async with running(rig.stage()):
-        failed = await rig.until(transfer, State.DEAD)
-    assert failed.error_kind == ErrorKind.LOCAL_IO
+        waiting = await rig.until_it_waits(transfer)
+        (rig.folder / "elsewhere").rename(rig.root)
+        await rig.until(transfer, State.UPLOADED)
+    assert waiting.failures == 0
 
 
 async def test_a_file_that_is_deleted_while_it_is_sent_arrives(rig: Rig, seaweed: SeaweedServer) -> None:
@@ -324,14 +326,12 @@ async def test_parts_that_s3_holds_wrongly_are_sent_anew(rig: Rig, seaweed: Seaw
 
 
 async def test_symbolic_links_are_not_followed(rig: Rig, seaweed: SeaweedServer) -> None:
-    """A file that is swapped for a link to a secret is a dead letter, and the secret stays here."""
+    """A file that is swapped for a link to a secret is gone, and the secret stays here."""
     transfer = await rig.file(content(10))
     secret = rig.folder / "secret"
     secret.write_bytes(content(10))
     rig.path(transfer).unlink()
     rig.path(transfer).symlink_to(secret)
     async with running(rig.stage()):
-        dead = await rig.until(transfer, State.DEAD)
-    assert dead.error_message is not None
-    assert "symbolic link" in dead.error_message
+        await rig.until(transfer, State.GONE)
     assert keys(seaweed, rig.bucket) == []

@@ -11,10 +11,11 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-from sidecar import files
+from sidecar import files, homes
 from sidecar.upload import source
 from sidecar.watch import absences, deleting, fingerprint, lease
 
@@ -42,26 +43,19 @@ class Machine:
     def runs(self) -> Iterator[None]:
         """Be the machine that production code runs on."""
         with ExitStack() as patches:
-            for module in (files, source, fingerprint, deleting):
+            for module in (files, homes, source, fingerprint, deleting):
                 patches.enter_context(patch.object(module, "os", self.os))
             for module in (deleting, lease):
                 patches.enter_context(patch.object(module, "fcntl", self.fcntl))
-            patches.enter_context(patch.object(source, "Path", self._folder))
             patches.enter_context(patch.object(absences, "place_of", lambda _root: ROOT_PLACE))
             yield
 
-    def _folder(self, path: str) -> _Folder:
-        return _Folder(self.disk, path)
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Volume:
+    """What statvfs says that anybody asks for: the one volume has no name."""
 
-class _Folder:
-    """What is asked of a root's path."""
-
-    def __init__(self, disk: Disk, path: str) -> None:
-        self._disk, self._path = disk, path
-
-    def is_dir(self) -> bool:
-        return self._path in self._disk.folders
+    f_fsid: int = 0
 
 
 class _Os:
@@ -84,6 +78,10 @@ class _Os:
 
     def stat(self, path: str, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> Found:  # noqa: ARG002 - it knows no links
         return self._disk.stat(self._path(path, dir_fd))
+
+    def fstatvfs(self, fd: int) -> _Volume:
+        self._disk.described(fd)
+        return _Volume()
 
     def pread(self, fd: int, length: int, offset: int) -> bytes:
         return self._disk.content(fd)[offset : offset + length]

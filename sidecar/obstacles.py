@@ -1,0 +1,126 @@
+"""What of our own cannot be opened or read at this moment: said once when it begins, once when it is over.
+
+Shared by the stages; used on the event loop only. It is memory: what waits is in the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from sidecar.core.clock import Clock
+from sidecar.core.machine import hint, is_exhausted
+
+PROCESS = "this process"  # stands for a path where nothing at all can be opened
+LULL_SECONDS = 10.0  # without descriptors something now and then succeeds: that is not the end of it
+KEPT_MAX = 1_000
+LOGGED_MAX = 20  # lines about things that are in the way at once
+SHOWN_MAX = 5
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True)
+class Obstacle:
+    """``path`` is absolute; ``why`` are the system's words. ``met`` and ``since`` are monotonic seconds."""
+
+    path: str
+    why: str
+    hint: str | None
+    since: float
+    since_ms: int
+    met: float
+    logged: bool
+
+    def __str__(self) -> str:
+        """One sentence."""
+        since = f"since {datetime.fromtimestamp(self.since_ms / 1000, UTC):%H:%M:%S} UTC"
+        what = "can open no more files and connections" if self.path == PROCESS else "cannot be read"
+        return f"{self.path} {what} {since}: {self.why}{f' ({self.hint})' if self.hint else ''}"
+
+
+class Obstacles:
+    """All that are known."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._known: dict[str, Obstacle] = {}
+
+    def __contains__(self, path: str) -> bool:
+        """Tell whether a path itself is known to be in the way."""
+        return path in self._known
+
+    def failed(self, path: str, error: OSError) -> str:
+        """Take in why a path could not be opened or read; return which path it is told of."""
+        where = PROCESS if is_exhausted(error.errno) else path
+        self.met(where, error.strerror or str(error), hint=hint(error))
+        return where
+
+    def met(self, path: str, why: str, *, hint: str | None = None) -> None:
+        """Something is in the way, still or again."""
+        now = self._clock.monotonic()
+        if (known := self._known.get(path)) is not None:
+            known.why, known.hint, known.met = why, hint, now
+            return
+        if len(self._known) >= KEPT_MAX:
+            return
+        logged = len(self._known) < LOGGED_MAX
+        self._known[path] = Obstacle(
+            path=path, why=why, hint=hint, since=now, since_ms=self._clock.wall_ms(), met=now, logged=logged
+        )
+        if logged:
+            log.warning("cannot_be_read", path=path, why=why, hint=hint)
+
+    def over(self, path: str) -> None:
+        """It can be read again, or nobody asks for it any more."""
+        if (known := self._known.pop(path, None)) is not None and known.logged:
+            seconds = round(self._clock.monotonic() - known.since, 1)
+            log.info("can_be_read_again", path=path, seconds=seconds)
+
+    def over_above(self, path: str) -> None:
+        """A file could be opened: no folder on the way to it is in the way any more."""
+        if self._known:
+            for above in _upwards(path):
+                self.over(above)
+
+    def at(self, path: str) -> str | None:
+        """Return what is in the way of a path, as a sentence: itself, a folder above it, or everything."""
+        self._calm_down()
+        for above in (path, *_upwards(path), PROCESS):
+            if (known := self._known.get(above)) is not None:
+                return str(known)
+        return None
+
+    def age_seconds(self, path: str) -> float:
+        """Return for how long something has been in the way."""
+        known = self._known.get(path)
+        return self._clock.monotonic() - known.since if known else 0.0
+
+    def idle(self, seconds: float) -> list[str]:
+        """Return what nobody has met for so long."""
+        now = self._clock.monotonic()
+        return [known.path for known in self._known.values() if now - known.met > seconds]
+
+    def reasons(self, *, said: Collection[str] = ()) -> list[str]:
+        """Return the oldest as sentences, and how many there are more; ``said`` are named elsewhere."""
+        self._calm_down()
+        told = [known for known in self._known.values() if known.path not in said]
+        more = len(told) - SHOWN_MAX
+        at_least = "at least " if len(self._known) >= KEPT_MAX else ""
+        rest = [f"{at_least}{more} more files or folders cannot be read"] if more > 0 else []
+        return [*map(str, told[:SHOWN_MAX]), *rest]
+
+    def _calm_down(self) -> None:
+        """What concerns the whole process ends by not being met any more."""
+        known = self._known.get(PROCESS)
+        if known is not None and self._clock.monotonic() - known.met > LULL_SECONDS:
+            self.over(PROCESS)
+
+
+def _upwards(path: str) -> list[str]:
+    """Return the folders above a path, the nearest first."""
+    parts = path.split("/")
+    return ["/".join(parts[:count]) or "/" for count in range(len(parts) - 1, 0, -1)]
