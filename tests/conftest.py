@@ -5,12 +5,15 @@ import os
 import secrets
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import botocore.session
 import pytest
 from hypothesis import settings
 
 from sidecar.local.seaweed import SeaweedServer
+
+from .support import authorities, spread
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,6 +36,7 @@ def pytest_configure() -> None:
     os.environ.setdefault("GOMEMLIMIT", "1GiB")  # while it is small
     # Reading what botocore knows of S3 costs 0.1 s, and hundreds of clients are made: read it once.
     botocore.session.create_loader = cache(botocore.session.create_loader)
+    authorities.trust_one()
     settings.register_profile("untimed", deadline=None)  # a busy machine is no bug
     settings.load_profile("untimed")
 
@@ -41,6 +45,22 @@ def pytest_collection_finish() -> None:
     """Set aside what was collected: it stays to the end, and each full collection would walk it again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> spread.Spread | None:
+    """Spread what is dear over the workers, where nothing else was asked for."""
+    return spread.Spread(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what took long, where that is asked for."""
+    most = terminalreporter.config.getoption("durations")
+    reports = [one for some in terminalreporter.stats.values() for one in some]
+    if most is not None and reports:
+        terminalreporter.write_sep("=", "seconds of files and workers")
+        known = [one for one in reports if isinstance(one, pytest.TestReport)]
+        terminalreporter.write_line("\n".join(spread.told(known, most=most)))
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.status.conftest import served
+from tests.support.patience import DEADLINE_SECONDS
 
 __all__ = ["served"]
-
-DEADLINE_SECONDS = 30
 
 
 @dataclass(frozen=True)

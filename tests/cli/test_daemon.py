@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.status.conftest import free_port
+from tests.support.patience import DEADLINE_SECONDS
 
-from .conftest import DEADLINE_SECONDS, sidecar
+from .conftest import sidecar
 
 
 @dataclass

@@ -20,8 +20,9 @@ from tests.status.fake import (
     removal,
     transfer,
 )
+from tests.support.patience import DEADLINE_SECONDS
 
-from .conftest import DEADLINE_SECONDS, sidecar
+from .conftest import sidecar
 
 VIDEO = "p/s/intro/video/1.mp4"
 HOSTILE = "bad\n\x1b]0;owned\x07[red]\udcff.mp4"

@@ -25,6 +25,7 @@ from sidecar.upload.s3 import open_store
 from sidecar.upload.store import Body, ObjectSpec, OpenUpload, is_absent
 from sidecar.upload.transport import Algorithm
 from tests.support.memory_store import checksum_of
+from tests.support.patience import DEADLINE_SECONDS
 from tests.support.seaweed import config_for, store_on
 
 CONTENT = os.urandom(11 * MIB)
@@ -516,7 +517,7 @@ async def test_a_question_that_hangs_ends_long_before_a_body(monkeypatch: pytest
 
     async with answering(handler) as config, open_store(config, clock=SystemClock(), connections=4) as store:
         with pytest.raises(SidecarError, match="no progress") as caught:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(DEADLINE_SECONDS):
                 await store.head("k")
         over.set()
     assert caught.value.kind is ErrorKind.NETWORK

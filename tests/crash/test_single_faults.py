@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.simulation.rendering import RENDERING
 
-from .faulting import spoil_each_call
+from .faulting import spoil_each_call, untried
 
 
 @pytest.mark.parametrize("scenario", RENDERING)
@@ -22,3 +22,8 @@ def test_a_fault_at_any_call_changes_nothing_in_the_end(
 ) -> None:
     """An error of every kind, before and after the commit, lost, late, doubled or slow."""
     spoil_each_call(scenario, takes_all=spoils_all, say=say)
+
+
+def test_every_kind_of_fault_meets_every_operation() -> None:
+    """What one scenario leaves out in its turn, another one takes."""
+    assert untried() == set()

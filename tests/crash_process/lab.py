@@ -19,10 +19,11 @@ from typing import Any
 from sidecar.local.convex_server import ConvexServer
 from sidecar.local.seaweed import SeaweedServer
 from tests.support.forked import Forked, Nursery
+from tests.support.patience import DEADLINE_SECONDS
 from tests.support.shim.board import Board, Kill, build
 from tests.support.system import eventually
 
-CONVERGE_SECONDS = 40.0  # I6; a life that owes nothing difficult takes half a second
+CONVERGE_SECONDS = DEADLINE_SECONDS  # I6; a life that owes nothing difficult takes half a second
 MIB = 1024 * 1024
 
 

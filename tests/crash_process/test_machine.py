@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import DEADLINE_SECONDS
 from tests.support.shim.board import SHORT, Group, Target
 
 from .checker import check
@@ -25,7 +26,7 @@ from .scenarios import blob, text
 NAMES = {errno.EIO: "EIO", errno.ENOSPC: "ENOSPC", errno.EDQUOT: "EDQUOT", errno.EROFS: "EROFS"}
 PASSING = {errno.EINTR: "EINTR", SHORT: "short"}  # what a call may meet on a disk that is well
 ROUNDS = 2
-LIVE_SECONDS = 60.0
+LIVE_SECONDS = 2 * DEADLINE_SECONDS
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from sidecar.upload.stage import UploadStage
 from sidecar.upload.store import ObjectSpec
 from tests.support.clock import ManualClock
 from tests.support.memory_store import MemoryStore
+from tests.support.patience import DEADLINE_SECONDS
 from tests.upload.rig import Rig, content, lost, rig_on, running
 
 T = TypeVar("T")
@@ -119,7 +120,7 @@ async def test_a_drain_that_found_nothing_to_clean_leaves_the_last_look_to_the_n
         assert (await drained(rig, stage)).ops == 0
     bucket.objects[key] = late
     rig.journal._recover()  # as a start does
-    async with running(rig.stage()), asyncio.timeout(10):
+    async with running(rig.stage()), asyncio.timeout(DEADLINE_SECONDS):
         while key in bucket.objects:
             await asyncio.sleep(0.01)
 

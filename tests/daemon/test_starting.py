@@ -15,6 +15,7 @@ from sidecar.daemon import life
 from sidecar.daemon.life import TRY_LATER, Life, Signals
 from sidecar.settings import Settings
 from sidecar.signals import IGNORED, STOPS, Inbox
+from tests.support.patience import DEADLINE_SECONDS
 
 GIVEN = {"s3": {"bucket": "lessons"}, "convex": {"sync": "off"}}
 
@@ -58,7 +59,7 @@ async def test_a_start_that_waits_for_room_ends_when_it_is_told_to(
     living = asyncio.ensure_future(Life(settings=given, read_again=lambda: given, signals=signals).live())
     await began.wait()
     os.kill(os.getpid(), signal.SIGTERM)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         assert await living == TRY_LATER
     assert steps == ["closed"]
 

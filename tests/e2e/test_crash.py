@@ -34,11 +34,12 @@ def line(system: System) -> Iterator[FaultProxy]:
 def test_parts_that_s3_has_are_not_sent_again(system: System, line: FaultProxy) -> None:
     """One object, one row, no open upload, wherever it is killed; another sidecar's upload stays."""
     foreign = system.client.create_multipart_upload(Bucket=system.bucket, Key="other/file.mp4")
-    system.settings["upload"] = {"bandwidth": "20MB/s"}  # some seconds are left when the kill comes
+    system.settings["upload"] = {"bandwidth": "12MB/s"}  # some seconds are left when the kill comes
+    system.settings["s3"]["part_size"] = "5MiB"
     path = system.root / "demo/lesson/combined/lesson.mp4"
-    data = write(path, random.Random(1).randbytes(200 * MIB))
+    data = write(path, random.Random(1).randbytes(100 * MIB))
     held: set[int] = set()
-    for reached in (5, 12, 19):
+    for reached in (4, 8, 12):
         begin = len(line.exchanges)
         system.start()
         upload = eventually("the upload is open", lambda: ours(system))

@@ -13,6 +13,7 @@ from sidecar.local.seaweed import SeaweedServer
 from tests.support.canary import Canary
 from tests.support.faults import Dialect
 from tests.support.loopthread import LoopThread
+from tests.support.patience import DEADLINE_SECONDS
 from tests.support.poller import Poller
 from tests.support.proxy import FaultProxy
 from tests.support.system import System, eventually
@@ -20,7 +21,6 @@ from tests.support.truth import Content, JournalFile, Sources, Truth
 
 MIB = 1024 * 1024
 PART_BYTES = 5 * MIB
-SETTLED_SECONDS = 30.0
 
 
 class Rig(System):
@@ -111,7 +111,7 @@ class Rig(System):
         synced = self.journal.count("transfers WHERE state = 'synced'")
         return synced == self.written and self.journal.owes_nothing()
 
-    def wait_quiet(self, *, seconds: float = SETTLED_SECONDS) -> float:
+    def wait_quiet(self, *, seconds: float = DEADLINE_SECONDS) -> float:
         """Wait for it; return the seconds that it took."""
         began = time.monotonic()
         try:

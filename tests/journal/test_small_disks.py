@@ -15,6 +15,7 @@ from sidecar.journal.reserve import Reserve
 from sidecar.journal.writer import JournalWriter
 from tests.crash_process.disks import small_disk
 from tests.support.journals import open_journal, ready, route, ship, tell
+from tests.support.patience import DEADLINE_SECONDS
 
 from .test_writer import failure
 
@@ -34,7 +35,7 @@ async def test_a_disk_of_one_mebibyte_is_enough_for_some_files(tmp_path: Path) -
         reserve = Reserve(disk / "journal.db")
         async with JournalWriter(open_journal(disk), reserve=reserve) as writer:
             assert reserve.take()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(DEADLINE_SECONDS):
                 for number in range(FILES):
                     await writer.do(one_file, number)
             assert reserve.is_held, "it was not even short"
@@ -53,7 +54,7 @@ async def test_a_tiny_disk_that_was_full_goes_on_with_what_is_freed(
             filler = disk / "filler"
             fill(filler)
             stuck = asyncio.gather(*(writer.do(one_file, number) for number in range(5, FILES)))
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(DEADLINE_SECONDS):
                 while writer.trouble is None:
                     await asyncio.sleep(0.01)
                 filler.unlink()
@@ -111,7 +112,7 @@ async def test_calls_that_do_not_fit_together_are_made_one_by_one(
         large = asyncio.ensure_future(writer.do(big))
         await asyncio.sleep(0)
         gate.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             assert await small == "1"
         assert not large.done()
         room.set()

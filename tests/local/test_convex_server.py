@@ -21,6 +21,7 @@ import pytest
 from sidecar.local.child import ServerError
 from sidecar.local.convex_server import FUNCTIONS, ConvexServer, assemble
 from tests.support.convex import Caller, Refused, Sidecar, put
+from tests.support.patience import DEADLINE_SECONDS
 
 APPLY = "sidecar:applyAssets"
 
@@ -244,7 +245,7 @@ def test_it_dies_with_its_parent(tmp_path: Path) -> None:
         pid = int(parent.stdout.readline())
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + DEADLINE_SECONDS
     while _is_alive(pid):
         assert time.monotonic() < deadline, "the server outlived its parent"
         time.sleep(0.02)

@@ -21,6 +21,7 @@ from sidecar.local.child import ServerError
 from sidecar.local.commands import FAILED, run, run_demo
 from sidecar.local.convex_reader import ConvexReader
 from sidecar.local.demo import percentile
+from tests.support.patience import DEADLINE_SECONDS
 
 _TIMEOUT_SECONDS = 180.0
 _PROOF = {"files", "bytes", "synced", "mismatched", "dead", "seconds", "close_to_synced_ms"}
@@ -126,7 +127,7 @@ async def _names(url: str, session_id: str) -> list[str]:
 
 
 def _eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30.0
+    deadline = time.monotonic() + DEADLINE_SECONDS
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.1)

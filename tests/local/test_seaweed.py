@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from sidecar.local.child import ServerError
 from sidecar.local.ports import COMPANION, free_ports, is_free
 from sidecar.local.seaweed import SeaweedServer
+from tests.support.patience import DEADLINE_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ def test_the_server_dies_with_its_parent() -> None:
         assert parent.stdout is not None
         pid, folder = parent.stdout.readline().split()
         os.kill(parent.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + DEADLINE_SECONDS
     while _runs(int(pid)) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not _runs(int(pid))

@@ -19,6 +19,7 @@ from sidecar.status import server
 from sidecar.status.guard import Need, door_of, objection
 from sidecar.status.operations import OPERATIONS
 from sidecar.status.server import serving
+from tests.support.patience import DEADLINE_SECONDS
 
 from .conftest import TOKEN, Served, free_port
 from .fake import FakeSource, transfer
@@ -214,7 +215,7 @@ async def test_a_client_that_says_nothing_loses_its_place(
     monkeypatch.setattr(server, "CONNECTION_SECONDS", 0.2)
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
     writer.write(b"GET /status HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         assert await reader.read() == b""
     writer.close()
     reply = await served.get("/wait?timeout=600ms&session=none")
@@ -243,7 +244,7 @@ async def test_a_crowd_of_waiting_requests_is_left_in_peace(
     served.source.journal.rows = [transfer(1, "p/s/intro/video/1.mp4", State.READY)]
     waits = [asyncio.create_task(served.get("/wait?timeout=2s")) for _ in range(3)]
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             while not await hung_up(served):
                 await asyncio.sleep(0.01)
     finally:

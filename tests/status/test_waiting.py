@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from sidecar.core.model import State
+from tests.support.patience import DEADLINE_SECONDS
 
 from .conftest import Get, Served
 from .fake import FakeCandidate, FakeExample, FakeFinding, FakeSource, transfer
@@ -15,7 +16,7 @@ VIDEO = "p/s/intro/video/1.mp4"
 
 async def changes_to(source: FakeSource, change: Callable[[], None], *, scans: int = 1) -> None:
     """Apply a change once a wait has had its scan."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         while source.watch.scans < scans:
             await asyncio.sleep(0.01)
     change()
@@ -72,7 +73,7 @@ async def test_wait_for_a_path_fails_for_what_is_never_sent(served: Served, get:
     findings["notes.txt"] = FakeFinding("unmatched", "no rule matches it")
     findings["link"] = FakeFinding("refused", "it is a symbolic link")
     for path, state in (("notes.txt", "unmatched"), ("link", "refused"), ("none.mp4", "missing")):
-        reply = await get(f"/wait?path=/renders/{path}&timeout=5")
+        reply = await get(f"/wait?path=/renders/{path}&timeout=60")
         assert (reply["result"], reply["failed"][0]["state"]) == ("failed", state)
 
 
@@ -88,16 +89,16 @@ async def test_wait_for_a_folder_fails_for_refused_files_in_it_and_ignores_unmat
         FakeExample("p/link.mp4", "refused", "it is a symbolic link"),
         FakeExample("q/notes.txt", "unmatched", "no rule matches it"),
     ]
-    assert (await get("/wait?path=/renders/p&timeout=5"))["result"] == "failed"
-    assert (await get("/wait?path=/renders/q&timeout=5"))["result"] == "synced"
+    assert (await get("/wait?path=/renders/p&timeout=60"))["result"] == "failed"
+    assert (await get("/wait?path=/renders/q&timeout=60"))["result"] == "synced"
 
 
 async def test_a_file_that_was_shipped_and_deleted_counts_as_synced(served: Served, get: Get) -> None:
     """Its transfer answers, not the disk."""
     served.source.journal.rows = [transfer(1, VIDEO, State.SYNCED)]
-    assert (await get(f"/wait?path={VIDEO}&timeout=5"))["result"] == "synced"
+    assert (await get(f"/wait?path={VIDEO}&timeout=60"))["result"] == "synced"
     served.source.journal.rows = [transfer(1, VIDEO, State.GONE)]
-    assert (await get(f"/wait?path={VIDEO}&timeout=5"))["result"] == "failed"
+    assert (await get(f"/wait?path={VIDEO}&timeout=60"))["result"] == "failed"
 
 
 async def test_other_sessions_and_folders_do_not_hold_a_wait_up(served: Served, get: Get) -> None:
@@ -105,8 +106,8 @@ async def test_other_sessions_and_folders_do_not_hold_a_wait_up(served: Served, 
     served.source.journal.rows = [transfer(1, VIDEO, State.READY)]
     served.source.watch.findings["p/s/outro"] = FakeFinding("folder", "a folder")
     served.source.watch.candidates = [FakeCandidate(VIDEO, "open")]
-    assert (await get("/wait?session=other&timeout=5"))["result"] == "synced"
-    assert (await get("/wait?path=p/s/outro&timeout=5"))["result"] == "synced"
+    assert (await get("/wait?session=other&timeout=60"))["result"] == "synced"
+    assert (await get("/wait?path=p/s/outro&timeout=60"))["result"] == "synced"
 
 
 async def test_without_convex_the_upload_is_the_end(served: Served, get: Get) -> None:
@@ -114,7 +115,7 @@ async def test_without_convex_the_upload_is_the_end(served: Served, get: Get) ->
     del served.source.remotes["convex"]
     served.source.journal.rows = [transfer(1, VIDEO, State.UPLOADED)]
     assert (await get("/status"))["convex"] == {"breaker": "off", "last_error": None}
-    assert (await get("/wait?timeout=5"))["result"] == "synced"
+    assert (await get("/wait?timeout=60"))["result"] == "synced"
 
 
 async def test_a_scan_that_hangs_does_not_outlast_the_timeout(served: Served, get: Get) -> None:

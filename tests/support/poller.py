@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Self
 
 POLL_SECONDS = 0.1
+REST_MIN = 8  # times the CPU time of the last look: many objects cost the cores that the daemon needs
 
 
 class Poller:
@@ -44,8 +46,11 @@ class Poller:
         self._client.close()
 
     def _run(self) -> None:
-        while not self._end.wait(POLL_SECONDS):
+        took_seconds = 0.0
+        while not self._end.wait(max(POLL_SECONDS, REST_MIN * took_seconds)):
+            began = time.thread_time()
             self._look()
+            took_seconds = time.thread_time() - began
         self._look()
 
     def _look(self) -> None:

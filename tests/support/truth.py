@@ -20,8 +20,9 @@ from typing import Any
 from awscrt.checksums import crc64nvme
 from botocore.exceptions import ClientError
 
+from tests.support.patience import DEADLINE_SECONDS
+
 Row = Mapping[str, Any]
-READABLE_SECONDS = 15.0
 UNFINISHED = "('discovered', 'ready', 'uploaded')"
 
 
@@ -108,7 +109,7 @@ class Truth:
 
     def _download(self, key: str) -> bytes:
         """Return an object's bytes. A server that has just been restarted may need a moment."""
-        deadline = time.monotonic() + READABLE_SECONDS
+        deadline = time.monotonic() + DEADLINE_SECONDS
         while True:
             try:
                 return bytes(self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read())

@@ -30,6 +30,7 @@ from sidecar.sync import keys
 from sidecar.sync.convex import open_store
 from sidecar.sync.stage import SyncStage
 from tests.support import journals
+from tests.support.patience import DEADLINE_SECONDS
 from tests.support.wire import Wire
 
 ISSUER, AUDIENCE = "https://renderers.test", "render-sidecar"
@@ -94,13 +95,13 @@ class Desk:
         """Return a transfer's state."""
         return str((await self.writer.do(Journal.one, transfer.id)).state)
 
-    async def until(self, condition: Callable[[], Any], seconds: float = 20) -> None:
+    async def until(self, condition: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> None:
         """Wait until an awaitable condition holds."""
         async with asyncio.timeout(seconds):
             while not await condition():
                 await asyncio.sleep(0.01)
 
-    async def until_state(self, state: str, *transfers: Transfer, seconds: float = 20) -> None:
+    async def until_state(self, state: str, *transfers: Transfer, seconds: float = DEADLINE_SECONDS) -> None:
         """Wait until all transfers are in a state."""
 
         async def reached() -> bool:

@@ -22,6 +22,7 @@ from sidecar.sync.expiry import ExpiryStage
 from sidecar.sync.registrar import Registrar
 from tests.support import journals
 from tests.support.memory_metadata import MemoryMetadata
+from tests.support.patience import DEADLINE_SECONDS
 
 SIDECAR = "test-sidecar"
 
@@ -62,7 +63,7 @@ class Desk:
         """Run the stage until nothing is to be marked; its own end is the test's."""
         running = asyncio.create_task(self.stage.run())
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(DEADLINE_SECONDS):
                 while await self.writer.do(Journal.expiries, limit=9) and not running.done():
                     await asyncio.sleep(0.01)
             if running.done():

@@ -23,6 +23,7 @@ from sidecar.sync import unfinished
 from sidecar.sync.registrar import Registrar
 from sidecar.sync.unfinished import UnfinishedStage
 from tests.support.memory_metadata import MemoryMetadata
+from tests.support.patience import DEADLINE_SECONDS
 
 SIDECAR = "test-sidecar"
 UNKNOWN_FUNCTION = SidecarError(
@@ -74,7 +75,7 @@ class Desk:
 
     async def taken_up(self) -> list[str]:
         """Wait until the question is settled; return the scenes that the journal knows then."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             while await self.writer.do(Journal.misses_scenes):
                 await asyncio.sleep(0.01)
         return [scene.scene_id for scene in await self.writer.do(Journal.open_scenes)]
@@ -133,7 +134,7 @@ async def test_functions_that_do_not_know_the_question_stop_nothing(tmp_path: Pa
         waited = list[bool]()
         metadata.on_asked = lambda: waited.append(desk.stage.is_asking)
         await desk.list_all()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             while not waited or desk.stage.is_asking:
                 await asyncio.sleep(0.01)
         assert waited == [True]

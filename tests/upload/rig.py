@@ -39,12 +39,12 @@ from sidecar.upload.store import (
 )
 from sidecar.upload.tools import Tools
 from tests.support.journals import route
+from tests.support.patience import DEADLINE_SECONDS
 from tests.support.virtual import InlineWriter
 
 SIDECAR = "rig"
 PART = 5 * MIB
 FILM = 3 * PART + 7  # four parts
-DEADLINE_SECONDS = 30.0
 HASTY = RetryPolicy(initial_seconds=0.01, max_seconds=0.02, attempts=3)
 HASTY_BREAKER = BreakerPolicy(failures=5, reset_seconds=0.05)
 Hook = Callable[[], Awaitable[None]]

@@ -6,6 +6,7 @@ import pytest
 
 from sidecar.core.clock import SystemClock
 from sidecar.upload.limits import Bandwidth, MemoryBudget
+from tests.support.patience import DEADLINE_SECONDS
 
 LARGE, SMALL = 600, 10  # of a budget of 1024: lanes of 896 and 128, small up to 16
 
@@ -74,7 +75,7 @@ async def test_a_claim_that_is_given_up_blocks_nobody() -> None:
 async def test_a_claim_larger_than_the_budget_is_taken_alone() -> None:
     """A part size above upload.memory slows down, it does not stand still."""
     budget = MemoryBudget(1024)
-    async with asyncio.timeout(1), budget.claim(10_000):
+    async with asyncio.timeout(DEADLINE_SECONDS), budget.claim(10_000):
         assert budget.claimed_bytes == 896
     assert budget.at_once(10_000) == 1
     assert budget.at_once(100) == 8
@@ -92,4 +93,4 @@ async def test_bandwidth_is_shared_by_all_takers(takers: int) -> None:
 
     begun = clock.monotonic()
     await asyncio.gather(*(take() for _ in range(takers)))
-    assert 0.3 < clock.monotonic() - begun < 3
+    assert 0.3 < clock.monotonic() - begun < 30

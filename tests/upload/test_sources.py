@@ -26,6 +26,7 @@ from sidecar.obstacles import Obstacles
 from sidecar.sync.errors import of_transport
 from sidecar.upload import source
 from sidecar.upload.errors import translate
+from sidecar.upload.refusals import Asker
 from tests.support.memory_store import MemoryStore
 
 from .rig import Rig, content, eventually, rig_on, running

@@ -17,6 +17,7 @@ from sidecar.upload.cleanup import abort_others
 from sidecar.upload.limits import MemoryBudget
 from sidecar.upload.store import ObjectSpec, OpenUpload
 from tests.support.memory_store import MemoryStore, failure
+from tests.support.patience import DEADLINE_SECONDS
 
 from .rig import FILM, PART, SIDECAR, Rig, content, eventually, lose, rig_on, running
 
@@ -230,7 +231,7 @@ async def test_a_sweep_that_may_not_list_is_given_up(fake: Rig) -> None:
         raise SidecarError(ErrorKind.FORBIDDEN, "no", operation="rig", target="k")
 
     fake.store.before["list"] = forbid
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         await fake.stage().cleaner.sweep()
 
 

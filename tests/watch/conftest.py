@@ -24,10 +24,10 @@ from sidecar.journal.writer import JournalWriter
 from sidecar.watch.fence import Fence
 from sidecar.watch.root import RootSettings
 from sidecar.watch.stage import WatchStage
+from tests.support.patience import DEADLINE_SECONDS
 
 IGNORE = ("**/.*", "**/*.tmp", "**/*.part", "**/*~")
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
-DEADLINE_SECONDS = 20.0
 
 
 @dataclass

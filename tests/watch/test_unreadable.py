@@ -13,7 +13,7 @@ from sidecar.core.model import State
 from sidecar.files import open_folder, open_regular
 from sidecar.homes import AWAY
 from sidecar.obstacles import Obstacles
-from sidecar.watch import lease, markers
+from sidecar.watch import lease
 
 from .conftest import World, running
 
@@ -149,8 +149,8 @@ async def test_a_marker_that_cannot_be_read_is_tried_again(
             raise failures.pop()
         return real(fd)
 
-    real = markers.lease.probe
-    monkeypatch.setattr(markers.lease, "probe", fail)
+    real = lease.probe
+    monkeypatch.setattr(lease, "probe", fail)
     world.put("p/s/one/.complete", b"")
 
     async def tried() -> bool:

@@ -11,6 +11,7 @@ import httpx
 
 from sidecar.local.convex_server import ConvexServer
 from tests.support.convex import Caller, Refused, Sidecar, put
+from tests.support.patience import DEADLINE_SECONDS
 
 from .conftest import Connect
 
@@ -22,7 +23,6 @@ FAULTS: list[dict[str, object]] = [
     {"action": "error", "status": 429, "code": "TooManyConcurrentRequests"},
     {"action": "delay", "ms": 5},
 ]
-DEADLINE_SECONDS = 60.0
 
 
 def deliver(sidecar: Sidecar, op: dict[str, object]) -> str:
