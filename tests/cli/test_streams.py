@@ -11,8 +11,9 @@ import pytest
 from sidecar.core.model import State
 from tests.status.conftest import Served
 from tests.status.fake import transfer
+from tests.support.patience import DEADLINE_SECONDS
 
-from .conftest import DEADLINE_SECONDS, Ran, run
+from .conftest import Ran, run
 
 VIDEO = "p/s/intro/video/1.mp4"
 FULL = "sidecar: standard output cannot be written: No space left on device\n"
