@@ -12,6 +12,7 @@ from sidecar.core.model import State, Transfer
 from sidecar.journal.journal import Journal
 from sidecar.local.seaweed import SeaweedServer
 from sidecar.upload.s3 import S3Store
+from sidecar.upload.store import STALE
 
 from .rig import FILM, PART, SIDECAR, Rig, content, eventually, hang, lose, rig_on, running
 
@@ -323,6 +324,27 @@ async def test_parts_that_s3_holds_wrongly_are_sent_anew(rig: Rig, seaweed: Seaw
     assert len(rig.store.parts()) == 8
     assert download(seaweed, transfer) == body
     assert await rig.open_uploads() == []
+
+
+async def test_a_create_whose_used_connection_broke_goes_again_at_once(
+    rig: Rig, seaweed: SeaweedServer
+) -> None:
+    """No failure is counted, no wait; what the first may have opened is in doubt until it is looked for."""
+    body = content()
+    transfer = await rig.file(body)
+
+    async def cut_once() -> None:
+        del rig.store.before["create"]
+        raise SidecarError(ErrorKind.NETWORK, "cut", operation="rig", target="k", code=STALE, maybe_done=True)
+
+    rig.store.before["create"] = cut_once
+    async with running(rig.stage()) as stage:
+        await rig.until(transfer, State.UPLOADED)
+        assert stage.cleaner.doubts == 1
+    first = rig.store.calls.index("create")
+    assert rig.store.calls[first + 1] == "create"
+    assert "probe" not in rig.store.calls
+    assert download(seaweed, transfer) == body
 
 
 async def test_symbolic_links_are_not_followed(rig: Rig, seaweed: SeaweedServer) -> None:
