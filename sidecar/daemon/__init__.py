@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import sys
@@ -17,6 +18,7 @@ from sidecar.core.errors import FatalError, JournalLostError
 from sidecar.log_lines import LineWriter
 from sidecar.settings import Secret, Settings, load
 from sidecar.signals import Inbox
+from sidecar.threads import Threads
 
 from .life import Life, Reload, Signals
 from .memory import keep_heaps_small
@@ -54,6 +56,7 @@ def main(config: Path | None, *, inbox: Inbox | None = None, lines: LineWriter |
 
 
 async def _lives(settings: Settings, config: Path | None, inbox: Inbox, lines: LineWriter | None) -> int:
+    asyncio.get_running_loop().set_default_executor(Threads())
     signals = Signals(inbox)
     try:
         return await _one_after_another(settings, config, signals, lines)

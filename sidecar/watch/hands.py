@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from sidecar.threads import Threads
 
 T = TypeVar("T")
 
@@ -16,7 +17,7 @@ class Hands:
 
     def __init__(self, threads: int, *, name: str = "watch") -> None:
         """``name`` is the threads'."""
-        self.executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self.executor = Threads(threads, name=name)
 
     async def do(self, work: Callable[[], T]) -> T:
         """Run ``work`` in a thread."""
