@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from sidecar.core.breaker import BreakerState
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import State, Transfer
-from sidecar.files import open_regular
+from sidecar.files import open_regular, stat_identity
 from sidecar.homes import AWAY
 from sidecar.obstacles import Obstacles
 from sidecar.sync.errors import of_transport
@@ -44,7 +44,7 @@ EXHAUSTED = [errno.EMFILE, errno.ENFILE, errno.ENOMEM]
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> Rig:
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     """Open a sidecar's upload half over a store in memory."""
     async with rig_on(MemoryStore(bucket="lessons"), tmp_path, bucket="lessons") as opened:
         yield opened
@@ -138,11 +138,12 @@ async def test_a_path_that_became_something_else_is_gone(rig: Rig, what: str) ->
         path.parent.symlink_to(aside) if what.endswith("link") else path.parent.write_bytes(b"")
     else:
         path.unlink()
-        {
+        make: dict[str, Callable[[], object]] = {
             "folder": path.mkdir,
             "link": lambda: path.symlink_to("/etc/hostname"),
             "pipe": lambda: os.mkfifo(path),
-        }[what]()
+        }
+        make[what]()
     async with running(rig.stage()):
         await rig.until(transfer, State.GONE)
 
@@ -184,7 +185,7 @@ async def test_a_closed_folder_is_named_itself(rig: Rig) -> None:
 async def test_a_read_that_fails_in_the_middle_waits(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever of the body had gone: nothing is spent, and it is sent again."""
     transfer = await rig.file(content(10))
-    real, failures = source.stat_identity, [OSError(errno.EIO, "Input/output error")] * 4
+    real, failures = stat_identity, [OSError(errno.EIO, "Input/output error")] * 4
 
     def fail(fd: int) -> object:
         if failures:
