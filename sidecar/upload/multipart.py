@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import structlog
 
-from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.model import Part, StoredObject, Transfer
 from sidecar.core.parts import PartRange, kept, missing, part_size, plan
 from sidecar.journal.journal import Journal
@@ -47,7 +47,8 @@ class Multipart:
         try:
             return await self._attempt(resumed)
         except SidecarError as error:
-            outdated = resumed is not None and error.kind is ErrorKind.INVALID and not error.silent
+            refused = error.kind is ErrorKind.INVALID and error.scope is Scope.BUCKET
+            outdated = resumed is not None and refused
             if not (is_absent(error) or outdated):
                 raise
         stored = await self._tools.settled(self._transfer)

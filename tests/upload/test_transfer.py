@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.model import State, Transfer
 from sidecar.journal.journal import Journal
 from sidecar.local.seaweed import SeaweedServer
@@ -270,7 +270,7 @@ async def test_a_resumed_upload_that_s3_refuses_is_begun_anew(rig: Rig, seaweed:
         if rig.store.calls.count("create") < 2:
             message = "Checksum Type mismatch occurred"
             raise SidecarError(
-                ErrorKind.INVALID, message, operation="UploadPart", target="k", code="InvalidRequest"
+                ErrorKind.INVALID, message, operation="UploadPart", target="k", scope=Scope.BUCKET
             )
 
     rig.store.before["part 4"] = refuse
