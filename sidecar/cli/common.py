@@ -64,9 +64,16 @@ def named(path: str, where: address.Address, token: str | None = None) -> str:
         return path
     if not path or path.startswith("/") or os.path.lexists(path):
         return here if path else path
-    replies = [ask(where, "/explain", query={"path": one}, token=token)[1] for one in (here, path)]
-    known = [reply["state"] is not None or reply["finding"] not in (None, "missing") for reply in replies]
-    return here if known[0] or (replies[0]["root"] and not known[1]) else path
+    is_known, is_below = _known(where, here, token)
+    if is_known or os.path.normpath(path).startswith(".."):
+        return here
+    return here if is_below and not _known(where, path, token)[0] else path
+
+
+def _known(where: address.Address, path: str, token: str | None) -> tuple[bool, bool]:
+    """Tell whether the daemon has a path on disk or in its journal, and whether it lies below a root."""
+    reply = ask(where, "/explain", query={"path": path}, token=token)[1]
+    return reply["state"] is not None or reply["finding"] not in (None, "missing"), reply["root"] is not None
 
 
 def print_json(reply: Any) -> None:

@@ -49,6 +49,15 @@ async def test_status_is_plain_where_nobody_looks(served: Served) -> None:
     assert all(char.isprintable() for char in ran.out.replace("\n", ""))
 
 
+async def test_status_tells_of_a_log_that_cannot_be_written(served: Served) -> None:
+    """It is no trouble of the delivery: here it stands, and in the metrics."""
+    served.source.dropped_lines, served.source.log_trouble = 3, "Broken pipe"
+    ran = await sidecar("status", "--url", served.url)
+    assert "3 lines dropped; it cannot be written: Broken pipe" in ran.out
+    assert "degraded" not in ran.out
+    assert "sidecar_log_lines_dropped_total 3.0" in (await served.get("/metrics")).text
+
+
 async def test_status_json_is_the_reply(served: Served) -> None:
     """For scripts."""
     ran = await sidecar("status", "--json", "--url", served.url)
@@ -184,3 +193,26 @@ async def test_requeue_goes_by_the_socket_or_with_the_token(served: Served, tmp_
     assert (nothing.status, "no dead letters are named" in nothing.err) == (1, True)
     missing = await sidecar("dead-letters", "requeue", "--all", "--token-file", str(tmp_path / "none"))
     assert (missing.status, "cannot be read" in missing.err) == (1, True)
+
+
+async def test_a_relative_path_is_one_from_here_or_one_below_a_root(served: Served, tmp_path: Path) -> None:
+    """Also where the file is gone meanwhile: whichever of the two the daemon knows."""
+    here = tmp_path / "root" / "p" / "s"
+    here.mkdir(parents=True)
+    served.source.watch.roots = [FakeRoot("/renders"), FakeRoot(str(tmp_path / "root"))]
+    rows = [transfer(1, "p/s/gone.mp4", State.SYNCED, root=str(tmp_path / "root"))]
+    served.source.journal.rows = [*rows, transfer(2, VIDEO, State.SYNCED)]
+    for path, meant in (
+        ("gone.mp4", here / "gone.mp4"),
+        ("../s/gone.mp4", here / "gone.mp4"),
+        (VIDEO, Path("/renders") / VIDEO),
+        ("unknown.mp4", here / "unknown.mp4"),
+    ):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "sidecar", "explain", path, "--json", "--url", served.url),
+            cwd=here,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            out, _ = await process.communicate()
+        assert json.loads(out)["path"] == str(meant)
