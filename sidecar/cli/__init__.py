@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
 INTERRUPTED = 130
 ANSWERS = frozenset({"health", "wait"})  # by their exit status: a full disk under the log changes no verdict
+# Each is meant for another program, ends the import of a library of ours where its path cannot be written,
+# and where it can lets the keys of our connections, or our metrics, out to a file.
+_FOREIGN = ("SSLKEYLOGFILE", "PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status, also where nobody reads what it prints."""
+    if arguments is None:
+        _settle()
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["run"]:
         from sidecar.signals import Inbox
@@ -44,3 +50,11 @@ def _command(arguments: list[str]) -> int:
 
             app(args=everything, prog_name="sidecar")
             return 0
+
+
+def _settle() -> None:
+    """Make of this process's environment what the libraries may read, before the first of them does."""
+    for name in _FOREIGN:
+        os.environ.pop(name, None)
+    if sys.getfilesystemencoding() != "utf-8":  # names of files are, whatever the locale says
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - ourselves

@@ -27,7 +27,7 @@ class Heart:
         self._journal, self._clock = journal, clock
         self._loop_beat = self._journal_beat = clock.monotonic()
         self._systemd = sdnotify.SystemdNotifier()
-        self._watchdog_seconds = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
+        self._watchdog_seconds = _watchdog_seconds(os.environ.get("WATCHDOG_USEC", "0"))
 
     async def run(self) -> None:
         """Beat until cancelled."""
@@ -60,3 +60,11 @@ class Heart:
             await self._journal.do(Journal.beat)
             self._journal_beat = self._clock.monotonic()
             await asyncio.sleep(BEAT_SECONDS)
+
+
+def _watchdog_seconds(text: str) -> float:
+    """Return how often systemd wants to hear of us; what is no number is not systemd's word."""
+    try:
+        return max(int(text), 0) / 1e6
+    except (ValueError, OverflowError):
+        return 0.0

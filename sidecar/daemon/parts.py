@@ -29,7 +29,7 @@ from sidecar.settings import Settings, build_router
 from sidecar.sync.convex import open_store as open_convex
 from sidecar.sync.recall import RecallStage
 from sidecar.sync.stage import SyncStage
-from sidecar.upload.client import object_url, s3_config
+from sidecar.upload.endpoint import object_url, s3_config
 from sidecar.upload.open import build_stage as build_upload
 from sidecar.upload.open import open_s3
 from sidecar.upload.stage import UploadStage
@@ -91,8 +91,11 @@ async def assemble(
         await journal.do(Journal.bar, [watch.root for watch in settings.watch])  # until each is ours
         reader = JournalReader(settings.journal.path, clock=clock)
         opened.callback(reader.close)
+        config = await asyncio.to_thread(s3_config, settings.s3)
         store = fenced(
-            await opened.enter_async_context(open_s3(s3=settings.s3, upload=settings.upload, clock=clock)),
+            await opened.enter_async_context(
+                open_s3(config=config, s3=settings.s3, upload=settings.upload, clock=clock)
+            ),
             fence.passable,
             effects=OBJECT_EFFECTS,
         )
@@ -129,7 +132,7 @@ async def assemble(
                 metadata=convex,
                 sync=sync,
                 gates=list(gates.values()),
-                url=partial(object_url, s3_config(settings.s3)),
+                url=partial(object_url, config),
                 clock=clock,
                 skews=lambda: [store.skew_seconds, convex.skew_seconds],
                 retention=settings.retention,
@@ -140,6 +143,7 @@ async def assemble(
             store=store,
             journal=journal,
             gate=gates["s3"],
+            config=config,
             s3=settings.s3,
             upload=settings.upload,
             clock=clock,

@@ -113,9 +113,13 @@ class Child:
 
 
 def neutral_environment() -> dict[str, str]:
-    """Return our environment without what would reach into a daemon's settings."""
-    foreign = ("SIDECAR_", "AWS_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    """Return our environment without what would reach into a server's settings, or around this machine."""
+    foreign = ("SIDECAR_", "AWS_", "NODE_")
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(foreign) and not name.lower().endswith("_proxy")
+    }
 
 
 def wait(steps: Iterator[None]) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import tempfile
 import urllib.request
@@ -17,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
-from .child import Child, ServerError, wait, wait_async
+from .child import Child, ServerError, neutral_environment, wait, wait_async
 from .convex_modules import PACKAGES, find_node, modules_folder
 
 FUNCTIONS = Path(str(files("sidecar.sync"))) / "functions"
@@ -143,13 +142,12 @@ class ConvexServer:
         modules = modules_folder(node=node, progress=self._progress)
         self._workspace = Path(tempfile.mkdtemp(prefix="sidecar-convex-"))
         assemble(self._workspace, modules, functions_dir=self._functions_dir, dev_auth=self._dev_auth)
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("SIDECAR_")}
         self._child = Child(
             name="the local Convex server",
             argv=[node.binary, "server.mjs", "--bundle", "bundle", *self._flags],
             log=self._workspace / _LOG,
             cwd=self._workspace,
-            env=inherited | self._environment,
+            env=neutral_environment() | self._environment,
         )
 
     def _starting(self) -> Iterator[None]:

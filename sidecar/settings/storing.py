@@ -52,9 +52,9 @@ class S3(Section):
     bucket: Annotated[str, word(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]", _BUCKET)]
     """The bucket's name. It must exist."""
     region: Annotated[str, word(r"[A-Za-z0-9-]{1,64}", "write a region such as us-east-1")] = "us-east-1"
-    """The bucket's region; stores that know none take us-east-1."""
+    """The bucket's region; stores that know none take us-east-1. Default on AWS: AWS_REGION and its like."""
     endpoint_url: HttpUrl | None = None
-    """Another S3 than AWS: MinIO, SeaweedFS, R2, Ceph and so on."""
+    """Another S3 than AWS: MinIO, SeaweedFS, R2 and so on. Default: AWS_ENDPOINT_URL_S3 and its like."""
     addressing: Literal["auto", "path", "virtual"] = "auto"
     """auto: bucket in the host name on AWS, in the path at an endpoint_url."""
     key: TemplateText = "{session_id}/{scene_id}/{asset_type}/{stem}.{transfer}{ext}"
@@ -74,7 +74,7 @@ class S3(Section):
     profile: Annotated[str, Field(min_length=1)] | None = None
     """Profile of the shared AWS configuration, instead of keys."""
     ca_bundle: Path | None = None
-    """PEM file of certificate authorities to trust instead of the system's."""
+    """PEM file of certificate authorities to trust instead of AWS_CA_BUNDLE's, SSL_CERT_FILE's and so on."""
     part_size: Annotated[Size, AfterValidator(_part_size)] = 8 * MIB
     """Files of this size or more go up in parts of it; more for files beyond 10,000 parts."""
     checksum: Literal["crc64nvme", "crc32c", "sha256", "md5"] = "crc64nvme"

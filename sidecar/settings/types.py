@@ -59,7 +59,8 @@ Rate = Annotated[int, *_unit(units.parse_rate, units.format_rate, "40MB/s"), Aft
 PositiveSeconds = Annotated[Seconds, AfterValidator(_positive)]
 
 
-def _http_url(value: str) -> str:
+def http_url(value: str) -> str:
+    """Return a URL without a slash at its end. Raises ValueError with a sentence for what is none."""
     try:
         parts = urlsplit(value)
         port_is_fine = parts.port is None or parts.port > 0
@@ -74,7 +75,7 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
-HttpUrl = Annotated[str, AfterValidator(_http_url), WithJsonSchema({"type": "string", "format": "uri"})]
+HttpUrl = Annotated[str, AfterValidator(http_url), WithJsonSchema({"type": "string", "format": "uri"})]
 
 
 def word(pattern: str, sentence: str) -> Any:

@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import httpx
 
-from sidecar.core.address import is_loopback
 from sidecar.core.clock import Clock, RemoteClock
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.model import Slot
@@ -24,7 +23,8 @@ from sidecar.settings.telling import Convex as ConvexSettings
 
 from . import answers, errors
 from .auth import Credentials, credentials
-from .exchange import CONNECTIONS_MAX, KEPT_SECONDS, Exchange
+from .exchange import Exchange
+from .http import open_http
 
 CALL_BYTES_MAX = 16 * 1024 * 1024  # Convex's limit on a call's arguments
 
@@ -149,32 +149,14 @@ async def open_store(
 ) -> AsyncIterator[ConvexStore]:
     """Open the connections to ``convex.url`` and close them at the end. Sends nothing yet.
 
-    Raises ValueError without a URL: with ``convex.sync: off`` there is no store.
+    Raises ValueError without a URL: with ``convex.sync: off`` there is no store. Raises FatalError (78)
+    for a proxy or a certificate authority of the environment that cannot be used.
     """
     if settings.url is None:
         raise ValueError("convex.url is not set")
     remote_clock = RemoteClock(clock)
     shown = credentials(settings.auth, sidecar_id=sidecar_id, clock=clock, remote_clock=remote_clock)
-    async with _client(str(settings.url), settings.timeout, version) as http:
+    async with open_http(str(settings.url), timeout_seconds=settings.timeout, version=version) as http:
         yield ConvexStore(
             http=http, credentials=shown, remote_clock=remote_clock, timeout_seconds=settings.timeout
         )
-
-
-def _client(url: str, timeout_seconds: float, version: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        base_url=url,
-        headers={
-            "Content-Type": "application/json",
-            "Accept-Encoding": "identity",  # so that a small answer cannot unfold into a huge one
-            "Convex-Client": f"render-sidecar-{version}",
-        },
-        timeout=httpx.Timeout(timeout_seconds),
-        limits=httpx.Limits(
-            max_connections=CONNECTIONS_MAX,
-            max_keepalive_connections=CONNECTIONS_MAX,
-            keepalive_expiry=KEPT_SECONDS,
-        ),
-        follow_redirects=False,
-        trust_env=not is_loopback(httpx.URL(url).host),  # a proxy does not know our loopback
-    )

@@ -15,6 +15,7 @@ from sidecar.core.failures import Refusal, meaning
 
 MESSAGE_CHARS_MAX = 500
 NOT_INSTALLED = "deploy the functions: `sidecar convex install --into ./convex`, then `npx convex deploy`"
+_PROXY = "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, or name the deployment's host in NO_PROXY"
 _UDF_STATUS = frozenset({200, 560})  # the function's own answer, whatever it says
 
 
@@ -47,7 +48,7 @@ def of_transport(error: httpx.TransportError, *, operation: str, target: str) ->
         _cut("no connection: " + text if unsent else "the connection broke: " + text),
         operation=operation,
         target=target,
-        hint=_network_hint(text),
+        hint=_PROXY if isinstance(error, httpx.ProxyError) else _network_hint(text),
         maybe_done=not unsent,
     )
 

@@ -12,19 +12,21 @@ from botocore.parsers import ResponseParserError
 
 from sidecar.core import machine
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
-from sidecar.core.s3_failures import CHECK_KEYS, ENDPOINT, NOT_S3, PROXY
+from sidecar.core.s3_failures import ENDPOINT, NOT_S3, PROXY
 from sidecar.files import NotRegularError, TruncatedError
 
+from .chain import CredentialsError, words_of
 from .connection import StaleConnectionError
 from .refusals import Asker, one_line, refused
 from .store import STALE
 
 _NO_S3_ANSWER = (ResponseParserError, ValueError)  # a page of something else in a 200; a number that is none
 FAULTS = (  # OSError: TimeoutError too
-    *(boto.BotoCoreError, boto.ClientError, aiohttp.ClientError, OSError),
+    *(boto.BotoCoreError, boto.ClientError, aiohttp.ClientError, OSError, CredentialsError),
     *_NO_S3_ANSWER,
 )
 _PROXY_WANTS_KEYS = 407
+_PROXY = "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, or name the host in NO_PROXY"
 _TLS = "check the certificate, s3.ca_bundle and the scheme of s3.endpoint_url"
 
 
@@ -40,15 +42,6 @@ class _Meaning:
 
 _FOREIGN = _Meaning(ErrorKind.UNKNOWN, NOT_S3, maybe_done=True, redacted=True)
 _NOT_SENT = (boto.ConnectTimeoutError, boto.ProxyConnectionError)
-_NO_CREDENTIALS = (
-    boto.NoCredentialsError,
-    boto.PartialCredentialsError,
-    boto.CredentialRetrievalError,
-    boto.TokenRetrievalError,
-    boto.UnauthorizedSSOTokenError,
-    boto.ProfileNotFound,
-    boto.MetadataRetrievalError,
-)
 
 
 def translate(error: Exception, *, operation: str, target: str, asker: Asker) -> SidecarError:
@@ -57,6 +50,15 @@ def translate(error: Exception, *, operation: str, target: str, asker: Asker) ->
         return refused(error.response, operation=operation, target=target, asker=asker)
     if (own := machine.exhausted(error)) is not None:  # no socket could be had: it says nothing of S3
         return from_disk(own, operation=operation, target=target)
+    if isinstance(error, CredentialsError):
+        return SidecarError(
+            ErrorKind.UNAUTHORIZED,
+            error.message,
+            operation=operation,
+            target=target,
+            hint=error.hint,
+            code=error.code,
+        )
     meaning, message = _unanswered(error)
     return SidecarError(
         meaning.kind,
@@ -104,8 +106,6 @@ def from_disk(error: OSError, *, operation: str, target: str) -> SidecarError:
 
 
 def _unanswered(error: Exception) -> tuple[_Meaning, str]:
-    if isinstance(error, _NO_CREDENTIALS):
-        return _Meaning(ErrorKind.UNAUTHORIZED, CHECK_KEYS), str(error)
     if isinstance(error, (boto.ParamValidationError, boto.ValidationError)):
         return _Meaning(ErrorKind.INVALID), one_line(str(error))
     if isinstance(error, boto.SSLError):
@@ -118,16 +118,13 @@ def _unanswered(error: Exception) -> tuple[_Meaning, str]:
 def _unreached(error: Exception) -> tuple[_Meaning, str]:
     if isinstance(error, TimeoutError):
         return _Meaning(ErrorKind.NETWORK, ENDPOINT, maybe_done=True), "no progress within the time limit"
-    inner = _inner(error)
+    inner, words = _inner(error), one_line(words_of(error))
     if isinstance(inner, aiohttp.ClientHttpProxyError) and inner.status == _PROXY_WANTS_KEYS:
-        return _Meaning(ErrorKind.UNAUTHORIZED, PROXY), _said(error)
-    return _Meaning(ErrorKind.NETWORK, ENDPOINT, maybe_done=not _never_sent(error)), _said(error)
-
-
-def _said(error: Exception) -> str:
-    """Return what the library says, and what it knows but does not say."""
-    said, inner = str(error), str(_inner(error))
-    return one_line(said if inner in said else f"{said}: {inner}")
+        return _Meaning(ErrorKind.UNAUTHORIZED, PROXY), words
+    if isinstance(error, boto.ProxyConnectionError):
+        return _Meaning(ErrorKind.NETWORK, _PROXY), words
+    hint = _TLS if "[SSL: CERT" in words else ENDPOINT  # behind a SOCKS proxy it has no class of its own
+    return _Meaning(ErrorKind.NETWORK, hint, maybe_done=not _never_sent(error)), words
 
 
 def _never_sent(error: Exception) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 
-from .client import S3Config
+from .endpoint import S3Config
 from .store import ObjectSpec, OpenUpload
 
 

@@ -15,8 +15,8 @@ from sidecar.metrics import Metrics
 from sidecar.obstacles import Obstacles
 from sidecar.settings.storing import S3, Upload
 
-from .client import object_url, s3_config
 from .doubts import Doubts
+from .endpoint import S3Config, object_url
 from .limits import Bandwidth, MemoryBudget
 from .relics import Relics
 from .s3 import S3Store, open_store
@@ -28,12 +28,12 @@ _SPARE_CONNECTIONS = 8  # probes, HEADs and clean-up never queue behind parts
 
 
 @asynccontextmanager
-async def open_s3(*, s3: S3, upload: Upload, clock: Clock) -> AsyncIterator[S3Store]:
+async def open_s3(*, config: S3Config, s3: S3, upload: Upload, clock: Clock) -> AsyncIterator[S3Store]:
     """Open the store; the gate takes its ``probe`` before the stage can be built."""
     pace = Bandwidth(upload.bandwidth, clock=clock).take if upload.bandwidth else None
     parts = upload.memory // s3.part_size
     connections = concurrency(upload) + parts + _SPARE_CONNECTIONS
-    async with open_store(s3_config(s3), clock=clock, connections=connections, pace=pace) as store:
+    async with open_store(config, clock=clock, connections=connections, pace=pace) as store:
         yield store
 
 
@@ -42,6 +42,7 @@ def build_stage(
     store: S3Store,
     journal: AsyncJournal,
     gate: Gate,
+    config: S3Config,
     s3: S3,
     upload: Upload,
     clock: Clock,
@@ -52,7 +53,6 @@ def build_stage(
     obstacles: Obstacles,
 ) -> UploadStage:
     """Build the stage over an open store; what is not of the settings is as ``UploadStage`` says."""
-    config = s3_config(s3)
     tools = Tools(
         store=store,
         journal=journal,

@@ -15,10 +15,11 @@ from sidecar.core.model import Part, StoredObject
 
 from . import calls, fields, listing, transport
 from .calls import Calls, read
-from .client import S3Config, open_client
+from .client import open_client
 from .confirmation import Confirmation
 from .deadline import Deadline
 from .describe import TRANSFER
+from .endpoint import S3Config
 from .errors import due
 from .store import Body, ListedObject, ObjectHead, ObjectSpec, OpenUpload, is_absent, is_stale
 from .transport import Algorithm, Scan
@@ -39,7 +40,7 @@ async def open_store(
     pace: Callable[[int], Awaitable[None]] | None = None,
 ) -> AsyncIterator[S3Store]:
     """Open the store. ``pace`` is awaited with each chunk's size before it goes (``Bandwidth.take``)."""
-    async with open_client(config, connections=connections) as client:
+    async with open_client(config, connections=connections, clock=clock) as client:
         yield S3Store(client=client, config=config, clock=clock, pace=pace or _at_once)
 
 

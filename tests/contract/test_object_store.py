@@ -16,7 +16,8 @@ from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import MIB
 from sidecar.local.ports import free_port
-from sidecar.upload.client import Keys, S3Config
+from sidecar.upload.credentials import Keys
+from sidecar.upload.endpoint import S3Config
 from sidecar.upload.s3 import S3Store, open_store
 from sidecar.upload.store import Body, ObjectSpec, ObjectStore, OpenUpload
 from tests.support.memory_store import MemoryStore, checksum_of

@@ -19,7 +19,8 @@ from sidecar.core.errors import ErrorKind, FatalError, Scope, SidecarError
 from sidecar.core.model import MIB, Part
 from sidecar.local.ports import free_port
 from sidecar.local.seaweed import SeaweedServer
-from sidecar.upload.client import Keys, S3Config
+from sidecar.upload.credentials import Keys
+from sidecar.upload.endpoint import S3Config
 from sidecar.upload.limits import Bandwidth
 from sidecar.upload.s3 import open_store
 from sidecar.upload.store import Body, ObjectSpec, OpenUpload, is_absent
@@ -471,6 +472,7 @@ async def test_credentials_that_are_nowhere_to_be_found_are_unauthorized(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setattr("sidecar.upload.credentials.FAILED_SECONDS", 0.0)
     async with store_on(seaweed, bucket, **({"keys": None} | wrong)) as store:
         with pytest.raises(SidecarError, match="credential") as caught:
             await store.probe()

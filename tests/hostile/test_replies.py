@@ -15,7 +15,8 @@ from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.local.ports import free_port
 from sidecar.settings.telling import Convex
 from sidecar.sync.convex import open_store as open_convex
-from sidecar.upload.client import Keys, S3Config
+from sidecar.upload.credentials import Keys
+from sidecar.upload.endpoint import S3Config
 from sidecar.upload.s3 import S3Store, open_store
 
 MIB = 1024 * 1024

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from sidecar.local.child import ServerError
+from sidecar.local.child import ServerError, neutral_environment
 from sidecar.local.ports import COMPANION, free_ports, is_free
 from sidecar.local.seaweed import SeaweedServer
 from tests.support.patience import DEADLINE_SECONDS
@@ -113,3 +113,16 @@ def _runs(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+def test_an_environment_of_the_users_own_does_not_reach_into_it(
+    server: SeaweedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a proxy, which does not know our loopback, nor what AWS's variables say."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "nonsense")
+    monkeypatch.setenv("AWS_USE_DUALSTACK_ENDPOINT", "true")
+    server._new_client().head_bucket(Bucket=server.bucket)
+    assert not {name for name in neutral_environment() if name.lower().endswith("_proxy")}

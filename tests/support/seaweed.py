@@ -9,7 +9,8 @@ from typing import Any
 
 from sidecar.core.clock import SystemClock
 from sidecar.local.seaweed import SeaweedServer
-from sidecar.upload.client import Keys, S3Config
+from sidecar.upload.credentials import Keys
+from sidecar.upload.endpoint import S3Config
 from sidecar.upload.s3 import S3Store, open_store
 
 

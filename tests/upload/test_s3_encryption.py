@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 from sidecar.core.clock import SystemClock
 from sidecar.files import checksum_of
 from sidecar.settings import S3
-from sidecar.upload.client import s3_config
+from sidecar.upload.endpoint import s3_config
 from sidecar.upload.s3 import open_store
 from sidecar.upload.store import Body, ObjectSpec, OpenUpload
 

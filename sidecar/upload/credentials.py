@@ -1,0 +1,151 @@
+"""What requests to S3 are signed with: our keys as they are now, else those of the AWS chain.
+
+One look-up of the chain at a time, shared by all who wait: a helper that takes seconds and an STS that
+refuses are asked once, however many files there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiobotocore.credentials import AioCredentials
+from botocore.credentials import ReadOnlyCredentials
+
+from sidecar.core.clock import Clock
+
+from .chain import CredentialsError, failure_of
+
+LOOKUP_SECONDS = 60.0  # a helper may ask a person's keyring, or start a container
+PATIENCE_SECONDS = 8.0  # shorter than any call's own time limit, which would call it S3's silence
+EARLY_SECONDS = 15 * 60  # before they expire, while there is time to fail
+AGAIN_SECONDS = 30.0  # between two look-ups while the keys that we have are still good for something
+FAILED_SECONDS = 3.0  # for so long all who come share a failure
+_CREDENTIALS_COUNT = frozenset(
+    {"AccessDenied", "AllAccessDisabled"}
+)  # they were accepted, and do not suffice
+_REFUSED = frozenset({400, 401, 403})  # 400: an expired token, to which HEAD has no more to say
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """A pair of keys, and the token that temporary ones come with."""
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None = None
+
+
+class OurKeys(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
+    """Those of the settings, read for every request: they may be files, and may change."""
+
+    def __init__(self, keys: Callable[[], Keys]) -> None:
+        super().__init__("", "", method="sidecar")
+        self._keys = keys
+
+    async def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        """Return what the next request is signed with. Raises SidecarError."""
+        keys = await asyncio.to_thread(self._keys)
+        return ReadOnlyCredentials(keys.access_key_id, keys.secret_access_key, keys.session_token)
+
+
+class SharedKeys(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
+    """Those of the chain: looked up once for all, renewed beside the work, kept while they are good."""
+
+    def __init__(self, find: Callable[[], Awaitable[AioCredentials]], *, clock: Clock) -> None:
+        """``find`` goes through the chain anew and raises CredentialsError."""
+        super().__init__("", "", method="sidecar")
+        self._find, self._clock = find, clock
+        self._found: AioCredentials | None = None
+        self._keys: ReadOnlyCredentials | None = None
+        self._failure: CredentialsError | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._not_before = 0.0
+        self._refused = False
+
+    async def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        """Return what the next request is signed with. Raises CredentialsError."""
+        if self._looking is None and self._is_due():
+            self._looking = asyncio.create_task(self._look_up())
+        keys = self._good_keys()
+        if keys is not None and not (self._refused and self._looking):
+            return keys
+        if self._looking is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await asyncio.shield(self._looking)
+        if (keys := self._good_keys()) is not None:
+            return keys
+        raise self._told()
+
+    def learn(self, parsed: Mapping[str, Any], **_: Any) -> None:
+        """Hear S3's answer (botocore's event ``after-call``): keys that it refuses may be old ones."""
+        status = parsed.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        code = parsed.get("Error", {}).get("Code")
+        if status in _REFUSED and code not in _CREDENTIALS_COUNT:
+            self._refused = True
+
+    async def close(self) -> None:
+        """End a look-up that is under way, with the helper that it waits for."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait({self._looking})
+
+    def _is_due(self) -> bool:
+        if self._clock.monotonic() < self._not_before:
+            return False
+        return self._found is None or self._refused or _ends_within(self._found, EARLY_SECONDS)
+
+    def _good_keys(self) -> ReadOnlyCredentials | None:
+        """Return what was found and has not expired, however late its renewal is."""
+        return None if self._found is None or _ends_within(self._found, 0) else self._keys
+
+    def _told(self) -> CredentialsError:
+        """Return the failure of the last look-up; each who waits raises an error of its own."""
+        failure = self._failure if self._looking is None else None
+        failure = failure or _slow(PATIENCE_SECONDS)
+        return CredentialsError(failure.message, hint=failure.hint, code=failure.code)
+
+    async def _look_up(self) -> None:
+        try:
+            async with asyncio.timeout(LOOKUP_SECONDS):
+                known = self._found if not self._refused else None
+                found = known or await self._find()
+                keys = (None if known else _given(found)) or await found.get_frozen_credentials()
+            self._found, self._keys, self._failure, self._refused = found, keys, None, False
+        except TimeoutError:
+            self._failed(_slow(LOOKUP_SECONDS))
+        except Exception as error:  # noqa: BLE001 - a chain fails in more ways than it has classes
+            self._failed(failure_of(error))
+        finally:
+            self._looking = None
+            wait_seconds = FAILED_SECONDS if self._good_keys() is None else AGAIN_SECONDS
+            self._not_before = self._clock.monotonic() + wait_seconds
+
+    def _failed(self, failure: CredentialsError) -> None:
+        self._failure = failure
+        if self._good_keys() is None:
+            self._found = None  # the next look-up begins with the files as they are then
+
+
+def _ends_within(credentials: AioCredentials, seconds: float) -> bool:
+    """Whether credentials expire so soon; those that are not temporary never do."""
+    needed = getattr(credentials, "refresh_needed", None)
+    return needed is not None and bool(needed(seconds))
+
+
+def _given(credentials: AioCredentials) -> ReadOnlyCredentials | None:
+    """Return what was found just now: asked for it, botocore would renew at once what ends within 15 min."""
+    given: ReadOnlyCredentials | None = vars(credentials).get("_frozen_credentials")
+    return None if _ends_within(credentials, 0) else given
+
+
+def _slow(seconds: float) -> CredentialsError:
+    return CredentialsError(
+        f"the look-up of credentials was not over after {seconds:g} s",
+        hint="is the helper, STS or the metadata service that gives them well?",
+        code="Slow",
+    )

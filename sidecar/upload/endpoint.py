@@ -1,0 +1,119 @@
+"""Where the bucket is: the settings, completed by AWS's own variables and files; and its addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import quote, urlsplit
+
+from sidecar.settings.storing import S3
+from sidecar.trust import Bundle
+
+from .credentials import Keys
+from .shared import read_shared, takes_region
+from .transport import Algorithm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Config:
+    """``settings.s3`` as the adapter needs it.
+
+    ``keys`` is called in a thread for every request, so that secrets in files may change; None means
+    the AWS chain (environment, profile, container, IMDS, web identity), which renews itself. ``alone`` lets
+    the chain do without a profile. ``dualstack``, ``fips`` and ``accelerate`` are AWS's own endpoints.
+    """
+
+    bucket: str
+    region: str
+    chain_region: str | None = None
+    endpoint_url: str | None = None
+    addressing: str = "auto"
+    dualstack: bool = False
+    fips: bool = False
+    accelerate: bool = False
+    keys: Callable[[], Keys] | None = None
+    profile: str | None = None
+    alone: bool = False
+    ca_bundle: str | None = None
+    aws_ca_bundle: Bundle | None = None
+    app_id: str | None = None
+    checksum: Algorithm = Algorithm.CRC64NVME
+    encryption: str = "none"  # none | aes256 | aws:kms
+    kms_key_id: str | None = None
+    public_base_url: str | None = None
+
+    @property
+    def on_aws(self) -> bool:
+        """Whether the endpoint is Amazon's own."""
+        host = urlsplit(self.endpoint_url).hostname if self.endpoint_url else None
+        return host is None or host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+    @property
+    def addressing_style(self) -> str:
+        """``path`` or ``virtual`` (bucket in the host name)."""
+        if self.addressing != "auto":
+            return self.addressing
+        return "virtual" if self.on_aws and "." not in self.bucket else "path"
+
+    @property
+    def bucket_url(self) -> str:
+        """The bucket's address, by which requests go as well."""
+        base = urlsplit(self.endpoint_url or f"https://{self._aws_host}")
+        prefix = base.path.rstrip("/")
+        if self.addressing_style == "virtual":
+            return f"{base.scheme}://{self.bucket}.{base.netloc}{prefix}"
+        return f"{base.scheme}://{base.netloc}{prefix}/{self.bucket}"
+
+    @property
+    def _aws_host(self) -> str:
+        domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+        stack = ".dualstack" if self.dualstack else ""
+        if self.accelerate:
+            return f"s3-accelerate{stack}.{domain}"
+        return f"s3{'-fips' if self.fips else ''}{stack}.{self.region}.{domain}"
+
+
+def s3_config(settings: S3) -> S3Config:
+    """Return the settings as the adapter needs them. Blocking. Raises FatalError (78)."""
+    shared = read_shared(settings)
+    region = shared.region if takes_region(settings) else None
+    endpoint_url = settings.endpoint_url or shared.endpoint_url
+    asked = settings.addressing if settings.addressing != "auto" else shared.addressing
+    on_aws = endpoint_url is None
+    return S3Config(
+        bucket=settings.bucket,
+        region=region or settings.region,
+        chain_region=shared.region,
+        endpoint_url=endpoint_url,
+        addressing=asked if asked in ("path", "virtual") else "auto",
+        dualstack=on_aws and shared.dualstack,
+        fips=on_aws and shared.fips,
+        accelerate=on_aws and shared.accelerate and "." not in settings.bucket and asked != "path",
+        keys=None if settings.access_key_id is None else partial(_keys, settings),
+        profile=settings.profile,
+        alone=shared.alone,
+        ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
+        aws_ca_bundle=shared.ca_bundle,
+        app_id=shared.app_id,
+        checksum=Algorithm(settings.checksum),
+        encryption=settings.encryption.mode,
+        kms_key_id=settings.encryption.kms_key_id,
+        public_base_url=settings.public_base_url,
+    )
+
+
+def object_url(config: S3Config, key: str) -> str:
+    """Return the stable, percent-encoded, unsigned address of an object."""
+    base = config.bucket_url if config.public_base_url is None else config.public_base_url.rstrip("/")
+    return f"{base}/{quote(key, safe='/-_.~')}"
+
+
+def _keys(settings: S3) -> Keys:
+    """Read the keys as they are now. Blocking. Raises SidecarError (UNAUTHORIZED) for unreadable files."""
+    key_id, secret, token = settings.access_key_id, settings.secret_access_key, settings.session_token
+    return Keys(
+        access_key_id=key_id.get() if key_id else "",
+        secret_access_key=secret.get() if secret else "",
+        session_token=token.get() if token else None,
+    )

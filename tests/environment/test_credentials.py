@@ -1,0 +1,302 @@
+"""One look-up of credentials for all; what fails there is `unauthorized`, in the chain's own words."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from aiobotocore.credentials import AioCredentials, AioRefreshableCredentials
+from aiohttp import web
+
+from sidecar.core.clock import SystemClock
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.settings.storing import S3
+from sidecar.upload import credentials
+from sidecar.upload.chain import CredentialsError
+from sidecar.upload.credentials import SharedKeys
+from sidecar.upload.endpoint import s3_config
+from sidecar.upload.s3 import open_store
+from tests.support.clock import ManualClock
+from tests.support.outside import remote
+
+pytestmark = pytest.mark.usefixtures("environ")
+
+
+class Chain:
+    """Counts its look-ups; each ends when it may, with what it is to give."""
+
+    def __init__(self, *outcomes: AioCredentials | Exception) -> None:
+        self.outcomes, self.asked, self.may_end = list(outcomes), 0, asyncio.Event()
+
+    async def find(self) -> AioCredentials:
+        """Go through it."""
+        self.asked += 1
+        await self.may_end.wait()
+        outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+def static(name: str = "AKID") -> AioCredentials:
+    return AioCredentials(name, "secret")
+
+
+def temporary(seconds: float, renew: Callable[[], object] | None = None) -> AioRefreshableCredentials:
+    def refuse() -> object:
+        raise ConnectionError("STS is away")
+
+    ends = datetime.now(UTC) + timedelta(seconds=seconds)
+    return AioRefreshableCredentials(
+        "AKID", "secret", "token", ends, refresh_using=renew or refuse, method="test"
+    )
+
+
+async def many(keys: SharedKeys, count: int = 40) -> list[object]:
+    asked = (keys.get_frozen_credentials() for _ in range(count))
+    answers: list[object] = list(await asyncio.gather(*asked, return_exceptions=True))
+    return answers
+
+
+async def test_forty_files_ask_once() -> None:
+    """And whoever comes later not at all: these do not expire."""
+    chain, clock = Chain(static()), ManualClock()
+    keys = SharedKeys(chain.find, clock=clock)
+    waiting = asyncio.ensure_future(many(keys))
+    await asyncio.sleep(0)
+    chain.may_end.set()
+    assert {found.access_key for found in await waiting} == {"AKID"}  # type: ignore[attr-defined]
+    clock.advance(86_400)
+    await many(keys)
+    assert chain.asked == 1
+
+
+async def test_a_failure_is_shared_for_a_moment() -> None:
+    """Each gets an error of its own; a chain that is well again is found soon."""
+    chain, clock = Chain(CredentialsError("refused", hint="do", code="No"), static()), ManualClock()
+    chain.may_end.set()
+    keys = SharedKeys(chain.find, clock=clock)
+    failures = [*await many(keys), *await many(keys)]
+    assert {str(failure) for failure in failures} == {"refused"}
+    assert len({id(failure) for failure in failures}) == 80
+    assert chain.asked == 1
+    clock.advance(credentials.FAILED_SECONDS)
+    assert {found.access_key for found in await many(keys)} == {"AKID"}  # type: ignore[attr-defined]
+    assert chain.asked == 2
+
+
+async def test_whatever_ends_a_look_up_is_told() -> None:
+    chain = Chain(ValueError("no\nnumber"))
+    chain.may_end.set()
+    with pytest.raises(CredentialsError, match="no credentials: ValueError: no number"):
+        await SharedKeys(chain.find, clock=ManualClock()).get_frozen_credentials()
+
+
+async def test_keys_that_s3_refuses_are_looked_up_again(caplog: pytest.LogCaptureFixture) -> None:
+    """A file of keys was rewritten: who asked before has them, not only who asks after a restart."""
+    chain, clock = Chain(static("OLD"), static("NEW")), ManualClock()
+    chain.may_end.set()
+    keys = SharedKeys(chain.find, clock=clock)
+    await many(keys)
+    keys.learn({"ResponseMetadata": {"HTTPStatusCode": 403}, "Error": {"Code": "AccessDenied"}})
+    clock.advance(credentials.AGAIN_SECONDS)
+    assert (await keys.get_frozen_credentials()).access_key == "OLD"
+    keys.learn({"ResponseMetadata": {"HTTPStatusCode": 400}, "Error": {"Code": "ExpiredToken"}})
+    assert {found.access_key for found in await many(keys)} == {"NEW"}  # type: ignore[attr-defined]
+    keys.learn({"ResponseMetadata": {"HTTPStatusCode": 403}, "Error": {}})
+    await many(keys)
+    assert chain.asked == 2  # not with every refusal
+    assert not caplog.records
+
+
+async def test_keys_are_used_until_they_expire_whatever_their_renewal_says() -> None:
+    """An STS that is away in the last quarter of an hour stops nothing, and is not asked by every request."""
+    renewals = []
+
+    def renew() -> object:
+        renewals.append(1)
+        raise ConnectionError("STS is away")
+
+    chain, clock = Chain(temporary(300, renew)), ManualClock()
+    chain.may_end.set()
+    keys = SharedKeys(chain.find, clock=clock)
+    await many(keys)
+    clock.advance(credentials.AGAIN_SECONDS)
+    for _ in range(3):
+        assert {getattr(found, "access_key", found) for found in await many(keys)} == {"AKID"}
+    assert len(renewals) == 1
+
+
+async def test_keys_that_end_soon_are_not_renewed_as_soon_as_they_are_found() -> None:
+    """A helper that gives five minutes is asked once for them."""
+    chain = Chain(temporary(300))  # whose renewal fails
+    chain.may_end.set()
+    keys = SharedKeys(chain.find, clock=ManualClock())
+    assert {getattr(found, "access_key", found) for found in await many(keys)} == {"AKID"}
+    assert chain.asked == 1
+
+
+async def test_expired_keys_are_not_used() -> None:
+    chain = Chain(temporary(-1))
+    chain.may_end.set()
+    with pytest.raises(CredentialsError, match="STS is away"):
+        await SharedKeys(chain.find, clock=ManualClock()).get_frozen_credentials()
+
+
+async def test_a_look_up_that_hangs_is_named_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits is told in time; what it brings in the end is not lost."""
+    monkeypatch.setattr(credentials, "PATIENCE_SECONDS", 0.01)
+    chain = Chain(static())
+    keys = SharedKeys(chain.find, clock=ManualClock())
+    with pytest.raises(CredentialsError, match="not over after"):
+        await keys.get_frozen_credentials()
+    chain.may_end.set()
+    monkeypatch.setattr(credentials, "PATIENCE_SECONDS", 10)
+    assert (await keys.get_frozen_credentials()).access_key == "AKID"
+    assert chain.asked == 1
+
+
+# -- the chain itself ---------------------------------------------------------------------------------
+async def probe() -> None:
+    async with remote() as server:
+        config = s3_config(S3(bucket="lessons", endpoint_url=f"http://127.0.0.1:{server.port}"))
+        async with open_store(config, clock=SystemClock(), connections=1) as store:
+            await store.probe()
+
+
+def profile(tmp_path: Path, script: str) -> Path:
+    """Give the default profile a helper."""
+    helper = tmp_path / "helper"
+    helper.write_text(f"#!/bin/sh\n{script}\n")
+    helper.chmod(0o755)
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = {helper}\n")
+    return helper
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo no such user >&2; exit 3", "no such user"),
+        ("echo nonsense", "JSONDecodeError"),
+        ("echo '[]'", "list"),
+        ("echo '{}'", "Unsupported version"),
+        (r"printf '\377'", "UnicodeDecodeError"),
+        ("exec cat /dev/zero", "it wrote more than"),
+    ],
+)
+async def test_a_helper_that_fails_is_quoted(script: str, words: str, tmp_path: Path) -> None:
+    profile(tmp_path, script)
+    with pytest.raises(SidecarError, match=words) as caught:
+        await probe()
+    assert caught.value.kind is ErrorKind.UNAUTHORIZED
+    assert caught.value.hint
+    assert str(caught.value).isprintable()
+
+
+async def test_a_helper_that_hangs_ends_with_all_it_began(
+    environ: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing is left of it once the daemon has ended; what it reads is nothing."""
+    environ.setattr(credentials, "PATIENCE_SECONDS", 0.5)
+    profile(tmp_path, f"cat; sleep 1000 & echo $! > {tmp_path}/pid; wait")
+    with pytest.raises(SidecarError, match="not over after") as caught:
+        await probe()
+    assert caught.value.kind is ErrorKind.UNAUTHORIZED
+    pid = int((tmp_path / "pid").read_text())
+    assert not Path(f"/proc/{pid}").exists() or "zombie" in Path(f"/proc/{pid}/status").read_text()
+
+
+async def test_a_helper_of_a_source_profile_is_tamed_too(tmp_path: Path) -> None:
+    helper = profile(tmp_path, "exec cat /dev/zero")
+    role = "role_arn = arn:aws:iam::123456789012:role/x"
+    (tmp_path / "config").write_text(
+        f"[default]\n{role}\nsource_profile = other\n[profile other]\ncredential_process = {helper}\n"
+    )
+    with pytest.raises(SidecarError, match="it wrote more than"):
+        await probe()
+
+
+@asynccontextmanager
+async def metadata(answer: Callable[[web.Request], web.Response]) -> AsyncIterator[str]:
+    app = web.Application()
+
+    async def handle(request: web.Request) -> web.Response:
+        return answer(request)
+
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("through", ["instance", "container"])
+async def test_a_metadata_service_is_never_asked_through_a_proxy(
+    through: str, environ: pytest.MonkeyPatch
+) -> None:
+    """It is on this machine's own link, and what it says are keys."""
+    given = {
+        "AccessKeyId": "AKID",
+        "SecretAccessKey": "s",
+        "Token": "t",
+        "Expiration": "2099-01-01T00:00:00Z",
+    }
+
+    def answer(request: web.Request) -> web.Response:
+        if request.method == "PUT" or request.path.endswith("/security-credentials/"):
+            return web.Response(text="name")
+        return web.json_response(given)
+
+    async with metadata(answer) as url:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            environ.setenv(name, "http://127.0.0.1:9")
+        if through == "container":
+            environ.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/v1/credentials")
+        else:
+            environ.setenv("AWS_EC2_METADATA_DISABLED", "false")
+            environ.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)
+        await probe()
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [("ExpiredTokenException", "token"), ("AccessDenied", "trust policy"), ("Odd", "trust policy")],
+)
+async def test_what_sts_refuses_is_unauthorized_in_its_words(
+    code: str, hint: str, environ: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A 400 of STS is neither S3's nor a file's fault."""
+    text = f"<ErrorResponse><Error><Code>{code}</Code><Message>Not you</Message></Error></ErrorResponse>"
+    (tmp_path / "token").write_text("a.b.c")
+    environ.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    environ.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/x")
+    async with metadata(lambda _: web.Response(status=400, text=text, content_type="text/xml")) as url:
+        environ.setenv("AWS_ENDPOINT_URL_STS", url)
+        with pytest.raises(
+            SidecarError, match=f"AssumeRoleWithWebIdentity was refused: {code}: Not you"
+        ) as caught:
+            await probe()
+    assert (caught.value.kind, caught.value.code) == (ErrorKind.UNAUTHORIZED, code)
+    assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("missing", ["token", "everything"])
+async def test_what_is_not_there_is_unauthorized(missing: str, environ: pytest.MonkeyPatch) -> None:
+    if missing == "token":
+        environ.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/nonexistent/token")
+        environ.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/x")
+    with pytest.raises(
+        SidecarError, match="/nonexistent/token" if missing == "token" else "found no credentials"
+    ) as caught:
+        await probe()
+    assert caught.value.kind is ErrorKind.UNAUTHORIZED
+    assert os.environ["AWS_EC2_METADATA_DISABLED"] == "true"
