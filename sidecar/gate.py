@@ -196,7 +196,12 @@ class Gate:
         others = self._witnesses.others_since(memo, error.operation)
         well = is_well(others, failures_in_a_row=memo.in_a_row)
         return blame(
-            error.kind, scope=error.scope, redacted=error.redacted, probe=probe, others_succeeded=well
+            error.kind,
+            scope=error.scope,
+            redacted=error.redacted,
+            of_the_line=error.of_the_line,
+            probe=probe,
+            others_succeeded=well,
         )
 
     async def run(self) -> None:

@@ -56,11 +56,16 @@ def tls_context(trusted: Sequence[Bundle]) -> ssl.SSLContext:
         try:
             _load(context, bundle)
         except ssl.SSLError:
-            raise TrustError(f"{bundle.named_by}: {bundle.path} holds no certificate in PEM") from None
+            raise TrustError(f"{bundle.named_by}: {_shown(bundle)} holds no certificate in PEM") from None
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
-            raise TrustError(f"{bundle.named_by}: {bundle.path} cannot be read: {why}") from None
+            raise TrustError(f"{bundle.named_by}: {_shown(bundle)} cannot be read: {why}") from None
     return context
+
+
+def _shown(bundle: Bundle) -> str:
+    """Return a path as it stands in one line, whatever the environment holds."""
+    return bundle.path if bundle.path.isprintable() else repr(bundle.path)
 
 
 def _load(context: ssl.SSLContext, bundle: Bundle) -> None:

@@ -19,6 +19,7 @@ from .support import authorities, spread
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let exhaustive runs be asked for; the default run takes seeded samples."""
     parser.addoption("--faults", choices=("sample", "all"), default="sample", help="network faults to inject")
+    parser.addoption("--lines", choices=("one", "all"), default="one", help="thin lines to the store")
     parser.addoption("--crash", choices=("sample", "all"), default="sample", help="crash points to take")
     parser.addoption("--kills", type=int, default=345, help="how many kills of the real daemon to sample")
     parser.addoption("--s3", help="URL,KEY,SECRET of an S3 server to try the daemon on, instead of moto")

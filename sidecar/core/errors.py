@@ -50,6 +50,11 @@ def usual_scope(kind: ErrorKind) -> Scope:
     return _SCOPES.get(kind, Scope.REMOTE)
 
 
+STALE = "StaleConnectionError"  # a connection that had been kept was cut under the request
+# The line's, never an object's: it stood still, or went too slowly, or breaks for others as well.
+OF_THE_LINE = frozenset({"Stalled", "TooSlow", "Broken", "RequestTimeout", STALE})
+
+
 class SidecarError(Exception):
     """A failure with what an operator needs: operation, object, message and a hint.
 
@@ -89,6 +94,11 @@ class SidecarError(Exception):
         self.scope = scope or usual_scope(kind)
         self.silent = silent
         self.pause_seconds = pause_seconds
+
+    @property
+    def of_the_line(self) -> bool:
+        """Whether time or the line is to blame: no object's attempt is spent."""
+        return self.code in OF_THE_LINE
 
     def __str__(self) -> str:
         """One sentence: what failed, on what, why, and what to do."""

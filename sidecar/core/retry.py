@@ -89,10 +89,11 @@ def blame(
     *,
     scope: Scope | None = None,
     redacted: bool = False,
+    of_the_line: bool = False,
     probe: ProbeResult | None,
     others_succeeded: bool,
 ) -> Blame:
-    """Tell whose fault a failure is.
+    """Tell whose fault a failure is. What is ``of_the_line`` is nobody's while the remote answers.
 
     It is the object's only if the remote says so of this very object (``scope``), or proved well for others
     in the same operation meanwhile (``others_succeeded``, see ``is_well``). All else is the remote's, the
@@ -107,6 +108,8 @@ def blame(
         raise ValueError(f"a failure of kind {kind} is judged only after a probe")
     if probe.failure is not None:
         return Blame.REMOTE_REFUSES if probe.failure in REFUSALS else Blame.REMOTE
+    if of_the_line:
+        return Blame.NOBODY
     if not others_succeeded or kind in _NEVER_AN_OBJECTS:
         return Blame.REMOTE
     return Blame.NOBODY if redacted else Blame.OBJECT

@@ -106,7 +106,7 @@ class Convex(Section):
     batch: BatchSettings = Field(default_factory=BatchSettings)
     """How ops are gathered."""
     timeout: PositiveSeconds = 10.0
-    """For one call."""
+    """How long a call may stand still; one that moves takes as long as it takes."""
     on_refused: Literal["keep", "delete"] = "keep"
     """What becomes of an object whose metadata Convex refuses for good."""
     on_unknown_entity: Literal["create", "wait"] = "create"

@@ -1,12 +1,11 @@
 """The port to Convex over its HTTP API, with httpx.
 
-One call is one POST, bounded in time and in the size of its answer; nothing is retried but a token
-that Convex refused, once, and a connection that was kept and is dead.
+One call is one POST, which ends when nothing of it moves any more, bounded in the size of its answer;
+nothing is retried but a token that Convex refused, once, and a connection that was kept and is dead.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -116,13 +115,11 @@ class ConvexStore:
         header = await self._credentials.header()
         headers = {"Authorization": header} if header else {}
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                response, answer = await self._exchange.post(f"/api/{kind}", body, headers)
-        except TimeoutError:
-            raise SidecarError(
-                ErrorKind.NETWORK, f"no answer within {self._timeout_seconds:g} s", operation="call",
-                target=path, hint="is Convex up, and can it be reached from here?", maybe_done=True,
-            ) from None  # fmt: skip
+            response, answer = await self._exchange.post(
+                f"/api/{kind}", body, headers, seconds=self._timeout_seconds
+            )
+        except TimeoutError as error:
+            raise errors.of_time(error, self._timeout_seconds, operation="call", target=path) from None
         except httpx.TransportError as error:
             raise errors.of_transport(error, operation="call", target=path) from None
         try:
@@ -156,7 +153,7 @@ async def open_store(
         raise ValueError("convex.url is not set")
     remote_clock = RemoteClock(clock)
     shown = credentials(settings.auth, sidecar_id=sidecar_id, clock=clock, remote_clock=remote_clock)
-    async with open_http(str(settings.url), timeout_seconds=settings.timeout, version=version) as http:
+    async with open_http(str(settings.url), version=version) as http:
         yield ConvexStore(
             http=http, credentials=shown, remote_clock=remote_clock, timeout_seconds=settings.timeout
         )

@@ -13,6 +13,8 @@ from sidecar.core.convex_failures import BACKEND, CONVEX_ROWS, FUNCTION
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.failures import Refusal, meaning
 
+from .progress import TooSlowError
+
 MESSAGE_CHARS_MAX = 500
 NOT_INSTALLED = "deploy the functions: `sidecar convex install --into ./convex`, then `npx convex deploy`"
 _PROXY = "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, or name the deployment's host in NO_PROXY"
@@ -50,6 +52,20 @@ def of_transport(error: httpx.TransportError, *, operation: str, target: str) ->
         target=target,
         hint=_PROXY if isinstance(error, httpx.ProxyError) else _network_hint(text),
         maybe_done=not unsent,
+    )
+
+
+def of_time(error: TimeoutError, seconds: float, *, operation: str, target: str) -> SidecarError:
+    """Translate a call that stood still, or that moved too slowly for anything but purpose."""
+    too_slow = isinstance(error, TooSlowError)
+    return SidecarError(
+        ErrorKind.NETWORK,
+        "it moves too slowly to come to an end" if too_slow else f"no answer within {seconds:g} s",
+        operation=operation,
+        target=target,
+        hint="is Convex up, and can it be reached from here?",
+        code="TooSlow" if too_slow else "Stalled",
+        maybe_done=True,
     )
 
 

@@ -12,6 +12,7 @@ from sidecar.core.clock import RemoteClock
 from sidecar.core.packed import unpacked
 
 from . import errors
+from .progress import Progress
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024  # 100 results are some 20 KiB
 CONNECTIONS_MAX = 16
@@ -23,11 +24,13 @@ _BROKEN = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProt
 class _Trip:
     """What httpcore tells of a request: whether a connection was made for it, whether its answer began."""
 
+    progress: Progress
     connected: bool = False
     answered: bool = False
 
-    async def trace(self, event: str, _about: Mapping[str, Any]) -> None:
+    async def trace(self, event: str, about: Mapping[str, Any]) -> None:
         """Take in an event."""
+        self.progress.stepped(event, about)
         self.connected |= event.startswith("connection.connect")
         self.answered |= event.endswith("receive_response_headers.complete")
 
@@ -39,30 +42,42 @@ class Exchange:
         """``remote_clock`` learns from every answer."""
         self._http, self._remote_clock = http, remote_clock
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[httpx.Response, bytes]:
-        """Return the answer and its body. Raises httpx.TransportError, SidecarError for what is not ours."""
-        for _ in range(CONNECTIONS_MAX):
-            trip = _Trip()
-            try:
-                response, answer = await self._sent(url, body, headers, trip)
-            except _BROKEN:
-                if trip.connected or trip.answered:
-                    raise
-            else:
-                if trip.connected or response.status_code != httpx.codes.REQUEST_TIMEOUT:
-                    return response, answer  # else it was said to the idle connection, not to us
-        return await self._sent(url, body, headers, _Trip())
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float
+    ) -> tuple[httpx.Response, bytes]:
+        """Return the answer and its body; ``seconds`` is the limit on standing still.
+
+        Raises TimeoutError (TooSlowError), httpx.TransportError, SidecarError for what is not ours.
+        """
+        async with Progress(seconds) as progress:
+            for _ in range(CONNECTIONS_MAX):
+                trip = _Trip(progress)
+                try:
+                    response, answer = await self._sent(url, body, headers, trip)
+                except _BROKEN:
+                    if trip.connected or trip.answered:
+                        raise
+                else:
+                    if trip.connected or response.status_code != httpx.codes.REQUEST_TIMEOUT:
+                        return response, answer  # else it was said to the idle connection, not to us
+            return await self._sent(url, body, headers, _Trip(progress))
 
     async def _sent(
         self, url: str, body: bytes, headers: Mapping[str, str], trip: _Trip
     ) -> tuple[httpx.Response, bytes]:
-        told = {"trace": trip.trace}
-        async with self._http.stream("POST", url, content=body, headers=headers, extensions=told) as response:
-            self._remote_clock.learn(
-                next(iter(response.headers.get_list("Date")), None)
-            )  # a front adds its own
+        call = self._http.stream(
+            "POST",
+            url,
+            content=trip.progress.pieces(body),
+            headers={**headers, "Content-Length": str(len(body))},
+            extensions={"trace": trip.trace},
+        )
+        async with call as response:
+            said = response.headers.get_list("Date")
+            self._remote_clock.learn(next(iter(said), None))  # a front adds its own
             answer = bytearray()
             async for chunk in response.aiter_raw():
+                trip.progress.moved(len(chunk))
                 answer += chunk
                 if len(answer) > ANSWER_BYTES_MAX:
                     raise errors.malformed("a huge one", operation="call", target=url)

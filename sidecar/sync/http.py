@@ -18,7 +18,7 @@ from .exchange import CONNECTIONS_MAX, KEPT_SECONDS
 
 
 @asynccontextmanager
-async def open_http(url: str, *, timeout_seconds: float, version: str) -> AsyncIterator[httpx.AsyncClient]:
+async def open_http(url: str, *, version: str) -> AsyncIterator[httpx.AsyncClient]:
     """Open the client of a deployment; it sends nothing yet. Raises FatalError (78)."""
     try:
         proxy = Proxies(os.environ).of(url)
@@ -36,7 +36,7 @@ async def open_http(url: str, *, timeout_seconds: float, version: str) -> AsyncI
             "Accept-Encoding": "identity",  # so that a small answer cannot unfold into a huge one
             "Convex-Client": f"render-sidecar-{version}",
         },
-        timeout=httpx.Timeout(timeout_seconds),
+        timeout=None,  # noqa: S113 - ``Progress`` watches over every call
         limits=httpx.Limits(
             max_connections=CONNECTIONS_MAX,
             max_keepalive_connections=CONNECTIONS_MAX,

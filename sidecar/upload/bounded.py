@@ -6,6 +6,8 @@ botocore reads an answer whole and makes a tree of it, which costs some 100 byte
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -19,6 +21,7 @@ from .connection import Manners, Request, Session
 
 ANSWER_BYTES_MAX = 8 * 1024 * 1024
 TAGS_MAX = 50_000
+READ: ContextVar[Callable[[int], None] | None] = ContextVar("READ", default=None)  # hears of what comes in
 
 
 class HugeAnswerError(aiohttp.ClientPayloadError):
@@ -47,9 +50,11 @@ class BoundedResponse(aiohttp.ClientResponse):
         return self._body
 
     async def _whole(self) -> bytes:
-        body = bytearray()
+        body, heard = bytearray(), READ.get()
         async for piece in self.content.iter_any():
             body += piece
+            if heard is not None:
+                heard(len(piece))
             if len(body) > ANSWER_BYTES_MAX:
                 raise HugeAnswerError(f"an answer of more than {ANSWER_BYTES_MAX} bytes")
         plain = self._unpacked(bytes(body))

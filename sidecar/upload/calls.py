@@ -9,19 +9,20 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 
 from sidecar.core.clock import Clock, RemoteClock
-from sidecar.core.errors import SidecarError
+from sidecar.core.errors import ErrorKind, SidecarError
 
 from .answers import read_as_s3
-from .deadline import Deadline
+from .bounded import READ
+from .call import Call
 from .errors import FAULTS, from_disk, translate
+from .line import Line
 from .payload import CHUNK_BYTES, RangePayload
 from .redirects import Way, go_the_way
 from .refusals import Asker
 from .store import Body
 
-STALL_SECONDS = 30.0
+STALL_SECONDS = 30.0  # without a byte that arrives, or comes back; what is made of it: core/patience.py
 PROBE_SECONDS = 10.0  # HEAD asks little and follows every failure: an S3 that hangs must be named soon
-SLOWEST_BYTES_PER_SECOND = 8 * 1024  # a body that goes slower is dripped on purpose
 COMPLETE_SECONDS = 600.0  # S3 joins thousands of parts before it answers
 
 T = TypeVar("T")
@@ -31,11 +32,18 @@ class Calls:
     """The calls to one bucket. Nothing here retries."""
 
     def __init__(
-        self, *, client: Any, bucket: str, clock: Clock, pace: Callable[[int], Awaitable[None]]
+        self,
+        *,
+        client: Any,
+        bucket: str,
+        clock: Clock,
+        line: Line,
+        pace: Callable[[int], Awaitable[None]] | None,
     ) -> None:
         """``client`` is aioboto3's; ``pace`` is awaited with each chunk's size before it goes."""
-        self._client, self._bucket, self._pace = client, bucket, pace
+        self._client, self._bucket, self._pace, self._line = client, bucket, pace, line
         self._remote_clock = RemoteClock(clock)
+        line.ask = self._answers
         client.meta.events.register_last("before-call.s3", _expect_for_large_bodies_only)
         client.meta.events.register_last("before-call.s3", go_the_way)
         client.meta.events.register_last("before-parameter-build.s3", _stay_in_our_region)
@@ -48,31 +56,49 @@ class Calls:
         return self._remote_clock.skew_seconds
 
     async def call(
-        self, method: str, target: str, *, deadline: Deadline | None = None, **fields: Any
+        self, method: str, target: str, *, seconds: float | None = None, **fields: Any
     ) -> dict[str, Any]:
-        """Make one call of the client; its every failure becomes a SidecarError here."""
-        operation = "".join(word.capitalize() for word in method.split("_"))
-        try:
-            async with deadline or Deadline(STALL_SECONDS):
-                answer = await self._ask(method, fields)
-        except FAULTS as error:
-            self._learn(error.response if isinstance(error, ClientError) else {})
-            asker = Asker(skew_seconds=self.skew_seconds, region=self._client.meta.region_name)
-            raise translate(error, operation=operation, target=target, asker=asker) from error
-        self._learn(answer)
-        return answer
+        """Make one call without a body of the file's; ``seconds`` is its limit on standing still."""
+        watch = self._line.call(STALL_SECONDS if seconds is None else seconds)
+        return await self._watched(watch, method, target, fields)
 
     async def send(self, method: str, body: Body, target: str, **fields: Any) -> dict[str, Any]:
-        """Make a call with a body; the time limit starts anew with every chunk."""
-        slowest_seconds = STALL_SECONDS + body.length_bytes / SLOWEST_BYTES_PER_SECOND
-        deadline = Deadline(STALL_SECONDS, total_seconds=slowest_seconds)
-        payload = RangePayload(body, pace=deadline.around(self._pace))
+        """Make a call with a body, which may take as long as it moves."""
+        watch = self._line.call(STALL_SECONDS, length_bytes=body.length_bytes)
+        payload = RangePayload(body, call=watch, pace=self._pace)
         try:
-            return await self.call(method, target, deadline=deadline, Body=payload, **fields)
+            return await self._watched(watch, method, target, fields | {"Body": payload})
         except SidecarError as error:
             if payload.failure is None:
                 raise
             raise from_disk(payload.failure, operation=error.operation, target=target) from payload.failure
+
+    async def _watched(self, watch: Call, method: str, target: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """Make one call of the client; its every failure becomes a SidecarError here."""
+        operation = "".join(word.capitalize() for word in method.split("_"))
+        READ.set(watch.read)
+        try:
+            async with watch:
+                answer = await self._ask(method, fields)
+        except FAULTS as error:
+            self._learn(error.response if isinstance(error, ClientError) else {})
+            asker = Asker(skew_seconds=self.skew_seconds, region=self._client.meta.region_name)
+            meaning = translate(error, operation=operation, target=target, asker=asker)
+            raise self._of_the_line(watch, meaning, answered=isinstance(error, ClientError)) from error
+        self._learn(answer)
+        return answer
+
+    def _of_the_line(self, watch: Call, error: SidecarError, *, answered: bool) -> SidecarError:
+        """Mark what is the line's fault and not the object's, and let the line learn from it."""
+        if watch.ending is not None:
+            error.code, error.maybe_done = watch.ending, True
+        if not watch.length_bytes or (answered and not error.of_the_line):
+            return error
+        now = asyncio.get_running_loop().time()
+        self._line.troubled(watch, now)
+        if watch.ending is None and not answered and self._line.broke(error.target, now):
+            error.code = "Broken"
+        return error
 
     async def _ask(self, method: str, fields: dict[str, Any]) -> dict[str, Any]:
         """Ask S3; again where it sends us to another of its own doors."""
@@ -87,6 +113,14 @@ class Calls:
                         raise
                 else:
                     return answer
+
+    async def _answers(self) -> bool:
+        """Tell whether S3 answers, whatever it says."""
+        try:
+            await self.call("head_bucket", self._bucket, seconds=PROBE_SECONDS)
+        except SidecarError as error:
+            return error.kind is not ErrorKind.NETWORK
+        return True
 
     def _learn(self, answer: dict[str, Any]) -> None:
         """Take in S3's clock, of a refusal too: a clock that is wrong gets nothing else."""

@@ -11,14 +11,13 @@ from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
 from sidecar.core import machine
-from sidecar.core.errors import ErrorKind, Scope, SidecarError
+from sidecar.core.errors import STALE, ErrorKind, Scope, SidecarError
 from sidecar.core.s3_failures import ENDPOINT, NOT_S3, PROXY
 from sidecar.files import NotRegularError, TruncatedError
 
 from .chain import CredentialsError, words_of
 from .connection import StaleConnectionError
 from .refusals import Asker, one_line, refused
-from .store import STALE
 
 _NO_S3_ANSWER = (ResponseParserError, ValueError)  # a page of something else in a 200; a number that is none
 FAULTS = (  # OSError: TimeoutError too

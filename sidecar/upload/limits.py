@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from sidecar.core.clock import Clock
 
@@ -16,16 +16,19 @@ _SMALL_CLAIM = 64
 class MemoryBudget:
     """Bytes that may be claimed at once. First come, first served, so a large claim is not starved.
 
-    An eighth is kept for small claims (up to 1/64 of the whole), so that a thumbnail does not queue
-    behind the parts of a film. A claim larger than its lane is taken as the whole lane.
+    An eighth is kept for small claims (up to 1/64 of the whole) that find no room elsewhere, so that a
+    thumbnail does not queue behind the parts of a film. A claim larger than its lane takes the whole lane.
     """
 
-    def __init__(self, limit_bytes: int) -> None:
-        """Divide ``limit_bytes`` into two lanes."""
+    def __init__(
+        self, limit_bytes: int, *, turn: Callable[[int], AbstractAsyncContextManager[None]] | None = None
+    ) -> None:
+        """Divide ``limit_bytes`` into two lanes. ``turn`` is the line's: it may let fewer go at once."""
+        self._turn = turn
         small = limit_bytes // _SMALL_SHARE
         self._small_claim = limit_bytes // _SMALL_CLAIM
-        self._small = _Lane(max(1, small))
-        self._large = _Lane(max(1, limit_bytes - small))
+        self._small = Lane(max(1, small))
+        self._large = Lane(max(1, limit_bytes - small))
 
     @property
     def claimed_bytes(self) -> int:
@@ -39,28 +42,35 @@ class MemoryBudget:
     @asynccontextmanager
     async def claim(self, size_bytes: int) -> AsyncIterator[None]:
         """Wait until the bytes are free, hold them for the block."""
-        lane = self._lane(size_bytes)
+        lane = self._large if self._large.has_room(size_bytes) else self._lane(size_bytes)
         taken = min(max(1, size_bytes), lane.limit)
         await lane.take(taken)
         try:
-            yield
+            async with self._turn(size_bytes) if self._turn else nullcontext():
+                yield
         finally:
             lane.give(taken)
 
-    def _lane(self, size_bytes: int) -> _Lane:
+    def _lane(self, size_bytes: int) -> Lane:
         return self._small if size_bytes <= self._small_claim else self._large
 
 
-class _Lane:
-    """A counted semaphore with a fair queue."""
+class Lane:
+    """A counted semaphore with a fair queue, whose limit may change."""
 
     def __init__(self, limit: int) -> None:
+        """Let ``limit`` be taken at once."""
         self.limit = limit
         self.used = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
+    def has_room(self, size: int) -> bool:
+        """Tell whether somebody who comes now need not wait."""
+        return not self._waiting and self._fits(size)
+
     async def take(self, size: int) -> None:
-        if not self._waiting and self._fits(size):
+        """Wait for a turn; ``give`` it back."""
+        if self.has_room(size):
             self.used += size
             return
         turn = asyncio.get_running_loop().create_future()
@@ -74,7 +84,13 @@ class _Lane:
                 self.give(size)  # our turn and the cancellation came together
             raise
 
+    def resize(self, limit: int) -> None:
+        """Let another amount be taken from now on."""
+        self.limit = limit
+        self._admit()
+
     def give(self, size: int) -> None:
+        """Give back what was taken."""
         self.used -= size
         self._admit()
 

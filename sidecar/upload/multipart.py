@@ -134,29 +134,35 @@ class Multipart:
             return []
 
     async def _send_parts(self, upload: OpenUpload, wanted: list[PartRange], have: dict[int, Part]) -> None:
-        """Send parts side by side, as many as the memory budget takes; ``have`` gathers them."""
+        """Send parts side by side, as many as the memory budget takes; ``have`` gathers them.
+
+        A part that fails takes no other along: what is under way would have to be sent again.
+        """
         queue = iter(wanted)
         workers = min(len(wanted), self._tools.budget.at_once(wanted[0].length_bytes)) if wanted else 0
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(workers):
-                    group.create_task(self._send_some(upload, queue, have))
-        except ExceptionGroup as failures:
-            ours, others = failures.split(SidecarError)
-            if ours is None or others is not None:
-                raise
-            raise ours.exceptions[0] from None
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._send_some(upload, queue, have)) for _ in range(workers)]
+        failure = next((task.result() for task in tasks if task.result() is not None), None)
+        if failure is not None:
+            raise failure
 
-    async def _send_some(self, upload: OpenUpload, queue: Iterator[PartRange], have: dict[int, Part]) -> None:
+    async def _send_some(
+        self, upload: OpenUpload, queue: Iterator[PartRange], have: dict[int, Part]
+    ) -> SidecarError | None:
+        """Send until there is nothing left, or one fails: return why."""
         for wanted in queue:
             if not self._wanted:
-                return
-            async with self._tools.budget.claim(wanted.length_bytes):
-                part = await self._store.put_part(upload, self._source.part(wanted), number=wanted.number)
+                break
+            try:
+                async with self._tools.budget.claim(wanted.length_bytes):
+                    part = await self._store.put_part(upload, self._source.part(wanted), number=wanted.number)
+            except SidecarError as error:
+                return error
             have[part.number] = part
             if not await self._journal.do(Journal.part_stored, self._transfer.id, part):
                 self._wanted = False
             self._flight.part_sent(part.size_bytes)
+        return None
 
     async def _complete(self, upload: OpenUpload, parts: list[Part]) -> StoredObject:
         await self._journal.do(Journal.begin_put, self._transfer.id)

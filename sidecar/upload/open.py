@@ -56,7 +56,7 @@ def build_stage(
     tools = Tools(
         store=store,
         journal=journal,
-        budget=MemoryBudget(upload.memory),
+        budget=MemoryBudget(upload.memory, turn=store.line.turn),
         part_bytes=s3.part_size,
         sidecar_id=sidecar_id,
         url=partial(object_url, config),

@@ -17,18 +17,14 @@ from . import calls, fields, listing, transport
 from .calls import Calls, read
 from .client import open_client
 from .confirmation import Confirmation
-from .deadline import Deadline
 from .describe import TRANSFER
 from .endpoint import S3Config
 from .errors import due
+from .line import Line
 from .store import Body, ListedObject, ObjectHead, ObjectSpec, OpenUpload, is_absent, is_stale
 from .transport import Algorithm, Scan
 
 _CONDITION_REFUSED = {"NotImplemented", "InvalidRequest", "InvalidArgument", "501", "400"}
-
-
-async def _at_once(_size_bytes: int) -> None:
-    """Pace nothing."""
 
 
 @asynccontextmanager
@@ -41,7 +37,11 @@ async def open_store(
 ) -> AsyncIterator[S3Store]:
     """Open the store. ``pace`` is awaited with each chunk's size before it goes (``Bandwidth.take``)."""
     async with open_client(config, connections=connections, clock=clock) as client:
-        yield S3Store(client=client, config=config, clock=clock, pace=pace or _at_once)
+        store = S3Store(client=client, config=config, clock=clock, most=connections, pace=pace)
+        try:
+            yield store
+        finally:
+            await store.line.close()
 
 
 class S3Store:
@@ -53,11 +53,16 @@ class S3Store:
         client: Any,
         config: S3Config,
         clock: Clock,
-        pace: Callable[[int], Awaitable[None]] = _at_once,
+        most: int,
+        pace: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
-        """``client`` is aioboto3's, made by ``open_client``; the caller closes it."""
+        """``client`` is aioboto3's, made by ``open_client``; the caller closes it.
+
+        ``most`` bodies are on their way at once at most.
+        """
         self._config = config
-        self._calls = Calls(client=client, bucket=config.bucket, clock=clock, pace=pace)
+        self.line = Line(most=most)
+        self._calls = Calls(client=client, bucket=config.bucket, clock=clock, line=self.line, pace=pace)
         self._confirmation = Confirmation(config.checksum)
         self._knows_conditions = True
 
@@ -69,7 +74,7 @@ class S3Store:
     async def probe(self) -> None:
         """HeadBucket. Also fails, once, after the store did not confirm a checksum: no file is at fault."""
         self._confirmation.complain()
-        await self._calls.call("head_bucket", self._config.bucket, deadline=Deadline(calls.PROBE_SECONDS))
+        await self._calls.call("head_bucket", self._config.bucket, seconds=calls.PROBE_SECONDS)
 
     async def put(self, spec: ObjectSpec, body: Body, *, checksum: str, once: bool = False) -> StoredObject:
         """Store an object whole."""
@@ -217,8 +222,8 @@ class S3Store:
         return answer
 
     async def _complete(self, key: str, **about: Any) -> dict[str, Any]:
-        deadline = Deadline(calls.COMPLETE_SECONDS)
-        return await self._calls.call("complete_multipart_upload", key, deadline=deadline, **about)
+        seconds = calls.COMPLETE_SECONDS
+        return await self._calls.call("complete_multipart_upload", key, seconds=seconds, **about)
 
     # -- confirmation -----------------------------------------------------------------------------
     async def _confirmed(
@@ -253,7 +258,7 @@ class S3Store:
             answer = await self._calls.call(
                 "head_object",
                 key,
-                deadline=Deadline(calls.PROBE_SECONDS),
+                seconds=calls.PROBE_SECONDS,
                 Key=key,
                 **transport.asked(self._config.checksum),
             )

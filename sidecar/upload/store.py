@@ -10,12 +10,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.errors import STALE, ErrorKind, SidecarError
 from sidecar.core.model import Part, StoredObject
 
 _ABSENT = frozenset({"NoSuchKey", "NoSuchUpload", "404"})  # an answer to HEAD has no body, and so no code
-
-STALE = "StaleConnectionError"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sidecar.core.errors import ErrorKind, Scope, usual_scope
@@ -52,6 +52,17 @@ def test_a_redacted_error_never_spends_an_attempt(
     )
     assert isinstance(decision, Again)
     assert not decision.spent
+
+
+@given(kind=kinds, probe=probes, others=st.booleans())
+def test_what_is_of_the_line_never_spends_an_attempt(
+    kind: ErrorKind, probe: ProbeResult, *, others: bool
+) -> None:
+    """Time is no object's fault; while the remote answers it is nobody's, and else the remote's."""
+    assume(needs_probe(kind))
+    fault = blame(kind, of_the_line=True, probe=probe, others_succeeded=others)
+    assert fault is not Blame.OBJECT
+    assert (fault is Blame.NOBODY) == (probe.failure is None)
 
 
 @pytest.mark.parametrize("kind", [ErrorKind.NETWORK, ErrorKind.UNKNOWN])

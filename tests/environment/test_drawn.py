@@ -166,9 +166,7 @@ async def refused(s3: S3) -> FatalError | SidecarError | None:
     """Make both clients, and ask where nobody answers; return why it was not so."""
     try:
         async with AsyncExitStack() as opened:
-            await opened.enter_async_context(
-                open_http("https://convex.invalid", timeout_seconds=1, version="1")
-            )
+            await opened.enter_async_context(open_http("https://convex.invalid", version="1"))
             config = s3_config(s3)
             assert object_url(config, "key").startswith(("http://", "https://"))
             opening = open_store(config, clock=SystemClock(), connections=1)

@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from sidecar.core import patience
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import SidecarError
 from sidecar.local.convex_server import ConvexServer
 from sidecar.local.seaweed import SeaweedServer
 from sidecar.settings import from_mapping
 from sidecar.sync.convex import ConvexStore, open_store
-from sidecar.upload import calls, client
+from sidecar.upload import calls
 from sidecar.upload.s3 import S3Store
 from sidecar.upload.store import Body, ObjectSpec, OpenUpload
 from tests.support.canary import Canary
@@ -71,10 +72,10 @@ async def objects(
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[tuple[S3Store, FaultProxy]]:
     """Open the S3 adapter behind a proxy."""
-    monkeypatch.setattr(client, "READ_SECONDS", LIMIT_SECONDS)
     monkeypatch.setattr(calls, "STALL_SECONDS", LIMIT_SECONDS * 2)
     monkeypatch.setattr(calls, "PROBE_SECONDS", LIMIT_SECONDS * 2)
     monkeypatch.setattr(calls, "COMPLETE_SECONDS", LIMIT_SECONDS * 2)
+    monkeypatch.setattr(patience, "FORWARD_SECONDS_MAX", LIMIT_SECONDS)
     proxy = proxy_to("s3", seaweed.endpoint_url)
     async with store_on(seaweed, bucket, endpoint_url=proxy.url) as store:
         yield store, proxy

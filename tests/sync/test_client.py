@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import time
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
 
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.model import AssetType, EntityType, Slot
 from sidecar.core.ops import Batch, Op, OpKind, ToldScene
 from sidecar.core.scenes import SceneFacts
 from sidecar.local.ports import free_port
 from sidecar.settings.secret import Secret
 from sidecar.settings.telling import Convex
 from sidecar.sync.convex import ConvexStore, open_store
+from tests.support.relay import Relay
 from tests.support.wire import Wire
 
 
@@ -148,7 +152,28 @@ async def test_a_call_is_bounded_in_time(wire: Wire, store: ConvexStore) -> None
     wire.handler = trickling
     error = await failure(store)
     assert (error.kind, error.maybe_done) == (ErrorKind.NETWORK, True)
-    assert "within 0.5 s" in error.message
+    assert (error.code, error.of_the_line) == ("TooSlow", True)
+
+
+async def test_a_batch_on_a_slow_line_takes_its_time(wire: Wire) -> None:
+    """Some 35 kB at 40 kB/s take longer than the limit; it moves all the time."""
+    wire.answers(200, {"status": "success", "value": [None] * 200})
+    at = urlsplit(wire.url)
+    relay = Relay(upstream=(at.hostname or "", at.port or 0), bytes_per_second=40_000)
+    slots = [
+        Slot(
+            session_id="s" * 40,
+            entity_type=EntityType.SCENE,
+            entity_id="e" * 40,
+            asset_type=AssetType.VIDEO_CHUNK,
+            name=f"{n}.mp4",
+        )
+        for n in range(200)
+    ]
+    async with relay.listening(), opened(relay.url) as store:
+        begun = time.monotonic()
+        assert await store.current_assets(slots) == [None] * 200
+    assert time.monotonic() - begun > 0.6
 
 
 async def test_a_huge_answer_is_not_read(wire: Wire, store: ConvexStore) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
 import pytest
 
-from sidecar.core.errors import ErrorKind, Scope, SidecarError
+from sidecar.core.errors import STALE, ErrorKind, Scope, SidecarError
 from sidecar.core.model import State, Transfer
 from sidecar.journal.journal import Journal
 from sidecar.local.seaweed import SeaweedServer
 from sidecar.upload.s3 import S3Store
-from sidecar.upload.store import STALE
 
-from .rig import FILM, PART, SIDECAR, Rig, content, eventually, hang, lose, rig_on, running
+from .rig import FILM, PART, SIDECAR, Rig, content, eventually, hang, lose, lost, rig_on, running
 
 
 def download(server: SeaweedServer, transfer: Transfer) -> bytes:
@@ -71,6 +71,28 @@ async def test_a_restart_sends_no_confirmed_part_again(
             await again.until(transfer, State.UPLOADED)
         assert again.store.parts() == ["part 4"]
         assert await again.open_uploads() == []
+    assert download(seaweed, transfer) == body
+
+
+async def test_a_part_that_fails_takes_no_other_along(rig: Rig, seaweed: SeaweedServer) -> None:
+    """What is on its way arrives; only the one that failed is sent again."""
+    failed = asyncio.Event()
+
+    async def fail_once() -> None:
+        del rig.store.before["part 2"]
+        failed.set()
+        raise lost()
+
+    async def be_under_way() -> None:
+        await failed.wait()
+        await asyncio.sleep(0.05)  # and some time after
+
+    rig.store.before.update({"part 1": be_under_way, "part 2": fail_once, "part 3": be_under_way})
+    body = content()
+    transfer = await rig.file(body)
+    async with running(rig.stage()):
+        await rig.until(transfer, State.UPLOADED)
+    assert rig.store.parts() == ["part 1", "part 2", "part 2", "part 3", "part 4"]
     assert download(seaweed, transfer) == body
 
 

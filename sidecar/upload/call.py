@@ -1,0 +1,146 @@
+"""One call on the line: what is seen of it while it is under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable
+from types import TracebackType
+from typing import Protocol, Self
+
+from sidecar.core.patience import SPAN_SECONDS, Ending, Trip
+
+from .wire import Wire
+
+TICK_SECONDS = 0.5  # between two looks
+SETTLE_SECONDS = 1.5  # at first a body fills the buffers on its way, whatever the line carries
+
+
+class Keeper(Protocol):
+    """The line, as its calls know it."""
+
+    def begun(self, call: Call) -> None:
+        """Look after a call from here on."""
+
+    def over(self, call: Call, *, arrived: bool, now: float) -> None:
+        """Let go of a call."""
+
+    def moved(self, now: float, silent_seconds: float) -> None:
+        """Take in that a byte of some call arrived, or came back."""
+
+
+class Call:
+    """One call on the line; entering it begins it. What stands still ends with TimeoutError at its exit."""
+
+    def __init__(self, line: Keeper, silent_seconds: float, length_bytes: int) -> None:
+        """Made by ``Line.call``."""
+        self._line, self._loop = line, asyncio.get_running_loop()
+        self.silent_seconds, self.length_bytes = silent_seconds, length_bytes
+        self.ending: Ending | None = None
+        self.begun_at = self.moved_at = self._loop.time()
+        self.is_out = False
+        self.gained_bytes = 0  # since the look before
+        self._arrived_bytes = 0
+        self._settled_at: float | None = None
+        self._wire: Wire | None = None
+        self._is_written = self._is_held = False
+        self._looks: deque[tuple[float, int]] = deque()
+        self._timeout = asyncio.timeout(None)
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+        await self._timeout.__aenter__()
+        self.begun_at = self.moved_at = self._loop.time()
+        self._line.begun(self)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End; turn our own cancellation into TimeoutError."""
+        self._line.over(self, arrived=kind is None, now=self._loop.time())
+        await self._timeout.__aexit__(kind, error, trace)
+
+    # -- what the body and the answer say ----------------------------------------------------------
+    def on(self, transport: asyncio.Transport | None) -> None:
+        """Say that the body begins on a connection; once more where it is sent again."""
+        self._wire = Wire(transport) if transport is not None else None
+        self._arrived_bytes, self._is_written, self._settled_at = 0, False, None
+        self._looks.clear()
+        self._moved(self._loop.time())
+
+    async def hold(self, wait: Awaitable[None]) -> None:
+        """Wait for our own bandwidth limit, which is no standstill."""
+        self._is_held = True
+        try:
+            await wait
+        finally:
+            self._is_held = False
+            self.moved_at = self._loop.time()
+
+    def wrote(self, size_bytes: int) -> None:
+        """Count bytes that were handed to the connection; once more with 0 at the body's end."""
+        self._is_written = size_bytes == 0
+        if self._wire is not None:
+            self._wire.written_bytes += size_bytes
+
+    def read(self, size_bytes: int) -> None:
+        """Count bytes of the answer's body."""
+        self._arrived_bytes += 0 if self.length_bytes else size_bytes
+        self._moved(self._loop.time())
+
+    # -- for the line ------------------------------------------------------------------------------
+    def look(self, now: float) -> None:
+        """See what has arrived of the body."""
+        self.gained_bytes = 0
+        if self._is_held:
+            self.moved_at = now
+        if self._wire is None:
+            return
+        arrived, nothing_pending = self._wire.arrived()
+        self.gained_bytes = max(0, arrived - self._arrived_bytes)
+        if self.gained_bytes:
+            self._arrived_bytes = arrived
+            self._moved(now)
+            self._settled_at = self._settled_at or now + SETTLE_SECONDS
+        self.is_out = self._is_written and nothing_pending
+        if self.is_settled:
+            self._looks.append((now, arrived))
+            while now - self._looks[0][0] > SPAN_SECONDS and len(self._looks) > 1:
+                self._looks.popleft()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether what arrives now tells how fast the line is."""
+        return self._settled_at is not None and self._loop.time() >= self._settled_at and not self.is_out
+
+    @property
+    def pace(self) -> float | None:
+        """Bytes a second over ``SPAN_SECONDS``; None before that."""
+        if not self._looks or self._looks[-1][0] - self._looks[0][0] < SPAN_SECONDS - 2 * TICK_SECONDS:
+            return None
+        (began, before), (now, after) = self._looks[0], self._looks[-1]
+        return (after - before) / (now - began)
+
+    def trip(self) -> Trip:
+        """Return what is known, for a decision."""
+        return Trip(
+            silent_seconds=self.silent_seconds,
+            begun_at=self.begun_at,
+            moved_at=self.moved_at,
+            length_bytes=self.length_bytes,
+            arrived_bytes=self._arrived_bytes,
+            is_connected=self._wire is not None,
+            is_out=self.is_out,
+            pace=self.pace,
+        )
+
+    def end(self, why: Ending, now: float) -> None:
+        """Give the call up."""
+        if self.ending is None:
+            self.ending = why
+            self._timeout.reschedule(now)
+
+    def _moved(self, now: float) -> None:
+        self.moved_at = now
+        self._line.moved(now, self.silent_seconds)
