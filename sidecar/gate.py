@@ -225,7 +225,8 @@ class Gate:
         async with self._probing:
             if circuit.probe_is_due(self._breaker, self._clock.monotonic()):
                 error = await self._ask()
-                self._trouble = _most_telling(error, self._trouble)
+                theirs = error if error and error.scope is not Scope.OURS else None
+                self._trouble = _most_telling(theirs, self._trouble)
                 now = self._clock.monotonic()
                 self._become(circuit.probed(self._breaker, self._policy, now, good=error is None))
 
@@ -255,11 +256,12 @@ class Gate:
         try:
             await self._probe()
         except SidecarError as error:
-            self._note(error)
-            self._probe_error = error
-        else:
-            self._probe_error = None
-        return self._probe_error
+            if error.scope is not Scope.OURS:  # no descriptor for a probe says nothing of the remote
+                self._note(error)
+                self._probe_error = error
+            return error
+        self._probe_error = None
+        return None
 
     # -- bookkeeping ------------------------------------------------------------------------------
     def _note(self, error: SidecarError) -> None:

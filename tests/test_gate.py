@@ -235,6 +235,18 @@ async def test_our_own_disk_is_no_trouble_of_the_remote(gate: Gate, remote: Remo
     assert remote.probes == 0
 
 
+async def test_a_probe_that_could_not_be_sent_says_nothing(gate: Gate, remote: Remote) -> None:
+    """This machine has no descriptor left: neither the remote nor the object is to blame."""
+    remote.error = failure(ErrorKind.LOCAL_IO, "Too many open files")
+    for n in range(9):
+        gate.succeeded(f"good {n}", "put")
+        decision = await gate.failed("file", failure(), failures=2)
+        assert isinstance(decision, Again)
+        assert not decision.spent
+    assert gate.state is BreakerState.CLOSED
+    assert "Too many open files" not in f"{gate.reason} {gate.last_error}"
+
+
 @pytest.mark.parametrize("kind", [ErrorKind.UNAUTHORIZED, ErrorKind.FORBIDDEN, ErrorKind.NOT_FOUND])
 async def test_wrong_credentials_open_the_breaker_at_once(
     gate: Gate, remote: Remote, kind: ErrorKind

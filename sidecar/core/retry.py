@@ -106,6 +106,8 @@ def blame(
         return Blame.NOBODY if ours else Blame.OBJECT
     if probe is None:
         raise ValueError(f"a failure of kind {kind} is judged only after a probe")
+    if probe.failure is ErrorKind.LOCAL_IO:  # it was not even sent
+        return Blame.NOBODY
     if probe.failure is not None:
         return Blame.REMOTE_REFUSES if probe.failure in REFUSALS else Blame.REMOTE
     if of_the_line:
