@@ -28,12 +28,15 @@ from sidecar.core.retry import (
     not_before,
     verdict,
 )
+from sidecar.core.streaks import Streaks
 from sidecar.core.witnesses import Memo, Witnesses
 
 _TICK_SECONDS = 0.001  # a sleep that a clock can see
 DISPLAY = {"s3": "S3", "convex": "Convex"}
 _TROUBLE = {
     ErrorKind.NETWORK: "is unreachable",
+    ErrorKind.THROTTLED: "puts us off",
+    ErrorKind.CONFLICT: "puts us off",
     ErrorKind.UNAUTHORIZED: "does not accept our credentials",
     ErrorKind.FORBIDDEN: "denies us a right",
     ErrorKind.QUOTA: "is full or unpaid",
@@ -89,8 +92,7 @@ class Gate:
         self._witnesses = Witnesses()
         self._trouble: SidecarError | None = None
         self._since_ms = 0
-        self._put_off: SidecarError | None = None  # throttled, lost a race, or the cause is hidden:
-        self._puts_off, self._put_off_ms = 0, 0  # so often in a row, since then
+        self._streaks = Streaks()
         self.last_error: LastError | None = None
         self._was_well = True  # since the last error
 
@@ -103,16 +105,12 @@ class Gate:
     def reason(self) -> str | None:
         """One sentence for people while the remote is in trouble; None while all is well."""
         name = DISPLAY.get(self.remote, self.remote)
-        if self._trouble is None and self._put_off is not None and self._puts_off >= self._policy.failures:
-            since = f"since {datetime.fromtimestamp(self._put_off_ms / 1000, UTC):%H:%M:%S} UTC"
-            return f"{name} puts us off {since}: {self._put_off}"
         if self._trouble is None:
-            return None
-        since = f"since {datetime.fromtimestamp(self._since_ms / 1000, UTC):%H:%M:%S} UTC"
+            streak = self._streaks.longest(at_least=self._policy.failures)
+            return f"{name} {_what(streak.error, streak.since_ms)}" if streak else None
         if self.state is BreakerState.HALF_OPEN:
-            return f"{name} answers again after trouble {since}; one transfer goes first"
-        what = _TROUBLE.get(self._trouble.kind, "fails")
-        return f"{name} {what} {since}: {self._trouble}"
+            return f"{name} answers again after trouble {_since(self._since_ms)}; one transfer goes first"
+        return f"{name} {_what(self._trouble, self._since_ms)}"
 
     @property
     def answers(self) -> bool:
@@ -143,6 +141,7 @@ class Gate:
         """Say that an admitted transfer ended without asking the remote anything."""
         if target is not None:
             self._witnesses.forget(target)
+            self._streaks.forget(target)
         self._become(circuit.excused(self._breaker))
 
     def stepped(self, target: str, operation: str) -> None:
@@ -151,6 +150,7 @@ class Gate:
         It proves the remote well for those that fail in this operation, and for nothing else.
         """
         self._witnesses.stepped(target, operation)
+        self._streaks.succeeded(operation)
 
     def succeeded(self, target: str, operation: str) -> None:
         """Say that the remote took ``target``, a transfer (a whole object, a part of it, ops).
@@ -158,6 +158,7 @@ class Gate:
         ``operation`` is named as in the errors of those that fail.
         """
         self._witnesses.succeeded(target, operation)
+        self._streaks.succeeded(operation)
         self._is_well()
 
     def answered(self, target: str) -> None:
@@ -166,10 +167,10 @@ class Gate:
         It is no witness against those that fail: a bucket that takes no more bytes still lists and deletes.
         """
         self._witnesses.forget(target)
+        self._streaks.forget(target)
         self._is_well()
 
     def _is_well(self) -> None:
-        self._put_off, self._puts_off = None, 0
         self._probe_error = None
         self._was_well = True
         self._become(circuit.succeeded(self._breaker, self._clock.monotonic()))
@@ -182,6 +183,8 @@ class Gate:
         memo = self._witnesses.memo(target)
         fault = await self._fault(error, memo)
         self._blamed(fault, error)
+        if fault is not Blame.OBJECT and error.scope is not Scope.OURS:
+            self._streaks.failed(error, target, now_ms=self._clock.wall_ms())
         decision = verdict(
             fault, failures=failures, unspent=memo.unspent, jitter=self._jitter(), policy=self._retry
         )
@@ -289,9 +292,6 @@ class Gate:
             self._become(step(self._breaker, self._policy, now))
         else:
             self._become(circuit.excused(self._breaker))
-        if fault is Blame.NOBODY and error.scope is not Scope.OURS:
-            self._put_off_ms = self._put_off_ms if self._puts_off else self._clock.wall_ms()
-            self._put_off, self._puts_off = error, self._puts_off + 1
 
     def _become(self, breaker: Breaker) -> None:
         before, self._breaker = self._breaker, breaker
@@ -315,3 +315,13 @@ def _most_telling(*errors: SidecarError | None) -> SidecarError | None:
     """Return the first that holds the remote's own words, else the first."""
     known = [error for error in errors if error is not None]
     return next((error for error in known if not error.silent), known[0] if known else None)
+
+
+def _what(error: SidecarError, since_ms: int) -> str:
+    """Return what a remote does to us since then, and the newest failure."""
+    what = "is hard to reach" if error.of_the_line else _TROUBLE.get(error.kind, "fails")
+    return f"{what} {_since(since_ms)}: {error}"
+
+
+def _since(wall_ms: int) -> str:
+    return f"since {datetime.fromtimestamp(wall_ms / 1000, UTC):%H:%M:%S} UTC"

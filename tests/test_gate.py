@@ -235,6 +235,26 @@ async def test_our_own_disk_is_no_trouble_of_the_remote(gate: Gate, remote: Remo
     assert remote.probes == 0
 
 
+async def test_an_operation_that_alone_is_refused_is_named_while_all_else_goes_well(gate: Gate) -> None:
+    """Thumbnails arrive, and no film may be opened: the breaker sees nothing, an operator does."""
+    for n in range(5):
+        await gate.failed("film", failure(ErrorKind.FORBIDDEN, "AccessDenied: no"), failures=0)
+        gate.succeeded(f"thumbnail {n}", "another operation")
+    assert gate.state is BreakerState.CLOSED
+    assert "denies us a right since 12:00:00 UTC: put x: AccessDenied: no" in (gate.reason or "")
+    gate.succeeded("another film", "put")
+    assert gate.reason is None
+
+
+async def test_what_is_settled_otherwise_is_not_named_any_more(gate: Gate) -> None:
+    """The film was deleted: nobody waits for its operation."""
+    for n in range(5):
+        await gate.failed("film", failure(ErrorKind.FORBIDDEN), failures=0)
+        gate.succeeded(f"thumbnail {n}", "another operation")
+    gate.withdraw("film")
+    assert gate.reason is None
+
+
 async def test_a_probe_that_could_not_be_sent_says_nothing(gate: Gate, remote: Remote) -> None:
     """This machine has no descriptor left: neither the remote nor the object is to blame."""
     remote.error = failure(ErrorKind.LOCAL_IO, "Too many open files")

@@ -47,7 +47,7 @@ def refused(answer: Mapping[str, Any], *, operation: str, target: str, asker: As
         redacted=row.redacted,
         pause_seconds=asked_pause_seconds(headers.get("retry-after"), headers.get("date")),
         scope=Scope.BUCKET if elsewhere else row.scope,
-        silent=not refusal.code,
+        silent=not refusal.code and refusal.message in {"", _phrase(refusal.status)},
     )
 
 
@@ -57,17 +57,22 @@ def _refusal(answer: Mapping[str, Any], operation: str) -> Refusal:
     status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     code = str(about.get("Code", ""))
     said = "" if code == str(status) else code
-    message = one_line(str(about.get("Message") or f"status {status}"))
+    message = one_line(str(about.get("Message") or _phrase(status)))
     return Refusal(
         operation=operation, status=status, code=said, message=message, bodyless=said in {"", FOREIGN}
     )  # fmt: skip
+
+
+def _phrase(status: int) -> str:
+    """Return what botocore says where there is no body."""
+    return HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
 
 
 def _words(refusal: Refusal) -> str:
     if not refusal.bodyless:
         return f"{refusal.code}: {refusal.message}"
     who = "a proxy" if refusal.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED else "S3"
-    return f"{who} answered {refusal.status} {refusal.message}"
+    return f"{who} answered {refusal.status} {refusal.message}".rstrip()
 
 
 def _elsewhere(headers: Mapping[str, str], row: Row, asker: Asker) -> str | None:

@@ -40,7 +40,8 @@ def refusal_of(row: Row) -> ClientError:
     status = row.statuses[1] if row.statuses else 400
     code = str(status) if row.code is None else row.code.replace("*", "X")
     code = "AWordOfItsOwn" if row.bodyless is False else code
-    about = {"Code": code, "Message": f"because {row.words or 'so'}"}
+    wordless = row.code is None and row.bodyless is not False
+    about = {"Code": code, "Message": "" if wordless else f"because {row.words or 'so'}"}
     return ClientError(
         {"Error": about, "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": {}}}, "Put"
     )
@@ -77,6 +78,19 @@ def test_only_a_closed_list_of_codes_blames_the_object_at_once() -> None:
         *("XMinioParentIsObject", "ExistingObjectIsDirectory", "ExistingObjectIsFile"),
         "InvalidRequest",  # "Object is WORM protected"
     }
+
+
+def test_a_page_in_the_place_of_s3_has_words_and_a_head_has_none() -> None:
+    """What a firewall writes is worth more than HEAD's bare status, which must not hide it."""
+    answers = [
+        ClientError(
+            {"Error": {"Code": "403", "Message": said}, "ResponseMetadata": {"HTTPStatusCode": 403}}, ""
+        )
+        for said in ("'<html>blocked'", "Forbidden")
+    ]
+    told = [translate(one, operation="PutObject", target="k", asker=Asker()) for one in answers]
+    assert [one.silent for one in told] == [False, True]
+    assert "blocked" in told[0].message
 
 
 def test_an_unknown_code_follows_its_status() -> None:
@@ -151,5 +165,5 @@ class Trouble:
         if self._probe_is_refused:
             wordless = refusal_of(self._row)
             status = str(wordless.response["ResponseMetadata"]["HTTPStatusCode"])
-            wordless.response["Error"] = {"Code": status, "Message": "Refused"}
+            wordless.response["Error"] = {"Code": status, "Message": ""}
             raise translate(wordless, operation="HeadObject", target="k", asker=Asker())
