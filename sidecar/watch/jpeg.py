@@ -15,25 +15,29 @@ MAGIC = b"\xff\xd8\xff"
 # In a scan FF is followed by 00, by a restart mark, or in JPEG-LS by less than 80; fill bytes are FF.
 _MARKER = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")
 _START, _END, _SCAN, _APP2 = 0xD8, 0xD9, 0xDA, 0xE2
+_SAMSUNG = b"SEFT"
 _NEAR_BYTES, _FAR_BYTES = 4, 64 * 1024
 
 
 def judge(source: Source, start: int) -> Structure:
     """Walk to the end mark; junk between segments is passed over, as every decoder does."""
-    offset, has_scan, indexed_end = start + 2, False, 0
+    offset, depth, has_scan, indexed_end = start + 2, 1, False, 0
     while (found := _next_marker(source, offset)) is not None:
         marker, offset = found
-        if marker == _END:
+        if marker in {_START, _END}:  # a thumbnail's own, where its segment was not seen to be one
+            depth += 1 if marker == _START else -1
+            if depth:
+                continue
             # Without a scan these are tables for other pictures. An index that counts in what is not there
             # is what a tool leaves that drops the other pictures, or a writer that was killed: it settles.
             return complete(offset) if has_scan and indexed_end <= source.size else UNKNOWN
-        if marker == _START:
-            continue
         length = source.at(offset, 2)
         if marker == _APP2:
             indexed_end = max(indexed_end, multipicture.end(source, offset + 2, int.from_bytes(length) - 2))
         has_scan |= marker == _SCAN
         offset += max(2, int.from_bytes(length))
+    if source.at(max(0, source.size - len(_SAMSUNG)), len(_SAMSUNG)) == _SAMSUNG:
+        return UNKNOWN  # its panoramas have no end mark, but this behind them
     return torn("the JPEG has no end mark" if has_scan else "the JPEG ends before its picture begins")
 
 

@@ -258,6 +258,19 @@ def test_an_index_of_pictures_that_are_not_there_settles(corpus: dict[str, Sampl
     assert shape_of("a.jpg", phone.content[: phone.first] + bytes(100)) is Shape.UNKNOWN
 
 
+def test_pictures_that_phones_write_wrongly(corpus: dict[str, Sample]) -> None:
+    """A Pixel's segment that is not marked has a thumbnail with an end; a Samsung's panorama has none."""
+    thumbnailed, samsung = of(corpus, "thumbnail.jpg"), of(corpus, "samsung.jpg")
+    at = thumbnailed.index(b"Exif") - 4
+    wrong = thumbnailed[:at] + b"\0" + thumbnailed[at + 1 :]
+    assert shape_of("a.jpg", wrong) is Shape.COMPLETE
+    behind_thumbnail = wrong.index(b"\xff\xd9") + 2
+    for length in range(behind_thumbnail, len(wrong), 7):
+        assert shape_of("a.jpg", wrong[:length]) is Shape.INCOMPLETE
+    assert shape_of("a.jpg", samsung.replace(b"\xff\xd9", b"")) is Shape.UNKNOWN
+    assert shape_of("a.jpg", samsung.replace(b"\xff\xd9", b"")[:-1]) is Shape.INCOMPLETE
+
+
 def test_a_webp_that_lacks_only_its_padding_settles() -> None:
     """The picture is all there; a size that leaves the padding out is right as well."""
     body = b"WEBPVP8L" + struct.pack("<I", 9) + bytes(9)
