@@ -41,7 +41,8 @@ class Calls:
         pace: Callable[[int], Awaitable[None]] | None,
     ) -> None:
         """``client`` is aioboto3's; ``pace`` is awaited with each chunk's size before it goes."""
-        self._client, self._bucket, self._pace, self._line = client, bucket, pace, line
+        self.bucket = bucket
+        self._client, self._pace, self._line = client, pace, line
         self._remote_clock = RemoteClock(clock)
         line.ask = self._answers
         client.meta.events.register_last("before-call.s3", _expect_for_large_bodies_only)
@@ -102,12 +103,10 @@ class Calls:
 
     async def _ask(self, method: str, fields: dict[str, Any]) -> dict[str, Any]:
         """Ask S3; again where it sends us to another of its own doors."""
-        with Way(bucket=self._bucket, region=self._client.meta.region_name) as way:
+        with Way(bucket=self.bucket, region=self._client.meta.region_name) as way:
             while True:
                 try:
-                    answer: dict[str, Any] = await getattr(self._client, method)(
-                        Bucket=self._bucket, **fields
-                    )
+                    answer: dict[str, Any] = await getattr(self._client, method)(Bucket=self.bucket, **fields)
                 except ClientError as error:
                     if not way.turn(error.response):
                         raise
@@ -117,7 +116,7 @@ class Calls:
     async def _answers(self) -> bool:
         """Tell whether S3 answers, whatever it says."""
         try:
-            await self.call("head_bucket", self._bucket, seconds=PROBE_SECONDS)
+            await self.call("head_bucket", self.bucket, seconds=PROBE_SECONDS)
         except SidecarError as error:
             return error.kind is not ErrorKind.NETWORK
         return True

@@ -23,7 +23,7 @@ async def objects(calls: Calls, *, prefix: str) -> AsyncIterator[ListedObject]:
     """List the objects below a prefix."""
     marker: dict[str, Any] = {}
     while True:
-        page = await calls.call("list_objects_v2", prefix, Prefix=prefix, **marker)
+        page = await calls.call("list_objects_v2", prefix or calls.bucket, Prefix=prefix, **marker)
         for found in page.get("Contents", []):
             modified_ms = int(found["LastModified"].timestamp() * 1000)
             yield ListedObject(key=found["Key"], size_bytes=found["Size"], modified_ms=modified_ms)
@@ -37,7 +37,7 @@ async def uploads(calls: Calls, *, prefix: str) -> AsyncIterator[OpenUpload]:
     """List the open multipart uploads below a prefix."""
     marker: dict[str, Any] = {}
     while True:
-        page = await _page(calls, "list_multipart_uploads", prefix, Prefix=prefix, **marker)
+        page = await _page(calls, "list_multipart_uploads", prefix or calls.bucket, Prefix=prefix, **marker)
         for found in page.get("Uploads", []):
             yield OpenUpload(key=found["Key"], upload_id=found["UploadId"])
         if not page.get("IsTruncated"):

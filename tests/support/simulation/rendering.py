@@ -95,7 +95,7 @@ RENDERING: dict[str, Scenario] = {
     ),
     "dead-sent": Scenario(
         steps=[write(SMALL, A), wish("requeue", 100)],
-        trouble=down("s3.put", 0, 90, "refused-invalid"),
+        trouble=down("s3.put", 0, 90, "refused-corrupt"),
         calm_at=100,
     ),
     "dead-replaced": Scenario(
