@@ -32,6 +32,7 @@ from sidecar.core.streaks import Streaks
 from sidecar.core.witnesses import Memo, Witnesses
 
 _TICK_SECONDS = 0.001  # a sleep that a clock can see
+_STREAK_TIMES = 3.0  # the longest wait between two attempts, and room for a breaker's
 DISPLAY = {"s3": "S3", "convex": "Convex"}
 _TROUBLE = {
     ErrorKind.NETWORK: "is unreachable",
@@ -106,7 +107,8 @@ class Gate:
         """One sentence for people while the remote is in trouble; None while all is well."""
         name = DISPLAY.get(self.remote, self.remote)
         if self._trouble is None:
-            streak = self._streaks.longest(at_least=self._policy.failures)
+            lasting = self._clock.monotonic() - _STREAK_TIMES * self._retry.max_seconds
+            streak = self._streaks.longest(at_least=self._policy.failures, since_seconds=lasting)
             return f"{name} {_what(streak.error, streak.since_ms)}" if streak else None
         if self.state is BreakerState.HALF_OPEN:
             return f"{name} answers again after trouble {_since(self._since_ms)}; one transfer goes first"
@@ -159,6 +161,7 @@ class Gate:
         """
         self._witnesses.succeeded(target, operation)
         self._streaks.succeeded(operation)
+        self._streaks.forget(target)
         self._is_well()
 
     def answered(self, target: str) -> None:
@@ -184,7 +187,8 @@ class Gate:
         fault = await self._fault(error, memo)
         self._blamed(fault, error)
         if fault is not Blame.OBJECT and error.scope is not Scope.OURS:
-            self._streaks.failed(error, target, now_ms=self._clock.wall_ms())
+            now = self._clock.monotonic()
+            self._streaks.failed(error, target, now_ms=self._clock.wall_ms(), now_seconds=now)
         decision = verdict(
             fault, failures=failures, unspent=memo.unspent, jitter=self._jitter(), policy=self._retry
         )

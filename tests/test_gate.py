@@ -255,6 +255,25 @@ async def test_what_is_settled_otherwise_is_not_named_any_more(gate: Gate) -> No
     assert gate.reason is None
 
 
+async def test_an_object_that_arrived_in_another_way_is_not_named(gate: Gate) -> None:
+    """Its uploads could not be listed; then it was sent whole."""
+    for n in range(5):
+        await gate.failed("film", failure(ErrorKind.FORBIDDEN), failures=0)
+        gate.succeeded(f"thumbnail {n}", "another operation")
+    gate.succeeded("film", "another operation")
+    assert gate.reason is None
+
+
+async def test_what_is_not_tried_any_more_is_not_named_for_ever(gate: Gate, clock: VirtualClock) -> None:
+    """The film was rendered anew, and nobody says so here."""
+    for n in range(5):
+        await gate.failed("film", failure(ErrorKind.FORBIDDEN), failures=0)
+        gate.succeeded(f"thumbnail {n}", "another operation")
+    assert gate.reason is not None
+    await clock.sleep(600)
+    assert gate.reason is None
+
+
 async def test_a_probe_that_could_not_be_sent_says_nothing(gate: Gate, remote: Remote) -> None:
     """This machine has no descriptor left: neither the remote nor the object is to blame."""
     remote.error = failure(ErrorKind.LOCAL_IO, "Too many open files")

@@ -12,12 +12,16 @@ from .errors import SidecarError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Streak:
-    """The newest of ``count`` failures, whose object is ``target``; ``since_ms`` is wall time."""
+    """The newest of ``count`` failures, at ``at_seconds`` (monotonic), whose object is ``target``.
+
+    ``since_ms`` is wall time.
+    """
 
     error: SidecarError
     target: str
     count: int
     since_ms: int
+    at_seconds: float
 
 
 class Streaks:
@@ -27,25 +31,29 @@ class Streaks:
         """Begin without any."""
         self._by_operation: dict[str, Streak] = {}
 
-    def failed(self, error: SidecarError, target: str, *, now_ms: int) -> None:
+    def failed(self, error: SidecarError, target: str, *, now_ms: int, now_seconds: float) -> None:
         """Count a failure."""
+        new = Streak(error=error, target=target, count=1, since_ms=now_ms, at_seconds=now_seconds)
         before = self._by_operation.get(error.operation)
-        begun = before or Streak(error=error, target=target, count=0, since_ms=now_ms)
-        self._by_operation[error.operation] = replace(
-            begun, error=error, target=target, count=begun.count + 1
-        )
+        if before is not None:
+            new = replace(new, count=before.count + 1, since_ms=before.since_ms)
+        self._by_operation[error.operation] = new
 
     def succeeded(self, operation: str) -> None:
         """End the operation's streak."""
         self._by_operation.pop(operation, None)
 
     def forget(self, target: str) -> None:
-        """End the streaks whose newest failure was this object's: it is settled otherwise."""
+        """End the streaks whose newest failure was this object's: it arrived, or is settled otherwise."""
         for operation, streak in list(self._by_operation.items()):
             if streak.target == target:
                 del self._by_operation[operation]
 
-    def longest(self, *, at_least: int) -> Streak | None:
-        """Return the one with the most failures, if it has so many."""
-        streak = max(self._by_operation.values(), key=lambda one: one.count, default=None)
+    def longest(self, *, at_least: int, since_seconds: float) -> Streak | None:
+        """Return the one with the most failures, if it has so many, and failed since then (monotonic).
+
+        What would still fail would have been tried again: its object was replaced or deleted meanwhile.
+        """
+        lasting = [one for one in self._by_operation.values() if one.at_seconds >= since_seconds]
+        streak = max(lasting, key=lambda one: one.count, default=None)
         return streak if streak is not None and streak.count >= at_least else None
