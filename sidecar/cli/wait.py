@@ -11,7 +11,7 @@ from sidecar.core.text import printable
 from sidecar.status.query import BadRequestError, duration_seconds
 
 from . import common
-from .address import Address
+from .address import Door
 from .client import LostError, NotRunningError, ask
 
 MARGIN_SECONDS = 30.0  # the daemon answers at the timeout; this much later it is lost
@@ -20,6 +20,7 @@ RESTART_SECONDS = 60.0  # a daemon that hung up and is not back by then is not r
 _EXIT = {"synced": 0, "failed": common.FAILED, "timeout": common.TRY_LATER}
 
 
+@common.asking
 def wait(
     path: Annotated[
         str | None, typer.Argument(metavar="[PATH]", help="A file or folder; without it, everything.")
@@ -28,7 +29,7 @@ def wait(
     session: Annotated[str | None, typer.Option(metavar="S", help="Only this session.")] = None,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="30s, 5m, 1h ...")] = "30m",
     json_output: common.Json = False,
-    url: common.Url = None,
+    door: Door,
 ) -> None:
     """Wait until everything is in S3 and known to Convex.
 
@@ -40,9 +41,8 @@ def wait(
     except BadRequestError as error:
         raise typer.BadParameter(str(error), param_hint="--timeout") from None
     with common.sentences():
-        where = common.endpoint(url)
-        query = {"path": common.named(path, where) if path is not None else None, "session": session}
-        reply = _patiently(where, query, seconds)
+        query = {"path": common.named(path, door) if path is not None else None, "session": session}
+        reply = _patiently(door, query, seconds)
     if json_output:
         common.print_json(reply)
     else:
@@ -57,7 +57,7 @@ def lines(reply: dict[str, Any]) -> list[str]:
     return told
 
 
-def _patiently(address: Address, query: dict[str, str | None], seconds: float) -> dict[str, Any]:
+def _patiently(door: Door, query: dict[str, str | None], seconds: float) -> dict[str, Any]:
     """Ask; where a daemon that answered before is restarted meanwhile, ask the next one."""
     until, lost_at = time.monotonic() + seconds, None
     while True:
@@ -65,9 +65,7 @@ def _patiently(address: Address, query: dict[str, str | None], seconds: float) -
         left = max(0.0, until - now)
         try:
             asked = {**query, "timeout": f"{left:.3f}"}
-            reply: dict[str, Any] = ask(address, "/wait", query=asked, timeout_seconds=left + MARGIN_SECONDS)[
-                1
-            ]
+            reply: dict[str, Any] = ask(door, "/wait", query=asked, timeout_seconds=left + MARGIN_SECONDS)[1]
         except LostError:
             lost_at = time.monotonic()
             if not left:

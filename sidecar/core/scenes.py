@@ -33,7 +33,6 @@ class SceneKnowledge:
     is_counted: bool = True
     videos_dead: int = 0
     videos_abandoned: int = 0
-    video_error: str | None = None  # the newest dead video's own message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,14 +97,12 @@ def _counts(scene: SceneKnowledge, mtime_ns: int | None) -> bool:
 
 
 def _trouble(scene: SceneKnowledge) -> str | None:
+    """Return what a viewer reads: no key, path or word of a remote's."""
     if _counts(scene, scene.cancelled_mtime_ns):
         return "Rendering of this scene was cancelled."
     if scene.videos_dead:
-        what = (
-            "A video of this scene" if scene.videos_dead == 1 else f"{scene.videos_dead} videos of this scene"
-        )
-        why = f": {scene.video_error.rstrip('.')}" if scene.video_error else ""
-        return f"{what} could not be delivered{why}."
+        what = "A video" if scene.videos_dead == 1 else f"{scene.videos_dead} videos"
+        return f"{what} of this scene could not be delivered."  # why is the operator's: /dead-letters
     if scene.videos_abandoned == 1:
         return "A video of this scene was never finished: its renderer stopped in the middle."
     if scene.videos_abandoned:

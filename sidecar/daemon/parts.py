@@ -43,6 +43,7 @@ from .housekeeping import Housekeeping
 from .identity import identify
 from .quiet import QuietScenes
 from .reconciling import Reconciler
+from .resettling import resettle
 from .room import Room
 from .source import Source
 
@@ -89,7 +90,8 @@ async def assemble(
         while await journal.do(Journal.forgo_removals, watched=watched):
             pass
         await journal.do(Journal.bar, [watch.root for watch in settings.watch])  # until each is ours
-        reader = JournalReader(settings.journal.path, clock=clock)
+        await resettle(journal, roots=[watch.root for watch in settings.watch])
+        reader = JournalReader(settings.journal.path, clock=clock, syncing=settings.convex.sync == "on")
         opened.callback(reader.close)
         config = await asyncio.to_thread(s3_config, settings.s3)
         store = fenced(

@@ -24,6 +24,7 @@ from .pruning import Pruning
 from .recalling import Recalling
 from .removing import Removing
 from .repairing import Repairing
+from .resettling import Resettling
 from .scenes import OpenScene
 from .shipping import Claim
 from .telling import Telling
@@ -31,7 +32,7 @@ from .telling import Telling
 __all__ = ["Claim", "Debt", "Journal", "Known", "OpenScene", "Sighting", "Topic", "Transition", "Weighed"]
 
 
-class Journal(Deciding, Noticing, Obstructing, Pruning, Recalling, Removing, Repairing, Telling):
+class Journal(Resettling, Deciding, Noticing, Obstructing, Pruning, Recalling, Removing, Repairing, Telling):
     """The journal whole: noticing (watch), shipping (upload), telling (sync), scenes, pruning."""
 
     def __init__(

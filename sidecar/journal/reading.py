@@ -21,9 +21,12 @@ HISTORY_MAX = 20
 class JournalReader:
     """Answers questions about the last commit. Safe to call from several threads, one at a time."""
 
-    def __init__(self, path: Path, *, clock: Clock) -> None:
-        """Open the journal at ``path``, which must exist, for reading only."""
-        self._clock = clock
+    def __init__(self, path: Path, *, clock: Clock, syncing: bool = True) -> None:
+        """Open the journal at ``path``, which must exist, for reading only.
+
+        ``syncing`` is False with ``convex.sync: off``: an uploaded file is then owed nothing.
+        """
+        self._clock, self._syncing = clock, syncing
         self._one_at_a_time = threading.Lock()
         self._db = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
@@ -44,13 +47,14 @@ class JournalReader:
 
     def backlog(self) -> tuple[int, int, float]:
         """Return files, bytes, and age in seconds of the oldest, of what is complete and still owed."""
+        owed = "IN ('ready', 'uploaded')" if self._syncing else "= 'ready'"
         totals = self._all(
             "SELECT coalesce(sum(transfers), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM counts"
-            " WHERE state IN ('ready', 'uploaded')"
+            f" WHERE state {owed}"
         )[0]
-        oldest = self._all("SELECT min(ready_ms) AS ms FROM transfers WHERE state IN ('ready', 'uploaded')")[
-            0
-        ]["ms"]
+        oldest = self._all(
+            f"SELECT min(ready_ms) AS ms FROM transfers WHERE state IN ('ready', 'uploaded') AND state {owed}"
+        )[0]["ms"]
         age = max(0.0, (self._clock.wall_ms() - oldest) / 1000) if oldest is not None else 0.0
         return totals["files"], totals["bytes"], age
 

@@ -235,17 +235,7 @@ class SceneBook(JournalBase):
             is_counted=not self.has_forerunner,
             videos_dead=scene["videos_dead"],
             videos_abandoned=scene["videos_abandoned"],
-            video_error=self._video_error(session_id, scene_id) if scene["videos_dead"] else None,
         )
-
-    def _video_error(self, session_id: str, scene_id: str) -> str | None:
-        """Return the message of a dead video: of several always the same one, by one step in an index."""
-        row = self.db.execute(
-            "SELECT max(error_message) AS error FROM transfers WHERE session_id = ? AND scene_id = ?"
-            " AND state = 'dead' AND asset_type = 'video_chunk'",
-            [session_id, scene_id],
-        ).fetchone()
-        return None if row["error"] is None else str(row["error"])
 
     def _enqueue_facts(self, project_id: str, session_id: str, scene_id: str, facts: SceneFacts) -> None:
         slot = f"facts:{session_id}\n{scene_id}"

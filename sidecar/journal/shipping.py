@@ -180,7 +180,8 @@ class Shipping(Debts):
             self.owe_upload(transfer)  # a requeue begins anew: nothing stays open for a letter's life
             self.advance(transfer, Event.EXHAUSTED, str(error))
         self.db.execute(
-            "UPDATE transfers SET lease = 0, died_in = ?, error_kind = ?, error_message = ? WHERE id = ?",
+            "UPDATE transfers SET lease = 0, died_in = ?, error_kind = ?, error_message = ?,"
+            " failures = failures + 1 WHERE id = ?",
             [transfer.state, error.kind, str(error), transfer_id],
         )
         self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)

@@ -166,6 +166,7 @@ class Telling(Shipping):
                 [letter.id],
             )
         else:
+            self.aim_one(letter)
             self.advance(letter, Event.REQUEUED_UPLOAD)
         self.topics |= {Topic.UPLOADS, Topic.OUTBOX}
         self.report_scene(letter.route.slot.session_id, letter.route.scene_id)
@@ -225,8 +226,8 @@ class Telling(Shipping):
         transfer = self.one(row["transfer"])
         self.advance(transfer, Event.EXHAUSTED, message)
         self.db.execute(
-            "UPDATE transfers SET died_in = ?, error_kind = ?, error_message = ? WHERE id = ?",
-            [transfer.state, kind, message, transfer.id],
+            "UPDATE transfers SET died_in = ?, error_kind = ?, error_message = ?, failures = ? WHERE id = ?",
+            [transfer.state, kind, message, row["failures"] + 1, transfer.id],
         )
         self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
 

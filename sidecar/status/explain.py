@@ -103,7 +103,7 @@ def _of(source: StatusSource, row: Transfer) -> str:
         case State.UPLOADED:
             return _untold(source)
         case State.DEAD:
-            return f"A dead letter, given up after {count(row.failures, 'failed attempt')}: {failure(row)}"
+            return f"A dead letter, given up after {count(row.failures, 'attempt')}: {failure(row)}"
         case State.GONE:
             removed = "Removed: its file was deleted, and Convex gave its asset up."
             return removed if row.is_removed else "Deleted before it could be read."

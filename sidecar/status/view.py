@@ -245,4 +245,6 @@ def _upload(flight: Flight) -> Upload:
 def _fault(row: Transfer) -> Fault | None:
     if row.error_kind is None:
         return None
-    return Fault(kind=row.error_kind, message=row.error_message or "", hint=hint_for(row.error_kind))
+    message = row.error_message or ""
+    told = message.endswith(")")  # its own hint, which knows more than one for the kind
+    return Fault(kind=row.error_kind, message=message, hint=None if told else hint_for(row.error_kind))

@@ -221,5 +221,5 @@ async def test_explain_says_why_nothing_moves(served: Served, get: Get) -> None:
     assert "uploading, 25% of 4.0 MiB" in (await get(f"/explain?path={VIDEO}"))["verdict"]
     journal.rows = [transfer(1, VIDEO, State.DEAD, error_kind="invalid", error_message="no", failures=3)]
     reply = await get(f"/explain?path={VIDEO}")
-    assert reply["verdict"] == "A dead letter, given up after 3 failed attempts: invalid: no"
+    assert reply["verdict"] == "A dead letter, given up after 3 attempts: invalid: no"
     assert any("requeue" in step for step in reply["steps"])
