@@ -45,6 +45,7 @@ def sections(reply: dict[str, Any], speeds: Speeds | None = None) -> list[Sectio
     overview = [
         ("state", reply["state"]),
         *(("reason", reason) for reason in reply["reasons"]),
+        *(("attention", sentence) for sentence in reply["attention"]),
         ("sidecar", f"{reply['sidecar_id']}, version {reply['version']}, up {age(reply['uptime_seconds'])}"),
         ("backlog", _backlog(backlog) + _rest(reply, speeds)),
         (
@@ -78,7 +79,7 @@ def sections(reply: dict[str, Any], speeds: Speeds | None = None) -> list[Sectio
 
 
 _UPLOADING = ("path", "sent", "speed", "left")
-_WATCHED = ("root", "readiness", "events", "unmatched", "refused", "held", "last scan")
+_WATCHED = ("root", "readiness", "events", "unmatched", "misplaced", "refused", "held", "last scan")
 
 
 def _show(reply: dict[str, Any], *, json_output: bool) -> None:
@@ -136,7 +137,7 @@ def _rest(reply: dict[str, Any], speeds: Speeds) -> str:
 
 
 def _root(root: dict[str, Any]) -> tuple[str, ...]:
-    counts = (str(root[name]) for name in ("unmatched", "refused", "held"))
+    counts = (str(root[name]) for name in ("unmatched", "misplaced", "refused", "held"))
     return (
         root["root"],
         root["readiness"],

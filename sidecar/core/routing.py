@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Literal
 
 from . import keys, media
 from .entities import DEFAULT_PROJECT, Named, Naming
+from .misplaced import Shape, nearest
 from .model import AssetType, EntityType, Route, Slot
 from .patterns import Match, Pattern, is_consistent, matches_any
 from .rules import DEFAULT_PRIORITY, Ids, Root, Rule
@@ -17,12 +19,30 @@ from .templates import Template
 
 IMMUTABLE = "max-age=31536000, immutable"  # a key with a transfer id never holds other bytes
 REVALIDATE = "no-cache"  # a key without one is overwritten in place
+SESSIONS_KEPT_MAX = 10_000  # folders whose sessions are known
 INDEX_DIGITS_MAX = 15  # a JSON number holds 15 digits exactly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unmatched:
-    """No rule takes it, or it can never be stored; ``reason`` is one sentence."""
+    """No rule takes it, nor its extension; ``reason`` is one sentence."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misplaced:
+    """No rule takes it, but a rule takes its extension.
+
+    ``reason`` is one sentence; None: ``Router.nearest`` finds it, at some cost.
+    """
+
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A rule wants it, but it can never be stored; ``reason`` is one sentence."""
 
     reason: str
 
@@ -51,7 +71,8 @@ class Held:
     reason: str
 
 
-Routing = Route | Unmatched | Ignored | Marker | Held
+Routing = Route | Unmatched | Misplaced | Refused | Ignored | Marker | Held
+NO_RULE = "no rule matches its path"
 _MARKERS: dict[str, Literal["complete", "cancelled"]] = {".complete": "complete", ".cancelled": "cancelled"}
 _HELD_PLAYLIST = "HLS and DASH playlists are not shipped by this version; the file is held"
 _HELD_SEGMENT = (
@@ -81,12 +102,18 @@ class Router:
         self._naming = naming
         self._rules = [_Compiled(rule, ids=ids, order=order) for rule in rules]
         self._roots = {root.path: _CompiledRoot(root) for root in roots}
+        self._shapes = [Shape(rule.pattern.nodes) for rule in self._rules]
+        self._extensions = frozenset().union(*(shape.extensions for shape in self._shapes))
+        self._session_folders = tuple(dict.fromkeys(naming.session_folder(r.pattern) for r in self._rules))
+        self._sessions_of = functools.lru_cache(SESSIONS_KEPT_MAX)(self._find_sessions)
         folders = (
             naming.scene_folder(rule.pattern) for rule in self._rules if rule.entity is EntityType.SCENE
         )
         self._scene_folders = tuple(dict.fromkeys(folder for folder in folders if folder is not None))
 
-    def route(self, root: str, path: str, *, beside_playlist: Callable[[], bool] = never) -> Routing:
+    def route(  # noqa: PLR0911 - one for each kind of answer
+        self, root: str, path: str, *, beside_playlist: Callable[[], bool] = never
+    ) -> Routing:
         """Say what a file means: ``root`` is one of the roots' paths, ``path`` the file's below it.
 
         ``beside_playlist`` is asked only where it matters: whether the file's folder holds a playlist.
@@ -99,11 +126,41 @@ class Router:
         if ignored := matches_any(pins.ignore, path):
             return Ignored(pattern=ignored.source)
         if reason := _unsafe(path):
-            return Unmatched(reason=reason)
+            return Refused(reason=reason) if self.wants(path) else Unmatched(reason=reason)
         for rule in self._rules:
             if found := rule.pattern.search(path):
                 return self._take(pins, rule, found, beside_playlist)
-        return Unmatched(reason="no rule matches its path")
+        if scratch := matches_any(pins.scratch, path):
+            return Ignored(pattern=scratch.source)
+        return Misplaced() if self.wants(path) else Unmatched(reason=NO_RULE)
+
+    def ignored(self, root: str, path: str) -> Pattern | None:
+        """Return the pattern by which whatever is at a path, no matter what it is, is not looked at."""
+        pins = self._roots[root]
+        return pins.ignored_folder(path) or matches_any(pins.ignore, path)
+
+    def wants(self, path: str) -> bool:
+        """Tell whether a path's extension is in a rule, however it is written."""
+        return _extension(path) in self._extensions
+
+    def nearest(self, path: str) -> str:
+        """Return what keeps a misplaced path from the rule that is nearest, as one sentence."""
+        return nearest(path, _extension(path), self._shapes)
+
+    def is_in_session(self, root: str, folder: str, session_id: str) -> bool:
+        """Tell whether a folder below a root is, or lies in, a session's folder, as any rule names it."""
+        return session_id in self._sessions_of(root, folder)
+
+    def _find_sessions(self, root: str, folder: str) -> frozenset[str]:
+        pins = self._roots[root].fields
+        above = [folder[: slash.start()] for slash in re.finditer("/", folder)]
+        found = {
+            self._naming.name(EntityType.SESSION, {**pins, **fields}).session_id
+            for pattern in self._session_folders
+            for path in ([*above, folder] if pattern else [""])
+            if (fields := pattern.match(path) if pattern else {}) is not None and is_consistent(fields, pins)
+        }
+        return frozenset(found)
 
     def _marker(self, pins: _CompiledRoot, path: str) -> Marker | None:
         folder, _, name = path.rpartition("/")
@@ -128,7 +185,7 @@ class Router:
         name = found.path.rpartition("/")[2]
         fields = found.fields()
         if not is_consistent(fields, pins.fields):
-            return Unmatched(reason=_contradiction(fields, pins.fields))
+            return Misplaced(reason=_contradiction(fields, pins.fields))
         if media.is_playlist(name):
             return Held(reason=_HELD_PLAYLIST)
         if media.is_segment(name) and beside_playlist():
@@ -137,12 +194,12 @@ class Router:
         values = {**pins.fields, **fields, "name": name, "stem": stem, "ext": ext}
         named = self._naming.name(rule.entity, values)
         if not named.session_id or named.scene_id == "":
-            return Unmatched(reason="its path gives its session or scene an empty id")
+            return Misplaced(reason="its path gives its session or scene an empty id")
         folder = found.folder(self._naming.folder_fields(rule.entity))
         try:
             return rule.route(values, named, path=found.path, folder=folder)
         except keys.KeyRefusedError as error:
-            return Unmatched(reason=str(error))
+            return Refused(reason=str(error))
 
 
 class _CompiledRoot:
@@ -151,6 +208,7 @@ class _CompiledRoot:
     def __init__(self, root: Root) -> None:
         self.fields = root.fields
         self.ignore = [Pattern(source) for source in root.ignore]
+        self.scratch = [Pattern(source) for source in root.scratch]
 
     def ignored_folder(self, path: str) -> Pattern | None:
         """Return the pattern that ignores a folder on the way to ``path``, and with it all that it holds.
@@ -213,6 +271,11 @@ def _rendered(templates: Mapping[str, Template], values: Mapping[str, str | None
     return {name: text for name, text in texts if text}
 
 
+def _extension(path: str) -> str:
+    """Return the extension as people mean it: a blank behind it is a slip."""
+    return media.extension(path.rpartition("/")[2].rstrip())
+
+
 def _index(captured: str | None, stem: str) -> int | None:
     """Return the number in ``{index}``, else the last digits of the stem, if there are 1 to 15."""
     digits = re.findall("[0-9]+", stem if captured is None else captured)
@@ -238,5 +301,6 @@ def _unsafe(path: str) -> str | None:
 
 
 __all__ = [
-    "Held", "Ids", "Ignored", "Marker", "Root", "Router", "Routing", "Rule", "Unmatched", "object_key",
+    "Held", "Ids", "Ignored", "Marker", "Misplaced", "Refused", "Root", "Router", "Routing", "Rule",
+    "Unmatched", "object_key",
 ]  # fmt: skip

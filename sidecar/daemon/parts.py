@@ -17,6 +17,7 @@ from sidecar.core.clock import Clock
 from sidecar.core.errors import JournalLostError
 from sidecar.core.ids import sidecar_tag
 from sidecar.core.retry import RetryPolicy
+from sidecar.core.states import Event
 from sidecar.gate import Gate
 from sidecar.journal.journal import Journal, Transition
 from sidecar.journal.reading import JournalReader
@@ -34,9 +35,11 @@ from sidecar.upload.open import build_stage as build_upload
 from sidecar.upload.open import open_s3
 from sidecar.upload.stage import UploadStage
 from sidecar.watch.fence import Fence
+from sidecar.watch.newness import Newness
 from sidecar.watch.root import RootSettings
 from sidecar.watch.stage import WatchStage
 
+from .attention import Attention
 from .fenced import METADATA_EFFECTS, OBJECT_EFFECTS, fenced
 from .heart import Heart
 from .housekeeping import Housekeeping
@@ -65,6 +68,7 @@ class Parts:
     source: Source
     reconciler: Reconciler | None
     metrics: Metrics
+    attention: Attention
 
 
 @asynccontextmanager
@@ -74,10 +78,12 @@ async def assemble(
     clock: Clock,
     lines: LineWriter | None = None,
     lost: JournalLostError | None = None,
+    newness: Newness | None = None,
 ) -> AsyncIterator[Parts]:
     """Open journal and clients, build the stages over them. Raises FatalError.
 
-    ``lines`` takes the log. ``lost`` says why the journal that lies there must not be used.
+    ``lines`` takes the log. ``lost`` says why the journal that lies there must not be used. ``newness`` tells
+    what changed since the process started.
     """
     who = identify(settings.sidecar_id, settings.journal.path)
     name = who.name
@@ -156,7 +162,7 @@ async def assemble(
             obstacles=obstacles,
         )
         room = Room(reserve=reserve, reader=reader, syncing=sync is not None)
-        watch = _watch(settings, journal, clock, room, name, fence, obstacles)
+        watch = _watch(settings, journal, clock, room, name, fence, obstacles, newness)
         heart = Heart(journal=journal, clock=clock)
         housekeeping = Housekeeping.of(
             settings,
@@ -200,6 +206,7 @@ async def assemble(
             source=source,
             reconciler=reconciler,
             metrics=metrics,
+            attention=Attention(watch=watch, clock=clock),
         )
 
 
@@ -212,7 +219,7 @@ def _journal(
     reserve: Reserve,
 ) -> JournalWriter:
     def observe(transition: Transition) -> None:
-        if transition.seconds_since_ready is not None:
+        if transition.event == Event.ACKNOWLEDGED and transition.seconds_since_ready is not None:
             metrics.close_to_synced_seconds.observe(transition.seconds_since_ready)
 
     reserve.make_way()
@@ -221,7 +228,7 @@ def _journal(
     )
     if journal.quarantined is not None:
         log.error("journal_quarantined", why=journal.quarantined)
-    return JournalWriter(journal, observe=observe, reserve=reserve)
+    return JournalWriter(journal, observe=observe, reserve=reserve, told=settings.convex.sync == "on")
 
 
 def _gate(remote: str, probe: Callable[[], Awaitable[None]], settings: Settings, clock: Clock) -> Gate:
@@ -245,6 +252,7 @@ def _watch(
     name: str,
     fence: Fence,
     obstacles: Obstacles,
+    newness: Newness | None,
 ) -> WatchStage:
     roots = [
         RootSettings(
@@ -253,6 +261,7 @@ def _watch(
             settle_seconds=watch.settle,
             rescan_seconds=watch.rescan,
             removal=settings.removal,
+            unmatched=watch.unmatched,
         )
         for watch in settings.watch
     ]
@@ -266,4 +275,5 @@ def _watch(
         sidecar_id=name,
         fence=fence,
         obstacles=obstacles,
+        newness=newness,
     )

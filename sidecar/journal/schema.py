@@ -241,7 +241,23 @@ HOMES = """
 ALTER TABLE transfers ADD COLUMN home TEXT;
 """
 
-MIGRATION_NAMES = {"first", "recall", "pruning", "videos", "removals", "recalled_scenes", "homes"}
+PRESENT = """
+-- Files that the last listing showed, by root, kept by triggers: /status must not count a million rows.
+CREATE TABLE present (root INTEGER PRIMARY KEY, files INTEGER NOT NULL);
+CREATE TRIGGER file_came AFTER INSERT ON files WHEN new.absent = 0 BEGIN
+  INSERT INTO present VALUES (new.root, 1) ON CONFLICT (root) DO UPDATE SET files = files + 1;
+END;
+CREATE TRIGGER file_changed AFTER UPDATE OF absent ON files WHEN (old.absent = 0) <> (new.absent = 0) BEGIN
+  INSERT INTO present VALUES (new.root, new.absent = 0)
+    ON CONFLICT (root) DO UPDATE SET files = files + (new.absent = 0) - (old.absent = 0);
+END;
+CREATE TRIGGER file_went AFTER DELETE ON files WHEN old.absent = 0 BEGIN
+  UPDATE present SET files = files - 1 WHERE root = old.root;
+END;
+INSERT INTO present SELECT root, count(*) FROM files WHERE absent = 0 GROUP BY root;
+"""
+
+MIGRATION_NAMES = {"first", "recall", "pruning", "videos", "removals", "recalled_scenes", "homes", "present"}
 
 
 @migrations()
@@ -290,6 +306,13 @@ def recalled_scenes(db: Database) -> None:
 def homes(db: Database) -> None:
     """Tell a file that is gone from a volume that is away."""
     for statement in _statements(HOMES):
+        db.execute(statement)
+
+
+@migrations()
+def present(db: Database) -> None:
+    """Count the files that are there."""
+    for statement in _statements(PRESENT):
         db.execute(statement)
 
 

@@ -55,6 +55,7 @@ class Shipping(Debts):
         ).fetchall()
         for row in rows:
             self.db.execute("UPDATE transfers SET lease = 1 WHERE id = ?", [row["id"]])
+            self.uploads_began[row["id"]] = now
         return Claim(
             transfers=tuple(transfer_from(row) for row in rows),
             next_due=None if rows else self._next_upload_due(now),
@@ -63,6 +64,7 @@ class Shipping(Debts):
     @transaction
     def release(self, transfer_id: int) -> None:
         """Give a lease back: nothing to report. An overtaken transfer's debts fall due with it."""
+        self.uploads_began.pop(transfer_id, None)
         self.db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [transfer_id])
         transfer = self.one(transfer_id)
         if transfer.state is State.SUPERSEDED:
@@ -140,6 +142,7 @@ class Shipping(Debts):
     @transaction
     def overtaken(self, transfer_id: int, why: str) -> None:
         """The bytes changed under a ready transfer: superseded, and its file a candidate again."""
+        self.uploads_began.pop(transfer_id, None)
         self.db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [transfer_id])
         transfer = self.one(transfer_id)
         if transfer.state is State.SUPERSEDED:
@@ -166,6 +169,7 @@ class Shipping(Debts):
             [due, int(spent), error.kind, str(error), transfer_id],
         )
         transfer = self.one(transfer_id)
+        self.uploads_began.pop(transfer_id, None)
         self.record(transfer, "failed", transfer.state, str(error))
         if transfer.state is State.SUPERSEDED:
             self.owe(transfer)
@@ -173,6 +177,7 @@ class Shipping(Debts):
     @transaction
     def bury(self, transfer_id: int, error: SidecarError) -> None:
         """-> dead: attempts spent, or refused for good."""
+        self.uploads_began.pop(transfer_id, None)
         transfer = self.one(transfer_id)
         if transfer.state is State.SUPERSEDED:
             self.owe(transfer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from sidecar.core.errors import JournalLostError, SidecarError
 from sidecar.core.model import Recall, State, Transfer
@@ -198,7 +199,7 @@ class Telling(Shipping):
         if result.kept is not None and result.kept.key != transfer.key:
             self._stand_for(transfer, result.kept, result.version)
             detail = f"{detail}: Convex keeps the same bytes as {result.kept.key}"
-        self.advance(transfer, Event.ACKNOWLEDGED, detail)
+        self.advance(replace(transfer, version=result.version), Event.ACKNOWLEDGED, detail)
 
     def _stand_for(self, transfer: Transfer, kept: Kept, version: int | None) -> None:
         """Convex goes on showing an object of the same bytes: ours goes, and the row names what is true.

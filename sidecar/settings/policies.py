@@ -33,6 +33,7 @@ def router_roots(settings: Settings) -> tuple[Root, ...]:
             path=watch.root,
             fields=watch.fields,
             ignore=(*watch.ignore, *(besides if watch.chunks == "final" else ())),
+            scratch=presets.SCRATCH[settings.preset],
         )
         for watch in settings.watch
     )

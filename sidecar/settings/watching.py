@@ -55,8 +55,10 @@ class Watch(Section):
     """Pinned fields, such as {project: algebra}: a path that names another value is unmatched."""
     events: Literal["auto", "inotify", "scan"] = "auto"
     """How changes are noticed. auto: inotify where it sees all, else a scan every 2s (NFS, SMB, FUSE)."""
-    ignore: tuple[PatternText, ...] = ("**/.*", "**/*.tmp", "**/*.part", "**/*~")
+    ignore: tuple[PatternText, ...] = ("**/.*", "**/*.tmp", "**/*.part", "**/*~", "**/__pycache__/**")
     """Patterns of files that are never sent and never counted as unmatched."""
+    unmatched: Literal["misplaced", "all", "none"] = "misplaced"
+    """Which files that no rule takes make `wait` fail. misplaced: those whose extension is in a rule."""
     chunks: Literal["final", "partial"] = "final"
     """With preset manim: ship the final videos, or also the partial movie files."""
     settle: Seconds = 0.25

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sidecar.core.account import FileClass, class_of
 from sidecar.core.model import State, Transfer
 from sidecar.core.removal import Removal, RemovalState
 
@@ -12,7 +13,7 @@ from .source import Finding, PathFinding, StatusSource
 from .view import absolute, asset
 from .words import count, failure, meaning, size
 
-_NOT_SENT = {Finding.IGNORED, Finding.UNMATCHED, Finding.REFUSED, Finding.HELD}
+_NOT_SENT = {Finding.IGNORED, Finding.UNMATCHED, Finding.MISPLACED, Finding.REFUSED, Finding.HELD}
 
 
 async def explain(source: StatusSource, path: str) -> Explanation:
@@ -28,6 +29,7 @@ async def explain(source: StatusSource, path: str) -> Explanation:
         path=absolute(root, inside),
         root=root,
         verdict=_verdict(source, finding, known),
+        file_class=_class(source, finding, known),
         finding=Finding(finding.finding),
         state=known.newest.state if known.newest else None,
         steps=steps,
@@ -42,6 +44,7 @@ async def _outside(source: StatusSource, path: str) -> Explanation:
         path=path,
         root=None,
         verdict="Not watched: it lies below none of the roots.",
+        file_class=None,
         finding=None,
         state=None,
         steps=await roots_in_words(source, path),
@@ -51,9 +54,20 @@ async def _outside(source: StatusSource, path: str) -> Explanation:
     )
 
 
+def _class(source: StatusSource, finding: PathFinding, known: Remembered) -> FileClass | None:
+    """Return what became of a file: by its newest transfer, unless it changed and is not sent any more."""
+    if finding.finding == Finding.FOLDER or (finding.file_class is not None and not finding.as_it_was):
+        return finding.file_class
+    if known.newest is not None and known.newest.state not in {State.SUPERSEDED, State.GONE}:
+        return class_of(known.newest.state, told="convex" in source.remotes)
+    if known.newest is not None and finding.finding == Finding.MISSING:
+        return None
+    return FileClass.SETTLING if finding.finding == Finding.MATCHED else finding.file_class
+
+
 def _verdict(source: StatusSource, finding: PathFinding, known: Remembered) -> str:
     row, seen = known.newest, Finding(finding.finding)
-    if seen in _NOT_SENT:
+    if seen in _NOT_SENT and not (finding.as_it_was and row is not None):
         return f"Not sent ({seen}): {finding.why}"
     if seen is Finding.FOLDER:
         return f"A folder; {count(known.below, 'file')} below it not synced."

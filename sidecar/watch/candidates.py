@@ -160,6 +160,7 @@ class Candidates:
                 self._waitlist.forget(candidate)
             case Wait():
                 self._waitlist.put_back(candidate, found.why, self._waitlist.spaced(candidate, found))
+                candidate.is_torn = found.is_torn
             case _:
                 assert_never(found)
 
@@ -192,7 +193,7 @@ class Candidates:
             await self._journal.do(method, *args, **kwargs)
         except (LookupError, IllegalTransitionError):
             # The row went on without us: two listings did not show the file, and another row took its place.
-            log.info("candidate_overtaken", path=candidate.path, root=candidate.root)
+            log.debug("candidate_overtaken", path=candidate.path, root=candidate.root)
         self._waitlist.forget(candidate)
         if candidate.touched:
             self._missed(candidate.root, candidate.path)

@@ -17,11 +17,10 @@ from sidecar.homes import home_of
 from sidecar.obstacles import Obstacles
 
 from .candidates import Candidates
-from .census import Example, Finding
 from .hands import Hands
-from .listing import look_at
+from .listing import Odd, look_at
 from .scan import Scanner
-from .sorting import Haul, playlist_beside, sort_file
+from .sorting import Haul, playlist_beside, sort_file, sort_odd
 from .unread import Unread
 from .volume import OWN_PREFIX
 
@@ -122,7 +121,8 @@ class Hints:
                 sort_file(self._router, self._root, path, found, beside, seen.haul, home=at)
             else:
                 why = f"{kind_of(found.st_mode)} is never sent"
-                seen.haul.examples.append(Example(path=path, finding=Finding.REFUSED, why=why))
+                odd = Odd(path=path, reason=why, inside=stat.S_ISLNK(found.st_mode))
+                sort_odd(self._router, self._root, odd, seen.haul)
         return seen
 
 

@@ -13,12 +13,12 @@ from typing import assert_never
 
 from sidecar.core.media import is_playlist
 from sidecar.core.model import Observation, Route
-from sidecar.core.routing import Held, Ignored, Marker, Router, Unmatched
+from sidecar.core.routing import Held, Ignored, Marker, Misplaced, Refused, Router, Unmatched
 from sidecar.files import identity_of
 from sidecar.journal.journal import Known
 
 from .census import Example, Finding
-from .listing import Listing, join
+from .listing import Listing, Odd, join
 
 HAUL_MAX = 4_000  # each with its route: some 2 KB
 
@@ -66,11 +66,12 @@ def sort_listing(
         remembered = known.get(name)
         if remembered is None or not remembered.is_like(found):
             path = join(listing.folder, name)
-            sort_file(router, root, path, found, beside, haul, home=listing.home)
+            is_known = remembered is not None and remembered.identity is not None
+            sort_file(router, root, path, found, beside, haul, home=listing.home, is_known=is_known)
         if len(haul.observations) + len(haul.examples) >= HAUL_MAX:
             yield haul.drain()
     for odd in listing.odd:
-        haul.examples.append(Example(path=odd.path, finding=Finding.REFUSED, why=odd.reason))
+        sort_odd(router, root, odd, haul)
     if listing.whole and (missing := known.keys() - listing.files.keys()):
         others = listing.others()
         haul.homes[listing.folder] = listing.home
@@ -88,8 +89,16 @@ def sort_file(
     haul: Haul,
     *,
     home: str | None = None,
+    is_known: bool = False,
 ) -> None:
-    """Route one regular file; ``home`` is where it is at home."""
+    """Route one regular file; ``home`` is where it is at home. ``is_known``: earlier content was handled."""
+
+    def example(finding: Finding, why: str | None) -> None:
+        shown = Example(
+            path=path, finding=finding, why=why or "", changed_ns=found.st_ctime_ns, known=is_known
+        )
+        haul.examples.append(shown)
+
     match router.route(root, path, beside_playlist=beside_playlist):
         case Route() as route:
             seen = Observation(root=root, path=path, identity=identity_of(found), route=route, home=home)
@@ -97,13 +106,27 @@ def sort_file(
         case Marker() as marker:
             haul.markers.append(MarkerSeen(path=path, marker=marker, mtime_ns=found.st_mtime_ns))
         case Unmatched(reason=reason):
-            haul.examples.append(Example(path=path, finding=Finding.UNMATCHED, why=reason))
+            example(Finding.UNMATCHED, reason)
+        case Misplaced(reason=why):
+            example(Finding.MISPLACED, why)
+        case Refused(reason=reason):
+            example(Finding.REFUSED, reason)
         case Held(reason=reason):
-            haul.examples.append(Example(path=path, finding=Finding.HELD, why=reason))
+            example(Finding.HELD, reason)
         case Ignored():
-            return
+            example(Finding.IGNORED, None)
         case never:
             assert_never(never)
+
+
+def sort_odd(router: Router, root: str, odd: Odd, haul: Haul) -> None:
+    """Take in what is no regular file, or cannot be seen: refused, unless nobody is to look at it.
+
+    A root that cannot be read is no file: it is away.
+    """
+    if odd.path != ".":
+        finding = Finding.REFUSED if router.ignored(root, odd.path) is None else Finding.IGNORED
+        haul.examples.append(Example(path=odd.path, finding=finding, why=odd.reason, inside=odd.inside))
 
 
 def playlist_beside(root: str, path: str) -> Callable[[], bool]:

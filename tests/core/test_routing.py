@@ -15,6 +15,8 @@ from sidecar.core.routing import (
     Ids,
     Ignored,
     Marker,
+    Misplaced,
+    Refused,
     Root,
     Router,
     Routing,
@@ -50,8 +52,8 @@ def routed(routing: Routing) -> Route:
 
 def reason(routing: Routing) -> str:
     """Return why a file is not sent."""
-    assert isinstance(routing, Unmatched | Held), routing
-    return routing.reason
+    assert isinstance(routing, Unmatched | Misplaced | Refused | Held), routing
+    return routing.reason or ""
 
 
 def test_a_chunk_is_routed_with_everything_that_the_journal_needs() -> None:

@@ -97,6 +97,7 @@ def test_a_b_a_is_three_versions_of_one_row(system: System) -> None:
 
 def test_a_touched_file_is_no_new_version(system: System) -> None:
     """Another mtime, the same bytes."""
+    system.settings["logging"] = {"level": "debug"}
     system.start()
     path = system.root / SESSION / "s1/source/scene.py"
     data = write(path, text("A"))

@@ -34,7 +34,7 @@ def test_what_is_synced_goes_and_what_is_not_stays(tidy: System) -> None:
     system.wait_settled(synced=2)
     assert system.stop() == 0
     log = system.log.read_text()
-    assert log.count('"event": "deleted locally"') == 2
+    assert log.count('"event": "deleted_locally"') == 2
     system.start()
     again = write(scene / "source" / "scene.py", b"print('hello again')\n")
     system.wait_settled(synced=3)

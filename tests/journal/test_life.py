@@ -341,7 +341,8 @@ def test_counts_follow_every_step(tmp_path: Path) -> None:
     assert reader.backlog() == (2, 20, 5.0)
     tell(journal)
     assert reader.backlog()[0] == 1
-    assert reader.unfinished(root=ROOT, prefix="demo/lesson/s1") == {State.READY: 1, State.DISCOVERED: 1}
+    waiting = {(ROOT, State.READY): 1, (ROOT, State.DISCOVERED): 1}
+    assert reader.unfinished(root=ROOT, prefix="demo/lesson/s1") == waiting
     assert [t.state for t in reader.owed(session_id="demo/lesson", limit=9)] == [
         State.READY,
         State.DISCOVERED,
