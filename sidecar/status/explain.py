@@ -76,7 +76,14 @@ def _verdict(source: StatusSource, finding: PathFinding, known: Remembered) -> s
     if seen is Finding.WAITING:
         earlier = " An earlier version is synced." if row.state is State.SYNCED else ""
         return f"Waiting to be complete: {finding.why}{earlier}"
-    return _gone(known.removal) if known.removal else _of(source, row)
+    return _gone(known.removal) if known.removal else _journaled(source, row, seen)
+
+
+def _journaled(source: StatusSource, row: Transfer, seen: Finding) -> str:
+    verdict = _of(source, row)
+    if seen is Finding.MISSING and row.state is not State.GONE:
+        return f"{verdict.rstrip('.')}. Its file is not there any more."
+    return verdict
 
 
 def _unknown(seen: Finding, why: str) -> str:

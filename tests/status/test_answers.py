@@ -222,4 +222,7 @@ async def test_explain_says_why_nothing_moves(served: Served, get: Get) -> None:
     journal.rows = [transfer(1, VIDEO, State.DEAD, error_kind="invalid", error_message="no", failures=3)]
     reply = await get(f"/explain?path={VIDEO}")
     assert reply["verdict"] == "A dead letter, given up after 3 attempts: invalid: no"
+    served.source.watch.findings[VIDEO] = FakeFinding("missing", "there is nothing at this path")
+    verdict = (await get(f"/explain?path={VIDEO}"))["verdict"]
+    assert verdict.endswith("invalid: no. Its file is not there any more.")
     assert any("requeue" in step for step in reply["steps"])
