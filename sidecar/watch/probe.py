@@ -15,9 +15,10 @@ from sidecar.homes import AWAY, away, in_the_way, is_at_home
 
 from . import lease, structure
 from .fingerprint import Changed, Vanished, take, take_open
-from .form import UNKNOWN
+from .form import UNKNOWN, Structure
 from .lease import Lease
 from .readiness import Abandon, Complete, Decision, Evidence, Patience, Wait, decide
+from .smallest import by_size
 from .volume import Readiness, Volumes
 
 SMALL_BYTES = 1024 * 1024  # read at once by the thread that looked; larger files have lanes of their own
@@ -143,11 +144,17 @@ def _examine(
     identity = identity_of(found)
     held = _lease(fd, subject, volumes, found.st_dev)
     shape = UNKNOWN
-    if held is not Lease.BUSY and subject.check_structure:
-        shape = structure.judge(fd, PurePosixPath(subject.path).name)
+    if held is not Lease.BUSY:
+        judge = structure.judge if subject.check_structure else _judge_size
+        shape = judge(fd, PurePosixPath(subject.path).name)
     quiet = now - subject.quiet_since if identity == subject.identity else 0.0
     evidence = Evidence(lease=held, structure=shape, quiet_seconds=quiet)
     return identity, decide(evidence, habits.patience(subject.rule_settle_seconds, exact=held is Lease.FREE))
+
+
+def _judge_size(fd: int, name: str) -> Structure:
+    """Judge a file that nobody is to look into: what is empty, or nearly so, is no film all the same."""
+    return by_size(os.fstat(fd).st_size, name)
 
 
 def _lease(fd: int, subject: Subject, volumes: Volumes, device: int) -> Lease:
