@@ -12,6 +12,7 @@ from .candidates import Candidates
 from .census import Census, Example, Finding
 from .markers import Markers, Told
 from .sorting import Haul, MarkerSeen
+from .streams import StreamBook
 
 _BROKEN_MARKER = 'the marker is not JSON of the form {"chunks": 12}; it counts as an empty one'
 _UNREAD_MARKER = "the marker cannot be read at this moment; it is tried again and again"
@@ -20,14 +21,26 @@ _UNREAD_MARKER = "the marker cannot be read at this moment; it is tried again an
 class Intake:
     """One root's. ``unfinished`` gathers paths that should be looked at again soon."""
 
-    def __init__(self, *, root: str, journal: AsyncJournal, candidates: Candidates, markers: Markers) -> None:
+    def __init__(
+        self,
+        *,
+        root: str,
+        journal: AsyncJournal,
+        candidates: Candidates,
+        markers: Markers,
+        streams: StreamBook,
+    ) -> None:
         self._root, self._journal, self._candidates, self._markers = root, journal, candidates, markers
+        self._streams = streams
         self.unfinished: set[str] = set()
 
     async def take(self, haul: Haul, census: Census) -> None:
         """Journal a haul; return when it is durable and the candidates have room for more."""
         for example in haul.examples:
             census.add(example)
+        for path in haul.playlists:  # before the segments that came with it
+            await self._streams.tell(path, census)
+        await self._streams.withhold(haul.withheld, census)
         start = 0
         while start < len(haul.observations):
             end = start + await self._candidates.room()

@@ -9,13 +9,14 @@ import os
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from sidecar.core.model import Fingerprint, StatIdentity
+from sidecar.core.model import Fingerprint, Piece, StatIdentity, StreamKey
 from sidecar.files import ForeignLinkError, NotRegularError, identity_of, open_regular
 from sidecar.homes import AWAY, away, in_the_way, is_at_home
 
 from . import lease, structure
 from .fingerprint import Changed, Vanished, take, take_open
 from .form import UNKNOWN, Structure
+from .fragments import piece_of
 from .lease import Lease
 from .readiness import Abandon, Complete, Decision, Evidence, Patience, Wait, decide
 from .smallest import by_size
@@ -53,6 +54,7 @@ class Subject:
     identity: StatIdentity | None
     quiet_since: float
     home: str | None = None
+    claim: StreamKey | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +82,19 @@ class Away:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Withhold:
+    """It is complete, and a playlist holds it; ``why`` is a sentence."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What one look found: a decision, or with Complete on a small file already the fingerprint."""
 
     identity: StatIdentity | None
-    found: Decision | Fingerprint | Changed | Vanished | Unreadable | Away
+    found: Decision | Fingerprint | Changed | Vanished | Unreadable | Away | Withhold
+    piece: Piece = Piece.NONE
 
 
 def look(subject: Subject, habits: Habits, volumes: Volumes, *, now: float) -> Look:
@@ -132,9 +142,12 @@ def _by(subject: Subject, error: OSError) -> Obstructed:
 
 def _look_into(fd: int, subject: Subject, habits: Habits, volumes: Volumes, now: float) -> Look:
     identity, decision = _examine(fd, subject, habits, volumes, now)
-    if isinstance(decision, Complete) and identity.size_bytes <= SMALL_BYTES:
-        return Look(identity=identity, found=take_open(fd, expected=identity))
-    return Look(identity=identity, found=decision)
+    if not isinstance(decision, Complete):
+        return Look(identity=identity, found=decision)
+    piece = Piece.NONE if subject.claim is None else piece_of(fd, PurePosixPath(subject.path).name)
+    is_small = identity.size_bytes <= SMALL_BYTES
+    found = take_open(fd, expected=identity) if is_small else decision
+    return Look(identity=identity, found=found, piece=piece)
 
 
 def _examine(
@@ -163,4 +176,7 @@ def _lease(fd: int, subject: Subject, volumes: Volumes, device: int) -> Lease:
     return Lease.UNAVAILABLE
 
 
-__all__ = ["Abandon", "Away", "Complete", "Habits", "Look", "Subject", "Unreadable", "Wait", "look", "read"]
+__all__ = [
+    "Abandon", "Away", "Complete", "Habits", "Look", "Subject", "Unreadable", "Wait",
+    "Withhold", "look", "read",
+]  # fmt: skip

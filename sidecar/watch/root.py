@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import structlog
 
 from sidecar.core.clock import Clock
-from sidecar.core.routing import Router
 from sidecar.homes import home_of
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
@@ -28,7 +27,8 @@ from .listener import Listener
 from .lock import Lock, acquire, place_of
 from .markers import Markers
 from .scan import Scanner, Walked
-from .sorting import Haul
+from .sorting import Haul, Sorter
+from .streams import StreamBook
 from .volume import Readiness, Volumes, is_remote, kind_of
 
 log = structlog.get_logger()
@@ -60,7 +60,7 @@ class RootWatch:
         self,
         settings: RootSettings,
         *,
-        router: Router,
+        sorter: Sorter,
         journal: AsyncJournal,
         clock: Clock,
         candidates: Candidates,
@@ -84,16 +84,22 @@ class RootWatch:
         self._scanner = functools.partial(
             Scanner,
             root=self.path,
-            router=router,
+            sorter=sorter,
             journal=journal,
             hands=hands,
             is_watched=self._is_watched,
         )
         markers = Markers(root=self.path, journal=journal, hands=hands)
-        self._intake = Intake(root=self.path, journal=journal, candidates=candidates, markers=markers)
+        self.sorter = sorter
+        self.streams = StreamBook(
+            root=self.path, journal=journal, hands=hands, candidates=candidates, playlists=sorter.playlists
+        )
+        self._intake = Intake(
+            root=self.path, journal=journal, candidates=candidates, markers=markers, streams=self.streams
+        )
         self._hints = Hints(
             root=self.path,
-            router=router,
+            sorter=sorter,
             candidates=candidates,
             hands=hands,
             scanner=self._scanner(take=self._take_hint),
@@ -208,6 +214,7 @@ class RootWatch:
     async def _watch(self, fd: int, kind: str | None, hold: Hold) -> None:
         found = await self._hands.do(lambda: os.fstat(fd))
         home = await self._hands.do(lambda: home_of(self.path, ""))
+        self.sorter.playlists.streams.update(await self._journal.do(Journal.playlists))
         self.readiness = await self._hands.do(lambda: self._volumes.measure(fd))
         events = self.settings.events
         self._must_scan = events == "scan" or (events == "auto" and is_remote(kind))

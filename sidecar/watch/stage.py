@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from sidecar.core.clock import Clock
-from sidecar.core.model import Route
+from sidecar.core.model import Route, StatIdentity
 from sidecar.core.paths import below
 from sidecar.core.routing import Held, Ignored, Marker, Router, Unmatched
 from sidecar.files import kind_of
@@ -24,9 +24,10 @@ from .fence import Fence
 from .hands import Hands
 from .holding import Keeper
 from .listing import is_utf8, look_at
-from .probe import Habits
+from .playlists import SEGMENT_BY_CONTENT, Playlists, Streams
+from .probe import Habits, Subject
 from .root import RootSettings, RootWatch
-from .sorting import playlist_beside
+from .sorting import Sorter
 from .volume import OWN_PREFIX, Volumes
 from .waitlist import Candidate
 
@@ -99,7 +100,7 @@ class WatchStage:
         self.obstacles = obstacles = obstacles or Obstacles(clock)
         lease.prepare()
         self.ready, self.seen = asyncio.Event(), asyncio.Event()
-        self._router, self._abandon_after_seconds = router, abandon_after_seconds
+        self._abandon_after_seconds = abandon_after_seconds
         self._hands, volumes = Hands(THREADS), Volumes()
         self._candidates = Candidates(
             journal=journal,
@@ -110,11 +111,18 @@ class WatchStage:
             missed=lambda root, path: self._roots[root].look_later(path),
             room=room,
             obstacles=obstacles,
+            held=self._held,
+            withheld=self._withheld,
         )
+        known_streams: Streams = {}
         self._roots = {
             settings.path: RootWatch(
                 settings,
-                router=router,
+                sorter=Sorter(
+                    root=settings.path,
+                    router=router,
+                    playlists=Playlists(settings.path, router, known_streams),
+                ),
                 journal=journal,
                 clock=clock,
                 candidates=self._candidates,
@@ -183,6 +191,18 @@ class WatchStage:
             return PathFinding(finding=Finding.HELD, why=self._roots[root].problem or UNSURE)
         return found
 
+    async def playlist_near(self, root: str, folder: str, entity_folder: str | None) -> str | None:
+        """Look once more for a playlist, in an entity's folder or in that of its files."""
+        if root not in self._roots:
+            return None
+        playlists = self._roots[root].sorter.playlists
+        return await self._hands.do(lambda: playlists.near(folder, entity_folder))
+
+    def look_later(self, root: str, path: str) -> None:
+        """Look at a path once more, soon."""
+        if root in self._roots:
+            self._roots[root].look_later(path)
+
     def is_ours(self, root: str) -> bool:
         """Tell whether nobody else may watch a root at this moment."""
         return root in self._roots and self._roots[root].is_ours
@@ -195,6 +215,22 @@ class WatchStage:
             scanning=root.scanning,
             abandon_after_seconds=self._abandon_after_seconds,
         )
+
+    def _held(self, subject: Subject, identity: StatIdentity) -> str | None:
+        """Tell why a complete video is held by now."""
+        if subject.claim is None:
+            return None
+        playlists = self._roots[subject.root].sorter.playlists
+        holding = playlists.holding(subject.path, subject.claim, identity)
+        return None if holding is None else holding.why
+
+    def _withheld(self, root: str, path: str, identity: StatIdentity, why: str | None) -> None:
+        """A candidate is held; without a reason its content told, and its scene has a playlist."""
+        watched = self._roots[root]
+        if why is None:
+            watched.sorter.playlists.is_piece(path, identity)
+            why = SEGMENT_BY_CONTENT.format(playlist="a playlist of its scene")
+        watched.census.add(Example(path=path, finding=Finding.HELD, why=why))
 
     def _status_of(self, root: RootWatch) -> RootStatus:
         stuck = [c for c in self._candidates.all() if c.refused and c.root == root.path]
@@ -237,7 +273,7 @@ class WatchStage:
     def _routed(self, root: str, path: str) -> PathFinding:
         if path.rpartition("/")[2].startswith(OWN_PREFIX):
             return PathFinding(finding=Finding.IGNORED, why="the name is one of the sidecar's own")
-        match self._router.route(root, path, beside_playlist=playlist_beside(root, path)):
+        match self._roots[root].sorter.route(path, look_at(root, path)):
             case Route():
                 return PathFinding(finding=Finding.MATCHED, why="a rule takes it; the journal knows the rest")
             case Unmatched(reason=reason):

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sidecar.core.clock import Clock
-from sidecar.core.model import StatIdentity, Transfer
+from sidecar.core.model import Piece, StatIdentity, StreamKey, Transfer
 
 from .probe import Subject
 from .readiness import Wait
@@ -48,6 +48,8 @@ class Candidate:
     failures: int = 0  # reads that failed in a row
     home: str | None = None  # where it was seen last
     obstacle: str | None = None  # what was said to be in its way
+    claim: StreamKey | None = None  # whose playlists may hold it
+    piece: Piece = Piece.NONE
 
     def subject(self) -> Subject:
         """Return what a worker thread may see of it."""
@@ -60,6 +62,7 @@ class Candidate:
             identity=self.identity,
             quiet_since=self.quiet_since,
             home=self.home,
+            claim=self.claim,
         )
 
 
@@ -224,4 +227,5 @@ def _candidate(transfer: Transfer, now: float) -> Candidate:
         due=now,
         held=transfer.held,
         home=transfer.home,
+        claim=transfer.route.claim,
     )

@@ -32,7 +32,7 @@ def honest(system: System) -> dict[str, bytes]:
     scene = system.root / "p" / "s" / "one"
     return {
         "scene.py": write(scene / "source" / "scene.py", b"print('hello')\n"),
-        "film.ts": write(scene / "video" / "film.ts", os.urandom(3_000_000)),
+        "film.mp4": write(scene / "video" / "film.mp4", os.urandom(3_000_000)),
         "evil\u202egpj.png": write(scene / "thumbnails" / "evil\u202egpj.png", PIXEL),
     }
 
