@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from . import keys, media
 from .entities import DEFAULT_PROJECT, Named, Naming
 from .misplaced import Shape, nearest
-from .model import AssetType, EntityType, Route, Slot
+from .model import VIDEOS, AssetType, EntityType, Route, Slot
 from .patterns import Match, Pattern, is_consistent, matches_any
 from .rules import DEFAULT_PRIORITY, Ids, Root, Rule
 from .templates import Template
@@ -20,6 +20,7 @@ from .templates import Template
 IMMUTABLE = "max-age=31536000, immutable"  # a key with a transfer id never holds other bytes
 REVALIDATE = "no-cache"  # a key without one is overwritten in place
 SESSIONS_KEPT_MAX = 10_000  # folders whose sessions are known
+_KINDS = ("ts", "m4s", "mp4")
 INDEX_DIGITS_MAX = 15  # a JSON number holds 15 digits exactly
 
 
@@ -71,18 +72,19 @@ class Held:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """What a playlist's segments belong to; ``folder`` is that entity's, None where it has none."""
+
+    named: Named
+    folder: str | None
+
+
 Routing = Route | Unmatched | Misplaced | Refused | Ignored | Marker | Held
 NO_RULE = "no rule matches its path"
 _MARKERS: dict[str, Literal["complete", "cancelled"]] = {".complete": "complete", ".cancelled": "cancelled"}
 _HELD_PLAYLIST = "HLS and DASH playlists are not shipped by this version; the file is held"
-_HELD_SEGMENT = (
-    "it lies beside an HLS or DASH playlist, and those are not shipped by this version; it is held"
-)
-
-
-def never() -> bool:
-    """Say that no playlist lies beside."""
-    return False
+HELD_SEGMENT = "it is a segment of {playlist}: HLS and DASH are not shipped by this version; it is held"
 
 
 def object_key(route: Route, transfer: str) -> str:
@@ -111,13 +113,8 @@ class Router:
         )
         self._scene_folders = tuple(dict.fromkeys(folder for folder in folders if folder is not None))
 
-    def route(  # noqa: PLR0911 - one for each kind of answer
-        self, root: str, path: str, *, beside_playlist: Callable[[], bool] = never
-    ) -> Routing:
-        """Say what a file means: ``root`` is one of the roots' paths, ``path`` the file's below it.
-
-        ``beside_playlist`` is asked only where it matters: whether the file's folder holds a playlist.
-        """
+    def route(self, root: str, path: str) -> Routing:  # noqa: PLR0911 - one for each kind of answer
+        """Say what a file means: ``root`` is one of the roots' paths, ``path`` the file's below it."""
         pins = self._roots[root]
         if ignored := pins.ignored_folder(path):
             return Ignored(pattern=ignored.source)
@@ -129,7 +126,7 @@ class Router:
             return Refused(reason=reason) if self.wants(path) else Unmatched(reason=reason)
         for rule in self._rules:
             if found := rule.pattern.search(path):
-                return self._take(pins, rule, found, beside_playlist)
+                return self._take(pins, rule, found)
         if scratch := matches_any(pins.scratch, path):
             return Ignored(pattern=scratch.source)
         return Misplaced() if self.wants(path) else Unmatched(reason=NO_RULE)
@@ -162,6 +159,41 @@ class Router:
         }
         return frozenset(found)
 
+    def stream_of(self, root: str, path: str) -> Stream | None:
+        """Say what the segments of a playlist belong to; None where no rule and no scene's folder tells.
+
+        Rules need not know playlists: then it is what a segment beside it would belong to.
+        """
+        folder, _, name = path.rpartition("/")
+        stem = media.split_name(name)[0]
+        for other in (path, *(f"{folder}/{stem}.{kind}".lstrip("/") for kind in _KINDS)):
+            if (found := self._stream(self._roots[root], other)) is not None:
+                return found
+        return self._stream_of_folder(self._roots[root], folder)
+
+    def _stream(self, pins: _CompiledRoot, path: str) -> Stream | None:
+        for rule in self._rules:
+            if rule.rule.asset_type in VIDEOS and (found := rule.pattern.search(path)):
+                fields = {**pins.fields, **found.fields(), **_file_fields(path)}
+                if not is_consistent(found.fields(), pins.fields):
+                    return None
+                named = self._naming.name(rule.entity, fields)
+                folder = found.folder(self._naming.folder_fields(rule.entity))
+                return (
+                    Stream(named=named, folder=folder) if named.session_id and named.scene_id != "" else None
+                )
+        return None
+
+    def _stream_of_folder(self, pins: _CompiledRoot, folder: str) -> Stream | None:
+        while folder:
+            for pattern in self._scene_folders:
+                fields = pattern.match(folder)
+                if fields is not None and is_consistent(fields, pins.fields):
+                    named = self._naming.name(EntityType.SCENE, {**pins.fields, **fields})
+                    return Stream(named=named, folder=folder)
+            folder = folder.rpartition("/")[0]
+        return None
+
     def _marker(self, pins: _CompiledRoot, path: str) -> Marker | None:
         folder, _, name = path.rpartition("/")
         kind = _MARKERS.get(name)
@@ -179,19 +211,14 @@ class Router:
                 )
         return None
 
-    def _take(
-        self, pins: _CompiledRoot, rule: _Compiled, found: Match, beside_playlist: Callable[[], bool]
-    ) -> Routing:
+    def _take(self, pins: _CompiledRoot, rule: _Compiled, found: Match) -> Routing:
         name = found.path.rpartition("/")[2]
         fields = found.fields()
         if not is_consistent(fields, pins.fields):
             return Misplaced(reason=_contradiction(fields, pins.fields))
         if media.is_playlist(name):
             return Held(reason=_HELD_PLAYLIST)
-        if media.is_segment(name) and beside_playlist():
-            return Held(reason=_HELD_SEGMENT)
-        stem, ext = media.split_name(name)
-        values = {**pins.fields, **fields, "name": name, "stem": stem, "ext": ext}
+        values = {**pins.fields, **fields, **_file_fields(found.path)}
         named = self._naming.name(rule.entity, values)
         if not named.session_id or named.scene_id == "":
             return Misplaced(reason="its path gives its session or scene an empty id")
@@ -263,7 +290,14 @@ class _Compiled:
             check_structure=self.rule.check_structure,
             entity_folder=folder,
             metadata=_rendered(self.metadata, everything),
+            heeds_playlists=self.rule.heeds_playlists,
         )
+
+
+def _file_fields(path: str) -> dict[str, str]:
+    name = path.rpartition("/")[2]
+    stem, ext = media.split_name(name)
+    return {"name": name, "stem": stem, "ext": ext}
 
 
 def _rendered(templates: Mapping[str, Template], values: Mapping[str, str | None]) -> dict[str, str]:
@@ -301,6 +335,7 @@ def _unsafe(path: str) -> str | None:
 
 
 __all__ = [
-    "Held", "Ids", "Ignored", "Marker", "Misplaced", "Refused", "Root", "Router", "Routing", "Rule",
+    "HELD_SEGMENT", "Held", "Ids", "Ignored", "Marker", "Misplaced", "Refused", "Root", "Router", "Routing",
+    "Rule", "Stream",
     "Unmatched", "object_key",
 ]  # fmt: skip

@@ -33,6 +33,7 @@ class Rule:
     cache_control: str | None = None
     settle_seconds: float | None = None
     check_structure: bool = True
+    heeds_playlists: bool = True
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -19,7 +19,8 @@ class SceneKnowledge:
     ``quiet``: nothing changed for ``entities.complete_after``. ``owed`` counts transfers that are
     neither synced nor aside (superseded, gone, dead, abandoned). The ``videos_*`` counts are slots of
     type video_chunk; dead and abandoned ones are those whose newest transfer is. ``is_counted``: no journal
-    before this one has delivered chunks that ``videos`` does not know.
+    before this one has delivered chunks that ``videos`` does not know. ``is_unplayable``: all that is known
+    of its video are pieces of HLS or DASH streams, none of them a film: a video is owed.
     """
 
     newest_content_mtime_ns: int | None = None
@@ -33,6 +34,7 @@ class SceneKnowledge:
     is_counted: bool = True
     videos_dead: int = 0
     videos_abandoned: int = 0
+    is_unplayable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ def derive(scene: SceneKnowledge) -> SceneFacts:
     reason = _completed_by(scene)
     return SceneFacts(
         complete=reason is not None,
-        owed=1 if reason is None or scene.owed else 0,
+        owed=1 if reason is None or scene.owed or scene.is_unplayable else 0,
         error=_trouble(scene),
         reason=reason,
     )

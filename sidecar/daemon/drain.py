@@ -16,6 +16,7 @@ from sidecar.journal.reading import JournalReader
 from sidecar.status.words import failure, meaning
 from sidecar.upload.cleaner import Cleaner
 
+from .pieces import Pieces
 from .quiet import QuietScenes
 from .source import Source
 
@@ -54,6 +55,7 @@ class Drain:
         *,
         source: Source,
         quiet: QuietScenes,
+        pieces: Pieces | None = None,
         cleaner: Cleaner,
         grace_seconds: float,
         syncing: bool,
@@ -61,9 +63,10 @@ class Drain:
     ) -> None:
         """``syncing`` is False with ``convex.sync: off``: an uploaded file is then owed nothing.
 
-        ``asking`` tells whether Convex is yet to say which scenes are to be brought to their end.
+        ``pieces`` lets go of what waits for its scene. ``asking`` tells whether Convex is yet to say which
+        scenes are to be brought to their end.
         """
-        self._source, self._quiet, self._cleaner = source, quiet, cleaner
+        self._source, self._quiet, self._cleaner, self._pieces = source, quiet, cleaner, pieces
         self._grace_seconds, self._syncing, self._asking = grace_seconds, syncing, asking
 
     async def run(self) -> Owed:
@@ -74,7 +77,10 @@ class Drain:
             async with asyncio.timeout(self._grace_seconds):
                 await self._cleaner.hurry()
                 await self._source.watch.scan_now()
-                await self._until(lambda owed: not owed.waiting and not self._asking())
+                while (await self.owed()).waiting or self._asking():
+                    if self._pieces is not None:  # nobody will complete their scenes now
+                        await self._pieces.finish()
+                    await asyncio.sleep(LOOK_SECONDS)
                 if not (await self.owed()).files:  # a clean drain reports its scenes as complete
                     await self._quiet.finish()
                 await self._until(lambda owed: not owed.ops)

@@ -144,6 +144,7 @@ class Life:
             *stages,
             *reconciler,
             parts.quiet.run(),
+            parts.pieces.run(),
             parts.housekeeping.run(),
             parts.attention.run(),
         ]
@@ -179,6 +180,7 @@ class Life:
         drain = Drain(
             source=parts.source,
             quiet=parts.quiet,
+            pieces=parts.pieces,
             cleaner=parts.upload.cleaner,
             grace_seconds=self._settings.shutdown.grace,
             syncing=parts.sync is not None,

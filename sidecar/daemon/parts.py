@@ -44,6 +44,7 @@ from .fenced import METADATA_EFFECTS, OBJECT_EFFECTS, fenced
 from .heart import Heart
 from .housekeeping import Housekeeping
 from .identity import identify
+from .pieces import Pieces
 from .quiet import QuietScenes
 from .reconciling import Reconciler
 from .resettling import resettle
@@ -63,6 +64,7 @@ class Parts:
     recall: RecallStage
     gates: dict[str, Gate]
     quiet: QuietScenes
+    pieces: Pieces
     heart: Heart
     housekeeping: Housekeeping
     source: Source
@@ -194,6 +196,12 @@ async def assemble(
         quiet = QuietScenes(
             journal=journal, clock=clock, complete_after_seconds=settings.entities.complete_after
         )
+        pieces = Pieces(
+            journal=journal,
+            watch=watch,
+            clock=clock,
+            complete_after_seconds=settings.entities.complete_after,
+        )
         yield Parts(
             watch=watch,
             upload=upload,
@@ -201,6 +209,7 @@ async def assemble(
             recall=sync.recall if sync else RecallStage(journal=journal, is_first=who.is_new),
             gates=gates,
             quiet=quiet,
+            pieces=pieces,
             heart=heart,
             housekeeping=housekeeping,
             source=source,

@@ -40,6 +40,7 @@ class Topic(StrEnum):
     SCENES = "scenes"
     RECALLS = "recalls"
     EXPIRIES = "expiries"
+    PIECES = "pieces"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,13 +44,23 @@ class Shipping(Debts):
 
     @transaction
     def claim_uploads(self, *, limit: int, now: float) -> Claim:
-        """Lease ready transfers that are due, by priority, then by age; never two of one slot at once."""
+        """Lease ready transfers that are due; never two of one slot at once.
+
+        By priority; of equal priority what is begun is finished first, the rest by age.
+        """
+        due = (
+            "SELECT id, slot, priority, may_upload FROM transfers c WHERE state = 'ready' AND lease = 0"
+            " AND held = 0 AND parked = 0 AND due <= ?1"
+            " AND NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = c.slot AND o.lease = 1)"
+            f" AND c.root NOT IN ({self.barred_roots()})"
+        )
+        first = "ORDER BY priority, id LIMIT ?2"
         rows = self.db.execute(
             f"{FROM_TRANSFERS} WHERE t.id IN (SELECT min(id) FROM ("
-            "  SELECT id, slot FROM transfers c WHERE state = 'ready' AND lease = 0 AND held = 0 AND due <= ?"
-            "  AND NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = c.slot AND o.lease = 1)"
-            f"  AND c.root NOT IN ({self.barred_roots()})"
-            "  ORDER BY priority, id LIMIT ?) GROUP BY slot) ORDER BY t.priority, t.id",
+            f"  SELECT id, slot FROM (SELECT * FROM ({due} AND may_upload = 1 {first})"
+            f"  UNION SELECT * FROM ({due} {first}))"
+            "  ORDER BY priority, may_upload DESC, id LIMIT ?2) GROUP BY slot)"
+            " ORDER BY t.priority, t.may_upload DESC, t.id",
             [now, limit],
         ).fetchall()
         for row in rows:

@@ -58,5 +58,6 @@ def _rule(rule: RuleSettings) -> Rule:
         cache_control=rule.cache_control,
         settle_seconds=rule.settle,
         check_structure=rule.structure == "on",
+        heeds_playlists=rule.playlist == "auto",
         metadata=rule.metadata,
     )

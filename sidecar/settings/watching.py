@@ -92,6 +92,9 @@ class Rule(Section):
     """Quiet time instead of the root's."""
     structure: Literal["on", "off"] = "on"
     """off: do not look into the file to find out whether it is whole, only at leases and quiet time."""
+    playlist: Literal["auto", "none"] = "auto"
+    """auto: segments (ts, m4s, init.mp4) and what a playlist names are held for it, a segment that none names
+    goes once its scene is complete. none: no playlist will come, these files go at once."""
     grow_ahead: Literal["auto", "off"] | None = None
     """Whether these files may be uploaded while they grow; default: upload.grow_ahead."""
     metadata: Annotated[dict[str, TemplateText], Field(max_length=32)] = Field(default_factory=dict)

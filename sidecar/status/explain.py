@@ -13,6 +13,10 @@ from .source import Finding, PathFinding, StatusSource
 from .view import absolute, asset
 from .words import count, failure, meaning, size
 
+_PARKED = (
+    "it waits for the end of its scene, or for a playlist: it may be a segment of one."
+    " `playlist: none` in its rule says that none will come."
+)
 _NOT_SENT = {Finding.IGNORED, Finding.UNMATCHED, Finding.MISPLACED, Finding.REFUSED, Finding.HELD}
 
 
@@ -134,6 +138,8 @@ def _untold(source: StatusSource) -> str:
 def _progress(source: StatusSource, row: Transfer) -> str:
     if (obstacle := source.obstacle(row.display)) is not None:
         return f"waiting for its file to be readable. {obstacle}"
+    if row.parked:
+        return _PARKED
     trouble = _trouble(source, "s3")
     for flight in source.flights():
         if flight.transfer == row.transfer and (flight.sent_bytes or not trouble):

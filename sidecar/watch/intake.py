@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sidecar.core.model import Observation
 from sidecar.journal.journal import Journal
@@ -12,6 +13,7 @@ from .candidates import Candidates
 from .census import Example, Finding
 from .markers import Markers, Told
 from .sorting import Haul, MarkerSeen
+from .streams import StreamBook
 
 BROKEN_MARKER = 'the marker is not JSON of the form {"chunks": 12}; it counts as an empty one'
 MARKER_TROUBLES = {
@@ -23,8 +25,17 @@ MARKER_TROUBLES = {
 class Intake:
     """One root's. ``unfinished`` gathers paths that should be looked at again soon."""
 
-    def __init__(self, *, root: str, journal: AsyncJournal, candidates: Candidates, markers: Markers) -> None:
+    def __init__(
+        self,
+        *,
+        root: str,
+        journal: AsyncJournal,
+        candidates: Candidates,
+        markers: Markers,
+        streams: StreamBook,
+    ) -> None:
         self._root, self._journal, self._candidates, self._markers = root, journal, candidates, markers
+        self._streams = streams
         self.unfinished: set[str] = set()
 
     async def take(self, haul: Haul, count: Callable[[Example], None]) -> None:
@@ -32,9 +43,9 @@ class Intake:
 
         ``count`` is told of what is not journaled.
         """
-        for example in haul.examples:
-            if example.finding is not Finding.HELD or not self._candidates.find(self._root, example.path):
-                count(example)
+        for path in haul.playlists:  # before the segments that came with it
+            await self._streams.tell(path, count)
+        await self._count_all(haul, count)
         start = 0
         while start < len(haul.observations):
             end = start + await self._candidates.room()
@@ -46,6 +57,18 @@ class Intake:
             await self._journal.do(Journal.missing, self._root, haul.missing, homes=haul.homes)
         if haul.spared:
             await self._journal.do(Journal.missing, self._root, haul.spared, spared=True, homes=haul.homes)
+
+    async def _count_all(self, haul: Haul, count: Callable[[Example], None]) -> None:
+        """Count what is not journaled; what is on its way all the same is no such thing."""
+        known = await self._streams.withhold(haul.withheld, haul.examples)
+        for example in haul.examples:
+            if example.finding is not Finding.HELD:
+                count(example)
+            elif example.path in haul.withheld:
+                if example.path in known:
+                    count(replace(example, known=known[example.path]))
+            elif not self._candidates.find(self._root, example.path):
+                count(example)
 
     async def _observe(self, observations: Sequence[Observation], count: Callable[[Example], None]) -> None:
         sightings = await self._journal.do(Journal.observe, observations)

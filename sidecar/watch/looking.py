@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import assert_never
@@ -18,7 +19,7 @@ from sidecar.journal.writer import AsyncJournal
 from .census import COUNTED, Finding
 from .hands import Hands
 from .listing import is_utf8, look_at
-from .sorting import playlist_beside
+from .sorting import Sorter
 from .volume import OWN_PREFIX
 
 
@@ -45,6 +46,7 @@ _MATCHED = "a rule takes it; the journal knows the rest"
 class Looker:
     """Looks at single paths of all roots."""
 
+    sorters: Mapping[str, Sorter]
     router: Router
     journal: AsyncJournal
     hands: Hands
@@ -79,7 +81,7 @@ class Looker:
             return (_unseen(root, path) if _is_below(path) else MISSING), None, None
         if (odd := self._odd(root, path, found)) is not None:
             return odd, None, None
-        match self.router.route(root, path, beside_playlist=playlist_beside(root, path)):
+        match self.sorters[root].route(path, found):
             case Route() as route:
                 return PathFinding(finding=Finding.MATCHED, why=_MATCHED), route, found
             case Unmatched(reason=reason):

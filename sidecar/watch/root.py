@@ -13,7 +13,6 @@ import structlog
 
 from sidecar.core.account import Unmatched
 from sidecar.core.clock import Clock
-from sidecar.core.routing import Router
 from sidecar.homes import home_of
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
@@ -30,7 +29,8 @@ from .listener import Listener
 from .lock import Lock, acquire, place_of
 from .markers import Markers
 from .scan import Scanner, Walked
-from .sorting import Haul
+from .sorting import Haul, Sorter
+from .streams import StreamBook
 from .tenure import CLAIMING
 from .volume import Readiness, Volumes, is_remote, kind_of
 
@@ -77,7 +77,7 @@ class RootWatch:
         self,
         settings: RootSettings,
         *,
-        router: Router,
+        sorter: Sorter,
         journal: AsyncJournal,
         clock: Clock,
         candidates: Candidates,
@@ -109,16 +109,22 @@ class RootWatch:
         self._scanner = functools.partial(
             Scanner,
             root=self.path,
-            router=router,
+            sorter=sorter,
             journal=journal,
             hands=hands,
             is_watched=self._is_watched,
         )
         self.markers = Markers(root=self.path, journal=journal, hands=hands)
-        self._intake = Intake(root=self.path, journal=journal, candidates=candidates, markers=self.markers)
+        self.sorter = sorter
+        self.streams = StreamBook(
+            root=self.path, journal=journal, hands=hands, candidates=candidates, playlists=sorter.playlists
+        )
+        self._intake = Intake(
+            root=self.path, journal=journal, candidates=candidates, markers=self.markers, streams=self.streams
+        )
         self._hints = Hints(
             root=self.path,
-            router=router,
+            sorter=sorter,
             candidates=candidates,
             hands=hands,
             scanner=self._scanner(take=self._take_hint),
@@ -243,6 +249,7 @@ class RootWatch:
     async def _watch(self, fd: int, kind: str | None, hold: Hold) -> None:
         found = await self._hands.do(lambda: os.fstat(fd))
         home = await self._hands.do(lambda: home_of(self.path, ""))
+        self.sorter.playlists.streams.update(await self._journal.do(Journal.playlists))
         self.readiness = await self._hands.do(lambda: self._volumes.measure(fd))
         events = self.settings.events
         self._must_scan = events == "scan" or (events == "auto" and is_remote(kind))
@@ -347,9 +354,9 @@ class RootWatch:
             self._candidates.touch(self.path, path)
         haul.missing.clear()
         haul.spared.clear()
-        await self._intake.take(haul, self._count_newcomer)
+        await self._intake.take(haul, self.count_newcomer)
 
-    def _count_newcomer(self, example: Example) -> None:
+    def count_newcomer(self, example: Example) -> None:
         """Count it in both: the listing under way has perhaps been there already."""
         if example.finding is not Finding.IGNORED:  # temporary names come and go
             self.census.add_newcomer(example)

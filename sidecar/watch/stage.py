@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sidecar.core.account import NAMED_MAX, FileClass, Row, Scope, row_of
 from sidecar.core.clock import Clock
+from sidecar.core.model import StatIdentity
 from sidecar.core.paths import below
 from sidecar.core.routing import Router
 from sidecar.journal.writer import AsyncJournal
@@ -23,8 +24,10 @@ from .holding import Keeper
 from .intake import BROKEN_MARKER
 from .looking import Looker, PathFinding
 from .newness import Newness
-from .probe import Habits
+from .playlists import SEGMENT_BY_CONTENT, Playlists, Streams
+from .probe import Habits, Subject
 from .root import Away, RootSettings, RootWatch
+from .sorting import Sorter
 from .unsent import Gatherer, Unsent
 from .volume import Volumes
 from .waitlist import Candidate
@@ -92,7 +95,7 @@ class WatchStage:
         self.obstacles = obstacles = obstacles or Obstacles(clock)
         lease.prepare()
         self.ready, self.seen = asyncio.Event(), asyncio.Event()
-        self._router, self._abandon_after_seconds = router, abandon_after_seconds
+        self._abandon_after_seconds = abandon_after_seconds
         self._hands, volumes = Hands(THREADS), Volumes()
         self._candidates = Candidates(
             journal=journal,
@@ -103,11 +106,18 @@ class WatchStage:
             missed=lambda root, path: self._roots[root].look_later(path),
             room=room,
             obstacles=obstacles,
+            held=self._held,
+            withheld=self._withheld,
         )
+        known_streams: Streams = {}
         self._roots = {
             settings.path: RootWatch(
                 settings,
-                router=router,
+                sorter=Sorter(
+                    root=settings.path,
+                    router=router,
+                    playlists=Playlists(settings.path, router, known_streams),
+                ),
                 journal=journal,
                 clock=clock,
                 candidates=self._candidates,
@@ -120,7 +130,8 @@ class WatchStage:
             )
             for settings in roots
         }
-        self._looker = Looker(router=router, journal=journal, hands=self._hands)
+        sorters = {path: root.sorter for path, root in self._roots.items()}
+        self._looker = Looker(sorters=sorters, router=router, journal=journal, hands=self._hands)
         self._gatherer = Gatherer(roots=self._roots, candidates=self._candidates, router=router)
         self.with_reason = self._gatherer.with_reason
 
@@ -203,6 +214,18 @@ class WatchStage:
             return PathFinding(finding=Finding.HELD, why=why, file_class=FileClass.HELD)
         return found
 
+    async def playlist_near(self, root: str, folder: str, entity_folder: str | None) -> str | None:
+        """Look once more for a playlist, in an entity's folder or in that of its files."""
+        if root not in self._roots:
+            return None
+        playlists = self._roots[root].sorter.playlists
+        return await self._hands.do(lambda: playlists.near(folder, entity_folder))
+
+    def look_later(self, root: str, path: str) -> None:
+        """Look at a path once more, soon."""
+        if root in self._roots:
+            self._roots[root].look_later(path)
+
     def is_ours(self, root: str) -> bool:
         """Tell whether nobody else may watch a root at this moment."""
         return root in self._roots and self._roots[root].is_ours
@@ -214,6 +237,26 @@ class WatchStage:
             settle_seconds=root.settings.settle_seconds,
             scanning=root.scanning,
             abandon_after_seconds=self._abandon_after_seconds,
+        )
+
+    def _held(self, subject: Subject, identity: StatIdentity) -> str | None:
+        """Tell why a complete video is held by now."""
+        if subject.claim is None:
+            return None
+        playlists = self._roots[subject.root].sorter.playlists
+        holding = playlists.holding(subject.path, subject.claim, identity)
+        return None if holding is None else holding.why
+
+    def _withheld(
+        self, root: str, path: str, identity: StatIdentity, why: str | None, *, is_known: bool
+    ) -> None:
+        """A candidate is held; without a reason its content told, and its scene has a playlist."""
+        watched = self._roots[root]
+        if why is None:
+            watched.sorter.playlists.is_piece(path, identity)
+            why = SEGMENT_BY_CONTENT.format(playlist="a playlist of its scene")
+        watched.count_newcomer(
+            Example(path=path, finding=Finding.HELD, why=why, changed_ns=identity.ctime_ns, known=is_known)
         )
 
     def _status_of(self, root: RootWatch) -> RootStatus:

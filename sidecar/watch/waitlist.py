@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sidecar.core.account import FileClass
 from sidecar.core.clock import Clock
-from sidecar.core.model import StatIdentity, Transfer
+from sidecar.core.model import Piece, StatIdentity, StreamKey, Transfer
 from sidecar.obstacles import PROCESS
 
 from .probe import Subject
@@ -52,6 +52,8 @@ class Candidate:
     failures: int = 0  # reads that failed in a row
     home: str | None = None  # where it was seen last
     obstacle: str | None = None  # what was said to be in its way
+    claim: StreamKey | None = None  # whose playlists may hold it
+    piece: Piece = Piece.NONE
 
     @property
     def file_class(self) -> FileClass:
@@ -71,6 +73,7 @@ class Candidate:
             identity=self.identity,
             quiet_since=self.quiet_since,
             home=self.home,
+            claim=self.claim,
         )
 
 
@@ -235,4 +238,5 @@ def _candidate(transfer: Transfer, now: float) -> Candidate:
         due=now,
         held=transfer.held,
         home=transfer.home,
+        claim=transfer.route.claim,
     )

@@ -223,9 +223,9 @@ async def test_a_second_source_of_a_slot_is_refused_and_shown(tmp_path: Path) ->
     first, second = "p/s/one/video/a.mp4", "p/s/one/video/sub/a.mp4"
     rule = "{project}/{session}/{scene}/video/**/*.mp4"
     async with running(tmp_path, rule=rule) as world:
-        file = world.put(first, b"not really a film")
+        file = world.put(first, b"not really a film" * 10)
         await world.until_ready(first)
-        world.put(second, b"neither is this one")
+        world.put(second, b"neither is this one" * 10)
 
         async def refused() -> bool:
             return world.stage.status()[0].counts[FileClass.REFUSED] == 1
