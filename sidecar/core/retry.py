@@ -16,9 +16,8 @@ REFUSALS = frozenset({ErrorKind.UNAUTHORIZED, ErrorKind.FORBIDDEN, ErrorKind.QUO
 _NOBODYS = frozenset({ErrorKind.THROTTLED, ErrorKind.CONFLICT, ErrorKind.LOCAL_IO})
 _NEVER_AN_OBJECTS = frozenset({ErrorKind.UNAUTHORIZED, ErrorKind.QUOTA})
 _EXPONENT_MAX = 62  # keeps 2**n a float that nothing overflows
-SUSPICIOUS_FAILURES = (
-    6  # in a row, while others fail as well: at one failure in four this is chance once in 4,000
-)
+# In a row, while others fail as well: where one request in four fails this is chance once in 4,000.
+SUSPICIOUS_FAILURES = 6
 SUCCESSES_PER_FAILURE = 4
 
 
