@@ -9,6 +9,7 @@ RUN python3 -m venv /opt/sidecar
 COPY config/requirements.txt /build/
 RUN /opt/sidecar/bin/pip install --no-cache-dir --require-hashes -r /build/requirements.txt
 COPY pyproject.toml README.md LICENSE /build/
+COPY config/sidecar.example.yaml /build/config/
 COPY sidecar /build/sidecar
 RUN /opt/sidecar/bin/pip install --no-cache-dir --no-deps /build
 

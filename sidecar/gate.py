@@ -304,9 +304,9 @@ class Gate:
         if before == breaker:
             return
         if before.state is BreakerState.CLOSED and not self._is_closed:
-            log.warning("breaker opened", remote=self.remote, reason=self.reason)
+            log.warning("breaker_opened", remote=self.remote, reason=self.reason)
         elif before.state is not BreakerState.CLOSED and self._is_closed:
-            log.info("breaker closed", remote=self.remote)
+            log.info("breaker_closed", remote=self.remote)
         self._changed.set()
         self._changed = asyncio.Event()
 

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from sidecar.core.account import FileClass
 from sidecar.core.breaker import BreakerState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -36,6 +37,7 @@ class Mirror:
     dead_letters: int = 0
     removals: Mapping[str, int] = field(default_factory=dict)  # by state
     breakers: Mapping[str, BreakerState] = field(default_factory=dict)
+    files: Mapping[str, Mapping[FileClass, int]] = field(default_factory=dict)
     unmatched_files: Mapping[str, int] = field(default_factory=dict)
     last_scan_age_seconds: Mapping[str, float] = field(default_factory=dict)
     troubled_roots: Mapping[str, bool] = field(default_factory=dict)
@@ -99,7 +101,19 @@ class _MirrorCollector(Collector):
         yield dropped
         breakers = {remote: BREAKER_LEVELS[state] for remote, state in mirror.breakers.items()}
         yield _by("remote", "breaker_state", "Circuit breaker: 0 closed, 1 half-open, 2 open.", breakers)
-        yield _by("root", "unmatched_files", "Files that no rule matches.", mirror.unmatched_files)
+        files = GaugeMetricFamily(
+            "sidecar_files", "Every file below a root, by class.", labels=["root", "class"]
+        )
+        for root, classes in sorted(mirror.files.items()):
+            for name, number in classes.items():
+                files.add_metric([root, name], number)
+        yield files
+        yield _by(
+            "root",
+            "unmatched_files",
+            "Files that no rule takes, nor their extension.",
+            mirror.unmatched_files,
+        )
         yield _by("root", "last_scan_age_seconds", "Time since the last scan.", mirror.last_scan_age_seconds)
         yield _by("root", "root_trouble", "1: not watched as meant; /status says why.", mirror.troubled_roots)
         yield _by("path", "disk_free_bytes", "Free bytes of the volume under a path.", mirror.disk_free_bytes)

@@ -17,7 +17,10 @@ IGNORED = (
     *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU),
     *(signal.SIGPIPE, signal.SIGXFSZ),
 )
-AGAIN_SECONDS = 1.0  # a terminal and a parent that both pass one on mean it once
+AGAIN_SECONDS = 1.0  # a supervisor that sends one to the process and one to its group means it once
+TYPED_AGAIN_SECONDS = (
+    0.1  # so does a terminal with a parent that passes it on; people press Ctrl-C more slowly
+)
 TRY_LATER = 75
 
 Listener = Callable[[int, float], object]
@@ -64,10 +67,11 @@ class Inbox:
             return
         self._kept.append((number, at))
         stops = [when for kept, when in self._kept if kept in STOPS]
-        if stops and is_again(stops[0], at):
+        if stops and is_again(number, stops[0], at):
             raise SystemExit(TRY_LATER)
 
 
-def is_again(first_seconds: float, at_seconds: float) -> bool:
+def is_again(number: int, first_seconds: float, at_seconds: float) -> bool:
     """Tell whether a second signal to stop is one of its own, and means: at once."""
-    return at_seconds - first_seconds > AGAIN_SECONDS
+    patience = TYPED_AGAIN_SECONDS if number == signal.SIGINT else AGAIN_SECONDS
+    return at_seconds - first_seconds > patience

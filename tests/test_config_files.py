@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from pathlib import Path
 
 import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
+from sidecar.cli.config import EXAMPLES
 from sidecar.settings import json_schema, load, masked
 from sidecar.settings.anatomy import all_keys
 
@@ -75,3 +78,20 @@ def _keys(values: object, above: str = "") -> list[str]:
     if isinstance(values, list):
         return [key for value in values for key in _keys(value, above)]
     return []
+
+
+def test_the_wheel_carries_the_example() -> None:
+    """Where `sidecar config example` looks for it, and beside it the mark of a typed package."""
+    root = CONFIG.parent
+    wheel = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    carried = {root / source: root / target for source, target in wheel["force-include"].items()}
+    assert carried[EXAMPLES[1]] == EXAMPLES[0]
+    assert (root / "sidecar/py.typed").is_file()
+    assert "COPY config/sidecar.example.yaml" in (root / "Dockerfile").read_text()
+
+
+def test_one_audience_is_named_everywhere() -> None:
+    """A file that is copied from here fits what another one says of Convex."""
+    places = [*CONFIG.rglob("*.yaml"), CONFIG.parent / "README.md", CONFIG.parent / "sidecar/cli/begin.yaml"]
+    named = [re.findall(r"^ *audience: *(\S+)", path.read_text(), re.MULTILINE) for path in places]
+    assert {name for names in named for name in names} == {"render-sidecar"}

@@ -1,16 +1,19 @@
-"""Where the endpoint is: by --url, by the daemon's own settings in the environment, or the default.
+"""Where the endpoint is: by option, by the daemon's own file or variables, or the default; and its token.
 
-Standard library alone: ``health`` uses it.
+Standard library alone, unless there is a file to read: ``health`` uses it.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 DEFAULT = "127.0.0.1:9745"
 DEFAULT_PORT = 9745
+CONFIG = "SIDECAR_CONFIG"
 LISTEN = "SIDECAR_STATUS__LISTEN"
 SOCKET = "SIDECAR_STATUS__SOCKET"
 TOKEN_FILE = "SIDECAR_STATUS__TOKEN_FILE"  # noqa: S105 - the name of a variable
@@ -33,16 +36,101 @@ class Address:
         )
 
 
-def find(url: str | None, environ: Mapping[str, str]) -> Address:
-    """Return the endpoint's address. Raises ValueError with a sentence for one that cannot be."""
-    text = url or environ.get(LISTEN) or DEFAULT
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The options that say where a daemon is; None where one is not given."""
+
+    url: str | None = None
+    socket: Path | None = None
+    token_file: Path | None = None
+    config: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """Where to ask, and with which token. ``lacks`` says why there is none although there should be."""
+
+    address: Address
+    token: str | None = None
+    lacks: str | None = None
+
+
+class UnusableFileError(ValueError):
+    """The daemon's file does not say where it listens; every reason with its place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    listen: str | None
+    socket: str | None
+    token_file: str | None
+
+
+def find(asked: Asked, environ: Mapping[str, str]) -> Door:
+    """Return the way to the daemon: what is asked for, else its file's ``status``, else its variables.
+
+    A socket that this user may use goes before the TCP address, whose token need not be readable to read.
+    Raises ValueError with a sentence for what is asked for and cannot be, UnusableFileError for a file.
+    """
+    named = asked.url or asked.socket
+    known = _known(asked.config or (None if named else environ.get(CONFIG)), environ)
+    token_file = str(asked.token_file) if asked.token_file else known.token_file
+    if asked.url:
+        door = _with_token(parse(asked.url), token_file)
+    elif asked.socket:
+        return Door(address=Address(socket=str(asked.socket)))
+    elif known.socket and os.access(known.socket, os.W_OK) and not asked.token_file:
+        return Door(address=Address(socket=known.socket))
+    else:
+        door = _with_token(parse(known.listen or DEFAULT), token_file)
+    if asked.token_file and door.lacks:
+        raise ValueError(door.lacks)
+    return door
+
+
+def parse(text: str) -> Address:
+    """Return the address of a URL, ``host:port`` or ``unix:/path``. Raises ValueError."""
     if text.startswith("unix:"):
         return Address(socket="/" + text.removeprefix("unix:").lstrip("/"))
     try:
         parts = urlsplit(text if "//" in text else f"//{text}")
-        host, port = parts.hostname or "", parts.port or DEFAULT_PORT
+        host, port = parts.hostname or "", parts.port
     except ValueError as error:
         raise ValueError(f"{text!r} is no address: {error}; write http://127.0.0.1:9745") from None
     if parts.scheme not in ("", "http"):
         raise ValueError(f"{text!r} is no address of the endpoint; write http://127.0.0.1:9745")
-    return Address(host=_ANY.get(host, host), port=port, path=parts.path.rstrip("/"))
+    if port == 0:
+        raise ValueError(
+            f"{text!r} is any free port: the daemon's log tells which; give that with --url, or use a socket"
+        )
+    return Address(host=_ANY.get(host, host), port=port or DEFAULT_PORT, path=parts.path.rstrip("/"))
+
+
+def _known(config: Path | str | None, environ: Mapping[str, str]) -> _Known:
+    if not config:
+        return _Known(
+            listen=environ.get(LISTEN) or None,
+            socket=environ.get(SOCKET) or None,
+            token_file=environ.get(TOKEN_FILE) or None,
+        )
+    from sidecar.settings.problems import SettingsError
+    from sidecar.settings.reaching import reach
+
+    try:
+        file = reach(Path(config), environ=environ)
+    except SettingsError as error:
+        raise UnusableFileError(str(error)) from None
+    return _Known(listen=file.listen, socket=file.socket, token_file=file.token_file)
+
+
+def _with_token(address: Address, token_file: str | None) -> Door:
+    """Return the door; a token that cannot be had matters only to a request that is refused for it."""
+    if address.socket or not token_file:
+        return Door(address=address)
+    try:
+        token = Path(token_file).read_text(encoding="ascii").strip()
+    except OSError as error:
+        return Door(address=address, lacks=f"{token_file} cannot be read: {error.strerror}")
+    except ValueError:
+        return Door(address=address, lacks=f"{token_file} holds no token: it is not plain text")
+    return Door(address=address, token=token or None, lacks=None if token else f"{token_file} is empty")

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from .address import Address
+from .address import Address, Door
 
 REPLY_BYTES_MAX = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 15.0
+_UNPROVEN = frozenset({http.client.UNAUTHORIZED, http.client.FORBIDDEN})
 
 
 class ClientError(Exception):
@@ -36,13 +37,12 @@ class LostError(ClientError):
 
 
 def ask(
-    address: Address,
+    door: Door,
     path: str,
     *,
     method: str = "GET",
     query: Mapping[str, str | None] | None = None,
     body: object = None,
-    token: str | None = None,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> tuple[int, Any]:
     """Return status and JSON of an answer; a status of 400 or more but 503 raises ClientError.
@@ -51,16 +51,17 @@ def ask(
     """
     given = {name: value for name, value in (query or {}).items() if value is not None}
     target = f"{path}?{urlencode(given, errors='surrogateescape')}" if given else path
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    status, raw = _exchange(address, method, target, headers, body, timeout_seconds)
+    headers = {"Authorization": f"Bearer {door.token}"} if door.token else {}
+    status, raw = _exchange(door.address, method, target, headers, body, timeout_seconds)
     try:
         reply = json.loads(raw)
     except ValueError:
         raise ClientError(
-            f"what answers at {address} is not a sidecar", "give its address with --url"
+            f"what answers at {door.address} is not a sidecar", "give its address with -c FILE or --url"
         ) from None
     if status >= http.client.BAD_REQUEST and "error" in reply:
-        raise ClientError(f"the sidecar refuses: {reply['error']}", reply.get("hint"))
+        hint = door.lacks if status in _UNPROVEN and door.lacks else reply.get("hint")
+        raise ClientError(f"the sidecar refuses: {reply['error']}", hint)
     return status, reply
 
 
@@ -79,7 +80,7 @@ def _exchange(
         connection.close()
         raise NotRunningError(
             f"no sidecar answers at {address} ({error.strerror or error})",
-            "start it with `sidecar run --config sidecar.yaml`, or give its address with --url",
+            "start it with `sidecar run --config sidecar.yaml`, or say where it is by -c FILE or --url",
         ) from None
     try:
         payload = None if body is None else json.dumps(body).encode()

@@ -1,4 +1,4 @@
-"""``sidecar config check | schema | show``."""
+"""``sidecar config check | schema | show | init | example``."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ import os
 import sys
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
     from sidecar.settings import Settings
 
-BAD_CONFIGURATION = 78
+FAILED, BAD_CONFIGURATION = 1, 78
+PACKAGE = Path(__file__).parent
+EXAMPLES = (  # where the wheel has it, and where a clone has
+    PACKAGE / "sidecar.example.yaml",
+    PACKAGE.parent.parent / "config" / "sidecar.example.yaml",
+)
 
-app = typer.Typer(help="Check and show the configuration.", no_args_is_help=True)
+app = typer.Typer(help="Begin, check and show a configuration.", no_args_is_help=True)
 ConfigPath = Annotated[
     Path | None,
     typer.Option("--config", "-c", envvar="SIDECAR_CONFIG", help="The file; none: the environment alone."),
@@ -24,9 +29,13 @@ ConfigPath = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+File = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The same as --config FILE.")]
+
+
 @app.command()
-def check(config: ConfigPath = None, *, as_json: AsJson = False) -> None:
+def check(file: File = None, *, config: ConfigPath = None, as_json: AsJson = False) -> None:
     """Validate the configuration: every mistake with its place. Exit status 78 if there is one."""
+    config = file or config
     settings = _load(config, as_json=as_json)
     if as_json:
         print(json.dumps({"ok": True, "problems": [], "warnings": settings.warnings}))
@@ -37,20 +46,54 @@ def check(config: ConfigPath = None, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    *, as_json: Annotated[bool, typer.Option("--json", help="It is JSON in any case.")] = False
+) -> None:
     """Print the JSON Schema of the configuration, for editors and other tools."""
     from sidecar.settings import json_schema
 
-    print(json.dumps(json_schema(), indent=2))
+    print(json.dumps(json_schema(), indent=None if as_json else 2))
 
 
 @app.command()
-def show(config: ConfigPath = None, *, as_json: AsJson = False) -> None:
+def show(file: File = None, *, config: ConfigPath = None, as_json: AsJson = False) -> None:
     """Print the effective settings: defaults, file and environment together, with secrets masked."""
     from sidecar.settings import masked
 
-    values = masked(_load(config, as_json=as_json))
+    values = masked(_load(file or config, as_json=as_json))
     print(json.dumps(values, indent=2) if as_json else _yaml(values), end="\n" if as_json else "")
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="What to write.")] = Path("sidecar.yaml"),
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Write a short configuration to begin with. A file that is there is never touched."""
+    try:
+        with file.open("x", encoding="utf-8") as made:
+            made.write((PACKAGE / "begin.yaml").read_text(encoding="utf-8"))
+    except FileExistsError:
+        _fail(f"{file} is there already, and is not overwritten; name another file, or move it away")
+    except OSError as error:
+        _fail(f"{file} cannot be written: {error.strerror or error}")
+    if as_json:
+        print(json.dumps({"path": str(file)}))
+        return
+    print(f"{file} is written. Change what it marks, then: sidecar config check {file}")
+
+
+@app.command()
+def example(*, as_json: AsJson = False) -> None:
+    """Print a configuration with every key, its unit, its default and why one would change it."""
+    text = next(path for path in EXAMPLES if path.is_file()).read_text(encoding="utf-8")
+    print(json.dumps({"yaml": text}) if as_json else text, end="\n" if as_json else "")
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"sidecar: {message}", file=sys.stderr)
+    raise typer.Exit(FAILED)
 
 
 def _load(config: Path | None, *, as_json: bool) -> Settings:

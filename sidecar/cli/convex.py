@@ -23,11 +23,16 @@ def install_(
         bool,
         typer.Option("--force", help="Overwrite changed files, never sidecarAccess.ts or auth.config.ts."),
     ] = False,
+    create: Annotated[
+        bool, typer.Option("--create", help="Write also where nothing says that this is a Convex project.")
+    ] = False,
 ) -> None:
     """Write the sidecar's functions into your Convex project and say what to add to its schema."""
-    from sidecar.sync.install import InstallError, describe, install
+    from sidecar.sync.install import InstallError, describe, install, require_project
 
     try:
+        if not create:
+            require_project(into)
         results = install(into, force=force)
     except InstallError as error:
         _fail(str(error))
@@ -80,8 +85,8 @@ def jwks(
 
 def _environment(uri: str) -> str:
     return f"""Convex needs, once for each deployment:
-  npx convex env set SIDECAR_JWT_ISSUER   <convex.auth.issuer>
-  npx convex env set SIDECAR_JWT_AUDIENCE <convex.auth.audience>
+  npx convex env set SIDECAR_JWT_ISSUER   https://render.example.com   # as convex.auth.issuer here
+  npx convex env set SIDECAR_JWT_AUDIENCE render-sidecar               # as convex.auth.audience here
   npx convex env set SIDECAR_JWKS_DATA_URI '{uri}'"""
 
 

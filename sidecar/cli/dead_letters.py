@@ -9,6 +9,7 @@ import typer
 from sidecar.core.errors import ErrorKind
 
 from . import common
+from .address import Door
 from .client import ask
 from .table import Section, show
 
@@ -21,17 +22,18 @@ app = typer.Typer(
 
 
 @app.command("list")
+@common.asking
 def list_(
     *,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="The most that are shown.")] = 100,
     after: Annotated[int, typer.Option(min=0, help="Go on after this row.")] = 0,
     json_output: common.Json = False,
-    url: common.Url = None,
+    door: Door,
 ) -> None:
     """List dead letters, the oldest first, with their errors."""
     with common.sentences():
         query = {"limit": str(limit), "after": str(after)}
-        reply = ask(common.endpoint(url), "/dead-letters", query=query)[1]
+        reply = ask(door, "/dead-letters", query=query)[1]
     if json_output:
         common.print_json(reply)
         return
@@ -50,6 +52,7 @@ def list_(
 
 
 @app.command()
+@common.asking
 def requeue(
     *,
     path: Annotated[str | None, typer.Option(metavar="PATH", help="Of this file.")] = None,
@@ -57,23 +60,20 @@ def requeue(
     error_kind: Annotated[ErrorKind | None, typer.Option(help="Those with this kind of error.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     json_output: common.Json = False,
-    url: common.Url = None,
-    socket: common.Socket = None,
-    token_file: common.TokenFile = None,
+    door: Door,
 ) -> None:
     """Send dead letters that match all given filters back to where they died.
 
     Needs the daemon's unix socket or its token.
     """
     with common.sentences():
-        where, token = common.door(url, socket, token_file)
         named = {
             "transfer": transfer,
-            "path": common.named(path, where, token) if path else None,
+            "path": common.named(path, door) if path else None,
             "error_kind": error_kind,
         }
         body = {name: value for name, value in named.items() if value is not None} | {"all": everything}
-        reply = ask(where, "/dead-letters/requeue", method="POST", body=body, token=token)[1]
+        reply = ask(door, "/dead-letters/requeue", method="POST", body=body)[1]
     if json_output:
         common.print_json(reply)
     else:

@@ -13,11 +13,16 @@ def dev(
         Path,
         typer.Argument(metavar="DIR", help="The folder to watch; made if it is not there.", file_okay=False),
     ],
+    *,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for everything that arrives, a line each.")
+    ] = False,
 ) -> None:
     """Watch DIR with a local S3 server and the real Convex functions, until Ctrl-C.
 
-    Everything but DIR is thrown away at the end.
+    Says what arrives, as it arrives; pages of any origin may play it. Everything but DIR is thrown away at
+    the end.
     """
     from sidecar.local.commands import run, run_dev
 
-    raise typer.Exit(run(run_dev(directory.resolve())))
+    raise typer.Exit(run(run_dev(directory.resolve(), json_output=json_output)))

@@ -9,19 +9,20 @@ import typer
 from sidecar.core.text import printable
 
 from . import common
+from .address import Door
 from .client import ask
 
 
+@common.asking
 def explain(
     path: Annotated[str, typer.Argument(metavar="PATH", help="A file, here or below a watched root.")],
     *,
     json_output: common.Json = False,
-    url: common.Url = None,
+    door: Door,
 ) -> None:
     """Say what became of PATH and why, also if it is never sent."""
     with common.sentences():
-        where = common.endpoint(url)
-        reply = ask(where, "/explain", query={"path": common.named(path, where)})[1]
+        reply = ask(door, "/explain", query={"path": common.named(path, door)})[1]
     if json_output:
         common.print_json(reply)
     else:
@@ -32,7 +33,7 @@ def lines(reply: dict[str, Any]) -> list[str]:
     """Return a reply of /explain as lines."""
     told = [reply["path"], f"  {reply['verdict']}", *(f"  - {step}" for step in reply["steps"])]
     asset = reply["asset"]
-    if asset and asset["error"]:
+    if asset and asset["error"] and asset["error"]["hint"]:
         told.append(f"  hint: {asset['error']['hint']}")
     for event in reply["history"]:
         detail = f": {event['detail']}" if event["detail"] else ""

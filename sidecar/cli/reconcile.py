@@ -7,19 +7,19 @@ from typing import Annotated, Any
 import typer
 
 from . import common
+from .address import Door
 from .client import ask
 from .table import Section, show
 
 PATIENCE_SECONDS = 3600.0
 
 
+@common.asking
 def reconcile(
     *,
     apply: Annotated[bool, typer.Option("--apply", help="Also repair what is found.")] = False,
     json_output: common.Json = False,
-    url: common.Url = None,
-    socket: common.Socket = None,
-    token_file: common.TokenFile = None,
+    door: Door,
 ) -> None:
     """Let the running sidecar compare its journal with the bucket and with Convex.
 
@@ -27,13 +27,11 @@ def reconcile(
     unix socket or its token.
     """
     with common.sentences():
-        where, token = common.door(url, socket, token_file)
         reply = ask(
-            where,
+            door,
             "/reconcile",
             method="POST",
             body={"apply": apply},
-            token=token,
             timeout_seconds=PATIENCE_SECONDS,
         )[1]
     if json_output:

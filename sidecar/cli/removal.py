@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from sidecar.status.words import count
 
 from . import common
+from .address import Door
 from .client import ask
 from .table import Section, show
 
@@ -26,17 +26,18 @@ Everything = Annotated[bool, typer.Option("--all", help="All of them.")]
 
 
 @app.command("list")
+@common.asking
 def list_(
     *,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="The most that are shown.")] = 100,
     after: Annotated[int, typer.Option(min=0, help="Go on after this row.")] = 0,
     json_output: common.Json = False,
-    url: common.Url = None,
+    door: Door,
 ) -> None:
     """List files that are gone while Convex still shows them: asked about, owed to Convex, or refused."""
     with common.sentences():
         query = {"limit": str(limit), "after": str(after)}
-        reply = ask(common.endpoint(url), "/removals", query=query)[1]
+        reply = ask(door, "/removals", query=query)[1]
     if json_output:
         common.print_json(reply)
         return
@@ -60,43 +61,37 @@ def list_(
 
 
 @app.command()
+@common.asking
 def confirm(
     path: Where = None,
     *,
     everything: Everything = False,
     json_output: common.Json = False,
-    url: common.Url = None,
-    socket: common.Socket = None,
-    token_file: common.TokenFile = None,
+    door: Door,
 ) -> None:
     """They were meant to go: remove their assets.
 
     Needs the daemon's unix socket or its token.
     """
-    decided = _decide(
-        "confirm", path, url, socket, token_file, everything=everything, json_output=json_output
-    )
+    decided = _decide("confirm", path, door, everything=everything, json_output=json_output)
     if not json_output:
         print(f"{count(decided, 'asset')} will be removed.")
 
 
 @app.command()
+@common.asking
 def dismiss(
     path: Where = None,
     *,
     everything: Everything = False,
     json_output: common.Json = False,
-    url: common.Url = None,
-    socket: common.Socket = None,
-    token_file: common.TokenFile = None,
+    door: Door,
 ) -> None:
     """It was no removal: their assets stay.
 
     Needs the daemon's unix socket or its token.
     """
-    decided = _decide(
-        "dismiss", path, url, socket, token_file, everything=everything, json_output=json_output
-    )
+    decided = _decide("dismiss", path, door, everything=everything, json_output=json_output)
     if not json_output:
         print(f"{count(decided, 'asset')} will stay.")
 
@@ -104,22 +99,18 @@ def dismiss(
 def _decide(
     word: str,
     path: str | None,
-    url: str | None,
-    socket: Path | None,
-    token_file: Path | None,
+    door: Door,
     *,
     everything: bool,
     json_output: bool,
 ) -> int:
     with common.sentences():
-        where, token = common.door(url, socket, token_file)
-        body = {"all": everything} | ({"path": common.named(path, where, token)} if path else {})
+        body = {"all": everything} | ({"path": common.named(path, door)} if path else {})
         reply = ask(
-            where,
+            door,
             f"/removals/{word}",
             method="POST",
             body=body,
-            token=token,
             timeout_seconds=PATIENCE_SECONDS,
         )[1]
     if json_output:

@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         "--config",
         type=Path,
         metavar="FILE",
-        help="the YAML file; without it, SIDECAR_... variables alone",
+        default=os.environ.get("SIDECAR_CONFIG") or None,
+        help="the YAML file; default: SIDECAR_CONFIG, else SIDECAR_... variables alone",
     )
     return parser

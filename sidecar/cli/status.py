@@ -4,45 +4,54 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from typing import Annotated, Any
 
 import typer
 
-from sidecar import streams
+from sidecar.core.speed import Speeds, seconds_left
 from sidecar.status.words import age, count, size
 
 from . import common
+from .address import Door
 from .client import ask
-from .table import Section, renderable, show
+from .following import follow
+from .table import Section, show
 
-EVERY_SECONDS = 1.0
 
-
+@common.asking
 def status(
     *,
     watch: Annotated[bool, typer.Option("--watch", help="Stay and show changes, until Ctrl-C.")] = False,
     json_output: common.Json = False,
-    url: common.Url = None,
+    door: Door,
 ) -> None:
     """Show what the sidecar does: what is owed, under way, in trouble, and not sent at all."""
     with common.sentences():
-        address = common.endpoint(url)
         if watch:
             with contextlib.suppress(KeyboardInterrupt):  # the way it is meant to end
-                _follow(lambda: ask(address, "/status")[1], json_output=json_output)
+                follow(
+                    lambda: ask(door, "/status")[1],
+                    show=lambda reply: _show(reply, json_output=json_output),
+                    sections=sections,
+                    live=sys.stdout.isatty() and not json_output,
+                )
         else:
-            _show(ask(address, "/status")[1], json_output=json_output)
+            _show(ask(door, "/status")[1], json_output=json_output)
 
 
-def sections(reply: dict[str, Any]) -> list[Section]:
-    """Return a reply of /status as tables."""
-    backlog = reply["backlog"]
+def sections(reply: dict[str, Any], speeds: Speeds | None = None) -> list[Section]:
+    """Return a reply of /status as tables; ``speeds`` where several were seen."""
+    backlog, speeds = reply["backlog"], speeds or Speeds()
     overview = [
         ("state", reply["state"]),
         *(("reason", reason) for reason in reply["reasons"]),
+        *(("attention", sentence) for sentence in reply["attention"]),
         ("sidecar", f"{reply['sidecar_id']}, version {reply['version']}, up {age(reply['uptime_seconds'])}"),
-        ("backlog", _backlog(backlog)),
+        ("backlog", _backlog(backlog) + _rest(reply, speeds)),
+        (
+            "transfers",
+            ", ".join(f"{n} {state}" for state, n in reply["transfers"].items() if n) or "none yet",
+        ),
         ("not complete", count(reply["pending"]["files"], "file")),
         *([("gone", _gone(reply["removals"]))] if any(reply["removals"].values()) else []),
         *(("S3" if name == "s3" else "Convex", _remote(reply[name])) for name in ("s3", "convex")),
@@ -50,8 +59,7 @@ def sections(reply: dict[str, Any]) -> list[Section]:
     ]
     return [
         Section(title="Sidecar", rows=overview),
-        Section(title="Transfers", rows=[(state, str(n)) for state, n in reply["transfers"].items() if n]),
-        Section(title="Uploading", headers=("path", "sent"), rows=[_upload(one) for one in reply["uploads"]]),
+        Section(title="Uploading", headers=_UPLOADING, rows=[_upload(one, speeds) for one in _sorted(reply)]),
         Section(
             title="Not complete yet",
             headers=("path", "why"),
@@ -60,7 +68,7 @@ def sections(reply: dict[str, Any]) -> list[Section]:
         Section(title="Watched", headers=_WATCHED, rows=[_root(root) for root in reply["watch"]]),
         Section(
             title="Not sent",
-            headers=("path", "", "why"),
+            headers=("path", "what", "why"),
             rows=[
                 (one["path"], one["finding"], one["why"])
                 for root in reply["watch"]
@@ -70,7 +78,8 @@ def sections(reply: dict[str, Any]) -> list[Section]:
     ]
 
 
-_WATCHED = ("root", "readiness", "events", "unmatched", "refused", "held", "last scan")
+_UPLOADING = ("path", "sent", "speed", "left")
+_WATCHED = ("root", "readiness", "events", "unmatched", "misplaced", "refused", "held", "last scan")
 
 
 def _show(reply: dict[str, Any], *, json_output: bool) -> None:
@@ -78,23 +87,6 @@ def _show(reply: dict[str, Any], *, json_output: bool) -> None:
         common.print_json(reply)
     else:
         show(sections(reply))
-
-
-def _follow(read: Any, *, json_output: bool) -> None:
-    from rich.console import Console
-    from rich.live import Live
-
-    console = Console()
-    if json_output or not console.is_terminal:
-        _show(read(), json_output=json_output)
-        while streams.lost(sys.stdout) is None:  # while somebody reads it
-            time.sleep(EVERY_SECONDS)
-            _show(read(), json_output=json_output)
-        return
-    with Live(renderable(sections(read())), console=console, screen=True) as live:
-        while streams.lost(sys.stdout) is None:
-            time.sleep(EVERY_SECONDS)
-            live.update(renderable(sections(read())), refresh=True)
 
 
 def _backlog(backlog: dict[str, Any]) -> str:
@@ -119,11 +111,37 @@ def _log(log: dict[str, Any]) -> str:
     return f"{dropped}; it cannot be written: {log['trouble']}" if log["trouble"] else dropped
 
 
-def _upload(one: dict[str, Any]) -> tuple[str, str]:
-    share = one["sent"] / one["size"] if one["size"] else 0
-    return one["path"], f"{share:.0%} of {size(one['size'])}"
+def _sorted(reply: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the uploads, first what arrives next."""
+    return sorted(reply["uploads"], key=lambda one: (-_share(one), one["size"] - one["sent"], one["path"]))
+
+
+def _share(one: dict[str, Any]) -> float:
+    return float(one["sent"] / one["size"]) if one["size"] else 0.0
+
+
+def _upload(one: dict[str, Any], speeds: Speeds) -> tuple[str, str, str, str]:
+    speed = speeds.of(one["transfer"])
+    left = seconds_left(one["size"] - one["sent"], speed)
+    sent = f"{_share(one):.0%} of {size(one['size'])}"
+    return one["path"], sent, f"{size(speed)}/s" if speed else "", age(left) if left is not None else ""
+
+
+def _rest(reply: dict[str, Any], speeds: Speeds) -> str:
+    """Return how fast the backlog goes, and when it will have gone; "" while nobody can tell."""
+    if not speeds.total or not reply["backlog"]["files"]:
+        return ""
+    sent = sum(one["sent"] for one in reply["uploads"])
+    left = seconds_left(max(0, reply["backlog"]["bytes"] - sent), speeds.total)
+    return f"; {size(speeds.total)}/s, about {age(left or 0.0)} left"
 
 
 def _root(root: dict[str, Any]) -> tuple[str, ...]:
-    counts = (str(root[name]) for name in ("unmatched", "refused", "held"))
-    return (root["root"], root["readiness"], root["events"], *counts, root["last_scan_at"] or "not yet")
+    counts = (str(root[name]) for name in ("unmatched", "misplaced", "refused", "held"))
+    return (
+        root["root"],
+        root["readiness"],
+        root["events"],
+        *counts,
+        (root["last_scan_at"] or "not yet")[11:19] or "not yet",
+    )

@@ -55,6 +55,10 @@ class Naming:
         """Return the pattern of the scenes' folders that a scene's rule implies, or None."""
         return pattern.folder(self.folder_fields(EntityType.SCENE))
 
+    def session_folder(self, pattern: Pattern) -> Pattern | None:
+        """Return the pattern of the sessions' folders that a rule implies; None: a whole root is one."""
+        return pattern.folder(self.folder_fields(EntityType.SESSION))
+
     def _fields(self, entity: EntityType) -> frozenset[str]:
         scene = self.scene.fields if entity is EntityType.SCENE else frozenset()
         return self.session.fields | scene

@@ -24,6 +24,7 @@ CONTENT_TYPES = {
 UNKNOWN = "application/octet-stream"
 PLAYLISTS = frozenset({"m3u8", "mpd"})
 SEGMENTS = frozenset({"ts", "m4s"})
+_INITIALIZATION = re.compile(r"init(?:[^a-z].*)?\.mp4", re.IGNORECASE)  # not initial.mp4
 _WORD = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
 _MEDIA_TYPE = re.compile(rf'{_WORD}/{_WORD}(?:; *{_WORD}=(?:{_WORD}|"[\x20\x21\x23-\x5b\x5d-\x7e]*"))*')
 
@@ -50,8 +51,8 @@ def is_playlist(name: str) -> bool:
 
 
 def is_segment(name: str) -> bool:
-    """Whether it could be a segment of one by its name."""
-    return extension(name) in SEGMENTS
+    """Whether it could be a segment of one by its name, or what a player reads before the first."""
+    return extension(name) in SEGMENTS or _INITIALIZATION.fullmatch(name) is not None
 
 
 def check_content_type(value: str) -> str:

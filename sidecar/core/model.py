@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 MIB = 1024 * 1024
 
@@ -21,6 +21,17 @@ class AssetType(StrEnum):
     SUBTITLE = "subtitle"
     COMBINED_VIDEO = "combined_video"
     MANIFEST = "manifest"
+
+
+VIDEOS = frozenset({AssetType.VIDEO_CHUNK, AssetType.COMBINED_VIDEO})
+
+
+class Piece(IntEnum):
+    """Whether a video is a piece of a stream, which waits for its playlist or for the end of its scene."""
+
+    NONE = 0
+    CHUNK = 1  # it plays alone, too: MPEG-TS, a film made for byte ranges
+    FRAGMENT = 2  # it does not: it is no video for anybody who waits for one
 
 
 class EntityType(StrEnum):
@@ -72,12 +83,22 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamKey:
+    """What a video belongs to, as far as playlists go: a scene, or with "" the session itself."""
+
+    session_id: str
+    scene_id: str
+    entity_folder: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """What the rules make of one path; everything about a transfer that does not need its bytes.
 
     ``key`` is the object key with the transfer id still open, as ``{transfer}``; ``routing.object_key``
     closes it. ``entity_folder`` is the path, below the root, through the last segment that names the
     entity, or None where no segment does. ``settle_seconds`` is the rule's own quiet time or None.
+    ``heeds_playlists``: the rule does not say that none will ever name such files.
     """
 
     slot: Slot
@@ -92,6 +113,21 @@ class Route:
     check_structure: bool
     entity_folder: str | None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    heeds_playlists: bool = True
+
+    @property
+    def may_be_piece(self) -> bool:
+        """Whether a playlist may claim such a file."""
+        return self.heeds_playlists and self.slot.asset_type in VIDEOS
+
+    @property
+    def claim(self) -> StreamKey | None:
+        """Whose playlists may claim such a file; None: nobody's."""
+        if not self.may_be_piece:
+            return None
+        return StreamKey(
+            session_id=self.slot.session_id, scene_id=self.scene_id or "", entity_folder=self.entity_folder
+        )
 
     @property
     def scene_id(self) -> str | None:
@@ -169,7 +205,7 @@ class Transfer:
     are None until the file is complete. ``failures`` counts spent attempts; a confirmed part sets it back
     to 0. ``may_upload`` and ``may_object`` say that a multipart upload, or the object, may exist at S3
     although no answer was journaled. ``version`` is Convex's. ``home`` is where the file was seen, until its
-    bytes are in S3.
+    bytes are in S3. ``parked``: it may be a piece of a stream, and its scene is not complete.
     """
 
     id: int
@@ -199,6 +235,7 @@ class Transfer:
     recall: Recall | None = None
     held: bool = False
     home: str | None = None
+    parked: bool = False
 
     @property
     def size_bytes(self) -> int:

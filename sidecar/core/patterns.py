@@ -49,6 +49,11 @@ class Pattern:
         self.fields: frozenset[str] = frozenset(field_names(self._nodes))
         self._program: Program = compile_program(self._nodes)
 
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """What the source was parsed to."""
+        return self._nodes
+
     def search(self, path: str) -> Match | None:
         """Match the whole path; return what was found where."""
         captures = self._program.run(path)

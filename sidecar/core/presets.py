@@ -65,3 +65,7 @@ MANIM_PARTIAL = "**/partial_movie_files/**"
 
 PRESETS: dict[str, tuple[Rule, ...]] = {"lesson": LESSON, "manim": MANIM, "none": ()}
 IGNORED_FINAL: dict[str, tuple[str, ...]] = {"lesson": (), "manim": (MANIM_PARTIAL,), "none": ()}
+# What Manim writes beside its videos and images: never assets. A module may have such a name itself, so that
+# its videos come first.
+_MANIM_SCRATCH = ("**/(Tex|texts|voiceovers)/**", "**/videos/*/*/sections/**")
+SCRATCH: dict[str, tuple[str, ...]] = {"lesson": (), "manim": _MANIM_SCRATCH, "none": ()}

@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from . import keys, media
 from .entities import DEFAULT_PROJECT, Named, Naming
-from .model import AssetType, EntityType, Route, Slot
+from .misplaced import Shape, nearest
+from .model import VIDEOS, AssetType, EntityType, Route, Slot
 from .patterns import Match, Pattern, is_consistent, matches_any
 from .rules import DEFAULT_PRIORITY, Ids, Root, Rule
 from .templates import Template
 
 IMMUTABLE = "max-age=31536000, immutable"  # a key with a transfer id never holds other bytes
 REVALIDATE = "no-cache"  # a key without one is overwritten in place
+SESSIONS_KEPT_MAX = 10_000  # folders whose sessions are known
+_KINDS = ("ts", "m4s", "mp4")
 INDEX_DIGITS_MAX = 15  # a JSON number holds 15 digits exactly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unmatched:
-    """No rule takes it, or it can never be stored; ``reason`` is one sentence."""
+    """No rule takes it, nor its extension; ``reason`` is one sentence."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misplaced:
+    """No rule takes it, but a rule takes its extension.
+
+    ``reason`` is one sentence; None: ``Router.nearest`` finds it, at some cost.
+    """
+
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A rule wants it, but it can never be stored; ``reason`` is one sentence."""
 
     reason: str
 
@@ -51,17 +72,19 @@ class Held:
     reason: str
 
 
-Routing = Route | Unmatched | Ignored | Marker | Held
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """What a playlist's segments belong to; ``folder`` is that entity's, None where it has none."""
+
+    named: Named
+    folder: str | None
+
+
+Routing = Route | Unmatched | Misplaced | Refused | Ignored | Marker | Held
+NO_RULE = "no rule matches its path"
 _MARKERS: dict[str, Literal["complete", "cancelled"]] = {".complete": "complete", ".cancelled": "cancelled"}
 _HELD_PLAYLIST = "HLS and DASH playlists are not shipped by this version; the file is held"
-_HELD_SEGMENT = (
-    "it lies beside an HLS or DASH playlist, and those are not shipped by this version; it is held"
-)
-
-
-def never() -> bool:
-    """Say that no playlist lies beside."""
-    return False
+HELD_SEGMENT = "it is a segment of {playlist}: HLS and DASH are not shipped by this version; it is held"
 
 
 def object_key(route: Route, transfer: str) -> str:
@@ -81,16 +104,17 @@ class Router:
         self._naming = naming
         self._rules = [_Compiled(rule, ids=ids, order=order) for rule in rules]
         self._roots = {root.path: _CompiledRoot(root) for root in roots}
+        self._shapes = [Shape(rule.pattern.nodes) for rule in self._rules]
+        self._extensions = frozenset().union(*(shape.extensions for shape in self._shapes))
+        self._session_folders = tuple(dict.fromkeys(naming.session_folder(r.pattern) for r in self._rules))
+        self._sessions_of = functools.lru_cache(SESSIONS_KEPT_MAX)(self._find_sessions)
         folders = (
             naming.scene_folder(rule.pattern) for rule in self._rules if rule.entity is EntityType.SCENE
         )
         self._scene_folders = tuple(dict.fromkeys(folder for folder in folders if folder is not None))
 
-    def route(self, root: str, path: str, *, beside_playlist: Callable[[], bool] = never) -> Routing:
-        """Say what a file means: ``root`` is one of the roots' paths, ``path`` the file's below it.
-
-        ``beside_playlist`` is asked only where it matters: whether the file's folder holds a playlist.
-        """
+    def route(self, root: str, path: str) -> Routing:  # noqa: PLR0911 - one for each kind of answer
+        """Say what a file means: ``root`` is one of the roots' paths, ``path`` the file's below it."""
         pins = self._roots[root]
         if ignored := pins.ignored_folder(path):
             return Ignored(pattern=ignored.source)
@@ -99,11 +123,76 @@ class Router:
         if ignored := matches_any(pins.ignore, path):
             return Ignored(pattern=ignored.source)
         if reason := _unsafe(path):
-            return Unmatched(reason=reason)
+            return Refused(reason=reason) if self.wants(path) else Unmatched(reason=reason)
         for rule in self._rules:
             if found := rule.pattern.search(path):
-                return self._take(pins, rule, found, beside_playlist)
-        return Unmatched(reason="no rule matches its path")
+                return self._take(pins, rule, found)
+        if scratch := matches_any(pins.scratch, path):
+            return Ignored(pattern=scratch.source)
+        return Misplaced() if self.wants(path) else Unmatched(reason=NO_RULE)
+
+    def ignored(self, root: str, path: str) -> Pattern | None:
+        """Return the pattern by which whatever is at a path, no matter what it is, is not looked at."""
+        pins = self._roots[root]
+        return pins.ignored_folder(path) or matches_any(pins.ignore, path)
+
+    def wants(self, path: str) -> bool:
+        """Tell whether a path's extension is in a rule, however it is written."""
+        return _extension(path) in self._extensions
+
+    def nearest(self, path: str) -> str:
+        """Return what keeps a misplaced path from the rule that is nearest, as one sentence."""
+        return nearest(path, _extension(path), self._shapes)
+
+    def is_in_session(self, root: str, folder: str, session_id: str) -> bool:
+        """Tell whether a folder below a root is, or lies in, a session's folder, as any rule names it."""
+        return session_id in self._sessions_of(root, folder)
+
+    def _find_sessions(self, root: str, folder: str) -> frozenset[str]:
+        pins = self._roots[root].fields
+        above = [folder[: slash.start()] for slash in re.finditer("/", folder)]
+        found = {
+            self._naming.name(EntityType.SESSION, {**pins, **fields}).session_id
+            for pattern in self._session_folders
+            for path in ([*above, folder] if pattern else [""])
+            if (fields := pattern.match(path) if pattern else {}) is not None and is_consistent(fields, pins)
+        }
+        return frozenset(found)
+
+    def stream_of(self, root: str, path: str) -> Stream | None:
+        """Say what the segments of a playlist belong to; None where no rule and no scene's folder tells.
+
+        Rules need not know playlists: then it is what a segment beside it would belong to.
+        """
+        folder, _, name = path.rpartition("/")
+        stem = media.split_name(name)[0]
+        for other in (path, *(f"{folder}/{stem}.{kind}".lstrip("/") for kind in _KINDS)):
+            if (found := self._stream(self._roots[root], other)) is not None:
+                return found
+        return self._stream_of_folder(self._roots[root], folder)
+
+    def _stream(self, pins: _CompiledRoot, path: str) -> Stream | None:
+        for rule in self._rules:
+            if rule.rule.asset_type in VIDEOS and (found := rule.pattern.search(path)):
+                fields = {**pins.fields, **found.fields(), **_file_fields(path)}
+                if not is_consistent(found.fields(), pins.fields):
+                    return None
+                named = self._naming.name(rule.entity, fields)
+                folder = found.folder(self._naming.folder_fields(rule.entity))
+                return (
+                    Stream(named=named, folder=folder) if named.session_id and named.scene_id != "" else None
+                )
+        return None
+
+    def _stream_of_folder(self, pins: _CompiledRoot, folder: str) -> Stream | None:
+        while folder:
+            for pattern in self._scene_folders:
+                fields = pattern.match(folder)
+                if fields is not None and is_consistent(fields, pins.fields):
+                    named = self._naming.name(EntityType.SCENE, {**pins.fields, **fields})
+                    return Stream(named=named, folder=folder)
+            folder = folder.rpartition("/")[0]
+        return None
 
     def _marker(self, pins: _CompiledRoot, path: str) -> Marker | None:
         folder, _, name = path.rpartition("/")
@@ -122,27 +211,22 @@ class Router:
                 )
         return None
 
-    def _take(
-        self, pins: _CompiledRoot, rule: _Compiled, found: Match, beside_playlist: Callable[[], bool]
-    ) -> Routing:
+    def _take(self, pins: _CompiledRoot, rule: _Compiled, found: Match) -> Routing:
         name = found.path.rpartition("/")[2]
         fields = found.fields()
         if not is_consistent(fields, pins.fields):
-            return Unmatched(reason=_contradiction(fields, pins.fields))
+            return Misplaced(reason=_contradiction(fields, pins.fields))
         if media.is_playlist(name):
             return Held(reason=_HELD_PLAYLIST)
-        if media.is_segment(name) and beside_playlist():
-            return Held(reason=_HELD_SEGMENT)
-        stem, ext = media.split_name(name)
-        values = {**pins.fields, **fields, "name": name, "stem": stem, "ext": ext}
+        values = {**pins.fields, **fields, **_file_fields(found.path)}
         named = self._naming.name(rule.entity, values)
         if not named.session_id or named.scene_id == "":
-            return Unmatched(reason="its path gives its session or scene an empty id")
+            return Misplaced(reason="its path gives its session or scene an empty id")
         folder = found.folder(self._naming.folder_fields(rule.entity))
         try:
             return rule.route(values, named, path=found.path, folder=folder)
         except keys.KeyRefusedError as error:
-            return Unmatched(reason=str(error))
+            return Refused(reason=str(error))
 
 
 class _CompiledRoot:
@@ -151,6 +235,7 @@ class _CompiledRoot:
     def __init__(self, root: Root) -> None:
         self.fields = root.fields
         self.ignore = [Pattern(source) for source in root.ignore]
+        self.scratch = [Pattern(source) for source in root.scratch]
 
     def ignored_folder(self, path: str) -> Pattern | None:
         """Return the pattern that ignores a folder on the way to ``path``, and with it all that it holds.
@@ -205,12 +290,24 @@ class _Compiled:
             check_structure=self.rule.check_structure,
             entity_folder=folder,
             metadata=_rendered(self.metadata, everything),
+            heeds_playlists=self.rule.heeds_playlists,
         )
+
+
+def _file_fields(path: str) -> dict[str, str]:
+    name = path.rpartition("/")[2]
+    stem, ext = media.split_name(name)
+    return {"name": name, "stem": stem, "ext": ext}
 
 
 def _rendered(templates: Mapping[str, Template], values: Mapping[str, str | None]) -> dict[str, str]:
     texts = ((name, template.render(values)) for name, template in templates.items())
     return {name: text for name, text in texts if text}
+
+
+def _extension(path: str) -> str:
+    """Return the extension as people mean it: a blank behind it is a slip."""
+    return media.extension(path.rpartition("/")[2].rstrip())
 
 
 def _index(captured: str | None, stem: str) -> int | None:
@@ -238,5 +335,7 @@ def _unsafe(path: str) -> str | None:
 
 
 __all__ = [
-    "Held", "Ids", "Ignored", "Marker", "Root", "Router", "Routing", "Rule", "Unmatched", "object_key",
+    "HELD_SEGMENT", "Held", "Ids", "Ignored", "Marker", "Misplaced", "Refused", "Root", "Router", "Routing",
+    "Rule", "Stream",
+    "Unmatched", "object_key",
 ]  # fmt: skip

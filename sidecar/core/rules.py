@@ -33,16 +33,21 @@ class Rule:
     cache_control: str | None = None
     settle_seconds: float | None = None
     check_structure: bool = True
+    heeds_playlists: bool = True
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Root:
-    """A watched folder: its absolute path, pinned fields, patterns of what is ignored."""
+    """A watched folder: its absolute path, pinned fields, patterns of what is ignored.
+
+    ``scratch`` is ignored, too, but only where no rule takes it.
+    """
 
     path: str
     fields: Mapping[str, str] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
+    scratch: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

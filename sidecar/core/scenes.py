@@ -19,7 +19,8 @@ class SceneKnowledge:
     ``quiet``: nothing changed for ``entities.complete_after``. ``owed`` counts transfers that are
     neither synced nor aside (superseded, gone, dead, abandoned). The ``videos_*`` counts are slots of
     type video_chunk; dead and abandoned ones are those whose newest transfer is. ``is_counted``: no journal
-    before this one has delivered chunks that ``videos`` does not know.
+    before this one has delivered chunks that ``videos`` does not know. ``is_unplayable``: all that is known
+    of its video are pieces of HLS or DASH streams, none of them a film: a video is owed.
     """
 
     newest_content_mtime_ns: int | None = None
@@ -33,7 +34,7 @@ class SceneKnowledge:
     is_counted: bool = True
     videos_dead: int = 0
     videos_abandoned: int = 0
-    video_error: str | None = None  # the newest dead video's own message
+    is_unplayable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ def derive(scene: SceneKnowledge) -> SceneFacts:
     reason = _completed_by(scene)
     return SceneFacts(
         complete=reason is not None,
-        owed=1 if reason is None or scene.owed else 0,
+        owed=1 if reason is None or scene.owed or scene.is_unplayable else 0,
         error=_trouble(scene),
         reason=reason,
     )
@@ -98,14 +99,12 @@ def _counts(scene: SceneKnowledge, mtime_ns: int | None) -> bool:
 
 
 def _trouble(scene: SceneKnowledge) -> str | None:
+    """Return what a viewer reads: no key, path or word of a remote's."""
     if _counts(scene, scene.cancelled_mtime_ns):
         return "Rendering of this scene was cancelled."
     if scene.videos_dead:
-        what = (
-            "A video of this scene" if scene.videos_dead == 1 else f"{scene.videos_dead} videos of this scene"
-        )
-        why = f": {scene.video_error.rstrip('.')}" if scene.video_error else ""
-        return f"{what} could not be delivered{why}."
+        what = "A video" if scene.videos_dead == 1 else f"{scene.videos_dead} videos"
+        return f"{what} of this scene could not be delivered."  # why is the operator's: /dead-letters
     if scene.videos_abandoned == 1:
         return "A video of this scene was never finished: its renderer stopped in the middle."
     if scene.videos_abandoned:

@@ -15,6 +15,7 @@ class Event(StrEnum):
 
     COMPLETED = "completed"  # no writer, structure whole, fingerprinted
     UNCHANGED = "unchanged"  # complete, but nothing new: the row is dropped
+    WITHHELD = "withheld"  # a piece of an HLS or DASH stream: the row is dropped, the file is held
     VANISHED = "vanished"  # the file was deleted before it could be read
     REMOVED = "removed"  # the file was deleted, and Convex gave its asset up
     NEGLECTED = "neglected"  # incomplete without a writer for abandon_after
@@ -36,6 +37,7 @@ TRANSITIONS: dict[State, dict[Event, State | None]] = {
     State.DISCOVERED: {
         Event.COMPLETED: State.READY,
         Event.UNCHANGED: None,
+        Event.WITHHELD: None,
         Event.VANISHED: State.GONE,
         Event.NEGLECTED: State.ABANDONED,
         Event.EXHAUSTED: State.DEAD,
@@ -45,6 +47,7 @@ TRANSITIONS: dict[State, dict[Event, State | None]] = {
         Event.UPLOADED: State.UPLOADED,
         Event.ADOPTED: State.SYNCED,
         Event.OVERTAKEN: State.SUPERSEDED,
+        Event.WITHHELD: None,
         Event.VANISHED: State.GONE,
         Event.EXHAUSTED: State.DEAD,
     },

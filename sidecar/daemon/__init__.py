@@ -14,11 +14,13 @@ import uvloop
 from pydantic import BaseModel
 
 from sidecar import logs
+from sidecar.core.clock import SystemClock
 from sidecar.core.errors import FatalError, JournalLostError
 from sidecar.log_lines import LineWriter
 from sidecar.settings import Secret, Settings, load
 from sidecar.signals import Inbox
 from sidecar.threads import Threads
+from sidecar.watch.newness import Newness
 
 from .life import Life, Reload, Signals
 from .memory import keep_heaps_small
@@ -67,7 +69,7 @@ async def _lives(settings: Settings, config: Path | None, inbox: Inbox, lines: L
 async def _one_after_another(
     settings: Settings, config: Path | None, signals: Signals, lines: LineWriter | None
 ) -> int:
-    lost, losses = None, 0
+    lost, losses, newness = None, 0, Newness(SystemClock())
     while True:
         life = Life(
             settings=settings,
@@ -75,6 +77,7 @@ async def _one_after_another(
             signals=signals,
             lines=lines,
             lost=lost,
+            newness=newness,
         )
         try:
             outcome = await life.live()

@@ -10,28 +10,41 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sidecar.core.model import State
+from sidecar.core.account import Draining, FileClass, Scope, class_of
+from sidecar.core.model import State, Transfer
 from sidecar.journal.reading import JournalReader
+from sidecar.status.words import failure, meaning
 from sidecar.upload.cleaner import Cleaner
 
+from .pieces import Pieces
 from .quiet import QuietScenes
 from .source import Source
 
 LOOK_SECONDS = 0.1
 NAMES_MAX = 100
+_GIVEN_UP = frozenset({State.DEAD, State.ABANDONED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owed:
-    """What is left. ``paths`` names at most 100; ``waiting`` of them may still get done.
+    """What is left. ``paths`` names at most 100; ``waiting`` of ``files`` may still get done.
 
+    ``files`` are those of the journal, ``unsent`` those that it does not have, ``away`` the roots of which
+    nothing can be told.
     ``ops`` counts what Convex was not told, what S3 was not cleaned of, and where it must be looked at again.
     """
 
     files: int
     waiting: int
+    unsent: int
+    away: int
     ops: int
     paths: Sequence[str]
+
+    @property
+    def is_clean(self) -> bool:
+        """Tell whether everything was delivered and told."""
+        return not (self.files or self.unsent or self.away or self.ops)
 
 
 class Drain:
@@ -42,6 +55,7 @@ class Drain:
         *,
         source: Source,
         quiet: QuietScenes,
+        pieces: Pieces | None = None,
         cleaner: Cleaner,
         grace_seconds: float,
         syncing: bool,
@@ -49,9 +63,10 @@ class Drain:
     ) -> None:
         """``syncing`` is False with ``convex.sync: off``: an uploaded file is then owed nothing.
 
-        ``asking`` tells whether Convex is yet to say which scenes are to be brought to their end.
+        ``pieces`` lets go of what waits for its scene. ``asking`` tells whether Convex is yet to say which
+        scenes are to be brought to their end.
         """
-        self._source, self._quiet, self._cleaner = source, quiet, cleaner
+        self._source, self._quiet, self._cleaner, self._pieces = source, quiet, cleaner, pieces
         self._grace_seconds, self._syncing, self._asking = grace_seconds, syncing, asking
 
     async def run(self) -> Owed:
@@ -62,7 +77,10 @@ class Drain:
             async with asyncio.timeout(self._grace_seconds):
                 await self._cleaner.hurry()
                 await self._source.watch.scan_now()
-                await self._until(lambda owed: not owed.waiting and not self._asking())
+                while (await self.owed()).waiting or self._asking():
+                    if self._pieces is not None:  # nobody will complete their scenes now
+                        await self._pieces.finish()
+                    await asyncio.sleep(LOOK_SECONDS)
                 if not (await self.owed()).files:  # a clean drain reports its scenes as complete
                     await self._quiet.finish()
                 await self._until(lambda owed: not owed.ops)
@@ -78,16 +96,61 @@ class Drain:
     async def owed(self) -> Owed:
         """Return what is owed now."""
         done = set() if self._syncing else {State.UPLOADED}
-        rows, counts, ops = await self._source.read(
+        rows, found, ops = await self._source.read(
             lambda reader: (reader.owed(limit=NAMES_MAX), reader.unfinished(), self._calls_owed(reader))
         )
-        counts = {state: n for state, n in counts.items() if state not in done}
-        hopeless = counts.get(State.DEAD, 0) + counts.get(State.ABANDONED, 0)
+        counts = {key: number for key, number in found.items() if key[1] not in done}
+        hopeless = sum(number for (_, state), number in counts.items() if state in _GIVEN_UP)
         files = sum(counts.values())
-        ops += self._cleaner.doubts + self._asking()
-        paths = [f"{row.display} ({row.state})" for row in rows if row.state not in done]
-        return Owed(files=files, waiting=files - hopeless, ops=ops, paths=tuple(paths))
+        named = [f"{row.display}: {self._why(row)}" for row in rows if row.state not in done]
+        unsent, paths = self._unsent()
+        away = [f"{root.root}: {root.away.why}" for root in self._source.watch.status() if root.away]
+        return Owed(
+            files=files,
+            waiting=files - hopeless,
+            unsent=unsent,
+            away=len(away),
+            ops=ops + self._cleaner.doubts + self._asking(),
+            paths=tuple([*away, *paths, *named][:NAMES_MAX]),
+        )
+
+    def _why(self, row: Transfer) -> str:
+        """Return the class of a file that is owed and the reason, as `wait` would name them."""
+        state, pending = class_of(row.state, told=self._syncing), self._source.watch.pending()
+        if row.state is State.DISCOVERED:
+            for one in pending:
+                if (one.root, one.path) == (row.root, row.path):
+                    return f"{one.file_class}: {one.why}"
+        return f"{state}: {failure(row) or meaning(row.state)}"
+
+    def _unsent(self) -> tuple[int, list[str]]:
+        """Return how many files the journal does not have make a drain fail, and the names of some."""
+        watch, number, paths = self._source.watch, 0, list[str]()
+        for root in watch.status():
+            unsent = watch.unsent(Scope(root=root.root))
+            for name in unsent.counts:
+                number += _failing(watch.row(root.root, name).drain, unsent.counts[name], unsent.new[name])
+            rows = {
+                one.finding: watch.row(root.root, FileClass(one.finding)).drain for _, one in unsent.examples
+            }
+            named = {one.path: one for _, one in unsent.new_examples if _failing(rows[one.finding], 1, 1)}
+            named |= {one.path: one for _, one in unsent.examples if _failing(rows[one.finding], 1, 0)}
+            paths += [
+                f"{root.root.rstrip('/')}/{one.path}: {one.finding}: {one.why}" for one in named.values()
+            ]
+        return number, paths
 
     def _calls_owed(self, reader: JournalReader) -> int:
         syncing = reader.unsettled_ops() + reader.unmarked_expiries() if self._syncing else 0
         return reader.unpaid_debts() + syncing
+
+
+def _failing(drain: Draining, count: int, new: int) -> int:
+    """Return how many files of a class make a drain fail; ``new`` ones changed since the process started."""
+    match drain:
+        case Draining.FAILS:
+            return count
+        case Draining.FAILS_IF_NEW:
+            return new
+        case _:
+            return 0

@@ -18,7 +18,9 @@ from sidecar.log_lines import LineWriter
 from sidecar.settings import Settings, SettingsError
 from sidecar.signals import Inbox, is_again
 from sidecar.status.server import serving
+from sidecar.watch.newness import Newness
 
+from . import last_words
 from .drain import Drain, Owed
 from .parts import Parts, assemble
 
@@ -51,7 +53,7 @@ class Signals:
         elif self._stopped_seconds is None:
             self._stopped_seconds = at_seconds
             self.stop.set()
-        elif is_again(self._stopped_seconds, at_seconds):
+        elif is_again(number, self._stopped_seconds, at_seconds):
             self.stop_now.set()
 
 
@@ -66,13 +68,15 @@ class Life:
         signals: Signals,
         lines: LineWriter | None = None,
         lost: JournalLostError | None = None,
+        newness: Newness | None = None,
     ) -> None:
         """``read_again`` loads the settings anew and raises SettingsError for bad ones.
 
         ``lines`` takes the log. ``lost`` ended the life before this one: the journal is moved aside first.
+        ``newness`` is as old as the process.
         """
         self._settings, self._read_again, self._signals = settings, read_again, signals
-        self._lines, self._lost = lines, lost
+        self._lines, self._lost, self._newness = lines, lost, newness
 
     async def live(self) -> int | Reload:
         """Return the exit status, or the settings of the next life.
@@ -80,10 +84,18 @@ class Life:
         Raises FatalError or JournalLostError, alone or in a group.
         """
         async with AsyncExitStack() as opened:
-            assembling = assemble(self._settings, clock=SystemClock(), lines=self._lines, lost=self._lost)
+            assembling = assemble(
+                self._settings,
+                clock=SystemClock(),
+                lines=self._lines,
+                lost=self._lost,
+                newness=self._newness,
+            )
             parts = await self._unless_stopped(opened.enter_async_context(assembling))
             if parts is None:
-                log.info("stopped", why="the start came to no end within the grace")
+                why = "the start came to no end within the grace"
+                log.warning("stopped", why=why)
+                last_words.leave(why, ())
                 return TRY_LATER
             status = self._settings.status
             async with serving(
@@ -132,7 +144,9 @@ class Life:
             *stages,
             *reconciler,
             parts.quiet.run(),
+            parts.pieces.run(),
             parts.housekeeping.run(),
+            parts.attention.run(),
         ]
 
     async def _announce(self, parts: Parts) -> None:
@@ -166,6 +180,7 @@ class Life:
         drain = Drain(
             source=parts.source,
             quiet=parts.quiet,
+            pieces=parts.pieces,
             cleaner=parts.upload.cleaner,
             grace_seconds=self._settings.shutdown.grace,
             syncing=parts.sync is not None,
@@ -176,12 +191,23 @@ class Life:
         await asyncio.wait({running, at_once}, return_when=asyncio.FIRST_COMPLETED)
         at_once.cancel()
         owed = running.result() if running.done() else await self._give_up(running, drain)
-        log.info("stopped", owed_files=owed.files, owed_ops=owed.ops, paths=list(owed.paths))
-        return DONE if not owed.files and not owed.ops else TRY_LATER
+        parts.attention.look(at_once=True)
+        return _stopped(owed)
 
     async def _give_up(self, running: asyncio.Future[Owed], drain: Drain) -> Owed:
         running.cancel()
         return await drain.owed()
+
+
+def _stopped(owed: Owed) -> int:
+    """Say how it ended, to the log and to whoever reads a container's last words; return the exit status."""
+    files = owed.files + owed.unsent
+    if owed.is_clean:
+        log.info("stopped", owed_files=0, owed_ops=0, paths=[])
+        return DONE
+    log.warning("stopped", owed_files=files, owed_ops=owed.ops, away=owed.away, paths=list(owed.paths))
+    last_words.leave(f"{files} files, {owed.away} roots and {owed.ops} calls are owed", owed.paths)
+    return TRY_LATER
 
 
 async def _first(*events: asyncio.Event) -> None:

@@ -17,6 +17,7 @@ from sidecar.core.clock import Clock
 from sidecar.core.errors import JournalLostError
 from sidecar.core.ids import sidecar_tag
 from sidecar.core.retry import RetryPolicy
+from sidecar.core.states import Event
 from sidecar.gate import Gate
 from sidecar.journal.journal import Journal, Transition
 from sidecar.journal.reading import JournalReader
@@ -34,15 +35,19 @@ from sidecar.upload.open import build_stage as build_upload
 from sidecar.upload.open import open_s3
 from sidecar.upload.stage import UploadStage
 from sidecar.watch.fence import Fence
+from sidecar.watch.newness import Newness
 from sidecar.watch.root import RootSettings
 from sidecar.watch.stage import WatchStage
 
+from .attention import Attention
 from .fenced import METADATA_EFFECTS, OBJECT_EFFECTS, fenced
 from .heart import Heart
 from .housekeeping import Housekeeping
 from .identity import identify
+from .pieces import Pieces
 from .quiet import QuietScenes
 from .reconciling import Reconciler
+from .resettling import resettle
 from .room import Room
 from .source import Source
 
@@ -59,11 +64,13 @@ class Parts:
     recall: RecallStage
     gates: dict[str, Gate]
     quiet: QuietScenes
+    pieces: Pieces
     heart: Heart
     housekeeping: Housekeeping
     source: Source
     reconciler: Reconciler | None
     metrics: Metrics
+    attention: Attention
 
 
 @asynccontextmanager
@@ -73,10 +80,12 @@ async def assemble(
     clock: Clock,
     lines: LineWriter | None = None,
     lost: JournalLostError | None = None,
+    newness: Newness | None = None,
 ) -> AsyncIterator[Parts]:
     """Open journal and clients, build the stages over them. Raises FatalError.
 
-    ``lines`` takes the log. ``lost`` says why the journal that lies there must not be used.
+    ``lines`` takes the log. ``lost`` says why the journal that lies there must not be used. ``newness`` tells
+    what changed since the process started.
     """
     who = identify(settings.sidecar_id, settings.journal.path)
     name = who.name
@@ -89,7 +98,8 @@ async def assemble(
         while await journal.do(Journal.forgo_removals, watched=watched):
             pass
         await journal.do(Journal.bar, [watch.root for watch in settings.watch])  # until each is ours
-        reader = JournalReader(settings.journal.path, clock=clock)
+        await resettle(journal, roots=[watch.root for watch in settings.watch])
+        reader = JournalReader(settings.journal.path, clock=clock, syncing=settings.convex.sync == "on")
         opened.callback(reader.close)
         config = await asyncio.to_thread(s3_config, settings.s3)
         store = fenced(
@@ -154,7 +164,7 @@ async def assemble(
             obstacles=obstacles,
         )
         room = Room(reserve=reserve, reader=reader, syncing=sync is not None)
-        watch = _watch(settings, journal, clock, room, name, fence, obstacles)
+        watch = _watch(settings, journal, clock, room, name, fence, obstacles, newness)
         heart = Heart(journal=journal, clock=clock)
         housekeeping = Housekeeping.of(
             settings,
@@ -186,6 +196,12 @@ async def assemble(
         quiet = QuietScenes(
             journal=journal, clock=clock, complete_after_seconds=settings.entities.complete_after
         )
+        pieces = Pieces(
+            journal=journal,
+            watch=watch,
+            clock=clock,
+            complete_after_seconds=settings.entities.complete_after,
+        )
         yield Parts(
             watch=watch,
             upload=upload,
@@ -193,11 +209,13 @@ async def assemble(
             recall=sync.recall if sync else RecallStage(journal=journal, is_first=who.is_new),
             gates=gates,
             quiet=quiet,
+            pieces=pieces,
             heart=heart,
             housekeeping=housekeeping,
             source=source,
             reconciler=reconciler,
             metrics=metrics,
+            attention=Attention(watch=watch, clock=clock),
         )
 
 
@@ -210,7 +228,7 @@ def _journal(
     reserve: Reserve,
 ) -> JournalWriter:
     def observe(transition: Transition) -> None:
-        if transition.seconds_since_ready is not None:
+        if transition.event == Event.ACKNOWLEDGED and transition.seconds_since_ready is not None:
             metrics.close_to_synced_seconds.observe(transition.seconds_since_ready)
 
     reserve.make_way()
@@ -219,7 +237,7 @@ def _journal(
     )
     if journal.quarantined is not None:
         log.error("journal_quarantined", why=journal.quarantined)
-    return JournalWriter(journal, observe=observe, reserve=reserve)
+    return JournalWriter(journal, observe=observe, reserve=reserve, told=settings.convex.sync == "on")
 
 
 def _gate(remote: str, probe: Callable[[], Awaitable[None]], settings: Settings, clock: Clock) -> Gate:
@@ -243,6 +261,7 @@ def _watch(
     name: str,
     fence: Fence,
     obstacles: Obstacles,
+    newness: Newness | None,
 ) -> WatchStage:
     roots = [
         RootSettings(
@@ -251,6 +270,7 @@ def _watch(
             settle_seconds=watch.settle,
             rescan_seconds=watch.rescan,
             removal=settings.removal,
+            unmatched=watch.unmatched,
         )
         for watch in settings.watch
     ]
@@ -264,4 +284,5 @@ def _watch(
         sidecar_id=name,
         fence=fence,
         obstacles=obstacles,
+        newness=newness,
     )

@@ -107,7 +107,7 @@ class Reconciler:
             try:
                 report = await self.reconcile(types)
             except (SidecarError, ReconcileBusyError) as error:
-                log.warning("not reconciled", error=str(error))
+                log.warning("not_reconciled", error=str(error))
             else:
                 log.info("reconciled", compared=report.compared, found=dict(report.found), notes=report.notes)
 

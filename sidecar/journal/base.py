@@ -27,6 +27,7 @@ from .soundness import end_use
 P = ParamSpec("P")
 T = TypeVar("T")
 B = TypeVar("B", bound="JournalBase")
+UPLOADS_KEPT_MAX = 10_000
 
 
 class Topic(StrEnum):
@@ -39,6 +40,7 @@ class Topic(StrEnum):
     SCENES = "scenes"
     RECALLS = "recalls"
     EXPIRIES = "expiries"
+    PIECES = "pieces"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,11 @@ class Transition:
     path: str
     state: str | None
     detail: str | None
-    seconds_since_ready: float | None  # of a step that ends the way: complete on disk to acknowledged
+    seconds_since_ready: float | None  # of steps that may end the way: since it was complete on disk
+    session: str
+    size_bytes: int
+    version: int | None
+    upload_seconds: float | None  # of the attempt that went through, if this process made it
 
 
 def transaction(method: Callable[Concatenate[B, P], T]) -> Callable[Concatenate[B, P], T]:
@@ -94,6 +100,8 @@ class JournalBase:
         self.transitions: list[Transition] = []
         self.quarantined: str | None = None
         self._latest_ms: int | None = None
+        self.uploads_began: dict[int, float] = {}  # monotonic, of what is claimed
+        self._uploads_took: dict[int, float] = {}
         self.barred: set[str] = set()  # roots that are not ours now; in memory: it dies with the process
         self._lock_fd = lock(path)
         try:
@@ -223,7 +231,7 @@ class JournalBase:
             [self.clock.wall_ms(), transfer.id, event, detail],
         )
         since = None
-        if event == Event.ACKNOWLEDGED and transfer.ready_ms is not None:
+        if event in {Event.ACKNOWLEDGED, Event.UPLOADED} and transfer.ready_ms is not None:
             since = max(0.0, (self.clock.wall_ms() - transfer.ready_ms) / 1000)
         self.transitions.append(
             Transition(
@@ -233,8 +241,21 @@ class JournalBase:
                 state=state,
                 detail=detail,
                 seconds_since_ready=since,
+                session=transfer.route.slot.session_id,
+                size_bytes=transfer.size_bytes,
+                version=transfer.version,
+                upload_seconds=self._upload_seconds(transfer, event),
             )
         )
+
+    def _upload_seconds(self, transfer: Transfer, event: str) -> float | None:
+        """Return how long the upload took, at its end and at the end of the way."""
+        if event == Event.UPLOADED and (began := self.uploads_began.pop(transfer.id, None)) is not None:
+            self._uploads_took[transfer.id] = self.clock.monotonic() - began
+            if len(self._uploads_took) > UPLOADS_KEPT_MAX:  # an outage of Convex: the oldest are not known
+                self._uploads_took.pop(next(iter(self._uploads_took)))
+            return self._uploads_took[transfer.id]
+        return self._uploads_took.pop(transfer.id, None) if event == Event.ACKNOWLEDGED else None
 
     def set_identity(self, transfer: Transfer, identity: StatIdentity) -> None:
         """Remember what a file looked like when its content was handled, in both tables."""

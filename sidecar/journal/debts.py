@@ -94,6 +94,19 @@ class Debts(Discovering):
         row = self.db.execute("SELECT died_in FROM transfers WHERE id = ?", [letter.id]).fetchone()
         return row["died_in"] == State.UPLOADED and letter.error_kind in set(ErrorKind)
 
+    def aim_one(self, transfer: Transfer) -> None:
+        """Let a transfer that S3 does not hold go to the settings' bucket, if it was meant for another."""
+        if transfer.bucket == self.bucket:
+            return
+        self.db.execute("DELETE FROM parts WHERE transfer = ?", [transfer.id])
+        self.db.execute(
+            "UPDATE transfers SET bucket = ?, upload_id = NULL, part_bytes = NULL, may_upload = 0,"
+            " may_object = 0, failures = 0, due = 0 WHERE id = ?",
+            [self.bucket, transfer.id],
+        )
+        detail = f"s3.bucket is {self.bucket} now, and was {transfer.bucket}"
+        self.record(transfer, "aimed anew", transfer.state, detail)
+
     def _owe_others(self, transfer: Transfer) -> None:
         """A Create that was carried out twice, or took an ID back that it gave, left another one open."""
         if transfer.part_bytes is not None and transfer.transfer in transfer.key:

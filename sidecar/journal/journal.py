@@ -17,21 +17,28 @@ from .absences import Weighed
 from .base import Topic, Transition
 from .debts import Debt
 from .deciding import Deciding
-from .noticing import Known, Noticing, Sighting
+from .noticing import Known, Sighting
 from .obstructing import Obstructing
 from .opening import reporting
 from .pruning import Pruning
 from .recalling import Recalling
 from .removing import Removing
 from .repairing import Repairing
+from .resettling import Resettling
 from .scenes import OpenScene
 from .shipping import Claim
 from .telling import Telling
+from .withholding import Fate, Parked, Withholding
 
-__all__ = ["Claim", "Debt", "Journal", "Known", "OpenScene", "Sighting", "Topic", "Transition", "Weighed"]
+__all__ = [
+    "Claim", "Debt", "Fate", "Journal", "Known", "OpenScene", "Parked", "Sighting", "Topic", "Transition",
+    "Weighed",
+]  # fmt: skip
 
 
-class Journal(Deciding, Noticing, Obstructing, Pruning, Recalling, Removing, Repairing, Telling):
+class Journal(
+    Resettling, Deciding, Withholding, Obstructing, Pruning, Recalling, Removing, Repairing, Telling
+):
     """The journal whole: noticing (watch), shipping (upload), telling (sync), scenes, pruning."""
 
     def __init__(

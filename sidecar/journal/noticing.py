@@ -78,6 +78,22 @@ class Noticing(Shipping):
         )
         return {row[0]: Known._make(row) for row in rows}
 
+    def known_file(self, root: str, path: str) -> Known | None:
+        """Return what is remembered of one file."""
+        row = self.db.execute(
+            "SELECT name, inode, size, mtime_ns, ctime_ns, transfer FROM files"
+            " WHERE (root, folder, name) = ((SELECT id FROM roots WHERE path = ?), ?, ?) AND absent < ?",
+            [root, *split(path), LISTINGS_UNTIL_ABSENT],
+        ).fetchone()
+        return None if row is None else Known(*row)
+
+    def refusal(self, seen: Observation) -> str | None:
+        """Return why a file would not be taken in as things are, as ``observe`` would say it."""
+        root = self.db.execute("SELECT id FROM roots WHERE path = ?", [seen.root]).fetchone()
+        place = (root["id"] if root else -1, *split(seen.path))
+        is_known = self.db.execute("SELECT 1 FROM files WHERE (root, folder, name) = (?, ?, ?)", place)
+        return None if is_known.fetchone() else self._conflict(seen, place)
+
     def folders(self, root: str, *, after: str, limit: int) -> list[str]:
         """Return remembered folders of a root in order, from the first one past ``after``.
 

@@ -6,6 +6,7 @@ import math
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sidecar.core.clock import Clock
@@ -14,16 +15,34 @@ from sidecar.core.removal import Removal, RemovalState
 
 from .rows import FROM_TRANSFERS, TRANSFER_COLUMNS, join, split, transfer_from
 
-UNFINISHED = "t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')"
+OPEN = "t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')"
+NEWEST = "EXISTS (SELECT 1 FROM files f WHERE f.slot = t.slot AND f.transfer = t.id)"
+# What was given up counts as long as its file has nothing newer.
+UNFINISHED = f"{OPEN} AND (t.state NOT IN ('dead', 'abandoned') OR {NEWEST})"
 HISTORY_MAX = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One root's files as the journal has them: how many are there, and how many are still open.
+
+    Of those that are open ``unfinished_present`` are there.
+    """
+
+    present: int
+    unfinished: dict[State, int] = field(default_factory=dict)
+    unfinished_present: dict[State, int] = field(default_factory=dict)
 
 
 class JournalReader:
     """Answers questions about the last commit. Safe to call from several threads, one at a time."""
 
-    def __init__(self, path: Path, *, clock: Clock) -> None:
-        """Open the journal at ``path``, which must exist, for reading only."""
-        self._clock = clock
+    def __init__(self, path: Path, *, clock: Clock, syncing: bool = True) -> None:
+        """Open the journal at ``path``, which must exist, for reading only.
+
+        ``syncing`` is False with ``convex.sync: off``: an uploaded file is then owed nothing.
+        """
+        self._clock, self._syncing = clock, syncing
         self._one_at_a_time = threading.Lock()
         self._db = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
@@ -44,13 +63,14 @@ class JournalReader:
 
     def backlog(self) -> tuple[int, int, float]:
         """Return files, bytes, and age in seconds of the oldest, of what is complete and still owed."""
+        owed = "IN ('ready', 'uploaded')" if self._syncing else "= 'ready'"
         totals = self._all(
             "SELECT coalesce(sum(transfers), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM counts"
-            " WHERE state IN ('ready', 'uploaded')"
+            f" WHERE state {owed}"
         )[0]
-        oldest = self._all("SELECT min(ready_ms) AS ms FROM transfers WHERE state IN ('ready', 'uploaded')")[
-            0
-        ]["ms"]
+        oldest = self._all(
+            f"SELECT min(ready_ms) AS ms FROM transfers WHERE state IN ('ready', 'uploaded') AND state {owed}"
+        )[0]["ms"]
         age = max(0.0, (self._clock.wall_ms() - oldest) / 1000) if oldest is not None else 0.0
         return totals["files"], totals["bytes"], age
 
@@ -90,15 +110,15 @@ class JournalReader:
 
     def unfinished(
         self, *, session_id: str | None = None, root: str | None = None, prefix: str = ""
-    ) -> Mapping[State, int]:
-        """Return unfinished transfers by state. ``prefix`` is a folder or a file below ``root``."""
+    ) -> Mapping[tuple[str, State], int]:
+        """Return unfinished transfers by root and state. ``prefix`` is a folder or a file below ``root``."""
         where, values = _within(session_id, root, prefix)
         rows = self._all(
-            "SELECT t.state, count(*) AS n FROM transfers t JOIN roots r ON r.id = t.root"
-            f" WHERE {UNFINISHED}{where} GROUP BY t.state",
+            "SELECT r.path, t.state, count(*) AS n FROM transfers t JOIN roots r ON r.id = t.root"
+            f" WHERE {UNFINISHED}{where} GROUP BY r.path, t.state",
             values,
         )
-        return {State(row["state"]): row["n"] for row in rows}
+        return {(row["path"], State(row["state"])): row["n"] for row in rows}
 
     def owed(
         self, *, session_id: str | None = None, root: str | None = None, prefix: str = "", limit: int
@@ -107,6 +127,57 @@ class JournalReader:
         where, values = _within(session_id, root, prefix)
         order = "ORDER BY t.state NOT IN ('dead', 'abandoned'), t.id LIMIT ?"
         return self._transfers(f"{UNFINISHED}{where} {order}", [*values, limit])
+
+    def standing(self) -> Mapping[str, Standing]:
+        """Return the journal's side of the account by root. Delivered files cost nothing to count."""
+        rows = self._all(
+            "SELECT r.path, t.state, count(*) AS files, total(f.absent = 0) AS present FROM transfers t"
+            " JOIN files f ON f.slot = t.slot AND f.transfer = t.id JOIN roots r ON r.id = f.root"
+            f" WHERE {OPEN} GROUP BY r.path, t.state"
+        )
+        there = self._all("SELECT r.path, p.files FROM present p JOIN roots r ON r.id = p.root")
+        found = {row["path"]: Standing(present=row["files"]) for row in there}
+        for row in rows:
+            standing = found.setdefault(row["path"], Standing(present=0))
+            standing.unfinished[State(row["state"])] = row["files"]
+            standing.unfinished_present[State(row["state"])] = int(row["present"])
+        return found
+
+    def delivered(
+        self, *, told: bool = True, session_id: str | None = None, root: str | None = None, prefix: str = ""
+    ) -> tuple[int, int]:
+        """Return files and bytes whose newest transfer is synced, also those that are gone since.
+
+        ``told`` is False where the upload is the end.
+        """
+        done = "t.state = 'synced'" if told else "t.state IN ('synced', 'uploaded')"
+        where, values = _within(session_id, root, prefix)
+        row = self._all(
+            "SELECT count(*) AS files, coalesce(sum(t.size), 0) AS bytes FROM transfers t"
+            f" JOIN roots r ON r.id = t.root WHERE {done} AND {NEWEST}{where}",
+            values,
+        )[0]
+        return row["files"], row["bytes"]
+
+    def has_seen(self, *, session_id: str | None = None, root: str | None = None, prefix: str = "") -> bool:
+        """Tell whether anything of a scope was ever taken in: a file, or a marker of a scene."""
+        where, values = _within(session_id, root, prefix)
+        sql = f"SELECT 1 FROM transfers t JOIN roots r ON r.id = t.root WHERE 1{where} LIMIT 1"
+        if self._all(sql, values):
+            return True
+        marked = "SELECT 1 FROM scenes WHERE session_id = ? LIMIT 1"
+        return session_id is not None and bool(self._all(marked, [session_id]))
+
+    def sessions(self, *, limit: int) -> Sequence[str]:
+        """Return the ids of sessions of which something is known, in their order."""
+        found, after = list[str](), ""
+        while len(found) < limit:
+            row = self._all("SELECT min(session_id) AS id FROM transfers WHERE session_id > ?", [after])[0]
+            if row["id"] is None:
+                break
+            after = row["id"]
+            found.append(after)
+        return found
 
     def unpaid_debts(self) -> int:
         """Return how many clean-ups S3 is owed, without those that found nothing to clean so far."""

@@ -115,9 +115,11 @@ class Recalling(Shipping):
         ``asked``: Convex said so. Otherwise it may know what is only to be searched for.
         """
         for transfer_id, recall in found.items():
+            is_shown = recall is not None and recall.version is not None
             self.db.execute(
-                "UPDATE transfers SET held = 0, recall = ? WHERE id = ? AND held = 1",
-                [recall_json(recall), transfer_id],
+                "UPDATE transfers SET held = 0, recall = ?, parked = iif(?, 0, parked)"
+                " WHERE id = ? AND held = 1",
+                [recall_json(recall), is_shown, transfer_id],
             )
             if recall is None or (asked and recall.version is None):
                 self.scene_has_news(transfer_id)

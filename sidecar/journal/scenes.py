@@ -110,6 +110,8 @@ class SceneBook(JournalBase):
             "UPDATE scenes SET reported = ?, recalled = 0 WHERE session_id = ? AND scene_id = ?",
             [text, session_id, scene_id],
         )
+        if facts.complete:
+            self.topics.add(Topic.PIECES)
         self._enqueue_facts(scene["project_id"], session_id, scene_id, facts)
 
     def enqueue(
@@ -235,17 +237,24 @@ class SceneBook(JournalBase):
             is_counted=not self.has_forerunner,
             videos_dead=scene["videos_dead"],
             videos_abandoned=scene["videos_abandoned"],
-            video_error=self._video_error(session_id, scene_id) if scene["videos_dead"] else None,
+            is_unplayable=self._is_unplayable(session_id, scene_id),
         )
 
-    def _video_error(self, session_id: str, scene_id: str) -> str | None:
-        """Return the message of a dead video: of several always the same one, by one step in an index."""
-        row = self.db.execute(
-            "SELECT max(error_message) AS error FROM transfers WHERE session_id = ? AND scene_id = ?"
-            " AND state = 'dead' AND asset_type = 'video_chunk'",
+    def _is_unplayable(self, session_id: str, scene_id: str) -> bool:
+        """Tell whether all of its video that is known of is pieces of streams."""
+        streams = self.db.execute(
+            "SELECT 1 FROM playlists WHERE session_id = ?1 AND scene_id = ?2 UNION ALL"
+            " SELECT 1 FROM transfers WHERE session_id = ?1 AND scene_id = ?2 AND piece = 2 LIMIT 1",
             [session_id, scene_id],
-        ).fetchone()
-        return None if row["error"] is None else str(row["error"])
+        )
+        if streams.fetchone() is None:
+            return False
+        films = self.db.execute(
+            "SELECT 1 FROM transfers WHERE session_id = ? AND entity_id = ? AND piece <> 2"
+            " AND asset_type = 'video_chunk' AND state IN ('ready', 'uploaded', 'synced') LIMIT 1",
+            [session_id, scene_id],
+        )
+        return films.fetchone() is None
 
     def _enqueue_facts(self, project_id: str, session_id: str, scene_id: str, facts: SceneFacts) -> None:
         slot = f"facts:{session_id}\n{scene_id}"

@@ -241,7 +241,48 @@ HOMES = """
 ALTER TABLE transfers ADD COLUMN home TEXT;
 """
 
-MIGRATION_NAMES = {"first", "recall", "pruning", "videos", "removals", "recalled_scenes", "homes"}
+PRESENT = """
+-- Files that the last listing showed, by root, kept by triggers: /status must not count a million rows.
+CREATE TABLE present (root INTEGER PRIMARY KEY, files INTEGER NOT NULL);
+CREATE TRIGGER file_came AFTER INSERT ON files WHEN new.absent = 0 BEGIN
+  INSERT INTO present VALUES (new.root, 1) ON CONFLICT (root) DO UPDATE SET files = files + 1;
+END;
+CREATE TRIGGER file_changed AFTER UPDATE OF absent ON files WHEN (old.absent = 0) <> (new.absent = 0) BEGIN
+  INSERT INTO present VALUES (new.root, new.absent = 0)
+    ON CONFLICT (root) DO UPDATE SET files = files + (new.absent = 0) - (old.absent = 0);
+END;
+CREATE TRIGGER file_went AFTER DELETE ON files WHEN old.absent = 0 BEGIN
+  UPDATE present SET files = files - 1 WHERE root = old.root;
+END;
+INSERT INTO present SELECT root, count(*) FROM files WHERE absent = 0 GROUP BY root;
+"""
+
+PIECES = """
+-- piece: 1 and 2 are pieces of streams (core.model.Piece), which are parked until their scene is complete.
+ALTER TABLE transfers ADD COLUMN piece INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE transfers ADD COLUMN parked INTEGER NOT NULL DEFAULT 0;
+DROP INDEX uploads_waiting;
+CREATE INDEX uploads_waiting ON transfers (priority, id)
+  WHERE state = 'ready' AND lease = 0 AND held = 0 AND parked = 0;
+CREATE INDEX uploads_begun ON transfers (priority, id) WHERE state = 'ready' AND lease = 0 AND may_upload = 1;
+CREATE INDEX parked ON transfers (session_id, scene_id) WHERE parked = 1 AND state = 'ready';
+CREATE INDEX fragments ON transfers (session_id, scene_id) WHERE piece = 2;
+-- Scenes that ever had a playlist; scene_id '' is the session itself. As long as the journal.
+CREATE TABLE playlists (
+  session_id TEXT NOT NULL, scene_id TEXT NOT NULL, path TEXT NOT NULL, PRIMARY KEY (session_id, scene_id)
+) WITHOUT ROWID;
+-- A withheld piece is the only ready transfer whose row is dropped.
+CREATE TRIGGER video_withheld AFTER DELETE ON transfers
+WHEN old.asset_type = 'video_chunk' AND old.state = 'ready'
+  AND NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = old.slot AND o.id <> old.id
+                  AND o.state IN ('ready', 'uploaded', 'synced')) BEGIN
+  UPDATE scenes SET videos = videos - 1 WHERE session_id = old.session_id AND scene_id = old.scene_id;
+END;
+"""
+
+MIGRATION_NAMES = {
+    "first", "recall", "pruning", "videos", "removals", "recalled_scenes", "homes", "present", "pieces",
+}  # fmt: skip
 
 
 @migrations()
@@ -290,6 +331,20 @@ def recalled_scenes(db: Database) -> None:
 def homes(db: Database) -> None:
     """Tell a file that is gone from a volume that is away."""
     for statement in _statements(HOMES):
+        db.execute(statement)
+
+
+@migrations()
+def present(db: Database) -> None:
+    """Count the files that are there."""
+    for statement in _statements(PRESENT):
+        db.execute(statement)
+
+
+@migrations()
+def pieces(db: Database) -> None:
+    """Let pieces of streams wait for their playlist."""
+    for statement in _statements(PIECES):
         db.execute(statement)
 
 

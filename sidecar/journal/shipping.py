@@ -44,17 +44,28 @@ class Shipping(Debts):
 
     @transaction
     def claim_uploads(self, *, limit: int, now: float) -> Claim:
-        """Lease ready transfers that are due, by priority, then by age; never two of one slot at once."""
+        """Lease ready transfers that are due; never two of one slot at once.
+
+        By priority; of equal priority what is begun is finished first, the rest by age.
+        """
+        due = (
+            "SELECT id, slot, priority, may_upload FROM transfers c WHERE state = 'ready' AND lease = 0"
+            " AND held = 0 AND parked = 0 AND due <= ?1"
+            " AND NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = c.slot AND o.lease = 1)"
+            f" AND c.root NOT IN ({self.barred_roots()})"
+        )
+        first = "ORDER BY priority, id LIMIT ?2"
         rows = self.db.execute(
             f"{FROM_TRANSFERS} WHERE t.id IN (SELECT min(id) FROM ("
-            "  SELECT id, slot FROM transfers c WHERE state = 'ready' AND lease = 0 AND held = 0 AND due <= ?"
-            "  AND NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = c.slot AND o.lease = 1)"
-            f"  AND c.root NOT IN ({self.barred_roots()})"
-            "  ORDER BY priority, id LIMIT ?) GROUP BY slot) ORDER BY t.priority, t.id",
+            f"  SELECT id, slot FROM (SELECT * FROM ({due} AND may_upload = 1 {first})"
+            f"  UNION SELECT * FROM ({due} {first}))"
+            "  ORDER BY priority, may_upload DESC, id LIMIT ?2) GROUP BY slot)"
+            " ORDER BY t.priority, t.may_upload DESC, t.id",
             [now, limit],
         ).fetchall()
         for row in rows:
             self.db.execute("UPDATE transfers SET lease = 1 WHERE id = ?", [row["id"]])
+            self.uploads_began[row["id"]] = now
         return Claim(
             transfers=tuple(transfer_from(row) for row in rows),
             next_due=None if rows else self._next_upload_due(now),
@@ -63,6 +74,7 @@ class Shipping(Debts):
     @transaction
     def release(self, transfer_id: int) -> None:
         """Give a lease back: nothing to report. An overtaken transfer's debts fall due with it."""
+        self.uploads_began.pop(transfer_id, None)
         self.db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [transfer_id])
         transfer = self.one(transfer_id)
         if transfer.state is State.SUPERSEDED:
@@ -140,6 +152,7 @@ class Shipping(Debts):
     @transaction
     def overtaken(self, transfer_id: int, why: str) -> None:
         """The bytes changed under a ready transfer: superseded, and its file a candidate again."""
+        self.uploads_began.pop(transfer_id, None)
         self.db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [transfer_id])
         transfer = self.one(transfer_id)
         if transfer.state is State.SUPERSEDED:
@@ -166,6 +179,7 @@ class Shipping(Debts):
             [due, int(spent), error.kind, str(error), transfer_id],
         )
         transfer = self.one(transfer_id)
+        self.uploads_began.pop(transfer_id, None)
         self.record(transfer, "failed", transfer.state, str(error))
         if transfer.state is State.SUPERSEDED:
             self.owe(transfer)
@@ -173,6 +187,7 @@ class Shipping(Debts):
     @transaction
     def bury(self, transfer_id: int, error: SidecarError) -> None:
         """-> dead: attempts spent, or refused for good."""
+        self.uploads_began.pop(transfer_id, None)
         transfer = self.one(transfer_id)
         if transfer.state is State.SUPERSEDED:
             self.owe(transfer)
@@ -180,7 +195,8 @@ class Shipping(Debts):
             self.owe_upload(transfer)  # a requeue begins anew: nothing stays open for a letter's life
             self.advance(transfer, Event.EXHAUSTED, str(error))
         self.db.execute(
-            "UPDATE transfers SET lease = 0, died_in = ?, error_kind = ?, error_message = ? WHERE id = ?",
+            "UPDATE transfers SET lease = 0, died_in = ?, error_kind = ?, error_message = ?,"
+            " failures = failures + 1 WHERE id = ?",
             [transfer.state, error.kind, str(error), transfer_id],
         )
         self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)

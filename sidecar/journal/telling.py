@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from sidecar.core.errors import JournalLostError, SidecarError
 from sidecar.core.model import Recall, State, Transfer
@@ -166,6 +167,7 @@ class Telling(Shipping):
                 [letter.id],
             )
         else:
+            self.aim_one(letter)
             self.advance(letter, Event.REQUEUED_UPLOAD)
         self.topics |= {Topic.UPLOADS, Topic.OUTBOX}
         self.report_scene(letter.route.slot.session_id, letter.route.scene_id)
@@ -197,7 +199,7 @@ class Telling(Shipping):
         if result.kept is not None and result.kept.key != transfer.key:
             self._stand_for(transfer, result.kept, result.version)
             detail = f"{detail}: Convex keeps the same bytes as {result.kept.key}"
-        self.advance(transfer, Event.ACKNOWLEDGED, detail)
+        self.advance(replace(transfer, version=result.version), Event.ACKNOWLEDGED, detail)
 
     def _stand_for(self, transfer: Transfer, kept: Kept, version: int | None) -> None:
         """Convex goes on showing an object of the same bytes: ours goes, and the row names what is true.
@@ -225,8 +227,8 @@ class Telling(Shipping):
         transfer = self.one(row["transfer"])
         self.advance(transfer, Event.EXHAUSTED, message)
         self.db.execute(
-            "UPDATE transfers SET died_in = ?, error_kind = ?, error_message = ? WHERE id = ?",
-            [transfer.state, kind, message, transfer.id],
+            "UPDATE transfers SET died_in = ?, error_kind = ?, error_message = ?, failures = ? WHERE id = ?",
+            [transfer.state, kind, message, row["failures"] + 1, transfer.id],
         )
         self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
 

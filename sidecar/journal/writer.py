@@ -22,6 +22,7 @@ from sidecar.core.errors import JournalLostError
 
 from .base import Topic, Transition
 from .journal import Journal
+from .lines import tell
 from .reserve import Reserve
 from .soundness import is_damage
 
@@ -82,11 +83,13 @@ class JournalWriter:
         *,
         observe: Callable[[Transition], None] = lambda _: None,
         reserve: Reserve | None = None,
+        told: bool = True,
     ) -> None:
         """``observe`` hears of each committed transition; ``trouble`` is why commits fail now, or None.
 
-        ``reserve`` is given up when the disk is full.
+        ``reserve`` is given up when the disk is full. ``told``: False where the upload is the end.
         """
+        self._told_to_convex = told
         self.journal, self._observe, self._reserve = journal, observe, reserve
         self.trouble: str | None = None
         self._is_log_emptied = False  # since the disk was found full, or the last second of waiting
@@ -233,13 +236,7 @@ class JournalWriter:
                 event.set()
         for transition in transitions:
             self._observe(transition)
-            log.info(
-                transition.event,
-                transfer=transition.transfer,
-                path=transition.path,
-                state=transition.state,
-                detail=transition.detail,
-            )
+            tell(transition, told=self._told_to_convex)
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -11,8 +11,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from .arrivals import Arrivals
 from .child import ServerError
 from .demo import Progress, Report, play
+from .feed import Feed
 from .show import Board, show_addresses, show_report
 from .stack import Stack, addresses
 
@@ -51,13 +53,15 @@ async def run_demo(*, json_output: bool, keep: bool) -> int:
     return DONE if report.good else FAILED
 
 
-async def run_dev(directory: Path) -> int:
-    """Watch ``directory`` until somebody ends it."""
-    console = Console()
+async def run_dev(directory: Path, *, json_output: bool = False) -> int:
+    """Watch ``directory`` until somebody ends it; say what arrives."""
+    console = Console(stderr=json_output)
     async with Stack(root=directory, say=_steps(console)) as stack:
         show_addresses(console, addresses(stack))
-        console.print("Watching until Ctrl-C.")
-        await _until_interrupted(stack)
+        console.print("Watching until Ctrl-C. What arrives:")
+        feed = Feed(console, root=str(directory), url_of=stack.s3.url_of, as_json=json_output)
+        with feed:
+            await _until_interrupted(stack, feed)
     return DONE
 
 
@@ -69,10 +73,13 @@ async def _interruptible(command: Coroutine[None, None, int]) -> int:
     return await command
 
 
-async def _until_interrupted(stack: Stack) -> None:
+async def _until_interrupted(stack: Stack, feed: Feed | None = None) -> None:
     """Return when somebody ends us. Raises ServerError when the daemon ends before."""
+    arrivals = Arrivals(url=stack.status_url, socket=stack.socket)
     try:
-        while stack.daemon.running:  # noqa: ASYNC110 - nothing sets an event when a process ends
+        while stack.daemon.running:
+            if feed is not None:
+                await _tell_new(arrivals, feed, stack)
             await asyncio.sleep(_WATCH_SECONDS)
     except asyncio.CancelledError:
         task = asyncio.current_task()
@@ -80,6 +87,15 @@ async def _until_interrupted(stack: Stack) -> None:
             task.uncancel()  # this is how a watch is meant to end
         return
     raise ServerError(f"the sidecar ended with status {stack.daemon.returncode}:\n{stack.daemon.tail()}")
+
+
+async def _tell_new(arrivals: Arrivals, feed: Feed, stack: Stack) -> None:
+    try:
+        feed.show(await arrivals.look())
+    except ServerError as error:
+        if not stack.daemon.running:
+            raise
+        feed.missed(str(error))  # busy, or about to end: the next look tells
 
 
 def _steps(console: Console) -> Callable[[str], None]:

@@ -7,6 +7,7 @@ reports nothing to anybody, and ends with this process.
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import shutil
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 import botocore.session
 from botocore.config import Config
@@ -31,6 +33,13 @@ READY_SECONDS = 60.0
 # InternalError to every write; volumes grow as they fill, so a high number costs nothing.
 _VOLUMES = 100_000
 _STARTS = 6  # another server may have taken a port meanwhile
+_READING = {
+    "AllowedOrigins": ["*"],
+    "AllowedMethods": ["GET", "HEAD"],
+    "AllowedHeaders": ["*"],
+    "ExposeHeaders": ["Accept-Ranges", "Content-Length", "Content-Range", "ETag"],
+    "MaxAgeSeconds": 600,
+}
 _MISSING = "SeaweedFS is not installed: pip install 'render-sidecar[demo]'"
 
 
@@ -86,6 +95,18 @@ class SeaweedServer:
         if self._client is None:
             self._client = self._new_client()
         return self._client
+
+    def open_to_browsers(self) -> None:
+        """Let pages of any origin read objects, ranges of them too; only keys may list and write."""
+        client, anything = self.client(), f"arn:aws:s3:::{self.bucket}/*"
+        client.put_bucket_cors(Bucket=self.bucket, CORSConfiguration={"CORSRules": [_READING]})
+        reading = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": [anything]}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [reading]})
+        client.put_bucket_policy(Bucket=self.bucket, Policy=policy)
+
+    def url_of(self, key: str) -> str:
+        """Return an object's address."""
+        return f"{self.endpoint_url}/{self.bucket}/{quote(key)}"
 
     def start(self) -> None:
         """Start the server and wait until the bucket answers. Raises ServerError."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
 from rich.console import Console
@@ -11,13 +12,18 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from sidecar.core.speed import Speed, seconds_left
+from sidecar.status.words import age
+
 from .demo import Progress, Report
 from .lesson import CHUNKS, LESSON
-from .proof import SESSION_ID, Place, Proof
+from .proof import SESSION_ID, Place, Proof, place_of
 
 _COLOURS = {"ready": "green", "uploading": "yellow", "error": "red"}
 _SCENE_FILES = {"source": "scene.py", "thumbnail": "thumbnail.png", "subtitles": "narration.vtt"}
 _SESSION_FILES = {"video": "lesson.mp4", "subtitles": "lesson.vtt", "manifest": "manifest.json"}
+FILES = len(LESSON) * (CHUNKS + len(_SCENE_FILES)) + len(_SESSION_FILES)
+WRONG_MAX = 8
 
 
 class Board:
@@ -28,10 +34,14 @@ class Board:
         self._console = console
         self._progress = progress
         self._told: set[Place] = set()
+        self._files, self._bytes = Speed(), Speed()
         self.live = Live(get_renderable=self._table, console=console, auto_refresh=False, transient=True)
 
     def refresh(self) -> None:
         """Draw what is new."""
+        now = time.monotonic()
+        self._files.saw(len(self._progress.assets), now)
+        self._bytes.saw(sum(asset["size"] for asset in self._progress.assets.values()), now)
         if self._console.is_terminal:
             self.live.refresh()
         for place in sorted(self._progress.assets.keys() - self._told):
@@ -40,9 +50,8 @@ class Board:
                 self._console.print(f"Convex shows {place[0]} {place[1]}", highlight=False)
 
     def _table(self) -> Table:
-        known, drawn = len(self._progress.assets), len(self._progress.rendered)
         table = Table(box=box.SIMPLE_HEAD, title="The lesson, as a player sees it in Convex")
-        table.caption = f"{known} of {drawn} files that ffmpeg has drawn so far"
+        table.caption = self._caption()
         for column in ("", "video", "the rest", "status"):
             table.add_column(column, no_wrap=True)
         for picture in LESSON:
@@ -51,6 +60,15 @@ class Board:
         rest = dict(_SESSION_FILES)
         self._row(table, "the whole lesson", SESSION_ID, [rest.pop("video")], rest)
         return table
+
+    def _caption(self) -> str:
+        known, drawn = len(self._progress.assets), len(self._progress.rendered)
+        left = seconds_left(FILES - known, self._files.per_second)
+        return (
+            f"{known} of {FILES} files, {drawn} drawn by ffmpeg"
+            + (f"; {decimal(round(self._bytes.per_second))}/s" if self._bytes.per_second else "")
+            + (f", about {age(left)} left" if left else "")
+        )
 
     def _row(
         self, table: Table, title: str, entity: str, videos: Iterable[str], rest: dict[str, str]
@@ -67,22 +85,21 @@ class Board:
 
 
 def show_report(console: Console, report: Report) -> None:
-    """Print the table of all files, what is wrong, and one sentence."""
+    """Print what became of each scene's files, what is wrong, and one sentence; all of it on one screen."""
     table = Table(box=box.SIMPLE_HEAD, title=SESSION_ID)
-    table.add_column("file", overflow="fold")
-    for column in (
-        "size",
-        "version",
-        "object\nand row",
-        "close to\nsynced",
-    ):  # narrow: there may be 80 columns
-        table.add_column(column, justify="left" if column == "object\nand row" else "right")
-    for proof in report.proofs:
-        table.add_row(*_cells(proof))
+    table.add_column("", no_wrap=True)
+    for column in ("files", "size", "object and row", "close to synced"):
+        table.add_column(column, justify="right", no_wrap=True)
+    names = [*((picture.scene, picture.scene) for picture in LESSON), ("the whole lesson", SESSION_ID)]
+    for title, entity in names:
+        table.add_row(title, *_cells([one for one in report.proofs if place_of(one.file)[0] == entity]))
     console.print(table)
-    for complaint in report.besides:
+    wrong = [f"{one.file.path}: {'; '.join(one.wrong)}" for one in report.proofs if one.wrong]
+    for complaint in (shown := [*wrong, *report.besides])[:WRONG_MAX]:
         console.print(f"[red]{escape(complaint)}[/]")
-    console.print(_sentence(report), highlight=False, soft_wrap=True)
+    if len(shown) > WRONG_MAX:
+        console.print(f"[red]... and {len(shown) - WRONG_MAX} more[/]")
+    console.print(_sentence(report), highlight=False)
 
 
 def show_addresses(console: Console, addresses: Iterable[tuple[str, str]]) -> None:
@@ -91,13 +108,13 @@ def show_addresses(console: Console, addresses: Iterable[tuple[str, str]]) -> No
         console.print(f"  [bold]{what:<10}[/] {escape(where)}", highlight=False, soft_wrap=True)
 
 
-def _cells(proof: Proof) -> Iterator[str]:
-    agrees = "[green]identical[/]" if not proof.wrong else f"[red]{escape('; '.join(proof.wrong))}[/]"
-    yield escape(proof.file.path.removeprefix(f"{SESSION_ID}/"))
-    yield decimal(proof.file.size_bytes)
-    yield f"{proof.asset['version']:g}" if proof.asset else ""
-    yield agrees
-    yield f"{proof.delay_ms:.0f} ms" if proof.delay_ms is not None else ""
+def _cells(proofs: Sequence[Proof]) -> Iterator[str]:
+    wrong = sum(bool(proof.wrong) for proof in proofs)
+    delays = sorted(proof.delay_ms for proof in proofs if proof.delay_ms is not None)
+    yield str(len(proofs))
+    yield decimal(sum(proof.file.size_bytes for proof in proofs))
+    yield f"[red]{wrong} wrong[/]" if wrong else "[green]identical[/]"
+    yield f"{delays[0]:.0f} to {delays[-1]:.0f} ms" if delays else ""
 
 
 def _sentence(report: Report) -> str:

@@ -6,6 +6,7 @@ Everything lives in one temporary folder and goes with it: the bucket, the Conve
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sys
 import tempfile
@@ -26,6 +27,9 @@ from .seaweed import SeaweedServer
 READY_SECONDS = 60.0
 GRACE_SECONDS = 5
 DRAIN_SECONDS = GRACE_SECONDS + 5.0
+STATUS_PORT = 9745  # where commands look for a daemon by themselves
+SOCKET_FOLDER_BYTES_MAX = 90  # a socket's whole name has at most 107
+TRY_LATER = 75
 CONVEX_PORT = 3210  # where Convex's own tools listen: a front end's settings stay as they are
 
 
@@ -45,7 +49,8 @@ class Stack:
             log=self._folder / "sidecar.log",
             env=neutral_environment(),
         )
-        self._status_port = free_port()
+        self._status_port = STATUS_PORT
+        self.socket = _short(self._folder) / "sidecar.sock"
         self.convex_url = ""  # for official clients too; known once started
         self._exits = AsyncExitStack()
 
@@ -91,14 +96,29 @@ class Stack:
     async def _start(self) -> None:
         self._say("starting S3 (SeaweedFS)")
         await self._exits.enter_async_context(self.s3)
+        await asyncio.to_thread(self.s3.open_to_browsers)
         self._say("starting Convex (the functions, served on this machine)")
         port = CONVEX_PORT if is_free(CONVEX_PORT) else 0
         server = ConvexServer(dev_auth=True, port=port, progress=self._say)
         self.convex_url = (await self._exits.enter_async_context(server)).url
         self._say("starting the sidecar")
+        if not is_free(STATUS_PORT):
+            self._say(f"port {STATUS_PORT} is taken, by another sidecar perhaps: another port is used")
+            self._status_port = free_port()
+        await self._start_daemon()
+
+    async def _start_daemon(self) -> None:
+        """Start it; where somebody else has taken its port meanwhile, once more with another one."""
         self._write_config()
         self.daemon.start()
-        await wait_async(self.daemon.until(self._ready, timeout_seconds=READY_SECONDS))
+        try:
+            await wait_async(self.daemon.until(self._ready, timeout_seconds=READY_SECONDS))
+        except ServerError:
+            if self.daemon.returncode != TRY_LATER or self._status_port != STATUS_PORT:
+                raise
+            self._say(f"port {STATUS_PORT} was taken meanwhile: another port is used")
+            self._status_port = free_port()
+            await self._start_daemon()
 
     async def _stop(self, *, drain: bool) -> None:
         try:
@@ -107,11 +127,15 @@ class Stack:
         finally:  # also where somebody loses patience
             self.daemon.kill()
             await self._exits.aclose()
-            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+            for folder in {self._folder, self.socket.parent}:
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     def _ready(self) -> bool:
+        """Tell whether our daemon is: asked by its socket, for the port may be another one's."""
+        by = httpx.HTTPTransport(uds=str(self.socket))
         try:
-            return httpx.get(f"{self.status_url}/readyz", timeout=1.0, trust_env=False).is_success
+            with httpx.Client(transport=by, timeout=1.0, trust_env=False) as http:
+                return http.get(f"{self.status_url}/readyz").is_success and self.daemon.running
         except httpx.TransportError:
             return False
 
@@ -134,19 +158,30 @@ class Stack:
             "convex": {"url": self.convex_url, "auth": {"mode": "none"}},
             "journal": {"path": str(self._folder / "journal.db")},
             "shutdown": {"grace": f"{GRACE_SECONDS}s"},
-            "status": {"listen": f"{LOOPBACK}:{self._status_port}"},
+            "status": {
+                "listen": f"{LOOPBACK}:{self._status_port}",
+                "socket": str(self.socket),
+            },
         }
+
+
+def _short(folder: Path) -> Path:
+    """Return the folder, or where its name leaves no room for a socket's another one."""
+    if len(os.fsencode(folder)) <= SOCKET_FOLDER_BYTES_MAX:
+        return folder
+    return Path(tempfile.mkdtemp(prefix="sidecar-", dir="/tmp"))
 
 
 def addresses(stack: Stack) -> Iterator[tuple[str, str]]:
     """Yield what a person needs in order to look around, as (what, where)."""
     yield "watching", str(stack.root)
     yield "S3", f"{stack.s3.endpoint_url}  bucket {stack.s3.bucket}"
-    yield "S3 keys", f"AWS_ACCESS_KEY_ID={stack.s3.access_key} AWS_SECRET_ACCESS_KEY={stack.s3.secret_key}"
+    yield "S3 keys", f"AWS_ACCESS_KEY_ID={stack.s3.access_key}"
+    yield "", f"AWS_SECRET_ACCESS_KEY={stack.s3.secret_key}"
     yield "Convex", stack.convex_url
-    yield (
-        "subscribe",
-        f'new ConvexClient("{stack.convex_url}").onUpdate(api.scenes.bySession, {{ sessionId }}, ...)',
-    )
+    yield "subscribe", f'new ConvexClient("{stack.convex_url}")'
+    yield "", "  .onUpdate(api.scenes.bySession, { sessionId }, ...)"
     yield "sidecar", f"{stack.status_url}/status"
+    yield "settings", f"export SIDECAR_CONFIG={stack.config}"
+    yield "", "  then: sidecar status --watch, explain, dead-letters requeue ..."
     yield "its log", str(stack.daemon.log)

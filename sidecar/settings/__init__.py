@@ -1,14 +1,22 @@
-"""The configuration: one YAML file, the environment, and what they mean together."""
+"""The configuration: one YAML file, the environment, and what they mean together.
 
-from .loading import from_mapping, load
-from .model import Settings
-from .policies import build_router
-from .problems import Problem, SettingsError
-from .secret import Secret
-from .showing import json_schema, masked
-from .storing import S3, Upload
-from .telling import Convex, ConvexAuth, DeployKeyAuth, JwtAuth, NoAuth, TokenFileAuth
-from .watching import Entities, Rule, Watch
+Names are loaded when they are asked for: who only wants to know where a daemon listens (``reaching``) waits
+for no pydantic.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .loading import from_mapping, load
+    from .model import Settings
+    from .policies import build_router
+    from .problems import Problem, SettingsError
+    from .secret import Secret
+    from .showing import json_schema, masked
+    from .storing import S3, Upload
+    from .telling import Convex, ConvexAuth, DeployKeyAuth, JwtAuth, NoAuth, TokenFileAuth
+    from .watching import Entities, Rule, Watch
 
 __all__ = [
     "S3",
@@ -32,3 +40,22 @@ __all__ = [
     "load",
     "masked",
 ]
+_HOMES = {
+    "loading": ("from_mapping", "load"),
+    "model": ("Settings",),
+    "policies": ("build_router",),
+    "problems": ("Problem", "SettingsError"),
+    "secret": ("Secret",),
+    "showing": ("json_schema", "masked"),
+    "storing": ("S3", "Upload"),
+    "telling": ("Convex", "ConvexAuth", "DeployKeyAuth", "JwtAuth", "NoAuth", "TokenFileAuth"),
+    "watching": ("Entities", "Rule", "Watch"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name's module."""
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f".{home}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

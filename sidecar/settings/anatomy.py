@@ -31,6 +31,8 @@ def known_keys(key: Key) -> dict[str, FieldInfo]:
 def suggestion(name: str, key: Key) -> str:
     """Say which key was probably meant by the unknown ``name`` below ``key``."""
     known = list(known_keys(key))
+    if name in known:  # of a section that has several forms
+        return "it belongs to another mode than the one that is written"
     elsewhere = [full for full in all_keys() if full.rpartition(".")[2] == name]
     if elsewhere:
         return f"did you mean {' or '.join(elsewhere[:3])}?"

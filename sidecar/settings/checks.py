@@ -18,6 +18,10 @@ from .rule_checks import check_rules
 from .telling import DeployKeyAuth, NoAuth
 
 DISK_SECONDS = 2.0
+JWT_EXAMPLE = (
+    "{mode: jwt, issuer: https://render.example.com, audience: render-sidecar,"
+    " private_key_file: /run/secrets/convex.pem}"
+)
 Findings = Iterator[tuple[Key, str]]
 
 
@@ -119,7 +123,7 @@ def _check_convex(settings: Settings) -> Findings:
     if convex.auth is None:
         yield (
             ("convex", "auth"),
-            "is required; write mode: jwt and its keys, as the example shows, or sync: off",
+            f"is required; write {JWT_EXAMPLE}, or convex.sync: off",
         )
     host = urlsplit(convex.url).hostname if convex.url else None
     if isinstance(convex.auth, NoAuth) and host and not is_loopback(host):

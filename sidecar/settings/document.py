@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -21,13 +22,17 @@ from ruamel.yaml.events import (
     ScalarEvent,
     SequenceEndEvent,
     SequenceStartEvent,
+    StreamStartEvent,
 )
 
-from .problems import Key, Problem, dotted
+from .problems import Key, Problem, SettingsError, dotted
 from .variables import Unset, expand, hide, is_null
 
 FILE_BYTES_MAX = 1024 * 1024
 DEPTH_MAX = 20
+EXAMPLE = "`sidecar config example` shows every key"
+_PROLOGUE = (StreamStartEvent, DocumentStartEvent)
+_STEPS = {MappingStartEvent: 1, SequenceStartEvent: 1, MappingEndEvent: -1, SequenceEndEvent: -1}
 Place = tuple[int, int]
 
 
@@ -51,11 +56,38 @@ class Document:
         return f"{self.name}:{place[0]}:{place[1]}"
 
 
-def parse(name: str, text: str, environ: Mapping[str, str]) -> Document:
-    """Return the document; what is wrong with it is in ``problems``, and ``values`` holds the rest."""
+def read_text(path: Path) -> str:
+    """Return a configuration's text. Raises SettingsError."""
+    name = str(path)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise unusable(name, f"cannot be read: {error.strerror}; {EXAMPLE}") from None
+    if len(raw) > FILE_BYTES_MAX:
+        raise unusable(name, f"is larger than {FILE_BYTES_MAX} bytes, which no configuration is")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise unusable(f"{name}:{line}:1", "is not UTF-8; save the file as UTF-8 text") from None
+
+
+def unusable(where: str, message: str) -> SettingsError:
+    """Return the error for a file that holds no configuration at all."""
+    return SettingsError([Problem(where=where, key="", message=message)])
+
+
+def parse(name: str, text: str, environ: Mapping[str, str], *, only: str | None = None) -> Document:
+    """Return the document; what is wrong with it is in ``problems``, and ``values`` holds the rest.
+
+    ``only``: the value of this top-level key; nothing else is resolved, nor looked at once it is found.
+    """
     document = Document(name)
     try:
-        _Builder(document, environ).build(YAML(typ="safe", pure=True).parse(hide(text)))
+        events = YAML(typ="safe", pure=True).parse(hide(text))
+        builder = _Builder(document, environ)
+        builder.build(events) if only is None else builder.build_only(only, events)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -97,6 +129,27 @@ class _Builder:
                     )
             elif isinstance(event, ScalarEvent | MappingStartEvent | SequenceStartEvent | AliasEvent):
                 self.document.values = self.value(event, ())
+
+    def build_only(self, wanted: str, events: Iterator[Event]) -> None:
+        """Take the value of one top-level key, and pass over those before it."""
+        self.events = events
+        opening = next((event for event in events if not isinstance(event, _PROLOGUE)), None)
+        if not isinstance(opening, MappingStartEvent):
+            return
+        for event in events:
+            if isinstance(event, MappingEndEvent):
+                return
+            if isinstance(event, ScalarEvent) and event.value == wanted:
+                self.document.places[wanted,] = _place(event)
+                self.document.values = self.value(next(events), (wanted,))
+                return
+            self.skip(event)
+            self.skip(next(events))
+
+    def skip(self, event: Event) -> None:
+        depth = _STEPS.get(type(event), 0)
+        while depth:
+            depth += _STEPS.get(type(next(self.events)), 0)
 
     def value(self, event: Event, key: Key) -> Any:
         if isinstance(event, AliasEvent):

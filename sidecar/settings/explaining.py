@@ -11,7 +11,11 @@ from pydantic_core import ErrorDetails
 from .anatomy import known_keys, near_word, suggestion
 from .problems import Key
 
-_MODES = "needs mode: jwt, token_file, deploy_key or none, and that mode's keys beside it"
+_MODES = (
+    "needs mode: jwt, token_file, deploy_key or none, and that mode's keys beside it (jwt: issuer, audience,"
+    " private_key_file; token_file: token_file; deploy_key: deploy_key_file)"
+)
+_MODE_WORDS = ("jwt", "token_file", "deploy_key", "none")
 _ABSENT = object()
 _PLAIN = {
     "union_tag_invalid": _MODES,
@@ -63,6 +67,8 @@ def _sentence(details: ErrorDetails, key: Key) -> str:
     kind, given, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "value_error":
         return str(context["error"])
+    if kind == "union_tag_invalid" and (mode := given.get("mode")) is not None:
+        return f"{_MODES}, not mode: {mode}{near_word(mode, _MODE_WORDS)}"
     if kind in ("literal_error", "enum"):
         words = _words(key) or [word.strip("'") for word in str(context["expected"]).split(", ")]
         return f"{_shown(given)} is not allowed; write {_listed(words)}{near_word(given, words)}"

@@ -10,13 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from . import checks, exposure, later
-from .document import FILE_BYTES_MAX, Document, parse
+from .document import EXAMPLE, Document, parse, read_text, unusable
 from .explaining import explain
 from .model import Settings
 from .overrides import Overrides, override
 from .problems import Key, Problem, SettingsError, dotted
-
-_EXAMPLE = "config/sidecar.example.yaml shows every key"
 
 
 def load(path: Path | None, *, environ: Mapping[str, str]) -> Settings:
@@ -37,31 +35,15 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
 
 
 def _read(path: Path, environ: Mapping[str, str]) -> Document:
-    name = str(path)
-    try:
-        with path.open("rb") as file:
-            raw = file.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise _unusable(name, f"cannot be read: {error.strerror}; {_EXAMPLE}") from None
-    if len(raw) > FILE_BYTES_MAX:
-        raise _unusable(name, f"is larger than {FILE_BYTES_MAX} bytes, which no configuration is")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise _unusable(f"{name}:{line}:1", "is not UTF-8; save the file as UTF-8 text") from None
+    name, text = str(path), read_text(path)
     document = parse(name, text, environ)
     if document.values is None and not document.problems:
-        raise _unusable(name, f"is empty; {_EXAMPLE}")
+        raise unusable(name, f"is empty; {EXAMPLE}")
     if document.values is not None and not isinstance(document.values, dict):
-        raise _unusable(
-            f"{name}:1:1", f"must hold keys such as watch: and s3:, not a list or plain text; {_EXAMPLE}"
+        raise unusable(
+            f"{name}:1:1", f"must hold keys such as watch: and s3:, not a list or plain text; {EXAMPLE}"
         )
     return document
-
-
-def _unusable(name: str, message: str) -> SettingsError:
-    return SettingsError([Problem(where=name, key="", message=message)])
 
 
 def _build(values: Any, document: Document, overrides: Overrides) -> Settings:

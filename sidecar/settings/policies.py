@@ -33,6 +33,7 @@ def router_roots(settings: Settings) -> tuple[Root, ...]:
             path=watch.root,
             fields=watch.fields,
             ignore=(*watch.ignore, *(besides if watch.chunks == "final" else ())),
+            scratch=presets.SCRATCH[settings.preset],
         )
         for watch in settings.watch
     )
@@ -57,5 +58,6 @@ def _rule(rule: RuleSettings) -> Rule:
         cache_control=rule.cache_control,
         settle_seconds=rule.settle,
         check_structure=rule.structure == "on",
+        heeds_playlists=rule.playlist == "auto",
         metadata=rule.metadata,
     )

@@ -19,9 +19,9 @@ class JwtAuth(Section):
     mode: Literal["jwt"]
     """Tokens signed here."""
     issuer: Annotated[str, Field(min_length=1)]
-    """The token's iss, to the letter as in convex/auth.config.ts."""
+    """The token's iss, such as https://render.example.com; in Convex SIDECAR_JWT_ISSUER, to the letter."""
     audience: Annotated[str, Field(min_length=1)]
-    """The token's aud; the same as applicationID in convex/auth.config.ts."""
+    """The token's aud, such as render-sidecar; in Convex SIDECAR_JWT_AUDIENCE, to the letter."""
     private_key: Secret | None = None
     """PEM of the ES256 key, as `sidecar convex keys new` makes it."""
     private_key_file: Path | None = None
@@ -35,7 +35,7 @@ class JwtAuth(Section):
     @model_validator(mode="after")
     def _has_key(self) -> JwtAuth:
         if self.private_key is None:
-            raise ValueError("jwt needs private_key_file; `sidecar convex keys new` makes one")
+            raise ValueError("jwt needs private_key_file; `sidecar convex keys new --out FILE` makes one")
         return self
 
 
@@ -71,7 +71,9 @@ class DeployKeyAuth(Section):
     @model_validator(mode="after")
     def _has_key(self) -> DeployKeyAuth:
         if self.deploy_key is None:
-            raise ValueError("deploy_key needs deploy_key or deploy_key_file")
+            raise ValueError(
+                "deploy_key needs deploy_key or deploy_key_file; Convex's dashboard makes the key"
+            )
         return self
 
 

@@ -55,8 +55,10 @@ class Watch(Section):
     """Pinned fields, such as {project: algebra}: a path that names another value is unmatched."""
     events: Literal["auto", "inotify", "scan"] = "auto"
     """How changes are noticed. auto: inotify where it sees all, else a scan every 2s (NFS, SMB, FUSE)."""
-    ignore: tuple[PatternText, ...] = ("**/.*", "**/*.tmp", "**/*.part", "**/*~")
+    ignore: tuple[PatternText, ...] = ("**/.*", "**/*.tmp", "**/*.part", "**/*~", "**/__pycache__/**")
     """Patterns of files that are never sent and never counted as unmatched."""
+    unmatched: Literal["misplaced", "all", "none"] = "misplaced"
+    """Which files that no rule takes make `wait` fail. misplaced: those whose extension is in a rule."""
     chunks: Literal["final", "partial"] = "final"
     """With preset manim: ship the final videos, or also the partial movie files."""
     settle: Seconds = 0.25
@@ -90,6 +92,9 @@ class Rule(Section):
     """Quiet time instead of the root's."""
     structure: Literal["on", "off"] = "on"
     """off: do not look into the file to find out whether it is whole, only at leases and quiet time."""
+    playlist: Literal["auto", "none"] = "auto"
+    """auto: segments (ts, m4s, init.mp4) and what a playlist names are held for it, a segment that none names
+    goes once its scene is complete. none: no playlist will come, these files go at once."""
     grow_ahead: Literal["auto", "off"] | None = None
     """Whether these files may be uploaded while they grow; default: upload.grow_ahead."""
     metadata: Annotated[dict[str, TemplateText], Field(max_length=32)] = Field(default_factory=dict)

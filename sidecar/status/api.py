@@ -13,6 +13,7 @@ from sidecar.metrics import Metrics
 from . import view
 from .disks import DiskGauge
 from .explain import explain
+from .ledger import LedgerReader
 from .locating import located
 from .models import (
     AssetPage,
@@ -39,6 +40,7 @@ PAGE_DEFAULT = 100
 PAGE_MAX = 1000
 ROW_MAX = 2**63 - 1
 WAIT_DEFAULT = "30m"
+WAIT_STATUS = {"synced": 200, "failed": 409, "timeout": 504}  # for whoever has nothing but curl
 WAIT_SECONDS_MAX = 24 * 3600.0
 WAITERS_MAX = 32
 
@@ -57,6 +59,7 @@ class Api:
         self._source = source
         self._metrics = metrics
         self._disks = DiskGauge(Path(source.journal_path))
+        self._ledger = LedgerReader(source)
         self._waiters = asyncio.Semaphore(WAITERS_MAX)
 
     async def health(self, _given: Given) -> tuple[int, Health]:
@@ -71,11 +74,13 @@ class Api:
 
     async def status(self, _given: Given) -> tuple[int, Status]:
         """Everything at a glance."""
-        return 200, await view.status(self._source, await self._disks.measure(self._roots()))
+        disks, ledger = await self._disks.measure(self._roots()), await self._ledger.read()
+        return 200, await view.status(self._source, disks, ledger)
 
     async def metrics(self) -> bytes:
         """Return Prometheus's text."""
-        mirror = await view.mirror(self._source, await self._disks.measure(self._roots()))
+        disks, ledger = await self._disks.measure(self._roots()), await self._ledger.read()
+        mirror = await view.mirror(self._source, disks, ledger)
         return self._metrics.expose(mirror)
 
     async def assets(self, given: Given) -> tuple[int, AssetPage]:
@@ -123,7 +128,13 @@ class Api:
         if self._waiters.locked():
             raise BusyError(f"{WAITERS_MAX} clients wait already")
         async with self._waiters:
-            return 200, await wait(self._source, scope, timeout_seconds=_wait_seconds(given))
+            reply = await wait(
+                self._source,
+                scope,
+                timeout_seconds=_seconds(given, "timeout", WAIT_DEFAULT),
+                appear_seconds=_seconds(given, "appear", "0s"),
+            )
+        return WAIT_STATUS[reply.result], reply
 
     async def requeue(self, request: RequeueRequest) -> tuple[int, RequeueReply]:
         """Send dead letters back to work."""
@@ -168,8 +179,8 @@ def _with_removals(
     return rows, journal.removals_of([row.id for row in rows])
 
 
-def _wait_seconds(given: Given) -> float:
-    return min(duration_seconds(given.get("timeout", WAIT_DEFAULT)), WAIT_SECONDS_MAX)
+def _seconds(given: Given, name: str, default: str) -> float:
+    return min(duration_seconds(given.get(name, default)), WAIT_SECONDS_MAX)
 
 
 def _page(given: Given) -> tuple[int, int]:

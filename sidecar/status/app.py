@@ -173,7 +173,7 @@ def _document() -> str:
 
 
 def _answer(status: int, reply: BaseModel) -> web.Response:
-    return web.Response(status=status, body=reply.model_dump_json().encode(), content_type=JSON)
+    return web.Response(status=status, body=reply.model_dump_json(by_alias=True).encode(), content_type=JSON)
 
 
 def _problem(status: int, message: str, hint: str | None) -> web.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sidecar.core.account import FileClass, class_of
 from sidecar.core.model import State, Transfer
 from sidecar.core.removal import Removal, RemovalState
 
@@ -12,7 +13,11 @@ from .source import Finding, PathFinding, StatusSource
 from .view import absolute, asset
 from .words import count, failure, meaning, size
 
-_NOT_SENT = {Finding.IGNORED, Finding.UNMATCHED, Finding.REFUSED, Finding.HELD}
+_PARKED = (
+    "it waits for the end of its scene, or for a playlist: it may be a segment of one."
+    " `playlist: none` in its rule says that none will come."
+)
+_NOT_SENT = {Finding.IGNORED, Finding.UNMATCHED, Finding.MISPLACED, Finding.REFUSED, Finding.HELD}
 
 
 async def explain(source: StatusSource, path: str) -> Explanation:
@@ -28,6 +33,7 @@ async def explain(source: StatusSource, path: str) -> Explanation:
         path=absolute(root, inside),
         root=root,
         verdict=_verdict(source, finding, known),
+        file_class=_class(source, finding, known),
         finding=Finding(finding.finding),
         state=known.newest.state if known.newest else None,
         steps=steps,
@@ -42,6 +48,7 @@ async def _outside(source: StatusSource, path: str) -> Explanation:
         path=path,
         root=None,
         verdict="Not watched: it lies below none of the roots.",
+        file_class=None,
         finding=None,
         state=None,
         steps=await roots_in_words(source, path),
@@ -51,9 +58,20 @@ async def _outside(source: StatusSource, path: str) -> Explanation:
     )
 
 
+def _class(source: StatusSource, finding: PathFinding, known: Remembered) -> FileClass | None:
+    """Return what became of a file: by its newest transfer, unless it changed and is not sent any more."""
+    if finding.finding == Finding.FOLDER or (finding.file_class is not None and not finding.as_it_was):
+        return finding.file_class
+    if known.newest is not None and known.newest.state not in {State.SUPERSEDED, State.GONE}:
+        return class_of(known.newest.state, told="convex" in source.remotes)
+    if known.newest is not None and finding.finding == Finding.MISSING:
+        return None
+    return FileClass.SETTLING if finding.finding == Finding.MATCHED else finding.file_class
+
+
 def _verdict(source: StatusSource, finding: PathFinding, known: Remembered) -> str:
     row, seen = known.newest, Finding(finding.finding)
-    if seen in _NOT_SENT:
+    if seen in _NOT_SENT and not (finding.as_it_was and row is not None):
         return f"Not sent ({seen}): {finding.why}"
     if seen is Finding.FOLDER:
         return f"A folder; {count(known.below, 'file')} below it not synced."
@@ -62,7 +80,14 @@ def _verdict(source: StatusSource, finding: PathFinding, known: Remembered) -> s
     if seen is Finding.WAITING:
         earlier = " An earlier version is synced." if row.state is State.SYNCED else ""
         return f"Waiting to be complete: {finding.why}{earlier}"
-    return _gone(known.removal) if known.removal else _of(source, row)
+    return _gone(known.removal) if known.removal else _journaled(source, row, seen)
+
+
+def _journaled(source: StatusSource, row: Transfer, seen: Finding) -> str:
+    verdict = _of(source, row)
+    if seen is Finding.MISSING and row.state is not State.GONE:
+        return f"{verdict.rstrip('.')}. Its file is not there any more."
+    return verdict
 
 
 def _unknown(seen: Finding, why: str) -> str:
@@ -103,7 +128,7 @@ def _of(source: StatusSource, row: Transfer) -> str:
         case State.UPLOADED:
             return _untold(source)
         case State.DEAD:
-            return f"A dead letter, given up after {count(row.failures, 'failed attempt')}: {failure(row)}"
+            return f"A dead letter, given up after {count(row.failures, 'attempt')}: {failure(row)}"
         case State.GONE:
             removed = "Removed: its file was deleted, and Convex gave its asset up."
             return removed if row.is_removed else "Deleted before it could be read."
@@ -120,6 +145,8 @@ def _untold(source: StatusSource) -> str:
 def _progress(source: StatusSource, row: Transfer) -> str:
     if (obstacle := source.obstacle(row.display)) is not None:
         return f"waiting for its file to be readable. {obstacle}"
+    if row.parked:
+        return _PARKED
     trouble = _trouble(source, "s3")
     for flight in source.flights():
         if flight.transfer == row.transfer and (flight.sent_bytes or not trouble):

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from sidecar.core.account import FileClass
 from sidecar.core.breaker import BreakerState
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import AssetType, EntityType, State
@@ -93,10 +94,12 @@ class RootReport(Model):
     problem: Text | None = Field(description="Why it is not watched now.")
     lock: Text | None = Field(description="How other sidecars are kept out; null while it is not ours.")
     trouble: Text | None = Field(description="Why it is watched less well than it was meant to be.")
+    files: dict[FileClass, Count] = Field(description="Every file below the root, by class.")
     unmatched: Count
+    misplaced: Count = Field(description="Not among the unmatched.")
     refused: Count
     held: Count
-    examples: list[Unsent] = Field(description="Some of the unmatched, refused and held.")
+    examples: list[Unsent] = Field(description="Some of the misplaced, unmatched, refused and held.")
     last_scan_at: Instant | None
 
 
@@ -153,7 +156,11 @@ class Status(Model):
     version: str
     uptime_seconds: float
     state: Literal["ok", "degraded", "draining"]
-    reasons: list[Text] = Field(description="Plain sentences; empty when all is well.")
+    reasons: list[Text] = Field(description="Why it is degraded: what stops delivery, as plain sentences.")
+    attention: list[Text] = Field(
+        description="Files that will not be delivered without help; delivery goes on."
+    )
+    files: dict[FileClass, Count] = Field(description="Every file of all roots, by class.")
     transfers: dict[State, Count]
     backlog: Backlog
     pending: PendingReport
@@ -224,6 +231,9 @@ class Explanation(Model):
     path: Text = Field(description="Absolute, as it was understood.")
     root: Text | None
     verdict: Text = Field(description="One sentence.")
+    file_class: FileClass | None = Field(
+        serialization_alias="class", description="What became of it; null: no file is there."
+    )
     finding: Finding | None = Field(description="What is there now.")
     state: State | None = Field(description="Of the newest transfer.")
     steps: list[Text] = Field(description="How the verdict came about, in order.")
@@ -233,11 +243,21 @@ class Explanation(Model):
 
 
 class Owed(Model):
-    """A file that is not synced."""
+    """A file, or a root, that is not delivered."""
 
     path: Text
-    state: str = Field(description="A transfer's state or what the watch finds.")
+    file_class: FileClass | None = Field(
+        serialization_alias="class", description="null: no file, but a root or what is unseen."
+    )
+    state: str = Field(description="A transfer's state, what the watch finds, or why a root is away.")
     why: Text
+
+
+class Delivered(Model):
+    """What is in S3 and known to Convex."""
+
+    files: Count
+    bytes: Count
 
 
 class WaitReply(Model):
@@ -246,9 +266,13 @@ class WaitReply(Model):
     result: Literal["synced", "failed", "timeout"]
     verdict: Text
     waited_seconds: float
-    failed: list[Owed] = Field(description="What will not be synced without help.")
-    owed: list[Owed] = Field(description="What still may be, when the time was over.")
+    failed: list[Owed] = Field(description="What will not be delivered without help, at most 20 of it.")
+    failed_files: Count = Field(description="How much that is.")
+    owed: list[Owed] = Field(description="What still may be, when the time was over, at most 20 of it.")
+    owed_files: Count = Field(description="How much that is.")
     unfinished: dict[State, Count]
+    delivered: Delivered = Field(description="Of what was asked for, also files that are gone since.")
+    summary: str = Field(description="The same as one line.")
 
 
 class RequeueRequest(Model):

@@ -106,6 +106,11 @@ OPERATIONS = (
         path="/wait",
         summary="Answers when all that is named is synced or cannot be, by a scan begun after the request.",
         reply=models.WaitReply,
+        replies={
+            200: "All is delivered.",
+            409: "Something will not be delivered without help.",
+            504: "The time is over.",
+        },
         parameters=(
             Parameter(name="path", text=f"A file or folder. {_PATH}"),
             Parameter(name="session", text="A session; with neither, everything is waited for."),
@@ -113,6 +118,11 @@ OPERATIONS = (
                 name="timeout",
                 text="Seconds, or 250ms, 30s, 5m, 1h.",
                 schema={"type": "string", "default": WAIT_DEFAULT},
+            ),
+            Parameter(
+                name="appear",
+                text="How long to wait for a session or path that nobody has seen yet.",
+                schema={"type": "string", "default": "0s"},
             ),
         ),
     ),

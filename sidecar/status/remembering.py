@@ -39,7 +39,7 @@ async def remembered(source: StatusSource, root: str, inside: str) -> Remembered
 def _remember(journal: JournalReader, root: str, inside: str) -> Remembered:
     rows = journal.transfers_of(root, inside)
     events = journal.events_of(rows[0].id) if rows else ()
-    unfinished = {} if rows else journal.unfinished(root=root, prefix=inside)
+    unfinished = {} if rows else dict(journal.unfinished(root=root, prefix=inside))
     gone = journal.removals_of([row.id for row in rows])
     return Remembered(
         rows=rows,

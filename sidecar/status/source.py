@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from sidecar.core.account import FileClass, Row, Scope
 from sidecar.core.breaker import BreakerState
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import State, Transfer
@@ -27,7 +28,10 @@ class Finding(StrEnum):
     MISSING = "missing"  # nothing there
     FOLDER = "folder"
     IGNORED = "ignored"  # by watch[].ignore
-    UNMATCHED = "unmatched"  # no rule, or another value than a pinned field
+    UNMATCHED = "unmatched"  # no rule takes it, nor its extension
+    MISPLACED = (
+        "misplaced"  # no rule takes it, but one takes its extension; or another value than a pinned field
+    )
     REFUSED = "refused"  # a link, a FIFO, unreadable, a slot that is taken, a name over the store's limits
     HELD = "held"  # not sent yet by design: playlists and what belongs to them
     WAITING = "waiting"  # a candidate: open, settling or incomplete
@@ -41,6 +45,15 @@ class Example(Protocol):
     def path(self) -> str: ...
     @property
     def finding(self) -> str: ...  # a value of Finding
+    @property
+    def why(self) -> str: ...
+
+
+class Away(Protocol):
+    """Why nobody can tell what lies in a root: ``kind`` is missing, unreadable or not ours."""
+
+    @property
+    def kind(self) -> str: ...
     @property
     def why(self) -> str: ...
 
@@ -65,11 +78,11 @@ class RootStatus(Protocol):
     @property
     def lock(self) -> str | None: ...
     @property
-    def unmatched(self) -> int: ...
+    def away(self) -> Away | None: ...
     @property
-    def refused(self) -> int: ...
+    def counts(self) -> Mapping[FileClass, int]: ...  # of files that are not journaled
     @property
-    def held(self) -> int: ...
+    def known(self) -> int: ...  # files among them of which the journal has an earlier version
     @property
     def examples(self) -> Sequence[Example]: ...  # newest first, bounded
     @property
@@ -77,7 +90,10 @@ class RootStatus(Protocol):
 
 
 class Candidate(Protocol):
-    """A file that is seen and not complete; ``why`` is one sentence (open for writing, settling ...)."""
+    """A file that is seen and not complete; ``why`` is one sentence (open for writing, settling ...).
+
+    Its class is settling, incomplete, or refused where it cannot be read.
+    """
 
     @property
     def root(self) -> str: ...
@@ -87,10 +103,15 @@ class Candidate(Protocol):
     def session_id(self) -> str: ...
     @property
     def why(self) -> str: ...
+    @property
+    def file_class(self) -> FileClass: ...
 
 
 class PathFinding(Protocol):
-    """The watch stage's answer about one path; ``why`` is one sentence, ``rule`` the rule that matched."""
+    """The watch stage's answer about one path; ``why`` is one sentence, ``rule`` the rule that matched.
+
+    ``file_class`` is None where the journal knows more; ``as_it_was``: as when the journal handled it.
+    """
 
     @property
     def finding(self) -> str: ...  # a value of Finding
@@ -98,6 +119,23 @@ class PathFinding(Protocol):
     def why(self) -> str: ...
     @property
     def rule(self) -> str | None: ...
+    @property
+    def file_class(self) -> FileClass | None: ...
+    @property
+    def as_it_was(self) -> bool: ...
+
+
+class Unsent(Protocol):
+    """What counts as unsent and is not journaled: numbers, those that are new, some examples of each."""
+
+    @property
+    def counts(self) -> Mapping[FileClass, int]: ...
+    @property
+    def new(self) -> Mapping[FileClass, int]: ...
+    @property
+    def examples(self) -> Sequence[tuple[str, Example]]: ...
+    @property
+    def new_examples(self) -> Sequence[tuple[str, Example]]: ...
 
 
 class WatchView(Protocol):
@@ -109,6 +147,14 @@ class WatchView(Protocol):
 
     def pending(self) -> Sequence[Candidate]:
         """All candidates."""
+        ...
+
+    def unsent(self, scope: Scope) -> Unsent:
+        """Return what counts as unsent within a scope, exactly; as old as the last listing."""
+        ...
+
+    def row(self, root: str, file_class: FileClass) -> Row:
+        """Return the account's row that counts for a class in a root."""
         ...
 
     async def locate(self, path: str) -> tuple[str, str] | None:
@@ -163,6 +209,17 @@ class Remote(Protocol):
     def last_error(self) -> Failure | None: ...
 
 
+class Standing(Protocol):
+    """One root's files as the journal has them; ``present`` are there, ``unfinished`` not delivered yet."""
+
+    @property
+    def present(self) -> int: ...
+    @property
+    def unfinished(self) -> Mapping[State, int]: ...
+    @property
+    def unfinished_present(self) -> Mapping[State, int]: ...
+
+
 class JournalReader(Protocol):
     """The journal's read side. Synchronous, bounded, never blocks a writer; called off the event loop.
 
@@ -198,8 +255,26 @@ class JournalReader(Protocol):
 
     def unfinished(
         self, *, session_id: str | None = None, root: str | None = None, prefix: str = ""
-    ) -> Mapping[State, int]:
-        """Unfinished rows by state; with no filter, all."""
+    ) -> Mapping[tuple[str, State], int]:
+        """Unfinished rows by root and state; with no filter, all."""
+        ...
+
+    def standing(self) -> Mapping[str, Standing]:
+        """Return the journal's side of the account, by root."""
+        ...
+
+    def delivered(
+        self, *, told: bool = True, session_id: str | None = None, root: str | None = None, prefix: str = ""
+    ) -> tuple[int, int]:
+        """Files and bytes that are delivered, also those that are gone since. Not ``told``: S3 is the end."""
+        ...
+
+    def has_seen(self, *, session_id: str | None = None, root: str | None = None, prefix: str = "") -> bool:
+        """Tell whether anything of a scope was ever taken in."""
+        ...
+
+    def sessions(self, *, limit: int) -> Sequence[str]:
+        """Return the ids of known sessions, in their order."""
         ...
 
     def removal_counts(self) -> Mapping[tuple[str, RemovalState], int]:

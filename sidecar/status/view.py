@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sidecar import __version__
+from sidecar.core.account import FileClass
 from sidecar.core.breaker import BreakerState
 from sidecar.core.model import State, Transfer
 from sidecar.core.removal import Removal, RemovalState
 from sidecar.metrics import Mirror
 
 from .disks import Disks
+from .ledger import Ledger, attention, total
 from .models import (
     Asset,
     AssetPage,
@@ -52,7 +54,7 @@ def readiness(source: StatusSource) -> Readiness:
     return Readiness(ready=not waiting, waiting_for=waiting)
 
 
-async def status(source: StatusSource, disks: Disks) -> Status:
+async def status(source: StatusSource, disks: Disks, ledger: Ledger) -> Status:
     """Return everything at a glance."""
     counts, (files, size_bytes, oldest), gone = await source.read(
         lambda journal: (journal.counts(), journal.backlog(), journal.removal_counts())
@@ -60,8 +62,8 @@ async def status(source: StatusSource, disks: Disks) -> Status:
     dropped, log_trouble = source.log_lines()
     roots, pending, why = (
         source.watch.status(),
-        source.watch.pending(),
-        [*_reasons(source, counts.get(State.DEAD, 0)), *_questions(gone)],
+        [one for one in source.watch.pending() if one.file_class is not FileClass.REFUSED],
+        [*_reasons(source), *_questions(gone)],
     )
     return Status(
         sidecar_id=source.sidecar_id,
@@ -69,6 +71,8 @@ async def status(source: StatusSource, disks: Disks) -> Status:
         uptime_seconds=round(source.uptime_seconds(), 3),
         state="draining" if source.draining() else "degraded" if why else "ok",
         reasons=why,
+        attention=attention(source, ledger),
+        files=total(ledger),
         transfers={state: counts.get(state, 0) for state in State},
         backlog=Backlog(files=files, bytes=size_bytes, oldest_seconds=round(oldest, 3)),
         pending=PendingReport(files=len(pending), examples=[_pending(one) for one in pending[:EXAMPLES_MAX]]),
@@ -76,13 +80,13 @@ async def status(source: StatusSource, disks: Disks) -> Status:
         removals=RemovalReport(**{state: _total(gone, state) for state in RemovalState}),
         s3=_remote(source.remotes.get("s3")),
         convex=_remote(source.remotes.get("convex")),
-        watch=[_root(root) for root in roots],
+        watch=[_root(root, ledger) for root in roots],
         journal=JournalReport(path=str(source.journal_path), bytes=disks.journal_bytes),
         log=LogReport(dropped_lines=dropped, trouble=log_trouble),
     )
 
 
-async def mirror(source: StatusSource, disks: Disks) -> Mirror:
+async def mirror(source: StatusSource, disks: Disks, ledger: Ledger) -> Mirror:
     """Return the state that the gauges of /metrics show."""
     counts, (files, size_bytes, oldest), gone = await source.read(
         lambda journal: (journal.counts(), journal.backlog(), journal.removal_counts())
@@ -97,8 +101,9 @@ async def mirror(source: StatusSource, disks: Disks) -> Mirror:
         dead_letters=counts.get(State.DEAD, 0),
         removals={state: _total(gone, state) for state in RemovalState},
         breakers={name: BreakerState(remote.state) for name, remote in source.remotes.items()},
-        unmatched_files={root.root: root.unmatched for root in roots},
-        troubled_roots={root.root: bool(root.problem or root.trouble) for root in roots},
+        files=ledger,
+        unmatched_files={root.root: root.counts.get(FileClass.UNMATCHED, 0) for root in roots},
+        troubled_roots={root.root: bool(root.problem or root.trouble or root.away) for root in roots},
         last_scan_age_seconds={
             root: max(0.0, (now_ms - at_ms) / 1000) for root, at_ms in scans.items() if at_ms is not None
         },
@@ -160,15 +165,14 @@ def absolute(root: str, path: str) -> str:
     return f"{root.rstrip('/')}/{path}" if path else root
 
 
-def _reasons(source: StatusSource, dead: int) -> list[str]:
+def _reasons(source: StatusSource) -> list[str]:
     remotes = [remote.reason for remote in source.remotes.values() if remote.reason]
     roots = [
         (root.problem and source.obstacle(root.root)) or f"{root.root}: {why}"
         for root in source.watch.status()
         if (why := root.problem or root.trouble)
     ]
-    letters = [f"{count(dead, 'dead letter')}: `sidecar dead-letters list` names them"] if dead else []
-    return [*remotes, *roots, *source.troubles(), *letters]
+    return [*remotes, *roots, *source.troubles()]
 
 
 def _questions(gone: Mapping[tuple[str, RemovalState], int]) -> list[str]:
@@ -215,7 +219,7 @@ def _remote(remote: Remote | None) -> RemoteStatus:
     return RemoteStatus(breaker=remote.state, last_error=shown)
 
 
-def _root(root: RootStatus) -> RootReport:
+def _root(root: RootStatus, ledger: Ledger) -> RootReport:
     return RootReport(
         root=root.root,
         readiness=root.readiness,
@@ -223,12 +227,14 @@ def _root(root: RootStatus) -> RootReport:
         problem=root.problem,
         trouble=root.trouble,
         lock=root.lock,
-        unmatched=root.unmatched,
-        refused=root.refused,
-        held=root.held,
+        files=dict(ledger[root.root]),
+        unmatched=root.counts.get(FileClass.UNMATCHED, 0),
+        misplaced=root.counts.get(FileClass.MISPLACED, 0),
+        refused=root.counts.get(FileClass.REFUSED, 0),
+        held=root.counts.get(FileClass.HELD, 0),
         examples=[
             Unsent(path=absolute(root.root, one.path), finding=Finding(one.finding), why=one.why)
-            for one in root.examples[:EXAMPLES_MAX]
+            for one in root.examples
         ],
         last_scan_at=iso_or_none(root.last_scan_ms),
     )
@@ -245,4 +251,6 @@ def _upload(flight: Flight) -> Upload:
 def _fault(row: Transfer) -> Fault | None:
     if row.error_kind is None:
         return None
-    return Fault(kind=row.error_kind, message=row.error_message or "", hint=hint_for(row.error_kind))
+    message = row.error_message or ""
+    told = message.endswith(")")  # its own hint, which knows more than one for the kind
+    return Fault(kind=row.error_kind, message=message, hint=None if told else hint_for(row.error_kind))

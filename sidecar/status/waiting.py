@@ -1,61 +1,56 @@
-"""/wait: whether everything asked for is synced, answered from a scan begun after the request."""
+"""/wait: whether everything asked for is delivered, answered from a scan begun after the request.
+
+What each class of file does to the answer is the account's table (core/account.py).
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sidecar.core.account import NAMED_MAX, FileClass, Scope, Waiting, class_of
 from sidecar.core.model import State, Transfer
 
 from .locating import located
-from .models import Owed, WaitReply
+from .models import Delivered, Owed, WaitReply
 from .query import is_utf8
-from .remembering import Remembered, remembered
-from .source import Finding, JournalReader, StatusSource
+from .remembering import remembered
+from .source import Candidate, Finding, JournalReader, RootStatus, StatusSource
 from .view import absolute
-from .words import count, failure, meaning
+from .words import count, failure, meaning, size
 
-SHOWN_MAX = 100
 LOOK_SECONDS = 0.05  # the first pause between two looks; it doubles up to the next
 LOOK_SECONDS_MAX = 0.5
-_FINAL = (State.DEAD, State.ABANDONED)
-_NEVER = {Finding.IGNORED, Finding.UNMATCHED, Finding.REFUSED, Finding.HELD, Finding.MISSING}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """What is waited for: a session, a folder or file, or (neither) everything."""
-
-    session_id: str | None = None
-    root: str | None = None
-    path: str = ""
-
-    def covers(self, root: str, path: str, session_id: str | None) -> bool:
-        """Tell whether a file belongs to it."""
-        if self.session_id is not None and session_id != self.session_id:
-            return False
-        return self.root is None or (self.root == root and _within(path, self.path))
+SESSIONS_MAX = 20
+_GIVEN_UP = (State.DEAD, State.ABANDONED)
+_NEED_THE_ROOT = (State.DISCOVERED, State.READY)
+_UNSCANNED = "the scan that would answer was not done in time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What was still missing at one moment."""
+    """What was still missing at one moment. The lists name at most NAMED_MAX each."""
 
     counts: Mapping[State, int]  # of unfinished transfers
-    failed: tuple[Owed, ...]
-    owed: tuple[Owed, ...]
+    failed: Sequence[Owed]
+    failed_files: int
+    owed: Sequence[Owed]
+    owed_files: int
 
     @property
     def settled(self) -> bool:
         """Tell whether waiting longer would change nothing."""
-        return not self.owed and not self.going
+        return not self.owed_files
 
-    @property
-    def going(self) -> int:
-        """Transfers that may still come through."""
-        return sum(number for state, number in self.counts.items() if state not in _FINAL)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journaled:
+    """The journal's side of a look."""
+
+    counts: Mapping[tuple[str, State], int]
+    rows: Sequence[Transfer]
 
 
 async def scope_of(source: StatusSource, *, path: str | None, session_id: str | None) -> Scope:
@@ -66,112 +61,237 @@ async def scope_of(source: StatusSource, *, path: str | None, session_id: str | 
     return Scope(session_id=session_id, root=root, path=inside)
 
 
-async def wait(source: StatusSource, scope: Scope, *, timeout_seconds: float) -> WaitReply:
-    """Return when all of ``scope`` is synced, when nothing more can come, or when the time is over."""
+async def wait(
+    source: StatusSource, scope: Scope, *, timeout_seconds: float, appear_seconds: float = 0.0
+) -> WaitReply:
+    """Return when all of ``scope`` is delivered, when nothing more can come, or when the time is over.
+
+    What nobody has seen is waited for no longer than ``appear_seconds``.
+    """
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    look = Look(counts={}, failed=(), owed=(_unscanned(scope),))
+    look, is_seen = _unscanned(scope), False
     try:
         async with asyncio.timeout(timeout_seconds):
             await source.watch.scan_now()
             pause = LOOK_SECONDS
-            while not (look := await _look(source, scope)).settled:
+            while True:
+                look = await _look(source, scope)
+                is_seen = is_seen or await _is_seen(source, scope, look)
+                if look.settled and (is_seen or loop.time() - begun >= appear_seconds):
+                    break
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LOOK_SECONDS_MAX)
     except TimeoutError:
         pass  # the last look is the answer
-    return _reply(look, waited_seconds=loop.time() - begun)
+    if look.settled and not is_seen:
+        look = await _unseen(source, scope)
+    return await _reply(source, scope, look, waited_seconds=loop.time() - begun)
 
 
 async def _look(source: StatusSource, scope: Scope) -> Look:
-    never = await _never(source, scope)
-    pending = {
-        absolute(one.root, one.path): one.why
-        for one in source.watch.pending()
-        if scope.covers(one.root, one.path, one.session_id)
+    roots = {root.root: root for root in source.watch.status()}
+    candidates = [one for one in source.watch.pending() if _covers(scope, one)]
+    settling = {
+        absolute(one.root, one.path): one
+        for one in candidates
+        if source.watch.row(one.root, one.file_class).wait is Waiting.WAITS
     }
-    untold = "convex" not in source.remotes  # convex.sync: off: the upload is the end
-    counts, rows = await source.read(lambda journal: _unfinished(journal, scope, untold=untold))
-    failed = [_owed(row, failure(row) or meaning(row.state)) for row in rows if row.state in _FINAL]
-    going = [row for row in rows if row.state not in _FINAL]
-    owed = [_owed(row, pending.get(row.display) or meaning(row.state)) for row in going]
-    journaled = {row.display for row in going}
+    journaled = await source.read(lambda journal: _unfinished(source, journal, scope))
+    failed, failed_files = await _failures(source, scope, journaled, roots)
+    going = {key: n for key, n in journaled.counts.items() if key[1] not in _GIVEN_UP}
+    stuck = sum(n for (root, state), n in going.items() if _is_stuck(roots.get(root), state))
+    unreadable = sum(
+        one.file_class is FileClass.REFUSED and roots[one.root].away is None for one in candidates
+    )
+    owed = _owed(journaled.rows, settling, roots, {absolute(c.root, c.path) for c in candidates})
+    return Look(
+        counts=_by_state(journaled.counts),
+        failed=failed,
+        failed_files=failed_files,
+        owed=owed[:NAMED_MAX],
+        owed_files=max(sum(going.values()) - stuck - unreadable, len(owed)),
+    )
+
+
+def _owed(
+    rows: Sequence[Transfer],
+    settling: Mapping[str, Candidate],
+    roots: Mapping[str, RootStatus],
+    candidates: set[str],
+) -> list[Owed]:
+    """Name what may still come: rows of the journal, and candidates that it has not yet."""
+    going = [
+        row
+        for row in rows
+        if row.state not in _GIVEN_UP
+        and not _is_stuck(roots.get(row.root), row.state)
+        and (row.display in settling or row.display not in candidates or row.state is not State.DISCOVERED)
+    ]
+    named = [_named(row, settling.get(row.display)) for row in going]
+    known = {row.display for row in going}
     fresh = [
-        Owed(path=path, state="waiting", why=why) for path, why in pending.items() if path not in journaled
+        Owed(path=path, file_class=one.file_class, state="waiting", why=one.why)
+        for path, one in settling.items()
+        if path not in known
     ]
-    return Look(counts=counts, failed=(*never, *failed), owed=(*owed, *fresh)[:SHOWN_MAX])
+    return [*named, *fresh]
 
 
-async def _never(source: StatusSource, scope: Scope) -> list[Owed]:
-    """Return what the rules keep from being sent: the very path, or refused files below it."""
-    refused = [
-        Owed(path=absolute(root.root, one.path), state=one.finding, why=one.why)
-        for root in source.watch.status()
-        for one in root.examples
-        if one.finding == Finding.REFUSED
-        and scope.session_id is None
-        and scope.covers(root.root, one.path, None)
+def _named(row: Transfer, candidate: Candidate | None) -> Owed:
+    file_class = class_of(row.state)
+    if candidate is not None and row.state is State.DISCOVERED:
+        file_class = candidate.file_class
+    why = candidate.why if candidate is not None else meaning(row.state)
+    return Owed(path=row.display, file_class=file_class, state=row.state, why=why)
+
+
+async def _failures(
+    source: StatusSource, scope: Scope, journaled: Journaled, roots: Mapping[str, RootStatus]
+) -> tuple[list[Owed], int]:
+    """Return what will not be delivered without help, at most NAMED_MAX of it, and how much that is."""
+    away = [
+        Owed(path=root.root, file_class=None, state=root.away.kind, why=root.away.why)
+        for root in roots.values()
+        if root.away is not None and scope.root in {None, root.root}
     ]
-    return refused or await _never_itself(source, scope)
+    unsent = source.watch.unsent(scope)
+    never = [
+        Owed(path=absolute(root, one.path), file_class=FileClass(one.finding), state=one.finding, why=one.why)
+        for root, one in unsent.examples
+    ]
+    never = never or await _never_itself(source, scope)
+    given_up = [row for row in journaled.rows if row.state in _GIVEN_UP]
+    letters = [
+        Owed(
+            path=row.display, file_class=class_of(row.state), state=row.state,
+            why=failure(row) or meaning(row.state),
+        )
+        for row in given_up
+    ]  # fmt: skip
+    files = max(sum(unsent.counts.values()), len(never)) + sum(
+        number for (_, state), number in journaled.counts.items() if state in _GIVEN_UP
+    )
+    return [*away, *never, *letters][:NAMED_MAX], files + len(away)
 
 
 async def _never_itself(source: StatusSource, scope: Scope) -> list[Owed]:
-    root, path = scope.root, scope.path
-    if root is None:
+    """A file that is named itself was meant to be delivered, whatever becomes of its kind elsewhere."""
+    if scope.root is None:
         return []
-    finding = await source.watch.explain(root, path)
-    if finding.finding not in _NEVER:
+    found = await source.watch.explain(scope.root, scope.path)
+    path = absolute(scope.root, scope.path)
+    if found.finding == Finding.MISSING:
+        newest = (await remembered(source, scope.root, scope.path)).newest
+        if newest is None or newest.state is not State.GONE:  # unseen, or its transfer says what became of it
+            return []
+        return [Owed(path=path, file_class=None, state=found.finding, why=found.why)]
+    if found.file_class is None or found.as_it_was:
         return []
-    if finding.finding == Finding.MISSING and _was_read(await remembered(source, root, path)):
+    if source.watch.row(scope.root, found.file_class).wait is Waiting.WAITS:
         return []
-    return [Owed(path=absolute(root, path), state=finding.finding, why=finding.why)]
+    return [Owed(path=path, file_class=found.file_class, state=found.finding, why=found.why)]
 
 
-def _was_read(known: Remembered) -> bool:
-    """Tell whether a file that is gone now was read: then its transfers answer, otherwise it is missing."""
-    return known.newest is not None and known.newest.state is not State.GONE
+async def _is_seen(source: StatusSource, scope: Scope, look: Look) -> bool:
+    """Tell whether anything of a scope is known, or there is nobody to ask."""
+    if scope.is_all or look.owed_files or look.failed_files or look.counts:
+        return True
+    if is_utf8(scope.path) and await source.read(
+        lambda journal: journal.has_seen(session_id=scope.session_id, root=scope.root, prefix=scope.path)
+    ):
+        return True
+    if scope.root is None or scope.session_id is not None:
+        return False
+    found = await source.watch.explain(scope.root, scope.path)
+    known = await remembered(source, scope.root, scope.path)
+    return found.finding != Finding.MISSING or known.newest is not None
 
 
-def _unfinished(
-    journal: JournalReader, scope: Scope, *, untold: bool
-) -> tuple[Mapping[State, int], list[Transfer]]:
+async def _unseen(source: StatusSource, scope: Scope) -> Look:
+    sessions = await source.read(lambda journal: journal.sessions(limit=SESSIONS_MAX))
+    names = f"known sessions: {', '.join(sessions)}" if sessions else "no session is known yet"
+    name = _name(scope)
+    one = Owed(path=name, file_class=None, state="unseen", why=f"nothing of {name} was ever seen; {names}")
+    return Look(counts={}, failed=[one], failed_files=1, owed=[], owed_files=0)
+
+
+def _unfinished(source: StatusSource, journal: JournalReader, scope: Scope) -> Journaled:
     if not is_utf8(scope.path):
-        return {}, []
-    done = {State.UPLOADED} if untold else set[State]()
-    found = journal.unfinished(session_id=scope.session_id, root=scope.root, prefix=scope.path)
-    counts = {state: number for state, number in found.items() if state not in done}
-    if not sum(counts.values()):
-        return counts, []
-    rows = journal.owed(session_id=scope.session_id, root=scope.root, prefix=scope.path, limit=SHOWN_MAX + 1)
-    return counts, [row for row in rows if row.state not in done]
+        return Journaled(counts={}, rows=())
+    done = set() if _is_told(source) else {State.UPLOADED}  # convex.sync: off: the upload is the end
+    within = {"session_id": scope.session_id, "root": scope.root, "prefix": scope.path}
+    found = journal.unfinished(**within)  # type: ignore[arg-type]  # the names are the parameters'
+    counts = {key: number for key, number in found.items() if key[1] not in done}
+    if not counts:
+        return Journaled(counts={}, rows=())
+    rows = journal.owed(**within, limit=4 * NAMED_MAX)  # type: ignore[arg-type]  # the same
+    return Journaled(counts=counts, rows=[row for row in rows if row.state not in done])
 
 
-def _reply(look: Look, *, waited_seconds: float) -> WaitReply:
-    result: Literal["synced", "failed", "timeout"]
-    if not look.settled:
-        result, verdict = "timeout", f"{count(max(look.going, len(look.owed)), 'file')} still not synced."
-    elif look.failed:
-        result, verdict = "failed", f"{count(len(look.failed), 'file')} will not be synced without help."
-    else:
-        result, verdict = "synced", "Everything asked for is synced."
+async def _reply(source: StatusSource, scope: Scope, look: Look, *, waited_seconds: float) -> WaitReply:
+    files, size_bytes = await source.read(
+        lambda journal: (
+            journal.delivered(
+                told=_is_told(source), session_id=scope.session_id, root=scope.root, prefix=scope.path
+            )
+            if is_utf8(scope.path)
+            else (0, 0)
+        )
+    )
+    result, verdict = _verdict(look)
     return WaitReply(
         result=result,
         verdict=verdict,
         waited_seconds=round(waited_seconds, 3),
         failed=list(look.failed),
+        failed_files=look.failed_files,
         owed=list(look.owed),
+        owed_files=look.owed_files,
         unfinished=dict(look.counts),
+        delivered=Delivered(files=files, bytes=size_bytes),
+        summary=f"delivered: {count(files, 'file')}, {size(size_bytes)}",
     )
 
 
-def _owed(row: Transfer, why: str) -> Owed:
-    return Owed(path=row.display, state=row.state, why=why)
+def _verdict(look: Look) -> tuple[Literal["synced", "failed", "timeout"], str]:
+    if not look.settled:
+        return "timeout", f"{count(look.owed_files, 'file')} still not synced."
+    if [one.state for one in look.failed] == ["unseen"]:
+        return "failed", f"{look.failed[0].why}."
+    if look.failed_files:
+        number = count(look.failed_files, "file or folder", "files or folders")
+        return "failed", f"{number} will not be delivered without help."
+    return "synced", "Everything asked for is synced."
 
 
-def _unscanned(scope: Scope) -> Owed:
-    path = absolute(scope.root, scope.path) if scope.root else scope.session_id or "everything"
-    return Owed(path=path, state="waiting", why="the scan that would answer was not done in time")
+def _is_told(source: StatusSource) -> bool:
+    return "convex" in source.remotes
 
 
-def _within(path: str, folder: str) -> bool:
-    return not folder or path == folder or path.startswith(folder + "/")
+def _is_stuck(root: RootStatus | None, state: State) -> bool:
+    """Tell whether a transfer waits for a root that is away."""
+    if root is None or root.away is None:
+        return False
+    return root.away.kind == "not ours" or state in _NEED_THE_ROOT
+
+
+def _covers(scope: Scope, one: Candidate) -> bool:
+    return scope.session_id in {None, one.session_id} and scope.covers(one.root, one.path)
+
+
+def _by_state(counts: Mapping[tuple[str, State], int]) -> dict[State, int]:
+    return {
+        state: sum(n for (_, one), n in counts.items() if one is state) for state in {s for _, s in counts}
+    }
+
+
+def _unscanned(scope: Scope) -> Look:
+    one = Owed(path=_name(scope), file_class=None, state="waiting", why=_UNSCANNED)
+    return Look(counts={}, failed=[], failed_files=0, owed=[one], owed_files=1)
+
+
+def _name(scope: Scope) -> str:
+    if scope.root is None:
+        return scope.session_id or "everything"
+    return absolute(scope.root, scope.path)

@@ -81,6 +81,6 @@ def age(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def count(number: int, noun: str) -> str:
+def count(number: int, noun: str, nouns: str | None = None) -> str:
     """Return "1 file", "2 files"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"

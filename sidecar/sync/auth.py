@@ -12,11 +12,17 @@ from sidecar.core.clock import Clock, RemoteClock
 from sidecar.settings.secret import Secret
 from sidecar.settings.telling import ConvexAuth, DeployKeyAuth, JwtAuth, NoAuth, TokenFileAuth
 
+DEPLOY_KEY = "convex.auth.deploy_key must be one of the deployment at convex.url, and not be revoked"
+
 
 class Credentials(Protocol):
-    """What a call shows. ``internal``: the holder calls the internal twins."""
+    """What a call shows. ``internal``: the holder calls the internal twins.
+
+    ``wants`` is what has to hold for Convex to accept it, with the keys and their values; never a secret.
+    """
 
     internal: bool
+    wants: str
 
     async def header(self) -> str | None:
         """Return the Authorization header. Raises SidecarError (UNAUTHORIZED) if a secret is unusable."""
@@ -29,6 +35,7 @@ class NoCredentials:
     """Nothing: works only against `sidecar dev`."""
 
     internal = False
+    wants = "convex.auth has mode: none, which only `sidecar dev` accepts; write mode: jwt and its keys"
 
     async def header(self) -> str | None:
         """Return None."""
@@ -45,6 +52,7 @@ class SecretCredentials:
     def __init__(self, secret: Secret, *, scheme: str, internal: bool) -> None:
         """``scheme`` is "Bearer" for tokens and "Convex" for deploy keys."""
         self.internal = internal
+        self.wants = DEPLOY_KEY if internal else f"Convex must trust who issues the tokens in {secret.path}"
         self._secret = secret
         self._scheme = scheme
 

@@ -127,6 +127,8 @@ class ConvexStore:
         except SidecarError as error:
             about = response.headers
             error.pause_seconds = asked_pause_seconds(about.get("Retry-After"), about.get("Date"))
+            if error.kind is ErrorKind.UNAUTHORIZED:
+                error.hint = self._credentials.wants
             raise
 
 

@@ -139,4 +139,4 @@ def _tell(results: Sequence[OpResult]) -> None:
     """Log what Convex remarked about ops that it took: a slot taken over from another sidecar."""
     for result in results:
         if result.code is not None and result.outcome is not Outcome.REJECTED:
-            log.warning("op remarked", op_id=result.op_id, code=result.code, message=result.message)
+            log.warning("op_remarked", op_id=result.op_id, code=result.code, message=result.message)

@@ -78,5 +78,5 @@ class ExpiryStage:
             case Again(delay_seconds=delay, spent=False):
                 await asyncio.sleep(delay)
             case _:
-                log.warning("versions are not marked as expired", error=str(error))
+                log.warning("versions_not_marked_as_expired", error=str(error))
                 await asyncio.sleep(REFUSED_SECONDS)

@@ -8,6 +8,7 @@ the user are written once and never again.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 from enum import StrEnum
@@ -18,6 +19,9 @@ FUNCTIONS = Path(str(files("sidecar.sync"))) / "functions"
 CONTRACT_VERSION = 1
 USER_OWNED = ("sidecarAccess.ts", "auth.config.ts")
 LIBRARY = "sidecarLib"
+_DEPENDENCIES = ("dependencies", "devDependencies", "peerDependencies")
+_BESIDE = ("convex.json", "package.json")
+_INSIDE = ("schema", "_generated", "sidecarTables", "convex.config")
 _HEADER = re.compile(r"// render-sidecar, contract (\d+), sha256 ([0-9a-f]{64}): [^\n]*\n")
 
 
@@ -53,6 +57,20 @@ def install(into: Path, *, force: bool = False) -> list[tuple[Path, Action]]:
     return results + [(path, Action.REMOVED) for path in obsolete]
 
 
+def require_project(into: Path) -> None:
+    """Raise InstallError if nothing in the folder, nor in a project around it, speaks of Convex."""
+    project = next(
+        (one for one in into.resolve().parents if any((one / name).exists() for name in _BESIDE)), None
+    )
+    inside = any((into / f"{name}{ext}").exists() for name in _INSIDE for ext in ("", ".ts", ".js"))
+    if inside or (project is not None and ((project / "convex.json").exists() or _needs_convex(project))):
+        return
+    raise InstallError(
+        f"{into} belongs to no Convex project: it holds no schema, and above it lies no convex.json nor a"
+        " package.json that names convex\nname your project's convex folder, or make this one with --create"
+    )
+
+
 def describe(results: list[tuple[Path, Action]]) -> Iterator[str]:
     """Yield what to tell the user: each file's fate, then what is left to do by hand."""
     width = max(len(action) for _, action in results)
@@ -63,6 +81,14 @@ def describe(results: list[tuple[Path, Action]]) -> Iterator[str]:
     if any("SIDECAR_JWKS_DATA_URI" not in path.read_text(encoding="utf-8") for path in auth_configs):
         yield from _PROVIDER_LINES.splitlines()
     yield from _CLOSING_LINES.splitlines()
+
+
+def _needs_convex(project: Path) -> bool:
+    try:
+        package = json.loads((project / "package.json").read_text(encoding="utf-8"))
+        return any("convex" in (package.get(kind) or {}) for kind in _DEPENDENCIES)
+    except (OSError, ValueError, AttributeError, TypeError):  # none, or one that npm would not take either
+        return False
 
 
 def _write(source: Path, target: Path) -> tuple[Path, Action]:
@@ -154,7 +180,7 @@ Your auth.config was kept. Add this provider to it:
 _CLOSING_LINES = """
 Then say in sidecarAccess.ts who may read, and set the variables that `sidecar convex keys new` prints:
 
-    npx convex env set SIDECAR_JWT_ISSUER ...
-    npx convex env set SIDECAR_JWT_AUDIENCE ...
+    npx convex env set SIDECAR_JWT_ISSUER https://render.example.com   # as convex.auth.issuer
+    npx convex env set SIDECAR_JWT_AUDIENCE render-sidecar             # as convex.auth.audience
     npx convex env set SIDECAR_JWKS_DATA_URI ...
 """

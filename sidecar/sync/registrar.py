@@ -78,7 +78,7 @@ class Registrar:
             case Again(delay_seconds=delay, spent=False):
                 await asyncio.sleep(delay)
             case _:
-                log.warning("registration refused", error=str(error))
+                log.warning("registration_refused", error=str(error))
                 await asyncio.sleep(REFUSED_SECONDS)
 
 

@@ -35,6 +35,11 @@ class JwtCredentials:
     ) -> None:
         """``sidecar_id`` becomes the token's sub."""
         self._secret = key
+        self.wants = (
+            f"Convex must have SIDECAR_JWT_ISSUER={issuer} as convex.auth.issuer has it, and"
+            f" SIDECAR_JWT_AUDIENCE={audience} as convex.auth.audience, and in SIDECAR_JWKS_DATA_URI what"
+            " `sidecar convex keys jwks` prints for convex.auth.private_key_file"
+        )
         self._claims = {"iss": issuer, "aud": audience, "sub": sidecar_id}
         self._clock = clock
         self._remote_clock = remote_clock

@@ -79,7 +79,7 @@ class Cleaner:
         try:
             await self._sweep()
         except SidecarError as error:
-            log.warning("the last sweep failed", error=str(error))
+            log.warning("last_sweep_failed", error=str(error))
 
     async def sweep(self) -> None:
         """Abort every open upload that is ours and that the journal does not know; call it once registered.
@@ -96,7 +96,7 @@ class Cleaner:
                 decision = await self._gate.failed(target, error, failures=0)
                 refused += error.kind is ErrorKind.FORBIDDEN
                 if refused >= SWEEPS_REFUSED_MAX or isinstance(decision, GiveUp):
-                    log.warning("forgotten uploads cannot be swept", error=str(error))
+                    log.warning("forgotten_uploads_cannot_be_swept", error=str(error))
                     return
                 await asyncio.sleep(decision.delay_seconds)
             else:
@@ -168,4 +168,4 @@ class Cleaner:
         for upload in found:
             if is_forgotten(upload, known, tag=tag):
                 await self._tools.store.abort(upload)
-                log.info("forgotten upload aborted", key=upload.key, upload_id=upload.upload_id)
+                log.info("forgotten_upload_aborted", key=upload.key, upload_id=upload.upload_id)

@@ -69,7 +69,7 @@ async def _under(key: str, store: ObjectStore) -> list[OpenUpload]:
     except SidecarError as error:
         if error.kind is not ErrorKind.FORBIDDEN:
             raise
-        log.warning("uploads cannot be listed", key=key, error=str(error))  # the bucket's rule cleans up
+        log.warning("uploads_cannot_be_listed", key=key, error=str(error))  # the bucket's rule cleans up
         return []
 
 

@@ -14,7 +14,7 @@ def about(spec: ObjectSpec, config: S3Config) -> dict[str, Any]:
     """Return everything about an object but its bytes. Raises SidecarError for another bucket's."""
     if spec.bucket != config.bucket:
         message = f"it was meant for the bucket {spec.bucket}, and s3.bucket is {config.bucket}"
-        hint = "finish what is owed before s3.bucket is changed, or requeue it with the old setting"
+        hint = "requeue it: it then goes to the bucket of the settings"
         raise SidecarError(
             ErrorKind.INVALID, message, operation="send", target=spec.key, hint=hint, scope=Scope.OBJECT
         )

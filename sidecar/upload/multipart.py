@@ -111,7 +111,7 @@ class Multipart:
         except SidecarError as error:
             if error.kind is not ErrorKind.FORBIDDEN:
                 raise
-            log.warning("uploads cannot be aborted", key=self._transfer.key, error=str(error))
+            log.warning("uploads_cannot_be_aborted", key=self._transfer.key, error=str(error))
 
     async def _kept(self, upload: OpenUpload, ranges: list[PartRange]) -> dict[int, Part]:
         """Return the parts that need not be sent again: journaled ones, and ones whose answer was lost."""
@@ -130,7 +130,7 @@ class Multipart:
         except SidecarError as error:
             if error.kind is not ErrorKind.FORBIDDEN:
                 raise
-            log.warning("parts cannot be listed", key=self._transfer.key, error=str(error))
+            log.warning("parts_cannot_be_listed", key=self._transfer.key, error=str(error))
             return []
 
     async def _send_parts(self, upload: OpenUpload, wanted: list[PartRange], have: dict[int, Part]) -> None:

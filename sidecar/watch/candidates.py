@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from typing import Concatenate, ParamSpec, assert_never
+from dataclasses import replace
+from typing import Concatenate, ParamSpec, Protocol, TypeVar, assert_never
 
 import structlog
 
 from sidecar.core.clock import Clock
-from sidecar.core.model import Fingerprint, Transfer
+from sidecar.core.model import Fingerprint, Piece, StatIdentity, Transfer
 from sidecar.core.states import IllegalTransitionError
 from sidecar.journal import journal as remember
 from sidecar.journal.writer import AsyncJournal
@@ -22,17 +23,38 @@ from sidecar.obstacles import PROCESS, Obstacles
 
 from .fingerprint import Changed, Vanished
 from .hands import Hands
-from .probe import Abandon, Away, Complete, Habits, Look, Obstructed, Unreadable, look, read
+from .probe import (
+    Abandon,
+    Away,
+    Complete,
+    Habits,
+    Look,
+    Obstructed,
+    Subject,
+    Unreadable,
+    Withhold,
+    look,
+    read,
+)
 from .readiness import Wait
 from .volume import Volumes
 from .waitlist import AGAIN_SECONDS, Candidate, Waitlist
 
 P = ParamSpec("P")
-Found = Fingerprint | Changed | Vanished | Unreadable | Away | Wait | Abandon
+T = TypeVar("T")
+Found = Fingerprint | Changed | Vanished | Unreadable | Away | Wait | Abandon | Withhold
 log = structlog.get_logger()
 BATCH_MAX = 64
 LOOKING_LANES = 2
 READ_LANES = 2
+
+
+class Withheld(Protocol):
+    """Hears of a candidate that is held, and why, unless its content told."""
+
+    def __call__(  # noqa: D102 - said above
+        self, root: str, path: str, identity: StatIdentity, why: str | None, /, *, is_known: bool
+    ) -> None: ...
 
 
 class Candidates:
@@ -49,14 +71,17 @@ class Candidates:
         missed: Callable[[str, str], None],
         room: Callable[[], Awaitable[int]],
         obstacles: Obstacles,
+        held: Callable[[Subject, StatIdentity], str | None],
+        withheld: Withheld,
     ) -> None:
         """``habits`` tells a root's, None of one that is not watched: its candidates stay in the journal.
 
         ``missed`` is told root and path of a file that left this list while events of it came in.
         ``room`` waits until the journal may take in more files, and returns how many at once. ``obstacles``
-        is told what cannot be read.
+        is told what cannot be read. ``held`` tells why a complete video is held by a playlist,
+        ``withheld`` hears of one that is, and why, unless its content told.
         """
-        self._obstacles = obstacles
+        self._obstacles, self._held, self._withheld = obstacles, held, withheld
         self._journal, self._clock, self._hands = journal, clock, hands
         self._volumes, self._habits, self._missed = volumes, habits, missed
         self._waitlist = Waitlist(clock)
@@ -68,6 +93,11 @@ class Candidates:
         """Take a row in state discovered, if its root is watched."""
         if self._habits(transfer.root) is not None:
             self._waitlist.add(transfer)
+
+    def drop(self, root: str, path: str) -> None:
+        """Its row is no more: the file is held."""
+        if (candidate := self.find(root, path)) is not None:
+            self._waitlist.forget(candidate)
 
     def forget_home(self, root: str, home: str) -> None:
         """Where these were seen there is nothing any more."""
@@ -109,7 +139,7 @@ class Candidates:
         work = [(c.subject(), habits) for c in batch if (habits := self._habits(c.root)) is not None]
         try:
             looks = await self._hands.do(
-                lambda: [look(subject, habits, self._volumes, now=now) for subject, habits in work]
+                lambda: [self._look(subject, habits, now) for subject, habits in work]
             )
         finally:
             self._looking.release()
@@ -118,12 +148,24 @@ class Candidates:
         )
         await self._waitlist.announce(batch)
 
+    def _look(self, subject: Subject, habits: Habits, now: float) -> Look:
+        seen = look(subject, habits, self._volumes, now=now)
+        if (
+            subject.claim is None
+            or seen.identity is None
+            or not isinstance(seen.found, Complete | Fingerprint)
+        ):
+            return seen
+        why = self._held(subject, seen.identity)
+        return seen if why is None else replace(seen, found=Withhold(why=why))
+
     async def _judge(self, candidate: Candidate, seen: Look, now: float, group: asyncio.TaskGroup) -> None:
         if candidate.held and not candidate.is_told and _is_written(candidate, seen):
             candidate.is_told = True
             await self._journal.do(remember.Journal.written, candidate.id)
         if seen.identity is not None and seen.identity != candidate.identity:
             candidate.identity, candidate.quiet_since = seen.identity, max(now, candidate.quiet_since)
+        candidate.piece = seen.piece
         if isinstance(seen.found, Complete):
             candidate.why = "complete, it is being read"
             group.create_task(self._read_large(candidate))
@@ -145,11 +187,9 @@ class Candidates:
             return
         match found:
             case Fingerprint():
-                await self._record(candidate, remember.Journal.complete, candidate.id, found)
-            case Vanished():
-                await self._record(candidate, remember.Journal.vanish, candidate.id)
-            case Abandon(why=why):
-                await self._record(candidate, remember.Journal.neglect, candidate.id, why, candidate.identity)
+                await self._record_content(candidate, found)
+            case Vanished() | Abandon() | Withhold():
+                await self._record_end(candidate, found)
             case Changed():
                 self._waitlist.put_back(candidate, "it changed while it was being read", AGAIN_SECONDS)
             case Unreadable(why=why):
@@ -160,6 +200,7 @@ class Candidates:
                 self._waitlist.forget(candidate)
             case Wait():
                 self._waitlist.put_back(candidate, found.why, self._waitlist.spaced(candidate, found))
+                candidate.is_torn = found.is_torn
             case _:
                 assert_never(found)
 
@@ -184,18 +225,50 @@ class Candidates:
     async def _record(
         self,
         candidate: Candidate,
-        method: Callable[Concatenate[remember.Journal, P], object],
+        method: Callable[Concatenate[remember.Journal, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
-    ) -> None:
+    ) -> T | None:
+        result = None
         try:
-            await self._journal.do(method, *args, **kwargs)
+            result = await self._journal.do(method, *args, **kwargs)
         except (LookupError, IllegalTransitionError):
             # The row went on without us: two listings did not show the file, and another row took its place.
-            log.info("candidate_overtaken", path=candidate.path, root=candidate.root)
+            log.debug("candidate_overtaken", path=candidate.path, root=candidate.root)
         self._waitlist.forget(candidate)
         if candidate.touched:
             self._missed(candidate.root, candidate.path)
+        return result
+
+    async def _record_content(self, candidate: Candidate, found: Fingerprint) -> None:
+        if candidate.piece is Piece.NONE:
+            await self._record(candidate, remember.Journal.complete, candidate.id, found)
+            return
+        method = remember.Journal.complete_piece
+        if (
+            await self._record(candidate, method, candidate.id, found, candidate.piece)
+            is remember.Fate.WITHHELD
+        ):
+            await self._say_withheld(candidate, found.identity, None)
+
+    async def _record_end(self, candidate: Candidate, found: Vanished | Abandon | Withhold) -> None:
+        match found:
+            case Vanished():
+                await self._record(candidate, remember.Journal.vanish, candidate.id)
+            case Abandon(why=why):
+                await self._record(candidate, remember.Journal.neglect, candidate.id, why, candidate.identity)
+            case Withhold(why=why):
+                await self._record(candidate, remember.Journal.withhold, {candidate.id: why})
+                if candidate.identity is not None:
+                    await self._say_withheld(candidate, candidate.identity, why)
+            case _:
+                assert_never(found)
+
+    async def _say_withheld(self, candidate: Candidate, identity: StatIdentity, why: str | None) -> None:
+        root, path = candidate.root, candidate.path
+        held = await self._journal.do(remember.Journal.held_now, root, {path: None})
+        if path in held:
+            self._withheld(root, path, identity, why, is_known=held[path])
 
 
 def _is_written(candidate: Candidate, seen: Look) -> bool:

@@ -1,12 +1,20 @@
-"""What a root holds that is not sent, by finding: counted, with a few examples for people."""
+"""What a root holds that is not journaled, by finding: counted exactly, with examples for people.
+
+What counts as unsent is kept by folder, extension and class, so that a session's share can be told and the
+memory follows the number of folders, not of files. The rest is counted for the whole root.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
-EXAMPLES_MAX = 20
+from sidecar.core.account import NAMED_MAX, FileClass, Shown, Unmatched, row_of
+from sidecar.core.media import extension
+
 SEEN_MAX = 100_000
 
 
@@ -17,34 +25,64 @@ class Finding(StrEnum):
     FOLDER = "folder"
     IGNORED = "ignored"
     UNMATCHED = "unmatched"
+    MISPLACED = "misplaced"
     REFUSED = "refused"
     HELD = "held"
     WAITING = "waiting"
     MATCHED = "matched"
 
 
-COUNTED = (Finding.UNMATCHED, Finding.REFUSED, Finding.HELD)
+COUNTED = (Finding.UNMATCHED, Finding.MISPLACED, Finding.REFUSED, Finding.HELD, Finding.IGNORED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A path below its root that is not sent, and one sentence why."""
+    """A path below its root that is not sent, and one sentence why; "" where the rules tell on demand.
+
+    ``changed_ns`` is its ctime, None where it could not be seen. ``known``: the journal has an earlier
+    version of it. ``inside``: it stands for whatever lies in it.
+    """
 
     path: str
     finding: Finding
     why: str
+    changed_ns: int | None = None
+    known: bool = False
+    inside: bool = False
+
+
+class Place(NamedTuple):
+    """What is told of together: files of one kind in one folder."""
+
+    folder: str
+    extension: str
+    finding: Finding
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """How many files of a place are not sent, how many of them are new, and some of both."""
+
+    count: int = 0
+    new: int = 0
+    examples: list[Example] = field(default_factory=list)
+    new_examples: list[Example] = field(default_factory=list)
 
 
 class Census:
-    """One full listing's findings, and those that events brought since. Bounded.
+    """One full listing's findings, and those that events brought since.
 
     A newcomer is counted once; that a file went away shows at the next full listing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, unmatched: Unmatched = "misplaced", new_since_ns: int = 0) -> None:
+        """Take the setting that says what counts; what changed at or after ``new_since_ns`` is new."""
+        self._unmatched, self._new_since_ns = unmatched, new_since_ns
         self._counts = dict.fromkeys(COUNTED, 0)
-        self._examples = {finding: deque[Example](maxlen=EXAMPLES_MAX) for finding in COUNTED}
+        self._shown = {finding: deque[Example](maxlen=NAMED_MAX) for finding in COUNTED}
         self._seen: set[int] = set()
+        self.places: dict[Place, Tally] = {}
+        self.known = 0  # of the findings, those whose earlier version the journal has
 
     def add(self, example: Example) -> None:
         """Count a finding, once a path. Beyond SEEN_MAX paths only listings go on counting."""
@@ -54,17 +92,49 @@ class Census:
         if len(self._seen) < SEEN_MAX:
             self._seen.add(mark)
         self._counts[example.finding] += 1
-        self._examples[example.finding].append(example)
+        self.known += example.known
+        if self.counts_as_unsent(example.finding):
+            self._keep(example)
+        elif example.finding is not Finding.IGNORED:
+            self._shown[example.finding].append(example)
 
     def add_newcomer(self, example: Example) -> None:
         """Count a finding that an event brought, as far as it can be told from those of the listing."""
         if len(self._seen) < SEEN_MAX:
             self.add(example)
 
+    def counts_as_unsent(self, finding: Finding) -> bool:
+        """Tell whether somebody should hear of such files."""
+        return row_of(FileClass(finding), self._unmatched).status is Shown.ATTENTION
+
+    @property
+    def size(self) -> int:
+        """How many files were counted."""
+        return sum(self._counts.values())
+
     def count(self, finding: Finding) -> int:
         """Return how many files have a finding."""
         return self._counts[finding]
 
     def examples(self) -> list[Example]:
-        """Return at most EXAMPLES_MAX of each finding, the newest of each first."""
-        return [example for shown in self._examples.values() for example in reversed(shown)]
+        """Return at most NAMED_MAX of each finding, the newest of each first."""
+        return [example for shown in self._shown.values() for example in reversed(shown)]
+
+    def unsent(self) -> Iterator[tuple[Place, Tally]]:
+        """Yield all that counts as unsent."""
+        return iter(list(self.places.items()))
+
+    def _keep(self, example: Example) -> None:
+        folder, _, name = example.path.rpartition("/")
+        place = Place(example.path if example.inside else folder, extension(name), example.finding)
+        if (tally := self.places.get(place)) is None:
+            tally = self.places[place] = Tally()
+        tally.count += 1
+        is_new = example.changed_ns is None or example.changed_ns >= self._new_since_ns
+        tally.new += is_new
+        if len(tally.examples) < NAMED_MAX:
+            tally.examples.append(example)
+        if is_new and len(tally.new_examples) < NAMED_MAX:
+            tally.new_examples.append(example)
+        if len(self._shown[example.finding]) < NAMED_MAX:
+            self._shown[example.finding].append(example)

@@ -11,17 +11,15 @@ from dataclasses import dataclass, field
 
 from watchfiles import Change
 
-from sidecar.core.routing import Router
 from sidecar.files import kind_of
 from sidecar.homes import home_of
 from sidecar.obstacles import Obstacles
 
 from .candidates import Candidates
-from .census import Example, Finding
 from .hands import Hands
-from .listing import look_at
+from .listing import Odd, look_at
 from .scan import Scanner
-from .sorting import Haul, playlist_beside, sort_file
+from .sorting import Haul, Sorter, sort_file, sort_odd
 from .unread import Unread
 from .volume import OWN_PREFIX
 
@@ -43,7 +41,7 @@ class Hints:
         self,
         *,
         root: str,
-        router: Router,
+        sorter: Sorter,
         candidates: Candidates,
         hands: Hands,
         scanner: Scanner,
@@ -55,7 +53,7 @@ class Hints:
 
         ``cover`` has folders watched, soon; then they have to be looked at once more: ``put_off``.
         """
-        self._root, self._router, self._candidates = root, router, candidates
+        self._root, self._sorter, self._candidates = root, sorter, candidates
         self._hands, self._scanner, self._unfinished, self._cover = hands, scanner, unfinished, cover
         self._again = set[str]()
         self._later = asyncio.Event()
@@ -117,12 +115,12 @@ class Hints:
             if stat.S_ISDIR(found.st_mode):
                 seen.folders.append(path)
             elif stat.S_ISREG(found.st_mode):
-                beside = playlist_beside(self._root, path)
                 at = home(path.rpartition("/")[0])
-                sort_file(self._router, self._root, path, found, beside, seen.haul, home=at)
+                sort_file(self._sorter, path, found, seen.haul, home=at, may_be_journaled=True)
             else:
                 why = f"{kind_of(found.st_mode)} is never sent"
-                seen.haul.examples.append(Example(path=path, finding=Finding.REFUSED, why=why))
+                odd = Odd(path=path, reason=why, inside=stat.S_ISLNK(found.st_mode))
+                sort_odd(self._sorter, odd, seen.haul)
         return seen
 
 

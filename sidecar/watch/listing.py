@@ -13,10 +13,14 @@ from .volume import OWN_PREFIX
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Odd:
-    """Something that is never sent, and why. ``path`` is below the root, with surrogate escapes."""
+    """Something that is never sent, and why. ``path`` is below the root, with surrogate escapes.
+
+    ``inside``: it is, or may lead to, a folder, and stands for whatever lies in it.
+    """
 
     path: str
     reason: str
+    inside: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,7 +66,8 @@ def list_folder(root: str, folder: str) -> Listing:
         listing.whole = False
     except OSError as error:
         listing.whole, listing.unread = False, error
-        listing.odd.append(Odd(path=folder or ".", reason=f"the folder cannot be read: {error.strerror}"))
+        why = f"the folder cannot be read: {error.strerror}"
+        listing.odd.append(Odd(path=folder or ".", reason=why, inside=True))
     return listing
 
 
@@ -106,4 +111,5 @@ def _add(listing: Listing, entry: os.DirEntry[str]) -> None:
         listing.folders.append(join(listing.folder, entry.name))
     else:
         reason = f"{kind_of(found.st_mode)} is never sent"
-        listing.odd.append(Odd(path=join(listing.folder, entry.name), reason=reason))
+        path, is_link = join(listing.folder, entry.name), stat.S_ISLNK(found.st_mode)
+        listing.odd.append(Odd(path=path, reason=reason, inside=is_link))

@@ -45,11 +45,12 @@ class Markers:
     def __init__(self, *, root: str, journal: AsyncJournal, hands: Hands) -> None:
         self._root, self._journal, self._hands = root, journal, hands
         self._told: dict[str, int] = {}
+        self._broken = set[str]()
 
     async def tell(self, seen: MarkerSeen) -> Told:
         """Read a marker and journal it; one that is gone again, or was told before, is nothing."""
         if self._told.get(seen.path) == seen.mtime_ns:
-            return Told.DONE
+            return Told.BROKEN if seen.path in self._broken else Told.DONE
         content = await self._hands.do(lambda: _read(self._root, seen.path))
         if not isinstance(content, _Content):
             return content
@@ -62,13 +63,19 @@ class Markers:
             mtime_ns=content.mtime_ns,
             chunks=content.chunks,
         )
-        self._remember(seen.path, content.mtime_ns)
+        self._remember(seen.path, content.mtime_ns, is_broken=content.broken)
         return Told.BROKEN if content.broken else Told.DONE
 
-    def _remember(self, path: str, mtime_ns: int) -> None:
+    def is_broken(self, path: str) -> bool:
+        """Tell whether a marker says something that is not understood."""
+        return path in self._broken
+
+    def _remember(self, path: str, mtime_ns: int, *, is_broken: bool) -> None:
         if len(self._told) >= REMEMBERED_MAX:
             self._told.clear()  # telling again is harmless
+            self._broken.clear()
         self._told[path] = mtime_ns
+        (self._broken.add if is_broken else self._broken.discard)(path)
 
 
 def _read(root: str, path: str) -> _Content | Told:

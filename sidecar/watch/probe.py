@@ -9,15 +9,17 @@ import os
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from sidecar.core.model import Fingerprint, StatIdentity
+from sidecar.core.model import Fingerprint, Piece, StatIdentity, StreamKey
 from sidecar.files import ForeignLinkError, NotRegularError, identity_of, open_regular
 from sidecar.homes import AWAY, away, in_the_way, is_at_home
 
 from . import lease, structure
 from .fingerprint import Changed, Vanished, take, take_open
-from .form import UNKNOWN
+from .form import UNKNOWN, Structure
+from .fragments import piece_of
 from .lease import Lease
 from .readiness import Abandon, Complete, Decision, Evidence, Patience, Wait, decide
+from .smallest import by_size
 from .volume import Readiness, Volumes
 
 SMALL_BYTES = 1024 * 1024  # read at once by the thread that looked; larger files have lanes of their own
@@ -52,6 +54,7 @@ class Subject:
     identity: StatIdentity | None
     quiet_since: float
     home: str | None = None
+    claim: StreamKey | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +82,19 @@ class Away:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Withhold:
+    """It is complete, and a playlist holds it; ``why`` is a sentence."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What one look found: a decision, or with Complete on a small file already the fingerprint."""
 
     identity: StatIdentity | None
-    found: Decision | Fingerprint | Changed | Vanished | Unreadable | Away
+    found: Decision | Fingerprint | Changed | Vanished | Unreadable | Away | Withhold
+    piece: Piece = Piece.NONE
 
 
 def look(subject: Subject, habits: Habits, volumes: Volumes, *, now: float) -> Look:
@@ -131,9 +142,12 @@ def _by(subject: Subject, error: OSError) -> Obstructed:
 
 def _look_into(fd: int, subject: Subject, habits: Habits, volumes: Volumes, now: float) -> Look:
     identity, decision = _examine(fd, subject, habits, volumes, now)
-    if isinstance(decision, Complete) and identity.size_bytes <= SMALL_BYTES:
-        return Look(identity=identity, found=take_open(fd, expected=identity))
-    return Look(identity=identity, found=decision)
+    if not isinstance(decision, Complete):
+        return Look(identity=identity, found=decision)
+    piece = Piece.NONE if subject.claim is None else piece_of(fd, PurePosixPath(subject.path).name)
+    is_small = identity.size_bytes <= SMALL_BYTES
+    found = take_open(fd, expected=identity) if is_small else decision
+    return Look(identity=identity, found=found, piece=piece)
 
 
 def _examine(
@@ -143,11 +157,17 @@ def _examine(
     identity = identity_of(found)
     held = _lease(fd, subject, volumes, found.st_dev)
     shape = UNKNOWN
-    if held is not Lease.BUSY and subject.check_structure:
-        shape = structure.judge(fd, PurePosixPath(subject.path).name)
+    if held is not Lease.BUSY:
+        judge = structure.judge if subject.check_structure else _judge_size
+        shape = judge(fd, PurePosixPath(subject.path).name)
     quiet = now - subject.quiet_since if identity == subject.identity else 0.0
     evidence = Evidence(lease=held, structure=shape, quiet_seconds=quiet)
     return identity, decide(evidence, habits.patience(subject.rule_settle_seconds, exact=held is Lease.FREE))
+
+
+def _judge_size(fd: int, name: str) -> Structure:
+    """Judge a file that nobody is to look into: what is empty, or nearly so, is no film all the same."""
+    return by_size(os.fstat(fd).st_size, name)
 
 
 def _lease(fd: int, subject: Subject, volumes: Volumes, device: int) -> Lease:
@@ -156,4 +176,7 @@ def _lease(fd: int, subject: Subject, volumes: Volumes, device: int) -> Lease:
     return Lease.UNAVAILABLE
 
 
-__all__ = ["Abandon", "Away", "Complete", "Habits", "Look", "Subject", "Unreadable", "Wait", "look", "read"]
+__all__ = [
+    "Abandon", "Away", "Complete", "Habits", "Look", "Subject", "Unreadable", "Wait",
+    "Withhold", "look", "read",
+]  # fmt: skip

@@ -7,11 +7,12 @@ import functools
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import structlog
 
+from sidecar.core.account import Unmatched
 from sidecar.core.clock import Clock
-from sidecar.core.routing import Router
 from sidecar.homes import home_of
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
@@ -19,7 +20,7 @@ from sidecar.obstacles import Obstacles
 
 from .absences import Absences
 from .candidates import Candidates
-from .census import Census
+from .census import Census, Example, Finding
 from .hands import Hands
 from .hints import Hints
 from .holding import Hold, Keeper
@@ -28,22 +29,37 @@ from .listener import Listener
 from .lock import Lock, acquire, place_of
 from .markers import Markers
 from .scan import Scanner, Walked
-from .sorting import Haul
+from .sorting import Haul, Sorter
+from .streams import StreamBook
+from .tenure import CLAIMING
 from .volume import Readiness, Volumes, is_remote, kind_of
 
 log = structlog.get_logger()
 SCAN_SECONDS = 2.0  # between listings where nothing else gives notice
 CPU_FACTOR, CPU_FACTOR_SCANNING = 200, 20  # listings may take half a percent of a core; five where they must
 PLACE_SECONDS = 1.0  # how soon a root that was made, removed or made again is noticed
+FIRST = "it is being looked at for the first time"
 MISSING = "the folder does not exist"
 LOCKED = "another sidecar watches this folder; waiting for it to end"
+
+
+AwayKind = Literal["missing", "unreadable", "not ours"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Away:
+    """A root of which nothing can be told: ``why`` is a sentence."""
+
+    kind: AwayKind
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootSettings:
     """What the configuration says of a root. ``path`` is absolute, as the router knows it.
 
-    ``removal`` is what a file's absence means: keep | tombstone | delete.
+    ``removal`` is what a file's absence means: keep | tombstone | delete. ``unmatched`` says which files that
+    no rule takes count as unsent.
     """
 
     path: str
@@ -51,6 +67,7 @@ class RootSettings:
     settle_seconds: float
     rescan_seconds: float
     removal: str = "keep"
+    unmatched: Unmatched = "misplaced"
 
 
 class RootWatch:
@@ -60,7 +77,7 @@ class RootWatch:
         self,
         settings: RootSettings,
         *,
-        router: Router,
+        sorter: Sorter,
         journal: AsyncJournal,
         clock: Clock,
         candidates: Candidates,
@@ -69,31 +86,45 @@ class RootWatch:
         others_listed: Callable[[float], bool],
         keeper: Keeper,
         obstacles: Obstacles,
+        new_since_ns: Callable[[], int],
     ) -> None:
-        """``others_listed`` tells whether every watched root was listed by a listing begun after a time."""
+        """``others_listed`` tells whether every watched root was listed by a listing begun after a time.
+
+        ``new_since_ns`` is the process's start, as the clock of files has it.
+        """
         self.settings, self.path = settings, settings.path
         self.readiness = Readiness.SETTLE
-        self.problem: str | None = "it is being looked at for the first time"
+        self.problem: str | None = FIRST
+        self._away_kind: AwayKind = "not ours"
         self._hold: Hold | None = None
         self._was_away = False
         self.last_scan_ms: int | None = None
-        self.census = Census()
+        self._new_since_ns = new_since_ns
+        self.census = self._empty_census()
+        self._listing_census: Census | None = None  # of the listing under way
+        self._unlistable: OSError | None = None
         self.listed, self.seen = asyncio.Event(), asyncio.Event()  # once, or found missing; once
         self._clock, self._volumes, self._hands, self._candidates = clock, volumes, hands, candidates
         self._journal, self._keeper, self._obstacles = journal, keeper, obstacles
         self._scanner = functools.partial(
             Scanner,
             root=self.path,
-            router=router,
+            sorter=sorter,
             journal=journal,
             hands=hands,
             is_watched=self._is_watched,
         )
-        markers = Markers(root=self.path, journal=journal, hands=hands)
-        self._intake = Intake(root=self.path, journal=journal, candidates=candidates, markers=markers)
+        self.markers = Markers(root=self.path, journal=journal, hands=hands)
+        self.sorter = sorter
+        self.streams = StreamBook(
+            root=self.path, journal=journal, hands=hands, candidates=candidates, playlists=sorter.playlists
+        )
+        self._intake = Intake(
+            root=self.path, journal=journal, candidates=candidates, markers=self.markers, streams=self.streams
+        )
         self._hints = Hints(
             root=self.path,
-            router=router,
+            sorter=sorter,
             candidates=candidates,
             hands=hands,
             scanner=self._scanner(take=self._take_hint),
@@ -127,6 +158,17 @@ class RootWatch:
         return (tenure and tenure.trouble) or self._listener.trouble
 
     @property
+    def away(self) -> Away | None:
+        """Why nobody can tell what lies in it, None while somebody can."""
+        if self.problem == FIRST:
+            return None
+        if self.problem is not None:
+            return Away(kind=self._away_kind, why=self.problem)
+        if self._unlistable is not None:
+            return Away(kind="unreadable", why=f"the folder cannot be read: {self._unlistable.strerror}")
+        return None
+
+    @property
     def lock(self) -> str | None:
         """How others are kept out, None while it is not ours."""
         return self._hold.how if self._hold else None
@@ -152,7 +194,7 @@ class RootWatch:
         self._waiters.append(waiter)
         self._wanted.set()
         if self.problem is not None and self.listed.is_set():
-            self._excuse(self.problem)
+            self._excuse(self.problem, self._away_kind)
         await waiter
 
     def is_listed_since(self, at: float) -> bool:
@@ -168,13 +210,13 @@ class RootWatch:
     async def _once(self) -> None:
         try:
             lock = await acquire(
-                self.path, executor=self._hands.executor, waiting=lambda: self._excuse(LOCKED, listed=False)
+                self.path, executor=self._hands.executor, waiting=lambda: self._wait_for(LOCKED)
             )
         except FileNotFoundError as error:
-            await self._is_away(MISSING, error)
+            await self._is_away(MISSING, "missing", error)
             return
         except OSError as error:
-            await self._is_away(f"the folder cannot be opened: {error.strerror}", error)
+            await self._is_away(f"the folder cannot be opened: {error.strerror}", "unreadable", error)
             return
         try:
             await self._have(lock)
@@ -182,14 +224,13 @@ class RootWatch:
             why = _first(errors)
             self._was_away = True
             self._obstacles.failed(self.path, why)
-            self._excuse(f"the folder cannot be had: {why.strerror}", listed=False)
+            self._excuse(f"the folder cannot be had: {why.strerror}", "unreadable", listed=False)
         finally:
             os.close(lock.fd)
 
     async def _have(self, lock: Lock) -> None:
         kind = await self._hands.do(lambda: kind_of(lock.fd))
-        waiting = functools.partial(self._excuse, listed=False)
-        async with self._keeper.holding(self.path, lock, kind, waiting) as hold:
+        async with self._keeper.holding(self.path, lock, kind, self._wait_for) as hold:
             self._hold = hold
             await self._journal.do(Journal.unbar, self.path)
             try:
@@ -198,20 +239,23 @@ class RootWatch:
                 self._hold = None
             await self._journal.do(Journal.bar, [self.path])
 
-    async def _is_away(self, problem: str, error: OSError) -> None:
+    async def _is_away(self, problem: str, kind: AwayKind, error: OSError) -> None:
         """Nobody can watch it: what is known of its files may go its way."""
         self._was_away = True
         self._obstacles.failed(self.path, error)
         await self._journal.do(Journal.unbar, self.path)
-        self._excuse(problem)
+        self._excuse(problem, kind)
 
     async def _watch(self, fd: int, kind: str | None, hold: Hold) -> None:
         found = await self._hands.do(lambda: os.fstat(fd))
         home = await self._hands.do(lambda: home_of(self.path, ""))
+        self.sorter.playlists.streams.update(await self._journal.do(Journal.playlists))
         self.readiness = await self._hands.do(lambda: self._volumes.measure(fd))
         events = self.settings.events
         self._must_scan = events == "scan" or (events == "auto" and is_remote(kind))
-        self.problem = None
+        if self.problem not in {None, FIRST} and self._away_kind == "not ours":
+            log.info("root_is_ours", root=self.path)
+        self.problem, self._unlistable = None, None
         if self._was_away:
             self._obstacles.over(self.path)
         self._was_away = False
@@ -240,9 +284,15 @@ class RootWatch:
         while await self._hands.do(lambda: place_of(self.path)) == place:  # noqa: ASYNC110 - no event tells of it
             await asyncio.sleep(PLACE_SECONDS)
 
-    def _excuse(self, problem: str, *, listed: bool = True) -> None:
+    def _wait_for(self, problem: str) -> None:
+        """Somebody else has it, or may have: said once, since only people can tell whether that is meant."""
+        if problem not in {self.problem, CLAIMING}:
+            log.warning("root_waits", root=self.path, why=problem)
+        self._excuse(problem, "not ours", listed=False)
+
+    def _excuse(self, problem: str, kind: AwayKind, *, listed: bool = True) -> None:
         """Say why nothing is watched; whoever waits for a listing need not wait for a folder."""
-        self.problem = problem
+        self.problem, self._away_kind = problem, kind
         if listed:
             self.listed.set()
         waiters, self._waiters = self._waiters, []
@@ -265,11 +315,12 @@ class RootWatch:
 
     async def _list(self) -> float:
         waiters, self._waiters = self._waiters, []
-        census, began = Census(), self._clock.monotonic()
+        census, began = self._empty_census(), self._clock.monotonic()
+        self._listing_census = census
         try:
             places = await self._absences.begin()
             walked: Walked = await self._scanner(
-                take=functools.partial(self._intake.take, census=census)
+                take=functools.partial(self._intake.take, count=census.add)
             ).scan(places)
             self._cover(walked.unwatched)
             self._hints.unread.add(walked.unread)
@@ -278,6 +329,9 @@ class RootWatch:
         except BaseException:
             self._waiters += waiters
             raise
+        finally:
+            self._listing_census = None
+        self._unlistable = walked.unread.get("")
         self.census, self.last_scan_ms = census, self._clock.wall_ms()
         self.listed.set()
         self.seen.set()
@@ -300,7 +354,17 @@ class RootWatch:
             self._candidates.touch(self.path, path)
         haul.missing.clear()
         haul.spared.clear()
-        await self._intake.take(haul, self.census)
+        await self._intake.take(haul, self.count_newcomer)
+
+    def count_newcomer(self, example: Example) -> None:
+        """Count it in both: the listing under way has perhaps been there already."""
+        if example.finding is not Finding.IGNORED:  # temporary names come and go
+            self.census.add_newcomer(example)
+            if self._listing_census is not None:
+                self._listing_census.add_newcomer(example)
+
+    def _empty_census(self) -> Census:
+        return Census(unmatched=self.settings.unmatched, new_since_ns=self._new_since_ns())
 
     # -- events ------------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from sidecar.core.routing import Router
 from sidecar.homes import ground_of, home_of
 from sidecar.journal.journal import Journal, Known
 from sidecar.journal.writer import AsyncJournal
@@ -19,7 +18,7 @@ from sidecar.journal.writer import AsyncJournal
 from .hands import Hands
 from .listing import Listing, list_folder
 from .places import Places
-from .sorting import Haul, sort_listing
+from .sorting import Haul, Sorter, sort_listing
 
 FILES_PER_BATCH = 4_000
 FOLDERS_PER_BATCH = 256
@@ -79,7 +78,7 @@ class Scanner:
     """
 
     root: str
-    router: Router
+    sorter: Sorter
     journal: AsyncJournal
     hands: Hands
     take: Callable[[Haul], Awaitable[None]]
@@ -118,7 +117,7 @@ class Scanner:
     def _compare(self, batch: Sequence[Listing], remembered: Remembered) -> Iterator[Haul]:
         haul = Haul()
         for listing in batch:
-            yield from sort_listing(self.router, self.root, listing, remembered[listing.folder], haul)
+            yield from sort_listing(self.sorter, listing, remembered[listing.folder], haul)
         yield haul
 
     async def _report_gone_folders(self, places: Places | None) -> float:

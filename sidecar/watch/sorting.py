@@ -1,24 +1,24 @@
 """Sort what a listing or an event showed: files to observe, findings to count, markers, absences.
 
-Blocking only where a playlist beside a segment has to be looked for; runs in worker threads.
+Blocking only where playlists that may name a video have to be looked for; runs in worker threads.
 """
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from sidecar.core.media import is_playlist
-from sidecar.core.model import Observation, Route
-from sidecar.core.routing import Held, Ignored, Marker, Router, Unmatched
+from sidecar.core.model import Observation, Route, StatIdentity
+from sidecar.core.routing import Held, Ignored, Marker, Misplaced, Refused, Router, Routing, Unmatched
 from sidecar.files import identity_of
 from sidecar.journal.journal import Known
 
 from .census import Example, Finding
-from .listing import Listing, join
+from .listing import Listing, Odd, join
+from .playlists import Playlists
 
 HAUL_MAX = 4_000  # each with its route: some 2 KB
 
@@ -36,12 +36,15 @@ class MarkerSeen:
 class Haul:
     """What one batch of listings or events brings. ``spared`` is missing, too, and no removal.
 
-    ``homes`` tells of each folder that misses something where what lies in it is at home.
+    ``withheld`` are files that are held now and were not before, each with its reason. ``homes`` tells of
+    each folder that misses something where what lies in it is at home.
     """
 
     observations: list[Observation] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     markers: list[MarkerSeen] = field(default_factory=list)
+    playlists: set[str] = field(default_factory=set)
+    withheld: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     spared: list[str] = field(default_factory=list)
     homes: dict[str, str | None] = field(default_factory=dict)
@@ -50,27 +53,54 @@ class Haul:
         """Return what is in it; it goes on empty."""
         full = replace(self)
         self.observations, self.examples, self.markers, self.missing, self.spared = [], [], [], [], []
-        self.homes = {}
+        self.playlists, self.withheld, self.homes = set(), {}, {}
         return full
 
 
-def sort_listing(
-    router: Router, root: str, listing: Listing, known: Mapping[str, Known], haul: Haul
-) -> Iterator[Haul]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sorter:
+    """The rules of one root, and the playlists that lie there."""
+
+    root: str
+    router: Router
+    playlists: Playlists
+
+    def route(self, path: str, found: os.stat_result | None) -> Routing:
+        """Say what a file means now, among the playlists that there are; ``found`` is its stat."""
+        return self.routed(path, None if found is None else identity_of(found))[0]
+
+    def routed(self, path: str, identity: StatIdentity | None) -> tuple[Routing, str | None]:
+        """Do the same; the playlist that holds it comes with that."""
+        routing = self.router.route(self.root, path)
+        claim = routing.claim if isinstance(routing, Route) else None
+        if claim is None:
+            return routing, None
+        holding = self.playlists.holding(path, claim, identity)
+        return (routing, None) if holding is None else (Held(reason=holding.why), holding.playlist)
+
+
+def sort_listing(sorter: Sorter, listing: Listing, known: Mapping[str, Known], haul: Haul) -> Iterator[Haul]:
     """Compare a folder with what the journal remembers of it; unchanged files cost nothing more.
 
     Yields what is in ``haul`` whenever that is a lot: a folder may hold any number of new files.
     """
-    beside = _beside_in(listing)
     for name, found in listing.files.items():
         remembered = known.get(name)
         if remembered is None or not remembered.is_like(found):
             path = join(listing.folder, name)
-            sort_file(router, root, path, found, beside, haul, home=listing.home)
+            sort_file(
+                sorter,
+                path,
+                found,
+                haul,
+                home=listing.home,
+                is_known=remembered is not None and remembered.identity is not None,
+                may_be_journaled=remembered is not None,
+            )
         if len(haul.observations) + len(haul.examples) >= HAUL_MAX:
             yield haul.drain()
     for odd in listing.odd:
-        haul.examples.append(Example(path=odd.path, finding=Finding.REFUSED, why=odd.reason))
+        sort_odd(sorter, odd, haul)
     if listing.whole and (missing := known.keys() - listing.files.keys()):
         others = listing.others()
         haul.homes[listing.folder] = listing.home
@@ -80,44 +110,66 @@ def sort_listing(
 
 
 def sort_file(
-    router: Router,
-    root: str,
+    sorter: Sorter,
     path: str,
     found: os.stat_result,
-    beside_playlist: Callable[[], bool],
     haul: Haul,
     *,
     home: str | None = None,
+    is_known: bool = False,
+    may_be_journaled: bool = False,
 ) -> None:
-    """Route one regular file; ``home`` is where it is at home."""
-    match router.route(root, path, beside_playlist=beside_playlist):
+    """Route one regular file; ``home`` is where it is at home. ``is_known``: earlier content was handled.
+
+    ``may_be_journaled``: there may be a row of it, which is to go if the file is held.
+    """
+
+    def example(finding: Finding, why: str | None) -> None:
+        shown = Example(
+            path=path, finding=finding, why=why or "", changed_ns=found.st_ctime_ns, known=is_known
+        )
+        haul.examples.append(shown)
+
+    match _routed(sorter, path, found, haul):
         case Route() as route:
-            seen = Observation(root=root, path=path, identity=identity_of(found), route=route, home=home)
+            seen = Observation(
+                root=sorter.root, path=path, identity=identity_of(found), route=route, home=home
+            )
             haul.observations.append(seen)
         case Marker() as marker:
             haul.markers.append(MarkerSeen(path=path, marker=marker, mtime_ns=found.st_mtime_ns))
         case Unmatched(reason=reason):
-            haul.examples.append(Example(path=path, finding=Finding.UNMATCHED, why=reason))
+            example(Finding.UNMATCHED, reason)
+        case Misplaced(reason=why):
+            example(Finding.MISPLACED, why)
+        case Refused(reason=reason):
+            example(Finding.REFUSED, reason)
         case Held(reason=reason):
-            haul.examples.append(Example(path=path, finding=Finding.HELD, why=reason))
+            example(Finding.HELD, reason)
+            if may_be_journaled:
+                haul.withheld[path] = reason
         case Ignored():
-            return
+            example(Finding.IGNORED, None)
         case never:
             assert_never(never)
 
 
-def playlist_beside(root: str, path: str) -> Callable[[], bool]:
-    """Return a question that lists the folder of ``path`` only if it is asked."""
-
-    def ask() -> bool:
-        folder = os.path.join(root, os.path.dirname(path))  # noqa: PTH118, PTH120 - surrogate escapes
-        try:
-            return any(map(is_playlist, os.listdir(folder)))  # noqa: PTH208 - the same
-        except OSError:
-            return False
-
-    return ask
+def _routed(sorter: Sorter, path: str, found: os.stat_result, haul: Haul) -> Routing:
+    """Say what a file means, and take in the playlist that it is, or that holds it."""
+    routing, playlist = sorter.routed(path, identity_of(found))
+    if is_playlist(path.rpartition("/")[2]) and not isinstance(routing, Ignored):
+        playlist = path
+        sorter.playlists.changed(path)
+    if playlist is not None:  # whatever becomes of it, it was there
+        haul.playlists.add(playlist)
+    return routing
 
 
-def _beside_in(listing: Listing) -> Callable[[], bool]:
-    return functools.cache(lambda: any(map(is_playlist, listing.files)))
+def sort_odd(sorter: Sorter, odd: Odd, haul: Haul) -> None:
+    """Take in what is no regular file, or cannot be seen: refused, unless nobody is to look at it.
+
+    A root that cannot be read is no file: it is away.
+    """
+    if odd.path != ".":
+        finding = Finding.REFUSED if sorter.router.ignored(sorter.root, odd.path) is None else Finding.IGNORED
+        haul.examples.append(Example(path=odd.path, finding=finding, why=odd.reason, inside=odd.inside))

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import os
-import stat
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import assert_never
 
+from sidecar.core.account import NAMED_MAX, FileClass, Row, Scope, row_of
 from sidecar.core.clock import Clock
-from sidecar.core.model import Route
+from sidecar.core.model import StatIdentity
 from sidecar.core.paths import below
-from sidecar.core.routing import Held, Ignored, Marker, Router, Unmatched
-from sidecar.files import kind_of
+from sidecar.core.routing import Router
 from sidecar.journal.writer import AsyncJournal
 from sidecar.obstacles import Obstacles
 
 from . import lease, whereabouts
 from .candidates import Candidates
-from .census import Example, Finding
+from .census import COUNTED, Example, Finding, Place, Tally
 from .fence import Fence
 from .hands import Hands
 from .holding import Keeper
-from .listing import is_utf8, look_at
-from .probe import Habits
-from .root import RootSettings, RootWatch
-from .sorting import playlist_beside
-from .volume import OWN_PREFIX, Volumes
+from .intake import BROKEN_MARKER
+from .looking import Looker, PathFinding
+from .newness import Newness
+from .playlists import SEGMENT_BY_CONTENT, Playlists, Streams
+from .probe import Habits, Subject
+from .root import Away, RootSettings, RootWatch
+from .sorting import Sorter
+from .unsent import Gatherer, Unsent
+from .volume import Volumes
 from .waitlist import Candidate
 
 THREADS = 4
@@ -40,7 +42,9 @@ class RootStatus:
     """One root, for people and for metrics.
 
     ``problem`` is a sentence while it is not watched, ``trouble`` while it is watched less well than meant.
-    ``lock`` says how other sidecars are kept out, None while it is not ours.
+    ``lock`` says how other sidecars are kept out, None while it is not ours. ``away`` is why nobody can tell
+    what lies in it. ``counts`` are of what is not journaled; of ``known`` files among them the journal has an
+    earlier version.
     """
 
     root: str
@@ -49,24 +53,14 @@ class RootStatus:
     problem: str | None
     trouble: str | None
     lock: str | None
-    unmatched: int
-    refused: int
-    held: int
+    away: Away | None
+    counts: Mapping[FileClass, int]
+    known: int
     examples: Sequence[Example]
     last_scan_ms: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PathFinding:
-    """What a path is now; ``why`` is one sentence, ``rule`` the pattern that decided, where one did."""
-
-    finding: Finding
-    why: str
-    rule: str | None = None
-
-
 UNSURE = "it is not certain at this moment that no other sidecar watches its folder"
-_MISSING = PathFinding(finding=Finding.MISSING, why="there is nothing at this path")
 
 
 async def _plenty() -> int:
@@ -89,17 +83,19 @@ class WatchStage:
         fence: Fence,
         room: Callable[[], Awaitable[int]] = _plenty,
         obstacles: Obstacles | None = None,
+        newness: Newness | None = None,
     ) -> None:
         """Build it on the event loop of the main thread: SIGIO is ignored from here on.
 
         ``fence`` learns which roots are held in a way that may lapse. ``room`` waits until the journal may
         take in more files, and returns how many at once. ``obstacles`` are shared with whoever else reads
-        files.
+        files. ``newness`` tells what changed since the process started.
         """
+        newness = newness or Newness(clock)
         self.obstacles = obstacles = obstacles or Obstacles(clock)
         lease.prepare()
         self.ready, self.seen = asyncio.Event(), asyncio.Event()
-        self._router, self._abandon_after_seconds = router, abandon_after_seconds
+        self._abandon_after_seconds = abandon_after_seconds
         self._hands, volumes = Hands(THREADS), Volumes()
         self._candidates = Candidates(
             journal=journal,
@@ -110,11 +106,18 @@ class WatchStage:
             missed=lambda root, path: self._roots[root].look_later(path),
             room=room,
             obstacles=obstacles,
+            held=self._held,
+            withheld=self._withheld,
         )
+        known_streams: Streams = {}
         self._roots = {
             settings.path: RootWatch(
                 settings,
-                router=router,
+                sorter=Sorter(
+                    root=settings.path,
+                    router=router,
+                    playlists=Playlists(settings.path, router, known_streams),
+                ),
                 journal=journal,
                 clock=clock,
                 candidates=self._candidates,
@@ -123,9 +126,14 @@ class WatchStage:
                 others_listed=lambda at: all(root.is_listed_since(at) for root in self._roots.values()),
                 keeper=Keeper(sidecar_id=sidecar_id, clock=clock, fence=fence),
                 obstacles=obstacles,
+                new_since_ns=newness.since_ns,
             )
             for settings in roots
         }
+        sorters = {path: root.sorter for path, root in self._roots.items()}
+        self._looker = Looker(sorters=sorters, router=router, journal=journal, hands=self._hands)
+        self._gatherer = Gatherer(roots=self._roots, candidates=self._candidates, router=router)
+        self.with_reason = self._gatherer.with_reason
 
     async def run(self) -> None:
         """Notice, for ever."""
@@ -150,7 +158,28 @@ class WatchStage:
 
     def pending(self) -> Sequence[Candidate]:
         """Return the files that are settling, open for writing or incomplete; not those that are refused."""
-        return [candidate for candidate in self._candidates.all() if not candidate.refused]
+        return [one for one in self._candidates.all() if one.file_class is not FileClass.REFUSED]
+
+    def unsent(self, scope: Scope) -> Unsent:
+        """Return what counts as unsent within a scope, exactly; it is as old as the last listing."""
+        return self._gatherer.unsent(scope)
+
+    def roots(self) -> list[str]:
+        """Return the watched roots, in the order of the settings."""
+        return list(self._roots)
+
+    def unsent_mark(self) -> object:
+        """Return what differs whenever something else is unsent; cheap."""
+        unreadable = sum(one.refused for one in self._candidates.all())
+        return (unreadable, *((id(root.census), root.census.size) for root in self._roots.values()))
+
+    def places(self, root: str) -> Iterator[tuple[Place, Tally]]:
+        """Yield what counts as unsent in a root, by folder, extension and class."""
+        return self._gatherer.places(root, Scope())
+
+    def row(self, root: str, file_class: FileClass) -> Row:
+        """Return the account's row that counts for a class in a root, by its settings."""
+        return row_of(file_class, self._roots[root].settings.unmatched)
 
     def status(self) -> Sequence[RootStatus]:
         """Return one entry per root, in the order of the settings."""
@@ -174,14 +203,28 @@ class WatchStage:
             return PathFinding(finding=Finding.MISSING, why=f"{root} is not a watched folder")
         candidate = self._candidates.find(root, path)
         if candidate is not None:
-            finding = Finding.REFUSED if candidate.refused else Finding.WAITING
-            return PathFinding(finding=finding, why=candidate.why)
-        if (shown := self._shown(root, path)) is not None:
-            return shown
-        found = await self._hands.do(lambda: self._find(root, path))
+            is_refused = candidate.file_class is FileClass.REFUSED
+            finding = Finding.REFUSED if is_refused else Finding.WAITING
+            return PathFinding(finding=finding, why=candidate.why, file_class=candidate.file_class)
+        if self._roots[root].markers.is_broken(path):
+            return PathFinding(finding=Finding.REFUSED, why=BROKEN_MARKER, file_class=FileClass.REFUSED)
+        found = await self._looker.look(root, path)
         if found.finding is Finding.MATCHED and not self.is_ours(root):
-            return PathFinding(finding=Finding.HELD, why=self._roots[root].problem or UNSURE)
+            why = self._roots[root].problem or UNSURE
+            return PathFinding(finding=Finding.HELD, why=why, file_class=FileClass.HELD)
         return found
+
+    async def playlist_near(self, root: str, folder: str, entity_folder: str | None) -> str | None:
+        """Look once more for a playlist, in an entity's folder or in that of its files."""
+        if root not in self._roots:
+            return None
+        playlists = self._roots[root].sorter.playlists
+        return await self._hands.do(lambda: playlists.near(folder, entity_folder))
+
+    def look_later(self, root: str, path: str) -> None:
+        """Look at a path once more, soon."""
+        if root in self._roots:
+            self._roots[root].look_later(path)
 
     def is_ours(self, root: str) -> bool:
         """Tell whether nobody else may watch a root at this moment."""
@@ -196,9 +239,30 @@ class WatchStage:
             abandon_after_seconds=self._abandon_after_seconds,
         )
 
+    def _held(self, subject: Subject, identity: StatIdentity) -> str | None:
+        """Tell why a complete video is held by now."""
+        if subject.claim is None:
+            return None
+        playlists = self._roots[subject.root].sorter.playlists
+        holding = playlists.holding(subject.path, subject.claim, identity)
+        return None if holding is None else holding.why
+
+    def _withheld(
+        self, root: str, path: str, identity: StatIdentity, why: str | None, *, is_known: bool
+    ) -> None:
+        """A candidate is held; without a reason its content told, and its scene has a playlist."""
+        watched = self._roots[root]
+        if why is None:
+            watched.sorter.playlists.is_piece(path, identity)
+            why = SEGMENT_BY_CONTENT.format(playlist="a playlist of its scene")
+        watched.count_newcomer(
+            Example(path=path, finding=Finding.HELD, why=why, changed_ns=identity.ctime_ns, known=is_known)
+        )
+
     def _status_of(self, root: RootWatch) -> RootStatus:
-        stuck = [c for c in self._candidates.all() if c.refused and c.root == root.path]
-        stuck_examples = [Example(path=c.path, finding=Finding.REFUSED, why=c.why) for c in stuck[:20]]
+        stuck = self._gatherer.unreadable(root.path)
+        counts = {FileClass(finding): root.census.count(finding) for finding in COUNTED}
+        counts[FileClass.REFUSED] += len(stuck)
         return RootStatus(
             root=root.path,
             readiness=str(root.readiness),
@@ -206,78 +270,12 @@ class WatchStage:
             problem=root.problem,
             trouble=root.trouble,
             lock=root.lock,
-            unmatched=root.census.count(Finding.UNMATCHED),
-            refused=root.census.count(Finding.REFUSED) + len(stuck),
-            held=root.census.count(Finding.HELD),
-            examples=[*stuck_examples, *root.census.examples()],
+            away=root.away,
+            counts=counts,
+            known=root.census.known,
+            examples=self._gatherer.with_reasons([*stuck[:NAMED_MAX], *root.census.examples()]),
             last_scan_ms=root.last_scan_ms,
         )
-
-    def _shown(self, root: str, path: str) -> PathFinding | None:
-        """Only the journal knew of some refusals: a slot that is taken."""
-        for example in self._roots[root].census.examples():
-            if example.path == path and example.finding is Finding.REFUSED:
-                return PathFinding(finding=example.finding, why=example.why)
-        return None
-
-    def _find(self, root: str, path: str) -> PathFinding:
-        if not is_utf8(path):
-            return PathFinding(finding=Finding.REFUSED, why="the name is not UTF-8")
-        found = look_at(root, path) if _is_below(path) else None
-        if found is None:
-            return _unseen(root, path) if _is_below(path) else _MISSING
-        if (link := _link_on_the_way(root, path)) is not None:
-            return PathFinding(finding=Finding.REFUSED, why=f"{link} is a symbolic link; none is followed")
-        if stat.S_ISDIR(found.st_mode):
-            return PathFinding(finding=Finding.FOLDER, why="it is a folder")
-        if not stat.S_ISREG(found.st_mode):
-            return PathFinding(finding=Finding.REFUSED, why=f"{kind_of(found.st_mode)} is never sent")
-        return self._routed(root, path)
-
-    def _routed(self, root: str, path: str) -> PathFinding:
-        if path.rpartition("/")[2].startswith(OWN_PREFIX):
-            return PathFinding(finding=Finding.IGNORED, why="the name is one of the sidecar's own")
-        match self._router.route(root, path, beside_playlist=playlist_beside(root, path)):
-            case Route():
-                return PathFinding(finding=Finding.MATCHED, why="a rule takes it; the journal knows the rest")
-            case Unmatched(reason=reason):
-                return PathFinding(finding=Finding.UNMATCHED, why=reason)
-            case Ignored(pattern=pattern):
-                return PathFinding(finding=Finding.IGNORED, why=f"{pattern} is ignored", rule=pattern)
-            case Held(reason=reason):
-                return PathFinding(finding=Finding.HELD, why=reason)
-            case Marker(kind=kind):
-                return PathFinding(
-                    finding=Finding.MATCHED, why=f"it marks its scene as {kind}; it is not sent"
-                )
-            case never:
-                assert_never(never)
-
-
-def _unseen(root: str, path: str) -> PathFinding:
-    """Tell a path that nothing is at from one that we may not see."""
-    try:
-        os.lstat(os.path.join(root, path))  # noqa: PTH118 - surrogate escapes
-    except (FileNotFoundError, NotADirectoryError):
-        return _MISSING
-    except OSError as error:
-        return PathFinding(finding=Finding.REFUSED, why=f"it cannot be seen: {error.strerror}")
-    return _MISSING
-
-
-def _is_below(path: str) -> bool:
-    """Whether it is the root itself ("") or something in it."""
-    return not path or not any(part in {"", ".", ".."} for part in path.split("/"))
-
-
-def _link_on_the_way(root: str, path: str) -> str | None:
-    parts = path.split("/")
-    for count in range(1, len(parts)):
-        folder = "/".join(parts[:count])
-        found = look_at(root, folder)
-        if found is not None and stat.S_ISLNK(found.st_mode):
-            return folder
-    return None
 
 
 def absolute(root: str) -> str:

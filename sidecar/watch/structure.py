@@ -12,16 +12,10 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from . import holes, jpeg, jsontext, matroska, mp4, png, webp
-from .form import COMPLETE, UNKNOWN, Shape, Source, Structure, TooMuchWorkError, torn
+from .form import COMPLETE, UNKNOWN, Shape, Source, Structure, TooMuchWorkError
+from .smallest import by_size
 
 HEAD_BYTES = 16
-# Under these names nothing whole is shorter, and nothing longer fails to show its format.
-SMALLEST_BYTES = {
-    **dict.fromkeys(mp4.NAMES, 8),
-    **dict.fromkeys((".mkv", ".webm", ".png", ".apng", ".jpg", ".jpeg", ".webp", ".avif", ".heic"), 8),
-    ".json": 1,
-}
-
 Reader = Callable[[Source, int], Structure]
 
 
@@ -31,12 +25,11 @@ def judge(fd: int, name: str) -> Structure:
     if holes.is_hollow(fd, found):
         return holes.HOLLOW
     extension = PurePosixPath(name).suffix.lower()
-    if found.st_size < SMALLEST_BYTES.get(extension, 0):
-        return torn(f"{found.st_size} bytes are too few for a whole {extension} file")
     try:
-        return _streams(Source(fd=fd, size=found.st_size), extension)
+        answer = _streams(Source(fd=fd, size=found.st_size), extension)
     except TooMuchWorkError:
         return UNKNOWN
+    return answer if answer.shape is not Shape.UNKNOWN else by_size(found.st_size, name)
 
 
 def _streams(source: Source, extension: str) -> Structure:

@@ -11,14 +11,17 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sidecar.core.account import FileClass
 from sidecar.core.clock import Clock
-from sidecar.core.model import StatIdentity, Transfer
+from sidecar.core.model import Piece, StatIdentity, StreamKey, Transfer
+from sidecar.obstacles import PROCESS
 
 from .probe import Subject
 from .readiness import Wait
 
 CROWD_LOOKS_PER_SECOND = 250  # at all files together that are open for writing or incomplete
 FRESH_MAX = 2_000  # candidates never looked at: beyond it listings wait
+REFUSED_AFTER_FAILURES = 3  # reads, within some seconds
 AGAIN_SECONDS = 0.02  # after an event, or a change under a read
 UNREADABLE_AGAIN_SECONDS_MAX = 5.0
 TOUCH_SLACK_SECONDS = 0.05  # an event hastens no look that comes this soon anyway
@@ -44,10 +47,20 @@ class Candidate:
     in_hand: bool = False
     touched: bool = False  # while in hand: what the look saw may be old
     refused: bool = False
+    is_torn: bool = False  # its structure is incomplete, and nobody writes it
     is_told: bool = False  # that somebody writes it
     failures: int = 0  # reads that failed in a row
     home: str | None = None  # where it was seen last
     obstacle: str | None = None  # what was said to be in its way
+    claim: StreamKey | None = None  # whose playlists may hold it
+    piece: Piece = Piece.NONE
+
+    @property
+    def file_class(self) -> FileClass:
+        """What it is now. A disk may fail for a moment: what cannot be read waits before it is refused."""
+        if self.refused and (self.obstacle is None or self.failures >= REFUSED_AFTER_FAILURES):
+            return FileClass.SETTLING if self.obstacle == PROCESS else FileClass.REFUSED
+        return FileClass.INCOMPLETE if self.is_torn else FileClass.SETTLING
 
     def subject(self) -> Subject:
         """Return what a worker thread may see of it."""
@@ -60,6 +73,7 @@ class Candidate:
             identity=self.identity,
             quiet_since=self.quiet_since,
             home=self.home,
+            claim=self.claim,
         )
 
 
@@ -191,7 +205,7 @@ class Waitlist:
 
     def put_back(self, candidate: Candidate, why: str, again: float) -> None:
         """Look again after so many seconds; sooner if something happened while it was in hand."""
-        candidate.why, candidate.refused, candidate.in_hand = why, False, False
+        candidate.why, candidate.refused, candidate.in_hand, candidate.is_torn = why, False, False, False
         soon = AGAIN_SECONDS if candidate.touched else again
         self.plan(candidate, self._clock.monotonic() + min(soon, again))
 
@@ -224,4 +238,5 @@ def _candidate(transfer: Transfer, now: float) -> Candidate:
         due=now,
         held=transfer.held,
         home=transfer.home,
+        claim=transfer.route.claim,
     )

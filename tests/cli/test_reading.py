@@ -34,7 +34,7 @@ async def test_status_is_plain_where_nobody_looks(served: Served) -> None:
     source.other_troubles = ["Convex has not registered this journal yet"]
     source.journal.rows = [transfer(1, VIDEO, State.READY)]
     source.in_flight = [FakeFlight("01T", f"/renders/{VIDEO}", 100, 40)]
-    source.watch.roots = [FakeRoot(refused=1, examples=[FakeExample(HOSTILE, "refused", "it is a FIFO")])]
+    source.watch.roots = [FakeRoot(examples=[FakeExample(HOSTILE, "refused", "it is a FIFO")])]
     ran = await sidecar("status", "--url", served.url)
     assert (ran.status, ran.err) == (0, "")
     for text in (
@@ -81,6 +81,41 @@ async def test_status_watch_goes_on(served: Served) -> None:
     assert first["sidecar_id"] == second["sidecar_id"] == "sidecar-1"
 
 
+async def test_status_watch_survives_a_restart(served: Served) -> None:
+    """It says once that it waits, and goes on with the next daemon; nobody at first is a wrong address."""
+    answering = True
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        if answering:
+            upstream, into = await asyncio.open_connection("127.0.0.1", served.port)
+            into.write(request)
+            writer.write(await upstream.read())
+            into.close()
+        writer.close()
+
+    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-u", "-m", "sidecar", "status", "--watch", "--json", "--url", url),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    async with asyncio.timeout(DEADLINE_SECONDS), server:
+        assert json.loads(await process.stdout.readline())["state"] == "ok"
+        answering = False
+        assert b"hung up" in (told := await process.stderr.readline())
+        assert told.endswith(b"; waiting for it\n")
+        answering = True
+        assert json.loads(await process.stdout.readline())["state"] == "ok"
+    process.kill()
+    assert b"Traceback" not in (await process.communicate())[1]
+    nobody = await sidecar("status", "--watch", "--url", url)
+    assert (nobody.status, "no sidecar answers" in nobody.err) == (1, True)
+
+
 async def test_explain_takes_any_name(served: Served) -> None:
     """Bytes that are not UTF-8, spaces, percent signs, plus signs, question marks."""
     for name in (b"a\xff b%2F+?&#.mp4", "жизнь 🎬.mp4".encode()):
@@ -98,7 +133,7 @@ async def test_explain_shows_history_and_hint(served: Served) -> None:
     ]
     served.source.journal.events[1] = [(1_760_000_000_000, "exhausted", "full")]
     ran = await sidecar("explain", VIDEO, "--url", served.url)
-    assert "A dead letter, given up after 3 failed attempts: quota: full" in ran.out
+    assert "A dead letter, given up after 3 attempts: quota: full" in ran.out
     assert "hint: make room" in ran.out
     assert "exhausted: full" in ran.out
     reply = await sidecar("explain", VIDEO, "--json", "--url", served.url)

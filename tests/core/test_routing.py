@@ -15,6 +15,8 @@ from sidecar.core.routing import (
     Ids,
     Ignored,
     Marker,
+    Misplaced,
+    Refused,
     Root,
     Router,
     Routing,
@@ -50,8 +52,8 @@ def routed(routing: Routing) -> Route:
 
 def reason(routing: Routing) -> str:
     """Return why a file is not sent."""
-    assert isinstance(routing, Unmatched | Held), routing
-    return routing.reason
+    assert isinstance(routing, Unmatched | Misplaced | Refused | Held), routing
+    return routing.reason or ""
 
 
 def test_a_chunk_is_routed_with_everything_that_the_journal_needs() -> None:
@@ -222,12 +224,16 @@ def test_the_index_is_the_last_digits_of_the_stem(stem: str, index: int | None) 
     assert routed(router().route(ROOT, f"p/s/c/video/{stem}.mp4")).index == index
 
 
-def test_playlists_and_their_segments_are_held() -> None:
-    """Until they can be published in order; segments alone are ordinary chunks."""
+def test_playlists_are_held_and_name_a_stream() -> None:
+    """Until they can be published in order; what a stream belongs to its own rule tells, or a segment's."""
     assert isinstance(router().route(ROOT, "p/s/c/video/a.m3u8"), Held)
-    assert isinstance(router().route(ROOT, "p/s/c/video/a.ts", beside_playlist=lambda: True), Held)
-    assert isinstance(router().route(ROOT, "p/s/c/video/a.ts", beside_playlist=lambda: False), Route)
-    assert isinstance(router().route(ROOT, "p/s/c/video/a.mp4", beside_playlist=lambda: True), Route)
+    assert routed(router().route(ROOT, "p/s/c/video/a.ts")).may_be_piece
+    assert not routed(router().route(ROOT, "p/s/c/source/a.py")).may_be_piece
+    for path in ("p/s/c/video/a.m3u8", "p/s/c/hls/deep/a.mpd"):
+        stream = router().stream_of(ROOT, path)
+        assert stream is not None
+        assert (stream.named.session_id, stream.named.scene_id, stream.folder) == ("p/s", "c", "p/s/c")
+    assert router().stream_of(ROOT, "a.m3u8") is None
 
 
 def test_markers_speak_of_their_scene_although_they_are_hidden() -> None:

@@ -61,10 +61,10 @@ def test_facts_of_an_unfinished_scene_never_change(owed: int, videos: int) -> No
 
 
 def test_a_dead_video_is_an_error_that_a_person_understands() -> None:
-    """With the video's own message; a scene can be complete and in error."""
-    facts = derive(replace(SCENE, quiet=True, videos_dead=1, video_error="the store refused it."))
+    """In words for viewers, who are told of no key and of no store; a scene can be complete and in error."""
+    facts = derive(replace(SCENE, quiet=True, videos_dead=1))
     assert facts.complete
-    assert facts.error == "A video of this scene could not be delivered: the store refused it."
+    assert facts.error == "A video of this scene could not be delivered."
     assert derive(replace(SCENE, videos_dead=3)).error == "3 videos of this scene could not be delivered."
 
 

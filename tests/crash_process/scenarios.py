@@ -118,7 +118,7 @@ def scan(case: Case) -> None:
 def grow(case: Case) -> None:
     """Let a file grow under an open writer; only the closed one is complete."""
     _alive(case)
-    path, data = _video(case, name="c1.ts"), blob(6 * MIB, "grow")
+    path, data = _video(case, name="c1.webm"), blob(6 * MIB, "grow")
     (case.root / path).parent.mkdir(parents=True)
     case.state(path, data)
     with (case.root / path).open("wb", buffering=0) as file:

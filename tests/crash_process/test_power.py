@@ -26,7 +26,7 @@ from .scenarios import SCENARIOS, Scenario
 
 NAMES = ("small", "multipart", "replace", "batch", "scan", "overtake")
 _numbers = count()
-DURABLE = {"uploaded": {"uploaded", "synced", "superseded"}, "acknowledged": {"synced"}}
+DURABLE = {"uploaded": {"uploaded", "synced", "superseded"}, "delivered": {"synced"}}
 
 
 @pytest.fixture
@@ -54,7 +54,8 @@ def play(lab: Lab, disk: PowerDisk, scenario: Scenario, kills: Sequence[Kill], t
     name = f"power-{scenario.name}-{next(_numbers)}"
     place = disk.mount / name
     place.mkdir()
-    case = Case(lab=lab, name=name, kills=list(kills), disk=place)
+    loud = {"logging": {"level": "debug"}}  # single steps promise, too
+    case = Case(lab=lab, name=name, kills=list(kills), disk=place, settings=loud)
 
     def cut() -> None:
         disk.cut()
@@ -76,6 +77,7 @@ def play(lab: Lab, disk: PowerDisk, scenario: Scenario, kills: Sequence[Kill], t
         log = case.log.read_text()[-3000:] if case.log.exists() else "(no log)"
         raise AssertionError(f"{list(kills)}: {error}\n{case.killed_at}\n{log}") from error
     finally:
+        tally["lines that promise"] += len(promised(case)) if case.log.exists() else 0
         case.close()
         shutil.rmtree(place)
         tally["power cuts"] += len(case.killed_at)
@@ -89,6 +91,7 @@ def test_a_power_cut_takes_nothing_back_that_was_said(
     """What the log called uploaded or synced is so in the journal after the cut; the next life converges."""
     lab.convex.control("reset", {})
     effects = play(lab, disk, scenario, [], tally)
+    assert tally["lines that promise"], "the log promised nothing: what would be compared?"
     total = 102 if pytestconfig.getoption("--crash") == "all" else 18
     seed = f"power {scenario.name} {pytestconfig.getoption('--seed')}"
     for kills in sample(effects, kills=total // len(NAMES), seed=seed):

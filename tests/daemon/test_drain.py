@@ -10,9 +10,11 @@ from typing import TypeVar, cast
 
 import pytest
 
+from sidecar.core.account import Draining, FileClass, row_of
 from sidecar.core.model import State
 from sidecar.core.ops import ToldScene
 from sidecar.core.scenes import SceneFacts
+from sidecar.daemon import last_words
 from sidecar.daemon.drain import Drain, Owed
 from sidecar.daemon.quiet import QuietScenes
 from sidecar.daemon.source import Source
@@ -20,6 +22,7 @@ from sidecar.journal.journal import Debt
 from sidecar.journal.reading import JournalReader
 from sidecar.upload.stage import UploadStage
 from sidecar.upload.store import ObjectSpec
+from tests.status.fake import FakeAway, FakeExample, FakeRoot, FakeWatch
 from tests.support.clock import ManualClock
 from tests.support.memory_store import MemoryStore
 from tests.support.patience import DEADLINE_SECONDS
@@ -30,11 +33,8 @@ GIVEN_UP = Debt(id=99, delete_object=False, key="fixed/film.mp4", upload_id=None
 
 
 @dataclass(slots=True)
-class Scanned:
+class Scanned(FakeWatch):
     """A watch stage that has seen everything."""
-
-    async def scan_now(self) -> None:
-        """See nothing new."""
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class Asked:
     """What a drain asks the daemon."""
 
     reader: JournalReader
-    watch: Scanned = field(default_factory=Scanned)
+    watch: FakeWatch = field(default_factory=Scanned)
     remotes: dict[str, object] = field(default_factory=dict)
 
     async def read(self, question: Callable[[JournalReader], T]) -> T:
@@ -58,11 +58,16 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 
 
 async def drained(
-    rig: Rig, stage: UploadStage, *, grace_seconds: float = 30.0, asking: Callable[[], bool] = lambda: False
+    rig: Rig,
+    stage: UploadStage,
+    *,
+    grace_seconds: float = 30.0,
+    asking: Callable[[], bool] = lambda: False,
+    watch: FakeWatch | None = None,
 ) -> Owed:
     """Drain what S3 is owed; nobody tells Convex anything."""
     reader = JournalReader(rig.journal.path, clock=ManualClock())
-    source = cast("Source", Asked(reader))  # as far as a drain goes
+    source = cast("Source", Asked(reader, watch or Scanned()))  # as far as a drain goes
     quiet = QuietScenes(journal=rig.writer, clock=ManualClock(), complete_after_seconds=60.0)
     try:
         return await Drain(
@@ -175,3 +180,46 @@ async def test_a_drain_ends_the_scenes_that_convex_is_still_asked_for(rig: Rig) 
         assert (await drained(rig, stage, asking=asking)).ops == 0
         assert rig.journal.open_scenes() == []
         assert (await drained(rig, stage, grace_seconds=0.3, asking=lambda: True)).ops == 1
+
+
+@pytest.mark.parametrize("name", [one for one in FileClass if one.value in {"held", "refused", "misplaced"}])
+@pytest.mark.parametrize("is_new", [False, True])
+async def test_what_the_journal_does_not_have_makes_a_drain_fail_by_the_table(
+    rig: Rig, name: FileClass, is_new: bool
+) -> None:
+    """Misplaced files only if they changed since the process started: they may be older than this sidecar."""
+    root = FakeRoot(examples=[FakeExample("p/s/a.mp4", name, "so it is")])
+    watch = FakeWatch(roots=[root], is_new=is_new)
+    fails = {Draining.FAILS: True, Draining.FAILS_IF_NEW: is_new}[row_of(name).drain]
+    stage = rig.stage()
+    async with running(stage):
+        owed = await drained(rig, stage, watch=watch)
+    assert (owed.unsent, owed.is_clean) == (int(fails), not fails)
+    assert list(owed.paths) == ([f"/renders/p/s/a.mp4: {name}: so it is"] if fails else [])
+
+
+async def test_a_root_that_is_away_is_no_clean_end(rig: Rig) -> None:
+    """Nobody can tell what lies in it."""
+    away = FakeAway("missing", "the folder does not exist")
+    stage = rig.stage()
+    async with running(stage):
+        owed = await drained(rig, stage, watch=FakeWatch(roots=[FakeRoot(away=away)]))
+    assert (owed.away, owed.is_clean) == (1, False)
+    assert list(owed.paths) == ["/renders: the folder does not exist"]
+
+
+def test_last_words_are_left_where_they_are_asked_for(tmp_path: Path) -> None:
+    """Into the termination message that is there, within what the kubelet reads; nowhere else."""
+    message = tmp_path / "termination-log"
+    names = [f"/renders/p/s/{number}.mp4: misplaced: \x1b[2J" + "x" * 100 for number in range(100)]
+    last_words.leave("100 files", names, at=message)
+    assert not message.exists()
+    message.write_text("an older message " * 1000)
+    last_words.leave("100 files", names, at=message)
+    text = message.read_text()
+    assert len(text.encode()) <= 4096
+    assert text.startswith("100 files\n/renders/p/s/0.mp4: misplaced: \\u001b")
+    assert text.splitlines()[-1].startswith("... and ")
+    (tmp_path / "link").symlink_to(message)
+    last_words.leave("through a link", [], at=tmp_path / "link")
+    assert message.read_text() == text

@@ -14,7 +14,7 @@ import pytest
 from sidecar.daemon import life
 from sidecar.daemon.life import TRY_LATER, Life, Signals
 from sidecar.settings import Settings
-from sidecar.signals import IGNORED, STOPS, Inbox
+from sidecar.signals import IGNORED, STOPS, Inbox, is_again
 from tests.support.patience import DEADLINE_SECONDS
 
 GIVEN = {"s3": {"bucket": "lessons"}, "convex": {"sync": "off"}}
@@ -88,3 +88,19 @@ async def test_a_second_signal_that_is_one_of_its_own_means_at_once(
     monkeypatch.undo()
     async with asyncio.timeout(10):
         await signals.stop_now.wait()
+
+
+@pytest.mark.parametrize(
+    ("number", "seconds", "means_at_once"),
+    [
+        (signal.SIGTERM, 0.5, False),
+        (signal.SIGTERM, 1.5, True),
+        (signal.SIGINT, 0.3, True),
+        (signal.SIGINT, 0.01, False),
+    ],
+)
+def test_a_supervisor_that_says_it_twice_means_it_once_and_a_person_does_not(
+    number: int, seconds: float, means_at_once: bool
+) -> None:
+    """SIGTERM to the process and to its group; Ctrl-C, pressed again by somebody who waits."""
+    assert is_again(number, 100.0, 100.0 + seconds) == means_at_once

@@ -24,7 +24,7 @@ def test_what_is_synced_goes_and_what_is_not_stays(tidy: System) -> None:
     """Its object and its row stay, in every later listing, and through a restart."""
     system, scene = tidy, tidy.root / "p" / "s" / "one"
     files = {
-        "a.ts": write(scene / "video" / "a.ts", os.urandom(100_000)),
+        "a.mp4": write(scene / "video" / "a.mp4", os.urandom(100_000)),
         "scene.py": write(scene / "source" / "scene.py", b"print('hello')\n"),
     }
     write(scene / "notes.txt", b"no rule takes it")
@@ -34,7 +34,7 @@ def test_what_is_synced_goes_and_what_is_not_stays(tidy: System) -> None:
     system.wait_settled(synced=2)
     assert system.stop() == 0
     log = system.log.read_text()
-    assert log.count('"event": "deleted locally"') == 2
+    assert log.count('"event": "deleted_locally"') == 2
     system.start()
     again = write(scene / "source" / "scene.py", b"print('hello again')\n")
     system.wait_settled(synced=3)
@@ -84,7 +84,7 @@ def test_full_disks_and_work_that_piles_up_are_named(system: System) -> None:
     """The renderer's disk, the journal's, and too much waiting, each in a sentence; healthy all the same."""
     system.settings["local_files"] = {"min_free": "1000TiB", "max_pending": "64KiB"}
     system.settings["s3"]["endpoint_url"] = "http://127.0.0.1:1"
-    write(system.root / "p" / "s" / "one" / "video" / "a.ts", os.urandom(200_000))
+    write(system.root / "p" / "s" / "one" / "video" / "a.mp4", os.urandom(200_000))
     system.start()
     beginnings = (
         f"{system.root} has ",

@@ -91,7 +91,7 @@ def test_the_whole_way_through_a_kill(system: System) -> None:
     system.start()
     first = write(place / "source/a.py", b"print(1)\n")
     system.wait_settled(synced=1)
-    film = write(place / "video/film.ts", b"\x47" + bytes(range(256)) * 45_000)
+    film = write(place / "video/film.mp4", b"\x47" + bytes(range(256)) * 45_000)
     eventually("a part is a fact", lambda: parts(system) >= 1)
     system.kill()
     tag = sidecar_tag(system.sidecar_id)
@@ -106,4 +106,4 @@ def test_the_whole_way_through_a_kill(system: System) -> None:
     assert system.stop() == 0
     assert sorted(system.objects().values()) == sorted([first, second, film])
     shown = {row["name"]: row["size"] for row in system.assets()}
-    assert shown == {"a.py": len(second), "film.ts": len(film)}
+    assert shown == {"a.py": len(second), "film.mp4": len(film)}

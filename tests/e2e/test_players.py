@@ -91,7 +91,7 @@ def test_a_subscribed_player_sees_a_chunk_and_then_the_scene_ready(
         assert subscribed.stdout
         states = (json.loads(line) for line in subscribed.stdout)
         assert next(states) == [None, None]
-        data = write(signed.root / "demo/lesson/s1/video/c1.mp4", b"not really a video")
+        data = write(signed.root / "demo/lesson/s1/video/c1.mp4", b"not really a video" * 100)
         status, key = next(state for state in states if state[1])
         assert status == "uploading"
         assert signed.client.get_object(Bucket=signed.bucket, Key=unquote(key))["Body"].read() == data

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.cli.address import Address
+from sidecar.cli.address import Address, Door
 from sidecar.cli.client import ask
 from tests.support.system import System, eventually, write
 
@@ -30,7 +30,8 @@ def several_listings(system: System) -> None:
 
 def post(system: System, where: str, **body: object) -> Any:
     """Ask for something by the daemon's socket."""
-    return ask(Address(socket=system.settings["status"]["socket"]), where, method="POST", body=body)[1]
+    door = Door(address=Address(socket=system.settings["status"]["socket"]))
+    return ask(door, where, method="POST", body=body)[1]
 
 
 def versions(system: System, name: str) -> list[tuple[int, bool]]:
@@ -48,13 +49,13 @@ def lesson(system: System) -> System:
     system.settings["removal"] = "tombstone"
     for scene in ("one", "two"):
         write(system.root / "p" / "s" / scene / "source" / f"{scene}.py", scene.encode())
-    write(system.root / "p" / "s" / "one" / "video" / "a.ts", b"a" * 1000)
+    write(system.root / "p" / "s" / "one" / "video" / "a.mp4", b"a" * 1000)
     return system
 
 
 def test_a_tombstone_leaves_the_object(lesson: System) -> None:
     """Its row goes from Convex and its scene, also through a kill; written again it is the next version."""
-    system, film = lesson, lesson.root / "p" / "s" / "one" / "video" / "a.ts"
+    system, film = lesson, lesson.root / "p" / "s" / "one" / "video" / "a.mp4"
     system.start()
     system.wait_settled(synced=3)
     before = objects(system)
@@ -68,11 +69,11 @@ def test_a_tombstone_leaves_the_object(lesson: System) -> None:
     assert shown["removal"] == "removed"
     several_listings(system)
     assert objects(system) == before
-    assert versions(system, "a.ts") == [(1, False)]
+    assert versions(system, "a.mp4") == [(1, False)]
     assert post(system, "/reconcile", apply=True)["found"] == {}
     write(film, b"a" * 1000)
-    eventually("it is back", lambda: names(system) == {"one.py", "two.py", "a.ts"})
-    assert versions(system, "a.ts") == [(1, False), (2, False)]
+    eventually("it is back", lambda: names(system) == {"one.py", "two.py", "a.mp4"})
+    assert versions(system, "a.mp4") == [(1, False), (2, False)]
     assert system.stop() == 0
 
 
@@ -86,7 +87,7 @@ def test_delete_takes_the_object_too(lesson: System) -> None:
     eventually("both objects are gone", lambda: len(system.keys()) == 1)
     assert objects(system) == [b"two"]
     assert names(system) == {"two.py"}
-    assert versions(system, "a.ts") == versions(system, "one.py") == [(1, True)]
+    assert versions(system, "a.mp4") == versions(system, "one.py") == [(1, True)]
     scenes = {row["sceneId"]: row for row in system.convex.control("table/scenes")}
     assert scenes["one"]["assetsStatus"] == "pending"
     assert not {"videoAsset", "sourceCodeAsset"} & set(scenes["one"])
@@ -110,7 +111,7 @@ def test_a_root_that_was_replaced_or_is_away_removes_nothing(lesson: System) -> 
     away.rename(system.root)
     eventually("it is watched again", lambda: system.status()["state"] == "ok")
     several_listings(system)
-    (system.root / "p" / "s" / "one" / "video" / "a.ts").unlink()
+    (system.root / "p" / "s" / "one" / "video" / "a.mp4").unlink()
     eventually("this was a removal", lambda: names(system) == {"one.py", "two.py"})
     eventually("the journal knows", lambda: system.status()["transfers"]["synced"] == 2)
 
@@ -137,10 +138,10 @@ def test_many_files_at_once_wait_for_somebodys_word(lesson: System) -> None:
     assert (len(listed["removals"]), listed["removals"][0]["state"]) == (10, "asked")
     assert post(system, "/removals/dismiss", path=str(system.root / "p/s/one")) == {"decided": 2}
     assert post(system, "/removals/confirm", all=True) == {"decided": 13}
-    eventually("the others are gone", lambda: names(system) == {"one.py", "a.ts"})
+    eventually("the others are gone", lambda: names(system) == {"one.py", "a.mp4"})
     eventually("all is well", lambda: system.status()["state"] == "ok")
     several_listings(system)
-    assert names(system) == {"one.py", "a.ts"}
+    assert names(system) == {"one.py", "a.mp4"}
     assert system.get("/removals")["removals"] == []
 
 

@@ -20,7 +20,7 @@ def test_a_request_that_arrives_twice_makes_one_version(rig: Rig) -> None:
     for fault, operation in DOUBLING:
         rig.lives += 1
         armed = rig.s3_proxy.arm(fault, operation=operation)
-        rig.write(f"video/film{rig.lives}.ts", rig.data(100 if operation == PUT else 10 * MIB + 7))
+        rig.write(f"video/film{rig.lives}.mp4", rig.data(1000 if operation == PUT else 10 * MIB + 7))
         rig.wait_quiet()
         assert armed.fired == 1, (fault, operation)
         eventually("the late one arrived", lambda: not _on_its_way(rig))

@@ -155,7 +155,7 @@ def test_blocks_alone_do_not_make_a_file_hollow(tmp_path: Path, monkeypatch: pyt
 
 async def test_sparse_giants_do_not_hold_up_others(tmp_path: Path) -> None:
     """More of them than there are lanes for large files; a film behind them is ready all the same."""
-    film, source = "p/s/one/video/z.ts", "p/s/one/source/scene.py"
+    film, source = "p/s/one/video/z.mp4", "p/s/one/source/scene.py"
     async with running(tmp_path) as world:
         for number in range(6):
             world.put(f"p/s/one/video/a{number}.mp4", b"")

@@ -21,14 +21,19 @@ from .attack import CANARY, swapping
 TIB = 1024**4
 SECRET = "canary-5b7e90d21c6a4f38-of-a-secret"
 
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
+    "0000000a49444154789c636000000002000148afa4710000000049454e44ae426082"
+)
+
 
 def honest(system: System) -> dict[str, bytes]:
     """Write what a well-behaved renderer would, among the rest."""
     scene = system.root / "p" / "s" / "one"
     return {
         "scene.py": write(scene / "source" / "scene.py", b"print('hello')\n"),
-        "film.ts": write(scene / "video" / "film.ts", os.urandom(3_000_000)),
-        "evil\u202egpj.png": write(scene / "thumbnails" / "evil\u202egpj.png", b"not a picture"),
+        "film.mp4": write(scene / "video" / "film.mp4", os.urandom(3_000_000)),
+        "evil\u202egpj.png": write(scene / "thumbnails" / "evil\u202egpj.png", PIXEL),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -341,7 +342,8 @@ def test_counts_follow_every_step(tmp_path: Path) -> None:
     assert reader.backlog() == (2, 20, 5.0)
     tell(journal)
     assert reader.backlog()[0] == 1
-    assert reader.unfinished(root=ROOT, prefix="demo/lesson/s1") == {State.READY: 1, State.DISCOVERED: 1}
+    waiting = {(ROOT, State.READY): 1, (ROOT, State.DISCOVERED): 1}
+    assert reader.unfinished(root=ROOT, prefix="demo/lesson/s1") == waiting
     assert [t.state for t in reader.owed(session_id="demo/lesson", limit=9)] == [
         State.READY,
         State.DISCOVERED,
@@ -480,3 +482,34 @@ def test_facts_of_a_scene_that_lies_in_two_roots_are_told_by_whoever_has_one(jou
     assert journal.claim_batch(limit=9, now=0, busy=())[0] is None
     journal.unbar(ROOT)
     assert [op.kind for op in batch(journal).ops] == [OpKind.FACTS]
+
+
+def test_what_is_begun_is_finished_first(journal: Journal) -> None:
+    """Of equal priority, however old the others are: half a film is of no use to anybody."""
+    film = see(journal, at=route("a_long_film.mp4"))
+    assert film is not None
+    begun = [ready(journal, f"{n}", at=route(f"{n}.mp4")) for n in range(2)]
+    journal.claim_uploads(limit=2, now=0)
+    journal.begin_multipart(begun[1].id, part_bytes=5)
+    error = SidecarError(ErrorKind.NETWORK, "reset", operation="put part", target="k")
+    for one in begun:
+        journal.fail_upload(one.id, error, due=1.0, spent=False)
+    assert finish(journal, film, "F") is State.READY
+    first = replace(route("still.png", kind=AssetType.THUMBNAIL), priority=0)
+    small = ready(journal, "T", at=first)
+    wanted = [small.id, begun[1].id, film.id, begun[0].id]
+    assert [one.id for one in journal.claim_uploads(limit=3, now=2.0).transfers] == wanted[:3]
+    assert [one.id for one in journal.claim_uploads(limit=3, now=2.0).transfers] == wanted[3:]
+
+
+def test_a_claim_walks_no_table(journal: Journal) -> None:
+    """Two steps in two indexes, however many files wait."""
+    statements: list[str] = []
+    journal.db.conn.set_trace_callback(statements.append)
+    journal.claim_uploads(limit=3, now=2.0)
+    journal.db.conn.set_trace_callback(None)
+    (claim,) = [text for text in statements if "min(id)" in text]
+    plan = [row["detail"] for row in journal.db.execute(f"EXPLAIN QUERY PLAN {claim}")]
+    assert sum("INDEX uploads_begun" in step for step in plan) == 1
+    assert sum("INDEX uploads_waiting" in step for step in plan) == 1
+    assert not [step for step in plan if step.startswith("SCAN c") and "INDEX" not in step]

@@ -377,6 +377,7 @@ def make_older(journal: Journal) -> None:
     for statement in (
         *("DROP TRIGGER video_lost", "DROP TRIGGER video_found"),
         *("DROP TRIGGER video_there", "DROP TRIGGER video_no_more"),
+        "DROP TRIGGER video_withheld",
         *("DROP INDEX ended", "DROP INDEX debts_by_transfer", "DROP INDEX dead_videos"),
         *("ALTER TABLE transfers DROP COLUMN ended_ms", "ALTER TABLE scenes DROP COLUMN empty_ms"),
         *("ALTER TABLE scenes DROP COLUMN videos", "ALTER TABLE scenes DROP COLUMN videos_dead"),

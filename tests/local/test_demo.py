@@ -7,20 +7,25 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from sidecar.local.child import ServerError
 from sidecar.local.commands import FAILED, run, run_demo
 from sidecar.local.convex_reader import ConvexReader
 from sidecar.local.demo import percentile
+from sidecar.local.stack import STATUS_PORT
+from tests.cli.conftest import sidecar
 from tests.support.patience import DEADLINE_SECONDS
 
 _TIMEOUT_SECONDS = 180.0
@@ -42,15 +47,28 @@ def test_the_demo_proves_every_file(tmp_path: Path) -> None:
 
 
 def test_dev_ships_what_is_written_until_it_is_interrupted(tmp_path: Path) -> None:
-    """A file that appears in DIR appears in Convex; Ctrl-C ends everything with exit status 0."""
+    """A file that appears in DIR appears in Convex, in a browser and on the screen, though the port is taken.
+
+    Commands find the daemon by its settings; Ctrl-C ends everything with exit status 0.
+    """
     renders, temp = tmp_path / "renders", tmp_path / "temp"
     temp.mkdir()
-    with _sidecar("dev", str(renders), temp=temp) as process:
+    with _taken(STATUS_PORT), _sidecar("dev", str(renders), temp=temp) as process:
+        assert any(
+            f"port {STATUS_PORT} is taken" in line for line in _until(process, "starting the sidecar", 2)
+        )
         url = _address(process, "Convex")
+        config = _address(process, "settings", r"export SIDECAR_CONFIG=(\S+)")
         source = renders / "p" / "s" / "one" / "source" / "scene.py"
         source.parent.mkdir(parents=True)
         source.write_text("print('hello')\n")
         _eventually(lambda: asyncio.run(_names(url, "p/s")) == ["scene.py"])
+        *_, arrived = _until(process, "p/s/one/source/scene.py")
+        assert "synced" in arrived
+        _plays(_until(process, "http://")[-1].strip(), b"print('hello')\n")
+        _may_call(url)
+        for command in (["status"], ["dead-letters", "requeue", "--all"]):
+            assert asyncio.run(sidecar(*command, "-c", config)).status == 0, "by the socket"
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=_TIMEOUT_SECONDS)
     assert process.returncode == 0
@@ -101,21 +119,73 @@ def _sidecar(*arguments: str, temp: Path) -> Iterator[subprocess.Popen[str]]:
         env={**os.environ, "TMPDIR": str(temp), "PYTHONUNBUFFERED": "1"},
         process_group=0,
     )
+    too_late = threading.Timer(_TIMEOUT_SECONDS, process.kill)  # so that no reader waits for ever
+    too_late.start()
     with process:
         try:
             yield process
         finally:
+            too_late.cancel()
             process.kill()
 
 
-def _address(process: subprocess.Popen[str], what: str) -> str:
+def _address(process: subprocess.Popen[str], what: str, pattern: str = r"(\S+)") -> str:
     """Read the output up to the line that says where something is."""
+    line = _until(process, f"  {what} ")[-1]
+    found = re.match(rf"\s+{what}\s+{pattern}", line)
+    assert found is not None, line
+    return found[1]
+
+
+def _until(process: subprocess.Popen[str], words: str, more: int = 0) -> list[str]:
+    """Return the lines up to the one that holds the words, and ``more`` after it."""
     assert process.stdout is not None
+    lines = []
     for line in process.stdout:
-        if found := re.match(rf"\s+{what}\s+(\S+)", line):
-            return found[1]
+        lines.append(line)
+        if words in line:
+            return lines + [process.stdout.readline() for _ in range(more)]
     assert process.stderr is not None
-    raise AssertionError(process.stderr.read())
+    raise AssertionError("".join(lines) + process.stderr.read())
+
+
+@contextmanager
+def _taken(port: int) -> Iterator[None]:
+    """Listen on a port, unless somebody does already."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            other.bind(("127.0.0.1", port))
+            other.listen()
+        yield
+
+
+def _plays(url: str, content: bytes) -> None:
+    """What a browser does with a page of another origin: ask whether it may, then for a range; never list."""
+    origin = {"Origin": "http://localhost:5173"}
+    asks = {**origin, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "range"}
+    with httpx.Client(trust_env=False, headers=origin) as http:
+        before = http.options(url, headers=asks)
+        assert (before.status_code, before.headers["access-control-allow-headers"]) == (200, "range")
+        answer = http.get(url, headers={"Range": "bytes=2-"})
+        assert (answer.status_code, answer.content) == (206, content[2:])
+        assert answer.headers["access-control-allow-origin"] in ("*", origin["Origin"])
+        assert http.get("/".join(url.split("/")[:4])).status_code == 403
+        assert http.put(url, content=b"mine").status_code == 403
+
+
+def _may_call(url: str) -> None:
+    """A page of another origin may call Convex's functions; the server's controls are not for pages."""
+    asks = {"Origin": "http://localhost:5173", "Access-Control-Request-Headers": "content-type,convex-client"}
+    with httpx.Client(trust_env=False, headers=asks) as http:
+        before = http.options(f"{url}/api/query")
+        assert (before.status_code, before.headers["access-control-allow-origin"]) == (200, "*")
+        assert before.headers["access-control-allow-headers"] == asks["Access-Control-Request-Headers"]
+        answer = http.post(
+            f"{url}/api/query", json={"path": "scenes:bySession", "args": {"sessionId": "p/s"}}
+        )
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert "access-control-allow-origin" not in http.get(f"{url}/__local/table/assets").headers
 
 
 async def _names(url: str, session_id: str) -> list[str]:

@@ -30,13 +30,22 @@ SCENE = {"asset_type": "video_chunk", "entity": "scene"}
             "convex.auth: needs mode: jwt, token_file, deploy_key or none",
         ),
         (
+            {"convex": {"url": URL, "auth": {"mode": "jtw", "issuer": "https://a"}}},
+            "deploy_key: deploy_key_file), not mode: jtw; did you mean jwt?",
+        ),
+        ({"convex": {"url": URL, "auth": {**JWT, "audience": None}}}, "audience: is empty"),
+        (
+            {"convex": {"url": URL, "auth": {"mode": "jwt", "issuer": "https://a"}}},
+            "convex.auth.audience: is required: The token's aud, such as render-sidecar",
+        ),
+        (
             {"convex": {"url": URL, "auth": {"mode": "jwt", "audience": "a"}}},
             "convex.auth.issuer: is required",
         ),
         ({"convex": {"url": URL, "auth": {**JWT, "private_key_file": None}}}, "jwt needs private_key_file"),
         (
             {"convex": {"url": URL, "auth": {**JWT, "token_file": "x"}}},
-            "convex.auth.token_file: is no key here",
+            "convex.auth.token_file: is no key here; it belongs to another mode",
         ),
         ({"convex": {"url": URL, "auth": {"mode": "deploy_key"}}}, "deploy_key needs deploy_key or"),
         ({"convex": {"url": "http://u:p@x", "auth": JWT}}, "holds no user name or password"),

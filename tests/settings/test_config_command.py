@@ -1,4 +1,4 @@
-"""``sidecar config check | schema | show``."""
+"""``sidecar config check | schema | show | init | example``."""
 
 from __future__ import annotations
 
@@ -60,3 +60,37 @@ def test_schema_is_a_json_schema() -> None:
     """For editors."""
     result = CliRunner().invoke(app, ["schema"])
     assert json.loads(result.stdout)["title"] == "render-sidecar"
+
+
+def test_a_file_may_be_named_without_an_option(file: Path) -> None:
+    """As people write it."""
+    assert CliRunner().invoke(app, ["check", str(file)]).stdout == f"{file} is a valid configuration.\n"
+    assert "lessons" in CliRunner().invoke(app, ["show", str(file)]).stdout
+
+
+def test_init_writes_a_file_to_begin_with(tmp_path: Path) -> None:
+    """It passes `check` as it is, and says of every value what the default would be or what to change."""
+    file = tmp_path / "sidecar.yaml"
+    result = CliRunner().invoke(app, ["init", str(file)])
+    assert (result.exit_code, f"sidecar config check {file}" in result.stdout) == (0, True)
+    assert all("cannot be read now" in warning for warning in load(file, environ={}).warnings)
+    assert CliRunner().invoke(app, ["init", str(tmp_path / "b"), "--json"]).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["there", "folder", "dangling", "none/sidecar.yaml"])
+def test_init_touches_nothing_that_is_there(tmp_path: Path, name: str) -> None:
+    """One sentence; not even a link to nowhere is followed."""
+    (tmp_path / "there").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "dangling").symlink_to(tmp_path / "target")
+    result = CliRunner().invoke(app, ["init", str(tmp_path / name)])
+    assert (result.exit_code, result.stderr.startswith("sidecar: ")) == (1, True)
+    assert (tmp_path / "there").read_text() == "mine"
+    assert not (tmp_path / "target").exists()
+
+
+def test_example_prints_every_key() -> None:
+    """The file of the repository, which the wheel carries."""
+    text = (Path(__file__).parent.parent.parent / "config/sidecar.example.yaml").read_text()
+    assert CliRunner().invoke(app, ["example"]).stdout == text
+    assert json.loads(CliRunner().invoke(app, ["example", "--json"]).stdout) == {"yaml": text}

@@ -11,6 +11,7 @@ import pytest
 
 from sidecar.core.model import Route
 from sidecar.settings import Settings, SettingsError, build_router, from_mapping, load, masked
+from sidecar.settings.checks import JWT_EXAMPLE
 
 MINIMAL = """\
 watch:
@@ -91,7 +92,7 @@ removal: deleted
         "10:1: s3.bucket: is required: The bucket's name. It must exist.",
         "11:3: s3.bukket: is no key here; did you mean bucket?",
         "12:3: s3.part_size: S3 takes parts from 5MiB to 5GiB; 8MiB is a good choice",
-        "13:1: convex.auth: is required; write mode: jwt and its keys, as the example shows, or sync: off",
+        f"13:1: convex.auth: is required; write {JWT_EXAMPLE}, or convex.sync: off",
         "14:1: removal: 'deleted' is not allowed; write keep, tombstone or delete",
     ]
 

@@ -15,6 +15,7 @@ import pytest
 
 from sidecar.metrics import Metrics
 from sidecar.settings import Secret
+from sidecar.status.api import WAIT_STATUS
 from sidecar.status.openapi import document
 from sidecar.status.operations import OPERATIONS
 from sidecar.status.server import serving
@@ -114,12 +115,13 @@ Get = Callable[..., Awaitable[dict[str, Any]]]
 
 @pytest.fixture
 def get(served: Served) -> Get:
-    """GET that must succeed, as JSON."""
+    """GET that must succeed, as JSON; of /wait any answer is one, with the status that says it."""
 
     async def ask(target: str) -> dict[str, Any]:
         response = await served.get(target)
-        assert response.status_code == 200, response.text
         body: dict[str, Any] = json.loads(response.content)
+        wanted = WAIT_STATUS[body["result"]] if target.startswith("/wait") else 200
+        assert response.status_code == wanted, response.text
         return body
 
     return ask

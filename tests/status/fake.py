@@ -11,16 +11,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from sidecar.core.account import NAMED_MAX, FileClass, Row, Scope, Shown, Unmatched, is_within, row_of
 from sidecar.core.breaker import BreakerState
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import AssetType, EntityType, Route, Slot, State, StatIdentity, Transfer
 from sidecar.core.paths import below
 from sidecar.core.removal import Removal, RemovalState
+from sidecar.journal.reading import Standing
 from sidecar.status.source import JournalReader
 
 T = TypeVar("T")
 ROOT = "/renders"
 NOW_MS = 1_760_000_000_000
+DONE = (State.SYNCED, State.SUPERSEDED, State.GONE)
 
 
 def transfer(row: int, path: str, state: State, **changes: object) -> Transfer:
@@ -136,24 +139,51 @@ class FakeJournal:
 
     def unfinished(
         self, *, session_id: str | None = None, root: str | None = None, prefix: str = ""
-    ) -> Mapping[State, int]:
+    ) -> Mapping[tuple[str, State], int]:
         return Counter(
-            row.state for row in self.owed(session_id=session_id, root=root, prefix=prefix, limit=99)
+            (row.root, row.state)
+            for row in self.owed(session_id=session_id, root=root, prefix=prefix, limit=99)
         )
+
+    def standing(self) -> Mapping[str, Standing]:
+        newest = {(row.root, row.path): row.state for row in self.rows}
+        found = {root: Standing(present=0) for root, _ in newest}
+        for root in found:
+            states = [state for (where, _), state in newest.items() if where == root]
+            unfinished = Counter(state for state in states if state not in DONE)
+            there = sum(state not in (State.SUPERSEDED, State.GONE) for state in states)
+            found[root] = Standing(
+                present=there, unfinished=dict(unfinished), unfinished_present=dict(unfinished)
+            )
+        return found
+
+    def delivered(
+        self, *, told: bool = True, session_id: str | None = None, root: str | None = None, prefix: str = ""
+    ) -> tuple[int, int]:
+        states = (State.SYNCED,) if told else (State.SYNCED, State.UPLOADED)
+        rows = [row for row in self._within(session_id, root, prefix) if row.state in states]
+        return len(rows), sum(row.size_bytes for row in rows)
+
+    def has_seen(self, *, session_id: str | None = None, root: str | None = None, prefix: str = "") -> bool:
+        return bool(self._within(session_id, root, prefix))
+
+    def sessions(self, *, limit: int) -> Sequence[str]:
+        return sorted({row.route.slot.session_id for row in self.rows})[:limit]
+
+    def _within(self, session_id: str | None, root: str | None, prefix: str) -> list[Transfer]:
+        return [
+            row
+            for row in self.rows
+            if session_id in (None, row.route.slot.session_id)
+            and root in (None, row.root)
+            and is_within(row.path, prefix)
+        ]
 
     def owed(
         self, *, session_id: str | None = None, root: str | None = None, prefix: str = "", limit: int
     ) -> Sequence[Transfer]:
         prefix.encode()
-        done = (State.SYNCED, State.SUPERSEDED, State.GONE)
-        return [
-            row
-            for row in self.rows
-            if row.state not in done
-            and session_id in (None, row.route.slot.session_id)
-            and root in (None, row.root)
-            and (not prefix or row.path == prefix or row.path.startswith(prefix + "/"))
-        ][:limit]
+        return [row for row in self._within(session_id, root, prefix) if row.state not in DONE][:limit]
 
 
 @dataclass
@@ -163,6 +193,11 @@ class FakeFinding:
     finding: str
     why: str
     rule: str | None = None
+    as_it_was: bool = False
+
+    @property
+    def file_class(self) -> FileClass | None:
+        return FileClass(self.finding) if self.finding in list(FileClass) else None
 
 
 @dataclass
@@ -182,6 +217,25 @@ class FakeCandidate:
     why: str
     root: str = ROOT
     session_id: str = "p/s"
+    file_class: FileClass = FileClass.SETTLING
+
+
+@dataclass
+class FakeAway:
+    """Why nothing can be told of a root."""
+
+    kind: str
+    why: str
+
+
+@dataclass
+class FakeUnsent:
+    """What counts as unsent."""
+
+    counts: Mapping[FileClass, int]
+    new: Mapping[FileClass, int]
+    examples: Sequence[tuple[str, FakeExample]]
+    new_examples: Sequence[tuple[str, FakeExample]]
 
 
 @dataclass
@@ -194,11 +248,15 @@ class FakeRoot:
     problem: str | None = None
     trouble: str | None = None
     lock: str | None = "by flock"
-    unmatched: int = 0
-    refused: int = 0
-    held: int = 0
+    away: FakeAway | None = None
+    known: int = 0
     examples: list[FakeExample] = field(default_factory=list)
     last_scan_ms: int | None = NOW_MS - 2000
+    unmatched: Unmatched = "misplaced"
+
+    @property
+    def counts(self) -> Mapping[FileClass, int]:
+        return Counter(FileClass(one.finding) for one in self.examples)
 
 
 @dataclass
@@ -209,6 +267,7 @@ class FakeWatch:
     findings: dict[str, FakeFinding] = field(default_factory=dict)
     candidates: list[FakeCandidate] = field(default_factory=list)
     on_scan: Callable[[], None] = lambda: None
+    is_new: bool = True  # what is unsent changed since the process started
     scans: int = 0
 
     def status(self) -> Sequence[FakeRoot]:
@@ -216,6 +275,23 @@ class FakeWatch:
 
     def pending(self) -> Sequence[FakeCandidate]:
         return self.candidates
+
+    def unsent(self, scope: Scope) -> FakeUnsent:
+        found = [
+            (root.root, one)
+            for root in self.roots
+            for one in root.examples
+            if self.row(root.root, FileClass(one.finding)).status is Shown.ATTENTION
+            and scope.covers(root.root, one.path)
+            and (scope.session_id is None or is_within(one.path, scope.session_id))
+        ]
+        counts = Counter(FileClass(one.finding) for _, one in found)
+        new = found if self.is_new else []
+        new_counts = Counter(FileClass(one.finding) for _, one in new)
+        return FakeUnsent(counts, new_counts, found[:NAMED_MAX], new[:NAMED_MAX])
+
+    def row(self, root: str, file_class: FileClass) -> Row:
+        return row_of(file_class, next(one.unmatched for one in self.roots if one.root == root))
 
     async def locate(self, path: str) -> tuple[str, str] | None:
         return below(path, [one.root for one in self.roots])

@@ -57,7 +57,7 @@ async def test_status_of_a_quiet_sidecar_is_ok(get: Get) -> None:
 
 
 async def test_status_says_degraded_and_why(served: Served, get: Get) -> None:
-    """Remotes, roots, whatever else troubles it, and dead letters, as sentences."""
+    """Remotes, roots, whatever else troubles it, as sentences; a dead letter stops nothing else."""
     source = served.source
     source.remotes["s3"] = FakeRemote(
         state=BreakerState.OPEN,
@@ -66,15 +66,15 @@ async def test_status_says_degraded_and_why(served: Served, get: Get) -> None:
     )
     source.watch.roots[0].problem = "the folder does not exist"
     source.other_troubles = ["Convex has not registered this journal yet"]
-    source.journal.rows = [transfer(1, VIDEO, State.DEAD), transfer(2, VIDEO, State.READY)]
+    source.journal.rows = [transfer(1, "p/s/a.mp4", State.DEAD), transfer(2, VIDEO, State.READY)]
     status = await get("/status")
     assert status["state"] == "degraded"
     assert status["reasons"] == [
         "S3 is unreachable since 12:00:00 UTC: refused",
         "/renders: the folder does not exist",
         "Convex has not registered this journal yet",
-        "1 dead letter: `sidecar dead-letters list` names them",
     ]
+    assert status["attention"] == ["1 dead letter: `sidecar dead-letters list` names them"]
     assert status["s3"]["breaker"] == "open"
     assert status["s3"]["last_error"]["hint"] == "is it running?"
     assert status["backlog"] == {"files": 1, "bytes": 1024**2, "oldest_seconds": 1.5}
@@ -87,7 +87,7 @@ async def test_status_names_uploads_candidates_and_what_is_not_sent(served: Serv
     source.in_flight = [FakeFlight("01T", f"/renders/{VIDEO}", 100, 40)]
     source.watch.candidates = [FakeCandidate("p/s/intro/video/2.mp4", "open for writing")]
     source.watch.roots = [
-        FakeRoot(unmatched=1, examples=[FakeExample("bad\udcff.mp4", "unmatched", "its name is not UTF-8")])
+        FakeRoot(examples=[FakeExample("bad\udcff.mp4", "unmatched", "its name is not UTF-8")])
     ]
     status = await get("/status")
     assert status["state"] == "draining"
@@ -221,5 +221,8 @@ async def test_explain_says_why_nothing_moves(served: Served, get: Get) -> None:
     assert "uploading, 25% of 4.0 MiB" in (await get(f"/explain?path={VIDEO}"))["verdict"]
     journal.rows = [transfer(1, VIDEO, State.DEAD, error_kind="invalid", error_message="no", failures=3)]
     reply = await get(f"/explain?path={VIDEO}")
-    assert reply["verdict"] == "A dead letter, given up after 3 failed attempts: invalid: no"
+    assert reply["verdict"] == "A dead letter, given up after 3 attempts: invalid: no"
+    served.source.watch.findings[VIDEO] = FakeFinding("missing", "there is nothing at this path")
+    verdict = (await get(f"/explain?path={VIDEO}"))["verdict"]
+    assert verdict.endswith("invalid: no. Its file is not there any more.")
     assert any("requeue" in step for step in reply["steps"])

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
-from sidecar.core.model import State
+from sidecar.core.model import State, Transfer
 from tests.support.patience import DEADLINE_SECONDS
 
 from .conftest import Get, Served
 from .fake import FakeCandidate, FakeExample, FakeFinding, FakeSource, transfer
 
 VIDEO = "p/s/intro/video/1.mp4"
+
+
+def other_session(row: int, state: State) -> Transfer:
+    """Return a transfer of session ``other``."""
+    one = transfer(row, "other/intro/video/1.mp4", state)
+    return replace(one, route=replace(one.route, slot=replace(one.route.slot, session_id="other")))
 
 
 async def changes_to(source: FakeSource, change: Callable[[], None], *, scans: int = 1) -> None:
@@ -64,7 +71,8 @@ async def test_wait_fails_for_dead_letters_only_when_the_rest_is_through(served:
 
     reply, _ = await asyncio.gather(get("/wait?session=p/s&timeout=10s"), changes_to(served.source, arrived))
     assert reply["result"] == "failed"
-    assert reply["failed"] == [{"path": f"/renders/{VIDEO}", "state": "dead", "why": "invalid: refused"}]
+    path = f"/renders/{VIDEO}"
+    assert reply["failed"] == [{"path": path, "class": "dead", "state": "dead", "why": "invalid: refused"}]
 
 
 async def test_wait_for_a_path_fails_for_what_is_never_sent(served: Served, get: Get) -> None:
@@ -72,7 +80,7 @@ async def test_wait_for_a_path_fails_for_what_is_never_sent(served: Served, get:
     findings = served.source.watch.findings
     findings["notes.txt"] = FakeFinding("unmatched", "no rule matches it")
     findings["link"] = FakeFinding("refused", "it is a symbolic link")
-    for path, state in (("notes.txt", "unmatched"), ("link", "refused"), ("none.mp4", "missing")):
+    for path, state in (("notes.txt", "unmatched"), ("link", "refused"), ("none.mp4", "unseen")):
         reply = await get(f"/wait?path=/renders/{path}&timeout=60")
         assert (reply["result"], reply["failed"][0]["state"]) == ("failed", state)
 
@@ -103,7 +111,7 @@ async def test_a_file_that_was_shipped_and_deleted_counts_as_synced(served: Serv
 
 async def test_other_sessions_and_folders_do_not_hold_a_wait_up(served: Served, get: Get) -> None:
     """Only what is named is waited for."""
-    served.source.journal.rows = [transfer(1, VIDEO, State.READY)]
+    served.source.journal.rows = [transfer(1, VIDEO, State.READY), other_session(2, State.SYNCED)]
     served.source.watch.findings["p/s/outro"] = FakeFinding("folder", "a folder")
     served.source.watch.candidates = [FakeCandidate(VIDEO, "open")]
     assert (await get("/wait?session=other&timeout=60"))["result"] == "synced"

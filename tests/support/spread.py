@@ -25,6 +25,7 @@ SECONDS: Mapping[str, float] = {
     "tests/e2e/test_journal_loss.py": 50,
     "tests/crash/test_single_faults_operating.py": 45,
     "tests/e2e/test_crash.py": 40,
+    "tests/e2e/test_playlists.py": 34,
     "tests/test_style.py": 40,
     "tests/crash_process/test_machine.py": 40,
     "tests/e2e/test_files.py": 36,

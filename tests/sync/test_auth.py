@@ -128,6 +128,9 @@ async def test_a_refused_token_is_minted_once_more(wire: Wire, pem: Path) -> Non
             await store.probe()
     assert caught.value.kind is ErrorKind.UNAUTHORIZED
     assert len(wire.requests) == 4
+    told = str(caught.value.hint)
+    assert "SIDECAR_JWT_ISSUER=https://i.test as convex.auth.issuer" in told
+    assert "SIDECAR_JWT_AUDIENCE=a as convex.auth.audience" in told
 
 
 async def test_a_token_file_is_read_again_when_it_changes(tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from sidecar.cli.convex import app
 from sidecar.sync import install as module
-from sidecar.sync.install import FUNCTIONS, Action, InstallError, describe, install, stamped
+from sidecar.sync.install import FUNCTIONS, Action, InstallError, describe, install, require_project, stamped
 
 
 def fates(results: list[tuple[Path, Action]]) -> dict[str, Action]:
@@ -98,3 +100,37 @@ def test_the_contract_is_one_number() -> None:
     """Python's and TypeScript's are the same."""
     shapes = (FUNCTIONS / "sidecarLib/shapes.ts").read_text()
     assert f"CONTRACT_VERSION = {module.CONTRACT_VERSION};" in shapes
+
+
+PROJECTS = {
+    "schema.ts": "convex/schema.ts",
+    "generated code": "convex/_generated/api.js",
+    "convex.json": "convex.json",
+    "package.json": "package.json",
+}
+
+
+@pytest.mark.parametrize("name", PROJECTS.values(), ids=PROJECTS.keys())
+def test_a_convex_project_is_known_by_its_files(tmp_path: Path, name: str) -> None:
+    """By what lies in the folder, or in the project around it, as with convex.json's own folders."""
+    for into in (tmp_path / "convex", tmp_path / "src/convex"):
+        with pytest.raises(InstallError, match="--create"):
+            require_project(into)
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text('{"devDependencies": {"convex": "^1.39"}}')
+    require_project(tmp_path / "convex")
+    if "/" not in name:
+        require_project(tmp_path / "src/convex")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"dependencies": null}', '{"dependencies": {"convexity": "1"}}', "\xff"]
+)
+def test_another_package_is_no_convex_project(tmp_path: Path, text: str) -> None:
+    """Whatever its package.json says, or fails to say; and nothing was written."""
+    (tmp_path / "package.json").write_text(text, encoding="latin-1")
+    result = CliRunner().invoke(app, ["install", "--into", str(tmp_path / "convex")])
+    assert (result.exit_code, "belongs to no Convex project" in result.output) == (1, True)
+    assert not (tmp_path / "convex").exists()
+    made = CliRunner().invoke(app, ["install", "--into", str(tmp_path / "convex"), "--create"])
+    assert (made.exit_code, (tmp_path / "convex/sidecar.ts").is_file()) == (0, True)

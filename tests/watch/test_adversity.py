@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.core.account import FileClass
 from sidecar.core.model import State
 from sidecar.files import open_folder, open_regular
 from sidecar.journal.journal import Journal
@@ -95,7 +96,7 @@ async def test_an_unreadable_file_is_named_and_taken_once_it_can_be_read(
     file = world.put(SOURCE)
 
     async def refused() -> bool:
-        return world.stage.status()[0].refused == 1
+        return world.stage.status()[0].counts[FileClass.REFUSED] == 1
 
     await world.until(refused)
     found = await world.stage.explain(str(world.root), SOURCE)
@@ -104,7 +105,7 @@ async def test_an_unreadable_file_is_named_and_taken_once_it_can_be_read(
     closed["now"] = False
     file.chmod(0o600)
     await world.until_ready(SOURCE)
-    assert world.stage.status()[0].refused == 0
+    assert world.stage.status()[0].counts[FileClass.REFUSED] == 0
 
 
 async def test_a_folder_that_could_not_be_read_is_looked_at_again_soon(
@@ -152,7 +153,7 @@ async def test_events_lost_to_a_full_queue_are_made_up_for(
 
     async def listed_again() -> bool:
         status = world.stage.status()[0]
-        return status.last_scan_ms != before and status.unmatched == 1
+        return status.last_scan_ms != before and status.counts[FileClass.UNMATCHED] == 1
 
     await world.until(listed_again)
     monkeypatch.undo()
@@ -222,12 +223,12 @@ async def test_a_second_source_of_a_slot_is_refused_and_shown(tmp_path: Path) ->
     first, second = "p/s/one/video/a.mp4", "p/s/one/video/sub/a.mp4"
     rule = "{project}/{session}/{scene}/video/**/*.mp4"
     async with running(tmp_path, rule=rule) as world:
-        file = world.put(first, b"not really a film")
+        file = world.put(first, b"not really a film" * 10)
         await world.until_ready(first)
-        world.put(second, b"neither is this one")
+        world.put(second, b"neither is this one" * 10)
 
         async def refused() -> bool:
-            return world.stage.status()[0].refused == 1
+            return world.stage.status()[0].counts[FileClass.REFUSED] == 1
 
         await world.until(refused)
         found = await world.stage.explain(str(world.root), second)
@@ -237,7 +238,7 @@ async def test_a_second_source_of_a_slot_is_refused_and_shown(tmp_path: Path) ->
         for _ in range(3):
             await world.stage.scan_now()
         await world.until_ready(second)
-        assert world.stage.status()[0].refused == 0
+        assert world.stage.status()[0].counts[FileClass.REFUSED] == 0
 
 
 async def test_links_in_circles_do_not_hold_up_the_watching(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.core.account import FileClass
 from sidecar.core.errors import FatalError
 from sidecar.core.tenure import Pace, Record
 from sidecar.watch import holding, lock, root, volume
@@ -99,7 +100,11 @@ async def test_the_file_is_nobodys_asset(tmp_path: Path, monkeypatch: pytest.Mon
         await world.stage.scan_now()
         await world.stage.scan_now()
         status = world.stage.status()[0]
-        assert (status.unmatched, status.refused, status.events) == (0, 0, "inotify")
+        assert (status.counts[FileClass.UNMATCHED], status.counts[FileClass.REFUSED], status.events) == (
+            0,
+            0,
+            "inotify",
+        )
         found = await world.stage.explain(str(world.root), LEASE_NAME)
         assert found.finding is Finding.IGNORED
 

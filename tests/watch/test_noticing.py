@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.core.account import FileClass
 from sidecar.core.clock import SystemClock
 from sidecar.core.model import State
 from sidecar.files import open_folder
@@ -181,7 +182,7 @@ async def test_a_name_that_is_not_utf8_stops_nothing(world: World) -> None:
     await world.until(shown)
     world.put("p/s/one/source/second.py")
     await world.until_ready("p/s/one/source/second.py")
-    assert world.stage.status()[0].refused == 1
+    assert world.stage.status()[0].counts[FileClass.REFUSED] == 1
 
 
 async def test_a_root_that_is_made_again_is_watched_again(world: World) -> None:
@@ -226,7 +227,7 @@ async def test_links_and_pipes_are_named_and_never_read(world: World) -> None:
     await world.until_ready(SOURCE)
     await world.stage.scan_now()
     status = world.stage.status()[0]
-    assert status.refused == 4
+    assert status.counts[FileClass.REFUSED] == 4
     assert {example.path: example.why for example in status.examples} == {
         "p/s/one/source/link.py": "a symbolic link is never sent",
         "p/s/one/thumbnails": "a symbolic link is never sent",
@@ -248,7 +249,11 @@ async def test_what_is_not_sent_is_counted_and_explained(world: World) -> None:
     world.put("p/s/one/source/.hidden.py")
     await world.stage.scan_now()
     status = world.stage.status()[0]
-    assert (status.unmatched, status.held, status.refused) == (1, 1, 0)
+    assert (
+        status.counts[FileClass.UNMATCHED],
+        status.counts[FileClass.HELD],
+        status.counts[FileClass.REFUSED],
+    ) == (1, 1, 0)
     root = str(world.root)
     findings = {
         path: (await world.stage.explain(root, path)).finding
@@ -276,7 +281,7 @@ async def test_a_second_source_of_one_slot_is_refused_until_the_first_is_gone(wo
     first = world.put("p/s/one/source/scene.py", b"a = 1\n")
     await world.until_ready(SOURCE)
     status = world.stage.status()[0]
-    assert status.refused == 0
+    assert status.counts[FileClass.REFUSED] == 0
     first.parent.rename(world.root / "elsewhere")
     await world.stage.scan_now()
     await world.stage.scan_now()

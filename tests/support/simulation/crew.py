@@ -134,7 +134,9 @@ class Crew:
         async def read(question: Callable[[JournalReader], T]) -> T:
             return await asyncio.to_thread(question, reader)
 
-        watch = SimpleNamespace(scan_now=self._noticer.scan)
+        watch = SimpleNamespace(
+            scan_now=self._noticer.scan, pending=list, status=list
+        )  # no roots: no findings
         source = SimpleNamespace(remotes=self._gates, watch=watch, read=read)
         drain = Drain(
             source=cast("Source", source),  # what a drain asks of it
@@ -148,7 +150,7 @@ class Crew:
             owed = await drain.run()
         finally:
             reader.close()
-        return not owed.files and not owed.ops
+        return owed.is_clean
 
     async def _notice(self) -> None:
         """The first scan ends the recall."""

@@ -31,8 +31,19 @@ class Exchange {
 
   send(status, text, type = "application/json") {
     if (this.response.destroyed) return;
-    this.response.writeHead(status, { "content-type": type, "convex-request-id": this.id });
+    this.response.writeHead(status, { "content-type": type, "convex-request-id": this.id, ...this.#shared() });
     this.response.end(text);
+  }
+
+  /** Pages of any origin may call functions, as with Convex; the control endpoint is for our own tools. */
+  #shared() {
+    if (!this.url.pathname.startsWith("/api/")) return {};
+    return {
+      "access-control-allow-origin": "*",
+      "access-control-allow-methods": "GET, POST",
+      "access-control-allow-headers": this.request.headers["access-control-request-headers"] ?? "*",
+      "access-control-max-age": "600",
+    };
   }
 
   fail({ status, code, message }) {
@@ -94,6 +105,7 @@ async function route(parts, exchange) {
   if (pathname === "/instance_name") return exchange.send(200, "local", "text/plain");
   if (pathname.startsWith("/__local/")) return await parts.control.handle(pathname.slice(9), exchange);
   if (!pathname.startsWith("/api/")) return exchange.send(404, "");
+  if (exchange.request.method === "OPTIONS") return exchange.send(200, "");
   const endpoint = pathname.slice("/api/".length);
   if (endpoint === "query" && exchange.request.method === "GET") return await call(parts, exchange, getCall(exchange));
   if (exchange.request.method !== "POST") return exchange.send(405, "");

@@ -1,0 +1,131 @@
+"""What will not be delivered without help, in the log: one warning for each root, folder and extension.
+
+At most ten a minute; the others wait for their turn. One line says when it is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from sidecar.core.account import FileClass
+from sidecar.core.clock import Clock
+from sidecar.watch.census import Example, Place, Tally
+
+log = structlog.get_logger()
+LOOK_SECONDS = 2.0
+LOOKS = 2  # at the same: the second one says it
+LINES_MAX, WINDOW_SECONDS = 10, 60.0
+
+
+class Watched(Protocol):
+    """What is asked: the watch stage."""
+
+    def roots(self) -> list[str]:
+        """Return the watched roots."""
+        ...
+
+    def unsent_mark(self) -> object:
+        """Return what differs whenever something else is unsent."""
+        ...
+
+    def places(self, root: str) -> Iterator[tuple[Place, Tally]]:
+        """Yield what counts as unsent in a root."""
+        ...
+
+    def with_reason(self, example: Example) -> Example:
+        """Say why it is not sent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """What one line is about."""
+
+    root: str
+    folder: str
+    extension: str
+
+
+class Attention:
+    """Looks now and then at what is unsent, and says what is new and what is over."""
+
+    def __init__(self, *, watch: Watched, clock: Clock) -> None:
+        """``watch`` is the stage; ``clock`` bounds the lines."""
+        self._watch, self._clock = watch, clock
+        self._told: dict[_Group, float] = {}  # since when, monotonic
+        self._before: set[_Group] = set()
+        self._lines = deque[float]()
+        self._is_behind = False  # something waits for its turn
+
+    async def run(self) -> None:
+        """Look, for ever."""
+        mark, seen = None, 0
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if (now := self._watch.unsent_mark()) != mark:
+                mark, seen = now, 0
+            if (seen < LOOKS or self._is_behind) and self._has_room():
+                self.look()
+                seen += 1
+
+    def look(self, *, at_once: bool = False) -> None:
+        """Say what was unsent at the last look as well: a renderer may only pass through. Or ``at_once``."""
+        found, self._is_behind = self._found(), False
+        for group in [group for group in self._told if group not in found]:
+            self._say(partial(self._end, group))
+        for group, (finding, count, example) in found.items():
+            if group not in self._told and (at_once or group in self._before):
+                self._say(partial(self._begin, group, finding, count, example))
+        self._before = set(found)
+
+    def _found(self) -> dict[_Group, tuple[FileClass, int, Example]]:
+        found: dict[_Group, tuple[FileClass, int, Example]] = {}
+        for root in self._watch.roots():
+            for place, tally in self._watch.places(root):
+                one = tally.examples[0]
+                group = _Group(root, one.path.rpartition("/")[0], place.extension)
+                finding, count, example = found.get(group, (FileClass(place.finding), 0, one))
+                found[group] = finding, count + tally.count, example
+        return found
+
+    def _has_room(self) -> bool:
+        while self._lines and self._clock.monotonic() - self._lines[0] >= WINDOW_SECONDS:
+            self._lines.popleft()
+        return len(self._lines) < LINES_MAX
+
+    def _say(self, line: Callable[[], None]) -> None:
+        if not self._has_room():
+            self._is_behind = True
+            return
+        self._lines.append(self._clock.monotonic())
+        line()
+
+    def _begin(self, group: _Group, finding: FileClass, count: int, example: Example) -> None:
+        self._told[group] = self._clock.monotonic()
+        log.warning(
+            "files_not_sent",
+            root=group.root,
+            folder=group.folder,
+            extension=group.extension,
+            files=count,
+            path=f"{group.root.rstrip('/')}/{example.path}",
+            why=self._watch.with_reason(example).why,
+            **{"class": str(finding)},
+        )
+
+    def _end(self, group: _Group) -> None:
+        seconds = round(self._clock.monotonic() - self._told.pop(group), 1)
+        log.info(
+            "files_not_sent_over",
+            root=group.root,
+            folder=group.folder,
+            extension=group.extension,
+            seconds=seconds,
+        )

@@ -1,0 +1,148 @@
+"""What one path is now, without opening it: the finding that `explain` shows, and its class."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import assert_never
+
+from sidecar.core.account import FileClass
+from sidecar.core.model import Observation, Route
+from sidecar.core.routing import Held, Ignored, Marker, Misplaced, Refused, Router, Unmatched
+from sidecar.files import identity_of, kind_of
+from sidecar.journal.journal import Journal
+from sidecar.journal.writer import AsyncJournal
+
+from .census import COUNTED, Finding
+from .hands import Hands
+from .listing import is_utf8, look_at
+from .sorting import Sorter
+from .volume import OWN_PREFIX
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathFinding:
+    """What a path is now; ``why`` is one sentence, ``rule`` the pattern that decided, where one did.
+
+    ``file_class`` is the class that the finding means, None where the journal knows more. ``as_it_was``: the
+    file looks as it did when the journal handled it, so that its newest transfer says what it is.
+    """
+
+    finding: Finding
+    why: str
+    rule: str | None = None
+    file_class: FileClass | None = None
+    as_it_was: bool = False
+
+
+MISSING = PathFinding(finding=Finding.MISSING, why="there is nothing at this path")
+_MATCHED = "a rule takes it; the journal knows the rest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looker:
+    """Looks at single paths of all roots."""
+
+    sorters: Mapping[str, Sorter]
+    router: Router
+    journal: AsyncJournal
+    hands: Hands
+
+    async def look(self, root: str, path: str) -> PathFinding:
+        """Say what is at a path below a root, and whether the journal would take it."""
+        seen, route, status = await self.hands.do(partial(self._find, root, path))
+        if status is not None:
+            seen = await self._beside_the_journal(root, path, seen, route, status)
+        if seen.finding in COUNTED:
+            return replace(seen, file_class=FileClass(seen.finding))
+        return seen
+
+    async def _beside_the_journal(
+        self, root: str, path: str, seen: PathFinding, route: Route | None, status: os.stat_result
+    ) -> PathFinding:
+        known = await self.journal.do(Journal.known_file, root, path)
+        if known is not None and known.is_like(status):
+            return replace(seen, as_it_was=True)
+        if route is None:
+            return seen
+        observation = Observation(root=root, path=path, identity=identity_of(status), route=route)
+        refused = await self.journal.do(Journal.refusal, observation)
+        return PathFinding(finding=Finding.REFUSED, why=refused) if refused else seen
+
+    def _find(  # noqa: PLR0911 - one for each kind of answer
+        self, root: str, path: str
+    ) -> tuple[PathFinding, Route | None, os.stat_result | None]:
+        """Return the finding, the route of what a rule takes, and the stat of a regular file."""
+        found = look_at(root, path) if _is_below(path) else None
+        if found is None:
+            return (_unseen(root, path) if _is_below(path) else MISSING), None, None
+        if (odd := self._odd(root, path, found)) is not None:
+            return odd, None, None
+        match self.sorters[root].route(path, found):
+            case Route() as route:
+                return PathFinding(finding=Finding.MATCHED, why=_MATCHED), route, found
+            case Unmatched(reason=reason):
+                return PathFinding(finding=Finding.UNMATCHED, why=reason), None, found
+            case Misplaced(reason=reason):
+                why = reason or self.router.nearest(path)
+                return PathFinding(finding=Finding.MISPLACED, why=why), None, found
+            case Refused(reason=reason):
+                return PathFinding(finding=Finding.REFUSED, why=reason), None, found
+            case Ignored(pattern=pattern):
+                why = f"{pattern} is ignored"
+                return PathFinding(finding=Finding.IGNORED, why=why, rule=pattern), None, found
+            case Held(reason=reason):
+                return PathFinding(finding=Finding.HELD, why=reason), None, found
+            case Marker(kind=kind):
+                why = f"it marks its scene as {kind}; it is not sent"
+                return PathFinding(finding=Finding.MATCHED, why=why, file_class=FileClass.IGNORED), None, None
+            case never:
+                assert_never(never)
+
+    def _odd(self, root: str, path: str, found: os.stat_result) -> PathFinding | None:
+        """Return what is to be said of anything but a regular file with a name that is text."""
+        name = path.rpartition("/")[2]
+        if (link := _link_on_the_way(root, path)) is not None:
+            return PathFinding(finding=Finding.REFUSED, why=f"{link} is a symbolic link; none is followed")
+        if stat.S_ISDIR(found.st_mode):
+            return PathFinding(finding=Finding.FOLDER, why="it is a folder")
+        if name.startswith(OWN_PREFIX):
+            return PathFinding(finding=Finding.IGNORED, why="the name is one of the sidecar's own")
+        why = None if is_utf8(path) else "the name is not UTF-8"
+        if not stat.S_ISREG(found.st_mode):
+            why = f"{kind_of(found.st_mode)} is never sent"
+        if why is None:
+            return None
+        if (ignored := self.router.ignored(root, path)) is not None:
+            source = ignored.source
+            return PathFinding(finding=Finding.IGNORED, why=f"{source} is ignored", rule=source)
+        return PathFinding(finding=Finding.REFUSED, why=why)
+
+
+def _unseen(root: str, path: str) -> PathFinding:
+    """Tell a path that nothing is at from one that we may not see."""
+    try:
+        os.lstat(os.path.join(root, path))  # noqa: PTH118 - surrogate escapes
+    except (FileNotFoundError, NotADirectoryError):
+        return MISSING
+    except OSError as error:
+        return PathFinding(finding=Finding.REFUSED, why=f"it cannot be seen: {error.strerror}")
+    return MISSING
+
+
+def _is_below(path: str) -> bool:
+    """Whether it is the root itself ("") or something in it."""
+    return not path or not any(part in {"", ".", ".."} for part in path.split("/"))
+
+
+def _link_on_the_way(root: str, path: str) -> str | None:
+    parts = path.split("/")
+    for count in range(1, len(parts)):
+        folder = "/".join(parts[:count])
+        found = look_at(root, folder)
+        if found is not None and stat.S_ISLNK(found.st_mode):
+            return folder
+    return None

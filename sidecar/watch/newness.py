@@ -1,0 +1,24 @@
+"""What is new: what changed since the process started, by the clock that files have.
+
+A wall clock may be set meanwhile. Whichever way, what is new stays so: the earlier of two readings counts.
+"""
+
+from __future__ import annotations
+
+from sidecar.core.clock import Clock
+
+MS_NS = 1_000_000
+
+
+class Newness:
+    """Made once, at the start of the process."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Remember now."""
+        self._clock = clock
+        self._wall_ms, self._at = clock.wall_ms(), clock.monotonic()
+
+    def since_ns(self) -> int:
+        """Return from which change time on a file is new."""
+        age_ms = round(1000 * (self._clock.monotonic() - self._at))
+        return min(self._wall_ms, self._clock.wall_ms() - age_ms) * MS_NS

@@ -1,0 +1,226 @@
+"""Which files playlists hold: looked up on the disk, so that nothing need be remembered but what is gone.
+
+Blocking: worker threads call it, several at once. What is cached is bounded and can be read again.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from sidecar.core import media
+from sidecar.core.model import StatIdentity, StreamKey
+from sidecar.core.playlists import NAMES_MAX, TEXT_BYTES_MAX, Place, Playlist, parse
+from sidecar.core.routing import HELD_SEGMENT, Ignored, Router, Stream
+from sidecar.files import open_folder, open_regular, stat_identity
+
+from .listing import is_utf8, list_folder, look_at
+
+SEGMENT_BY_CONTENT = (
+    "by its content it is a segment, and its playlist is {playlist}: HLS and DASH are not shipped by this"
+    " version; it is held"
+)
+_FOLDERS_KEPT, _PLAYLISTS_KEPT, _TOLD_KEPT, _PIECES_KEPT = 4_096, 256, 10_000, 100_000
+_NAMES_KEPT = 2 * NAMES_MAX
+_FOLDERS_WALKED_MAX = 10_000
+_FRESH_NS = 2_000_000_000
+_STALE_SECONDS = 0.5  # a playlist that comes meanwhile is told by itself, and takes back what it names
+
+Streams = dict[tuple[str, str], str]  # session and scene -> a playlist that was ever there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaylistSeen:
+    """A playlist, and what its segments belong to, where that can be told."""
+
+    path: str
+    identity: StatIdentity
+    stream: Stream | None
+    playlist: Playlist
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """A playlist, which may be gone by now, and one sentence why it holds a file."""
+
+    playlist: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Folder:
+    """The playlists of a folder as it was; ``mtime_ns`` is None where that does not tell of a change."""
+
+    mtime_ns: int | None
+    names: tuple[str, ...]
+    looked_at: float
+
+
+class Playlists:
+    """One root's. ``streams`` is shared by all roots."""
+
+    def __init__(self, root: str, router: Router, streams: Streams) -> None:
+        """Know nothing yet; ``streams`` is filled from the journal before the first listing."""
+        self._root, self._router, self.streams = root, router, streams
+        self._folders: dict[str, _Folder] = {}
+        self._parsed: dict[str, tuple[StatIdentity, Playlist]] = {}
+        self._told: dict[str, StatIdentity] = {}
+        self._pieces: dict[str, StatIdentity] = {}
+
+    def holding(self, path: str, claim: StreamKey, identity: StatIdentity | None = None) -> Holding | None:
+        """Return what holds a video that playlists may claim, None if nothing does."""
+        is_segment = media.is_segment(path.rpartition("/")[2])
+        known = self.streams.get((claim.session_id, claim.scene_id))
+        if known is not None and (is_segment or self._pieces.get(path) == identity is not None):
+            why = HELD_SEGMENT if is_segment else SEGMENT_BY_CONTENT
+            return Holding(playlist=known, why=why.format(playlist=known))
+        own = path.rpartition("/")[0]
+        for folder in _upwards(own):
+            is_near = folder == own or _is_within(folder, claim.entity_folder)
+            for playlist in self._in(folder):
+                if (is_segment and is_near) or self._read(playlist).names(path):
+                    return Holding(playlist=playlist, why=HELD_SEGMENT.format(playlist=playlist))
+        return None
+
+    def news(self, path: str) -> PlaylistSeen | None:
+        """Read a playlist; None if it was told as it is. ``told`` says that it is by now."""
+        found = self._identity(path)
+        if found is None or self._told.get(path) == found:
+            return None
+        stream = self._router.stream_of(self._root, path)
+        return PlaylistSeen(path=path, identity=found, stream=stream, playlist=self._read(path))
+
+    def told(self, seen: PlaylistSeen) -> None:
+        """Remember that what a playlist said is in the journal."""
+        if len(self._told) >= _TOLD_KEPT:
+            self._told.clear()
+        self._told[seen.path] = seen.identity
+        if seen.stream is not None:
+            named = seen.stream.named
+            self.streams.setdefault((named.session_id, named.scene_id or ""), seen.path)
+
+    def is_piece(self, path: str, identity: StatIdentity) -> None:
+        """Remember a file whose content showed what its name does not."""
+        if len(self._pieces) >= _PIECES_KEPT:
+            self._pieces.clear()
+        self._pieces[path] = identity
+
+    def near(self, folder: str, entity_folder: str | None) -> str | None:
+        """Return a playlist at or below an entity's folder, or in that of its files; nothing is cached."""
+        open_folders, walked = [folder if entity_folder is None else entity_folder], 0
+        while open_folders and walked < _FOLDERS_WALKED_MAX:
+            listing = list_folder(self._root, open_folders.pop())
+            walked += 1
+            for name in sorted(filter(media.is_playlist, listing.files)):
+                path = f"{listing.folder}/{name}".lstrip("/")
+                if not isinstance(self._router.route(self._root, path), Ignored):
+                    return path
+            if entity_folder is not None:
+                open_folders += listing.folders
+        return None
+
+    def changed(self, path: str) -> None:
+        """Forget what was known of the folder of a playlist that was seen."""
+        self._folders.pop(path.rpartition("/")[0], None)
+
+    def _in(self, folder: str) -> tuple[str, ...]:
+        """Return the playlists of a folder. In a burst of new files it is not listed for each."""
+        kept, now = self._folders.get(folder), time.monotonic()
+        if kept is not None and now < kept.looked_at + _STALE_SECONDS:
+            return kept.names
+        found = look_at(self._root, folder) if folder else _stat(self._root)
+        if found is None:
+            return ()
+        if kept is not None and kept.mtime_ns == found.st_mtime_ns:
+            self._folders[folder] = replace(kept, looked_at=now)
+            return kept.names
+        names = tuple(sorted(self._playlists_in(folder)))
+        if len(self._folders) >= _FOLDERS_KEPT:
+            self._folders.clear()
+        # One that changed this lately may have changed again in the same tick of its clock.
+        is_steady = found.st_mtime_ns < time.time_ns() - _FRESH_NS
+        mtime_ns = found.st_mtime_ns if is_steady else None
+        self._folders[folder] = _Folder(mtime_ns=mtime_ns, names=names, looked_at=now)
+        return names
+
+    def _playlists_in(self, folder: str) -> Iterator[str]:
+        try:
+            fd = open_folder(self._root, folder)
+        except OSError:
+            return
+        try:
+            names = [name for name in os.listdir(fd) if media.is_playlist(name)]  # noqa: PTH208 - a descriptor
+        finally:
+            os.close(fd)
+        for name in names:
+            path = f"{folder}/{name}".lstrip("/")
+            found = look_at(self._root, path)
+            is_file = found is not None and stat.S_ISREG(found.st_mode) and is_utf8(name)
+            if is_file and not isinstance(self._router.route(self._root, path), Ignored):
+                yield path
+
+    def _read(self, path: str) -> Playlist:
+        """Return what a playlist names, as it is now."""
+        folder, _, name = path.rpartition("/")
+        stream = self._router.stream_of(self._root, path)
+        scope = folder if stream is None or stream.folder is None else stream.folder
+        place = Place(root=self._root, folder=folder, scope=scope)
+        kept = self._parsed.get(path)
+        if kept is not None and kept[0] == self._identity(path):
+            return kept[1]
+        try:
+            fd = open_regular(self._root, path)
+        except OSError:
+            return Playlist(place=place)
+        try:
+            identity, text = stat_identity(fd), os.pread(fd, TEXT_BYTES_MAX, 0)
+        except OSError:
+            return Playlist(place=place)
+        finally:
+            os.close(fd)
+        is_cut = identity.size_bytes > TEXT_BYTES_MAX
+        playlist = parse(text.decode("utf-8", "replace"), name, place, is_cut=is_cut)
+        self._keep(path, identity, playlist)
+        return playlist
+
+    def _keep(self, path: str, identity: StatIdentity, playlist: Playlist) -> None:
+        kept = {**self._parsed}
+        kept.pop(path, None)
+        kept[path] = (identity, playlist)
+        while len(kept) > _PLAYLISTS_KEPT or sum(len(one.paths) for _, one in kept.values()) > _NAMES_KEPT:
+            kept.pop(next(iter(kept)))
+        self._parsed = kept
+
+    def _identity(self, path: str) -> StatIdentity | None:
+        found = look_at(self._root, path)
+        if found is None:
+            return None
+        return StatIdentity(
+            inode=found.st_ino,
+            size_bytes=found.st_size,
+            mtime_ns=found.st_mtime_ns,
+            ctime_ns=found.st_ctime_ns,
+        )
+
+
+def _stat(root: str) -> os.stat_result | None:
+    try:
+        return os.stat(root)  # noqa: PTH116 - surrogate escapes
+    except OSError:
+        return None
+
+
+def _is_within(folder: str, entity_folder: str | None) -> bool:
+    if entity_folder is None:
+        return False
+    return folder == entity_folder or folder.startswith(f"{entity_folder}/")
+
+
+def _upwards(folder: str) -> Iterator[str]:
+    while folder:
+        yield folder
+        folder = folder.rpartition("/")[0]
+    yield ""

@@ -1,0 +1,73 @@
+"""Tell the journal of playlists, and see to it that what they hold is on its way no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from sidecar.core.routing import HELD_SEGMENT
+from sidecar.journal.journal import Journal
+from sidecar.journal.writer import AsyncJournal
+
+from .candidates import Candidates
+from .census import Example, Finding
+from .hands import Hands
+from .playlists import Playlists, PlaylistSeen
+
+
+class StreamBook:
+    """One root's."""
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        journal: AsyncJournal,
+        hands: Hands,
+        candidates: Candidates,
+        playlists: Playlists,
+    ) -> None:
+        """``playlists`` knows what lies on the disk."""
+        self._root, self._journal, self._hands = root, journal, hands
+        self._candidates, self._playlists = candidates, playlists
+
+    async def tell(self, path: str, count: Callable[[Example], None]) -> None:
+        """Journal a playlist, once each time that it was written, and withhold what it holds."""
+        seen = await self._hands.do(lambda: self._playlists.news(path))
+        if seen is None:
+            return
+        why = HELD_SEGMENT.format(playlist=path)
+        if seen.stream is not None:
+            parked = await self._journal.do(Journal.playlist_seen, seen.stream.named, path)
+            await self._hold(parked, why, count)
+        named = await self._named(seen)
+        if named:
+            dropped = await self._journal.do(Journal.withhold, dict.fromkeys(named, why))
+            await self._hold(dropped, why, count)
+        self._playlists.told(seen)
+
+    async def withhold(self, files: Mapping[str, str], examples: Iterable[Example]) -> Mapping[str, bool]:
+        """Take back what is on its way of files that are held now, each with its reason.
+
+        Returns those that are on their way no more, each with whether earlier content of it was delivered.
+        """
+        if not files:
+            return {}
+        for path in await self._journal.do(Journal.withhold_files, self._root, files):
+            self._candidates.drop(self._root, path)
+        changed = {one.path: one.changed_ns for one in examples if one.path in files}
+        return await self._journal.do(Journal.held_now, self._root, changed)
+
+    async def _named(self, seen: PlaylistSeen) -> list[int]:
+        """Return the transfers of videos that it names and of which nothing was sent."""
+        scope = seen.playlist.place.scope
+        rows = await self._journal.do(Journal.unsent, self._root, scope)
+        return await self._hands.do(lambda: [number for number, path in rows if seen.playlist.names(path)])
+
+    async def _hold(self, paths: Sequence[str], why: str, count: Callable[[Example], None]) -> None:
+        if not paths:
+            return
+        for path in paths:
+            self._candidates.drop(self._root, path)
+        known = await self._journal.do(Journal.held_now, self._root, dict.fromkeys(paths))
+        for path, is_known in known.items():
+            count(Example(path=path, finding=Finding.HELD, why=why, known=is_known))

@@ -1,0 +1,160 @@
+"""One account of every file: a drawn folder, walked by the test itself, beside what the daemon says of it.
+
+The walker shares no code with the daemon: it knows preset lesson from its documentation alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.system import System, eventually, write
+
+SCENES = ("intro", "proof")
+LESSON = (
+    r"[^/]+/[^/]+/[^/]+/video/[^/]+\.(mp4|webm|mov|mkv|ts|m4s|m3u8|mpd)",
+    r"[^/]+/[^/]+/[^/]+/source/[^/]+\.py",
+    r"[^/]+/[^/]+/[^/]+/thumbnails/[^/]+\.(png|jpg|jpeg|webp)",
+    r"[^/]+/[^/]+/[^/]+/subtitles/[^/]+\.(vtt|srt)",
+    r"[^/]+/[^/]+/combined/[^/]+\.(mp4|webm|vtt|srt)",
+    r"[^/]+/[^/]+/manifest\.json",
+)
+EXTENSIONS = "mp4 webm mov mkv ts m4s m3u8 mpd py png jpg jpeg webp vtt srt json"  # in a rule
+TORN_PNG = b"\x89PNG\r\n\x1a\n" + b"\x00\x00\x00\rIHDR" + b"\0" * 12  # no IEND
+FAILS = {"held", "refused", "misplaced", "dead", "abandoned"}
+WAITS = {"owed", "settling", "incomplete"}
+
+
+def _link(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to("/etc/hostname")
+
+
+def _pipe(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+
+
+def _whole(path: Path) -> None:
+    write(path, path.name.encode())
+
+
+DRAWN: tuple[tuple[str, Callable[[Path], object]], ...] = (
+    ("{scene}/video/{n}.ts", _whole),
+    ("{scene}/source/{n}.py", _whole),
+    ("{scene}/subtitles/{n}.vtt", _whole),
+    ("{scene}/{n}.mp4", _whole),  # misplaced, as all up to the text
+    ("{scene}/video/{n}.TS", _whole),
+    ("{scene}/hls/video/{n}.mp4", _whole),
+    ("{n}.PY", _whole),
+    ("{scene}/notes/{n}.txt", _whole),
+    ("{scene}/source/__pycache__/{n}.pyc", _whole),
+    ("{scene}/.cache/{n}.mp4", _whole),
+    ("{scene}/source/{n}.py", _link),
+    ("{scene}/video/{n}.ts", _pipe),
+    ("{scene}/.#{n}.py", _link),  # an editor's lock
+    ("{scene}/thumbnails/{n}.png", lambda path: write(path, TORN_PNG)),
+)
+
+
+def draw(root: Path, seed: int) -> None:
+    """Fill a root with what renderers, people and malice leave."""
+    dice = random.Random(seed)
+    for number in range(dice.randint(12, 30)):
+        place, make = dice.choice(DRAWN)
+        scene = f"{dice.choice(('s1', 's2'))}/{dice.choice(SCENES)}"
+        below = place.format(scene=f"p/{scene}", n=number)
+        make(root / below)
+
+
+def expected(root: Path) -> dict[str, str]:
+    """Return the class of every path below a root, as the documentation has it."""
+    found = {}
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = Path(folder, name)
+            below = str(path.relative_to(root))
+            found[str(path)] = _class(path, below)
+    return found
+
+
+def _class(path: Path, below: str) -> str:
+    parts = below.split("/")
+    if any(part.startswith(".") for part in parts) or "__pycache__" in parts[:-1]:
+        return "ignored"
+    if path.is_symlink() or not path.is_file():
+        return "refused"
+    if any(re.fullmatch(pattern, below) for pattern in LESSON):
+        return "incomplete" if path.read_bytes() == TORN_PNG else "delivered"
+    return "misplaced" if path.suffix[1:].lower() in EXTENSIONS.split() else "unmatched"
+
+
+def answer(system: System, target: str) -> tuple[int, dict[str, Any]]:
+    """Ask /wait; its status is part of the answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{system.port}{target}", timeout=60) as reply:
+            return reply.status, json.load(reply)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def lines(system: System) -> list[dict[str, Any]]:
+    """Return the log."""
+    return [json.loads(line) for line in system.log.read_text().splitlines() if line.startswith("{")]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_every_answer_is_the_one_that_a_walk_gives(system: System, seed: int) -> None:
+    """wait, /status, metrics, explain, log and a drain's end agree with the folder, file by file."""
+    system.settings["shutdown"] = {"grace": "2s"}
+    system.start()
+    draw(system.root, seed)
+    truth = expected(system.root)
+    numbers = Counter(truth.values())
+    waits, fails = (sum(numbers[name] for name in names) for names in (WAITS, FAILS))
+    status, reply = answer(system, "/wait?timeout=20s" if not waits else "/wait?timeout=6s")
+    assert status == (504 if waits else 409 if fails else 200)
+    assert (reply["owed_files"], reply["failed_files"]) == (waits, fails)
+    assert reply["delivered"]["files"] == numbers["delivered"]
+    sizes = [Path(path).stat().st_size for path, name in truth.items() if name == "delivered"]
+    assert reply["delivered"]["bytes"] == sum(sizes)
+    named = {one["path"]: one["class"] for one in (*reply["failed"], *reply["owed"])}
+    assert named.items() <= truth.items()
+    assert len(named) == min(20, fails) + min(20, waits)
+    assert {name: number for name, number in system.status()["files"].items() if number} == numbers
+    assert {path: system.explain(Path(path))["class"] for path in truth} == truth
+    with urllib.request.urlopen(f"http://127.0.0.1:{system.port}/metrics", timeout=30) as text:
+        metric = dict(
+            re.findall(r'sidecar_files\{class="(\w+)",root="[^"]*"\} ([\d.]+)', text.read().decode())
+        )
+    assert {name: int(float(number)) for name, number in metric.items() if float(number)} == numbers
+    _log_agrees(system, truth)
+    assert system.stop() == (75 if waits + fails else 0)
+    ended = lines(system)[-1]
+    assert (ended["event"], ended["owed_files"]) == ("stopped", waits + fails)
+    drained = {one.split(": ")[0]: one.split(": ")[1] for one in ended["paths"]}
+    assert drained == {path: name for path, name in truth.items() if name in FAILS | WAITS}
+
+
+def _log_agrees(system: System, truth: dict[str, str]) -> None:
+    """One line for each delivered file, one warning for each folder and extension that is not sent."""
+    delivered = [line["path"] for line in lines(system) if line["event"] == "delivered"]
+    assert sorted(delivered) == sorted(path for path, name in truth.items() if name == "delivered")
+    groups = {(Path(path).parent, Path(path).suffix.lower()) for path, name in truth.items() if name in FAILS}
+
+    def told() -> bool:
+        said = [line for line in lines(system) if line["event"] == "files_not_sent"]
+        assert all((line["level"], truth[line["path"]]) == ("warning", line["class"]) for line in said)
+        return len(said) >= min(10, len(groups))  # ten a minute
+
+    eventually("each group is told", told)

@@ -1,0 +1,90 @@
+"""What ``dev`` says while it watches."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from sidecar.core.model import State
+from sidecar.core.text import cells
+from sidecar.local.arrivals import Arrivals
+from sidecar.local.feed import Feed
+from tests.status.conftest import Served, served
+from tests.status.fake import FakeExample, FakeFlight, FakeRoot, transfer
+
+__all__ = ["served"]
+LONG = "algebra/complex-numbers-and-more/01-introduction/video/a-chunk-with-a-long-name-001.mp4"
+
+
+async def test_everything_that_arrives_is_said_once(served: Served) -> None:
+    """Whatever overtakes it, and also where nothing was open at the last look."""
+    journal = served.source.journal
+    arrivals = Arrivals(url=served.url)
+    journal.rows = [transfer(1, "p/a.mp4", State.READY), transfer(2, "p/b.mp4", State.SYNCED)]
+    assert [row["id"] for row in (await arrivals.look()).synced] == [2]
+    journal.rows = [replace(journal.rows[0], state=State.SYNCED), journal.rows[1]]
+    assert [row["id"] for row in (await arrivals.look()).synced] == [1]
+    journal.rows += [transfer(3, "p/c.mp4", State.DISCOVERED), transfer(4, "p/d.mp4", State.SYNCED)]
+    assert [row["id"] for row in (await arrivals.look()).synced] == [4]
+    journal.rows = [*journal.rows[:2], replace(journal.rows[2], state=State.SYNCED), journal.rows[3]]
+    assert [row["id"] for row in (await arrivals.look()).synced] == [3]
+    assert (await arrivals.look()).synced == []
+
+
+async def test_what_is_not_sent_is_said_once_until_it_is_so_again(served: Served) -> None:
+    """Unmatched and refused files, and dead letters."""
+    arrivals = Arrivals(url=served.url)
+    roots = [FakeRoot(examples=[FakeExample("p/x.mp4", "unmatched", "no rule matches it")])]
+    served.source.watch.roots = roots
+    served.source.journal.rows = [
+        transfer(1, "p/a.mp4", State.DEAD, error_kind="quota", error_message="full", failures=3)
+    ]
+    new = (await arrivals.look()).not_sent
+    assert [(one["path"], one["finding"]) for one in new] == [
+        ("/renders/p/x.mp4", "unmatched"),
+        ("/renders/p/a.mp4", "dead"),
+    ]
+    assert (await arrivals.look()).not_sent == []
+    served.source.watch.roots = [FakeRoot()]
+    await arrivals.look()
+    served.source.watch.roots = roots
+    assert len((await arrivals.look()).not_sent) == 1
+
+
+async def test_the_screen_of_dev_is_whole_at_80_columns(served: Served) -> None:
+    """Names are shortened in the middle, what is under way has a speed, and the rest is counted."""
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, width=80, height=24, color_system=None)
+    source = served.source
+    source.journal.rows = [transfer(n, LONG, State.SYNCED) for n in range(1, 4)]
+    source.journal.rows += [transfer(n, LONG, State.READY) for n in range(4, 24)]
+    source.in_flight = [FakeFlight(f"T{n}", f"/renders/{LONG}", 1000 + n, 40) for n in range(20)]
+    with Feed(console, root="/renders", url_of=lambda key: f"http://s3/{key}", as_json=False) as feed:
+        feed.show(await Arrivals(url=served.url).look())
+        text = written.getvalue()
+    lines = [line for line in text.splitlines() if "http://" not in line]
+    assert (
+        max(cells("".join(char for char in line if char.isprintable())) for line in lines) <= 90
+    )  # and escapes
+    assert all(words in text for words in ("synced", "20 files on the way", "... and 12 more", "4% of"))
+    assert "a-chunk-with-a-long-name-001.mp4" in text
+
+
+async def test_json_is_one_object_a_line(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    """For scripts: what arrived with its address, and what is not sent."""
+    served.source.journal.rows = [transfer(1, "p/a.mp4", State.SYNCED)]
+    served.source.watch.roots = [FakeRoot(examples=[FakeExample("p/x", "refused", "a FIFO")])]
+    with Feed(
+        Console(stderr=True), root="/renders", url_of=lambda key: f"http://s3/{key}", as_json=True
+    ) as feed:
+        feed.show(await Arrivals(url=served.url).look())
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(one["event"], one["path"]) for one in told] == [
+        ("synced", "/renders/p/a.mp4"),
+        ("not_sent", "/renders/p/x"),
+    ]
+    assert told[0]["url"].startswith("http://s3/")
