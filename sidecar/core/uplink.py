@@ -16,6 +16,7 @@ FIRST = 4.0  # until more is known
 FEWEST = 2.0  # one that stands still must not hold up the line
 QUICK_SECONDS = 5.0  # who is through so soon risks little: more may go
 FULL_SECONDS = 10.0  # what a full line carries in this time is under way
+BUSY_SHARE = 0.75  # of the bodies that may go: only what uses the window tells whether it is too narrow
 WIDER = 1.5  # one step of trying
 WORTH = 0.5  # of what it would bring if nothing were shared
 SUNK = 0.7  # a line that carries less than this of what it did is measured anew
@@ -77,6 +78,11 @@ def troubled(window: Window, seconds: float, now: float) -> Window:
         return window
     limit = max(min(FEWEST, window.most), window.limit / 2)
     return replace(window, limit=limit, halved_at=now, tried=None)
+
+
+def is_used(window: Window, flow: Flow) -> bool:
+    """Tell whether about as many bodies as may were under way; what is left of the limit holds no whole one."""
+    return flow.bodies >= BUSY_SHARE * int(window.limit)
 
 
 def measured(window: Window, flow: Flow, now: float) -> Window:

@@ -17,7 +17,6 @@ from .call import TICK_SECONDS, Call
 from .gauge import Gauge, Share
 from .limits import Lane
 
-BUSY_SHARE = 0.75  # of the limit: only what uses the window tells whether it is too narrow
 USUAL_BYTES_MIN = 64 * 1024  # smaller bodies tell of round trips
 USUAL_FRESH_SECONDS = 120.0
 USUAL_WEIGHT = 0.3
@@ -167,7 +166,7 @@ class Line:
         if flow is None:
             return
         self._gauge = Gauge(at=now)
-        if flow.bodies >= BUSY_SHARE * self.window.limit:
+        if uplink.is_used(self.window, flow):
             self._become(uplink.measured(self.window, flow, now))
 
     def _become(self, window: uplink.Window) -> None:

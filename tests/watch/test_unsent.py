@@ -9,6 +9,7 @@ from sidecar.core.account import NAMED_MAX, FileClass, Scope
 from sidecar.watch.census import Census, Example, Finding
 from sidecar.watch.newness import Newness
 from tests.support.clock import ManualClock
+from tests.support.journals import ship
 
 from .conftest import World, running
 
@@ -91,10 +92,12 @@ def test_a_file_is_counted_once_however_often_it_is_heard_of() -> None:
 
 async def test_a_finding_of_a_file_that_was_delivered_before_is_told_apart(world: World) -> None:
     """Its earlier version is not what lies there now: the account must not count it twice."""
-    segment = world.put("p/s/intro/video/a.ts", b"first")
-    await world.until_ready("p/s/intro/video/a.ts")
-    world.put("p/s/intro/video/a.m3u8", b"#EXTM3U\n")
-    segment.write_bytes(b"second, held beside a playlist")
+    film = world.put("p/s/intro/video/a.mp4", b"first" * 50)
+    await world.until_ready("p/s/intro/video/a.mp4")
+    (sent,) = await world.rows()
+    await world.writer.do(ship, sent)
+    world.put("p/s/intro/video/a.m3u8", b"#EXTM3U\n#EXTINF:2,\na.mp4\n")
+    film.write_bytes(b"second, named by a playlist")
 
     async def is_held() -> bool:
         await world.stage.scan_now()
