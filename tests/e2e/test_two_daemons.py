@@ -151,7 +151,7 @@ def test_a_daemon_that_was_stopped_finds_its_folder_taken_and_ships_nothing_more
     """SIGSTOP in the middle of an upload; when it wakes up another one has the folder: it ends with 1."""
     here, there, env = views
     first, second = build("first", here), build("second", there)
-    first.settings["upload"] = {"bandwidth": "2MB/s"}
+    first.settings["upload"] = {"bandwidth": "2MB/s", "concurrency": 1}  # a part every four seconds
     first.start(env=env)
     wait_for_the_other(second, env)
     film = write(here / SCENE / "source" / "long.py", b"#" * 40_000_000)
