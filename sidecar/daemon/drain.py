@@ -121,7 +121,7 @@ class Drain:
             for one in pending:
                 if (one.root, one.path) == (row.root, row.path):
                     return f"{one.file_class}: {one.why}"
-        return f"{state}: {failure(row) or meaning(row.state)}"
+        return f"{state}: {failure(row) or meaning(row)}"
 
     def _unsent(self) -> tuple[int, list[str]]:
         """Return how many files the journal does not have make a drain fail, and the names of some."""

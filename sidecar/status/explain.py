@@ -133,7 +133,7 @@ def _of(source: StatusSource, row: Transfer) -> str:
             removed = "Removed: its file was deleted, and Convex gave its asset up."
             return removed if row.is_removed else "Deleted before it could be read."
         case _:
-            return f"{meaning(row.state).capitalize()}."
+            return f"{meaning(row).capitalize()}."
 
 
 def _untold(source: StatusSource) -> str:
@@ -168,7 +168,7 @@ def _now(finding: PathFinding) -> list[str]:
 def _so_far(source: StatusSource, known: Remembered) -> list[str]:
     if (row := known.newest) is None:
         return []
-    steps = [f"Its newest transfer is {row.transfer}: {meaning(row.state)}.", f"Its object key is {row.key}."]
+    steps = [f"Its newest transfer is {row.transfer}: {meaning(row)}.", f"Its object key is {row.key}."]
     if row.state is State.READY:
         steps.append(f"It is {_progress(source, row)}")
     if row.error_kind is not None:

@@ -142,7 +142,7 @@ def _named(row: Transfer, candidate: Candidate | None) -> Owed:
     file_class = class_of(row.state)
     if candidate is not None and row.state is State.DISCOVERED:
         file_class = candidate.file_class
-    why = candidate.why if candidate is not None else meaning(row.state)
+    why = candidate.why if candidate is not None else meaning(row)
     return Owed(path=row.display, file_class=file_class, state=row.state, why=why)
 
 
@@ -165,7 +165,7 @@ async def _failures(
     letters = [
         Owed(
             path=row.display, file_class=class_of(row.state), state=row.state,
-            why=failure(row) or meaning(row.state),
+            why=failure(row) or meaning(row),
         )
         for row in given_up
     ]  # fmt: skip

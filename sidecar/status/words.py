@@ -34,9 +34,11 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _STEP = 1024
 
 
-def meaning(state: State) -> str:
-    """Return what a state means for the file, as part of a sentence."""
-    return _MEANINGS[state]
+def meaning(transfer: Transfer) -> str:
+    """Return what its state means for the file, as part of a sentence."""
+    if transfer.parked and transfer.state is State.READY:
+        return "complete, and waiting for the end of its scene, or for a playlist"
+    return _MEANINGS[transfer.state]
 
 
 def hint_for(kind: str) -> str | None:

@@ -151,11 +151,11 @@ def test_a_daemon_that_was_stopped_finds_its_folder_taken_and_ships_nothing_more
     """SIGSTOP in the middle of an upload; when it wakes up another one has the folder: it ends with 1."""
     here, there, env = views
     first, second = build("first", here), build("second", there)
-    first.settings["upload"] = {"bandwidth": "2MB/s", "concurrency": 1}  # a part every four seconds
+    first.settings["upload"] = {"bandwidth": "1MB/s"}  # eight seconds for the first part, at least
     first.start(env=env)
     wait_for_the_other(second, env)
     film = write(here / SCENE / "source" / "long.py", b"#" * 40_000_000)
-    eventually("it is under way", lambda: parts(first))
+    eventually("it is under way", lambda: uploads(first))
     assert first.process
     first.process.send_signal(signal.SIGSTOP)
     eventually("the second is ready", second._ready)
@@ -175,11 +175,18 @@ def test_a_daemon_that_was_stopped_finds_its_folder_taken_and_ships_nothing_more
 
 def parts(system: System) -> list[int]:
     """Return the sizes of the parts that S3 has of its open uploads."""
-    listed = system.client.list_multipart_uploads(Bucket=system.bucket).get("Uploads", [])
     return [
         part["Size"]
-        for upload in listed
+        for upload in uploads(system)
         for part in system.client.list_parts(
             Bucket=system.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
         ).get("Parts", [])
     ]
+
+
+def uploads(system: System) -> list[dict[str, Any]]:
+    """Return the open uploads."""
+    found: list[dict[str, Any]] = system.client.list_multipart_uploads(Bucket=system.bucket).get(
+        "Uploads", []
+    )
+    return found
