@@ -48,7 +48,7 @@ class Server:
         )
 
 
-@pytest.fixture(params=["crc64nvme", "md5"])
+@pytest.fixture(params=["auto", "crc64nvme", "md5"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Serve moto, which checks no bytes: it is no evidence of integrity. Or take the server that is named."""
     named = request.config.getoption("--s3")
