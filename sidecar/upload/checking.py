@@ -113,8 +113,11 @@ class Checking:
     def _tries(self, first: Algorithm, begun: Algorithm | None) -> list[Algorithm]:
         if self._strictly:
             return [self._strictly]
-        rest = [algorithm for algorithm in Algorithm if algorithm.rank >= first.rank]
-        return rest if begun is None else [begun, *(one for one in rest if one is not begun)]
+        ahead = [algorithm for algorithm in Algorithm if algorithm.rank >= first.rank]
+        better = [
+            algorithm for algorithm in Algorithm if algorithm.rank < first.rank
+        ]  # the store may be another
+        return list(dict.fromkeys([begun or first, *ahead, *better]))
 
     def _is_doubted(self, way: Way, algorithm: Algorithm) -> bool:
         known = self._known.of(way)

@@ -48,11 +48,11 @@ def is_of(head: ObjectHead, transfer: Transfer) -> bool:
 def is_content_of(head: ObjectHead, transfer: Transfer) -> bool:
     """Tell whether an object of another journal's time holds this transfer's bytes.
 
-    Where the store shows no checksum only Convex's word for the same id lets the size suffice.
+    Where the store shows no crc64nvme only Convex's word for the same id lets the size suffice.
     """
     if head.size_bytes != transfer.size_bytes:
         return False
-    if head.checksum is not None:
+    if head.checksum is not None or not head.is_checked:
         return head.checksum == transfer.checksum
     recall = transfer.recall
     return recall is not None and recall.key is not None and head.metadata.get(TRANSFER) == recall.transfer
