@@ -5,6 +5,7 @@ What is behind goes on comparing the bytes, so that a lie about them still shows
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -82,13 +83,17 @@ def knowing_nothing(*, status: int = 400) -> Manner:
 
 
 def first(number: int, odd: Manner) -> Manner:
-    """Be odd for some uploads of whole objects and the HEADs of their keys, then as the store is."""
+    """Be odd, all at once, to the first uploads of so many objects and the HEADs of their keys."""
     keys: list[str] = []
+    are_there = asyncio.Event()
 
     async def manner(talk: Talk) -> bool:
         key = talk.target.split("?")[0]
-        if talk.method == "PUT" and len(keys) < number:
+        if talk.method == "PUT" and len(keys) < number and key not in keys:
             keys.append(key)
+            if len(keys) == number:
+                are_there.set()
+            await are_there.wait()
             return await odd(talk)
         return await (odd if talk.method == "HEAD" and key in keys else plain)(talk)
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.algorithms import Algorithm
+from sidecar.core.algorithms import Algorithm, Finding, Findings
 from sidecar.core.breaker import BreakerState
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import State, Transfer
 from sidecar.journal.journal import Journal
 from sidecar.local.seaweed import SeaweedServer
-from sidecar.upload.checking import open_checking
+from sidecar.upload.checking import Checking, open_checking
 from tests.support.front import Front, Manner, Talk, front_before, plain, told
 from tests.support.seaweed import config_for, store_on
 from tests.support.stores import (
@@ -159,6 +159,19 @@ async def test_a_moment_of_a_bad_proxy_is_one_proof(
         assert shop.named[-1] == "put crc64nvme"
 
 
+async def test_a_store_that_came_to_refuse_what_was_found_is_asked_for_the_others(
+    seaweed: SeaweedServer, bucket: str, tmp_path: Path
+) -> None:
+    """It is another store under the same address."""
+    async with shop_with(silent(), seaweed, bucket, tmp_path) as shop:
+        for n in range(2):
+            await shop.ship(content(100), name=f"small{n}")
+        assert shop.found == (MD5, MD5)
+    async with shop_with(refusing(on=["md5"]), seaweed, bucket, tmp_path) as shop:
+        await shop.ship(content(100), name="later")
+        assert shop.found == (CRC64NVME, CRC64NVME)
+
+
 async def test_what_is_refused_whatever_it_is_checked_by_is_not_the_checksums_fault(
     seaweed: SeaweedServer, bucket: str, tmp_path: Path
 ) -> None:
@@ -244,20 +257,20 @@ async def test_under_md5_a_lost_answer_is_settled_by_the_object(
 async def test_an_open_upload_goes_on_as_it_was_begun(
     seaweed: SeaweedServer, bucket: str, tmp_path: Path
 ) -> None:
-    """What was found out meanwhile is for what begins."""
+    """What was found out meanwhile is for what begins: no part is sent again."""
     async with shop_with(plain, seaweed, bucket, tmp_path) as shop:
         film = await shop.rig.file(content(3 * PART), "film.mp4")
         shop.rig.store.before["part 3"] = hang
         async with running(shop.rig.stage()):
             while len(await shop.rig.writer.do(Journal.parts, film.id)) < 2:
                 await asyncio.sleep(0.01)
-    async with shop_with(silent(about=lambda talk: not parts(talk)), seaweed, bucket, tmp_path) as shop:
-        for n in range(2):
-            await shop.ship(content(100), name=f"small{n}")
-        assert shop.found == (MD5, MD5)
-        assert (await shop.rig.now(film)).state is State.UPLOADED
+    async with shop_with(plain, seaweed, bucket, tmp_path) as shop:
+        found = Findings(put=Finding(algorithm=MD5, is_found=True))
+        shop.rig.checking = Checking(strictly=None, known=found)
+        async with running(shop.rig.stage()):
+            await shop.rig.until(film, State.UPLOADED)
+        assert shop.rig.store.parts() == ["part 3"]
         assert "create" not in shop.rig.store.calls
-        assert "put crc64nvme" in shop.named
 
 
 @pytest.mark.parametrize("strictly", [None, CRC32C])
@@ -290,7 +303,7 @@ async def test_an_explicit_one_stays_strict(
         transfer = await shop.rig.file(content(100))
         gate = shop.rig.gate(SystemClock())
         async with running(shop.rig.stage(gate=gate)):
-            while shop.rig.store.calls.count("put") < 3:
+            while shop.rig.store.calls.count("put") < 3 and (await shop.rig.now(transfer)).etag is None:
                 await asyncio.sleep(0.01)
         now = await shop.rig.now(transfer)
         assert (now.state, now.failures) == (State.READY, 0)
