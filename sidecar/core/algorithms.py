@@ -1,9 +1,9 @@
 """How bytes are checked on their way, and what ``s3.checksum: auto`` makes of a store's answers.
 
-One way of uploading may be confirmed and another not, so each has a finding of its own. One answer proves
-nothing, since a proxy may strip it: a worse algorithm is settled on when two transfers, one after the other,
-were not confirmed under a better one and were taken under a worse. Other bytes than were sent are corruption
-and never a reason.
+One way of uploading may be confirmed and another not, so each has a finding of its own. One objection proves
+nothing, since a proxy may strip an answer: a worse algorithm is settled on after two, one after the other, to
+better ones, each by a transfer that was taken under a worse. Other bytes than were sent are corruption and
+never a reason.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Way(StrEnum):
 class Finding:
     """What is known of one way: ``algorithm`` is the best that may be confirmed.
 
-    ``is_found``: it was. ``against``: transfers in a row that were taken under a worse one, the best of which
-    is ``instead``.
+    ``is_found``: it was. ``against``: objections in a row, to transfers that were taken under a worse one, the
+    best of which is ``instead``.
     """
 
     algorithm: Algorithm = Algorithm.CRC64NVME
@@ -72,26 +72,27 @@ class Findings:
             return own
         return max(own, self.put.algorithm, key=lambda algorithm: algorithm.rank)
 
-    def after(self, way: Way, *, begun: Findings, taken: Algorithm, objected: bool) -> Findings:
+    def after(self, way: Way, *, begun: Findings, taken: Algorithm, objections: int) -> Findings:
         """Return what is known after a transfer was taken.
 
-        ``begun`` is what was known when it began; ``objected``: under what was known as the best it was not.
+        ``begun`` is what was known when it began; ``objections`` were made, the first to the best of it.
         """
         known, first = self.of(way), self.first(way)
         if taken.rank <= first.rank:
             found = Finding(algorithm=taken, is_found=True)
-        elif objected and begun.of(way) == known:
-            found = _against(known, taken)
+        elif objections and begun.of(way) == known:
+            found = _against(known, taken, objections)
         else:  # resumed under what it was begun with; or side by side with another one, which was counted
             found = known
         return replace(self, put=found) if way is Way.PUT else replace(self, multipart=found)
 
 
-def _against(known: Finding, taken: Algorithm) -> Finding:
+def _against(known: Finding, taken: Algorithm, objections: int) -> Finding:
     instead = min(known.instead or taken, taken, key=lambda algorithm: algorithm.rank)
-    if known.against + 1 >= _TIMES:
+    against = known.against + objections
+    if against >= _TIMES:
         return Finding(algorithm=instead, is_found=True)
-    return replace(known, against=known.against + 1, instead=instead)
+    return replace(known, against=against, instead=instead)
 
 
 def objects(error: SidecarError) -> bool:

@@ -102,8 +102,9 @@ class Checking:
                 log.debug("checksum_not_taken", algorithm=algorithm, upload=way, error=str(error))
                 continue
             if done is not None and self._strictly is None:
-                objected = first in tries[: tries.index(algorithm)]
-                await self._learn(way, before, algorithm, objected=objected)
+                objected = tries[: tries.index(algorithm)]
+                objections = len(objected) if first in objected else 0
+                await self._learn(way, before, algorithm, objections)
             return done
         return None  # there is always one to try
 
@@ -124,8 +125,8 @@ class Checking:
         proven = known.is_found and known.algorithm is algorithm
         return self._strictly is None and algorithm is not Algorithm.MD5 and not proven
 
-    async def _learn(self, way: Way, before: Findings, taken: Algorithm, *, objected: bool) -> None:
-        known = self._known.after(way, begun=before, taken=taken, objected=objected)
+    async def _learn(self, way: Way, before: Findings, taken: Algorithm, objections: int) -> None:
+        known = self._known.after(way, begun=before, taken=taken, objections=objections)
         if known == self._known:
             return
         was, self._known = self._known.of(way), known

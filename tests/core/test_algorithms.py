@@ -21,10 +21,10 @@ NOTHING = Findings()
 
 
 def after(known: Findings, *taken: Algorithm, way: Way = Way.PUT) -> Findings:
-    """Return what is known after transfers, one after the other; what is worse was objected to first."""
+    """Return what is known after transfers, one after the other; a worse one than the best had one objection."""
     for algorithm in taken:
         worse = algorithm.rank > known.first(way).rank
-        known = known.after(way, begun=known, taken=algorithm, objected=worse)
+        known = known.after(way, begun=known, taken=algorithm, objections=int(worse))
     return known
 
 
@@ -58,15 +58,22 @@ def test_transfers_side_by_side_are_one_proof() -> None:
     """A proxy that strips the answers of one moment changes nothing."""
     known = NOTHING
     for _ in range(32):
-        known = known.after(Way.PUT, begun=NOTHING, taken=MD5, objected=True)
+        known = known.after(Way.PUT, begun=NOTHING, taken=MD5, objections=1)
     assert (known.put.algorithm, known.put.against) == (CRC64NVME, 1)
+
+
+def test_two_objections_to_one_transfer_are_two() -> None:
+    """Each was an upload and a HEAD of its own: a store that confirms nothing is known after one file."""
+    assert NOTHING.after(Way.PUT, begun=NOTHING, taken=MD5, objections=3).put == Finding(
+        algorithm=MD5, is_found=True
+    )
 
 
 def test_what_was_not_tried_is_not_given_up() -> None:
     """An upload that was begun under md5 and goes on says nothing of crc64nvme."""
     known = after(NOTHING, CRC64NVME, way=Way.MULTIPART)
     for _ in range(3):
-        known = known.after(Way.MULTIPART, begun=known, taken=MD5, objected=False)
+        known = known.after(Way.MULTIPART, begun=known, taken=MD5, objections=0)
     assert known.multipart == Finding(algorithm=CRC64NVME, is_found=True)
 
 
