@@ -44,8 +44,8 @@ class Way(StrEnum):
 class Finding:
     """What is known of one way: ``algorithm`` is the best that may be confirmed.
 
-    ``is_found``: it was. ``against``: objections in a row, to transfers that were taken under a worse one, the
-    best of which is ``instead``.
+    ``is_found``: it was. ``against``: objections in a row, to transfers that were taken under a worse one;
+    ``instead`` is the best of those.
     """
 
     algorithm: Algorithm = Algorithm.CRC64NVME

@@ -21,7 +21,7 @@ NOTHING = Findings()
 
 
 def after(known: Findings, *taken: Algorithm, way: Way = Way.PUT) -> Findings:
-    """Return what is known after transfers, one after the other; a worse one than the best had one objection."""
+    """Return what is known after transfers, one after the other; each but the best had one objection."""
     for algorithm in taken:
         worse = algorithm.rank > known.first(way).rank
         known = known.after(way, begun=known, taken=algorithm, objections=int(worse))
