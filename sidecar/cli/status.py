@@ -114,9 +114,10 @@ def _checksum(used: dict[str, Any]) -> str:
     )
     if used["setting"] != "auto":
         return which
-    return (
-        f"{which}, which the store confirmed" if used["found"] else f"{which}, until the store has answered"
+    found = (
+        "the best that the store confirms" if used["found"] else "until it is known what the store confirms"
     )
+    return f"{which}, {found}"
 
 
 def _log(log: dict[str, Any]) -> str:

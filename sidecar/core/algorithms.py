@@ -98,10 +98,11 @@ def _against(known: Finding, taken: Algorithm, objections: int) -> Finding:
 def objects(error: SidecarError) -> bool:
     """Tell whether a failure may be the algorithm's: unconfirmed, or a request refused as such.
 
-    Whether a refusal was the algorithm's shows when the same is taken under another one.
+    Whether a refusal was the algorithm's shows when the same is taken under another one. InvalidPart is what
+    some MinIO says to a Complete whose checksum is the whole object's.
     """
     refused = error.kind is ErrorKind.INVALID and error.scope in {Scope.BUCKET, Scope.REMOTE}
-    return refused or error.code == NOT_CONFIRMED
+    return refused or error.code in {NOT_CONFIRMED, "InvalidPart"}
 
 
 def to_text(findings: Findings, *, store: str) -> str:

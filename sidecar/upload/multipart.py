@@ -198,4 +198,5 @@ class Multipart:
                 return stored
             if error.kind is ErrorKind.CORRUPT:  # what S3 holds is not what it acknowledged: begin anew
                 await self._journal.do(Journal.forget_upload, self._transfer.id)
+                self._open_id = None
             raise

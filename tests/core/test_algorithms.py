@@ -108,6 +108,7 @@ def test_it_reads_back_for_the_same_store_alone(known: Findings) -> None:
         (ErrorKind.INVALID, Scope.REMOTE, "501", True),
         (ErrorKind.INVALID, Scope.REMOTE, "MalformedXML", True),
         (ErrorKind.INVALID, Scope.OBJECT, "KeyTooLongError", False),
+        (ErrorKind.CORRUPT, Scope.REMOTE, "InvalidPart", True),
         (ErrorKind.CORRUPT, Scope.REMOTE, "ChecksumDiffers", False),
         (ErrorKind.CORRUPT, Scope.OBJECT, "BadDigest", False),
         (ErrorKind.FORBIDDEN, Scope.CREDENTIALS, "AccessDenied", False),

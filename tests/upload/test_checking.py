@@ -101,6 +101,9 @@ STORES = {
     "refuses one, is silent on others": (refusing(on=["crc64nvme"], code="InvalidRequest"), CRC32C, CRC32C),
     "refuses in parts alone": (refusing(about=parts), CRC64NVME, MD5),
     "confirms parts and never the whole": (silent(about=ends), CRC64NVME, MD5),
+    "takes parts for lost where the whole is named": (
+        refusing(on=["crc64nvme"], about=ends, code="InvalidPart"), CRC64NVME, CRC32C,
+    ),
     "refuses the whole one's in the end": (
         refusing(on=["crc64nvme", "crc32c"], about=ends, code="MalformedXML"), CRC64NVME, SHA256,
     ),
