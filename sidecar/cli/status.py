@@ -55,6 +55,7 @@ def sections(reply: dict[str, Any], speeds: Speeds | None = None) -> list[Sectio
         ("not complete", count(reply["pending"]["files"], "file")),
         *([("gone", _gone(reply["removals"]))] if any(reply["removals"].values()) else []),
         *(("S3" if name == "s3" else "Convex", _remote(reply[name])) for name in ("s3", "convex")),
+        ("checksum", _checksum(reply["checksum"])),
         *([("log", _log(reply["log"]))] if any(reply["log"].values()) else []),
     ]
     return [
@@ -104,6 +105,19 @@ def _remote(remote: dict[str, Any]) -> str:
     error = remote["last_error"]
     last = f"; last error at {error['at']}: {error['message']}" if error else ""
     return f"breaker {remote['breaker']}{last}"
+
+
+def _checksum(used: dict[str, Any]) -> str:
+    """Name what bytes are checked by; how it came about where s3.checksum is auto."""
+    which = (
+        used["put"] if used["put"] == used["multipart"] else f"{used['put']}, {used['multipart']} in parts"
+    )
+    if used["setting"] != "auto":
+        return which
+    found = (
+        "the best that the store confirms" if used["found"] else "until it is known what the store confirms"
+    )
+    return f"{which}, {found}"
 
 
 def _log(log: dict[str, Any]) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
+from .algorithms import Algorithm
+
 MIB = 1024 * 1024
 
 
@@ -206,6 +208,7 @@ class Transfer:
     to 0. ``may_upload`` and ``may_object`` say that a multipart upload, or the object, may exist at S3
     although no answer was journaled. ``version`` is Convex's. ``home`` is where the file was seen, until its
     bytes are in S3. ``parked``: it may be a piece of a stream, and its scene is not complete.
+    ``algorithm`` is the checksum that the open upload was begun with.
     """
 
     id: int
@@ -236,6 +239,7 @@ class Transfer:
     held: bool = False
     home: str | None = None
     parked: bool = False
+    algorithm: Algorithm | None = None
 
     @property
     def size_bytes(self) -> int:

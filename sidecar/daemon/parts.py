@@ -30,6 +30,7 @@ from sidecar.settings import Settings, build_router
 from sidecar.sync.convex import open_store as open_convex
 from sidecar.sync.recall import RecallStage
 from sidecar.sync.stage import SyncStage
+from sidecar.upload.checking import open_checking
 from sidecar.upload.endpoint import object_url, s3_config
 from sidecar.upload.open import build_stage as build_upload
 from sidecar.upload.open import open_s3
@@ -109,6 +110,7 @@ async def assemble(
             fence.passable,
             effects=OBJECT_EFFECTS,
         )
+        checking = await open_checking(config, journal)
         skews: dict[str, Callable[[], float | None]] = {"s3": lambda: store.skew_seconds}
         gates = {"s3": _gate("s3", store.probe, settings, clock)}
         sync, reconciler = None, None
@@ -162,6 +164,7 @@ async def assemble(
             trusted=sync.registered if sync else None,
             sweep_seconds=settings.reconcile.every,
             obstacles=obstacles,
+            checking=checking,
         )
         room = Room(reserve=reserve, reader=reader, syncing=sync is not None)
         watch = _watch(settings, journal, clock, room, name, fence, obstacles, newness)
@@ -192,6 +195,7 @@ async def assemble(
             reconciler=reconciler,
             lines=lines,
             obstacles=obstacles,
+            checking=checking,
         )
         quiet = QuietScenes(
             journal=journal, clock=clock, complete_after_seconds=settings.entities.complete_after

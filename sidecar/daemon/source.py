@@ -18,6 +18,7 @@ from sidecar.log_lines import LineWriter
 from sidecar.obstacles import Obstacles
 from sidecar.status.source import CannotError
 from sidecar.sync.stage import SyncStage
+from sidecar.upload.checking import Checking
 from sidecar.upload.flight import Flight
 from sidecar.upload.stage import UploadStage
 from sidecar.watch.stage import WatchStage
@@ -52,6 +53,7 @@ class Source:
         reconciler: Reconciler | None,
         lines: LineWriter | None,
         obstacles: Obstacles,
+        checking: Checking,
     ) -> None:
         """``gates`` and ``skews`` (our clock minus the remote's) are keyed "s3" and "convex".
 
@@ -59,6 +61,7 @@ class Source:
         """
         self.sidecar_id, self.journal_path = sidecar_id, journal_path
         self.watch, self.remotes = watch, gates
+        self.checksum = checking
         self.is_draining = False
         self.reload_problem: str | None = None
         self._reconciler, self._lines = reconciler, lines

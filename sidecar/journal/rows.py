@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import asdict
 from typing import Any
 
+from sidecar.core.algorithms import Algorithm
 from sidecar.core.model import (
     AssetType,
     EntityType,
@@ -23,7 +24,7 @@ TRANSFER_COLUMNS = """
   t.id, t.transfer, r.path AS root, t.folder, t.name, t.route, t.state, t.bucket, t.key,
   t.inode, t.size, t.mtime_ns, t.ctime_ns, t.checksum, t.upload_id, t.part_bytes, t.etag, t.version_id,
   t.version, t.recall, t.held, t.failures, t.discovered_ms, t.ready_ms, t.uploaded_ms, t.synced_ms,
-  t.may_upload, t.may_object, t.error_kind, t.error_message, t.home, t.parked
+  t.may_upload, t.may_object, t.error_kind, t.error_message, t.home, t.parked, t.algorithm
 """
 FROM_TRANSFERS = f"SELECT {TRANSFER_COLUMNS} FROM transfers t JOIN roots r ON r.id = t.root"
 
@@ -125,6 +126,7 @@ def transfer_from(row: sqlite3.Row) -> Transfer:
         error_message=row["error_message"],
         home=row["home"],
         parked=bool(row["parked"]),
+        algorithm=None if row["algorithm"] is None else Algorithm(row["algorithm"]),
     )
 
 

@@ -280,8 +280,14 @@ WHEN old.asset_type = 'video_chunk' AND old.state = 'ready'
 END;
 """
 
+ALGORITHMS = """
+-- The checksum that the multipart upload was begun with.
+ALTER TABLE transfers ADD COLUMN algorithm TEXT;
+"""
+
 MIGRATION_NAMES = {
     "first", "recall", "pruning", "videos", "removals", "recalled_scenes", "homes", "present", "pieces",
+    "algorithms",
 }  # fmt: skip
 
 
@@ -345,6 +351,13 @@ def present(db: Database) -> None:
 def pieces(db: Database) -> None:
     """Let pieces of streams wait for their playlist."""
     for statement in _statements(PIECES):
+        db.execute(statement)
+
+
+@migrations()
+def algorithms(db: Database) -> None:
+    """Let an upload go on as it was begun."""
+    for statement in _statements(ALGORITHMS):
         db.execute(statement)
 
 

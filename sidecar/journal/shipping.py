@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from sidecar.core.algorithms import Algorithm
 from sidecar.core.errors import SidecarError
 from sidecar.core.model import Observation, Part, State, StatIdentity, StoredObject, Transfer
 from sidecar.core.ops import OpKind
@@ -13,6 +14,8 @@ from sidecar.core.states import Event
 from .base import Topic, transaction
 from .debts import Debts
 from .rows import FROM_TRANSFERS, part_from, transfer_from
+
+_CHECKSUMS = "checksums"  # in meta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,17 +84,29 @@ class Shipping(Debts):
             self.owe(transfer)
         self.topics.add(Topic.UPLOADS)
 
+    def checksums(self) -> str | None:
+        """Return what was kept of the checksums that a store confirms."""
+        return self.meta(_CHECKSUMS)
+
+    @transaction
+    def keep_checksums(self, text: str) -> None:
+        """Keep what was found out of a store."""
+        self.set_meta(_CHECKSUMS, text)
+
     def parts(self, transfer_id: int) -> list[Part]:
         """Return the parts whose success is journaled, by number."""
         rows = self.db.execute("SELECT * FROM parts WHERE transfer = ? ORDER BY number", [transfer_id])
         return [part_from(row) for row in rows]
 
     @transaction
-    def begin_multipart(self, transfer_id: int, *, part_bytes: int) -> None:
+    def begin_multipart(
+        self, transfer_id: int, *, part_bytes: int, algorithm: Algorithm | None = None
+    ) -> None:
         """Note the intent, before Create: from here on an upload under this key may exist."""
         self.db.execute(
-            "UPDATE transfers SET may_upload = 1, part_bytes = ?, upload_id = NULL WHERE id = ?",
-            [part_bytes, transfer_id],
+            "UPDATE transfers SET may_upload = 1, part_bytes = ?, algorithm = ?, upload_id = NULL"
+            " WHERE id = ?",
+            [part_bytes, algorithm, transfer_id],
         )
         self.scene_has_news(transfer_id)
 

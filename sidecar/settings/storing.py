@@ -77,8 +77,8 @@ class S3(Section):
     """PEM file of certificate authorities to trust instead of AWS_CA_BUNDLE's, SSL_CERT_FILE's and so on."""
     part_size: Annotated[Size, AfterValidator(_part_size)] = 8 * MIB
     """Files of this size or more go up in parts of it; more for files beyond 10,000 parts."""
-    checksum: Literal["crc64nvme", "crc32c", "sha256", "md5"] = "crc64nvme"
-    """How bytes are checked on the way; md5 for stores that know no newer one."""
+    checksum: Literal["auto", "crc64nvme", "crc32c", "sha256", "md5"] = "auto"
+    """How bytes are checked on the way; auto: by the best that the store confirms. All others are strict."""
     encryption: Encryption = Field(default_factory=Encryption)
     """Server-side encryption."""
     public_base_url: HttpUrl | None = None

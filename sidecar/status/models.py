@@ -77,6 +77,15 @@ class RemoteStatus(Model):
     last_error: LastError | None
 
 
+class ChecksumReport(Model):
+    """How bytes are checked on their way to S3."""
+
+    setting: str = Field(description="s3.checksum.")
+    put: str = Field(description="What the next whole object is sent under.")
+    multipart: str = Field(description="What the next upload in parts is begun under.")
+    found: bool = Field(description="With auto: the store confirmed it; false: it is still to be found out.")
+
+
 class Unsent(Model):
     """A path that is not sent, and why."""
 
@@ -168,6 +177,7 @@ class Status(Model):
     removals: RemovalReport
     s3: RemoteStatus
     convex: RemoteStatus
+    checksum: ChecksumReport
     watch: list[RootReport]
     journal: JournalReport
     log: LogReport

@@ -209,6 +209,19 @@ class Remote(Protocol):
     def last_error(self) -> Failure | None: ...
 
 
+class Checksum(Protocol):
+    """How bytes are checked on their way to S3; ``is_found``: auto knows it from what the store confirmed."""
+
+    @property
+    def setting(self) -> str: ...
+    @property
+    def put(self) -> str: ...
+    @property
+    def multipart(self) -> str: ...
+    @property
+    def is_found(self) -> bool: ...
+
+
 class Standing(Protocol):
     """One root's files as the journal has them; ``present`` are there, ``unfinished`` not delivered yet."""
 
@@ -337,6 +350,8 @@ class StatusSource(Protocol):
     def watch(self) -> WatchView: ...
     @property
     def remotes(self) -> Mapping[str, Remote]: ...  # "s3", and "convex" unless convex.sync is off
+    @property
+    def checksum(self) -> Checksum: ...
     @property
     def heartbeat_limit_seconds(self) -> float: ...
 

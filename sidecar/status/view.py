@@ -17,6 +17,7 @@ from .models import (
     Asset,
     AssetPage,
     Backlog,
+    ChecksumReport,
     Fault,
     Health,
     JournalReport,
@@ -34,7 +35,7 @@ from .models import (
     Unsent,
     Upload,
 )
-from .source import Candidate, Finding, Flight, Remote, RootStatus, StatusSource
+from .source import Candidate, Checksum, Finding, Flight, Remote, RootStatus, StatusSource
 from .words import count, hint_for, iso, iso_or_none
 
 EXAMPLES_MAX = 20
@@ -80,6 +81,7 @@ async def status(source: StatusSource, disks: Disks, ledger: Ledger) -> Status:
         removals=RemovalReport(**{state: _total(gone, state) for state in RemovalState}),
         s3=_remote(source.remotes.get("s3")),
         convex=_remote(source.remotes.get("convex")),
+        checksum=_checksum(source.checksum),
         watch=[_root(root, ledger) for root in roots],
         journal=JournalReport(path=str(source.journal_path), bytes=disks.journal_bytes),
         log=LogReport(dropped_lines=dropped, trouble=log_trouble),
@@ -217,6 +219,10 @@ def _remote(remote: Remote | None) -> RemoteStatus:
         kind=error.kind, message=error.message, hint=error.hint, at=iso(error.at_ms), code=error.code
     )
     return RemoteStatus(breaker=remote.state, last_error=shown)
+
+
+def _checksum(used: Checksum) -> ChecksumReport:
+    return ChecksumReport(setting=used.setting, put=used.put, multipart=used.multipart, found=used.is_found)
 
 
 def _root(root: RootStatus, ledger: Ledger) -> RootReport:

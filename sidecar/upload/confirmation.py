@@ -3,37 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from sidecar.core.algorithms import NOT_CONFIRMED, Algorithm
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
+from sidecar.core.s3_failures import CHECKSUM_WAYS
 
 from . import transport
-from .transport import Algorithm
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What S3 must answer; ``value`` None: of an MD5 it says nothing."""
+
+    algorithm: Algorithm
+    value: str | None
+
+
+def expected_of(algorithm: Algorithm, value: str) -> Expected:
+    """Return what S3 must answer to a body with this checksum."""
+    return Expected(algorithm, None if algorithm is Algorithm.MD5 else value)
 
 
 class Confirmation:
     """Compares answers with what was sent."""
 
-    def __init__(self, algorithm: Algorithm) -> None:
-        """``algorithm`` is ``s3.checksum``."""
-        self._algorithm = algorithm
+    def __init__(self, *, strict: bool) -> None:
+        """``strict``: ``s3.checksum`` names one, so that the bucket is no good where it is not confirmed."""
+        self._strict = strict
         self._missing: SidecarError | None = None
 
-    def expected(self, value: str) -> str | None:
-        """Return what S3 must answer to a body with this checksum; of an MD5 it says nothing."""
-        return None if self._algorithm is Algorithm.MD5 else value
-
-    def compare(self, answer: Mapping[str, Any], key: str, expected: str | None, *, operation: str) -> bool:
+    def compare(self, answer: Mapping[str, Any], key: str, expected: Expected, *, operation: str) -> bool:
         """Tell whether the answer carries our checksum. Raises if it carries another.
 
         One such answer may be this object's; a store that counts otherwise gives it to every object.
         """
-        said = answer.get(transport.field(self._algorithm))
-        if expected is None or said == expected:
+        said = answer.get(transport.field(expected.algorithm))
+        if expected.value is None or said == expected.value:
             return True
         if said is None:
             return False
-        message = f"S3 holds {said} where {expected} was sent"
+        message = f"S3 holds {said} where {expected.value} was sent"
         raise SidecarError(
             ErrorKind.CORRUPT,
             message,
@@ -44,20 +55,21 @@ class Confirmation:
             scope=Scope.REMOTE,
         )
 
-    def demand(self, answer: Mapping[str, Any], key: str, expected: str | None, *, operation: str) -> None:
+    def demand(self, answer: Mapping[str, Any], key: str, expected: Expected, *, operation: str) -> None:
         """Raise if the answer does not carry our checksum."""
         if self.compare(answer, key, expected, operation=operation):
             return
-        self._missing = SidecarError(
+        missing = SidecarError(
             ErrorKind.FORBIDDEN,
-            f"the store did not confirm the {self._algorithm} checksum that it was given",
+            f"the store did not confirm the {expected.algorithm} checksum that it was given",
             operation="confirm",
             target=key,
-            hint="set s3.checksum: md5",
-            code="ChecksumNotConfirmed",
+            hint=CHECKSUM_WAYS,
+            code=NOT_CONFIRMED,
             scope=Scope.BUCKET,
         )
-        raise self._missing
+        self._missing = missing if self._strict else None
+        raise missing
 
     def complain(self) -> None:
         """Raise, once, that a checksum was not confirmed: no file is at fault."""

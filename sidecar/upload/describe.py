@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
+from sidecar.core.algorithms import Algorithm
 from sidecar.core.model import Transfer
 
 from .store import ObjectHead, ObjectSpec
@@ -13,7 +14,7 @@ SIDECAR, TRANSFER, SLOT = "sidecar-id", "transfer", "slot"
 _PRINTABLE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 
-def object_spec(transfer: Transfer, *, sidecar_id: str) -> ObjectSpec:
+def object_spec(transfer: Transfer, *, sidecar_id: str, algorithm: Algorithm | None = None) -> ObjectSpec:
     """Return everything about a transfer's object but its bytes. A rule's metadata never hides our own."""
     own = {
         SIDECAR: _ascii(sidecar_id),
@@ -27,6 +28,7 @@ def object_spec(transfer: Transfer, *, sidecar_id: str) -> ObjectSpec:
         content_type=transfer.route.content_type,
         cache_control=transfer.route.cache_control,
         metadata={**rules, **own},
+        algorithm=algorithm,
     )
 
 
@@ -36,24 +38,21 @@ def is_ours(head: ObjectHead, transfer: Transfer, *, sidecar_id: str) -> bool:
     return said == (_ascii(sidecar_id), transfer.route.slot.digest)
 
 
-def is_of(head: ObjectHead, transfer: Transfer, *, checksummed: bool) -> bool:
-    """Tell whether an object is this very transfer, whole: the answer to a lost answer.
-
-    ``checksummed``: the store keeps crc64nvme checksums, so that an object without one is not ours.
-    """
-    same_bytes = head.checksum == transfer.checksum or (head.checksum is None and not checksummed)
+def is_of(head: ObjectHead, transfer: Transfer) -> bool:
+    """Tell whether an object is this very transfer, whole and checked: the answer to a lost answer."""
+    same_bytes = head.is_checked if head.checksum is None else head.checksum == transfer.checksum
     same_size = head.size_bytes == transfer.size_bytes
     return same_bytes and same_size and head.metadata.get(TRANSFER) == transfer.transfer
 
 
-def is_content_of(head: ObjectHead, transfer: Transfer, *, checksummed: bool) -> bool:
+def is_content_of(head: ObjectHead, transfer: Transfer) -> bool:
     """Tell whether an object of another journal's time holds this transfer's bytes.
 
-    Where the store keeps no checksums only Convex's word for the same id lets the size suffice.
+    Where the store shows no crc64nvme only Convex's word for the same id lets the size suffice.
     """
     if head.size_bytes != transfer.size_bytes:
         return False
-    if head.checksum is not None or checksummed:
+    if head.checksum is not None or not head.is_checked:
         return head.checksum == transfer.checksum
     recall = transfer.recall
     return recall is not None and recall.key is not None and head.metadata.get(TRANSFER) == recall.transfer

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import quote, urlsplit
 
+from sidecar.core.algorithms import Algorithm
 from sidecar.settings.storing import S3
 from sidecar.trust import Bundle
 
 from .credentials import Keys
 from .shared import read_shared, takes_region
-from .transport import Algorithm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,7 @@ class S3Config:
     ``keys`` is called in a thread for every request, so that secrets in files may change; None means
     the AWS chain (environment, profile, container, IMDS, web identity), which renews itself. ``alone`` lets
     the chain do without a profile. ``dualstack``, ``fips`` and ``accelerate`` are AWS's own endpoints.
+    ``checksum`` None is auto.
     """
 
     bucket: str
@@ -38,7 +39,7 @@ class S3Config:
     ca_bundle: str | None = None
     aws_ca_bundle: Bundle | None = None
     app_id: str | None = None
-    checksum: Algorithm = Algorithm.CRC64NVME
+    checksum: Algorithm | None = Algorithm.CRC64NVME
     encryption: str = "none"  # none | aes256 | aws:kms
     kms_key_id: str | None = None
     public_base_url: str | None = None
@@ -96,7 +97,7 @@ def s3_config(settings: S3) -> S3Config:
         ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
         aws_ca_bundle=shared.ca_bundle,
         app_id=shared.app_id,
-        checksum=Algorithm(settings.checksum),
+        checksum=None if settings.checksum == "auto" else Algorithm(settings.checksum),
         encryption=settings.encryption.mode,
         kms_key_id=settings.encryption.kms_key_id,
         public_base_url=settings.public_base_url,

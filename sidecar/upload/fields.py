@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from sidecar.core.algorithms import Algorithm
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 
 from .endpoint import S3Config
 from .store import ObjectSpec, OpenUpload
+from .transport import SENT_UNDER
 
 
-def about(spec: ObjectSpec, config: S3Config) -> dict[str, Any]:
+def about(spec: ObjectSpec, config: S3Config, algorithm: Algorithm) -> dict[str, Any]:
     """Return everything about an object but its bytes. Raises SidecarError for another bucket's."""
     if spec.bucket != config.bucket:
         message = f"it was meant for the bucket {spec.bucket}, and s3.bucket is {config.bucket}"
@@ -22,7 +24,7 @@ def about(spec: ObjectSpec, config: S3Config) -> dict[str, Any]:
     return {
         "Key": spec.key,
         "ContentType": spec.content_type,
-        "Metadata": dict(spec.metadata),
+        "Metadata": _metadata(spec, algorithm),
         **cache,
         **_encryption(config),
     }
@@ -31,6 +33,12 @@ def about(spec: ObjectSpec, config: S3Config) -> dict[str, Any]:
 def of(upload: OpenUpload) -> dict[str, Any]:
     """Return what names an open upload."""
     return {"Key": upload.key, "UploadId": upload.upload_id}
+
+
+def _metadata(spec: ObjectSpec, algorithm: Algorithm) -> dict[str, str]:
+    """Name the algorithm where HEAD will not show a crc64nvme; nobody else's word for it is taken."""
+    rest = {name: value for name, value in spec.metadata.items() if name != SENT_UNDER}
+    return rest if algorithm is Algorithm.CRC64NVME else rest | {SENT_UNDER: algorithm}
 
 
 def _encryption(config: S3Config) -> dict[str, str]:

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 import structlog
 
+from sidecar.core.algorithms import Algorithm
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.model import Part, StoredObject, Transfer
 from sidecar.core.parts import PartRange, kept, missing, part_size, plan
 from sidecar.journal.journal import Journal
 
+from .checking import Try
 from .cleanup import abort_others
 from .describe import object_spec
 from .flight import Flight
@@ -35,15 +37,24 @@ class Multipart:
         self._source = source
         self._flight, self._once = flight, once
         self._wanted = True
+        self._open_id = transfer.upload_id
+        self._begun = transfer.algorithm
+        self._try = Try(algorithm=Algorithm.CRC64NVME)
 
-    async def send(self) -> StoredObject | None:
+    async def send(self, this: Try) -> StoredObject | None:
         """Bring the file to S3. None: the transfer is not wanted any more, and the journal knows.
+
+        What is open is gone on with only under the algorithm that it was begun with.
 
         An upload that S3 does not know was completed by a request whose answer was lost, or aborted by
         somebody: HEAD tells which. In the second case everything is sent anew, once; so it is where S3
         refuses what was begun in an earlier life, as with another s3.checksum.
         """
-        resumed = self._transfer.upload_id
+        self._try = this
+        resumed = self._open_id
+        if resumed is not None and self._begun not in {None, this.algorithm}:
+            await self._journal.do(Journal.forget_upload, self._transfer.id)
+            resumed = None
         try:
             return await self._attempt(resumed)
         except SidecarError as error:
@@ -62,13 +73,20 @@ class Multipart:
         ranges = plan(self._transfer.size_bytes, part_bytes=part_bytes)
         if self._transfer.may_upload:
             await self._abort_others(keep=upload_id)
-        upload = OpenUpload(key=self._transfer.key, upload_id=upload_id or await self._open(part_bytes))
+        upload = OpenUpload(
+            key=self._transfer.key,
+            upload_id=upload_id or await self._open(part_bytes),
+            algorithm=self._try.algorithm,
+            doubted=self._try.doubted,
+        )
         have = await self._kept(upload, ranges) if upload_id else {}
         self._flight.resumed(
             parts=len(ranges),
             sent_parts=len(have),
             sent_bytes=sum(part.size_bytes for part in have.values()),
         )
+        if upload.doubted:  # one part tells
+            await self._send_parts(upload, missing(ranges, have)[:1], have)
         await self._send_parts(upload, missing(ranges, have), have)
         if not self._wanted:
             await self._journal.do(Journal.release, self._transfer.id)
@@ -84,7 +102,11 @@ class Multipart:
         return part_size(self._transfer.size_bytes, wanted_bytes=self._tools.part_bytes)
 
     async def _open(self, part_bytes: int) -> str:
-        await self._journal.do(Journal.begin_multipart, self._transfer.id, part_bytes=part_bytes)
+        algorithm = self._try.algorithm
+        self._open_id = None
+        await self._journal.do(
+            Journal.begin_multipart, self._transfer.id, part_bytes=part_bytes, algorithm=algorithm
+        )
         try:
             upload_id = await self._create()
         except SidecarError as error:
@@ -93,10 +115,11 @@ class Multipart:
             upload_id = await self._create()  # at once, on another connection: the doubt sees to the first
         self._flight.on_step("CreateMultipartUpload")
         await self._journal.do(Journal.opened, self._transfer.id, upload_id)
+        self._open_id, self._begun = upload_id, algorithm
         return upload_id
 
     async def _create(self) -> str:
-        spec = object_spec(self._transfer, sidecar_id=self._tools.sidecar_id)
+        spec = object_spec(self._transfer, sidecar_id=self._tools.sidecar_id, algorithm=self._try.algorithm)
         try:
             return await self._store.create(spec)
         except SidecarError as error:
@@ -168,10 +191,12 @@ class Multipart:
         await self._journal.do(Journal.begin_put, self._transfer.id)
         checksum = self._transfer.checksum or ""
         try:
-            return await self._store.complete(upload, parts, checksum=checksum, once=self._once)
+            once = self._once and not self._try.is_there
+            return await self._store.complete(upload, parts, checksum=checksum, once=once)
         except SidecarError as error:
             if error.maybe_done and (stored := await self._tools.settled_or_none(self._transfer)):
                 return stored
             if error.kind is ErrorKind.CORRUPT:  # what S3 holds is not what it acknowledged: begin anew
                 await self._journal.do(Journal.forget_upload, self._transfer.id)
+                self._open_id = None
             raise

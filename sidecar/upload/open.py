@@ -15,6 +15,7 @@ from sidecar.metrics import Metrics
 from sidecar.obstacles import Obstacles
 from sidecar.settings.storing import S3, Upload
 
+from .checking import Checking
 from .doubts import Doubts
 from .endpoint import S3Config, object_url
 from .limits import Bandwidth, MemoryBudget
@@ -22,7 +23,6 @@ from .relics import Relics
 from .s3 import S3Store, open_store
 from .stage import CONCURRENCY_AUTO, UploadStage
 from .tools import Tools
-from .transport import Algorithm
 
 _SPARE_CONNECTIONS = 8  # probes, HEADs and clean-up never queue behind parts
 
@@ -51,6 +51,7 @@ def build_stage(
     trusted: asyncio.Event | None,
     sweep_seconds: float,
     obstacles: Obstacles,
+    checking: Checking,
 ) -> UploadStage:
     """Build the stage over an open store; what is not of the settings is as ``UploadStage`` says."""
     tools = Tools(
@@ -62,7 +63,7 @@ def build_stage(
         url=partial(object_url, config),
         doubts=Doubts(clock=clock),
         relics=Relics(store=store, tag=sidecar_tag(sidecar_id)),
-        checksummed=config.checksum is Algorithm.CRC64NVME,
+        checking=checking,
     )
     return UploadStage(
         tools=tools,

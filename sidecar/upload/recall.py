@@ -28,7 +28,7 @@ async def recall(transfer: Transfer, *, tools: Tools) -> Transfer | None:
         return transfer
     moved = await _readdressed(transfer, known, tools)
     head = await tools.store.head(moved.key)
-    if head is None or not is_content_of(head, moved, checksummed=tools.checksummed):
+    if head is None or not is_content_of(head, moved):
         return moved
     if known.version is None:
         await tools.journal.do(Journal.uploaded, transfer.id, head.stored, url=tools.url(moved.key))
@@ -71,4 +71,4 @@ def _is_like(key: str, beginning: str, transfer: Transfer, tools: Tools) -> bool
 def _is_known(head: ObjectHead, transfer: Transfer, tools: Tools) -> bool:
     named = bool(head.metadata.get(TRANSFER))
     ours = is_ours(head, transfer, sidecar_id=tools.sidecar_id)
-    return named and ours and is_content_of(head, transfer, checksummed=tools.checksummed)
+    return named and ours and is_content_of(head, transfer)

@@ -8,6 +8,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from sidecar.core.algorithms import Algorithm
 from sidecar.core.checksums import from_header, to_header
 from sidecar.core.clock import Clock
 from sidecar.core.errors import ErrorKind, SidecarError
@@ -16,13 +17,13 @@ from sidecar.core.model import Part, StoredObject
 from . import calls, fields, listing, transport
 from .calls import Calls, read
 from .client import open_client
-from .confirmation import Confirmation
+from .confirmation import Confirmation, Expected, expected_of
 from .describe import TRANSFER
 from .endpoint import S3Config
 from .errors import due
 from .line import Line
 from .store import Body, ListedObject, ObjectHead, ObjectSpec, OpenUpload, is_absent, is_stale
-from .transport import Algorithm, Scan
+from .transport import Scan
 
 _CONDITION_REFUSED = {"NotImplemented", "InvalidRequest", "InvalidArgument", "501", "400"}
 
@@ -63,8 +64,10 @@ class S3Store:
         self._config = config
         self.line = Line(most=most)
         self._calls = Calls(client=client, bucket=config.bucket, clock=clock, line=self.line, pace=pace)
-        self._confirmation = Confirmation(config.checksum)
+        self._default = config.checksum or Algorithm.CRC64NVME
+        self._confirmation = Confirmation(strict=config.checksum is not None)
         self._knows_conditions = True
+        self._shows_checksums = config.checksum is not Algorithm.MD5  # to a HEAD that asks
 
     @property
     def skew_seconds(self) -> float | None:
@@ -78,28 +81,29 @@ class S3Store:
 
     async def put(self, spec: ObjectSpec, body: Body, *, checksum: str, once: bool = False) -> StoredObject:
         """Store an object whole."""
-        value = await self._checked(body, checksum, key=spec.key)
-        about = fields.about(spec, self._config) | transport.sent(self._config.checksum, value)
+        algorithm = spec.algorithm or self._default
+        value = await self._checked(body, checksum, algorithm, key=spec.key)
+        about = fields.about(spec, self._config, algorithm) | transport.sent(algorithm, value)
         send = partial(self._put, spec, partial(self._calls.send, "put_object", body, spec.key, **about))
         answer = await self._unless_there(send, once=once)
         due(answer, "ETag", operation="PutObject", target=spec.key)
-        expected = self._confirmation.expected(value)
-        return await self._confirmed(answer, spec.key, expected, operation="PutObject")
+        return await self._confirmed(answer, spec.key, expected_of(algorithm, value), operation="PutObject")
 
     async def create(self, spec: ObjectSpec) -> str:
         """Open a multipart upload."""
+        algorithm = spec.algorithm or self._default
         answer = await self._calls.call(
             "create_multipart_upload",
             spec.key,
-            **fields.about(spec, self._config),
-            **transport.create_fields(self._config.checksum),
+            **fields.about(spec, self._config, algorithm),
+            **transport.create_fields(algorithm),
         )
         return str(due(answer, "UploadId", operation="CreateMultipartUpload", target=spec.key))
 
     async def put_part(self, upload: OpenUpload, body: Body, *, number: int) -> Part:
         """Send one part."""
-        algorithm = self._config.checksum
-        found = await self._scan(body, operation="UploadPart", target=upload.key)
+        algorithm = upload.algorithm or self._default
+        found = await self._scan(body, algorithm, operation="UploadPart", target=upload.key)
         answer = await self._calls.send(
             "upload_part",
             body,
@@ -108,11 +112,10 @@ class S3Store:
             PartNumber=number,
             **transport.sent(algorithm, found.transport),
         )
-        self._confirmation.compare(
-            answer, upload.key, self._confirmation.expected(found.transport), operation="UploadPart"
-        )
         said = str(due(answer, "ETag", operation="UploadPart", target=upload.key))
         said = said.removeprefix("W/")  # a front weakens it; Complete wants it as S3 gave it
+        check = self._confirmation.demand if upload.doubted else self._confirmation.compare
+        check(answer, upload.key, expected_of(algorithm, found.transport), operation="UploadPart")
         etag = transport.receipt(algorithm, said, found.transport)
         return Part(number=number, size_bytes=body.length_bytes, etag=etag, checksum=found.checksum)
 
@@ -132,10 +135,12 @@ class S3Store:
         self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str, once: bool = False
     ) -> StoredObject:
         """Make the object of exactly these parts."""
-        ready = transport.completion(self._config.checksum, parts, checksum=checksum, key=upload.key)
+        algorithm = upload.algorithm or self._default
+        ready = transport.completion(algorithm, parts, checksum=checksum, key=upload.key)
         about = fields.of(upload) | ready.fields | {"MultipartUpload": {"Parts": ready.parts}}
         answer = await self._unless_there(partial(self._complete, upload.key, **about), once=once)
-        return await self._confirmed(answer, upload.key, ready.expected, operation="CompleteMultipartUpload")
+        expected = Expected(algorithm, ready.expected)
+        return await self._confirmed(answer, upload.key, expected, operation="CompleteMultipartUpload")
 
     async def abort(self, upload: OpenUpload) -> None:
         """Drop an upload and its parts. S3 says 204; of what says 200 the upload itself is asked for."""
@@ -163,6 +168,7 @@ class S3Store:
             size_bytes=int(due(answer, "ContentLength", operation="HeadObject", target=key)),
             checksum=from_header(whole) if whole else None,
             metadata={name.lower(): value for name, value in answer.get("Metadata", {}).items()},
+            is_checked=transport.is_checked(answer),
         )
 
     async def delete(self, key: str) -> None:
@@ -187,8 +193,9 @@ class S3Store:
         said = next((etag for etag in etags if etag.strip('"') == digest), None)
         if said is None:
             return None
-        found = await self._scan(body, operation="ListParts", target=upload.key)
-        etag = transport.receipt(self._config.checksum, said, found.transport)
+        algorithm = upload.algorithm or self._default
+        found = await self._scan(body, algorithm, operation="ListParts", target=upload.key)
+        etag = transport.receipt(algorithm, said, found.transport)
         return Part(number=number, size_bytes=body.length_bytes, etag=etag, checksum=found.checksum)
 
     async def _put(
@@ -227,7 +234,7 @@ class S3Store:
 
     # -- confirmation -----------------------------------------------------------------------------
     async def _confirmed(
-        self, answer: Mapping[str, Any], key: str, expected: str | None, *, operation: str
+        self, answer: Mapping[str, Any], key: str, expected: Expected, *, operation: str
     ) -> StoredObject:
         """Return the object if S3 says that what it holds has our checksum, in its answer or to a HEAD."""
         if self._confirmation.compare(answer, key, expected, operation=operation):
@@ -237,36 +244,44 @@ class S3Store:
         return _stored(head | {name: said for name, said in answer.items() if said}, self._config.bucket, key)
 
     # -- bodies -----------------------------------------------------------------------------------
-    async def _checked(self, body: Body, checksum: str, *, key: str) -> str:
+    async def _checked(self, body: Body, checksum: str, algorithm: Algorithm, *, key: str) -> str:
         """Return the transport checksum of a whole body whose crc64nvme is ``checksum``, or raise CORRUPT."""
-        if self._config.checksum is Algorithm.CRC64NVME:
+        if algorithm is Algorithm.CRC64NVME:
             return to_header(checksum)  # S3 itself compares the bytes with it
-        found = await self._scan(body, operation="PutObject", target=key)
+        found = await self._scan(body, algorithm, operation="PutObject", target=key)
         if found.checksum != checksum:
             message = "the file's bytes are not those that were fingerprinted"
             raise SidecarError(ErrorKind.CORRUPT, message, operation="PutObject", target=key)
         return found.transport
 
-    async def _scan(self, body: Body, *, operation: str, target: str) -> Scan:
+    async def _scan(self, body: Body, algorithm: Algorithm, *, operation: str, target: str) -> Scan:
         def scan(body: Body) -> Scan:
-            return transport.scan(body, self._config.checksum)
+            return transport.scan(body, algorithm)
 
         return await read(scan, body, operation=operation, target=target)
 
     async def _head(self, key: str) -> dict[str, Any] | None:
         try:
-            answer = await self._calls.call(
-                "head_object",
-                key,
-                seconds=calls.PROBE_SECONDS,
-                Key=key,
-                **transport.asked(self._config.checksum),
-            )
+            answer = await self._described(key)
         except SidecarError as error:
             if is_absent(error):
                 return None
             raise
         due(answer, "ETag", operation="HeadObject", target=key)  # a portal's page is not the object
+        return answer
+
+    async def _described(self, key: str) -> dict[str, Any]:
+        """HEAD, with the question for a checksum; a store that refuses the question itself is remembered."""
+        ask = partial(self._calls.call, "head_object", key, seconds=calls.PROBE_SECONDS, Key=key)
+        if not self._shows_checksums:
+            return await ask()
+        try:
+            return await ask(ChecksumMode="ENABLED")
+        except SidecarError as error:
+            if error.kind is not ErrorKind.INVALID:
+                raise
+        answer = await ask()  # if this fails as well it was not the question
+        self._shows_checksums = False
         return answer
 
 

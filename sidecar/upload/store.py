@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sidecar.core.algorithms import Algorithm
 from sidecar.core.errors import STALE, ErrorKind, SidecarError
 from sidecar.core.model import Part, StoredObject
 
@@ -27,23 +28,31 @@ class Body:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectSpec:
-    """Everything about an object but its bytes. ``metadata`` keys are lower case, values ASCII."""
+    """Everything about an object but its bytes. ``metadata`` keys are lower case, values ASCII.
+
+    ``algorithm`` is how S3 is to check the bytes, None: as the store is set.
+    """
 
     bucket: str
     key: str
     content_type: str
     cache_control: str | None
     metadata: Mapping[str, str]
+    algorithm: Algorithm | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectHead:
-    """What S3 says of an object. ``checksum`` is None where the store keeps none for whole objects."""
+    """What S3 says of an object. ``checksum`` is None where the store keeps none for whole objects.
+
+    ``is_checked``: it was compared with another checksum as it came.
+    """
 
     stored: StoredObject
     size_bytes: int
     checksum: str | None
     metadata: Mapping[str, str]
+    is_checked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +66,16 @@ class ListedObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenUpload:
-    """A multipart upload that is neither completed nor aborted."""
+    """A multipart upload that is neither completed nor aborted.
+
+    ``algorithm`` is what it was begun with, None: as the store is set. ``doubted``: ``put_part`` fails as
+    ``complete`` would if S3 does not confirm the part.
+    """
 
     key: str
     upload_id: str
+    algorithm: Algorithm | None = None
+    doubted: bool = False
 
 
 def is_absent(error: SidecarError) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sidecar.core.errors import SidecarError
 from sidecar.core.model import StoredObject, Transfer
 from sidecar.journal.writer import AsyncJournal
 
+from .checking import Checking
 from .describe import is_of
 from .doubts import Doubts
 from .limits import MemoryBudget
@@ -18,7 +19,7 @@ from .store import ObjectStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """``url`` gives an object's public address; ``checksummed``: HEAD shows crc64nvme (s3.checksum).
+    """``url`` gives an object's public address; ``checking`` says under which checksum it is sent.
 
     ``doubts`` hears of requests that were given up and may be carried out yet; ``relics`` are for recalls.
     """
@@ -31,12 +32,12 @@ class Tools:
     url: Callable[[str], str]
     doubts: Doubts
     relics: Relics
-    checksummed: bool = True
+    checking: Checking = field(default_factory=Checking)
 
     async def settled(self, transfer: Transfer) -> StoredObject | None:
         """Return the object if S3 holds this very transfer, whole, whatever the answers said. Raises."""
         head = await self.store.head(transfer.key)
-        ours = head is not None and is_of(head, transfer, checksummed=self.checksummed)
+        ours = head is not None and is_of(head, transfer)
         return head.stored if head is not None and ours else None
 
     async def settled_or_none(self, transfer: Transfer) -> StoredObject | None:

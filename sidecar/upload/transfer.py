@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from sidecar.core.algorithms import Way
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.keys import is_unique
 from sidecar.core.model import StoredObject, Transfer
 from sidecar.core.parts import part_size
 from sidecar.journal.journal import Journal
 
+from .checking import Try
 from .describe import is_of, object_spec
 from .flight import Flight
 from .multipart import Multipart
@@ -53,20 +57,23 @@ async def _deliver(
     if transfer.may_object:
         head = await tools.store.head(transfer.key)
         flight.on_step("HeadObject")
-    if head is not None and is_of(head, transfer, checksummed=tools.checksummed):
+    if head is not None and is_of(head, transfer):
         return head.stored
     # A request that is delivered twice makes no second version. What is there and is not ours goes.
     is_new_key = transfer.recall is None or transfer.recall.key is None
     once = head is None and is_unique(transfer.route.key) and is_new_key
     if not transfer.may_upload and transfer.size_bytes < _part_bytes(transfer, tools):
         flight.delivered_by = "PutObject"
-        return await _put(transfer, source, tools=tools, once=once)
+        return await tools.checking.send(Way.PUT, partial(_put, transfer, source, tools=tools, once=once))
     flight.delivered_by = "CompleteMultipartUpload"
-    return await Multipart(tools=tools, transfer=transfer, source=source, flight=flight, once=once).send()
+    multipart = Multipart(tools=tools, transfer=transfer, source=source, flight=flight, once=once)
+    begun = transfer.algorithm if transfer.upload_id else None
+    return await tools.checking.send(Way.MULTIPART, multipart.send, begun=begun)
 
 
-async def _put(transfer: Transfer, source: Source, *, tools: Tools, once: bool) -> StoredObject:
-    spec = object_spec(transfer, sidecar_id=tools.sidecar_id)
+async def _put(transfer: Transfer, source: Source, this: Try, *, tools: Tools, once: bool) -> StoredObject:
+    spec = object_spec(transfer, sidecar_id=tools.sidecar_id, algorithm=this.algorithm)
+    once = once and not this.is_there
     async with tools.budget.claim(transfer.size_bytes):
         await tools.journal.do(Journal.begin_put, transfer.id)
         try:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Protocol
 
 from awscrt import checksums
 
+from sidecar.core.algorithms import Algorithm
 from sidecar.core.checksums import combine, to_header, to_text
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Part
@@ -23,14 +23,7 @@ from sidecar.files import READ_BYTES, TruncatedError
 
 from .store import Body
 
-
-class Algorithm(StrEnum):
-    """The values of ``s3.checksum``."""
-
-    CRC64NVME = "crc64nvme"
-    CRC32C = "crc32c"
-    SHA256 = "sha256"
-    MD5 = "md5"
+SENT_UNDER = "sent-under"  # an object's metadata, where it is another one than crc64nvme
 
 
 class _Digest(Protocol):
@@ -99,9 +92,13 @@ def sent(algorithm: Algorithm, value: str) -> dict[str, Any]:
     return {field(algorithm): value, **named}
 
 
-def asked(algorithm: Algorithm) -> dict[str, Any]:
-    """Return what HEAD asks so that S3 tells its checksum; a store that needs md5 may refuse the question."""
-    return {} if algorithm is Algorithm.MD5 else {"ChecksumMode": "ENABLED"}
+def is_checked(answer: Mapping[str, Any]) -> bool:
+    """Tell whether S3 compared an object, as it came, with a checksum that HEAD does not show as crc64nvme.
+
+    The object names the algorithm that it was sent under; of an MD5 S3 says nothing more.
+    """
+    sent_under = next((one for one in Algorithm if one == answer.get("Metadata", {}).get(SENT_UNDER)), None)
+    return sent_under is Algorithm.MD5 or (sent_under is not None and bool(answer.get(field(sent_under))))
 
 
 def create_fields(algorithm: Algorithm) -> dict[str, Any]:

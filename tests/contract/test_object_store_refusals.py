@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from sidecar.core.algorithms import Algorithm
 from sidecar.core.checksums import to_header
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, FatalError, Scope, SidecarError
@@ -24,7 +25,6 @@ from sidecar.upload.endpoint import S3Config
 from sidecar.upload.limits import Bandwidth
 from sidecar.upload.s3 import open_store
 from sidecar.upload.store import Body, ObjectSpec, OpenUpload, is_absent
-from sidecar.upload.transport import Algorithm
 from tests.support.memory_store import checksum_of
 from tests.support.patience import DEADLINE_SECONDS
 from tests.support.seaweed import config_for, store_on

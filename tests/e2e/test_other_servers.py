@@ -18,6 +18,7 @@ from sidecar.core.ids import sidecar_tag, transfer_id
 from sidecar.local.convex_server import ConvexServer
 from sidecar.local.ports import free_port
 from sidecar.local.seaweed import SeaweedServer
+from tests.support import rgw
 from tests.support.system import System, eventually, write
 
 MIB = 1024 * 1024
@@ -48,15 +49,25 @@ class Server:
         )
 
 
-@pytest.fixture(params=["crc64nvme", "md5"])
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def named(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
+    """Return the server that is named; Ceph's gateway is started."""
+    name = request.config.getoption("--s3")
+    if name != "rgw":
+        yield name
+        return
+    with rgw.serving(tmp_path_factory.mktemp("rgw")) as url:
+        yield f"{url},{rgw.KEY},{rgw.SECRET}"
+
+
+@pytest.fixture(params=["auto", "crc64nvme", "md5"])
+def server(request: pytest.FixtureRequest, named: str | None) -> Iterator[Server]:
     """Serve moto, which checks no bytes: it is no evidence of integrity. Or take the server that is named."""
-    named = request.config.getoption("--s3")
     if named is not None:
         url, key, secret = named.split(",")
         yield Server(url, key, secret, request.param)
         return
-    if request.param == "md5":
+    if request.param != "auto":
         pytest.skip("with --s3: moto compares nothing either way")
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=free_port(), verbose=False)
     moto.start()
@@ -107,3 +118,22 @@ def test_the_whole_way_through_a_kill(system: System) -> None:
     assert sorted(system.objects().values()) == sorted([first, second, film])
     shown = {row["name"]: row["size"] for row in system.assets()}
     assert shown == {"a.py": len(second), "film.mp4": len(film)}
+
+
+def test_what_is_not_confirmed_is_sent_under_auto_alone(system: System, server: Server) -> None:
+    """Under auto a new file goes, and /status says how; an explicit checksum says the way out."""
+    system.start()
+    write(system.root / "demo/lesson/s1/source/a.py", b"print(1)\n")
+    if server.checksum == "auto":
+        system.wait_settled(synced=1)
+        assert system.get("/status")["checksum"]["found"]
+        return
+    eventually("it is sent, or refused", lambda: told(system.get("/status")))
+    status = system.get("/status")
+    assert status["checksum"]["put"] == server.checksum
+    assert status["transfers"]["synced"] or "s3.checksum: auto" in status["s3"]["last_error"]["hint"]
+
+
+def told(status: dict[str, Any]) -> bool:
+    """Tell whether the file has arrived, or S3's breaker says why not."""
+    return bool(status["transfers"]["synced"] or status["s3"]["breaker"] == "open")

@@ -327,6 +327,16 @@ class FakeRemote:
 
 
 @dataclass
+class FakeChecksum:
+    """How bytes are checked."""
+
+    setting: str = "auto"
+    put: str = "crc64nvme"
+    multipart: str = "crc64nvme"
+    is_found: bool = True
+
+
+@dataclass
 class FakeFlight:
     """An upload under way."""
 
@@ -367,6 +377,7 @@ class FakeSource:
     remotes: dict[str, FakeRemote] = field(
         default_factory=lambda: {"s3": FakeRemote(), "convex": FakeRemote()}
     )
+    checksum: FakeChecksum = field(default_factory=FakeChecksum)
     heartbeat_limit_seconds: float = 30.0
     beats: dict[str, float] = field(default_factory=lambda: {"loop": 0.1, "journal": 0.2})
     is_draining: bool = False

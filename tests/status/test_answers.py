@@ -52,6 +52,8 @@ async def test_status_of_a_quiet_sidecar_is_ok(get: Get) -> None:
     assert status["transfers"] == dict.fromkeys(map(str, State), 0)
     assert status["backlog"] == {"files": 0, "bytes": 0, "oldest_seconds": 0.0}
     assert status["s3"] == {"breaker": "closed", "last_error": None}
+    checksum = {"setting": "auto", "put": "crc64nvme", "multipart": "crc64nvme", "found": True}
+    assert status["checksum"] == checksum
     assert status["watch"][0]["readiness"] == "lease"
     assert status["watch"][0]["last_scan_at"].endswith("Z")
 

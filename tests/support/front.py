@@ -80,10 +80,14 @@ class Front:
     asked: list[str] = field(default_factory=list)
     connections: int = 0
     url: str = ""
+    serving: set[asyncio.Task[None]] = field(default_factory=set)  # asyncio itself holds no task
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
         self.connections += 1
+        if (mine := asyncio.current_task()) is not None:
+            self.serving.add(mine)
+            mine.add_done_callback(self.serving.discard)
         served = 0
         try:
             while (head := await read_head(reader)) is not None:
@@ -111,6 +115,9 @@ async def front_before(url: str, manner: Manner) -> AsyncIterator[Front]:
         yield front
     finally:
         server.close()
+        for one in (left := list(front.serving)):
+            one.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 async def plain(talk: Talk) -> bool:

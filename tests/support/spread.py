@@ -39,6 +39,7 @@ SECONDS: Mapping[str, float] = {
     "tests/e2e/test_two_daemons.py": 23,
     "tests/crash_process/test_power.py": 22,
     "tests/fault/test_adapters.py": 20,
+    "tests/upload/test_checking.py": 20,
     "tests/hostile/test_folder.py": 20,
     "tests/e2e/test_clock.py": 18,
     "tests/e2e/test_memory.py": 18,

@@ -25,6 +25,7 @@ from sidecar.homes import home_of
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
 from sidecar.metrics import Metrics
+from sidecar.upload.checking import Checking
 from sidecar.upload.doubts import Doubts
 from sidecar.upload.limits import MemoryBudget
 from sidecar.upload.relics import Relics
@@ -162,6 +163,7 @@ class Rig:
     writer: JournalWriter | InlineWriter
     budget: MemoryBudget
     part_bytes: int = PART
+    checking: Checking = field(default_factory=Checking)
 
     @property
     def root(self) -> Path:
@@ -251,6 +253,7 @@ class Rig:
             url=lambda key: f"https://cdn.example/{key}",
             doubts=Doubts(clock=clock),
             relics=Relics(store=self.store, tag=sidecar_tag(SIDECAR)),
+            checking=self.checking,
         )
         return UploadStage(tools=tools, gate=gate, clock=clock, metrics=Metrics(), **changes)
 

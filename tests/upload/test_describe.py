@@ -56,12 +56,12 @@ def test_a_lost_answer_is_settled_by_the_object_of_this_very_transfer_alone(tmp_
         checksum=transfer.checksum,
         metadata={"transfer": transfer.transfer},
     )
-    assert is_of(ours, transfer, checksummed=True)
+    assert is_of(ours, transfer)
     others = [
         replace(ours, metadata={"transfer": "another"}),
         replace(ours, size_bytes=transfer.size_bytes + 1),
         replace(ours, checksum="crc64nvme:B"),
         replace(ours, checksum=None),
     ]
-    assert not any(is_of(other, transfer, checksummed=True) for other in others)
-    assert is_of(replace(ours, checksum=None), transfer, checksummed=False)
+    assert not any(is_of(other, transfer) for other in others)
+    assert is_of(replace(ours, checksum=None, is_checked=True), transfer)

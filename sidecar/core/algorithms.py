@@ -1,0 +1,123 @@
+"""How bytes are checked on their way, and what ``s3.checksum: auto`` makes of a store's answers.
+
+One way of uploading may be confirmed and another not, so each has a finding of its own. One objection proves
+nothing, since a proxy may strip an answer: a worse algorithm is settled on after two, one after the other, to
+better ones, each by a transfer that was taken under a worse. Other bytes than were sent are corruption and
+never a reason.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+
+from .errors import ErrorKind, Scope, SidecarError
+
+NOT_CONFIRMED = "ChecksumNotConfirmed"
+_TIMES = 2
+
+
+class Algorithm(StrEnum):
+    """The values of ``s3.checksum`` but auto, the best first: S3 compares more with it, or it costs less."""
+
+    CRC64NVME = "crc64nvme"
+    CRC32C = "crc32c"
+    SHA256 = "sha256"
+    MD5 = "md5"
+
+    @property
+    def rank(self) -> int:
+        """0 is the best."""
+        return list(Algorithm).index(self)
+
+
+class Way(StrEnum):
+    """How an object is uploaded."""
+
+    PUT = "put"
+    MULTIPART = "multipart"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What is known of one way: ``algorithm`` is the best that may be confirmed.
+
+    ``is_found``: it was. ``against``: objections in a row, to transfers that were taken under a worse one;
+    ``instead`` is the best of those.
+    """
+
+    algorithm: Algorithm = Algorithm.CRC64NVME
+    is_found: bool = False
+    against: int = 0
+    instead: Algorithm | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What is known of a store."""
+
+    put: Finding = Finding()
+    multipart: Finding = Finding()
+
+    def of(self, way: Way) -> Finding:
+        """Return one way's."""
+        return self.put if way is Way.PUT else self.multipart
+
+    def first(self, way: Way) -> Algorithm:
+        """Return what a transfer begins with: many parts are not trusted with more than one PUT is."""
+        own = self.of(way).algorithm
+        if way is Way.PUT or not self.put.is_found:
+            return own
+        return max(own, self.put.algorithm, key=lambda algorithm: algorithm.rank)
+
+    def after(self, way: Way, *, begun: Findings, taken: Algorithm, objections: int) -> Findings:
+        """Return what is known after a transfer was taken.
+
+        ``begun`` is what was known when it began; ``objections`` were made, the first to the best of it.
+        """
+        known, first = self.of(way), self.first(way)
+        if taken.rank <= first.rank:
+            found = Finding(algorithm=taken, is_found=True)
+        elif objections and begun.of(way) == known:
+            found = _against(known, taken, objections)
+        else:  # resumed under what it was begun with; or side by side with another one, which was counted
+            found = known
+        return replace(self, put=found) if way is Way.PUT else replace(self, multipart=found)
+
+
+def _against(known: Finding, taken: Algorithm, objections: int) -> Finding:
+    instead = min(known.instead or taken, taken, key=lambda algorithm: algorithm.rank)
+    against = known.against + objections
+    if against >= _TIMES:
+        return Finding(algorithm=instead, is_found=True)
+    return replace(known, against=against, instead=instead)
+
+
+def objects(error: SidecarError) -> bool:
+    """Tell whether a failure may be the algorithm's: unconfirmed, or a request refused as such.
+
+    Whether a refusal was the algorithm's shows when the same is taken under another one. InvalidPart is what
+    some MinIO says to a Complete whose checksum is the whole object's.
+    """
+    refused = error.kind is ErrorKind.INVALID and error.scope in {Scope.BUCKET, Scope.REMOTE}
+    return refused or error.code in {NOT_CONFIRMED, "InvalidPart"}
+
+
+def to_text(findings: Findings, *, store: str) -> str:
+    """Return what is known of a store as one text."""
+    return json.dumps({"store": store, **asdict(findings)})
+
+
+def from_text(text: str | None, *, store: str) -> Findings:
+    """Undo ``to_text``; nothing is known of another store."""
+    said = json.loads(text) if text else {}
+    if said.pop("store", None) != store:
+        return Findings()
+    return Findings(**{way: _finding(fields) for way, fields in said.items()})
+
+
+def _finding(fields: Mapping[str, object]) -> Finding:
+    named = {name: Algorithm(str(fields[name])) for name in ("algorithm", "instead") if fields[name]}
+    return Finding(**{**fields, **named})  # type: ignore[arg-type]  # as asdict wrote them
