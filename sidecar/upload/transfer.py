@@ -6,6 +6,7 @@ from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.keys import is_unique
 from sidecar.core.model import StoredObject, Transfer
 from sidecar.core.parts import part_size
+from sidecar.core.turns import Rank
 from sidecar.journal.journal import Journal
 
 from .describe import is_of, object_spec
@@ -60,14 +61,16 @@ async def _deliver(
     once = head is None and is_unique(transfer.route.key) and is_new_key
     if not transfer.may_upload and transfer.size_bytes < _part_bytes(transfer, tools):
         flight.delivered_by = "PutObject"
-        return await _put(transfer, source, tools=tools, once=once)
+        return await _put(transfer, source, tools=tools, rank=flight.rank, once=once)
     flight.delivered_by = "CompleteMultipartUpload"
     return await Multipart(tools=tools, transfer=transfer, source=source, flight=flight, once=once).send()
 
 
-async def _put(transfer: Transfer, source: Source, *, tools: Tools, once: bool) -> StoredObject:
+async def _put(
+    transfer: Transfer, source: Source, *, tools: Tools, rank: Rank, once: bool
+) -> StoredObject:
     spec = object_spec(transfer, sidecar_id=tools.sidecar_id)
-    async with tools.budget.claim(transfer.size_bytes):
+    async with tools.budget.claim(transfer.size_bytes, rank):
         await tools.journal.do(Journal.begin_put, transfer.id)
         try:
             return await tools.store.put(spec, source.whole(), checksum=transfer.checksum or "", once=once)
