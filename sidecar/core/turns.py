@@ -1,8 +1,9 @@
 """Who goes first where not all can go at once: on the line, in memory, among the transfers under way.
 
-By priority. Of equal priority what is begun is finished first: on a narrow line the first film is whole before
-the second one gets more than what is left over. But a *small* file, which goes in one body, does not wait for
-all parts of *large* ones, nor those for a crowd of it: where both wait they share by halves, in bytes.
+By priority. Of equal priority what is begun is finished first: on a narrow line the first film is whole
+before the second one gets more than what is left over. But a *small* file, which goes in one body, does not
+wait for all parts of *large* ones, nor these for a crowd of small ones: while both wait they share by halves,
+in bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from operator import attrgetter
 from typing import Generic, TypeVar
 
 ANY = 2**62
-PILES = 4  # so many times as many transfers as wanted are under way at most, whatever came later and goes first
+PILES = 4  # so many times as many as wanted are under way at most, whatever came later and goes first
 
 T = TypeVar("T")
 

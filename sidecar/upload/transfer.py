@@ -66,9 +66,7 @@ async def _deliver(
     return await Multipart(tools=tools, transfer=transfer, source=source, flight=flight, once=once).send()
 
 
-async def _put(
-    transfer: Transfer, source: Source, *, tools: Tools, rank: Rank, once: bool
-) -> StoredObject:
+async def _put(transfer: Transfer, source: Source, *, tools: Tools, rank: Rank, once: bool) -> StoredObject:
     spec = object_spec(transfer, sidecar_id=tools.sidecar_id)
     async with tools.budget.claim(transfer.size_bytes, rank):
         await tools.journal.do(Journal.begin_put, transfer.id)

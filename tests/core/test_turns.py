@@ -39,7 +39,7 @@ def in_order(turns: Turns[str]) -> list[str]:
 
 
 def test_what_is_begun_is_finished_first() -> None:
-    """Urgent ones, then films begun in an earlier attempt by age, then in the order of the claim; no mixing."""
+    """Urgent ones, then films begun in an earlier attempt by age, then in the order of the claim."""
     turns = queued(
         *(waiting(replace(FILM, number=n), PART, f"film {n}") for n in (1, 0) for _ in range(3)),
         *(waiting(replace(FILM, is_fresh=False, number=n), PART, f"begun {n}") for n in (900, 70)),

@@ -104,7 +104,8 @@ async def test_a_thumbnail_does_not_queue_behind_films_on_a_narrow_line() -> Non
     line, begun = Line(most=CONNECTIONS), list[str]()
 
     async def go(name: str, size_bytes: int) -> None:
-        async with line.turn(size_bytes, Rank(priority=3, is_large=size_bytes == MB, is_fresh=True, number=0)):
+        rank = Rank(priority=3, is_large=size_bytes == MB, is_fresh=True, number=0)
+        async with line.turn(size_bytes, rank):
             begun.append(name)
             await asyncio.Event().wait()
 

@@ -135,7 +135,7 @@ def test_films_arrive_one_after_another(over: Callable[[Play], Arrivals]) -> Non
 def test_a_film_that_is_begun_is_not_overtaken_by_an_older_or_a_shorter_one(
     over: Callable[[Play], Arrivals],
 ) -> None:
-    """What became ready later waits, though it was seen first; what was begun in an earlier life goes first."""
+    """What became ready later waits, though it was seen first; so it is in the next life."""
 
     async def play(folder: Folder) -> Arrivals:
         rig = folder.rig

@@ -43,7 +43,10 @@ def test_a_scene_shows_one_asset_of_each_type(sidecar: Sidecar, player: Caller) 
         ([("a", 0, "intro"), ("b", 1, "main")], "b"),
         ([("init.mp4", None, None), ("seg_00001.m4s", 1, None), ("whole.mp4", None, None)], "whole.mp4"),
     ],
-    ids=["first name", "lowest index", "an index before none", "role main", "numbers", "other roles", "segments"],
+    ids=[
+        *("first name", "lowest index", "an index before none", "role main", "numbers", "other roles"),
+        "segments",
+    ],
 )
 def test_the_playable_entry_is_chosen(
     sidecar: Sidecar, player: Caller, assets: list[tuple[str, int | None, str | None]], chosen: str
