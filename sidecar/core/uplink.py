@@ -81,7 +81,7 @@ def troubled(window: Window, seconds: float, now: float) -> Window:
 
 
 def is_used(window: Window, flow: Flow) -> bool:
-    """Tell whether about as many bodies as may were under way; what is left of the limit holds no whole one."""
+    """Tell whether about as many bodies as may were under way; a limit of 2.7 lets two go."""
     return flow.bodies >= BUSY_SHARE * int(window.limit)
 
 

@@ -83,6 +83,7 @@ class Housekeeping:
             keep_seconds=settings.journal.keep,
             events_seconds=settings.retention.events,
             skew_seconds=skew,
+            streams=watch,
         )
         check = None if is_checked else partial(inspect, settings.journal.path, after=watch.ready)
         return cls(watermarks=watermarks, reserve=reserve, pruner=pruner, tidier=tidier, check=check)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from typing import Protocol
 
 from sidecar.core.clock import Clock, is_near
 from sidecar.journal.journal import Journal
@@ -12,6 +13,16 @@ from sidecar.journal.writer import AsyncJournal
 ROUND_SECONDS = (1.0, 3600.0)
 ROUNDS = 100  # within the shorter of the two ages
 REST_SECONDS = 0.05  # between two steps: whoever has work for the journal goes first
+
+
+class Streams(Protocol):
+    """What the watch stage knows of playlists."""
+
+    def needed_playlists(self) -> Collection[tuple[str, str]] | None:
+        """Return the streams of which something lies on the disk; None while nobody can tell."""
+
+    def forget_playlists(self, streams: Iterable[tuple[str, str]]) -> None:
+        """Hold nothing more because of them."""
 
 
 class Pruner:
@@ -25,12 +36,14 @@ class Pruner:
         keep_seconds: float,
         events_seconds: float,
         skew_seconds: Callable[[], float | None],
+        streams: Streams,
     ) -> None:
         """``skew_seconds`` is our wall clock minus S3's, None while unknown."""
         self._journal, self._clock, self._skew_seconds = journal, clock, skew_seconds
         self._keep_ms, self._events_ms = int(keep_seconds * 1000), int(events_seconds * 1000)
         self._scene: tuple[str, str] | None = None
         self._session: str | None = None
+        self._streams, self._stream = streams, ("", "")
 
     async def run(self) -> None:
         """Forget what is old, until cancelled."""
@@ -40,9 +53,16 @@ class Pruner:
             await asyncio.sleep(rest_seconds)
             await self.prune()
 
+    @property
+    def _steps(self) -> Iterable[Callable[[int], Awaitable[bool]]]:
+        return (
+            *(self._transfers, self._events, self._scenes, self._sessions),
+            *(self._playlists, self._pages),
+        )
+
     async def prune(self) -> None:
         """Go round once."""
-        for step in (self._transfers, self._events, self._scenes, self._sessions, self._pages):
+        for step in self._steps:
             more = True
             while more:
                 await asyncio.sleep(REST_SECONDS)
@@ -67,6 +87,15 @@ class Pruner:
     async def _sessions(self, _now_ms: int) -> bool:
         self._session = await self._journal.do(Journal.prune_sessions, after=self._session or "")
         return self._session is not None
+
+    async def _playlists(self, _now_ms: int) -> bool:
+        needed = self._streams.needed_playlists()
+        if needed is None:
+            return False
+        forgotten, more = await self._journal.do(Journal.prune_playlists, after=self._stream, needed=needed)
+        self._streams.forget_playlists(forgotten)
+        self._stream = more or ("", "")
+        return more is not None
 
     async def _pages(self, _now_ms: int) -> bool:
         return await self._journal.do(Journal.give_back)

@@ -9,6 +9,7 @@ Convex says. The caller sees to it that the wall clock can be trusted.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 
 from sidecar.core.ids import TIME_LENGTH
 
@@ -97,6 +98,24 @@ class Pruning(Shipping):
         return rows[-1]["session_id"] if len(rows) == SCENES_MAX else None
 
     @transaction
+    def prune_playlists(
+        self, *, after: tuple[str, str], needed: Collection[tuple[str, str]]
+    ) -> tuple[list[tuple[str, str]], tuple[str, str] | None]:
+        """Forget that streams had a playlist: nothing else of them is left here, nor on the disk.
+
+        ``needed`` are those of which something lies there. Returns what was forgotten; the rest as
+        ``prune_scenes``.
+        """
+        rows = self.db.execute(
+            "SELECT session_id, scene_id FROM playlists WHERE (session_id, scene_id) > (?, ?)"
+            " ORDER BY session_id, scene_id LIMIT ?",
+            [*after, SCENES_MAX],
+        ).fetchall()
+        streams = [(row["session_id"], row["scene_id"]) for row in rows]
+        forgotten = [stream for stream in streams if stream not in needed and self._forget_playlist(stream)]
+        return forgotten, streams[-1] if len(streams) == SCENES_MAX else None
+
+    @transaction
     def give_back(self) -> bool:
         """Return some free pages to the disk; False once no more are free than rows to come will fill."""
         pages, free, mode = (
@@ -150,6 +169,16 @@ class Pruning(Shipping):
             self._set_empty(scene, since, None if waits else now_ms)
         elif since <= now_ms - keep_ms * (1 if row["chunks"] is None else COUNTED_SCENES_KEEP):
             self.db.execute("DELETE FROM scenes WHERE session_id = ? AND scene_id = ?", scene)
+
+    def _forget_playlist(self, stream: tuple[str, str]) -> bool:
+        gone = self.db.execute(
+            "DELETE FROM playlists WHERE session_id = ?1 AND scene_id = ?2"
+            " AND NOT EXISTS (SELECT 1 FROM scenes WHERE session_id = ?1 AND scene_id = ?2)"
+            " AND NOT EXISTS (SELECT 1 FROM transfers WHERE session_id = ?1"
+            "  AND entity_id = CASE ?2 WHEN '' THEN ?1 ELSE ?2 END)",
+            stream,
+        )
+        return gone.rowcount > 0
 
     def _set_empty(self, scene: list[str], before_ms: int | None, since_ms: int | None) -> None:
         if before_ms != since_ms:

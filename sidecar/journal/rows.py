@@ -26,7 +26,8 @@ TRANSFER_COLUMNS = """
   t.version, t.recall, t.held, t.failures, t.discovered_ms, t.ready_ms, t.uploaded_ms, t.synced_ms,
   t.may_upload, t.may_object, t.error_kind, t.error_message, t.home, t.parked, t.algorithm
 """
-FROM_TRANSFERS = f"SELECT {TRANSFER_COLUMNS} FROM transfers t JOIN roots r ON r.id = t.root"
+TRANSFERS = "transfers t JOIN roots r ON r.id = t.root"
+FROM_TRANSFERS = f"SELECT {TRANSFER_COLUMNS} FROM {TRANSFERS}"
 
 
 def split(path: str) -> tuple[str, str]:

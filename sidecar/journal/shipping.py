@@ -10,10 +10,11 @@ from sidecar.core.errors import SidecarError
 from sidecar.core.model import Observation, Part, State, StatIdentity, StoredObject, Transfer
 from sidecar.core.ops import OpKind
 from sidecar.core.states import Event
+from sidecar.core.turns import ANY
 
 from .base import Topic, transaction
 from .debts import Debts
-from .rows import FROM_TRANSFERS, part_from, transfer_from
+from .rows import FROM_TRANSFERS, TRANSFER_COLUMNS, TRANSFERS, part_from, transfer_from
 
 _CHECKSUMS = "checksums"  # in meta
 
@@ -23,6 +24,7 @@ class Claim:
     """Rows that are ours until released, advanced, or the process ends; else when to ask again."""
 
     transfers: tuple[Transfer, ...]
+    begun: frozenset[int]  # those of which S3 has parts
     next_due: float | None  # monotonic seconds of the earliest row that waits for its time
 
 
@@ -46,31 +48,38 @@ class Shipping(Debts):
         return ",".join(str(int(row["id"])) for row in rows if row["path"] in self.barred)
 
     @transaction
-    def claim_uploads(self, *, limit: int, now: float) -> Claim:
+    def claim_uploads(
+        self, *, limit: int, now: float, priority: int = ANY, shorter_than_bytes: int = ANY
+    ) -> Claim:
         """Lease ready transfers that are due; never two of one slot at once.
 
-        By priority; of equal priority what is begun is finished first, the rest by age.
+        By priority; of equal priority what is begun is finished first, the rest by age. An upload that was
+        opened and has no parts is not begun: on a slow line many are. Only what is more urgent than
+        ``priority``, or as urgent and shorter.
         """
+        begun = "EXISTS (SELECT 1 FROM parts p WHERE p.transfer = t.id) AS begun"
         due = (
-            "SELECT id, slot, priority, may_upload FROM transfers c WHERE state = 'ready' AND lease = 0"
+            f"SELECT id, slot, priority, {begun} FROM transfers t WHERE state = 'ready' AND lease = 0"
             " AND held = 0 AND parked = 0 AND due <= ?1"
-            " AND NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = c.slot AND o.lease = 1)"
-            f" AND c.root NOT IN ({self.barred_roots()})"
+            " AND NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = t.slot AND o.lease = 1)"
+            f" AND t.root NOT IN ({self.barred_roots()})"
+            " AND priority <= ?3 AND (priority < ?3 OR size < ?4)"
         )
         first = "ORDER BY priority, id LIMIT ?2"
         rows = self.db.execute(
-            f"{FROM_TRANSFERS} WHERE t.id IN (SELECT min(id) FROM ("
-            f"  SELECT id, slot FROM (SELECT * FROM ({due} AND may_upload = 1 {first})"
+            f"SELECT {TRANSFER_COLUMNS}, {begun} FROM {TRANSFERS} WHERE t.id IN (SELECT min(id) FROM ("
+            f"  SELECT id, slot FROM (SELECT * FROM ({due} AND may_upload = 1 AND begun {first})"
             f"  UNION SELECT * FROM ({due} {first}))"
-            "  ORDER BY priority, may_upload DESC, id LIMIT ?2) GROUP BY slot)"
-            " ORDER BY t.priority, t.may_upload DESC, t.id",
-            [now, limit],
+            "  ORDER BY priority, begun DESC, id LIMIT ?2) GROUP BY slot)"
+            " ORDER BY t.priority, begun DESC, t.id",
+            [now, limit, priority, shorter_than_bytes],
         ).fetchall()
         for row in rows:
             self.db.execute("UPDATE transfers SET lease = 1 WHERE id = ?", [row["id"]])
             self.uploads_began[row["id"]] = now
         return Claim(
             transfers=tuple(transfer_from(row) for row in rows),
+            begun=frozenset(row["id"] for row in rows if row["begun"]),
             next_due=None if rows else self._next_upload_due(now),
         )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sidecar.core.turns import Rank
+
 
 @dataclass(slots=True, kw_only=True)
 class Flight:
@@ -18,6 +20,7 @@ class Flight:
     transfer: str
     path: str  # absolute
     size_bytes: int
+    rank: Rank  # when its bodies go
     sent_bytes: int = 0
     parts: int = 0
     sent_parts: int = 0

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from sidecar.core.clock import Clock
+from sidecar.core.turns import Rank, Turns, Waiting
 
 _SMALL_SHARE = 8  # of the whole, for small claims alone
 _SMALL_CLAIM = 64
 
 
 class MemoryBudget:
-    """Bytes that may be claimed at once. First come, first served, so a large claim is not starved.
+    """Bytes that may be claimed at once, in the order of ``core/turns.py``: what is large is not starved.
 
     An eighth is kept for small claims (up to 1/64 of the whole) that find no room elsewhere, so that a
     thumbnail does not queue behind the parts of a film. A claim larger than its lane takes the whole lane.
     """
 
     def __init__(
-        self, limit_bytes: int, *, turn: Callable[[int], AbstractAsyncContextManager[None]] | None = None
+        self,
+        limit_bytes: int,
+        *,
+        turn: Callable[[int, Rank], AbstractAsyncContextManager[None]] | None = None,
     ) -> None:
         """Divide ``limit_bytes`` into two lanes. ``turn`` is the line's: it may let fewer go at once."""
         self._turn = turn
@@ -40,13 +43,13 @@ class MemoryBudget:
         return max(1, self._lane(size_bytes).limit // max(1, size_bytes))
 
     @asynccontextmanager
-    async def claim(self, size_bytes: int) -> AsyncIterator[None]:
+    async def claim(self, size_bytes: int, rank: Rank) -> AsyncIterator[None]:
         """Wait until the bytes are free, hold them for the block."""
         lane = self._large if self._large.has_room(size_bytes) else self._lane(size_bytes)
         taken = min(max(1, size_bytes), lane.limit)
-        await lane.take(taken)
+        await lane.take(taken, rank, length_bytes=size_bytes)
         try:
-            async with self._turn(size_bytes) if self._turn else nullcontext():
+            async with self._turn(size_bytes, rank) if self._turn else nullcontext():
                 yield
         finally:
             lane.give(taken)
@@ -56,25 +59,26 @@ class MemoryBudget:
 
 
 class Lane:
-    """A counted semaphore with a fair queue, whose limit may change."""
+    """A counted semaphore whose queue has an order, and whose limit may change."""
 
     def __init__(self, limit: int) -> None:
         """Let ``limit`` be taken at once."""
         self.limit = limit
         self.used = 0
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiting = Turns[asyncio.Future[None]]()
 
     def has_room(self, size: int) -> bool:
         """Tell whether somebody who comes now need not wait."""
         return not self._waiting and self._fits(size)
 
-    async def take(self, size: int) -> None:
+    async def take(self, size: int, rank: Rank, *, length_bytes: int) -> None:
         """Wait for a turn; ``give`` it back."""
         if self.has_room(size):
             self.used += size
             return
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, turn))
+        self._waiting.add(Waiting(rank=rank, size=size, length_bytes=length_bytes, item=turn))
+        self._admit()  # it may go before those that wait, and fit where they do not
         try:
             await turn
         except asyncio.CancelledError:
@@ -95,11 +99,15 @@ class Lane:
         self._admit()
 
     def _admit(self) -> None:
-        while self._waiting and (self._waiting[0][1].cancelled() or self._fits(self._waiting[0][0])):
-            size, turn = self._waiting.popleft()
-            if not turn.cancelled():
-                self.used += size
-                turn.set_result(None)
+        while (one := self._waiting.first()) is not None:
+            if one.item.cancelled():
+                self._waiting.drop(one)
+            elif self._fits(one.size):
+                self._waiting.go(one)
+                self.used += one.size
+                one.item.set_result(None)
+            else:
+                break
 
     def _fits(self, size: int) -> bool:
         return self.used + size <= self.limit

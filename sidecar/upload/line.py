@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 
 from sidecar.core import uplink
 from sidecar.core.patience import Ending, Others, ending, gap_seconds, wants_proof
+from sidecar.core.turns import Rank
 
 from .call import TICK_SECONDS, Call
 from .gauge import Gauge, Share
@@ -43,12 +44,12 @@ class Line:
         self._gauge, self._share = Gauge(), Share()
 
     @asynccontextmanager
-    async def turn(self, length_bytes: int) -> AsyncIterator[None]:
-        """Wait until one more body may go, hold its place for the block."""
+    async def turn(self, length_bytes: int, rank: Rank) -> AsyncIterator[None]:
+        """Wait until one more body may go, and this one is the first; hold its place for the block."""
         weight = uplink.weight(length_bytes)
         lane = self._light if weight <= LIGHT_WEIGHT else self._heavy
         units = max(1, int(weight * _UNIT))
-        await lane.take(units)
+        await lane.take(units, rank, length_bytes=length_bytes)
         try:
             yield
         finally:

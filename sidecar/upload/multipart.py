@@ -157,7 +157,7 @@ class Multipart:
             return []
 
     async def _send_parts(self, upload: OpenUpload, wanted: list[PartRange], have: dict[int, Part]) -> None:
-        """Send parts side by side, as many as the memory budget takes; ``have`` gathers them.
+        """Send parts side by side, as many as the memory budget takes, in turn; ``have`` gathers them.
 
         A part that fails takes no other along: what is under way would have to be sent again.
         """
@@ -177,7 +177,7 @@ class Multipart:
             if not self._wanted:
                 break
             try:
-                async with self._tools.budget.claim(wanted.length_bytes):
+                async with self._tools.budget.claim(wanted.length_bytes, self._flight.rank):
                     part = await self._store.put_part(upload, self._source.part(wanted), number=wanted.number)
             except SidecarError as error:
                 return error

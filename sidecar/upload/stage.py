@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from itertools import count
 from typing import assert_never
 
 from sidecar.core.clock import Clock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Transfer
 from sidecar.core.retry import Again, GiveUp
+from sidecar.core.turns import Rank, Room, room
 from sidecar.gate import Gate
 from sidecar.journal.journal import Journal, Topic
 from sidecar.metrics import Metrics
@@ -41,7 +43,9 @@ class UploadStage:
         sweep_seconds: float = SWEEP_SECONDS,
         obstacles: Obstacles | None = None,
     ) -> None:
-        """``concurrency`` is the number of transfers at once, ``sweep_seconds`` lie between two sweeps.
+        """``concurrency`` is the number of transfers at once (of one rank: ``core/turns.py``).
+
+        ``sweep_seconds`` lie between two sweeps.
 
         ``trusted`` is set once the journal is known not to be an old copy, whose debts may be void; None:
         nobody can tell. ``obstacles`` are shared with whoever else reads files.
@@ -53,6 +57,7 @@ class UploadStage:
         self._metrics = metrics
         self._concurrency = concurrency
         self._flights: dict[int, Flight] = {}
+        self._numbers = count()
         self._work = self._journal.subscribe(Topic.UPLOADS)
         self._sources = Sources(journal=self._journal, clock=clock, obstacles=obstacles or Obstacles(clock))
         self.cleaner = Cleaner(
@@ -70,19 +75,38 @@ class UploadStage:
             tasks.create_task(self._sources.run())
             while True:
                 self._work.clear()
-                free = self._concurrency - len(self._flights)
+                free = self._room()
                 next_due = await self._start(tasks, free) if free else None
                 await wait_for(self._work, next_due, clock=self._clock)
 
     # -- transfers --------------------------------------------------------------------------------
-    async def _start(self, tasks: asyncio.TaskGroup, free: int) -> float | None:
-        """Claim and start as many as are free; return when the next one is due, if none is now."""
-        claim = await self._journal.do(Journal.claim_uploads, limit=free, now=self._clock.monotonic())
+    def _room(self) -> Room | None:
+        ranks = [flight.rank for flight in self._flights.values()]
+        return room(ranks, wanted=self._concurrency, part_bytes=self._tools.part_bytes)
+
+    def _rank(self, transfer: Transfer, *, is_begun: bool) -> Rank:
+        return Rank(
+            priority=transfer.route.priority,
+            is_large=transfer.size_bytes >= self._tools.part_bytes,
+            is_fresh=not is_begun,
+            number=transfer.id if is_begun else next(self._numbers),
+        )
+
+    async def _start(self, tasks: asyncio.TaskGroup, free: Room) -> float | None:
+        """Claim and start as many as may begin; return when the next one is due, if none is now."""
+        claim = await self._journal.do(
+            Journal.claim_uploads,
+            limit=free.count,
+            now=self._clock.monotonic(),
+            priority=free.priority,
+            shorter_than_bytes=free.shorter_than_bytes,
+        )
         for transfer in claim.transfers:
             flight = Flight(
                 transfer=transfer.transfer,
                 path=transfer.display,
                 size_bytes=transfer.size_bytes,
+                rank=self._rank(transfer, is_begun=transfer.id in claim.begun),
                 on_part=partial(self._gate.succeeded, transfer.transfer, "UploadPart"),
                 on_step=partial(self._gate.stepped, transfer.transfer),
                 on_open=partial(self._sources.opened, transfer),

@@ -9,6 +9,7 @@ from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.keys import is_unique
 from sidecar.core.model import StoredObject, Transfer
 from sidecar.core.parts import part_size
+from sidecar.core.turns import Rank
 from sidecar.journal.journal import Journal
 
 from .checking import Try
@@ -64,17 +65,20 @@ async def _deliver(
     once = head is None and is_unique(transfer.route.key) and is_new_key
     if not transfer.may_upload and transfer.size_bytes < _part_bytes(transfer, tools):
         flight.delivered_by = "PutObject"
-        return await tools.checking.send(Way.PUT, partial(_put, transfer, source, tools=tools, once=once))
+        put = partial(_put, transfer, source, tools=tools, rank=flight.rank, once=once)
+        return await tools.checking.send(Way.PUT, put)
     flight.delivered_by = "CompleteMultipartUpload"
     multipart = Multipart(tools=tools, transfer=transfer, source=source, flight=flight, once=once)
     begun = transfer.algorithm if transfer.upload_id else None
     return await tools.checking.send(Way.MULTIPART, multipart.send, begun=begun)
 
 
-async def _put(transfer: Transfer, source: Source, this: Try, *, tools: Tools, once: bool) -> StoredObject:
+async def _put(
+    transfer: Transfer, source: Source, this: Try, *, tools: Tools, rank: Rank, once: bool
+) -> StoredObject:
     spec = object_spec(transfer, sidecar_id=tools.sidecar_id, algorithm=this.algorithm)
     once = once and not this.is_there
-    async with tools.budget.claim(transfer.size_bytes):
+    async with tools.budget.claim(transfer.size_bytes, rank):
         await tools.journal.do(Journal.begin_put, transfer.id)
         try:
             return await tools.store.put(spec, source.whole(), checksum=transfer.checksum or "", once=once)

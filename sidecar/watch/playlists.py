@@ -69,12 +69,15 @@ class Playlists:
         self._parsed: dict[str, tuple[StatIdentity, Playlist]] = {}
         self._told: dict[str, StatIdentity] = {}
         self._pieces: dict[str, StatIdentity] = {}
+        self.needed: set[tuple[str, str]] = set()  # streams of which this life saw a playlist, or held a file
 
     def holding(self, path: str, claim: StreamKey, identity: StatIdentity | None = None) -> Holding | None:
         """Return what holds a video that playlists may claim, None if nothing does."""
         is_segment = media.is_segment(path.rpartition("/")[2])
-        known = self.streams.get((claim.session_id, claim.scene_id))
+        stream = (claim.session_id, claim.scene_id)
+        known = self.streams.get(stream)
         if known is not None and (is_segment or self._pieces.get(path) == identity is not None):
+            self.needed.add(stream)
             why = HELD_SEGMENT if is_segment else SEGMENT_BY_CONTENT
             return Holding(playlist=known, why=why.format(playlist=known))
         own = path.rpartition("/")[0]
@@ -100,7 +103,9 @@ class Playlists:
         self._told[seen.path] = seen.identity
         if seen.stream is not None:
             named = seen.stream.named
-            self.streams.setdefault((named.session_id, named.scene_id or ""), seen.path)
+            stream = (named.session_id, named.scene_id or "")
+            self.streams.setdefault(stream, seen.path)
+            self.needed.add(stream)
 
     def is_piece(self, path: str, identity: StatIdentity) -> None:
         """Remember a file whose content showed what its name does not."""

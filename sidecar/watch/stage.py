@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sidecar.core.account import NAMED_MAX, FileClass, Row, Scope, row_of
@@ -163,6 +163,19 @@ class WatchStage:
     def unsent(self, scope: Scope) -> Unsent:
         """Return what counts as unsent within a scope, exactly; it is as old as the last listing."""
         return self._gatherer.unsent(scope)
+
+    def needed_playlists(self) -> Collection[tuple[str, str]] | None:
+        """Return the streams of which files were seen on the disk; None unless all of it was and can be."""
+        roots = self._roots.values()
+        if not all(root.seen.is_set() and root.away is None for root in roots):
+            return None
+        return set[tuple[str, str]]().union(*(root.sorter.playlists.needed for root in roots))
+
+    def forget_playlists(self, streams: Iterable[tuple[str, str]]) -> None:
+        """Hold nothing more because of what was there once."""
+        for stream in streams:
+            for root in self._roots.values():
+                root.sorter.playlists.streams.pop(stream, None)
 
     def roots(self) -> list[str]:
         """Return the watched roots, in the order of the settings."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from sidecar.daemon import pruning
 from sidecar.daemon.pruning import Pruner
 from sidecar.journal.journal import Journal
-from sidecar.journal.pruning import ROWS_MAX
+from sidecar.journal.pruning import ROWS_MAX, SCENES_MAX
 from sidecar.journal.writer import JournalWriter
 from tests.support.clock import ManualClock
 from tests.support.journals import open_journal, ready, route, ship, tell
@@ -26,13 +26,24 @@ class Desk:
     def __init__(self, journal: JournalWriter, clock: ManualClock) -> None:
         self.journal, self.clock = journal, clock
         self.skew: float | None = 0.0
+        self.needed: set[tuple[str, str]] | None = None
+        self.forgotten = list[tuple[str, str]]()
         self.pruner = Pruner(
             journal=journal,
             clock=clock,
             keep_seconds=30 * DAY,
             events_seconds=7 * DAY,
             skew_seconds=lambda: self.skew,
+            streams=self,
         )
+
+    def needed_playlists(self) -> set[tuple[str, str]] | None:
+        """Say what lies on the disk."""
+        return self.needed
+
+    def forget_playlists(self, streams: Iterable[tuple[str, str]]) -> None:
+        """Note what is forgotten."""
+        self.forgotten += streams
 
     def left(self) -> tuple[int, int, int]:
         """Return how many transfers, events and scenes there are."""
@@ -63,6 +74,19 @@ async def test_one_round_forgets_all_that_is_old(desk: Desk) -> None:
     assert desk.left()[0] == ROWS + 1
     await desk.pruner.prune()
     assert desk.left() == (1, 0, 1)
+
+
+async def test_playlists_of_which_nothing_lies_on_the_disk_are_forgotten(desk: Desk) -> None:
+    """Page after page; none while nobody can tell what lies there."""
+    journal, streams = desk.journal.journal, [("demo/old", f"z{n:03}") for n in range(SCENES_MAX + 5)]
+    for stream in streams:
+        journal.db.execute("INSERT INTO playlists VALUES (?, ?, 'index.m3u8')", stream)
+    await desk.pruner.prune()
+    assert len(journal.playlists()) == len(streams)
+    desk.needed = {*streams[::2]}
+    await desk.pruner.prune()
+    assert [*journal.playlists()] == streams[::2]
+    assert desk.forgotten == streams[1::2]
 
 
 @pytest.mark.parametrize("skew", [None, 16 * 60.0, -30 * DAY])

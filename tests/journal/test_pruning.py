@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sidecar.core.entities import Named
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.model import State, Transfer
+from sidecar.core.model import AssetType, State, Transfer
 from sidecar.core.ops import Outcome, ToldScene
 from sidecar.core.scenes import SceneFacts
 from sidecar.journal.journal import Journal
@@ -310,6 +312,31 @@ def facts(journal: Journal) -> str | None:
     """Return what was reported last of the scene."""
     row = journal.db.execute("SELECT reported FROM scenes WHERE scene_id = 's1'").fetchone()
     return None if row is None or row["reported"] is None else str(row["reported"])
+
+
+def test_a_playlist_is_remembered_as_long_as_its_scene_or_a_file_of_it(desk: Desk) -> None:
+    """Held segments have no row: whoever lists the disk says whether any lie there."""
+    scene = Named(project_id="demo", session_id="demo/lesson", scene_id="s1")
+    combined = ready(desk.journal, "C", at=route("all.mp4", kind=AssetType.COMBINED_VIDEO))
+    for named in (scene, replace(scene, scene_id=None)):
+        desk.journal.playlist_seen(named, "index.m3u8")
+    ship(desk.journal, combined)
+    tell(desk.journal)
+
+    def forgotten(*needed: str) -> list[str]:
+        streams = {("demo/lesson", scene_id) for scene_id in needed}
+        gone, more = desk.journal.prune_playlists(after=("", ""), needed=streams)
+        assert more is None
+        return [scene_id for _, scene_id in gone]
+
+    assert forgotten() == []
+    assert desk.prune_scenes(31) == []
+    assert forgotten("s1") == []
+    assert forgotten() == ["s1"]
+    desk.missing(combined)
+    desk.after(31)
+    assert forgotten() == [""]
+    assert desk.journal.playlists() == {}
 
 
 def test_a_forgotten_chunk_still_counts(desk: Desk) -> None:

@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -175,14 +175,16 @@ class Rig:
         """The journal itself, to look at while nothing runs."""
         return self.writer.journal
 
-    async def file(self, content: bytes, name: str = "chunk.mp4", *, scene: str = "s1") -> Transfer:
+    async def file(
+        self, content: bytes, name: str = "chunk.mp4", *, scene: str = "s1", priority: int = 3
+    ) -> Transfer:
         """Write a file and bring its transfer to ready."""
         path = self.root / "demo" / "lesson" / scene / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        return await self.noticed(path)
+        return await self.noticed(path, priority=priority)
 
-    async def noticed(self, path: Path) -> Transfer:
+    async def noticed(self, path: Path, *, priority: int = 3) -> Transfer:
         """Do what the watch stage does with a complete file."""
         fd = os.open(path, os.O_RDONLY)
         try:
@@ -194,7 +196,7 @@ class Rig:
             root=str(self.root),
             path=str(path.relative_to(self.root)),
             identity=identity,
-            route=route(path.name, scene=path.parent.name),
+            route=replace(route(path.name, scene=path.parent.name), priority=priority),
             home=home_of(str(self.root), str(path.parent.relative_to(self.root))),
         )
         (sighting,) = await self.writer.do(Journal.observe, [seen])

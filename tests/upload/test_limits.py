@@ -1,21 +1,26 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from sidecar.core.clock import SystemClock
+from sidecar.core.turns import Rank
 from sidecar.upload.limits import Bandwidth, MemoryBudget
 from tests.support.patience import DEADLINE_SECONDS
 
+CHUNK = Rank(priority=3, is_large=True, is_fresh=True, number=1)
 LARGE, SMALL = 600, 10  # of a budget of 1024: lanes of 896 and 128, small up to 16
 
 
-async def start(budget: MemoryBudget, size: int, order: list[str], name: str) -> asyncio.Task[None]:
+async def start(
+    budget: MemoryBudget, size: int, order: list[str], name: str, rank: Rank = CHUNK
+) -> asyncio.Task[None]:
     """Claim in a task that holds until it is cancelled; ``order`` tells who got in."""
 
     async def hold() -> None:
-        async with budget.claim(size):
+        async with budget.claim(size, rank):
             order.append(name)
             await asyncio.Event().wait()
 
@@ -32,7 +37,7 @@ async def stop(*tasks: asyncio.Task[None]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_claims_are_first_come_first_served() -> None:
+async def test_claims_of_one_rank_are_first_come_first_served() -> None:
     """A large claim that waits is not overtaken by one that would fit."""
     budget, order = MemoryBudget(1024), list[str]()
     first = await start(budget, LARGE, order, "first")
@@ -55,6 +60,21 @@ async def test_a_small_claim_does_not_queue_behind_large_ones() -> None:
     await stop(*tasks)
 
 
+async def test_a_claim_of_a_higher_rank_overtakes_and_fills_what_others_cannot() -> None:
+    """It goes at once if it fits, else as the next one."""
+    budget, order = MemoryBudget(1024), list[str]()
+    first = await start(budget, LARGE, order, "first")
+    later = await start(budget, LARGE, order, "later")
+    fits = await start(budget, 100, order, "fits", replace(CHUNK, priority=2))
+    urgent = await start(budget, LARGE, order, "urgent", replace(CHUNK, priority=1))
+    assert order == ["first", "fits"]
+    await stop(first)
+    await asyncio.sleep(0)
+    assert order == ["first", "fits", "urgent"]
+    await stop(later, fits, urgent)
+    assert budget.claimed_bytes == 0
+
+
 async def test_a_claim_that_is_given_up_blocks_nobody() -> None:
     """Cancelled while it waits, or in the very moment when its turn comes."""
     budget, order = MemoryBudget(1024), list[str]()
@@ -75,7 +95,7 @@ async def test_a_claim_that_is_given_up_blocks_nobody() -> None:
 async def test_a_claim_larger_than_the_budget_is_taken_alone() -> None:
     """A part size above upload.memory slows down, it does not stand still."""
     budget = MemoryBudget(1024)
-    async with asyncio.timeout(DEADLINE_SECONDS), budget.claim(10_000):
+    async with asyncio.timeout(DEADLINE_SECONDS), budget.claim(10_000, CHUNK):
         assert budget.claimed_bytes == 896
     assert budget.at_once(10_000) == 1
     assert budget.at_once(100) == 8

@@ -13,6 +13,7 @@ import pytest
 
 from sidecar.core.clock import SystemClock
 from sidecar.core.model import State
+from sidecar.core.turns import Rank
 from sidecar.local.seaweed import SeaweedServer
 from sidecar.upload.limits import MemoryBudget
 from sidecar.upload.line import BREAKS_SECONDS, Line
@@ -103,7 +104,8 @@ async def test_a_thumbnail_does_not_queue_behind_films_on_a_narrow_line() -> Non
     line, begun = Line(most=CONNECTIONS), list[str]()
 
     async def go(name: str, size_bytes: int) -> None:
-        async with line.turn(size_bytes):
+        rank = Rank(priority=3, is_large=size_bytes == MB, is_fresh=True, number=0)
+        async with line.turn(size_bytes, rank):
             begun.append(name)
             await asyncio.Event().wait()
 

@@ -93,6 +93,32 @@ async def test_once_there_was_a_playlist_its_scenes_segments_are_held_for_ever(t
         assert await parked(world) == ["p/s/two/video/0.ts"]
 
 
+async def test_a_playlist_may_be_forgotten_once_no_file_of_its_scene_is_found(tmp_path: Path) -> None:
+    """In the life after the last of them: held segments have no row. Not while a root is away."""
+    stream = ("p/s", "one")
+    async with running(tmp_path) as world:
+        segment = world.put(f"{VIDEO}/0.ts", BYTES)
+        playlist = put_playlist(world, f"{VIDEO}/index.m3u8", LIST % b"0.ts")
+        await until_held(world, f"{VIDEO}/0.ts")
+        await world.stage.scan_now()
+        playlist.unlink()
+    for is_there in (True, False):
+        async with running(tmp_path) as world:
+            await world.stage.seen.wait()
+            assert world.stage.needed_playlists() == ({stream} if is_there else set())
+        segment.unlink(missing_ok=True)
+    async with running(tmp_path) as world:
+        await world.stage.seen.wait()
+        await world.writer.do(Journal.prune_playlists, after=("", ""), needed=())
+        world.stage.forget_playlists([stream])
+        world.root.rename(tmp_path / "away")
+
+        async def is_away() -> bool:
+            return world.stage.needed_playlists() is None
+
+        await world.until(is_away)
+
+
 @pytest.mark.parametrize("before", [True, False], ids=["film first", "playlist first"])
 async def test_a_film_that_a_playlist_names_is_held(world: World, *, before: bool) -> None:
     """Whichever comes first, as long as nothing of it was sent; one that it does not name is not."""

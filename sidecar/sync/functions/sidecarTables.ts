@@ -29,7 +29,7 @@ export const sidecarTables = {
   /** One row per slot: what the slot holds now. `rank` and `order` make the index sort as a player wants. */
   assets: defineTable({
     ...assetReferenceFields,
-    rank: v.number(), // 0 for role main, else 1
+    rank: v.number(), // 0 for role main, 2 for a segment, else 1
     order: v.number(), // the index; assets without one come last
     producer: v.string(), // who wrote the current version
     updatedAt: v.number(),

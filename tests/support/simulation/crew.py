@@ -170,6 +170,7 @@ class Crew:
             keep_seconds=KEEP_SECONDS,
             events_seconds=KEEP_SECONDS,
             skew_seconds=lambda: 0.0,
+            streams=SimpleNamespace(needed_playlists=lambda: None),  # it has none
         )
         while True:
             await asyncio.sleep(PRUNE_SECONDS)

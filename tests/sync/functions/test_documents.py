@@ -41,8 +41,12 @@ def test_a_scene_shows_one_asset_of_each_type(sidecar: Sidecar, player: Caller) 
         ([("a", 0, None), ("b", None, "main")], "b"),
         ([("a", 2, None), ("b", 10, None)], "a"),
         ([("a", 0, "intro"), ("b", 1, "main")], "b"),
+        ([("init.mp4", None, None), ("seg_00001.m4s", 1, None), ("whole.mp4", None, None)], "whole.mp4"),
     ],
-    ids=["first name", "lowest index", "an index before none", "role main", "numbers", "other roles"],
+    ids=[
+        *("first name", "lowest index", "an index before none", "role main", "numbers", "other roles"),
+        "segments",
+    ],
 )
 def test_the_playable_entry_is_chosen(
     sidecar: Sidecar, player: Caller, assets: list[tuple[str, int | None, str | None]], chosen: str
@@ -88,6 +92,15 @@ def test_a_scene_is_uploading_until_all_is_there(sidecar: Sidecar, player: Calle
     sidecar.apply(facts(complete=False, owed=1))
     scene = scene_of(player, sidecar)
     assert (scene["assetsStatus"], scene["videoAsset"]["checksum"]) == ("uploading", "crc64nvme:A")
+
+
+@pytest.mark.parametrize("name", ["seg_00001.m4s", "init.mp4", "720p30/INIT-stream0.mp4"])
+def test_segments_alone_make_no_scene_ready(sidecar: Sidecar, player: Caller, name: str) -> None:
+    """Whatever the sidecar says of them, an older one too; a film beside them does."""
+    sidecar.apply(put(name), put("code.py", assetType="source_code"), facts(complete=True, owed=0))
+    assert scene_of(player, sidecar)["assetsStatus"] == "uploading"
+    sidecar.apply(put("initial.mp4"), facts(complete=True, owed=0, reason="marker"))
+    assert scene_of(player, sidecar)["assetsStatus"] == "ready"
 
 
 def test_facts_alone_make_a_scene(sidecar: Sidecar, player: Caller) -> None:

@@ -3,7 +3,7 @@ import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx } from "../_generated/server";
 import type { Batch, Change } from "./batch";
 import { newScene, newSession } from "./newDocuments";
-import { chosenAsset, sceneRow, sessionRow } from "./rows";
+import { chosenAsset, sceneRow, sessionRow, toS3Asset } from "./rows";
 import { scheduleRollup } from "./rollupQueue";
 import { EMPTIED, type AssetsStatus, type AssetType, type S3Asset } from "./shapes";
 import { sceneStatus } from "./status";
@@ -120,7 +120,9 @@ async function chosenFields(
   const of = { sessionId: batch.sessionId, entityType: change.entityType, entityId: change.entityId };
   for (const assetType of change.assetTypes) {
     const field = fields[assetType];
-    if (field !== undefined) chosen[field] = await chosenAsset(ctx, of, assetType);
+    if (field === undefined) continue;
+    const row = await chosenAsset(ctx, of, assetType);
+    chosen[field] = row === null ? undefined : toS3Asset(row);
   }
   return chosen;
 }

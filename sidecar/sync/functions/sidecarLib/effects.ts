@@ -3,7 +3,7 @@ import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx } from "../_generated/server";
 import { changeOf, type Batch } from "./batch";
 import { slotOf } from "./checks";
-import { assetRow, lastVersion, toS3Asset } from "./rows";
+import { assetRow, isSegment, lastVersion, toS3Asset } from "./rows";
 import type { Effect, FactsOp, PutOp, RemoveOp, S3Asset, Slot } from "./shapes";
 
 type Named = Pick<Doc<"assetVersions">, "s3Key" | "transfer">;
@@ -53,10 +53,10 @@ export function keptInstead(version: Named, op: PutOp): Pick<Effect, "kept"> {
 }
 
 /** What is said about an asset and does not change its content. Metadata in the order of its keys. */
-function description(of: { index: number | null; role: string | null; metadata: Record<string, string> }) {
-  const { index, role } = of;
+function description(of: Pick<PutOp, "name" | "index" | "role" | "metadata">) {
+  const { name, index, role } = of;
   const metadata = Object.fromEntries(Object.entries(of.metadata).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return { index, role, metadata, rank: role === "main" ? 0 : 1, order: index ?? LAST };
+  return { index, role, metadata, rank: isSegment(name) ? 2 : role === "main" ? 0 : 1, order: index ?? LAST };
 }
 
 async function writeVersion(

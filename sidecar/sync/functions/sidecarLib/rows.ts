@@ -64,13 +64,21 @@ export async function versionRow(
     .unique();
 }
 
-/** The one asset of a type that its entity's document shows: role main, else the lowest index, else the first name. */
+/** Whether a name is that of a fragment, or of what a player reads before the first one: nobody plays it alone. */
+export function isSegment(name: string): boolean {
+  return /(\.m4s|(^|\/)init([^a-z][^/]*)?\.mp4)$/i.test(name);
+}
+
+/**
+ * The one asset of a type that its entity's document shows: role main, else the lowest index, else the first name;
+ * a segment only where there is nothing else.
+ */
 export async function chosenAsset(
   ctx: Db,
   of: { sessionId: string; entityType: EntityType; entityId: string },
   assetType: AssetType,
-): Promise<S3Asset | undefined> {
-  const row = await ctx.db
+): Promise<Doc<"assets"> | null> {
+  return await ctx.db
     .query("assets")
     .withIndex("by_choice", (q) =>
       q
@@ -80,7 +88,6 @@ export async function chosenAsset(
         .eq("assetType", assetType),
     )
     .first();
-  return row === null ? undefined : toS3Asset(row);
 }
 
 export async function sceneRow(ctx: Db, sessionId: string, sceneId: string): Promise<Doc<"scenes"> | null> {
