@@ -96,7 +96,7 @@ class Upload(Section):
     engine: Literal["auto", "crt", "aioboto3"] = "auto"
     """The client library."""
     concurrency: Annotated[int | Literal["auto"], *or_auto(_concurrency)] = "auto"
-    """Transfers at once."""
+    """Transfers at once; what is more urgent, or small beside large ones, waits for no place."""
     memory: Size = 64 * MIB
     """Bytes of parts claimed at once, over all transfers."""
     bandwidth: Rate | None = None
