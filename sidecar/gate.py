@@ -179,7 +179,7 @@ class Gate:
         self._become(circuit.succeeded(self._breaker, self._clock.monotonic()))
 
     async def failed(self, target: str, error: SidecarError, *, failures: int) -> Decision:
-        """Decide on a failure by DESIGN.md section 4; ``failures`` counts attempts spent before it.
+        """Decide on a failure (CONTRACT.md, "Errors"); ``failures`` counts attempts spent before it.
 
         Probes the remote first where that matters, and tells the breaker.
         """

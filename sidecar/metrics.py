@@ -1,7 +1,7 @@
 """Prometheus metrics, one object that daemon.py builds and hands to the stages.
 
 What happens is counted where it happens; what *is* (backlog, breakers, disks) mirrors one snapshot of
-the state, taken for the scrape that asks. Names are public: DESIGN.md section 6.
+the state, taken for the scrape that asks. Names are public: CONTRACT.md, "The local endpoint".
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Mirror:
 
 
 class Metrics:
-    """All metrics of DESIGN.md section 6, in a registry of their own."""
+    """All metrics of CONTRACT.md, in a registry of their own."""
 
     def __init__(self) -> None:
         """Register every metric."""

@@ -60,6 +60,20 @@ def test_no_file_names_a_package_index() -> None:
 
 
 @_needs_git
+def test_every_document_that_is_named_is_in_the_repository() -> None:
+    """A reader of a clone finds what comments and documents refer to."""
+    tracked = _tracked()
+    there = [f"/{path.relative_to(ROOT)}" for path in tracked]
+    found = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in tracked
+        for name in re.findall(r"[\w./-]*\w\.md\b", path.read_text(encoding="utf-8", errors="replace"))
+        if not any(one.endswith(f"/{name}") for one in there)
+    ]
+    assert found == []
+
+
+@_needs_git
 def test_every_suppressed_rule_has_its_reason() -> None:
     """A reason stands beside every ``noqa``, after or before it; a bare one hides mistakes."""
     reason_after = re.compile(r"# noqa: [A-Z]+[0-9]+(?:, ?[A-Z]+[0-9]+)* +[-#] ?\S")

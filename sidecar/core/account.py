@@ -1,8 +1,8 @@
 """One account of every file: the closed set of classes, and what each of them means to whoever asks.
 
 A path below a root has one class: that of its newest transfer, else what the watch stage finds. ``wait``, a
-drain, /status, log, metrics and ``explain`` all answer from this table; ARCHITECTURE.md shows it, and tests
-are made from it.
+drain, /status, log, metrics and ``explain`` all answer from this table; CONTRACT.md shows it, and tests are
+made from it.
 """
 
 from __future__ import annotations

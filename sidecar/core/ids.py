@@ -1,7 +1,7 @@
 """Identifiers: transfer ids that carry the sidecar's tag, op ids, journal ids.
 
-A transfer id is a ULID whose last 8 characters are a tag hashed from ``sidecar_id`` (DESIGN.md
-section 3), so that an object or an open multipart upload in a shared bucket names its owner.
+A transfer id is a ULID whose last 8 characters are a tag hashed from ``sidecar_id``, so that an object
+or an open multipart upload in a shared bucket names its owner (CONTRACT.md, "The life of a file").
 48 bits of time and 40 bits of chance remain.
 """
 

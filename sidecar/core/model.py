@@ -15,7 +15,7 @@ MIB = 1024 * 1024
 
 
 class AssetType(StrEnum):
-    """What a render output means to the platform (DESIGN.md section 2)."""
+    """What a render output means to the platform."""
 
     VIDEO_CHUNK = "video_chunk"
     SOURCE_CODE = "source_code"

@@ -43,7 +43,7 @@ class Op:
     body: Mapping[str, Any]
 
     def wire(self) -> dict[str, Any]:
-        """Return the JSON object of DESIGN.md section 5."""
+        """Return the JSON object that ``sidecarLib/shapes.ts`` describes."""
         return {"opId": self.op_id, "seq": self.seq, "kind": str(self.kind), **self.body}
 
 

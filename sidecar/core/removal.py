@@ -1,4 +1,4 @@
-"""What it means that a local file is gone (DESIGN.md section 4), as plain values and one decision."""
+"""What it means that a local file is gone (CONTRACT.md, "Removal"), as plain values and one decision."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Whose fault a failure is, and what follows: try again, when, at whose expense, or give up.
 
-Pure: the probe's answer, the successes of others and the jitter are arguments (DESIGN.md section 4).
+Pure: the probe's answer, the successes of others and the jitter are arguments (CONTRACT.md, "Errors").
 """
 
 from __future__ import annotations
@@ -162,6 +162,6 @@ def decide(
     jitter: float,
     policy: RetryPolicy,
 ) -> Decision:
-    """Decide on one failure by DESIGN.md section 4: ``verdict`` of ``blame``."""
+    """Decide on one failure: ``verdict`` of ``blame``."""
     fault = blame(kind, scope=scope, redacted=redacted, probe=probe, others_succeeded=others_succeeded)
     return verdict(fault, failures=failures, unspent=unspent, jitter=jitter, policy=policy)

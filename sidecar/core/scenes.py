@@ -1,4 +1,4 @@
-"""What a sidecar reports of a scene, derived from what its journal knows (DESIGN.md section 3).
+"""What a sidecar tells of a scene, derived from what its journal knows (CONTRACT.md, "Scenes and sessions").
 
 Convex derives the scene's status from the facts of all its sidecars. Facts change rarely: while a
 scene is not complete they always read the same, however many transfers come and go, and of what a

@@ -1,4 +1,4 @@
-"""Whether S3 confirms our checksum (DESIGN.md section 3): believed only if it says so itself."""
+"""Whether S3 confirms our checksum: believed only if it says so itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an object says of itself (DESIGN.md section 3): type, cache, whose it is and of which transfer."""
+"""What an object says of itself: type, cache, whose it is and of which transfer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decision when a file is complete (DESIGN.md section 3), as a pure function."""
+"""The decision when a file is complete (CONTRACT.md, "The life of a file"), as a pure function."""
 
 from __future__ import annotations
 

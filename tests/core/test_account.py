@@ -16,7 +16,7 @@ from sidecar.core.routing import Ids, Ignored, Misplaced, Refused, Root, Router,
 from sidecar.core.rules import Rule
 
 ROOT = "/renders"
-ARCHITECTURE = Path(__file__).parents[2] / "sidecar" / "ARCHITECTURE.md"
+CONTRACT = Path(__file__).parents[2] / "sidecar" / "CONTRACT.md"
 
 
 def router(preset: str = "lesson", *rules: Rule) -> Router:
@@ -28,9 +28,9 @@ def router(preset: str = "lesson", *rules: Rule) -> Router:
 
 
 def test_every_class_has_a_row_and_the_contract_shows_it() -> None:
-    """ARCHITECTURE.md has the very table that the answers are driven from."""
+    """CONTRACT.md has the very table that the answers are driven from."""
     assert set(TABLE) == set(FileClass)
-    assert table() in ARCHITECTURE.read_text()
+    assert table() in CONTRACT.read_text()
 
 
 @pytest.mark.parametrize("name", FileClass)

@@ -1,4 +1,4 @@
-"""DESIGN.md section 4 as a table: who is to blame, and what it costs."""
+"""A failure as a table: who is to blame, and what it costs (CONTRACT.md, "Errors")."""
 
 from __future__ import annotations
 

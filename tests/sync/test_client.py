@@ -93,7 +93,7 @@ TABLE = [
 async def test_every_answer_means_what_the_table_says(
     wire: Wire, store: ConvexStore, status: int, body: Any, kind: ErrorKind, committed: bool, redacted: bool
 ) -> None:
-    """DESIGN.md section 5, row by row; each with a message for people."""
+    """``TABLE``, row by row; each with a message for people."""
     wire.answers(status, body)
     error = await failure(store)
     assert (error.kind, error.maybe_done, error.redacted) == (kind, committed, redacted)
