@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +167,13 @@ def test_the_pins_satisfy_the_bounds(file: str, extras: tuple[str, ...]) -> None
         str(r) for r in requirements if not r.specifier.contains(pins.get(canonicalize_name(r.name), "0"))
     ]
     assert wrong == []
+
+
+def test_every_dependency_is_imported() -> None:
+    """Whoever installs the daemon pays for each; tools of the tests may need what they do not name."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    code = "".join(file.read_text() for file in (ROOT / "sidecar").rglob("*.py"))
+    imported = set(re.findall(r"^ *(?:from|import) (\w+)", code, re.MULTILINE))
+    owners = metadata.packages_distributions()
+    known = {canonicalize_name(owner) for name in imported for owner in owners.get(name, ())}
+    assert {canonicalize_name(Requirement(text).name) for text in project["dependencies"]} - known == set()
