@@ -24,7 +24,6 @@ from sidecar.core.routing import (
     Unmatched,
     object_key,
 )
-from sidecar.core.urls import asset_url
 
 ROOT = "/renders"
 IGNORE = ("**/.*", "**/*.tmp", "**/*.part", "**/*~")
@@ -321,30 +320,3 @@ def test_a_name_splits_into_stem_and_extension_and_back(name: str) -> None:
     stem, ext = media.split_name(name)
     assert stem + ext == name
     assert stem
-
-
-@pytest.mark.parametrize(
-    ("place", "url"),
-    [
-        ({"region": "eu-west-1"}, "https://b.s3.eu-west-1.amazonaws.com/p/a%20%22b%2B%F0%9F%8E%AC.mp4"),
-        ({"region": "cn-north-1"}, "https://b.s3.cn-north-1.amazonaws.com.cn/p/a%20%22b%2B%F0%9F%8E%AC.mp4"),
-        ({"addressing": "path"}, "https://s3.us-east-1.amazonaws.com/b/p/a%20%22b%2B%F0%9F%8E%AC.mp4"),
-        ({"endpoint_url": "http://127.0.0.1:8333/"}, "http://127.0.0.1:8333/b/p/a%20%22b%2B%F0%9F%8E%AC.mp4"),
-        (
-            {"endpoint_url": "https://s3.example.com", "addressing": "virtual"},
-            "https://b.s3.example.com/p/a%20%22b%2B%F0%9F%8E%AC.mp4",
-        ),
-        (
-            {"public_base_url": "https://cdn.example.com/x/"},
-            "https://cdn.example.com/x/p/a%20%22b%2B%F0%9F%8E%AC.mp4",
-        ),
-    ],
-)
-def test_a_url_is_stable_and_encoded(place: dict[str, str], url: str) -> None:
-    """For AWS, for other stores, for a CDN."""
-    assert asset_url(bucket="b", key='p/a "b+🎬.mp4', **place) == url
-
-
-def test_a_bucket_with_dots_goes_into_the_path() -> None:
-    """Where the host's certificate would not cover it."""
-    assert asset_url(bucket="a.b", key="k") == "https://s3.us-east-1.amazonaws.com/a.b/k"

@@ -20,9 +20,12 @@ LOCAL = replace(AWS, endpoint_url="http://127.0.0.1:8333")
     [
         (AWS, "https://lessons.s3.eu-west-1.amazonaws.com/a%20b/%C3%A9%2B%27.mp4"),
         (replace(AWS, bucket="my.lessons"), "https://s3.eu-west-1.amazonaws.com/my.lessons/a%20b/%C3%A9%2B%27.mp4"),
+        (replace(AWS, region="cn-north-1"),
+         "https://lessons.s3.cn-north-1.amazonaws.com.cn/a%20b/%C3%A9%2B%27.mp4"),
         (replace(AWS, region="cn-north-1", addressing="path"),
          "https://s3.cn-north-1.amazonaws.com.cn/lessons/a%20b/%C3%A9%2B%27.mp4"),
         (LOCAL, "http://127.0.0.1:8333/lessons/a%20b/%C3%A9%2B%27.mp4"),
+        (replace(AWS, endpoint_url="http://127.0.0.1:8333/"), "http://127.0.0.1:8333/lessons/a%20b/%C3%A9%2B%27.mp4"),
         (replace(LOCAL, addressing="virtual"), "http://lessons.127.0.0.1:8333/a%20b/%C3%A9%2B%27.mp4"),
         (replace(LOCAL, public_base_url="https://cdn.example/x/"), "https://cdn.example/x/a%20b/%C3%A9%2B%27.mp4"),
     ],
