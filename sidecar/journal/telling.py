@@ -109,13 +109,6 @@ class Telling(Shipping):
         self.topics.add(Topic.OUTBOX)
 
     @transaction
-    def release_ops(self, seqs: Sequence[int]) -> None:
-        """Give leases back: nothing to report."""
-        for seq in seqs:
-            self.db.execute("UPDATE outbox SET lease = 0 WHERE seq = ?", [seq])
-        self.topics.add(Topic.OUTBOX)
-
-    @transaction
     def bury_ops(self, seqs: Sequence[int], error: SidecarError) -> None:
         """Attempts spent: their transfers are dead; the ops keep their opId and seq for a requeue.
 
