@@ -148,20 +148,3 @@ def not_before(decision: Decision, pause_seconds: float, policy: RetryPolicy) ->
         return decision
     pause_seconds = min(pause_seconds, policy.max_seconds)
     return replace(decision, delay_seconds=max(decision.delay_seconds, pause_seconds))
-
-
-def decide(
-    kind: ErrorKind,
-    *,
-    scope: Scope | None = None,
-    redacted: bool = False,
-    failures: int,
-    unspent: int = 0,
-    probe: ProbeResult | None,
-    others_succeeded: bool,
-    jitter: float,
-    policy: RetryPolicy,
-) -> Decision:
-    """Decide on one failure: ``verdict`` of ``blame``."""
-    fault = blame(kind, scope=scope, redacted=redacted, probe=probe, others_succeeded=others_succeeded)
-    return verdict(fault, failures=failures, unspent=unspent, jitter=jitter, policy=policy)

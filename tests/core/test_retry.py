@@ -10,14 +10,15 @@ from sidecar.core.errors import ErrorKind, Scope, usual_scope
 from sidecar.core.retry import (
     Again,
     Blame,
+    Decision,
     GiveUp,
     ProbeResult,
     RetryPolicy,
     backoff,
     blame,
-    decide,
     is_well,
     needs_probe,
+    verdict,
 )
 from sidecar.core.witnesses import Others
 
@@ -27,11 +28,26 @@ kinds = st.sampled_from(ErrorKind)
 probes = st.one_of(st.just(GOOD), kinds.map(lambda kind: ProbeResult(failure=kind)))
 
 
+def decide(  # as the gate puts the two together
+    kind: ErrorKind,
+    *,
+    scope: Scope | None = None,
+    redacted: bool = False,
+    failures: int,
+    unspent: int = 0,
+    probe: ProbeResult | None,
+    others_succeeded: bool,
+    jitter: float,
+) -> Decision:
+    fault = blame(kind, scope=scope, redacted=redacted, probe=probe, others_succeeded=others_succeeded)
+    return verdict(fault, failures=failures, unspent=unspent, jitter=jitter, policy=POLICY)
+
+
 @pytest.mark.parametrize("kind", [ErrorKind.THROTTLED, ErrorKind.CONFLICT])
 @pytest.mark.parametrize("failures", [0, 2, 50])
 def test_throttling_and_conflicts_never_spend_an_attempt(kind: ErrorKind, failures: int) -> None:
     """However often the remote asks for less, the object lives."""
-    decision = decide(kind, failures=failures, probe=None, others_succeeded=True, jitter=0.5, policy=POLICY)
+    decision = decide(kind, failures=failures, probe=None, others_succeeded=True, jitter=0.5)
     assert isinstance(decision, Again)
     assert not decision.spent
 
@@ -48,7 +64,6 @@ def test_a_redacted_error_never_spends_an_attempt(
         probe=probe,
         others_succeeded=others,
         jitter=0.1,
-        policy=POLICY,
     )
     assert isinstance(decision, Again)
     assert not decision.spent
@@ -123,7 +138,6 @@ def test_our_own_disk_spends_nothing(
         probe=probe,
         others_succeeded=others,
         jitter=0.1,
-        policy=POLICY,
     )
     assert isinstance(decision, Again)
     assert not decision.spent
@@ -144,7 +158,6 @@ def test_what_s3_says_of_this_very_object_kills_it_after_three_attempts_without_
             probe=None,
             others_succeeded=False,
             jitter=1,
-            policy=POLICY,
         )
         for n in range(3)
     ]
@@ -182,7 +195,6 @@ def test_failures_that_cost_nothing_still_lengthen_the_wait() -> None:
             probe=None,
             others_succeeded=True,
             jitter=1,
-            policy=POLICY,
         )
         for n in range(8)
     ]
