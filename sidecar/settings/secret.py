@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,6 +52,10 @@ class Secret:
                 target=str(self._path), hint="the file is read again at the next use",
             ) from None  # fmt: skip
         return self._value or ""
+
+    async def read(self) -> str:
+        """Return the same as ``get``; the disk is touched off the event loop."""
+        return self.get() if self._path is None else await asyncio.to_thread(self.get)
 
     def peek(self) -> str | None:
         """Return the value if it is known by now, without touching the disk."""

@@ -5,7 +5,6 @@ Secrets in files are read again when they change, off the event loop. No error n
 
 from __future__ import annotations
 
-import asyncio
 from typing import Protocol, assert_never
 
 from sidecar.core.clock import Clock, RemoteClock
@@ -58,7 +57,7 @@ class SecretCredentials:
 
     async def header(self) -> str | None:
         """Return the secret as it is now."""
-        return f"{self._scheme} {await read_secret(self._secret)}"
+        return f"{self._scheme} {await self._secret.read()}"
 
     def refused(self) -> bool:
         """Nothing can be done: the file is read at every call anyway."""
@@ -89,11 +88,6 @@ def credentials(
             )
         case _:
             assert_never(auth)
-
-
-async def read_secret(secret: Secret) -> str:
-    """Return a secret; the disk is touched off the event loop."""
-    return secret.get() if secret.path is None else await asyncio.to_thread(secret.get)
 
 
 def _given(secret: Secret | None) -> Secret:

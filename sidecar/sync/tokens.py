@@ -10,7 +10,6 @@ from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.settings.secret import Secret
 
 from . import keys
-from .auth import read_secret
 
 TOKEN_SECONDS = 300
 RENEW_SECONDS = 240  # a token is replaced a minute before it expires
@@ -49,7 +48,7 @@ class JwtCredentials:
 
     async def header(self) -> str | None:
         """Return the current token, or a new one if it is old or the key has changed."""
-        pem = await read_secret(self._secret)
+        pem = await self._secret.read()
         if pem != self._pem or self._clock.monotonic() >= self._renew_at:
             self._token = self._mint(pem)
             self._pem = pem
