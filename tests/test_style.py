@@ -6,8 +6,10 @@ import re
 import shutil
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +35,13 @@ def test_the_code_passes(check: str) -> None:
     tool, *arguments = CHECKS[check]
     result = subprocess.run([BIN / tool, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-8000:] + result.stderr[-2000:]
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Nor inside a function: a circle is two modules that are one, or a third that is missing."""
+    graph = grimp.build_graph("sidecar", cache_dir=None)
+    imports = {one: graph.find_modules_directly_imported_by(one) for one in graph.modules}
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle
 
 
 def _tracked() -> list[Path]:
