@@ -1,12 +1,14 @@
 """What a root holds that is not journaled, by finding: counted exactly, with examples for people.
 
 What counts as unsent is kept by folder, extension and class, so that a session's share can be told and the
-memory follows the number of folders, not of files. The rest is counted for the whole root.
+memory follows the number of folders, of files only as ``Paths`` says. The rest is counted for the whole root.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from array import array
+from bisect import bisect_left
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,7 +17,8 @@ from typing import NamedTuple
 from sidecar.core.account import NAMED_MAX, FileClass, Shown, Unmatched, row_of
 from sidecar.core.media import extension
 
-SEEN_MAX = 100_000
+_HEAPS = 4_096  # a million paths make them 250 long
+_HASH_BITS = 2**64 - 1
 
 
 class Finding(StrEnum):
@@ -69,10 +72,28 @@ class Tally:
     new_examples: list[Example] = field(default_factory=list)
 
 
+class Paths:
+    """A set of paths, each some nine bytes: sorted hashes, in so many heaps that inserting moves little."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._heaps: defaultdict[int, array[int]] = defaultdict(lambda: array("Q"))
+
+    def add(self, path: str) -> bool:
+        """Take a path in; False if it was there."""
+        mark = hash(path) & _HASH_BITS
+        heap = self._heaps[mark % _HEAPS]
+        place = bisect_left(heap, mark)
+        if place < len(heap) and heap[place] == mark:
+            return False
+        heap.insert(place, mark)
+        return True
+
+
 class Census:
     """One full listing's findings, and those that events brought since.
 
-    A newcomer is counted once; that a file went away shows at the next full listing.
+    A path is counted once, whoever tells of it; that it went away shows at the next full listing.
     """
 
     def __init__(self, *, unmatched: Unmatched = "misplaced", new_since_ns: int = 0) -> None:
@@ -80,28 +101,20 @@ class Census:
         self._unmatched, self._new_since_ns = unmatched, new_since_ns
         self._counts = dict.fromkeys(COUNTED, 0)
         self._shown = {finding: deque[Example](maxlen=NAMED_MAX) for finding in COUNTED}
-        self._seen: set[int] = set()
+        self._seen = Paths()
         self.places: dict[Place, Tally] = {}
         self.known = 0  # of the findings, those whose earlier version the journal has
 
     def add(self, example: Example) -> None:
-        """Count a finding, once a path. Beyond SEEN_MAX paths only listings go on counting."""
-        mark = hash(example.path)
-        if mark in self._seen:
+        """Count a finding, once a path: events, playlists and the listing itself tell of the same."""
+        if not self._seen.add(example.path):
             return
-        if len(self._seen) < SEEN_MAX:
-            self._seen.add(mark)
         self._counts[example.finding] += 1
         self.known += example.known
         if self.counts_as_unsent(example.finding):
             self._keep(example)
         elif example.finding is not Finding.IGNORED:
             self._shown[example.finding].append(example)
-
-    def add_newcomer(self, example: Example) -> None:
-        """Count a finding that an event brought, as far as it can be told from those of the listing."""
-        if len(self._seen) < SEEN_MAX:
-            self.add(example)
 
     def counts_as_unsent(self, finding: Finding) -> bool:
         """Tell whether somebody should hear of such files."""

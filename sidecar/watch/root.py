@@ -359,9 +359,9 @@ class RootWatch:
     def count_newcomer(self, example: Example) -> None:
         """Count it in both: the listing under way has perhaps been there already."""
         if example.finding is not Finding.IGNORED:  # temporary names come and go
-            self.census.add_newcomer(example)
+            self.census.add(example)
             if self._listing_census is not None:
-                self._listing_census.add_newcomer(example)
+                self._listing_census.add(example)
 
     def _empty_census(self) -> Census:
         return Census(unmatched=self.settings.unmatched, new_since_ns=self._new_since_ns())

@@ -86,8 +86,16 @@ def test_a_file_is_counted_once_however_often_it_is_heard_of() -> None:
     one = Example(path="p/a.mp4", finding=Finding.MISPLACED, why="")
     for _ in range(3):
         census.add(one)
-        census.add_newcomer(one)
     assert census.count(Finding.MISPLACED) == 1
+
+
+def test_of_very_many_files_the_last_are_counted_once_too() -> None:
+    """Nothing is forgotten of a folder, however full it is."""
+    census, number = Census(), 100_010
+    found = [Example(path=f"p/{n}.tmp", finding=Finding.IGNORED, why="") for n in range(number)]
+    for one in [*found, *found[-10:], *found[-10:]]:
+        census.add(one)
+    assert census.count(Finding.IGNORED) == number
 
 
 async def test_a_finding_of_a_file_that_was_delivered_before_is_told_apart(world: World) -> None:
