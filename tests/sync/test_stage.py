@@ -10,6 +10,7 @@ import pytest
 
 from sidecar.core.breaker import BreakerState
 from sidecar.core.errors import FatalError
+from sidecar.core.ops import Batch, OpKind, OpResult
 from sidecar.journal.journal import Journal
 from sidecar.local.convex_server import ConvexServer
 from sidecar.sync import keys
@@ -65,11 +66,30 @@ async def test_a_fault_on_the_way_neither_loses_nor_doubles(
     assert len(convex.table("assetVersions")) == 3
 
 
-async def test_a_burst_is_told_in_few_calls(convex: ConvexServer, open_desk: OpenDesk) -> None:
-    """Ops gather while a call is in flight: a hundred files, a handful of calls."""
+async def test_a_burst_is_told_in_few_calls(
+    convex: ConvexServer, open_desk: OpenDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ops gather while a call is in flight, however long it takes: a hundred files, two calls."""
+    calls, answered = list[int](), asyncio.Event()
     async with open_desk(convex.url) as desk:
-        transfers = await desk.shipped(*(f"{n}.mp4" for n in range(100)))
+        store = desk.stage._delivery._store
+        apply = store.apply
+
+        async def held(batch: Batch, **named: Any) -> list[OpResult]:
+            calls.append(sum(op.kind is OpKind.PUT for op in batch.ops))
+            await answered.wait()
+            return list(await apply(batch, **named))
+
+        async def is_called() -> bool:
+            return bool(calls)
+
+        monkeypatch.setattr(store, "apply", held)
+        transfers = await desk.shipped("0.mp4")
+        await desk.until(is_called)
+        transfers += await desk.shipped(*(f"{n}.mp4" for n in range(1, 100)))
+        answered.set()
         await desk.until_state("synced", *transfers)
+    assert calls == [1, 99]
     assert desk.metrics.registry.get_sample_value("sidecar_sync_duration_seconds_count") in range(1, 21)
 
 
