@@ -55,7 +55,7 @@ def find_weed() -> Path:
 class SeaweedServer:
     """An S3 server with one bucket. Use it as a context manager, sync or async.
 
-    The data outlives ``restart_async`` and ``kill`` and goes with the context, unless ``folder`` was given.
+    The data outlives ``restart`` and ``kill`` and goes with the context, unless ``folder`` was given.
     """
 
     def __init__(self, *, bucket: str = "lessons", folder: Path | None = None) -> None:
@@ -118,8 +118,12 @@ class SeaweedServer:
         if self._child:
             self._child.kill()
 
-    async def restart_async(self) -> None:
+    def restart(self) -> None:
         """End it as a crash would and start it with the same ports, keys and data; wait until it answers."""
+        wait(self._restarting())
+
+    async def restart_async(self) -> None:
+        """Do the same on an event loop."""
         await wait_async(self._restarting())
 
     def stop(self) -> None:
