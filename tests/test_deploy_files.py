@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -127,10 +128,31 @@ def test_the_renderer_and_its_sidecar_share_uid_and_folder() -> None:
         assert pod["securityContext"]["runAsUser"] == 10001
 
 
-def test_compose_accepts_its_file() -> None:
-    """By the published Compose schema."""
-    vendored = resources.files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json")
-    jsonschema.validate(_yaml((ROOT / "config/compose.yaml").read_text()), json.loads(vendored.read_text()))
+@pytest.mark.parametrize(
+    ("file", "schema"),
+    [
+        ("config/compose.yaml", "compose-spec"),
+        (".github/workflows/tests.yml", "github-workflows"),
+        (".github/ISSUE_TEMPLATE/config.yml", "github-issue-config"),
+        (".github/ISSUE_TEMPLATE/bug.yml", "github-issue-forms"),
+        (".github/ISSUE_TEMPLATE/proposal.yml", "github-issue-forms"),
+    ],
+)
+def test_files_for_other_programs_are_as_their_schemas_say(file: str, schema: str) -> None:
+    """By those that are published for Compose and GitHub."""
+    vendored = resources.files("check_jsonschema").joinpath(f"builtin_schemas/vendor/{schema}.json")
+    jsonschema.validate(_yaml((ROOT / file).read_text()), json.loads(vendored.read_text()))
+
+
+def test_the_inner_loop_runs_what_exists() -> None:
+    """The suite does not run it: folders that were moved would be missed by nobody."""
+    for script in (ROOT / ".ci").iterdir():
+        assert os.access(script, os.X_OK), script
+        named = re.findall(r"tests/[\w/*.]*\w", script.read_text())
+        assert named
+        assert [name for name in named if not list(ROOT.glob(name))] == []
+    workflow = _yaml((ROOT / ".github/workflows/tests.yml").read_text())
+    assert {"run": ".ci/run"} in workflow["jobs"]["tests"]["steps"]
 
 
 def test_the_image_runs_without_root_and_knows_its_health() -> None:
