@@ -1,7 +1,8 @@
 """One remote's door: the breaker, its probe, and the decision what a failure means.
 
-Stages call ``admit`` before a transfer touches the remote, then ``succeeded`` or ``failed`` (or
-``withdraw`` if it never came to it). ``run`` keeps an open breaker probing when no work arrives.
+Stages call ``admit`` before a transfer touches the remote, then ``succeeded`` or ``failed`` (or ``withdraw``
+if it never came to it). ``run`` keeps an open breaker probing when no work arrives. ``Retry-After`` is
+heeded as far as ``retry.max``; longer silences are the breaker's business.
 """
 
 from __future__ import annotations

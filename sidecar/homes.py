@@ -1,9 +1,18 @@
-"""On which volume and in which root a path lies: a file that is gone is told from a volume that is away.
+"""Tells a file that is gone from a volume that is away, by the volume and the root that its path lies on.
 
-A *home* is text that is compared and never read: the root's volume and inode and, where another volume is
-mounted below the root, that one's device. A volume is known by the identity that its file system gives itself
-(``f_fsid``), which outlives a remount and is not taken over by the next volume, as numbers of devices are;
-file systems without one (NFS, FUSE) by their device. Synchronous and blocking: call it from a thread.
+Each file is journaled with its *home*: text that is compared and never read. It names the root's volume and
+inode and, where another volume is mounted below the root, that one's device. A volume is known by the
+identity that its file system gives itself (``f_fsid``), which outlives a remount; a device's number is given
+to the next volume at once, and serves only file systems without an identity (NFS, FUSE).
+
+Nothing at the path, or a folder, link or device, means `gone` only at the same home. Otherwise the file's
+volume is away and says nothing: not to uploads, candidates or listings. A root whose folder was removed
+while it was watched (it has no name any more) took its files along. One that was replaced while nobody
+watched is waited for. The same files under another home (NFS numbers its mounts anew) are known by the first
+of them that is the very same.
+
+A second bind mount of one file system, mounted below a root and taken away, cannot be told from a deletion.
+Synchronous and blocking: call it from a thread.
 """
 
 from __future__ import annotations

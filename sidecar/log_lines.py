@@ -1,7 +1,14 @@
-"""Log lines on their way to standard output, which may be full, gone, or on a full disk.
+"""Carries log lines to standard output, which may be full, without a reader, or on a full disk.
 
-Whoever logs never waits: a thread of its own writes. Lines keep their order and are never torn or mixed.
-Where too many wait the oldest are dropped and counted, and a line says so in their place.
+Nobody who logs waits for a log's reader. Lines go through a queue of 1 MiB to a thread of its own, which
+polls and writes whole lines of at most ``PIPE_BUF`` at once. So a blocking pipe that says that it has room
+does not block, and lines of processes that share it do not mix. The descriptor's own flags are shared with
+whoever gave it to us, and are left alone.
+
+Where too many lines wait the oldest are dropped and counted, because the newest says what is owed; a line
+says so in their place. Whoever logs into a crowded queue gives the interpreter's lock away once, so that a
+flood with a good reader loses nothing. The end of the process waits 2.5 s for a bad one. A log that cannot
+be written degrades nothing: ``/status`` shows it beside.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""What of our own cannot be opened or read at this moment: said once when it begins, once when it is over.
+"""Names what of our own cannot be opened or read now: once when it begins, once when it is over.
 
-Shared by the stages; used on the event loop only. It is memory: what waits is in the journal.
+``/status`` has it among its reasons, and ``explain`` names it; the log has one warning and one line at the
+end. The stages share it, and use it on the event loop only. It is memory: what waits is in the journal.
 """
 
 from __future__ import annotations

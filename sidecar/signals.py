@@ -1,7 +1,9 @@
-"""What the process is told by signals, from its first moment to its last.
+"""Keeps what signals tell the process, from its first moment to its last.
 
-The kernel drops a signal to PID 1 that has no handler, and ends any other process by it. So an inbox is
-the daemon's first act, before its imports, and keeps what comes until somebody listens.
+The kernel drops a signal to PID 1 that has no handler, and ends any other process by it; a loop's own
+handlers are gone before its process is. So plain handlers stand for the whole life: an inbox is the daemon's
+first act, before its imports, and keeps what comes until somebody listens. A SIGTERM during the imports is
+remembered and not obeyed at once: the start goes on into a drain, which alone knows what is owed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,13 @@
-"""One account of every file: the closed set of classes, and what each of them means to whoever asks.
+"""One account of every file: the closed set of classes, and what each class means to whoever asks.
 
-A path below a root has one class: that of its newest transfer, else what the watch stage finds. ``wait``, a
-drain, /status, log, metrics and ``explain`` all answer from this table; CONTRACT.md shows it, and tests are
-made from it.
+After a quiet listing each path below a root has exactly one class. It is the class of the path's newest
+transfer. Where the journal has none, or where the file changed since and is not sent any more, it is the
+watch stage's finding. ``wait``, a drain, /status, the log, the metrics and ``explain`` all answer from this
+table, so that none of them passes what another one fails. CONTRACT.md shows the table, and tests are made
+from it.
+
+What the journal has is counted where it is open; the rest of the files that are present counts as delivered
+(``status/ledger.py``). What the journal does not have is counted by the census (``watch/census.py``).
 """
 
 from __future__ import annotations

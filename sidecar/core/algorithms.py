@@ -1,9 +1,18 @@
-"""How bytes are checked on their way, and what ``s3.checksum: auto`` makes of a store's answers.
+"""Decides how bytes are checked on their way: what ``s3.checksum: auto`` makes of a store's answers.
 
-One way of uploading may be confirmed and another not, so each has a finding of its own. One objection proves
-nothing, since a proxy may strip an answer: a worse algorithm is settled on after two, one after the other, to
-better ones, each by a transfer that was taken under a worse. Other bytes than were sent are corruption and
-never a reason.
+Real transfers find it out, so that no object and no right is needed beyond what uploads need
+(``upload/checking.py``). Where S3 refuses a request as such, or where neither its answer nor a HEAD confirms
+the checksum, the same transfer goes at once under the next of crc64nvme, crc32c, sha256 and md5. That spends
+no attempt, and no breaker hears of it.
+
+Only what is then taken under a worse algorithm counts against a better one, so that a refusal of something
+else teaches nothing. One objection proves nothing either, since a proxy may strip an answer: two in a row
+settle it, and transfers side by side count once. Other bytes than were sent are corruption, and never a
+reason.
+
+PUT and multipart are found out apart, but parts begin with nothing better than PUT has. While multipart is
+not proven one part goes first, and its answer counts. The journal keeps the finding with the bucket's
+address and our version: another address or version begins anew, and so does a refusal of what was found.
 """
 
 from __future__ import annotations

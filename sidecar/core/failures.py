@@ -1,7 +1,13 @@
-"""What a remote's refusal means: rows of a table, read from the top; the first that fits counts.
+"""Says what a remote's refusal means: a table is read from the top, and the first row that fits counts.
 
-The tables themselves are ``s3_failures.py`` and ``convex_failures.py``. A row names what it looks at (an
-operation, a status, a code, words, whether there was a body) and what follows (kind, scope, hint).
+The tables are ``s3_failures.py`` and ``convex_failures.py``. A row names what it looks at (an operation, a
+status, a code, words, whether there was a body) and what follows: what it means (kind), whom it concerns
+(scope: object, bucket, credentials, remote, ours), what an operator can do (hint), and who answers so
+(source). The adapters read a refusal into plain values and ask the table; ``retry.py`` decides what follows.
+
+An answer to HEAD has no body. It replaces no words that an earlier refusal of the same trouble had, so that
+``/status`` shows the newest code and words that the remote gave. A region that ``x-amz-bucket-region`` names
+counts for more than what the answer's status says.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""A path that no rule takes although a rule takes its extension: which rule is nearest, and what is missing.
+"""Finds the nearest rule for a misplaced path: no rule takes it, but a rule takes its extension.
 
-Segments of the path are aligned with those of each pattern, as cheaply as possible; the work is bounded, and
-done only for paths that somebody is told of.
+The extension counts however it is written. The segments of the path are aligned with those of each pattern,
+as cheaply as possible, so that the answer can say what is missing. The work is bounded, and is done only for
+paths that somebody is told of.
 """
 
 from __future__ import annotations

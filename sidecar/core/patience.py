@@ -1,10 +1,24 @@
-"""When a call has come to a standstill.
+"""Decides when a call has come to a standstill. No time limit is on a body, only on its standing still.
 
-Slowness is none: whatever moves, however slowly, is left alone, unless others fare far better beside it, or
-the peer drips on purpose. A body that stands still together with the whole line waits for the line: a new
-connection would meet the same one, and send everything again.
+Slowness is no standstill: whatever moves, however slowly, is left alone, unless others fare far better
+beside it or the peer drips on purpose. None of this is ever an object's fault. With S3's limit of 30 s on
+standing still:
 
-Pure: a call's ``Trip`` says what was seen of it, the seconds are those of one monotonic clock.
+- A body of which nothing arrives for 15 s while the line moves for others has a dead connection, and is
+  begun anew. So has one that creeps 20 times slower than others. If nothing else is on the line S3 is asked
+  (HeadBucket).
+- While nothing moves for anybody a new connection would meet the same line and send everything again. Then a
+  body is left for 90 s.
+- A relay with full buffers takes nothing for long and then much. Where each body gets little of the line it
+  is left for as long as 128 KiB take.
+- Once all has arrived the answer is awaited for 30 s, and for as long as a proxy may need to carry the body
+  on: at first at 8 KiB/s, then four times as long as bodies took of late, and five minutes at most.
+- A peer that drips comes to an end after ten minutes and a second for each KiB; a question after four times
+  its limit.
+- A question's limit does not run while our own bodies move, because it queues behind them. So a line that we
+  fill is no outage.
+
+Pure: a call's ``Trip`` says what was seen of it, and the seconds are those of one monotonic clock.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""What an HLS or DASH playlist names, as paths below its root.
+"""Reads what an HLS or DASH playlist names, as paths below its root.
 
-Generated code writes playlists, so nothing of one is trusted: work is linear in its text, names are
-counted, no entity is expanded, and it speaks for the files of one folder and of those below it alone. It is
-read as far as it can be: half a playlist names what it names.
+Generated code writes playlists, so nothing of one is trusted. There is no XML parser: work is linear in the
+text, no entity is expanded, and at most 1 MiB and 50,000 names are read; of a longer playlist all that lies
+beside it counts as named. It speaks for the files of one folder and of those below it alone. It is read as
+far as it can be: half a playlist names what it names.
 """
 
 from __future__ import annotations

@@ -1,4 +1,24 @@
-"""Whose fault a failure is, and what follows: try again, when, at whose expense, or give up.
+"""Decides whose fault a failure is, and what follows: try again, when, at whose expense, or give up.
+
+Only what is one object's own fault spends its attempts. The first line that fits decides:
+
+- Throttling, a lost race, our disk and our descriptors are nobody's fault: it waits. What is ours is named,
+  and the remote's breaker hears nothing of it.
+- A row of scope OBJECT (EntityTooSmall, KeyTooLong, BadDigest after a second read: a closed list that a test
+  holds) is the object's own fault and costs it an attempt.
+- If the probe fails, the failure is the remote's: the breaker counts it, and opens at once where the probe
+  is refused.
+- Time that ran out, a line that broke for others as well, and a kept connection that was cut are the line's:
+  it waits, and fewer bodies go at once.
+- Credentials and quota are never an object's. Nor is anything else while nobody else got through in the same
+  operation. Both are the remote's: the breaker counts them.
+- An answer that somebody else gave in the remote's place is nobody's fault.
+- All else is the object's, since others got through, and costs it an attempt.
+
+Others are counted by operation (``witnesses.py``), because small files that arrive prove nothing of a store
+that opens no multipart upload. Where others fail, too, the remote is in trouble, and an object that meets
+the trouble three times in a row is unlucky and not poison: then six failures in a row are needed, beside
+four successes of others for each failure of others (``is_well``).
 
 Pure: the probe's answer, the successes of others and the jitter are arguments (CONTRACT.md, "Errors").
 """

@@ -1,8 +1,15 @@
-"""What a sidecar tells of a scene, derived from what its journal knows (CONTRACT.md, "Scenes and sessions").
+"""Derives what a sidecar tells of a scene from what its journal knows.
 
-Convex derives the scene's status from the facts of all its sidecars. Facts change rarely: while a
-scene is not complete they always read the same, however many transfers come and go, and of what a
-complete scene is owed they tell only whether it is anything (1) or nothing (0).
+CONTRACT.md, "Scenes and sessions", says what is promised. Convex derives the scene's status from the facts
+of all its sidecars. Facts change rarely: while a scene is not complete they always read the same, however
+many transfers come and go, and of what a complete scene is owed they tell only whether it is anything (1) or
+nothing (0). The sentence for viewers names no key and repeats no word of a remote's: operators have
+`/dead-letters`.
+
+A scene of several sidecars does not wait for one that was silent for 15 minutes in the middle of its work,
+as after a takeover. Nobody tells Convex that a sidecar is gone, so while such a scene is not ready Convex
+looks at it again (``sidecarLib/recheck.ts``). What a sidecar said of its own end counts however long it has
+been idle since.
 """
 
 from __future__ import annotations

@@ -1,9 +1,14 @@
-"""Who goes first where not all can go at once: on the line, in memory, among the transfers under way.
+"""Decides who goes first where not all can go at once: on the line, in memory, among transfers under way.
 
-By priority. Of equal priority what is begun is finished first: on a narrow line the first film is whole
-before the second one gets more than what is left over. But a *small* file, which goes in one body, does not
-wait for all parts of *large* ones, nor these for a crowd of small ones: while both wait they share by halves,
-in bytes.
+Priority counts first. Of equal priority what is begun is finished first: a transfer of which S3 has parts,
+the oldest first, then the rest in the order of the claim, which is by age. On a narrow line the parts of one
+film go then one after the other, and the first film is whole before the second one gets more than what is
+left over.
+
+A *small* file goes in one body. It does not wait for all parts of *large* ones of its priority, nor do these
+wait for a crowd of small ones: while both wait they share by halves, in bytes. Nor does a transfer wait for
+a place among the ``upload.concurrency`` ones under way behind those that go after it: what is more urgent
+than films that hold all places, or small and as urgent, gets further places, four times as many at most.
 """
 
 from __future__ import annotations

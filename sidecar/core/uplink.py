@@ -1,10 +1,15 @@
-"""How many bodies go to S3 at once: as many as make the line faster, and no more.
+"""Decides how many bodies go to S3 at once: as many as make the line faster, and no more.
 
-A body that is cut off has to be sent again, so on a slow line few are under way and each is soon over. On a
-fast one, or where each connection is slow and the line is not, many are. Which it is shows only by trying:
-the window opens while that pays, and otherwise holds what the line carries in ``FULL_SECONDS``.
+A body that is cut off has to be sent again, so on a slow line few are under way and each is soon over; there
+are at least two, so that one that stands still does not hold up the line. On a fast line, or where each
+connection is slow and the line is not, many are under way. Only trying shows which it is. Four bodies go at
+first, then half as many more are tried while that pays. If it does not pay, what the line carries in
+``FULL_SECONDS`` goes at once, and a minute later more are tried again. A body that arrives within five
+seconds makes room at once, so that a fast line has 32 under way after three round trips. A stall, or a break
+of a body older than five seconds, halves the number.
 
-A body counts as one; one below ``HEAVY_BYTES`` as its share of it, so that small files go in crowds.
+A body counts as one; one below ``HEAVY_BYTES`` counts as its share of it, so that small files go in crowds.
+Very small ones have a lane of their own (``upload/line.py``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""What will not be delivered without help, in the log: one warning for each root, folder and extension.
+"""Says in the log what will not be delivered without help: once for each root, folder and extension.
 
-At most ten a minute; the others wait for their turn. One line says when it is over.
+At most ten lines are written a minute; the other groups wait for their turn. One more line says when a group
+is over.
 """
 
 from __future__ import annotations

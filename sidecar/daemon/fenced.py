@@ -1,7 +1,8 @@
-"""The two ports behind a fence: nothing remote is changed while it is not certain that our roots are ours.
+"""Puts the two ports behind the fence: no remote changes while it is uncertain that our roots are ours.
 
 A process that was stopped finds the fence closed when it wakes up, whatever it was about to do. Questions
-pass freely.
+pass freely. The order of an upload matters here: a body takes its turn on the line before the fence is
+asked, so that nothing that waited for a turn begins under a lease that is over.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""One life of the daemon, from its settings to its end: signals, one TaskGroup, drain."""
+"""Runs one life of the daemon, from its settings to its end: signals, one TaskGroup, drain.
+
+SIGHUP restarts the inside. The new settings are loaded and checked first. Then the stages stop as in a
+crash, and start with the new settings in the same process; there is no second way to change a setting.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,17 @@
-"""Comparing journal, bucket and Convex, now and every ``reconcile.every``; retention is the same comparison.
+"""Compares journal, bucket and Convex, when asked and every ``reconcile.every``; retention is part of it.
 
-A dry run only reports. Otherwise every repair is journaled, and the stages do it. Retention's own rows of
-the table are repaired in each periodic run, the others only where ``reconcile.apply`` says so.
+`sidecar reconcile` asks the running daemon (`POST /reconcile`), since without a daemon there is nothing to
+compare that a start would not settle. What each side holds is gathered page by page into a private database
+on disk (``journal/comparing.py``), so that 100,000 assets cost no memory and work goes on meanwhile. The
+table in ``core/inconsistencies.py`` judges each key. Nothing is judged by age unless both remotes' clocks
+agree with ours within 15 minutes.
+
+A dry run only reports. Otherwise each repair is a requeue or a debt in the journal, checked against what is
+true by then (``journal/repairing.py``), and the stages carry it out. A version is marked as expired in
+Convex before its object becomes a debt; a crash in between is a row of the table. Retention's three rows of
+the table are repaired in each periodic run, the others only where ``reconcile.apply`` says so. To
+reconciling a removed version is one that was superseded (`removal: tombstone`) or expired (`removal:
+delete`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Whether new files may be taken in: not while the journal's disk is full and older work needs the rest."""
+"""Decides whether new files may be taken in: not while older work needs the rest of the journal's disk.
+
+While the reserve is lacking new files are taken in ten at a time, each time once all that is complete was
+shipped.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,18 @@
-"""Files that are gone for good: weighed after full listings, asked about where they are too many.
+"""Counts files that are gone for good after full listings, and asks about them where they are too many.
 
-``files.absent`` counts the listings in a row that did not show a file. Two of them free its slot; at 3
-another look has been taken, so that whoever else has the slot has taken it; 4 is settled. What is
-``spared`` is settled without consequence.
+``files.absent`` counts the listings in a row that did not show a file: 2 free its slot; 3 means that another
+look was taken, so that whoever else has the slot has taken it; 4 means that nothing more follows. 1000 and
+1001 say that the sidecar deleted the file itself (``removing.py``). ``files.spared`` says that the absence
+means nothing: the listing was made in another place than the last one, something else bears the name (a
+link, a folder), ``removal`` was keep, or we deleted the file. It holds until the file is seen as it was, or
+with complete content of its own.
+
+There is one removal a slot, if the file's content is what the slot's newest transfer is and no other file
+has the slot. Its op (`remove`) enters the outbox in the same transaction (``retracting.py``). If more than
+10 files and 10 % of the root are gone at once (missing, asked about, or removed within ten minutes), all of
+them become a question instead: ``/status`` is degraded and says so, the log has one line, ``GET /removals``
+lists them, and an operator decides with `sidecar removal confirm | dismiss` for a path or for all
+(``deciding.py``). What is dismissed is spared.
 """
 
 from __future__ import annotations

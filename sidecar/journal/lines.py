@@ -1,7 +1,9 @@
-"""One log line for each step that was committed: which name and which level it has.
+"""Turns each committed step into one log line: which name and which level it has.
 
-A delivered file is one line at info; single steps are for whoever debugs. What needs a person is at least a
-warning, by the account's table (core/account.py).
+A delivered file is one line at info (``delivered``), and single steps are at debug. A dead letter is an
+error. An attempt that failed, and an end with something owed, are warnings (core/account.py has the levels).
+The names of events are snake_case. The journal's writer logs after the commit, so a line says only what is
+true.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Uploads that wait for our own disk: no attempt is spent, and their number costs bounded work."""
+"""Journals uploads that wait for our own disk: no attempt is spent, and their number costs bounded work.
+
+``upload/sources.py`` tells the story.
+"""
 
 from __future__ import annotations
 

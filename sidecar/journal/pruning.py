@@ -1,9 +1,24 @@
-"""Forgetting: rows that are over, old events, scenes without a file. A little in each transaction.
+"""Forgets rows that are over, old events and scenes without a file: a little in each transaction.
 
-Nothing goes that anybody still needs: what is owed to S3 or Convex, dead letters, the newest content of a
-file that lies here. The objects of what goes stay, and only Convex still names them: how far back the
-journal no longer knows is remembered, so that reconciling takes none of them for an orphan, whatever
-Convex says. The caller sees to it that the wall clock can be trusted.
+``transfers.ended_ms`` says since when nothing shows a row (``ending.py``). What is over since
+``journal.keep`` goes, with the rows of files that are gone. So do events older than ``retention.events``,
+scenes without a transfer (one whose marker counts chunks stays twelve times as long, since forgotten chunks
+still count), manifests of sessions without scenes, and playlists of streams that are gone. Settled ops,
+parts and debts leave at once anyway.
+
+What anybody still needs stays: debts, ops, leases, removals, dead letters, and the newest content of a file
+that lies here. Two kinds of rows are not bounded: those of a root that is no longer watched, since nobody
+looks whether its files are there, and with ``convex.sync: off`` the ops that Convex would be owed.
+
+The objects of what is forgotten stay, and only Convex still names them. ``meta.pruned`` therefore remembers
+the youngest time from which anything uploaded was forgotten. An object of an older transfer id without a row
+is then a *forgotten object*, which reconciling shows and never deletes, even if Convex has lost its rows.
+Retention of superseded objects asks Convex alone. Content that comes back after it was forgotten is sent
+again, Convex answers which object it keeps, and ours goes.
+
+Free pages beyond an eighth of the file are given back to the disk, 64 in a transaction (0.8 ms of CPU). A
+journal that was made before this cannot give any back, and fills its free pages again. The caller sees to it
+that the wall clock can be trusted: that S3's clock agrees with it.
 """
 
 from __future__ import annotations

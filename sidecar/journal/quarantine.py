@@ -1,4 +1,15 @@
-"""A journal that must not be used any more is kept for people, out of the way of the next one."""
+"""Moves a journal that must not be used any more aside, where people find it and no daemon uses it.
+
+A journal is lost in one of three ways. It is damaged: SQLite says so, at the opening or later
+(``soundness.py``). It is an old copy: Convex knows later ops of it (``Journal.registered``). Or it was
+removed or replaced under the running daemon: each second the heartbeat compares the names with the open
+files. Each raises JournalLostError. Then the file is renamed to ``<path>.quarantined-<time>``, together with
+its ``-wal`` and ``-shm``, and a new journal with a new id, and so with a new epoch, is begun: at the
+opening, or as a new life in the same process. The log and ``/status`` say so. No debt is paid before Convex
+has registered the journal, because the debts of an old copy may be void.
+
+``recalling.py`` tells how the new journal finds what the lost one had sent.
+"""
 
 from __future__ import annotations
 

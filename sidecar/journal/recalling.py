@@ -1,11 +1,38 @@
-"""After a journal's loss: content that S3 and Convex hold already is looked for before it is sent again.
+"""After a journal's loss: content that S3 and Convex already hold is found before it is sent again.
 
-What a fresh journal finds in its first scan is *held*: it is not claimed for its upload before Convex was
-asked what the slots hold. The answer becomes a ``Recall``, with which the upload stage looks into S3
-before it sends. Once the first scan is over nothing is held any more, and nothing costs anything.
-The scenes that it finds are recalled, too (``scenes.py``): until something new comes, or all is settled,
-Convex goes on showing them as it did. Those that the lost journal left unfinished, and of which no file is
-left to be found, are taken up from Convex once the first scan is over: nobody else will ever end them.
+1. What a new journal discovers before its first full scan is over is *held*: nobody claims it for an upload.
+2. ``sync/recall.py`` asks Convex what the slots of held transfers show, and lets each transfer go with a
+   ``Recall``: the key that Convex shows for the same checksum and size; or "search", where this sidecar had
+   an earlier journal; or nothing.
+3. ``upload/recall.py`` asks S3 by HEAD before it sends. If the object is there and is the content, the
+   transfer is `adopted` (ready -> synced, without upload and op) or, found in S3 alone, `uploaded` (its op
+   is owed). If Convex shows it and S3 does not hold it, it is sent again under that key, with that transfer
+   id.
+
+A recalled object is never a debt, because an older row of Convex may name it. Suppose A was told, then B,
+then the journal is lost and the file is A again. The search finds A's object, and it is told as a third
+version: two versions then name one object, and the bytes are not sent again. Whatever deletes (retention,
+reconciling, ``expire``) therefore goes by key and not by version. An object that the search finds under the
+transfer's own id is no recall: this journal sent it, and was killed before the answer.
+
+Scenes that the first scan finds are recalled, too (``scenes.recalled``). Convex shows them as the lost
+journal reported them, and a new journal that told what little it knows would take every finished lesson back
+for ``complete_after``. So of a recalled scene only its end is told: after the first scan, once nothing of it
+is owed, that it is complete (marker, manifest, quiet, or a clean drain) or spoilt. Any news ends the recall,
+and from then on the scene is told like any other: content that Convex shows otherwise or not at all, a byte
+that is sent to S3, an op that Convex did not find unchanged, a file that is seen after the first scan, or a
+file that somebody is seen writing. A second sidecar that takes a root over with a new journal of its own
+does the same. Nothing is compared with what Convex shows of the scene: where Convex has lost assets, its
+answers say so.
+
+Markers are read again. A ``.cancelled`` then meets files that nobody has looked at, and abandons those that
+are found incomplete and are not younger than it. Chunks that were deleted here after they were synced cannot
+be counted by a new journal: where the sidecar had an earlier one, the quiet overrules a marker's number
+(``Journal.has_forerunner``). Scenes that the lost journal left unfinished and of which no file is left are
+taken up from Convex (``sync/unfinished.py``, ``take_up``).
+
+Once the first scan is over nothing is held, and nothing of this costs anything. It also runs at a first
+start, since files may be there before the sidecar is: one query for a hundred files.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Room on the disk that is kept for the journal: given up when the disk is full, taken again later.
+"""Keeps room on the disk for the journal: given up when the disk is full, and taken again later.
 
-So the facts of work that is under way can still be written, while a full disk is waited out.
+With it the facts of work that is under way can still be written while a full disk is waited out
+(``writer.py``).
 """
 
 from __future__ import annotations

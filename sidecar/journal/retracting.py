@@ -1,7 +1,13 @@
-"""Taking an asset back: a removal's op from the outbox to Convex's answer, and how it is withdrawn.
+"""Takes an asset back: a removal's op on its way to Convex's answer, and how it is withdrawn.
 
-At most one removal a slot. Until its op was sent, whatever is seen of the slot withdraws it; from then on
-the removed content counts as gone, and what is seen is new.
+Until the op was sent, whatever is seen of the slot withdraws the removal, also one that was asked about.
+From then on the removed content counts as gone: a file that returns is a new transfer, whose op comes after.
+The answer makes the slot's transfers `gone`.
+
+A removal that Convex refuses is no dead letter. The asset is as it was, ``/status`` names it, and `confirm`
+tries again. Only the producer of what a slot shows can empty it: where another sidecar took the slot over
+the answer is `stale`. A scene whose assets were all removed is `pending`, and its session does not wait for
+it; one that keeps some stays what its facts say.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""The upload stage's half: leases, parts, what S3 confirmed, what S3 is owed."""
+"""The upload stage's half of the journal: leases, parts, what S3 confirmed, what S3 is owed.
+
+A root is *barred* from the start of the process until it is certainly ours, and whenever it is not. Nobody
+may claim its uploads and ops then, nor the facts of scenes that lie there alone (``bar``), so that a second
+daemon does not tell Convex what it had planned in an earlier life.
+"""
 
 from __future__ import annotations
 

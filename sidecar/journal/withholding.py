@@ -1,7 +1,28 @@
-"""Pieces of HLS and DASH streams: parked until their scene is complete, withheld where a playlist is or was.
+"""Parks pieces of HLS and DASH streams until their scene is complete, withholds them beside a playlist.
 
-A parked piece is `ready` and nobody claims it. Its scene's end lets it go (``unpark``), a playlist drops its
-row (``withhold``): the file is then no transfer, but held, and found anew by a version that ships streams.
+Until streams are shipped as such, nothing of them may go. Muxers write segments first and playlists last, so
+a *piece* (by name ts, m4s, `init*.mp4`; by content ``watch/fragments.py`` tells) is read like any file,
+becomes `ready`, and is *parked*: nobody claims it. Then one of two things happens.
+
+- A playlist is seen in its scene, or session: the rows of parked pieces are dropped (`withheld`), and the
+  files are held. ``playlists`` remembers that there was one. It may be deleted, and the segments stay held.
+  It is forgotten once the scene is forgotten, and a whole life of the daemon found neither a playlist nor a
+  held file of it, while no root is away.
+- The scene is complete (marker, manifest, quiet, or a drain): ``daemon/pieces.py`` looks through the scene's
+  folder once more, and lets the pieces go as the chunks that they are (``unpark``). Fragments do not count
+  as a video then.
+
+A video of any other kind is held while a playlist names it, and taken back if nothing of it was sent when
+one does; what was begun goes on. Held files have no row. Each listing finds them anew, so that a later
+version ships them, and the disk is the only memory of what holds them.
+
+A scene of which all video is held, or let go as fragments, is told as complete and owed: it is never ready.
+Convex sees to it as well: where all video of a scene is m4s or `init*.mp4` by name it is not ready, whatever
+is told, and beside a film none of these is its entry.
+
+Three limits are known. A plain film (no piece by its content) that was sent before a playlist named it was
+sent. A playlist that comes after its scene was complete finds its segments gone. `.ts` chunks are seen
+``complete_after`` later than an MP4's.
 """
 
 from __future__ import annotations

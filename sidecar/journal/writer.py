@@ -1,9 +1,13 @@
-"""The journal behind one writer thread with group commit: the daemon's view of it.
+"""Puts the journal behind one writer thread with group commit: the daemon's view of it.
 
-Calls that arrive while a commit is under way share the next one: 50 callers cost little more than
-one (137,000 durable operations a second were measured this way). A call returns when its
-transaction is on disk. A disk that is full or failing is waited out: the group is rolled back, and
-tried again until it succeeds, because nothing may go on as if it had been remembered.
+Calls that arrive while a commit is under way share the next one: 50 callers cost little more than one
+(137,000 durable operations a second were measured this way). A call returns when its transaction is on disk.
+The journal itself stays synchronous, so that a simulation calls it inline on a virtual clock.
+
+A disk that is full or failing is waited out. The group is rolled back and tried again until it succeeds,
+because nothing may go on as if it had been remembered. A group that does not fit is made call by call. For a
+call that does not fit SQLite's log is emptied into the file, then the reserve is given up, and then it
+waits.
 """
 
 from __future__ import annotations

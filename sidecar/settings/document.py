@@ -1,7 +1,9 @@
-"""YAML 1.2 to plain values, with the place of every key. All scalars stay text: a field's type reads them.
+"""Reads YAML 1.2 into plain values, with the place of every key.
 
-So ``on`` is a word, ``007`` keeps its zeros and ``${NAME}`` may stand where a number is wanted. Aliases,
-tags, deep nesting and second documents are refused: a configuration needs none, a bomb does.
+All scalars stay text until a field's type reads them. So ``on`` is a word, ``007`` keeps its zeros and
+``${NAME}`` may stand where a number is wanted. ruamel.yaml is used because it reads YAML 1.2 and knows the
+line and column of every key. Aliases, tags, deep nesting and second documents are refused: a configuration
+needs none, a bomb does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
-"""Where a daemon listens, of its configuration the section ``status`` alone.
+"""Finds where a daemon listens: of its configuration the section ``status`` alone is read.
 
-Commands that talk to a daemon need nothing else of its file: no secret is read, no variable outside the
-section has to be set, and a mistake elsewhere is the daemon's affair. This module loads no pydantic.
+Commands that talk to a daemon need nothing else of its file, so no secret is read, no variable outside the
+section has to be set, and a mistake elsewhere is the daemon's affair: a renderer's container has neither the
+daemon's secrets nor its variables. The section is found by the YAML events up to that key, without pydantic.
+The environment's overrides lie over it as for the daemon, so that both always agree. A socket that this user
+may use goes first, since it may also decide; a token is sent only to the address that came with it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""The one account as numbers: every file of every root by class, from the watch stage and the journal.
+"""Turns the account into numbers: every file of every root by class, from the watch stage and the journal.
 
-Exact, and without a cap. Only what is open is counted; the rest of what is there is delivered.
+The numbers are exact and have no cap. Only what is open is counted; the rest of what is present is delivered
+(triggers keep the number ``present``). After a question that took long, as over a huge backlog, the journal
+is not asked again for ten times as long.
 """
 
 from __future__ import annotations

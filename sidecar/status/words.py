@@ -1,4 +1,7 @@
-"""The sentences that people read: what a state means for a file, what an error asks of an operator."""
+"""The sentences that people read: what a state means for a file, what an error asks of an operator.
+
+A hint for a kind of error is left out where the message has its own, which knows more.
+"""
 
 from __future__ import annotations
 

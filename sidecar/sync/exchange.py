@@ -1,4 +1,8 @@
-"""One POST and its answer, whatever the connections do: bounded in size, and unpacked."""
+"""Makes one POST and reads its answer, whatever the connections do: bounded in size, and unpacked.
+
+A connection that idled for four seconds is not used again. A kept one that breaks under its request before a
+byte of an answer is nobody's fault: the call is sent again, since every call of ours may arrive twice.
+"""
 
 from __future__ import annotations
 

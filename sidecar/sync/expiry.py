@@ -1,6 +1,8 @@
-"""``removal: delete``: where Convex has given an asset up, its version is marked expired, its object goes.
+"""For ``removal: delete``: has Convex mark given-up versions as expired, and then lets their objects go.
 
-The mark comes first, so that at no moment something names an object that is not there.
+The mark comes first, so that at no moment something names an object that is not there. Convex refuses it for
+what the slot or its scene's history still shows. Then the object is a debt. Objects under keys without
+`{transfer}` stay: a late deletion would take newer content along.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""One call that may take as long as it moves: a batch on a slow uplink is no outage.
+"""Watches over one call to Convex, which may take as long as it moves: a slow uplink is no outage.
 
-What is handed to the kernel has not arrived yet, so the kernel is told to take little ahead of the line;
-then each piece that it takes is progress, as is every step of connecting.
+``convex.timeout`` is a limit on standing still. httpx shows no socket of a connection that it uses again, so
+a body goes in pieces of 8 KiB and the kernel is told to take little ahead of the line; then each piece that
+it takes is progress, as is every step of connecting.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""After a journal's loss: what Convex holds is asked before anything is sent again.
+"""After a journal's loss: Convex is asked what it shows before anything is sent again.
 
-Transfers of a fresh journal's first scan are held (``journal/recalling.py``) until this stage has looked
-their slots up. Convex is given a while; a Convex that is away or does not tell holds nothing up: then S3
-alone is searched, which costs a listing for each folder of keys.
+Transfers that a new journal's first scan found are held (``journal/recalling.py``) until this stage has
+asked `sidecar:currentAssets` for their slots, a hundred at once. A Convex that is away is waited for ten
+seconds, once; a Convex that is away or does not tell holds nothing up. Then S3 alone is searched, which
+costs one listing for each folder of keys. A sidecar whose id was made just now had no earlier journal and
+searches for nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,12 @@
-"""After a journal's loss: scenes that it left unfinished, and of which no file is left to be found.
+"""After a journal's loss: finds scenes that it left unfinished and of which no file is left.
 
-Convex shows them as on their way by the word of the lost journal, which nobody would ever take back. They
-are asked for once, when every folder was listed; then the quiet ends them as it ends others.
+Convex shows such scenes as on their way, since the lost journal said so, and would show them so for ever.
+Once every folder was listed this stage asks `sidecar:unfinishedScenes` for the scenes of which this sidecar
+said that something is owed, and the journal takes them up as it would have known them (``Journal.take_up``).
+Then the quiet ends them as it ends others, or a drain does, which waits for the answer. ``meta.unfinished``
+stands until the last page is in the journal. A failed scene stays failed. A scene of a folder that is
+missing waits for that folder. Functions that were deployed before this question existed are asked again,
+ever more seldom, and stop nothing.
 """
 
 from __future__ import annotations

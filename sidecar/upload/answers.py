@@ -1,7 +1,11 @@
-"""Whether it was S3 that answered: a portal, a balancer's page, an empty 200 are nobody's word.
+"""Decides whether it was S3 that answered: a portal, a balancer's page or an empty 200 speak for nobody.
 
-botocore takes a page for an empty listing, forgets what a page of an error says, and stumbles over a BOM
-or the spaces that S3 sends while it works.
+A success must have S3's own form for its operation; otherwise it is an error that costs no attempt, since an
+empty page would be an empty bucket. A 404 that is a balancer's page does not say that an object is absent.
+What such an answer says instead is quoted.
+
+botocore takes a page for an empty listing, forgets what a page of an error says, and stumbles over a BOM or
+the spaces that S3 sends while it works.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Under which checksum transfers are sent (``s3.checksum``): what is set, or what the store confirms."""
+"""Sends transfers under a checksum: the one that ``s3.checksum`` sets, or the one that the store confirms.
+
+``core/algorithms.py`` decides; this carries it out. The journal knows under which algorithm an upload was
+begun: it goes on under that one, or is begun anew.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""What S3 is rid of: debts of the journal, and multipart uploads of ours that the journal does not know."""
+"""Carries out one clean-up at S3: a debt of the journal, or an upload of ours that the journal forgot.
+
+A debt that names no upload aborts every upload that is open under its key and is not journaled. S3 is listed
+first and the journal asked second, so that a newer transfer under a fixed key keeps its upload. A dead
+letter's upload is not kept: it is aborted as well.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The S3 client: it is told all that it needs, and reads neither the environment nor a file itself."""
+"""Makes the S3 client, which is told all that it needs and reads neither the environment nor a file.
+
+The session is given no variable and no file to read (``NOTHING_READ``), so that nothing reaches it that we
+do not know. Uploads, addressing and an object's address come from one ``S3Config``.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,13 @@
-"""Requests on connections as they are: some are dead when they are used, some stores know no 100 Continue.
+"""Makes requests on connections as they are: some are dead when used, some stores know no 100 Continue.
 
-A connection that was kept may have been cut while it idled, by a balancer or by the store. Whoever sends on
-it learns nothing of what became of the request, unless it is known that the request cannot have been whole.
+``100 Continue`` is waited for a second, 417 is repeated without ``Expect``, and a store that takes neither
+is remembered. A kept connection may have been cut while it idled, by a balancer or by the store. One that
+idled for four seconds, was cut, or says what nobody asked is not used again.
+
+Whoever sends on a dead connection learns nothing of what became of the request. That is nobody's fault if it
+broke before a byte of an answer. What does no harm twice, or cannot have been whole, goes again at once; a
+PUT goes after a HEAD, a Create with a doubt that sees to the first one. For ten seconds then no other used
+connection is trusted.
 """
 
 from __future__ import annotations

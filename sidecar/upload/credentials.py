@@ -1,7 +1,10 @@
-"""What requests to S3 are signed with: our keys as they are now, else those of the AWS chain.
+"""Signs requests to S3: with our keys as they are now, else with those of the AWS chain.
 
-One look-up of the chain at a time, shared by all who wait: a helper that takes seconds and an STS that
-refuses are asked once, however many files there are.
+The chain is looked up once for all who wait, as a task that ends with the client: a helper that takes
+seconds and an STS that refuses are asked once, however many files there are. Who waits is told after eight
+seconds, before a call's own time limit would call it S3's silence; the look-up goes on for a minute. Keys
+are renewed beside the work from 15 minutes before their end, and used until it. A failure is shared for
+three seconds. What S3 refuses is looked up again, at most every 30 seconds.
 """
 
 from __future__ import annotations

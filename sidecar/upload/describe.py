@@ -1,4 +1,9 @@
-"""What an object says of itself: type, cache, whose it is and of which transfer."""
+"""Describes an object in its own metadata: its type and cache, whose it is, and of which transfer.
+
+An object whose answer was lost is ours only if its bytes were compared. Either HEAD shows our crc64nvme, or
+the object's metadata (`sent-under`) names another checksum and HEAD shows one. Of an MD5 S3 shows nothing,
+so the name suffices. What was sent without being confirmed is sent again, also after a kill.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,12 @@
-"""Where a request that was given up may be carried out yet: S3 is looked at again, soon and once more later.
+"""Remembers where S3 may carry out a request after we gave it up, and looks there again: twice.
 
-The times are in memory. What is to be looked at is a debt of the journal until its last look: after a restart
-it is paid, and looked at, anew.
+S3 may carry a request out after its answer was given up, and after its clean-up. A network may deliver an
+answered PUT once more. So S3 is looked at again after five seconds and after a minute: where a Create was
+given up, where no object was found to delete, and where an object was deleted within a minute of its making.
+A drain has no minute: it looks once and leaves the last look to the next start.
+
+The times are in memory. Each place is also a debt of the journal, which only the last look settles. A kill
+in between therefore forgets nothing: after a restart the debt is paid, and looked at, anew.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Where the bucket is: the settings, completed by AWS's own variables and files; and its addresses."""
+"""Says where the bucket is, from the settings and AWS's own variables and files; and its addresses.
+
+A region of the environment is for AWS: every pod has an AWS_REGION, and most other stores know only
+us-east-1. So a store that ``s3.endpoint_url`` names keeps ``s3.region``.
+"""
 
 from __future__ import annotations
 

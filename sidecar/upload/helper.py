@@ -1,4 +1,7 @@
-"""A ``credential_process`` as the AWS chain runs it: no input, bounded output, ended with all it began."""
+"""Runs a ``credential_process``: no input, at most 256 KiB of output, ended with all that it began.
+
+It leads a session of its own, so that it can be ended as a whole.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The line to S3: every call that is on it, whether each still moves, and how many bodies go at once.
 
-Two times a second, while anything is under way, the kernel is asked what has arrived of each body. What to
-make of it is decided in ``core/patience.py`` and ``core/uplink.py``.
+Two times a second, while anything is under way, the kernel is asked what has arrived of each body
+(``wire.py``). ``core/patience.py`` and ``core/uplink.py`` decide what to make of it. Connections that break
+count as the line's trouble, and not as an object's, if those of other objects broke in the last ten minutes.
 """
 
 from __future__ import annotations

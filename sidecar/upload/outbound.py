@@ -1,8 +1,8 @@
-"""The way out to S3, STS and SSO: through which proxy, trusting whom.
+"""Makes the way out to S3, STS and SSO: through which proxy, trusting whom.
 
-aiobotocore decides neither as the rest of us does: it asks for a proxy once, by the name of the service and
-not of the request's host, and where one is used, or a host's name is to be checked, it does not look at
-certificates.
+aiobotocore decides neither as the rest of us does. It asks for a proxy once, by the name of the service and
+not of the request's host, and it does not look at certificates where a proxy is used or a host's name is to
+be checked. So every request gets a context of ours that checks both.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""Which redirects are followed: to the endpoint itself, or to Amazon's host of our bucket in our region.
+"""Decides which redirects are followed: only to the endpoint's own doors.
 
-Everybody else would get the renderer's bytes and the session token.
+These are the same origin, the bucket's name before the same host, and Amazon's https host of our bucket in
+our region; for the same object, at most three times, signed anew. Whatever else a redirect points to is
+named, and gets neither the renderer's bytes nor the session token.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""Files that our own disk keeps from us: they wait, are named, and cost neither an attempt nor S3's name.
+"""Puts off uploads whose file our own disk keeps from us: they wait, are named, and cost no attempt.
 
-What is in the way (a root, a folder, a file, this process's lack of descriptors) is found once, by the
-first file that meets it. All that wait for the same thing come back one by one at a bounded rate; once one
-of them can be read, more and more follow.
+A file that cannot be opened or read (LOCAL_IO) is nobody's fault, and S3's breaker hears nothing of it. The
+first file that fails finds the topmost thing that is in the way: the root, a folder, the file, or this
+process, where descriptors or memory are lacking (then connections to S3 and Convex fail alike, and the
+adapters say so: ``core/machine.py``). All that wait for a folder are put off in one statement and come back
+at 20 a second, whatever their number. The first that can be read lets 32 more try, and each of those again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,10 @@
-"""One transfer's way from ``ready`` to ``uploaded``, as a recipe."""
+"""Brings one transfer from ``ready`` to ``uploaded``, as a recipe.
+
+A key that holds the transfer id is written once. PUT and Complete carry `If-None-Match: *` then, so that a
+request that is delivered twice, or retried before its first delivery, makes no second version in a bucket
+that keeps them. A 412 is settled by HEAD. Most other stores ignore the header; one that refuses it is asked
+without it from then on. Where HEAD finds something else under the key it is written unconditionally.
+"""
 
 from __future__ import annotations
 

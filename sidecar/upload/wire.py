@@ -1,8 +1,8 @@
-"""What the kernel says of a connection: the bytes that the other side has acknowledged.
+"""Asks the kernel how many bytes of a connection the other side has acknowledged (TCP_INFO).
 
-A body is handed to the kernel long before it arrives, up to megabytes of it; only this tells whether it
-moves. It works below TLS as well. Where the kernel does not say (gVisor, other systems), what has left our
-own buffers has to do.
+A body is handed to the kernel long before it arrives, up to megabytes of it that may lie there for minutes;
+only this tells whether it moves. It works below TLS as well. Where the kernel does not say (gVisor, other
+systems), what has left our own buffers has to do.
 """
 
 from __future__ import annotations

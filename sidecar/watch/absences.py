@@ -1,7 +1,9 @@
-"""``removal: tombstone | delete``: after each full listing of a root, what its absent files mean.
+"""Decides after each full listing what a root's absent files mean (``removal: tombstone | delete``).
 
-Nothing is decided before another look, ``rescan`` later, by every root: whoever else has a file's slot has
-shown itself by then.
+Nothing is decided before another look, at least ``rescan`` later. Then what is at 3 is decided, and what is
+at 2 becomes 3 (``journal/absences.py``). In between every root is listed once: a file that was moved, and
+was refused while the old one had the slot, has taken it by then. Content that is still owed is delivered
+first.
 """
 
 from __future__ import annotations

@@ -1,7 +1,13 @@
-"""What a root holds that is not journaled, by finding: counted exactly, with examples for people.
+"""The census counts what a root holds that is not journaled, by finding, with examples for people.
 
-What counts as unsent is kept by folder, extension and class, so that a session's share can be told and the
-memory follows the number of folders, of files only as ``Paths`` says. The rest is counted for the whole root.
+It belongs to the last full listing, and takes in what events told since. The counts are exact for any
+session or folder, because each path is counted once and because what counts as unsent is kept by folder,
+extension and class. That costs memory for each folder, and nine bytes for each path (``Paths``). All else is
+counted for the root as a whole. Files that only pass through as temporary names are counted by listings
+alone.
+
+A path belongs to a session if it lies below the session's folder, as any rule names it. A link counts for
+the session whose folder it lies in, since a scene may lie behind it.
 """
 
 from __future__ import annotations

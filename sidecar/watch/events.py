@@ -1,10 +1,14 @@
-"""watchfiles as a hint: what inotify tells of a tree, and a word when it can no longer.
+"""Uses watchfiles as a hint: what inotify tells of a tree, and a word when it can no longer.
 
-It is never the truth: it loses events without a word when its queue is full, and breaks at a name that is
-not UTF-8. Whoever uses it walks new folders itself and lists everything from time to time, and after every
-loss. It is never let loose on a tree either: left to find folders by itself it follows symbolic links,
-of which a few dozen lead it around for days, stops at a folder that it may not read, breaks at one whose
-name is not UTF-8, and says nothing when watches run out. So every folder that it watches is named to it.
+It is never the truth. It loses events without a word when its queue is full, and breaks at a name that is
+not UTF-8. Whoever uses it walks new folders itself, and lists everything from time to time and after every
+loss.
+
+``RustNotify`` runs in a thread of ours: ``awatch`` walks the tree on the event loop, and does not say when
+it has begun to watch. Each folder is named to it, and it never recurses. By itself it follows symbolic links
+(thirty folders with two links each keep it walking for days), stops at a folder that it may not read, breaks
+at one whose name is not UTF-8, and says nothing when inotify's watches run out. New folders get a second
+watcher; now and then one over the whole tree takes the place of both.
 """
 
 from __future__ import annotations

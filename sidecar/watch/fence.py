@@ -1,4 +1,13 @@
-"""Nothing is shipped while it is not certain that a folder is ours: all effects on remotes pass here."""
+"""The fence lets no effect on a remote pass while it is not certain that our folders are ours.
+
+It closes when a lease is not confirmed in time, as when a stopped process wakes up or the volume hangs. If
+the lease turns out to be another sidecar's, the process ends with status 1.
+
+A call that was on its way when its process was stopped cannot be recalled, and its bytes may arrive. They
+belong to a key of a transfer of ours, and Convex hears of it only through another call, which the fence
+holds up. A virtual machine that is paused together with its clocks has up to three seconds of its own lease
+left when it goes on.
+"""
 
 from __future__ import annotations
 

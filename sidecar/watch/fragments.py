@@ -1,7 +1,8 @@
-"""Tell pieces of HLS and DASH streams from films, by name and by content.
+"""Tells pieces of HLS and DASH streams from films, by name and by content.
 
-A muxer writes a segment before the playlist that names it, so nothing but the segment itself can tell.
-Blocking.
+A muxer writes a segment before the playlist that names it, so nothing but the segment itself can tell. By
+content these are pieces: fragments without their header, a header without fragments, a film that was made
+for byte ranges, and a WebM cluster. Blocking.
 """
 
 from __future__ import annotations

@@ -1,4 +1,19 @@
-"""Keep every other sidecar out of a root: by flock, and by a lease file where that does not reach."""
+"""Keeps every other sidecar out of a root: by flock, and by a lease file where flock does not reach.
+
+Every root is flocked (``lock.py``). Where one kernel has the volume, as with the file systems of
+``LOCAL_TYPES``, that keeps out everybody. On all others, and where flock fails, a lease file is held as
+well: some of them support flock across machines and some do not, and a file costs four calls a second and
+needs to know neither. An overlay is local: two overlays over one folder are undefined anyway, and containers
+share folders by bind mounts.
+
+The lease rests on two properties of the volume. An open sees what was closed before it, for which NFS, SMB
+and FUSE ask their server. O_EXCL and rename are atomic. A volume that caches across opens, as some FUSE
+mounts of object stores do for a minute, gives neither.
+
+A holder that died on this machine held the flock that we hold now, so nobody waits for it. A root that may
+not be written holds no lease file: it is watched all the same, and ``/status`` (``watch[].lock``) says that
+other machines are not kept out.
+"""
 
 from __future__ import annotations
 

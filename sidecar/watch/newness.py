@@ -1,6 +1,7 @@
-"""What is new: what changed since the process started, by the clock that files have.
+"""Tells which files are new, for a drain: those that changed since the process started, by their ctime.
 
-A wall clock may be set meanwhile. Whichever way, what is new stays so: the earlier of two readings counts.
+A wall clock may be set meanwhile. Of two readings, that at the start and that of now minus the process's
+age, the earlier one counts, so that setting the clock makes no new file old.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Where a listing was made: a root, and what is mounted below it, by (device, inode).
+"""Remembers where a listing was made: the root, and what is mounted below it, each by (device, inode).
 
-A volume that is not mounted shows an empty folder, or the folder that lies under it. What is absent from
-such a place was not removed by anybody.
+A volume that is away shows an empty folder, or the folder that lay under it; one that has come hides a
+folder. So where the places differ from those of the last listing, in either direction, what is absent is
+spared, and so is what was counted before in such a place. The same holds for a folder that could not be
+read. A root that changed while it was listed spares everything.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""Which files playlists hold: looked up on the disk, so that nothing need be remembered but what is gone.
+"""Tells which files playlists hold, by looking on the disk: only what is gone has to be remembered.
 
-Blocking: worker threads call it, several at once. What is cached is bounded and can be read again.
+A playlist speaks for its scene's folder alone (its own folder, where no rule tells), for videos alone, and
+for rules that do not say ``playlist: none``. ``core/playlists.py`` parses it. Blocking: worker threads call
+this, several at once. What is cached is bounded and can be read again.
 """
 
 from __future__ import annotations

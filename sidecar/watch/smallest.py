@@ -1,7 +1,8 @@
-"""How small a whole file can be under a name whose format has an end mark.
+"""Says how small a whole file can be under a name whose format has an end mark.
 
 A killed encoder leaves an empty file, or a few bytes that show no format yet. What shows its format is
-judged by that, however small; what does not, and is shorter than this, is incomplete.
+judged by that, however small. What shows none and is shorter than this is incomplete, also with ``structure:
+off``; larger nonsense settles.
 """
 
 from __future__ import annotations

@@ -1,8 +1,33 @@
-"""Judge by content whether a file is whole: complete, incomplete, or not a format that can tell.
+"""Judges by content whether a file is whole: complete, incomplete, or not a format that can tell.
 
-Work is bounded and reads are by position; the file is never loaded. Random bytes under any name, and
-formats without an end mark (ts, vtt, srt, py) are UNKNOWN and settle. So does a file in which a whole
-picture or film is followed by another one that stops: the second may be anything's remains.
+Each reader finds where its format *ends*; what stands behind that is nobody's fault. Reads are by position
+and bounded for all readers together (``form.Source``: 65,536 reads, 64 MiB); a file that asks for more
+settles, as does what a format cannot tell. These are the formats:
+
+- JPEG (``jpeg.py``) ends with the end mark that a forward walk meets. An index of pictures that counts in
+  what is not there settles.
+- PNG (``png.py``) ends with IEND. A file of more chunks than may be read settles: 512 MiB in 8 KiB each.
+- WebP (``webp.py``) ends where its RIFF size says. A size that counts a padding byte which is not there
+  settles.
+- MP4, MOV and AVIF (``mp4.py``) need whole boxes: an index (`moov`, or `meta` with `iloc`) and its media. An
+  `mdat` of size 0 behind `moov` settles, and so does a box of no importance that is cut off.
+- An MP4 of fragments ends with `mfra`, or in a segment with what its `sidx` counts. Fragments without either
+  settle, also when they are cut between two; so does an initialization segment, which is what a recorder
+  leaves that was killed before its first fragment.
+- MKV and WebM (``matroska.py``) end where the segment's size says, neither unknown nor 0. Another element
+  before the segment settles.
+- JSON (``jsontext.py``) is whole if the text parses, NULs and white space aside. Above 1 MiB it settles if
+  it ends with its bracket; several documents and scalars settle, too.
+- Random bytes under any name, and formats without an end mark (ts, vtt, srt, py) settle.
+
+Where one format ends and a known one begins, that one is judged as well. If it is whole, all is complete; if
+it is torn, the file settles, for it may be anything's remains. A trailer that no reader knows is passed
+over, so a Samsung's film may be cut unseen. Two more cuts are not seen: media that lies in a faststart
+film's second `mdat` when the cut is exactly before it, and a cut in the middle that was filled with zeros,
+in formats that say their size at the front.
+
+A file that shows no format under a name that promises one is judged by its size (``smallest.py``), also
+where the rule says ``structure: off``.
 """
 
 from __future__ import annotations

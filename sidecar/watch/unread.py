@@ -1,4 +1,8 @@
-"""Folders that could not be read: named while it lasts, and looked at again until they can be."""
+"""Names folders that could not be read, and looks at them again until they can be.
+
+No event tells that a descriptor is free again, and a full listing may be an hour away. So these folders are
+looked at soon, and then ever less often, at least every five seconds unless there are many.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""Which file below a root a path means, however whoever names it came there.
+"""Finds which file below a root a path means, however whoever names it came there.
 
-A root, or a folder above or below it, may be reached through symbolic links or another mount. A link
-that is the file itself is not followed, for it is not sent; and a path need not be there: a file that is
-gone is asked about, too.
-Blocking: called off the event loop.
+The daemon resolves a path, in the watch stage's threads and with a time limit. Links to folders are followed
+first, then the text counts, then ``/proc/self/mountinfo``, which needs no disk and knows files that are
+gone. A link that is the file itself is not followed, for it is not sent; and a path need not be there, since
+people ask about a file that is gone, too. The settings' check of roots follows links as well. Blocking:
+called off the event loop.
 """
 
 from __future__ import annotations
