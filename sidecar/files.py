@@ -1,4 +1,4 @@
-"""Reading files that generated code may swap under us: no symlink followed, regular files only.
+"""Reads files that generated code may swap under us: follows no symlink, reads regular files only.
 
 Shared by watch (fingerprints) and upload (parts). Synchronous and blocking: call it from a thread.
 """

@@ -218,7 +218,7 @@ class Gate:
             await self._tend()
 
     def hurry(self, seconds: float) -> None:
-        """From now on probe an open breaker every ``seconds``: a drain does not wait out the reset."""
+        """Probe an open breaker every ``seconds`` from now on: a drain does not wait out the reset."""
         self._policy = replace(self._policy, reset_seconds=min(self._policy.reset_seconds, seconds))
         self._become(circuit.hurried(self._breaker, self._clock.monotonic(), seconds))
 

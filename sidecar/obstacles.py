@@ -37,14 +37,14 @@ class Obstacle:
     logged: bool
 
     def __str__(self) -> str:
-        """One sentence."""
+        """Say it as one sentence."""
         since = f"since {datetime.fromtimestamp(self.since_ms / 1000, UTC):%H:%M:%S} UTC"
         what = "can open no more files and connections" if self.path == PROCESS else "cannot be read"
         return f"{self.path} {what} {since}: {self.why}{f' ({self.hint})' if self.hint else ''}"
 
 
 class Obstacles:
-    """All that are known."""
+    """All obstacles that are known."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -61,7 +61,7 @@ class Obstacles:
         return where
 
     def met(self, path: str, why: str, *, hint: str | None = None) -> None:
-        """Something is in the way, still or again."""
+        """Note that something is in the way, still or again."""
         now = self._clock.monotonic()
         if (known := self._known.get(path)) is not None:
             known.why, known.hint, known.met = why, hint, now
@@ -76,13 +76,13 @@ class Obstacles:
             log.warning("cannot_be_read", path=path, why=why, hint=hint)
 
     def over(self, path: str) -> None:
-        """It can be read again, or nobody asks for it any more."""
+        """Note that a path can be read again, or that nobody asks for it any more."""
         if (known := self._known.pop(path, None)) is not None and known.logged:
             seconds = round(self._clock.monotonic() - known.since, 1)
             log.info("can_be_read_again", path=path, seconds=seconds)
 
     def over_above(self, path: str) -> None:
-        """A file could be opened: no folder on the way to it is in the way any more."""
+        """Note that a file could be opened: no folder above it is in the way any more."""
         if self._known:
             for above in _upwards(path):
                 self.over(above)

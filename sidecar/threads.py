@@ -1,4 +1,4 @@
-"""Worker threads on a machine that gives no more of them: what there are do the work of all."""
+"""Worker threads for a machine that may give no more of them: those that there are do all the work."""
 
 from __future__ import annotations
 

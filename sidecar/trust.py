@@ -1,4 +1,4 @@
-"""Which certificate authorities a connection trusts, and the TLS context of them: one rule for every remote.
+"""Decides which certificate authorities a connection trusts, by one rule for every remote.
 
 OpenSSL, the AWS libraries and HTTP libraries of Python have a variable each, and read no other's. Here the
 first one that is set decides: AWS's for S3, STS and SSO, then SSL_CERT_FILE and SSL_CERT_DIR, then those of

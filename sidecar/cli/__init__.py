@@ -1,4 +1,4 @@
-"""The command ``sidecar``. ``run`` and ``health`` do not wait for the imports of the other commands."""
+"""Dispatches the command ``sidecar``: ``run`` and ``health`` do not wait for the other commands' imports."""
 
 from __future__ import annotations
 

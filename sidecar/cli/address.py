@@ -1,4 +1,4 @@
-"""Where the endpoint is: by option, by the daemon's own file or variables, or the default; and its token.
+"""Finds the endpoint and its token: by option, by the daemon's own file or variables, or the default.
 
 Standard library alone, unless there is a file to read: ``health`` uses it.
 """

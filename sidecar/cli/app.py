@@ -1,4 +1,4 @@
-"""The commands but ``run`` and ``health``, which are listed here and dispatched before."""
+"""Defines the commands. ``run`` and ``health`` are only listed here, since they are dispatched before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Talking to the endpoint by the standard library, over TCP or its unix socket."""
+"""Talks to the endpoint by the standard library, over TCP or its unix socket."""
 
 from __future__ import annotations
 

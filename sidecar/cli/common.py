@@ -1,4 +1,4 @@
-"""What the reading commands share: the options, the address, failing with a sentence."""
+"""Holds what the reading commands share: the options, the address, and failing with a sentence."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Algorithm(StrEnum):
 
     @property
     def rank(self) -> int:
-        """0 is the best."""
+        """How good it is; 0 is the best."""
         return list(Algorithm).index(self)
 
 

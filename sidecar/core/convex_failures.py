@@ -1,4 +1,4 @@
-"""What Convex means by a refusal: our functions' own codes, the backend's codes, then statuses.
+"""The table of what Convex means by a refusal: our functions' codes, the backend's codes, then statuses.
 
 Read from the source of Convex's open-source backend (crates/errors, crates/local_backend; August 2026) and
 from our own functions. ``operation`` of a refusal says who speaks: FUNCTION or BACKEND.

@@ -1,4 +1,4 @@
-"""How captured fields name a project, a session and a scene."""
+"""Says how captured fields name a project, a session and a scene."""
 
 from __future__ import annotations
 

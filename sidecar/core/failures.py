@@ -34,7 +34,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One row. What is None is not looked at.
+    """One row of a table of refusals. A field that is None is not looked at.
 
     ``code`` may end with ``*``; ``statuses`` are first and last; ``words`` stand somewhere in the message, in
     any case. ``maybe_done``: the request may have been carried out all the same. ``redacted``: somebody

@@ -1,4 +1,4 @@
-"""Where journal, bucket and Convex disagree, and what follows: one labelled table, the first match wins.
+"""The table of how journal, bucket and Convex may disagree, and what follows; the first match wins.
 
 Pure: what was seen of one object key goes in as ``Evidence``, a ``Verdict`` comes out. Nothing is ever
 judged by what is not ours: the evidence is gathered from keys that carry our tag and versions we wrote.
@@ -85,7 +85,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One row of the table."""
+    """One row of the table: evidence that fits it has this inconsistency, and gets this repair."""
 
     type: InconsistencyType
     repair: Repair

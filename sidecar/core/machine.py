@@ -1,4 +1,4 @@
-"""What this machine's own failures mean: which are of the whole process, and what helps. Pure."""
+"""Says what this machine's own failures mean: which concern the whole process, and what helps. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What /proc/self/mountinfo says of a path, as a pure function of its text."""
+"""Reads what /proc/self/mountinfo says of a path, as a pure function of its text."""
 
 from __future__ import annotations
 

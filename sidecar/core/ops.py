@@ -1,4 +1,4 @@
-"""What the outbox says to Convex, and what Convex answers: the wire's shapes as plain values.
+"""Plain values on the wire: what the outbox says to Convex, and what Convex answers.
 
 Every op carries ``op_id`` (minted once when it enters the outbox, reused by every retry) and ``seq``
 (the outbox's AUTOINCREMENT, never a clock).

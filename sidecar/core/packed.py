@@ -1,4 +1,4 @@
-"""Bodies that came packed although nobody asked for it, as some front does to all: unpacked, and bounded."""
+"""Unpacks bodies that came packed although nobody asked for it, as some fronts do, within a bound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which ranges of a file become which parts of a multipart upload, and which of them are still to send."""
+"""Divides a file into the parts of a multipart upload, and says which of them are still to send."""
 
 from __future__ import annotations
 

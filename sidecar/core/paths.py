@@ -1,4 +1,4 @@
-"""Which root a path lies below, by text alone."""
+"""Says which root a path lies below, by text alone."""
 
 from __future__ import annotations
 

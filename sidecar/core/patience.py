@@ -69,7 +69,7 @@ class Trip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Others:
-    """What the rest of the line does.
+    """What the other calls on the line do.
 
     It moved last at ``moved_at``, and has moved without a break since ``moving_since``; a question that went
     unanswered was given up at ``mute_at``. ``pace`` is the best of the bodies beside this one (None if it is
@@ -132,14 +132,14 @@ def _moves(trip: Trip, others: Others, now: float) -> bool:
 
 
 def _unanswered(trip: Trip, others: Others, silent: float) -> Ending | None:
-    """A proxy that has taken it may have to carry it yet; an S3 that answers nobody does not."""
+    """Judge a body that waits for its answer: a proxy may have to carry it on, a mute S3 has not."""
     if silent > trip.silent_seconds and others.mute_at > trip.moved_at + trip.silent_seconds:
         return Ending.STALLED
     return Ending.STALLED if silent > trip.silent_seconds + _forward_seconds(trip, others) else None
 
 
 def _of_question(trip: Trip, others: Others, now: float) -> Ending | None:
-    """A question may queue behind our own bodies; an S3 that hangs takes none of them either."""
+    """Judge a question: it may queue behind our own bodies, but a hanging S3 takes none of them."""
     if now - max(trip.moved_at, others.moved_at) > trip.silent_seconds:
         return Ending.STALLED
     total = TOTAL_TIMES * trip.silent_seconds + trip.arrived_bytes / DRIP_BYTES_PER_SECOND

@@ -35,7 +35,7 @@ Stack = list[tuple[Step | None, int, Trail]]
 
 @dataclass(slots=True, eq=False)
 class Exactly(Step):
-    """These characters."""
+    """Finds exactly these characters."""
 
     text: str
 
@@ -47,7 +47,7 @@ class Exactly(Step):
 
 @dataclass(slots=True, eq=False)
 class Rest(Step):
-    """Everything up to the segment's end: a wildcard that a slash or the path's end follows."""
+    """Takes everything up to the segment's end: a wildcard that a slash or the path's end follows."""
 
     least: int
 
@@ -61,7 +61,7 @@ class Rest(Step):
 
 @dataclass(slots=True, eq=False)
 class One(Step):
-    """One character of the segment."""
+    """Takes one character of the segment."""
 
     def run(self, path: str, at: int, trail: Trail, stack: Stack) -> None:
         """Go on behind it."""
@@ -71,7 +71,7 @@ class One(Step):
 
 @dataclass(slots=True, eq=False)
 class Many(Step):
-    """Any characters, of the segment or (``deep``) of the path; as many as possible."""
+    """Takes any characters, of the segment or (``deep``) of the path; as many as possible."""
 
     deep: bool
     chooses = True
@@ -85,7 +85,7 @@ class Many(Step):
 
 @dataclass(slots=True, eq=False)
 class WholeFolders(Step):
-    """Any number of whole folders; as many as possible."""
+    """Takes any number of whole folders; as many as possible."""
 
     chooses = True
 
@@ -98,7 +98,7 @@ class WholeFolders(Step):
 
 @dataclass(slots=True, eq=False)
 class OneOf(Step):
-    """The first of some chains that lets the rest match."""
+    """Takes the first of some chains that lets the rest match."""
 
     chains: tuple[Step | None, ...]
     chooses = True
@@ -243,7 +243,7 @@ def _star(least: int, after: Step | None, *, at_boundary: bool) -> Step:
 
 
 def _suffixes(nodes: Sequence[Node]) -> tuple[str, ...]:
-    """Every path that matches ends in one of these."""
+    """Return texts of which every path that matches ends in one."""
     match nodes[-1] if nodes else None:
         case Text(text):
             return (text,)

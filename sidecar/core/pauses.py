@@ -1,4 +1,4 @@
-"""How long a remote asks to be left alone: ``Retry-After``, in seconds or until a date of its own clock."""
+"""Reads how long a remote asks to be left alone: ``Retry-After``, in seconds or until a date of its clock."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Playlist:
-    """What one names. ``is_cut``: there is more than was read, so all that lies beside may be named."""
+    """What a playlist names. ``is_cut``: it is longer than what was read, so it may name all beside it."""
 
     place: Place
     paths: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""Which proxy a URL is reached through, by HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
+"""Decides which proxy a URL is reached through, by HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
 
 The one place that decides it, for S3, STS, SSO and Convex alike: their libraries read these variables each in
 its own way, and some of them send what stays on this machine to a proxy. As in curl, a lower-case name comes
@@ -45,7 +45,7 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """The variables of an environment."""
+    """Answers which proxy a URL goes through, by the variables of one environment."""
 
     environ: Mapping[str, str]
 

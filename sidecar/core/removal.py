@@ -1,4 +1,4 @@
-"""What it means that a local file is gone (CONTRACT.md, "Removal"), as plain values and one decision."""
+"""Decides what it means that a local file is gone (CONTRACT.md, "Removal"): plain values, one decision."""
 
 from __future__ import annotations
 

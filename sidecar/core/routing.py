@@ -1,4 +1,4 @@
-"""What a path means: the rules applied, as a pure function of root and path."""
+"""Says what a path means: applies the rules, as a pure function of root and path."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ INDEX_DIGITS_MAX = 15  # a JSON number holds 15 digits exactly
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unmatched:
-    """No rule takes it, nor its extension; ``reason`` is one sentence."""
+    """No rule takes the path, nor its extension; ``reason`` is one sentence."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Misplaced:
-    """No rule takes it, but a rule takes its extension.
+    """No rule takes the path, but a rule takes its extension.
 
     ``reason`` is one sentence; None: ``Router.nearest`` finds it, at some cost.
     """
@@ -43,14 +43,14 @@ class Misplaced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """A rule wants it, but it can never be stored; ``reason`` is one sentence."""
+    """A rule takes the path, but it can never be stored; ``reason`` is one sentence."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ignored:
-    """The configuration says not to look at it."""
+    """The configuration says not to look at the path."""
 
     pattern: str
 
@@ -67,7 +67,7 @@ class Marker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A rule takes it, but this version cannot ship it; ``reason`` is one sentence."""
+    """A rule takes the path, but this version cannot ship it; ``reason`` is one sentence."""
 
     reason: str
 

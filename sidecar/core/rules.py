@@ -1,4 +1,4 @@
-"""What a router is built from: rules, roots and the templates of ids. Plain values."""
+"""Plain values that a router is built from: rules, roots and the templates of ids."""
 
 from __future__ import annotations
 

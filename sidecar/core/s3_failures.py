@@ -1,4 +1,4 @@
-"""What S3, and what calls itself S3, means by a refusal: one table of codes, then of statuses.
+"""The table of what S3, and what calls itself S3, means by a refusal: codes first, then statuses.
 
 Only rows of scope OBJECT cost a file an attempt at once: S3 says these of that very object, whoever sends
 it. Sources: AWS (Amazon S3 API Reference, Error responses), MinIO (cmd/api-errors.go), Ceph (rgw_common.cc),

@@ -1,4 +1,4 @@
-"""How fast bytes go, and how long the rest will take, from what is seen now and then. Time is an argument."""
+"""Measures how fast bytes go, and how long the rest will take. Time is an argument."""
 
 from __future__ import annotations
 

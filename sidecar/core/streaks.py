@@ -1,4 +1,4 @@
-"""Failures in a row in one operation that cost nobody an attempt: to be named although the rest goes well.
+"""Counts failures in a row in one operation that cost nobody an attempt, so that they are named.
 
 A store that lets small files pass and opens no multipart upload is in no trouble that a breaker would see.
 """
@@ -25,7 +25,7 @@ class Streak:
 
 
 class Streaks:
-    """At most one streak an operation, of which there are some ten."""
+    """Keeps at most one streak for each operation, of which there are some ten."""
 
     def __init__(self) -> None:
         """Begin without any."""

@@ -1,4 +1,4 @@
-"""Who watches a folder that several machines see: what a lease file says, and what may be concluded from it.
+"""Says what a lease file holds, and what follows from it: who watches a folder that several machines see.
 
 The lease file is one register that everybody reads and writes whole. Its holder counts up, a beat after the
 other. Three rules keep two from holding it at once, however long anybody is stopped in between:
@@ -25,7 +25,7 @@ _NAME_CHARS_MAX = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """Seconds, and for ``still`` looks a beat apart."""
+    """The times of a lease in seconds; ``still`` counts looks that are a beat apart."""
 
     beat: float = 1.0
     tenure: float = 3.0
@@ -70,7 +70,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vigil:
-    """How often in a row the same content was seen."""
+    """Counts how often in a row a lease file had the same content."""
 
     content: bytes
     looks: int = 1
@@ -109,5 +109,5 @@ def is_dead(content: bytes, ours: Place) -> bool:
 
 
 def _name(text: str) -> str:
-    """Others wrote it: let it be short and on one line."""
+    """Return a name that others wrote, short and on one line."""
     return "".join(char if char.isprintable() else "?" for char in text[:_NAME_CHARS_MAX])

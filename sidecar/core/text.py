@@ -1,4 +1,4 @@
-r"""File names are bytes, and may be hostile: the text that may leave the process or reach a terminal."""
+r"""Makes text of file names, which are bytes and may be hostile, fit to leave the process or be shown."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Rank:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
-    """Up to ``count`` transfers may begin: more urgent than ``priority``, or as urgent and shorter."""
+    """Which transfers may begin: ``count`` more urgent than ``priority``, or as urgent and shorter."""
 
     count: int
     priority: int = ANY
@@ -78,7 +78,7 @@ class Waiting(Generic[T]):
 
 @dataclass(slots=True)
 class _Level(Generic[T]):
-    """Those of one priority."""
+    """The bodies of one priority that wait, small ones and large ones."""
 
     small: list[Waiting[T]] = field(default_factory=list)
     large: list[Waiting[T]] = field(default_factory=list)
@@ -98,10 +98,10 @@ class _Level(Generic[T]):
 
 
 class Turns(Generic[T]):
-    """Those who wait, in order."""
+    """The bodies that wait, in the order in which they go."""
 
     def __init__(self) -> None:
-        """Nobody waits."""
+        """Begin with nobody waiting."""
         self._levels: dict[int, _Level[T]] = {}
 
     def __bool__(self) -> bool:

@@ -1,4 +1,4 @@
-"""Who got through meanwhile, in the same operation: what one object's failure is judged by.
+"""Counts who got through meanwhile in the same operation: one object's failure is judged by that.
 
 Bounded memory, no clock. Each object under way or in trouble has a memo of what had been counted when its
 attempt began, or when it failed last; the oldest memos are forgotten first, which errs on the side of

@@ -26,7 +26,7 @@ LINES_MAX, WINDOW_SECONDS = 10, 60.0
 
 
 class Watched(Protocol):
-    """What is asked: the watch stage."""
+    """The watch stage, as far as attention asks it."""
 
     def roots(self) -> list[str]:
         """Return the watched roots."""
@@ -47,7 +47,7 @@ class Watched(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """What one line is about."""
+    """The files that one line of the log is about."""
 
     root: str
     folder: str

@@ -1,4 +1,4 @@
-"""Blocking work that a cancelled caller does not leave behind."""
+"""Runs blocking work that a cancelled caller does not leave behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way down: ship what is owed for as long as the grace lasts (CONTRACT.md, "The command line").
+"""Drains: ships what is owed for as long as the grace lasts (CONTRACT.md, "The command line").
 
 Owed includes files that are settling, open or incomplete, and dead letters: a renderer's container
 may take its disk with it.

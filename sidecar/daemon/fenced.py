@@ -21,7 +21,7 @@ def fenced(port: T, passable: Callable[[], Awaitable[None]], *, effects: frozens
 
 
 class _Fenced:
-    """Hands everything through, so that it needs no word on what a port may be asked."""
+    """Hands every attribute of a port through, whatever the port may be asked."""
 
     def __init__(
         self, port: object, passable: Callable[[], Awaitable[None]], effects: frozenset[str]

@@ -63,7 +63,7 @@ class Heart:
 
 
 def _watchdog_seconds(text: str) -> float:
-    """Return how often systemd wants to hear of us; what is no number is not systemd's word."""
+    """Return how often systemd wants to hear of us; what is no number does not come from systemd."""
     try:
         return max(int(text), 0) / 1e6
     except (ValueError, OverflowError):

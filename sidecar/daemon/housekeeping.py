@@ -1,4 +1,4 @@
-"""What becomes of the renderer's files, how much room there is for more, and what the journal forgets."""
+"""Tidies the renderer's files, keeps room for more, and lets the journal forget."""
 
 from __future__ import annotations
 

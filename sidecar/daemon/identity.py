@@ -1,4 +1,4 @@
-"""Who this sidecar is: an id made once, on disk before anything carries it."""
+"""Makes this sidecar's id, once, on disk before anything carries it."""
 
 from __future__ import annotations
 

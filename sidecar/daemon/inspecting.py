@@ -1,4 +1,4 @@
-"""A big journal is checked after the start, beside the work, where its opening could believe it."""
+"""Checks a big journal after the start, beside the work, where its opening could believe it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Kubernetes shows of a container that ended: its termination message, where there is one to write."""
+"""Writes the termination message, which Kubernetes shows of a container that ended."""
 
 from __future__ import annotations
 

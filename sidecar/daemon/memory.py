@@ -1,4 +1,4 @@
-"""Hand memory back: the allocator would keep a heap of its own for each of our threads."""
+"""Hands memory back: the allocator would keep a heap of its own for each of our threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parked pieces of streams: they go once their scene is complete and no playlist was ever there.
+"""Lets parked pieces of streams go once their scene is complete and no playlist was ever there.
 
 What belongs to a session itself is complete with its manifest, or when nothing was added for
 ``entities.complete_after``; that is monotonic time and starts anew with the process.

@@ -1,4 +1,4 @@
-"""Forgetting in the background: ``journal.keep`` and ``retention.events``, a few milliseconds at a time."""
+"""Forgets in the background (``journal.keep``, ``retention.events``), a few milliseconds at a time."""
 
 from __future__ import annotations
 

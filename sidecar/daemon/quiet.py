@@ -1,4 +1,4 @@
-"""Scenes without a marker: complete after ``entities.complete_after`` of quiet.
+"""Completes scenes that have no marker after ``entities.complete_after`` of quiet.
 
 Quiet is monotonic time and starts anew with the process, like every due time.
 """

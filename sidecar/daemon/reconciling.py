@@ -230,7 +230,7 @@ class Reconciler:
                 return False
 
     async def _expire(self, seen: Seen) -> bool:
-        """Convex marks the version first: only then is its object nobody's."""
+        """Have Convex mark the versions first: only then does nothing name their objects."""
         if seen.slot is None or seen.version is None or seen.transfer is None:
             return False
         names = [(seen.slot, seen.version)]

@@ -1,4 +1,4 @@
-"""What other settings than the last ones mean for what is still owed; said once, in the log."""
+"""Settles what other settings than the last ones mean for what is still owed, and logs it once."""
 
 from __future__ import annotations
 

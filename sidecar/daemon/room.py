@@ -18,7 +18,7 @@ FEW = 10
 
 
 class Room:
-    """Asked before each piece of what a listing found."""
+    """Says how many new files may be taken in. A listing asks it before each piece of what it found."""
 
     def __init__(self, *, reserve: Reserve, reader: JournalReader, syncing: bool) -> None:
         """``syncing`` is False with ``convex.sync: off``: an uploaded file then needs nothing any more."""

@@ -1,4 +1,4 @@
-"""What keeps secrets out of core files and of other processes' reach."""
+"""Keeps secrets out of core files and out of other processes' reach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the endpoint may ask: the daemon's parts, seen through status/source.py's protocols."""
+"""Answers what the endpoint may ask: the daemon's parts, seen through status/source.py's protocols."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class Source:
-    """Built once; everything is read live. ``sync`` is None with ``convex.sync: off``."""
+    """The daemon as the endpoint sees it: read live. ``sync`` is None with ``convex.sync: off``."""
 
     heartbeat_limit_seconds = LIMIT_SECONDS
 

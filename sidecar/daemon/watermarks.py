@@ -1,4 +1,4 @@
-"""``local_files.min_free`` and ``max_pending``: disks that run full and work that piles up are said aloud.
+"""Warns of disks that run full and work that piles up (``local_files.min_free``, ``max_pending``).
 
 Measured off the event loop, each place by itself: a hung network volume hides no other.
 """

@@ -1,4 +1,4 @@
-"""The connection, the transaction, and the one way to advance a transfer."""
+"""Holds the connection, the transaction, and the one way to advance a transfer."""
 
 from __future__ import annotations
 

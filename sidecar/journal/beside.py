@@ -1,4 +1,4 @@
-"""A look at a journal from another process, whether or not the daemon has it open; and a copy of it.
+"""Checks or copies a journal from another process, whether or not the daemon has it open.
 
 Nothing of it is changed. SQLite's own locks make both safe at any time.
 """

@@ -1,4 +1,4 @@
-"""Journal, bucket and Convex side by side, in bounded memory: a private database that is gone afterwards.
+"""Compares journal, bucket and Convex in bounded memory, in a private database that is gone afterwards.
 
 The order of gathering makes the comparison sound although work goes on: first the journal's rows
 (``settled``: what is synced by then must be in both listings), then Convex, then the bucket, and last the

@@ -1,4 +1,4 @@
-"""What S3 is owed: the clean-up of what a superseded or vanished transfer may have left there.
+"""Keeps what S3 is owed: the clean-up of what a superseded or vanished transfer may have left there.
 
 A debt is journaled when nobody works on its transfer any more, so that an abort never races with its
 own upload; paying one is idempotent.

@@ -1,4 +1,4 @@
-"""What becomes of removals that were not simply made: an operator's word, a changed setting, objects.
+"""Settles removals that were not simply made: by an operator, by a changed setting; and their objects.
 
 The counting and weighing is in ``absences.py``, an op's way in ``retracting.py``.
 """

@@ -1,4 +1,4 @@
-"""How a transfer begins: the one place that gives a file its transfer id and its key."""
+"""Begins a transfer: the one place that gives a file its transfer id and its key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a power cut must not undo."""
+"""Flushes to the disk what a power cut must not undo."""
 
 from __future__ import annotations
 

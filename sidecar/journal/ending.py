@@ -1,4 +1,4 @@
-"""Since when a row is over: what counts for its age, once nothing shows it any more.
+"""Keeps since when a row is over: nothing shows it any more, and its age counts from then.
 
 A superseded or gone transfer is over by its state. A synced one is over when newer content of its slot is
 synced, or when no file of its slot lies here any longer.

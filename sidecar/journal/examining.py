@@ -1,4 +1,4 @@
-"""What must be true of a journal's rows, rule by rule; a rule's query returns what breaks it."""
+"""Checks what must be true of a journal's rows, rule by rule; a rule's query returns what breaks it."""
 
 from __future__ import annotations
 

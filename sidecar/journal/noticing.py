@@ -1,4 +1,4 @@
-"""The watch stage's half: files that were seen become candidates, complete candidates become ready."""
+"""The watch stage's half of the journal: seen files become candidates, complete ones become ready."""
 
 from __future__ import annotations
 

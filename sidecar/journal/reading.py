@@ -1,4 +1,4 @@
-"""The read side of the journal: a connection of its own that never blocks the writer (WAL)."""
+"""Reads the journal on a connection of its own that never blocks the writer (WAL)."""
 
 from __future__ import annotations
 

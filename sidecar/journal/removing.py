@@ -1,4 +1,4 @@
-"""Local files that the sidecar itself deletes: never taken for a removal by somebody else.
+"""Remembers local files that the sidecar itself deletes, so that nobody takes it for a removal.
 
 ``files.absent`` counts the listings that did not show a file. Two values far above any count say that the
 file is absent by our own hand; a file that is seen again sets it back to 0 like any other.

@@ -1,4 +1,4 @@
-"""Repairs as the journal's own work: requeues and debts, each checked against what is true by now."""
+"""Makes repairs the journal's own work: requeues and debts, each checked against what is true by now."""
 
 from __future__ import annotations
 

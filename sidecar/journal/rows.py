@@ -1,4 +1,4 @@
-"""Between SQLite rows and the plain values of core: the only place that knows both."""
+"""Converts between SQLite rows and the plain values of core: the only place that knows both."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""What this sidecar knows of each scene, and the facts about it that Convex is owed.
+"""Keeps what this sidecar knows of each scene, and the facts about it that Convex is owed.
 
-Facts enter the outbox only when they differ from the ones that entered it last, in the transaction
-that made them true. Of a *recalled* scene, one that a new journal's first scan found and to which nothing
-new has come since, only the end is told: Convex may show it as complete, by the word of the journal before.
+Facts enter the outbox only when they differ from the ones that entered it last, in the transaction that
+made them true. A scene is *recalled* if a new journal's first scan found it and nothing new has come to it
+since. Of such a scene only the end is told, because Convex may show it as complete, as the journal before
+this one reported it (``recalling.py``).
 """
 
 from __future__ import annotations

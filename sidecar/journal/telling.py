@@ -1,4 +1,4 @@
-"""The sync stage's half: the outbox in batches, and what Convex made of each op."""
+"""The sync stage's half of the journal: the outbox in batches, and what Convex made of each op."""
 
 from __future__ import annotations
 

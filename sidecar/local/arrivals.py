@@ -1,4 +1,4 @@
-"""What the daemon delivers, as it is delivered, and what it does not send: each said once."""
+"""Reads what the daemon delivers, and what it does not send: each is said once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether every file arrived: each object against its file, byte for byte, and each row of Convex."""
+"""Proves whether every file arrived: each object against its file, byte for byte, and each row of Convex."""
 
 from __future__ import annotations
 

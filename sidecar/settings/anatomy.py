@@ -1,4 +1,4 @@
-"""Which keys there are, read from the models: for suggestions, descriptions, and the tests of the example."""
+"""Lists the keys, read from the models: for suggestions, descriptions, and the tests of the example."""
 
 from __future__ import annotations
 

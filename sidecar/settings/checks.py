@@ -1,4 +1,4 @@
-"""What must hold between keys. Each check yields the key to look at and a sentence."""
+"""Checks what must hold between keys. Each check yields the key to look at and a sentence."""
 
 from __future__ import annotations
 

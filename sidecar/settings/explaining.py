@@ -1,4 +1,4 @@
-"""pydantic's errors in this project's words: what is wrong, what would be right. No secret is ever echoed."""
+"""Says pydantic's errors in this project's words: what is wrong, what would be right; never a secret."""
 
 from __future__ import annotations
 

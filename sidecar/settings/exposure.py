@@ -1,4 +1,4 @@
-"""Files of secrets that anybody on the machine may read.
+"""Finds files of secrets that anybody on the machine may read.
 
 On a disk that can be written that is a mistake, and refused. On a read-only or memory mount it is
 how Kubernetes and Docker hand secrets over: who could read them there is the pod's to decide.

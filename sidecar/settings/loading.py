@@ -1,4 +1,4 @@
-"""From bytes to settings, with every mistake at once."""
+"""Turns bytes into settings, and reports every mistake at once."""
 
 from __future__ import annotations
 

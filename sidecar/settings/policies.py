@@ -1,4 +1,4 @@
-"""From settings to the plain values of core."""
+"""Turns settings into the plain values of core."""
 
 from __future__ import annotations
 

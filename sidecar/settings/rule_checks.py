@@ -1,4 +1,4 @@
-"""What must hold between rules, pins and templates."""
+"""Checks what must hold between rules, pins and templates."""
 
 from __future__ import annotations
 

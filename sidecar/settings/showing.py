@@ -1,4 +1,4 @@
-"""Settings for people and editors: masked, and as a JSON Schema."""
+"""Shows settings to people and editors: masked, and as a JSON Schema."""
 
 from __future__ import annotations
 

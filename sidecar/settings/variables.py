@@ -1,4 +1,4 @@
-"""``${NAME}`` and ``${NAME:-default}`` in the file's values; ``$${NAME}`` stands for ``${NAME}`` itself."""
+"""Replaces ``${NAME}`` and ``${NAME:-default}`` in the file's values; ``$${NAME}`` means ``${NAME}``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How full the disks are. A hung network volume costs one thread and old figures, nothing else."""
+"""Measures how full the disks are. A hung network volume costs one thread and old figures, nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""/explain: why a path is where it is, also one that never became a transfer."""
+"""Answers /explain: why a path is where it is, also one that never became a transfer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask what, through which door.
+"""Decides who may ask what, through which door.
 
 Generated code runs in the renderer's network namespace and browsers run everybody's: TCP is read-only
 without the token, and names that a foreign page could have pointed here are not answered.

@@ -1,4 +1,4 @@
-"""Which file a client means: by a path through links or mounts, one below a root, or in other Unicode."""
+"""Finds the file that a client means: by links or mounts, below a root, or in other Unicode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading what a client asks for: query parameters, durations, paths. Mistakes are BadRequestError."""
+"""Reads what a client asks for: query parameters, durations, paths. Mistakes are BadRequestError."""
 
 from __future__ import annotations
 

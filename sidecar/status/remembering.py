@@ -1,4 +1,4 @@
-"""What the journal has of one path."""
+"""Reads what the journal has of one path."""
 
 from __future__ import annotations
 

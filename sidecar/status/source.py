@@ -340,7 +340,7 @@ class ReconcileReport(Protocol):
 
 
 class StatusSource(Protocol):
-    """Everything together; built by daemon.py alone."""
+    """All that the endpoint asks, together; only the daemon builds it."""
 
     @property
     def sidecar_id(self) -> str: ...

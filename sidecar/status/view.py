@@ -1,4 +1,4 @@
-"""Taking the snapshots behind /status, /metrics, /healthz, /readyz and the lists."""
+"""Takes the snapshots behind /status, /metrics, /healthz, /readyz and the lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""/wait: whether everything asked for is delivered, answered from a scan begun after the request.
+"""Answers /wait: whether everything asked for is delivered, from a scan begun after the request.
 
 What each class of file does to the answer is the account's table (core/account.py).
 """
@@ -47,7 +47,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journaled:
-    """The journal's side of a look."""
+    """What the journal contributes to a look."""
 
     counts: Mapping[tuple[str, State], int]
     rows: Sequence[Transfer]

@@ -1,4 +1,4 @@
-"""What our functions return, checked and turned into values.
+"""Checks what our functions return, and turns it into values.
 
 A JSON number of Convex is a float64: ints are made here.
 """

@@ -1,4 +1,4 @@
-"""A question to Convex that moves no asset: asked through outages; a refusal is no verdict on Convex."""
+"""Asks Convex a question that moves no asset: through outages; a refusal is no verdict on Convex."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who we are to Convex: the Authorization header of every call, by ``convex.auth``.
+"""Says who we are to Convex: the Authorization header of every call, by ``convex.auth``.
 
 Secrets in files are read again when they change, off the event loop. No error names a secret.
 """
@@ -31,7 +31,7 @@ class Credentials(Protocol):
 
 
 class NoCredentials:
-    """Nothing: works only against `sidecar dev`."""
+    """Shows no credentials: works only against `sidecar dev`."""
 
     internal = False
     wants = "convex.auth has mode: none, which only `sidecar dev` accepts; write mode: jwt and its keys"

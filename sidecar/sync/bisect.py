@@ -1,4 +1,4 @@
-"""Find the op that Convex refuses: a refused batch is halved until what is refused stands alone.
+"""Finds the op that Convex refuses: a refused batch is halved until what is refused stands alone.
 
 The ops beside it get through on the way. When nothing at all gets through, a few refused ops are
 enough to know that it is not the ops; the rest waits.

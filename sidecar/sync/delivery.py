@@ -1,4 +1,4 @@
-"""One batch on its way: sent, settled, and what follows when it fails."""
+"""Delivers one batch: sends it, settles it, and decides what follows when it fails."""
 
 from __future__ import annotations
 

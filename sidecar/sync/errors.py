@@ -1,4 +1,4 @@
-"""Convex's answers, translated once, by the table of ``core/convex_failures.py``."""
+"""Translates Convex's refusals, once, by the table of ``core/convex_failures.py``."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class ExpiryStage:
         await self._journal.do(Journal.settle_expiries, marked)
 
     async def _wait_out(self, error: SidecarError) -> None:
-        """Nothing is lost by waiting: the object is kept for as long as it takes."""
+        """Wait as long as it takes: the object is kept meanwhile, so nothing is lost."""
         match await self._gate.failed(TARGET, error, failures=0):
             case Again(delay_seconds=delay, spent=False):
                 await asyncio.sleep(delay)

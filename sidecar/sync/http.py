@@ -1,4 +1,4 @@
-"""The connections to Convex: through which proxy, trusting whom, as the environment says."""
+"""Opens the connections to Convex: through which proxy, trusting whom, as the environment says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many sessions are told at once: halved when Convex throttles, grown slowly while it does not."""
+"""Decides how many sessions are told at once: halved when Convex throttles, grown slowly otherwise."""
 
 from __future__ import annotations
 

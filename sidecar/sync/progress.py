@@ -23,7 +23,7 @@ DRIP_BYTES_PER_SECOND = 1024  # slower than this, in all, is on purpose
 
 
 class TooSlowError(TimeoutError):
-    """It moved, and far too slowly for anything but purpose."""
+    """The call moved, and far too slowly for anything but purpose."""
 
 
 class Progress:
@@ -80,7 +80,7 @@ class Progress:
 
 
 def _take_little_ahead(connection: socket.socket | None) -> None:
-    """Where the kernel cannot be told, what it has taken counts as progress all the same."""
+    """Tell the kernel to take little ahead; where it cannot be told, what it took counts all the same."""
     option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
     if connection is not None and option is not None:
         with contextlib.suppress(OSError):

@@ -70,7 +70,7 @@ class RecallStage:
                 await self._work.wait()
 
     async def end(self) -> None:
-        """The first scan is over: from here on files are new, and nothing is held."""
+        """Note that the first scan is over: from here on files are new, and nothing is held."""
         after: tuple[str, str] | None = ("", "")
         while after is not None:
             after = await self._journal.do(Journal.end_recall, after=after)

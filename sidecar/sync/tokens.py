@@ -1,4 +1,4 @@
-"""Tokens that are signed here. Apart from the other credentials: only who signs loads a library for it."""
+"""Signs tokens. It is a module of its own because only who signs loads a library for it."""
 
 from __future__ import annotations
 

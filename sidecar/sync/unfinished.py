@@ -49,7 +49,7 @@ class UnfinishedStage:
         self._begun = asyncio.Event()
 
     def begin(self) -> None:
-        """Every folder was listed, and is in the journal: a scene that it does not know has no file left."""
+        """Begin: every folder is journaled, so a scene that the journal does not know has no file left."""
         self._begun.set()
 
     async def run(self) -> None:

@@ -1,4 +1,4 @@
-"""S3's answers, bounded: whoever answers may not fill our memory, nor send us elsewhere.
+"""Bounds S3's answers: whoever answers may not fill our memory, nor send us elsewhere.
 
 botocore reads an answer whole and makes a tree of it, which costs some 100 bytes a tag. A full page of
 1,000 keys is about 1 MB and 25,000 tags. Time is bounded by the call's deadline, headers by aiohttp.

@@ -1,4 +1,4 @@
-"""One call on the line: what is seen of it while it is under way."""
+"""Watches one call on the line: what is seen of it while it is under way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One call of the S3 client: bounded in time, its failures translated, bodies read as they go."""
+"""Makes one call of the S3 client: bounded in time, its failures translated, bodies read as they go."""
 
 from __future__ import annotations
 

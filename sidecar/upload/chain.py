@@ -1,4 +1,4 @@
-"""The AWS credential chain: environment, profile, helper, STS, SSO, container, instance; and how it fails."""
+"""Goes through the AWS credential chain: environment, profile, helper, STS, SSO, container, instance."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Try:
 
 
 class Checking:
-    """What is set, or under auto what is known of the store. ``keep`` journals what was learnt."""
+    """Knows what is set or, under auto, what the store confirms. ``keep`` journals what was learnt."""
 
     def __init__(
         self,

@@ -72,7 +72,7 @@ class Cleaner:
             await self._pay_debts()
 
     async def hurry(self) -> None:
-        """The daemon is to stop: nothing waits for its time any more."""
+        """Hurry, since the daemon is to stop: nothing waits for its time any more."""
         self._retry_seconds, self._is_hurried = HURRIED_RETRY_SECONDS, True
         self._doubts.hasten()
         await self._journal.do(Journal.hasten_debts)

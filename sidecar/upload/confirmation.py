@@ -1,4 +1,4 @@
-"""Whether S3 confirms our checksum: believed only if it says so itself."""
+"""Checks whether S3 confirms our checksum, and believes only what S3 says itself."""
 
 from __future__ import annotations
 

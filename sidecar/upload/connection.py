@@ -52,7 +52,7 @@ class Manners:
     _silences: int = 0
 
     def refused(self) -> None:
-        """The store does not take the question: it is not asked again."""
+        """Remember that the store does not take the question, so that it is not asked again."""
         self.asks = False
 
     def learn(self, request: Request, status: int) -> None:

@@ -43,7 +43,7 @@ class Keys:
 
 
 class OurKeys(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
-    """Those of the settings, read for every request: they may be files, and may change."""
+    """The settings' keys, read for every request: they may be files, and may change."""
 
     def __init__(self, keys: Callable[[], Keys]) -> None:
         super().__init__("", "", method="sidecar")
@@ -56,7 +56,7 @@ class OurKeys(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
 
 
 class SharedKeys(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
-    """Those of the chain: looked up once for all, renewed beside the work, kept while they are good."""
+    """The chain's keys: looked up once for all, renewed beside the work, kept while they are good."""
 
     def __init__(self, find: Callable[[], Awaitable[AioCredentials]], *, clock: Clock) -> None:
         """``find`` goes through the chain anew and raises CredentialsError."""

@@ -21,7 +21,7 @@ HURRIED_SECONDS = (1.0,)  # a drain has no minute
 
 
 class Doubts:
-    """Clean-ups to be tried again when they may have been too early. ``changed`` is set by new ones."""
+    """Clean-ups to be tried again because they may have been too early. New ones set ``changed``."""
 
     def __init__(self, *, clock: Clock) -> None:
         """Begin without any."""
@@ -54,7 +54,7 @@ class Doubts:
         return min((looks[0] for looks in self._due.values()), default=None)
 
     def looked(self, doubt: Debt) -> bool:
-        """One look is done; True: it was the last one, and there is no doubt any more."""
+        """Note that one look is done; True: it was the last one, and there is no doubt any more."""
         now = self._clock.monotonic()
         rest = tuple(due for due in self._due.pop(doubt, ()) if due > now)
         if rest:
@@ -62,12 +62,12 @@ class Doubts:
         return not rest
 
     def postpone(self, doubt: Debt, *, seconds: float) -> None:
-        """It could not be looked: come back."""
+        """Come back later, since nobody could look."""
         due = self._clock.monotonic() + seconds
         self._due[doubt] = (due, *(later for later in self._due.get(doubt, ()) if later > due))
 
     def hasten(self) -> None:
-        """The daemon is to stop: from now on look once, and at once."""
+        """Look once and at once from now on, since the daemon is to stop."""
         now, self._looks_seconds = self._clock.monotonic(), HURRIED_SECONDS
         self._due = dict.fromkeys(self._due, (now,))
         self.changed.set()

@@ -1,4 +1,4 @@
-"""What S3, the connection and the disk say, as one of our kinds."""
+"""Translates what S3, the connection and the disk say into one of our kinds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fields of requests that say which object they are about, and what it is."""
+"""Fills the fields of requests that say which object they are about, and what it is."""
 
 from __future__ import annotations
 

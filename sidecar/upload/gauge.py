@@ -1,4 +1,4 @@
-"""How much the bodies on the line move in all, seen over some seconds."""
+"""Measures how much the bodies on the line move in all, over some seconds."""
 
 from __future__ import annotations
 

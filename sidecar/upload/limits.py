@@ -1,4 +1,4 @@
-"""What uploads may take of this machine: bytes at once, and bytes per second."""
+"""Limits what uploads take of this machine: bytes at once, and bytes per second."""
 
 from __future__ import annotations
 

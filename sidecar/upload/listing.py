@@ -1,4 +1,4 @@
-"""What S3 lists, page by page: objects, open multipart uploads, the parts of one.
+"""Lists what S3 has, page by page: objects, open multipart uploads, the parts of one.
 
 A store that offers a listing to nobody denies us a right, as far as we are concerned.
 """

@@ -1,4 +1,4 @@
-"""A large file's way: open or resume, send what is missing, complete; each effect between two facts."""
+"""Sends a large file: opens or resumes, sends what is missing, completes; each effect between two facts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 
 class Multipart:
-    """One transfer's multipart upload."""
+    """Sends one transfer as a multipart upload."""
 
     def __init__(
         self, *, tools: Tools, transfer: Transfer, source: Source, flight: Flight, once: bool
@@ -96,7 +96,7 @@ class Multipart:
         return await self._complete(upload, [have[wanted.number] for wanted in ranges])
 
     def _part_bytes(self, upload_id: str | None) -> int:
-        """A resumed upload keeps the size that it was begun with, whatever the settings say now."""
+        """Return the size of parts; a resumed upload keeps the one that it was begun with."""
         if upload_id is not None and self._transfer.part_bytes is not None:
             return self._transfer.part_bytes
         return part_size(self._transfer.size_bytes, wanted_bytes=self._tools.part_bytes)

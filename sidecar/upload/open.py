@@ -1,4 +1,4 @@
-"""Everything of SHIP, built from the settings: what daemon.py opens."""
+"""Builds everything of SHIP from the settings: what the daemon opens."""
 
 from __future__ import annotations
 

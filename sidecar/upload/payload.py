@@ -1,4 +1,4 @@
-"""The bytes of a ``Body`` as aiohttp pulls them: read a little, send it, read on.
+"""Feeds the bytes of a ``Body`` to aiohttp as it pulls them: reads a little, sends it, reads on.
 
 A slow link holds the reading back, so a part on its way costs one chunk of memory.
 """

@@ -1,4 +1,4 @@
-"""Content that a lost journal knew: found in S3, it is not sent again (``journal/recalling.py``)."""
+"""Looks in S3 for content that a lost journal knew, before it is sent again (``journal/recalling.py``)."""
 
 from __future__ import annotations
 

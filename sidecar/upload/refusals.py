@@ -1,4 +1,4 @@
-"""An answer of S3 that says no, read for the table of ``core/s3_failures.py``."""
+"""Reads an answer of S3 that says no, for the table of ``core/s3_failures.py``."""
 
 from __future__ import annotations
 

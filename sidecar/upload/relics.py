@@ -1,4 +1,4 @@
-"""What earlier journals of this sidecar left in the bucket, listed folder by folder, each folder once.
+"""Lists what earlier journals of this sidecar left in the bucket: folder by folder, each folder once.
 
 Only a new journal asks, for the files of its first scan: those of one scene share their folder of keys, so
 that a thousand files cost a few pages and not a thousand listings.

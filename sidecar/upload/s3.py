@@ -46,7 +46,7 @@ async def open_store(
 
 
 class S3Store:
-    """One bucket."""
+    """The store over one bucket."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What the environment and the shared files of AWS say of S3, where our own settings say nothing.
+"""Reads what the environment and AWS's shared files say of S3, where our own settings say nothing.
 
 Read once, at the start: the client, the address of an object and the way there then agree. Files that are not
 needed may be wrong: who gives keys needs no profile.

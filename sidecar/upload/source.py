@@ -1,4 +1,4 @@
-"""The local file of a transfer, held open while it is sent: whatever becomes of its name, it stays."""
+"""Holds the local file of a transfer open while it is sent: whatever becomes of its name, it stays."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ STALE_SECONDS = 600.0  # nobody met it, and it is none of ours
 
 @dataclass(slots=True, kw_only=True)
 class _Queue:
-    """Who waits for one thing: how many, and where it lies."""
+    """The transfers that wait for one thing: how many they are, and where it lies."""
 
     root: str
     below: str  # a folder or file below the root, "" is the root
@@ -41,7 +41,7 @@ class _Queue:
 
 
 class Sources:
-    """What waits for our own disk."""
+    """Lets transfers wait for our own disk, and come back at a bounded rate."""
 
     def __init__(self, *, journal: AsyncJournal, clock: Clock, obstacles: Obstacles) -> None:
         """``obstacles`` are shared with whoever else reads files."""
@@ -69,14 +69,14 @@ class Sources:
         await self._journal.do(Journal.put_off, transfer.id, error, due=due)
 
     def opened(self, transfer: Transfer) -> None:
-        """Its file could be opened: every folder above it can be entered."""
+        """Note that a transfer's file could be opened: every folder above it can be entered."""
         path = transfer.display
         for where in [where for where in self._queues if path.startswith(f"{where.rstrip('/')}/")]:
             del self._queues[where]
         self._obstacles.over_above(transfer.display)
 
     async def ended(self, transfer: Transfer) -> None:
-        """It needs its file no more: let others try that wait as it did."""
+        """Note that a transfer needs its file no more: let others try that wait as it did."""
         self._queues.pop(transfer.display, None)
         self._obstacles.over(transfer.display)
         if transfer.error_kind == ErrorKind.LOCAL_IO:
@@ -119,7 +119,7 @@ class Sources:
         )
 
     async def _follow_home(self, transfer: Transfer) -> None:
-        """A volume that came back under another name is known by the very file that lay on it."""
+        """Take in the new name of a volume that came back: the very file that lay on it tells."""
         now = await asyncio.to_thread(_home_by_file, transfer)
         if transfer.home is not None and now not in {None, transfer.home}:
             await self._journal.do(Journal.move_home, transfer.root, home=transfer.home, to=now)

@@ -29,7 +29,7 @@ CONCURRENCY_AUTO = 32  # small files wait for round trips; the memory budget bou
 
 
 class UploadStage:
-    """From ``ready`` to ``uploaded``. ``run`` ends only by cancellation."""
+    """Takes transfers from ``ready`` to ``uploaded``. ``run`` ends only by cancellation."""
 
     def __init__(
         self,

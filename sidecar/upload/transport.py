@@ -1,4 +1,4 @@
-"""How bytes are checked on their way (``s3.checksum``); the identity of content is crc64nvme, always.
+"""Checks bytes on their way (``s3.checksum``); the identity of content is crc64nvme, always.
 
 A ``Receipt`` is what S3 gave for a part: its ETag, and our transport checksum of it where Complete will
 need that again. It travels through the journal in ``Part.etag``, which is opaque to everybody else.

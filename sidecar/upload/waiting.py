@@ -1,4 +1,4 @@
-"""Waiting for work, or for the time of what is put off."""
+"""Waits for work, or for the time of what is put off."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 
 class Absences:
-    """One root's."""
+    """Follows the absent files of one root, listing by listing."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Absences:
         return Places(await self._journal.do(Journal.places, self._root))
 
     async def end(self, places: Places | None) -> None:
-        """A full listing is in the journal."""
+        """Take in that a full listing is journaled: spare what it cannot tell of, decide the rest."""
         if places is None:
             return
         listed = places.found.get("", UNSEEN)

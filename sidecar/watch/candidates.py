@@ -1,4 +1,4 @@
-"""The candidates' life: look at what is due, read what is complete, and journal what became of it.
+"""Runs the candidates' life: looks at what is due, reads what is complete, journals what became of it.
 
 Looks run in batches in worker threads; large files are read in two lanes of their own, so that a
 thumbnail never waits for a film.
@@ -95,12 +95,12 @@ class Candidates:
             self._waitlist.add(transfer)
 
     def drop(self, root: str, path: str) -> None:
-        """Its row is no more: the file is held."""
+        """Drop a candidate whose row is no more, since its file is held."""
         if (candidate := self.find(root, path)) is not None:
             self._waitlist.forget(candidate)
 
     def forget_home(self, root: str, home: str) -> None:
-        """Where these were seen there is nothing any more."""
+        """Forget the home of these: where they were seen there is nothing any more."""
         for candidate in self.all():
             if candidate.root == root and candidate.home == home:
                 candidate.home = None

@@ -1,4 +1,4 @@
-"""Delete one local file that is safe elsewhere, and be sure that it is that file and nobody writes to it.
+"""Deletes one local file that is safe elsewhere, sure that it is that file and that nobody writes to it.
 
 Between a check and an unlink a renderer may put another file in place, or open this one for writing.
 So the file is first given a name that nobody knows, under a lease that holds writers up; what is found

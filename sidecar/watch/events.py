@@ -41,7 +41,7 @@ class WatchLostError(Exception):
 
 
 class Notifier:
-    """inotify over one tree.
+    """Watches one tree by inotify.
 
     Two nets: of the folders that there were when it was last cast anew, and of those made since, for none
     can be told of one folder more. watchfiles' ``awatch`` is not used because it walks the tree on the
@@ -140,7 +140,7 @@ class Notifier:
         self._covered(wanted)
 
     async def _try_to_renew(self) -> bool:
-        """For a moment it takes twice the watches, which there may not be: then it has to wait."""
+        """Cast a new net. That takes twice the watches for a moment, and waits until there are so many."""
         try:
             await self._renew()
         except (OSError, RuntimeError) as error:

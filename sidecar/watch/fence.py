@@ -18,7 +18,7 @@ AGAIN_SECONDS = 0.05
 
 
 class Held(Protocol):
-    """What may lapse."""
+    """A lease that may lapse."""
 
     @property
     def holds(self) -> bool:
@@ -27,18 +27,18 @@ class Held(Protocol):
 
 
 class Fence:
-    """Knows what is held on shared volumes. A process that was stopped finds it closed when it wakes up."""
+    """Knows which folders of shared volumes are ours, and lets callers pass while all of them are."""
 
     def __init__(self) -> None:
         """Open: nothing is held yet."""
         self._held: list[Held] = []
 
     def add(self, held: Held) -> None:
-        """From now on nothing passes while this does not hold."""
+        """Let nothing pass from now on while this does not hold."""
         self._held.append(held)
 
     def discard(self, held: Held) -> None:
-        """It was given up."""
+        """Forget one that was given up."""
         self._held.remove(held)
 
     async def passable(self) -> None:

@@ -1,4 +1,4 @@
-"""Read a complete file once, and be sure that what was read is one state of it."""
+"""Reads a complete file once, and makes sure that what was read is one state of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a format's reader answers, and the bounded reads that they share."""
+"""Defines what a format's reader answers, and the bounded reads that the readers share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to do about events: look at the paths they name, walk every new folder, watch it, walk it again."""
+"""Acts on events: looks at the paths they name, walks every new folder, watches it, walks it again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Seen:
 
 
 class Hints:
-    """One root's."""
+    """Acts on the events of one root."""
 
     def __init__(
         self,

@@ -59,7 +59,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keeper:
-    """What claims are made with. ``sidecar_id`` is for those who wait for us."""
+    """Makes claims on roots. ``sidecar_id`` tells those who wait for us who we are."""
 
     sidecar_id: str
     clock: Clock

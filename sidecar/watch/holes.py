@@ -1,4 +1,4 @@
-"""Files that are much longer than what was written into them: one command makes a terabyte of nothing."""
+"""Finds files that are much longer than what was written into them: one command makes a sparse terabyte."""
 
 from __future__ import annotations
 

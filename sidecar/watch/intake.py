@@ -1,4 +1,4 @@
-"""Put what listings and events brought where it belongs: journal, candidates, markers, census."""
+"""Puts what listings and events brought where it belongs: journal, candidates, markers, census."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MARKER_TROUBLES = {
 
 
 class Intake:
-    """One root's. ``unfinished`` gathers paths that should be looked at again soon."""
+    """Takes in what one root brought. ``unfinished`` gathers paths that should be looked at again soon."""
 
     def __init__(
         self,

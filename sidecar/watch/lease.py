@@ -1,4 +1,4 @@
-"""Ask the kernel whether any process has a file open for writing, by taking a read lease on it.
+"""Asks the kernel whether any process has a file open for writing, by taking a read lease on it.
 
 Exact on ext4, xfs, btrfs and tmpfs, over every uid, namespace, bind mount and hard link; a few
 microseconds a probe. While the lease is held a writer's open() waits, so it is given back at once.

@@ -32,7 +32,7 @@ class Beat(Enum):
 
 
 class LeaseFile:
-    """In an open folder, which stays the caller's. Everything raises OSError where the volume fails."""
+    """The lease file in an open folder, which stays the caller's. Raises OSError if the volume fails."""
 
     def __init__(self, folder: int) -> None:
         """``folder`` is the root's descriptor: whatever becomes of its name, it is the same folder."""

@@ -1,4 +1,4 @@
-"""One root's ears: watch its folders, hand what is heard to the hints, begin again whenever it breaks."""
+"""Listens to one root: watches its folders, hands events to the hints, begins again when it breaks."""
 
 from __future__ import annotations
 

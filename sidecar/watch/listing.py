@@ -1,4 +1,4 @@
-"""List folders: what is in them by name and by lstat, following no symbolic link."""
+"""Lists folders: what is in them by name and by lstat, following no symbolic link."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One watcher of a root on this machine: the root's own directory is flocked for as long as it is watched."""
+"""Flocks a root's own directory for as long as it is watched: one watcher on this machine."""
 
 from __future__ import annotations
 

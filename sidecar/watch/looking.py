@@ -1,4 +1,4 @@
-"""What one path is now, without opening it: the finding that `explain` shows, and its class."""
+"""Says what one path is now, without opening it: the finding that `explain` shows, and its class."""
 
 from __future__ import annotations
 

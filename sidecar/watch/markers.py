@@ -1,4 +1,4 @@
-"""`.complete` and `.cancelled` files: read once each time they change, told to the journal."""
+"""Reads `.complete` and `.cancelled` files, once each time they change, and tells the journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The index of a multi-picture JPEG (CIPA DC-007): where in the file its other pictures are."""
+"""Reads the index of a multi-picture JPEG (CIPA DC-007): where in the file its other pictures are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One watcher of watchfiles' over folders that are named to it, emptied by a thread of its own."""
+"""Runs one watcher of watchfiles' over folders that are named to it, in a thread that empties it."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ MS_NS = 1_000_000
 
 
 class Newness:
-    """Made once, at the start of the process."""
+    """Knows since when files count as new. It is made once, at the start of the process."""
 
     def __init__(self, clock: Clock) -> None:
         """Remember now."""

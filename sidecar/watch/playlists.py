@@ -62,7 +62,7 @@ class _Folder:
 
 
 class Playlists:
-    """One root's. ``streams`` is shared by all roots."""
+    """Knows the playlists below one root. ``streams`` is shared by all roots."""
 
     def __init__(self, root: str, router: Router, streams: Streams) -> None:
         """Know nothing yet; ``streams`` is filled from the journal before the first listing."""

@@ -1,4 +1,4 @@
-"""One look at one candidate: open, lease, structure, decide, and read it if it is complete.
+"""Looks at one candidate: opens, takes a lease, judges the structure, decides, and reads what is complete.
 
 Blocking: the candidates' worker threads call it.
 """
@@ -28,14 +28,14 @@ SETTLE_DEFAULT, SETTLE_UNLEASED, SETTLE_SCANNING = 0.25, 2.0, 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
-    """A root's word on waiting. The default settle time means: what its volume and its events call for."""
+    """What a root's settings say of waiting. The default settle time follows its volume and events."""
 
     settle_seconds: float
     scanning: bool  # changes are seen by listings only
     abandon_after_seconds: float
 
     def patience(self, rule_seconds: float | None, *, exact: bool) -> Patience:
-        """Return how long to wait for a file: the rule's word, the root's, or what can be trusted here."""
+        """Return how long to wait for a file: as its rule says, or its root, or what can be trusted here."""
         settle = rule_seconds if rule_seconds is not None else self.settle_seconds
         if rule_seconds is None and settle == SETTLE_DEFAULT and not exact:
             settle = SETTLE_SCANNING if self.scanning else SETTLE_UNLEASED
@@ -67,7 +67,7 @@ class Obstructed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
-    """It is there and cannot be read; ``why`` is a sentence. ``by``: what is in the way, None: a refusal."""
+    """The file is there and cannot be read: ``why``. ``by``: what is in the way, None: a refusal."""
 
     why: str
     by: Obstructed | None = None
@@ -75,7 +75,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Away:
-    """Nothing is at its path, and its root or volume is not where it was: that says nothing of the file."""
+    """Nothing is at the path, but its root or volume is away, too: that says nothing of the file."""
 
     why: str
     by: Obstructed
@@ -83,7 +83,7 @@ class Away:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withhold:
-    """It is complete, and a playlist holds it; ``why`` is a sentence."""
+    """The file is complete, and a playlist holds it; ``why`` is a sentence."""
 
     why: str
 
@@ -123,7 +123,7 @@ def read(subject: Subject, identity: StatIdentity) -> Fingerprint | Changed | Va
 
 
 def _absent(subject: Subject) -> Vanished | Away:
-    """A root that is away, an unmounted volume say, takes no file's life."""
+    """Judge a path without a file: a root that is away, such as an unmounted volume, ends no transfer."""
     if is_at_home(subject.root, subject.path, subject.home):
         return Vanished()
     return Away(why=AWAY, by=_by(subject, away()))

@@ -1,4 +1,4 @@
-"""The decision when a file is complete (CONTRACT.md, "The life of a file"), as a pure function."""
+"""Decides when a file is complete (CONTRACT.md, "The life of a file"), as a pure function."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long to wait for this file: its rule's, its root's or its volume's word, in seconds."""
+    """How long to wait for this file, in seconds: as its rule, its root or its volume says."""
 
     settle_seconds: float
     abandon_after_seconds: float
@@ -32,12 +32,12 @@ class Patience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complete:
-    """Read it now."""
+    """The file is complete: read it now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Not yet; ``why`` is a sentence for people.
+    """The file is not complete yet; ``why`` is a sentence for people.
 
     ``crowded``: where many wait so, each may be looked at less often; only its notice comes later.
     ``is_written``: a writer has it open. ``is_torn``: it is incomplete, and nobody has.
@@ -52,7 +52,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abandon:
-    """Incomplete, without a writer, for too long."""
+    """The file was incomplete and without a writer for too long."""
 
     why: str
 

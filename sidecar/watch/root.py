@@ -1,4 +1,4 @@
-"""One watched root, from its lock to its last listing: waits for it, watches it, follows its remaking."""
+"""Watches one root, from its lock to its last listing: waits for it, and follows its remaking."""
 
 from __future__ import annotations
 
@@ -275,7 +275,7 @@ class RootWatch:
         log.warning("root_replaced", root=self.path)
 
     async def _lay_down(self, fd: int, home: str | None) -> None:
-        """A folder that has no name any more was removed, with all that lay in it: that says something."""
+        """Take in that the root was removed: its folder has no name any more, and took its files along."""
         if home is not None and await self._hands.do(lambda: os.fstat(fd).st_nlink) == 0:
             self._candidates.forget_home(self.path, home)
             await self._journal.do(Journal.move_home, self.path, home=home, to=None)
@@ -285,7 +285,7 @@ class RootWatch:
             await asyncio.sleep(PLACE_SECONDS)
 
     def _wait_for(self, problem: str) -> None:
-        """Somebody else has it, or may have: said once, since only people can tell whether that is meant."""
+        """Say once that somebody else has the root, or may have: only people know whether that is meant."""
         if problem not in {self.problem, CLAIMING}:
             log.warning("root_waits", root=self.path, why=problem)
         self._excuse(problem, "not ours", listed=False)

@@ -1,4 +1,4 @@
-"""A full listing of a root, folder by folder, against what the journal remembers. Bounded memory.
+"""Lists a root in full, folder by folder, against what the journal remembers, in bounded memory.
 
 The walk and the comparison run in worker threads in batches of folders; the journal is asked one
 range query a folder. A million finished files cost a stat and a comparison each; nothing is kept.

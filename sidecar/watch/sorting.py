@@ -1,4 +1,4 @@
-"""Sort what a listing or an event showed: files to observe, findings to count, markers, absences.
+"""Sorts what a listing or an event showed: files to observe, findings to count, markers, absences.
 
 Blocking only where playlists that may name a video have to be looked for; runs in worker threads.
 """

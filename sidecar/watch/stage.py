@@ -263,7 +263,7 @@ class WatchStage:
     def _withheld(
         self, root: str, path: str, identity: StatIdentity, why: str | None, *, is_known: bool
     ) -> None:
-        """A candidate is held; without a reason its content told, and its scene has a playlist."""
+        """Count a candidate that is held; without a reason its content told, and its scene has a playlist."""
         watched = self._roots[root]
         if why is None:
             watched.sorter.playlists.is_piece(path, identity)

@@ -1,4 +1,4 @@
-"""Tell the journal of playlists, and see to it that what they hold is on its way no more."""
+"""Tells the journal of playlists, and takes back what is on its way of the files that they hold."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .playlists import Playlists, PlaylistSeen
 
 
 class StreamBook:
-    """One root's."""
+    """Journals the playlists of one root."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Claiming and keeping the lease file of a root on a shared volume. Its rules are in ``core/tenure.py``."""
+"""Claims and keeps the lease file of a root on a shared volume, by the rules of ``core/tenure.py``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Do(Protocol):
 
 
 class Tenure:
-    """One root's lease file while it is ours. ``holds`` is asked before anything is shipped."""
+    """The lease file of one root while it is ours. ``holds`` is asked before anything is shipped."""
 
     def __init__(
         self, *, root: str, file: LeaseFile, record: Record, until: float, do: Do, pace: Pace, clock: Clock
@@ -80,7 +80,7 @@ class Tenure:
         self._record, self._until = after, began + self._pace.tenure
 
     def _ours(self) -> tuple[bytes, bytes]:
-        """The newest beat, and the next: one that failed may have been written."""
+        """Return the newest beat and the next one, since a beat that failed may have been written."""
         return self._record.bytes(), self._record.next().bytes()
 
     def _fenced(self, why: str) -> FatalError:

@@ -1,4 +1,4 @@
-"""``local_files.after_sync: delete``: files that S3 holds and Convex knows go after ``delete_after``."""
+"""Deletes files that S3 holds and Convex knows after ``delete_after`` (``after_sync: delete``)."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Tidier:
         return is_near(skew)
 
     async def _delete(self, transfer: Transfer) -> None:
-        """Intent, effect, fact."""
+        """Journal the intent, delete, journal the fact."""
         identity = transfer.identity
         if identity is None or not await self._journal.do(Journal.begin_deletion, transfer.id):
             return
@@ -90,7 +90,7 @@ class Tidier:
         await self._journal.do(done, transfer.id)
 
     async def _finish(self) -> bool:
-        """A file that the last process had in hand is put back, or was deleted; False: not all yet."""
+        """Finish what the last process had begun: put a file back, or know it deleted; False: not all yet."""
         is_done = True
         for transfer in await self._journal.do(Journal.deletions_begun):
             try:

@@ -1,4 +1,4 @@
-"""The folders of a tree by name alone: which ones there are to be watched. Blocking."""
+"""Lists the folders of a tree by name alone: which ones there are to be watched. Blocking."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ LOOKS_PER_SECOND = 200  # at all folders together that cannot be read
 
 
 class Unread:
-    """One root's. No event tells that a descriptor is free again, or that a disk answers."""
+    """The folders of one root that could not be read."""
 
     def __init__(
         self,

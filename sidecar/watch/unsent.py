@@ -1,4 +1,4 @@
-"""What counts as unsent, over all roots: the census of each, and candidates that cannot be read."""
+"""Gathers what counts as unsent over all roots: each root's census, and candidates that cannot be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a volume can tell: whether leases are exact on it, and whether its changes reach inotify."""
+"""Measures what a volume can tell: whether leases are exact on it, and whether its changes reach inotify."""
 
 from __future__ import annotations
 

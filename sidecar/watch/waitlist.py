@@ -114,7 +114,7 @@ class Waitlist:
         self.plan(candidate, candidate.due)
 
     def touch(self, root: str, path: str) -> bool:
-        """Something happened to a path: look again soon. False if it is no candidate."""
+        """Look again soon, since something happened to a path. False if it is no candidate."""
         candidate = self._by_path.get((root, path))
         if candidate is None:
             return False
@@ -193,7 +193,7 @@ class Waitlist:
         return self._crowded(candidate, wait.again_seconds)
 
     def put_off(self, candidate: Candidate, why: str, *, refused: bool) -> None:
-        """It cannot be read: look again soon, since a disk may fail once, then ever more rarely.
+        """Look again at what cannot be read: soon, since a disk may fail once, then ever more rarely.
 
         For how long it was quiet nobody can tell then: that begins anew.
         """
@@ -213,7 +213,7 @@ class Waitlist:
         self.plan(candidate, self._clock.monotonic() + min(soon, again))
 
     def forget(self, candidate: Candidate) -> None:
-        """It waits no more."""
+        """Forget a candidate that waits no more."""
         if candidate.looks == 0 and candidate in self:
             self._fresh -= 1
         if candidate in self:
