@@ -1,6 +1,7 @@
 """Reads files that generated code may swap under us: follows no symlink, reads regular files only.
 
-Shared by watch (fingerprints) and upload (parts). Synchronous and blocking: call it from a thread.
+The watch stage (fingerprints) and the upload stage (parts) share it. Synchronous and blocking: call it from a
+thread.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Prometheus metrics, one object that daemon.py builds and hands to the stages.
+"""Holds the Prometheus metrics: one object that the daemon builds and hands to the stages.
 
 What happens is counted where it happens; what *is* (backlog, breakers, disks) mirrors one snapshot of
 the state, taken for the scrape that asks. Names are public: CONTRACT.md, "The local endpoint".

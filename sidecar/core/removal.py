@@ -23,8 +23,8 @@ class RemovalState(StrEnum):
 class Removal:
     """A file that was removed, and what Convex still shows of it: ``transfer``.
 
-    ``root`` and ``path`` are the file's, which may have been another one's content first. ``error`` is
-    Convex's word where it refused.
+    ``root`` and ``path`` are the file's, which may have been another one's content first. ``error`` says
+    why Convex refused, where it did.
     """
 
     id: int

@@ -1,8 +1,8 @@
 """Counts who got through meanwhile in the same operation: one object's failure is judged by that.
 
-Bounded memory, no clock. Each object under way or in trouble has a memo of what had been counted when its
-attempt began, or when it failed last; the oldest memos are forgotten first, which errs on the side of
-blaming nobody.
+It needs bounded memory and no clock. Each object under way or in trouble has a memo of what had been counted
+when its attempt began, or when it failed last; the oldest memos are forgotten first, which errs on the side
+of blaming nobody.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ This happens at the start of each life, before anything is claimed. What is not 
 settings' bucket, and begun uploads begin anew; what they left in the old bucket is left to that bucket's
 rule. Below a root that is none any more complete files that lie there are shipped. What cannot be read there
 ends as gone and is forgotten as a file, so that the root, put back, has it as new. Nobody else would ever
-end such rows: they were a backlog for ever.
+end such rows: they would be a backlog for ever.
 """
 
 from __future__ import annotations

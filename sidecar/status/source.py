@@ -1,4 +1,4 @@
-"""What the endpoint needs to know, as protocols that daemon.py satisfies with the real parts.
+"""Says what the endpoint needs to know, as protocols that the daemon satisfies with the real parts.
 
 Everything synchronous here returns at once from memory; ``read`` runs a question to the journal off
 the event loop, and whatever touches a file system is a coroutine that does so off the loop.

@@ -3,7 +3,7 @@
 Quiet times are monotonic and begin anew with the process. A file that cannot be read counts as refused only
 after some seconds and several failed reads; while this process itself lacks descriptors it is settling. How
 long a file was quiet while it could not be read nobody can tell: that time begins anew, so no file is
-abandoned for it. Used on the event loop only.
+abandoned for it. It is used on the event loop only.
 """
 
 from __future__ import annotations
