@@ -1,4 +1,4 @@
-"""Rids S3 of what we left there: debts, what late requests may leave, and uploads that nobody remembers.
+"""Rids S3 of what we left there: debts, what late requests may leave, forgotten uploads.
 
 ``doubts.py`` says where S3 is looked at again. An open upload of ours that the journal does not know, and of
 which no doubt was noted, is found by the sweep: at the start, every ``reconcile.every``, and when a drain

@@ -1,4 +1,4 @@
-"""Carries out one clean-up at S3: a debt of the journal, or an upload of ours that the journal forgot.
+"""Carries out one clean-up at S3: a debt of the journal, or an upload that it forgot.
 
 A debt that names no upload aborts every upload that is open under its key and is not journaled. S3 is listed
 first and the journal asked second, so that a newer transfer under a fixed key keeps its upload. A dead
