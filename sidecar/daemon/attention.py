@@ -1,4 +1,4 @@
-"""Says in the log what will not be delivered without help: once for each root, folder and extension.
+"""Says in the log what will not be delivered without help: by root, folder, extension and class.
 
 At most ten lines are written a minute; the other groups wait for their turn. One more line says when a group
 is over.
@@ -52,6 +52,7 @@ class _Group:
     root: str
     folder: str
     extension: str
+    file_class: FileClass
 
 
 class Attention:
@@ -81,19 +82,20 @@ class Attention:
         found, self._is_behind = self._found(), False
         for group in [group for group in self._told if group not in found]:
             self._say(partial(self._end, group))
-        for group, (finding, count, example) in found.items():
+        for group, (count, example) in found.items():
             if group not in self._told and (at_once or group in self._before):
-                self._say(partial(self._begin, group, finding, count, example))
+                self._say(partial(self._begin, group, count, example))
         self._before = set(found)
 
-    def _found(self) -> dict[_Group, tuple[FileClass, int, Example]]:
-        found: dict[_Group, tuple[FileClass, int, Example]] = {}
+    def _found(self) -> dict[_Group, tuple[int, Example]]:
+        found: dict[_Group, tuple[int, Example]] = {}
         for root in self._watch.roots():
             for place, tally in self._watch.places(root):
                 one = tally.examples[0]
-                group = _Group(root, one.path.rpartition("/")[0], place.extension)
-                finding, count, example = found.get(group, (FileClass(place.finding), 0, one))
-                found[group] = finding, count + tally.count, example
+                folder = one.path.rpartition("/")[0]
+                group = _Group(root, folder, place.extension, FileClass(place.finding))
+                count, example = found.get(group, (0, one))
+                found[group] = count + tally.count, example
         return found
 
     def _has_room(self) -> bool:
@@ -108,7 +110,7 @@ class Attention:
         self._lines.append(self._clock.monotonic())
         line()
 
-    def _begin(self, group: _Group, finding: FileClass, count: int, example: Example) -> None:
+    def _begin(self, group: _Group, count: int, example: Example) -> None:
         self._told[group] = self._clock.monotonic()
         log.warning(
             "files_not_sent",
@@ -118,7 +120,7 @@ class Attention:
             files=count,
             path=f"{group.root.rstrip('/')}/{example.path}",
             why=self._watch.with_reason(example).why,
-            **{"class": str(finding)},
+            **{"class": str(group.file_class)},
         )
 
     def _end(self, group: _Group) -> None:
@@ -129,4 +131,5 @@ class Attention:
             folder=group.folder,
             extension=group.extension,
             seconds=seconds,
+            **{"class": str(group.file_class)},
         )

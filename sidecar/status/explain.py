@@ -133,7 +133,8 @@ def _of(source: StatusSource, row: Transfer) -> str:
             removed = "Removed: its file was deleted, and Convex gave its asset up."
             return removed if row.is_removed else "Deleted before it could be read."
         case _:
-            return f"{meaning(row).capitalize()}."
+            abandoned = "Abandoned: " if row.state is State.ABANDONED else ""
+            return f"{abandoned}{meaning(row)}.".capitalize()
 
 
 def _untold(source: StatusSource) -> str:
@@ -168,7 +169,8 @@ def _now(finding: PathFinding) -> list[str]:
 def _so_far(source: StatusSource, known: Remembered) -> list[str]:
     if (row := known.newest) is None:
         return []
-    steps = [f"Its newest transfer is {row.transfer}: {meaning(row)}.", f"Its object key is {row.key}."]
+    state = meaning(row, told="convex" in source.remotes)
+    steps = [f"Its newest transfer is {row.transfer}: {state}.", f"Its object key is {row.key}."]
     if row.state is State.READY:
         steps.append(f"It is {_progress(source, row)}")
     if row.error_kind is not None:

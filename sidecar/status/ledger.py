@@ -32,8 +32,8 @@ _SENTENCES = {
         f"{letters}: `sidecar dead-letters list` names them" for letters in ("dead letter", "dead letters")
     ),
     FileClass.ABANDONED: (
-        "file is abandoned: incomplete, without a writer",
-        "files are abandoned: incomplete, without a writer",
+        "file is abandoned: incomplete, without a writer; `sidecar wait` names it",
+        "files are abandoned: incomplete, without a writer; `sidecar wait` names them",
     ),
 }
 

@@ -256,7 +256,8 @@ async def _reply(source: StatusSource, scope: Scope, look: Look, *, waited_secon
 
 def _verdict(look: Look) -> tuple[Literal["synced", "failed", "timeout"], str]:
     if not look.settled:
-        return "timeout", f"{count(look.owed_files, 'file')} still not synced."
+        failed = f", and {look.failed_files} will not be delivered without help" if look.failed_files else ""
+        return "timeout", f"{count(look.owed_files, 'file')} still not synced{failed}."
     if [one.state for one in look.failed] == ["unseen"]:
         return "failed", f"{look.failed[0].why}."
     if look.failed_files:

@@ -31,16 +31,18 @@ _MEANINGS = {
     State.SUPERSEDED: "overtaken by newer content",
     State.DEAD: "given up, a dead letter",
     State.GONE: "deleted",
-    State.ABANDONED: "abandoned: incomplete, and nobody writes it any more",
+    State.ABANDONED: "incomplete, and nobody writes it any more",
 }
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _STEP = 1024
 
 
-def meaning(transfer: Transfer) -> str:
-    """Return what its state means for the file, as part of a sentence."""
+def meaning(transfer: Transfer, *, told: bool = True) -> str:
+    """Return what its state means for the file, as part of a sentence; ``told``: Convex is."""
     if transfer.parked and transfer.state is State.READY:
         return "complete, and waiting for the end of its scene, or for a playlist"
+    if transfer.state is State.UPLOADED and not told:
+        return "in S3, which is the end: Convex is not told"
     return _MEANINGS[transfer.state]
 
 

@@ -16,6 +16,7 @@ class Watched:
 
     def __init__(self, folders: int) -> None:
         self.folders = folders
+        self.more: list[Finding] = []  # other classes in the first folder
 
     def roots(self) -> list[str]:
         """Return the one root."""
@@ -23,7 +24,7 @@ class Watched:
 
     def unsent_mark(self) -> object:
         """Return what differs."""
-        return self.folders
+        return self.folders, len(self.more)
 
     def places(self, root: str) -> Iterator[tuple[Place, Tally]]:
         """Yield the folders."""
@@ -31,6 +32,9 @@ class Watched:
         for number in range(self.folders):
             one = Example(path=f"{number}/a.mp4", finding=Finding.MISPLACED, why="so it is")
             yield Place(str(number), "mp4", Finding.MISPLACED), Tally(count=2, examples=[one])
+        for finding in self.more:
+            other = Example(path="0/b.mp4", finding=finding, why="so it is")
+            yield Place("0", "mp4", finding), Tally(count=1, examples=[other])
 
     def with_reason(self, example: Example) -> Example:
         """Return it as it is."""
@@ -54,6 +58,19 @@ def test_a_folder_is_told_once_it_was_seen_twice_and_again_when_it_is_over() -> 
     watch.folders = 0
     assert said(attention) == [("files_not_sent_over", "info", "0")]
     assert said(attention) == []
+
+
+def test_each_class_in_a_folder_has_its_own_line_and_count() -> None:
+    """A file that is refused later beside one that is misplaced must not stay unsaid."""
+    watch = Watched(1)
+    attention = Attention(watch=watch, clock=ManualClock())
+    said(attention, at_once=True)
+    watch.more = [Finding.REFUSED]
+    with capture_logs() as lines:
+        attention.look(at_once=True)
+    assert [(line["class"], line["files"], line["path"]) for line in lines] == [
+        ("refused", 1, "/renders/0/b.mp4")
+    ]
 
 
 def test_at_most_ten_lines_a_minute_are_written_and_none_is_forgotten() -> None:

@@ -124,6 +124,15 @@ async def test_without_convex_the_upload_is_the_end(served: Served, get: Get) ->
     served.source.journal.rows = [transfer(1, VIDEO, State.UPLOADED)]
     assert (await get("/status"))["convex"] == {"breaker": "off", "last_error": None}
     assert (await get("/wait?timeout=60"))["result"] == "synced"
+    assert "waiting" not in str(await get(f"/explain?path={VIDEO}"))
+
+
+async def test_a_wait_that_times_out_counts_what_has_failed_as_well(served: Served, get: Get) -> None:
+    """Waiting longer is not all that is to be done."""
+    served.source.journal.rows = [transfer(1, VIDEO, State.READY), other_session(2, State.DEAD)]
+    reply = await get("/wait?timeout=1s")
+    assert reply["result"] == "timeout"
+    assert reply["verdict"] == "1 file still not synced, and 1 will not be delivered without help."
 
 
 async def test_a_scan_that_hangs_does_not_outlast_the_timeout(served: Served, get: Get) -> None:
