@@ -1,7 +1,7 @@
 """The aiohttp application behind one door: guards, reads, calls the operation, writes JSON.
 
-One request a connection: nothing keeps a place that others may need, and a deadline for the whole
-connection is then a deadline for the request (see ``server``).
+One request a connection, and each answer says so: nothing keeps a place that others may need, and a
+deadline for the whole connection is then a deadline for the request (see ``server``).
 """
 
 from __future__ import annotations
@@ -163,6 +163,7 @@ def _words(request: web.Request, error: web.HTTPException) -> tuple[str, str | N
 
 async def _plain_headers(_request: web.Request, response: web.StreamResponse) -> None:
     response.force_close()
+    response.headers["Connection"] = "close"  # said by ourselves: aiohttp has decided on its own by now
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import http.client
 import json
 import socket
 import stat
@@ -223,6 +225,26 @@ async def test_a_client_that_says_nothing_loses_its_place(
     assert reply.json()["result"] == "timeout"
 
 
+@pytest.mark.parametrize("by_socket", [False, True], ids=["tcp", "unix"])
+async def test_a_client_that_keeps_its_connection_is_told_to_open_another(
+    served: Served, by_socket: bool
+) -> None:
+    """Every answer says that it is the last one, good ones and refusals: none of 20 requests is lost."""
+    path = served.socket_path if by_socket else None
+    told = await asyncio.to_thread(kept, served.port, path)
+    assert told == [(200, "close"), (404, "close"), (405, "close"), (400, "close")] * 5
+
+
+async def test_a_pool_of_connections_loses_no_request(served: Served) -> None:
+    """By both doors, several at a time: a client takes no connection that was closed behind its back."""
+    for uds in (None, str(served.socket_path)):
+        by = httpx.AsyncHTTPTransport(uds=uds)
+        async with httpx.AsyncClient(transport=by, base_url=served.url) as client:
+            for _ in range(5):
+                replies = await asyncio.gather(*(client.get("/status") for _ in range(4)))
+                assert {(one.status_code, one.headers["Connection"]) for one in replies} == {(200, "close")}
+
+
 async def test_a_crowd_that_never_finishes_its_requests_gives_way(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,6 +354,32 @@ async def start(folder: Path, *, listen: str | None = None, socket_path: Path | 
         token=Secret("t"),
     ):
         pass
+
+
+def kept(port: int, path: Path | None) -> list[tuple[int, str | None]]:
+    """Return status and Connection of 20 answers to one client of the standard library."""
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_SECONDS)
+    if path is not None:
+        client = UnixConnection(str(path), timeout=DEADLINE_SECONDS)
+    told = []
+    with contextlib.closing(client):
+        for _ in range(5):
+            for target in ("/status", "/nothing", "/rescan", "/assets?limit=0"):
+                client.request("GET", target)
+                answer = client.getresponse()
+                answer.read()
+                told.append((answer.status, answer.getheader("Connection")))
+    return told
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket, connected anew where the last answer closed it."""
+
+    def connect(self) -> None:
+        """Connect to the path that is given in the host's place."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.host)
 
 
 def raw(port: int, method: str, target: str, *headers: str) -> bytes:
