@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from .child import ServerError
 PAGE = 500
 TIMEOUT_SECONDS = 30.0
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # made once, and never used: the endpoint is on this machine
-OPEN = ("discovered", "ready", "uploaded")
+OPEN = frozenset({"discovered", "ready", "uploaded"})
+PAUSED = frozenset({"dead", "abandoned"})  # may go on one day
 Reply = dict[str, Any]
 
 
@@ -36,8 +37,8 @@ class Arrivals:
     socket: Path | None = None  # asked by it, where there is one
     _told: set[int] = field(default_factory=set)
     _complained: set[tuple[str, str]] = field(default_factory=set)
-    _highest: int = 0  # of the rows that were seen
-    _ended: int = 0  # up to here all had ended at the last look
+    _paused: set[int] = field(default_factory=set)
+    _ended: int = 0  # up to here all but the paused had ended at the last look
 
     async def look(self) -> Look:
         """Return what is new. Raises ServerError when the daemon does not answer."""
@@ -51,20 +52,22 @@ class Arrivals:
             raise ServerError(f"the sidecar does not answer: {error!r}") from error
 
     async def _look(self, http: httpx.AsyncClient) -> Look:
-        """Ask for what is open first: of the rows known before, what is not among it is listed now."""
-        lowest = [row["id"] for state in OPEN for row in await _rows(http, state, after=0, limit=1)]
-        ended = min([self._highest, *(number - 1 for number in lowest)])
-        after, self._ended = min(self._ended, ended), ended
-        synced = []
-        while rows := await _rows(http, "synced", after=after, limit=PAGE):
-            after = rows[-1]["id"]
-            synced += [row for row in rows if row["id"] not in self._told]
-        self._told.update(row["id"] for row in synced)
-        self._highest = max(after, self._highest)
-        status = (await http.get("/status")).json()
-        dead = [_complaint(row) for row in (await _get(http, "/dead-letters", limit=PAGE))["assets"]]
+        """Read all, and only then take it for told: where one answer is missing, the next look tells it.
+
+        Rows are read from the first that had not ended; what is paused no more may be before it.
+        """
+        dead = [row async for row in _rows(http, "/dead-letters")]
+        abandoned = [row async for row in _rows(http, "/assets", state="abandoned")]
+        paused = {row["id"] for row in (*dead, *abandoned)}
+        after = min([self._ended, *(number - 1 for number in self._paused - paused)])
+        rows = [row async for row in _rows(http, "/assets", after=after)]
+        status = await _get(http, "/status")
         unsent = [one for root in status["watch"] for one in root["examples"]]
-        return Look(synced=synced, not_sent=self._new([*unsent, *dead]), status=status)
+        self._paused = paused | {row["id"] for row in rows if row["state"] in PAUSED}
+        self._ended = _ended(rows, after)
+        synced = [row for row in rows if _has_arrived(row) and row["id"] not in self._told]
+        self._told.update(row["id"] for row in synced)
+        return Look(synced=synced, not_sent=self._new([*unsent, *map(_complaint, dead)]), status=status)
 
     def _new(self, complaints: Sequence[Reply]) -> list[Reply]:
         """Return those that were not there at the last look: one that comes back is said again."""
@@ -79,9 +82,25 @@ def _complaint(row: Reply) -> Reply:
     return {"path": row["path"], "finding": "dead", "why": error["message"]}
 
 
-async def _rows(http: httpx.AsyncClient, state: str, *, after: int, limit: int) -> list[Reply]:
-    rows: list[Reply] = (await _get(http, "/assets", state=state, after=after, limit=limit))["assets"]
-    return rows
+def _has_arrived(row: Reply) -> bool:
+    """Tell whether Convex has shown it, also if newer content or a deletion has overtaken it meanwhile."""
+    return row["state"] == "synced" or row["synced_at"] is not None
+
+
+def _ended(rows: Sequence[Reply], after: int) -> int:
+    """Return the number up to which no row is open."""
+    lowest = next((row["id"] for row in rows if row["state"] in OPEN), None)
+    return lowest - 1 if lowest is not None else rows[-1]["id"] if rows else after
+
+
+async def _rows(http: httpx.AsyncClient, path: str, *, after: int = 0, **query: str) -> AsyncIterator[Reply]:
+    """Yield all rows of a list, page by page."""
+    number: int | None = after
+    while number is not None:
+        page = await _get(http, path, after=number, limit=PAGE, **query)
+        for row in page["assets"]:
+            yield row
+        number = page["next"]
 
 
 async def _get(http: httpx.AsyncClient, path: str, **query: str | int) -> Reply:

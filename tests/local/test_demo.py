@@ -19,11 +19,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from ruamel.yaml import YAML
 
 from sidecar.local.child import ServerError
 from sidecar.local.commands import FAILED, run, run_demo
 from sidecar.local.convex_reader import ConvexReader
 from sidecar.local.demo import percentile
+from sidecar.local.renderer import find_ffmpeg
 from sidecar.local.stack import STATUS_PORT
 from tests.cli.conftest import sidecar
 from tests.support.patience import DEADLINE_SECONDS
@@ -74,6 +76,46 @@ def test_dev_ships_what_is_written_until_it_is_interrupted(tmp_path: Path) -> No
     assert process.returncode == 0
     assert list(temp.iterdir()) == []
     assert source.read_text() == "print('hello')\n"
+
+
+def test_dev_says_each_delivery_once_also_those_made_while_the_daemon_did_not_answer(tmp_path: Path) -> None:
+    """As JSON, a line for each of four films; the third arrives while every look fails."""
+    renders, temp = tmp_path / "renders", tmp_path / "temp"
+    temp.mkdir()
+    with _sidecar("dev", str(renders), "--json", temp=temp) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        lines = list(iter(process.stderr.readline, "Watching until Ctrl-C. What arrives:\n"))
+        url = next(line.split()[1] for line in lines if line.startswith("  Convex "))
+        config = next(line.partition("SIDECAR_CONFIG=")[2].strip() for line in lines if "_CONFIG=" in line)
+        way = Path(YAML().load(Path(config))["status"]["socket"])
+        assert [_film_told(process, renders, number) for number in (1, 2)] == ["1.mp4", "2.mp4"]
+        hidden = way.rename(way.with_name("hidden"))
+        assert "does not answer" in process.stderr.readline()
+        _film(renders, 3)
+        _eventually(lambda: "3.mp4" in asyncio.run(_names(url, "p/s")))
+        hidden.rename(way)
+        assert json.loads(process.stdout.readline())["name"] == "3.mp4"
+        assert _film_told(process, renders, 4) == "4.mp4"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=_TIMEOUT_SECONDS)
+    assert (out, "does not answer" in err, process.returncode) == ("", False, 0)
+
+
+def _film_told(process: subprocess.Popen[str], renders: Path, number: int) -> str:
+    """Return the name in the next line after a film has been written."""
+    assert process.stdout is not None
+    _film(renders, number)
+    told = json.loads(process.stdout.readline())
+    assert told["event"] == "synced"
+    return str(told["name"])
+
+
+def _film(renders: Path, number: int) -> None:
+    path = renders / "p" / "s" / "one" / "video" / f"{number}.mp4"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = ("-f", "lavfi", "-i", f"testsrc=duration={number}:size=64x64:rate=5")
+    subprocess.run([find_ffmpeg(), "-nostdin", "-loglevel", "error", *picture, path], check=True)
 
 
 def test_an_interrupted_demo_leaves_nothing(tmp_path: Path) -> None:
