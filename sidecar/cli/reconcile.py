@@ -52,7 +52,12 @@ def _show(reply: dict[str, Any]) -> None:
     show(
         [
             Section(title="Inconsistencies", headers=("type", "found", "repairs journaled"), rows=counts),
-            Section(title="Examples", headers=("type", "repair", "key"), rows=examples),
+            Section(
+                title="Examples",
+                headers=("type", "repair", "key"),
+                rows=examples,
+                total=sum(reply["found"].values()),
+            ),
         ]
     )
     if not reply["applied"]:

@@ -65,6 +65,7 @@ def sections(reply: dict[str, Any], speeds: Speeds | None = None) -> list[Sectio
             title="Not complete yet",
             headers=("path", "why"),
             rows=[(one["path"], one["why"]) for one in reply["pending"]["examples"]],
+            total=reply["pending"]["files"],
         ),
         Section(title="Watched", headers=_WATCHED, rows=[_root(root) for root in reply["watch"]]),
         Section(
@@ -75,12 +76,14 @@ def sections(reply: dict[str, Any], speeds: Speeds | None = None) -> list[Sectio
                 for root in reply["watch"]
                 for one in root["examples"]
             ],
+            total=sum(root[finding] for root in reply["watch"] for finding in _NOT_SENT),
         ),
     ]
 
 
+_NOT_SENT = ("unmatched", "misplaced", "refused", "held")
 _UPLOADING = ("path", "sent", "speed", "left")
-_WATCHED = ("root", "readiness", "events", "unmatched", "misplaced", "refused", "held", "last scan")
+_WATCHED = ("root", "readiness", "events", *_NOT_SENT, "last scan")
 
 
 def _show(reply: dict[str, Any], *, json_output: bool) -> None:
@@ -151,7 +154,7 @@ def _rest(reply: dict[str, Any], speeds: Speeds) -> str:
 
 
 def _root(root: dict[str, Any]) -> tuple[str, ...]:
-    counts = (str(root[name]) for name in ("unmatched", "misplaced", "refused", "held"))
+    counts = (str(root[name]) for name in _NOT_SENT)
     return (
         root["root"],
         root["readiness"],

@@ -23,6 +23,12 @@ class Section:
     title: str
     headers: tuple[str, ...] = ()
     rows: Sequence[Sequence[str]]
+    total: int = 0  # how many there are, where the rows may be the first of more
+
+    @property
+    def unnamed(self) -> int:
+        """How many more there are than rows."""
+        return max(0, self.total - len(self.rows))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +57,8 @@ def plain(section: Section) -> str:
     rows = _cells(section)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join([section.title, *(f"  {line.rstrip()}" for line in lines)])
+    more = [_more(section.unnamed)] if section.unnamed else []
+    return "\n".join([section.title, *(f"{' ' * INDENT}{line.rstrip()}" for line in lines), *more])
 
 
 def fitted(sections: Sequence[Section], *, width: int, height: int | None) -> list[Line]:
@@ -72,7 +79,7 @@ def fitted(sections: Sequence[Section], *, width: int, height: int | None) -> li
 class _Block:
     head: list[Line]
     rows: list[list[str]]  # each of one line or more
-    cut: int = 0
+    cut: int  # how many more there are
 
     @property
     def height(self) -> int:
@@ -82,7 +89,11 @@ class _Block:
         yield from self.head
         yield from (Line(text=text) for row in self.rows for text in row)
         if self.cut:
-            yield Line(text=f"{' ' * INDENT}... and {self.cut} more")
+            yield Line(text=_more(self.cut))
+
+
+def _more(number: int) -> str:
+    return f"{' ' * INDENT}... and {number} more"
 
 
 def _cut(blocks: list[_Block], height: int) -> None:
@@ -108,7 +119,7 @@ def _block(section: Section, width: int, lines_max: int | None) -> _Block:
     head = [Line(text=cropped(section.title, width), is_title=True)]
     if section.headers:
         head += [Line(text=text) for text in lines.pop(0)[:1]]
-    return _Block(head=head, rows=lines)
+    return _Block(head=head, rows=lines, cut=section.unnamed)
 
 
 def _widths(rows: Sequence[Sequence[str]], room: int) -> list[int]:

@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from sidecar.core.account import FileClass
 from sidecar.core.model import State
 from sidecar.core.removal import RemovalState
 from tests.status.conftest import Served
@@ -47,6 +48,20 @@ async def test_status_is_plain_where_nobody_looks(served: Served) -> None:
     ):
         assert text in ran.out
     assert all(char.isprintable() for char in ran.out.replace("\n", ""))
+
+
+async def test_status_counts_the_files_that_it_does_not_name(served: Served) -> None:
+    """Of 30 torn films it names 20, of 24 unsent files four: the numbers are those of the files."""
+    watch = served.source.watch
+    watch.candidates = [FakeCandidate(f"p/s/intro/video/{n}.mp4", "it is torn") for n in range(30)]
+    named = [FakeExample(f"p/{n}.x", "unmatched", "no rule matches it") for n in range(2)]
+    watch.roots = [
+        FakeRoot(root=root, examples=named, unnamed={FileClass.UNMATCHED: 7, FileClass.HELD: 3})
+        for root in ("/renders", "/more")
+    ]
+    _, pending, _, unsent = (await sidecar("status", "--url", served.url)).out.split("\n\n")
+    assert (pending.count(".mp4"), pending.splitlines()[-1]) == (20, "  ... and 10 more")
+    assert (unsent.count(".x"), unsent.splitlines()[-1]) == (4, "  ... and 20 more")
 
 
 async def test_status_tells_of_a_log_that_cannot_be_written(served: Served) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.cli.table import Section, fitted
+from sidecar.cli.table import Section, fitted, plain
 from sidecar.core.text import cells, cropped, printable, shortened
 
 WORDS = st.text(max_size=120)
@@ -57,6 +59,18 @@ def test_what_does_not_fit_is_counted_and_the_first_rows_stay() -> None:
     roots = Section(title="Watched", headers=("root", "events"), rows=[("/r", "inotify")])
     text = "\n".join(line.text for line in fitted([overview, uploads, roots], width=80, height=24))
     assert all(words in text for words in ("500 files", "/r/0 ", "... and 487 more", "inotify"))
+
+
+@pytest.mark.parametrize(("height", "more"), [(None, 10), (24, 12), (7, 29)])
+def test_what_was_never_told_is_counted_too(height: int | None, more: int) -> None:
+    """Of 30 files an answer names 20; however few of them fit, all others are counted."""
+    rows = [(f"/r/{n}.mp4", "torn") for n in range(20)]
+    section = Section(title="Not complete yet", headers=("path", "why"), rows=rows, total=30)
+    lines = fitted([Section(title="Sidecar", rows=[("state", "ok")]), section], width=80, height=height)
+    assert lines[-1].text == f"  ... and {more} more"
+    assert sum("torn" in line.text for line in lines) == 30 - more
+    assert plain(section).splitlines()[-1] == "  ... and 10 more"
+    assert "more" not in plain(replace(section, total=0))
 
 
 @pytest.mark.parametrize("height", [None, 24])

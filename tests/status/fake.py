@@ -251,12 +251,13 @@ class FakeRoot:
     away: FakeAway | None = None
     known: int = 0
     examples: list[FakeExample] = field(default_factory=list)
+    unnamed: Mapping[FileClass, int] = field(default_factory=dict)  # more than the examples
     last_scan_ms: int | None = NOW_MS - 2000
     unmatched: Unmatched = "misplaced"
 
     @property
     def counts(self) -> Mapping[FileClass, int]:
-        return Counter(FileClass(one.finding) for one in self.examples)
+        return Counter(FileClass(one.finding) for one in self.examples) + Counter(self.unnamed)
 
 
 @dataclass
