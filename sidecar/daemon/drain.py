@@ -96,18 +96,25 @@ class Drain:
     async def owed(self) -> Owed:
         """Return what is owed now."""
         done = set() if self._syncing else {State.UPLOADED}
+        pending = self._source.watch.pending()
+        refused = {(one.root, one.path) for one in pending if one.file_class is FileClass.REFUSED}
+        unsent, paths = self._unsent()  # with those that are refused: the journal's numbers leave them out
         rows, found, ops = await self._source.read(
-            lambda reader: (reader.owed(limit=NAMES_MAX), reader.unfinished(), self._calls_owed(reader))
+            lambda reader: (reader.owed(limit=2 * NAMES_MAX), reader.unfinished(), self._calls_owed(reader))
         )
         counts = {key: number for key, number in found.items() if key[1] not in done}
         hopeless = sum(number for (_, state), number in counts.items() if state in _GIVEN_UP)
-        files = sum(counts.values())
-        named = [f"{row.display}: {self._why(row)}" for row in rows if row.state not in done]
-        unsent, paths = self._unsent()
+        files = max(0, sum(counts.values()) - len(refused))
+        named = [
+            f"{row.display}: {self._why(row)}"
+            for row in rows
+            if row.state not in done
+            and not (row.state is State.DISCOVERED and (row.root, row.path) in refused)
+        ]
         away = [f"{root.root}: {root.away.why}" for root in self._source.watch.status() if root.away]
         return Owed(
             files=files,
-            waiting=files - hopeless,
+            waiting=max(0, files - hopeless),
             unsent=unsent,
             away=len(away),
             ops=ops + self._cleaner.doubts + self._asking(),

@@ -19,6 +19,7 @@ from .words import count
 
 Ledger = Mapping[str, Mapping[FileClass, int]]  # by root
 REST_FACTOR = 10  # a question that took long is not asked again for so many times as long
+_OTHER_CANDIDATES = (FileClass.INCOMPLETE, FileClass.REFUSED)  # the journal has them as if they settled
 
 _SENTENCES = {
     FileClass.HELD: ("file is held, not sent yet", "files are held, not sent yet"),
@@ -113,9 +114,9 @@ def _of_root(
     for state, number in standing.unfinished.items():
         if (name := class_of(state, told=told)) is not None:
             files[name] += number
-    split = {name: pending.get((root.root, name), 0) for name in (FileClass.INCOMPLETE, FileClass.REFUSED)}
-    files[FileClass.INCOMPLETE] += split[FileClass.INCOMPLETE]
-    files[FileClass.SETTLING] = max(0, files[FileClass.SETTLING] - sum(split.values()))
+    incomplete, refused = (pending.get((root.root, name), 0) for name in _OTHER_CANDIDATES)
+    files[FileClass.INCOMPLETE] += incomplete  # root.counts has those that are refused
+    files[FileClass.SETTLING] = max(0, files[FileClass.SETTLING] - incomplete - refused)
     still_open = sum(
         number for state, number in standing.unfinished_present.items() if told or state is not State.UPLOADED
     )

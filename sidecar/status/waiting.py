@@ -17,7 +17,7 @@ from .locating import located
 from .models import Delivered, Owed, WaitReply
 from .query import is_utf8
 from .remembering import remembered
-from .source import Candidate, Finding, JournalReader, RootStatus, StatusSource
+from .source import Candidate, Finding, JournalReader, RootStatus, StatusSource, Unsent
 from .view import absolute
 from .words import count, failure, meaning, size
 
@@ -92,13 +92,14 @@ async def wait(
 async def _look(source: StatusSource, scope: Scope) -> Look:
     roots = {root.root: root for root in source.watch.status()}
     candidates = [one for one in source.watch.pending() if _covers(scope, one)]
+    unsent = source.watch.unsent(scope)  # of the same moment: it counts the candidates that cannot be read
     settling = {
         absolute(one.root, one.path): one
         for one in candidates
         if source.watch.row(one.root, one.file_class).wait is Waiting.WAITS
     }
     journaled = await source.read(lambda journal: _unfinished(source, journal, scope))
-    failed, failed_files = await _failures(source, scope, journaled, roots)
+    failed, failed_files = await _failures(source, scope, unsent, journaled, roots)
     going = {key: n for key, n in journaled.counts.items() if key[1] not in _GIVEN_UP}
     stuck = sum(n for (root, state), n in going.items() if _is_stuck(roots.get(root), state))
     unreadable = sum(
@@ -147,7 +148,11 @@ def _named(row: Transfer, candidate: Candidate | None) -> Owed:
 
 
 async def _failures(
-    source: StatusSource, scope: Scope, journaled: Journaled, roots: Mapping[str, RootStatus]
+    source: StatusSource,
+    scope: Scope,
+    unsent: Unsent,
+    journaled: Journaled,
+    roots: Mapping[str, RootStatus],
 ) -> tuple[list[Owed], int]:
     """Return what will not be delivered without help, at most NAMED_MAX of it, and how much that is."""
     away = [
@@ -155,7 +160,6 @@ async def _failures(
         for root in roots.values()
         if root.away is not None and scope.root in {None, root.root}
     ]
-    unsent = source.watch.unsent(scope)
     never = [
         Owed(path=absolute(root, one.path), file_class=FileClass(one.finding), state=one.finding, why=one.why)
         for root, one in unsent.examples

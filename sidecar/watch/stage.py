@@ -157,8 +157,8 @@ class WatchStage:
         await asyncio.gather(*(self._candidates.looked(root) for root in self._roots))
 
     def pending(self) -> Sequence[Candidate]:
-        """Return the files that are settling, open for writing or incomplete; not those that are refused."""
-        return [one for one in self._candidates.all() if one.file_class is not FileClass.REFUSED]
+        """Return all candidates: what is settling, incomplete, or refused since it cannot be read."""
+        return self._candidates.all()
 
     def unsent(self, scope: Scope) -> Unsent:
         """Return what counts as unsent within a scope, exactly; it is as old as the last listing."""

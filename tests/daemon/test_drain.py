@@ -22,8 +22,9 @@ from sidecar.journal.journal import Debt
 from sidecar.journal.reading import JournalReader
 from sidecar.upload.stage import UploadStage
 from sidecar.upload.store import ObjectSpec
-from tests.status.fake import FakeAway, FakeExample, FakeRoot, FakeWatch
+from tests.status.fake import FakeAway, FakeCandidate, FakeExample, FakeRoot, FakeWatch
 from tests.support.clock import ManualClock
+from tests.support.journals import see
 from tests.support.memory_store import MemoryStore
 from tests.support.patience import DEADLINE_SECONDS
 from tests.upload.rig import Rig, content, lost, rig_on, running
@@ -196,6 +197,23 @@ async def test_what_the_journal_does_not_have_makes_a_drain_fail_by_the_table(
         owed = await drained(rig, stage, watch=watch)
     assert (owed.unsent, owed.is_clean) == (int(fails), not fails)
     assert list(owed.paths) == ([f"/renders/p/s/a.mp4: {name}: so it is"] if fails else [])
+
+
+async def test_a_file_that_cannot_be_read_is_counted_once_and_waited_for_no_longer(rig: Rig) -> None:
+    """The journal has it as one that settles, the watch stage as refused."""
+    row = see(rig.journal)
+    assert row is not None
+    watch = FakeWatch(
+        roots=[FakeRoot(root=row.root, examples=[FakeExample(row.path, FileClass.REFUSED, "so it is")])],
+        candidates=[
+            FakeCandidate(row.path, "so it is", root=row.root, file_class=FileClass.REFUSED),
+        ],
+    )
+    stage = rig.stage()
+    async with running(stage), asyncio.timeout(DEADLINE_SECONDS):
+        owed = await drained(rig, stage, watch=watch, grace_seconds=10 * DEADLINE_SECONDS)
+    assert (owed.files, owed.waiting, owed.unsent) == (0, 0, 1)
+    assert list(owed.paths) == [f"{row.display}: refused: so it is"]
 
 
 async def test_a_root_that_is_away_is_no_clean_end(rig: Rig) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import random
 import re
+import stat
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -49,6 +50,11 @@ def _whole(path: Path) -> None:
     write(path, path.name.encode())
 
 
+def _closed(path: Path) -> None:
+    _whole(path)
+    path.chmod(0)
+
+
 def _empty(path: Path) -> None:
     write(path, b"")
 
@@ -79,6 +85,8 @@ DRAWN: tuple[tuple[str, Callable[[Path], object]], ...] = (
     ("{scene}/.cache/{n}.mp4", _whole),
     ("{scene}/source/{n}.py", _link),
     ("{scene}/video/{n}.ts", _pipe),
+    ("{scene}/source/{n}.py", _closed),
+    ("{scene}/notes/{n}.txt", _closed),
     ("{scene}/.#{n}.py", _link),  # an editor's lock
     ("{scene}/thumbnails/{n}.png", lambda path: write(path, TORN_PNG)),
 )
@@ -120,13 +128,25 @@ def _class(path: Path, below: str) -> str:
 
 def _of_lesson(path: Path) -> str:
     """Return the class of what a rule takes. Segments wait for a playlist or the end of their scene."""
+    if _is_closed(path):
+        return "refused"
     if path.suffix in {".webm", ".png"}:
         return "incomplete"
     if path.parent.joinpath("index.m3u8").exists() and path.name.endswith((".m3u8", ".ts", "film.mp4")):
         return "held"
     beside = path.parent.parent.glob("*/*")
-    is_open = any(one.suffix == ".webm" or (one.suffix == ".png" and one.is_file()) for one in beside)
+    is_open = any(_is_unfinished(one) for one in beside)
     return "owed" if path.suffix == ".ts" and is_open else "delivered"
+
+
+def _is_closed(path: Path) -> bool:
+    return not path.lstat().st_mode & stat.S_IRUSR
+
+
+def _is_unfinished(path: Path) -> bool:
+    """Tell whether it keeps its scene from its end."""
+    is_sent = path.suffix in {".webm", ".png"} or (path.suffix == ".py" and _is_closed(path))
+    return is_sent and path.is_file()
 
 
 def answer(system: System, target: str) -> tuple[int, dict[str, Any]]:
@@ -148,6 +168,7 @@ def test_every_answer_is_the_one_that_a_walk_gives(system: System, seed: int) ->
     """wait, /status, metrics, explain, log and a drain's end agree with the folder, file by file."""
     system.settings["shutdown"] = {"grace": "2s"}
     system.settings["entities"] = {"complete_after": "1s"}
+    system.module = "tests.support.unprivileged"
     system.start()
     draw(system.root, seed)
     truth = expected(system.root)
