@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 
 from watchfiles import Change
 
-from sidecar.files import kind_of
 from sidecar.homes import home_of
 from sidecar.obstacles import Obstacles
 
 from .candidates import Candidates
 from .hands import Hands
-from .listing import Odd, look_at
+from .listing import look_at, odd_of
 from .scan import Scanner
 from .sorting import Haul, Sorter, sort_file, sort_odd
 from .unread import Unread
@@ -112,15 +111,13 @@ class Hints:
             found = look_at(self._root, path)
             if found is None:
                 continue
-            if stat.S_ISDIR(found.st_mode):
+            if (odd := odd_of(path, found)) is not None:
+                sort_odd(self._sorter, odd, seen.haul)
+            elif stat.S_ISDIR(found.st_mode):
                 seen.folders.append(path)
-            elif stat.S_ISREG(found.st_mode):
+            else:
                 at = home(path.rpartition("/")[0])
                 sort_file(self._sorter, path, found, seen.haul, home=at, may_be_journaled=True)
-            else:
-                why = f"{kind_of(found.st_mode)} is never sent"
-                odd = Odd(path=path, reason=why, inside=stat.S_ISLNK(found.st_mode))
-                sort_odd(self._sorter, odd, seen.haul)
         return seen
 
 

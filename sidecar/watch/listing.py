@@ -13,14 +13,21 @@ from .volume import OWN_PREFIX
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Odd:
-    """Something that is never sent, and why. ``path`` is below the root, with surrogate escapes.
+    """Something that is never sent as it is, and why. ``path`` is below the root, with surrogate escapes.
 
-    ``inside``: it is, or may lead to, a folder, and stands for whatever lies in it.
+    ``inside``: it is, or may lead to, a folder, and stands for whatever lies in it. ``found`` is its lstat,
+    None where it could not be seen well enough.
     """
 
     path: str
     reason: str
     inside: bool = False
+    found: os.stat_result | None = None
+
+    @property
+    def is_link(self) -> bool:
+        """Whether it is a symbolic link."""
+        return self.found is not None and stat.S_ISLNK(self.found.st_mode)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,8 +73,7 @@ def list_folder(root: str, folder: str) -> Listing:
         listing.whole = False
     except OSError as error:
         listing.whole, listing.unread = False, error
-        why = f"the folder cannot be read: {error.strerror}"
-        listing.odd.append(Odd(path=folder or ".", reason=why, inside=True))
+        listing.odd.append(unread_folder(folder or ".", error))
     return listing
 
 
@@ -77,6 +83,21 @@ def look_at(root: str, path: str) -> os.stat_result | None:
         return os.lstat(os.path.join(root, path))  # noqa: PTH118 - surrogate escapes and speed
     except OSError:
         return None
+
+
+def odd_of(path: str, found: os.stat_result) -> Odd | None:
+    """Return what is never sent as it is; None for a file or folder whose name is text."""
+    is_folder, reason = stat.S_ISDIR(found.st_mode), "the name is not UTF-8"
+    if not is_folder and not stat.S_ISREG(found.st_mode):
+        reason = f"{kind_of(found.st_mode)} is never sent"
+    elif is_utf8(path):
+        return None
+    return Odd(path=path, reason=reason, inside=is_folder or stat.S_ISLNK(found.st_mode), found=found)
+
+
+def unread_folder(path: str, error: OSError) -> Odd:
+    """Return what a folder is that cannot be read."""
+    return Odd(path=path, reason=f"the folder cannot be read: {error.strerror}", inside=True)
 
 
 def join(folder: str, name: str) -> str:
@@ -94,22 +115,18 @@ def is_utf8(name: str) -> bool:
 
 
 def _add(listing: Listing, entry: os.DirEntry[str]) -> None:
+    path = join(listing.folder, entry.name)
     try:
         found = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
         return
     except OSError as error:
         listing.unread = error
-        listing.odd.append(Odd(path=join(listing.folder, entry.name), reason=f"no stat: {error.strerror}"))
+        listing.odd.append(Odd(path=path, reason=f"no stat: {error.strerror}", inside=True))
         return
-    if not is_utf8(entry.name):
-        listing.odd.append(Odd(path=join(listing.folder, entry.name), reason="the name is not UTF-8"))
-    elif stat.S_ISREG(found.st_mode):
-        if not entry.name.startswith(OWN_PREFIX):
-            listing.files[entry.name] = found
+    if (odd := odd_of(path, found)) is not None:
+        listing.odd.append(odd)
     elif stat.S_ISDIR(found.st_mode):
-        listing.folders.append(join(listing.folder, entry.name))
-    else:
-        reason = f"{kind_of(found.st_mode)} is never sent"
-        path, is_link = join(listing.folder, entry.name), stat.S_ISLNK(found.st_mode)
-        listing.odd.append(Odd(path=path, reason=reason, inside=is_link))
+        listing.folders.append(path)
+    elif not entry.name.startswith(OWN_PREFIX):
+        listing.files[entry.name] = found

@@ -12,14 +12,14 @@ from typing import assert_never
 from sidecar.core.account import FileClass
 from sidecar.core.model import Observation, Route
 from sidecar.core.routing import Held, Ignored, Marker, Misplaced, Refused, Router, Unmatched
-from sidecar.files import identity_of, kind_of
+from sidecar.files import identity_of
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
 
 from .census import COUNTED, Finding
 from .hands import Hands
-from .listing import is_utf8, look_at
-from .sorting import Sorter
+from .listing import look_at, odd_of
+from .sorting import NotSent, Sorter
 from .volume import OWN_PREFIX
 
 
@@ -39,6 +39,7 @@ class PathFinding:
 
 
 MISSING = PathFinding(finding=Finding.MISSING, why="there is nothing at this path")
+FOLDER = PathFinding(finding=Finding.FOLDER, why="it is a folder")
 _MATCHED = "a rule takes it; the journal knows the rest"
 
 
@@ -72,9 +73,7 @@ class Looker:
         refused = await self.journal.do(Journal.refusal, observation)
         return PathFinding(finding=Finding.REFUSED, why=refused) if refused else seen
 
-    def _find(  # noqa: PLR0911 - one for each kind of answer
-        self, root: str, path: str
-    ) -> tuple[PathFinding, Route | None, os.stat_result | None]:
+    def _find(self, root: str, path: str) -> tuple[PathFinding, Route | None, os.stat_result | None]:
         """Return the finding, the route of what a rule takes, and the stat of a regular file."""
         found = look_at(root, path) if _is_below(path) else None
         if found is None:
@@ -84,21 +83,24 @@ class Looker:
         match self.sorters[root].route(path, found):
             case Route() as route:
                 return PathFinding(finding=Finding.MATCHED, why=_MATCHED), route, found
-            case Unmatched(reason=reason):
-                return PathFinding(finding=Finding.UNMATCHED, why=reason), None, found
-            case Misplaced(reason=reason):
-                why = reason or self.router.nearest(path)
-                return PathFinding(finding=Finding.MISPLACED, why=why), None, found
-            case Refused(reason=reason):
-                return PathFinding(finding=Finding.REFUSED, why=reason), None, found
-            case Ignored(pattern=pattern):
-                why = f"{pattern} is ignored"
-                return PathFinding(finding=Finding.IGNORED, why=why, rule=pattern), None, found
             case Held(reason=reason):
                 return PathFinding(finding=Finding.HELD, why=reason), None, found
             case Marker(kind=kind):
                 why = f"it marks its scene as {kind}; it is not sent"
                 return PathFinding(finding=Finding.MATCHED, why=why, file_class=FileClass.IGNORED), None, None
+            case routing:
+                return self._not_sent(path, routing), None, found
+
+    def _not_sent(self, path: str, routing: NotSent) -> PathFinding:
+        match routing:
+            case Unmatched(reason=reason):
+                return PathFinding(finding=Finding.UNMATCHED, why=reason)
+            case Misplaced(reason=reason):
+                return PathFinding(finding=Finding.MISPLACED, why=reason or self.router.nearest(path))
+            case Refused(reason=reason):
+                return PathFinding(finding=Finding.REFUSED, why=reason)
+            case Ignored(pattern=pattern):
+                return PathFinding(finding=Finding.IGNORED, why=f"{pattern} is ignored", rule=pattern)
             case never:
                 assert_never(never)
 
@@ -108,18 +110,12 @@ class Looker:
         if (link := _link_on_the_way(root, path)) is not None:
             return PathFinding(finding=Finding.REFUSED, why=f"{link} is a symbolic link; none is followed")
         if stat.S_ISDIR(found.st_mode):
-            return PathFinding(finding=Finding.FOLDER, why="it is a folder")
+            odd = odd_of(path, found)
+            return FOLDER if odd is None else self._not_sent(path, self.sorters[root].odd(odd))
         if name.startswith(OWN_PREFIX):
             return PathFinding(finding=Finding.IGNORED, why="the name is one of the sidecar's own")
-        why = None if is_utf8(path) else "the name is not UTF-8"
-        if not stat.S_ISREG(found.st_mode):
-            why = f"{kind_of(found.st_mode)} is never sent"
-        if why is None:
-            return None
-        if (ignored := self.router.ignored(root, path)) is not None:
-            source = ignored.source
-            return PathFinding(finding=Finding.IGNORED, why=f"{source} is ignored", rule=source)
-        return PathFinding(finding=Finding.REFUSED, why=why)
+        odd = odd_of(path, found)
+        return None if odd is None else self._not_sent(path, self.sorters[root].odd(odd))
 
 
 def _unseen(root: str, path: str) -> PathFinding:

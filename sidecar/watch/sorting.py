@@ -17,9 +17,11 @@ from sidecar.files import identity_of
 from sidecar.journal.journal import Known
 
 from .census import Example, Finding
+from .links import Follower
 from .listing import Listing, Odd, join
 from .playlists import Playlists
 
+NotSent = Ignored | Misplaced | Refused | Unmatched
 HAUL_MAX = 4_000  # each with its route: some 2 KB
 
 
@@ -64,6 +66,7 @@ class Sorter:
     root: str
     router: Router
     playlists: Playlists
+    links: Follower = field(default_factory=Follower)
 
     def route(self, path: str, found: os.stat_result | None) -> Routing:
         """Say what a file means now, among the playlists that there are; ``found`` is its stat."""
@@ -77,6 +80,23 @@ class Sorter:
             return routing, None
         holding = self.playlists.holding(path, claim, identity)
         return (routing, None) if holding is None else (Held(reason=holding.why), holding.playlist)
+
+    def odd(self, odd: Odd) -> NotSent:
+        """Say what a link, a pipe or a strange name means: what a file there would if no rule takes it.
+
+        Else it is refused. So is what may be a folder: a rule may want what lies in it.
+        """
+        if (ignored := self.router.ignored(self.root, odd.path)) is not None:
+            return Ignored(pattern=ignored.source)
+        routing = self.router.route(self.root, odd.path)
+        if isinstance(routing, Unmatched | Misplaced | Ignored) and not self._may_be_folder(odd):
+            return routing
+        return Refused(reason=odd.reason)
+
+    def _may_be_folder(self, odd: Odd) -> bool:
+        return odd.inside and not (
+            odd.is_link and not self.links.may_be_folder(os.path.join(self.root, odd.path))  # noqa: PTH118 - text
+        )
 
 
 def sort_listing(sorter: Sorter, listing: Listing, known: Mapping[str, Known], haul: Haul) -> Iterator[Haul]:
@@ -166,10 +186,25 @@ def _routed(sorter: Sorter, path: str, found: os.stat_result, haul: Haul) -> Rou
 
 
 def sort_odd(sorter: Sorter, odd: Odd, haul: Haul) -> None:
-    """Take in what is no regular file, or cannot be seen: refused, unless nobody is to look at it.
+    """Take in what is no regular file, or cannot be seen.
 
     A root that cannot be read is no file: it is away.
     """
-    if odd.path != ".":
-        finding = Finding.REFUSED if sorter.router.ignored(sorter.root, odd.path) is None else Finding.IGNORED
-        haul.examples.append(Example(path=odd.path, finding=finding, why=odd.reason, inside=odd.inside))
+    if odd.path == ".":
+        return
+    inside = False
+    match sorter.odd(odd):
+        case Ignored():
+            finding, why = Finding.IGNORED, None
+        case Refused(reason=why):
+            finding, inside = Finding.REFUSED, odd.inside
+        case Misplaced(reason=why):
+            finding = Finding.MISPLACED
+        case Unmatched(reason=why):
+            finding = Finding.UNMATCHED
+        case never:
+            assert_never(never)
+    changed_ns = odd.found.st_ctime_ns if odd.found is not None else None
+    haul.examples.append(
+        Example(path=odd.path, finding=finding, why=why or "", changed_ns=changed_ns, inside=inside)
+    )

@@ -41,6 +41,11 @@ def _link(path: Path) -> None:
     path.symlink_to("/etc/hostname")
 
 
+def _folder_link(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to("/etc")
+
+
 def _pipe(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     os.mkfifo(path)
@@ -85,6 +90,10 @@ DRAWN: tuple[tuple[str, Callable[[Path], object]], ...] = (
     ("{scene}/.cache/{n}.mp4", _whole),
     ("{scene}/source/{n}.py", _link),
     ("{scene}/video/{n}.ts", _pipe),
+    ("{scene}/logs/{n}.log", _link),
+    ("{scene}/logs/{n}.log", _pipe),
+    ("{scene}/logs/{n}.mp4", _link),
+    ("{scene}/logs/{n}", _folder_link),
     ("{scene}/source/{n}.py", _closed),
     ("{scene}/notes/{n}.txt", _closed),
     ("{scene}/.#{n}.py", _link),  # an editor's lock
@@ -107,8 +116,8 @@ def draw(root: Path, seed: int) -> None:
 def expected(root: Path) -> dict[str, str]:
     """Return the class of every path below a root, as the documentation has it."""
     found = {}
-    for folder, _, names in os.walk(root):
-        for name in names:
+    for folder, folders, names in os.walk(root):
+        for name in (*names, *(name for name in folders if Path(folder, name).is_symlink())):
             path = Path(folder, name)
             below = str(path.relative_to(root))
             found[str(path)] = _class(path, below)
@@ -119,10 +128,10 @@ def _class(path: Path, below: str) -> str:
     parts = below.split("/")
     if any(part.startswith(".") for part in parts) or "__pycache__" in parts[:-1]:
         return "ignored"
-    if path.is_symlink() or not path.is_file():
+    if path.is_dir():  # a link: what lies behind it, a rule may want
         return "refused"
     if any(re.fullmatch(pattern, below) for pattern in LESSON):
-        return _of_lesson(path)
+        return "refused" if path.is_symlink() or not path.is_file() else _of_lesson(path)
     return "misplaced" if path.suffix[1:].lower() in EXTENSIONS.split() else "unmatched"
 
 
