@@ -363,9 +363,10 @@ async def test_a_create_whose_used_connection_broke_goes_again_at_once(
     async with running(rig.stage()) as stage:
         await rig.until(transfer, State.UPLOADED)
         assert stage.cleaner.doubts == 1
-    first = rig.store.calls.index("create")
-    assert rig.store.calls[first + 1] == "create"
-    assert "probe" not in rig.store.calls
+    sent = [call for call in rig.store.calls if call != "list"]  # the cleaner looks when it likes
+    first = sent.index("create")
+    assert sent[first + 1] == "create"
+    assert "probe" not in sent
     assert download(seaweed, transfer) == body
 
 
