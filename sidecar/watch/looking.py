@@ -1,4 +1,4 @@
-"""Says what one path is now, without opening it: the finding that `explain` shows, and its class."""
+"""Says what one path is now, without reading it: the finding that `explain` shows, and its class."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import assert_never
 from sidecar.core.account import FileClass
 from sidecar.core.model import Observation, Route
 from sidecar.core.routing import Held, Ignored, Marker, Misplaced, Refused, Router, Unmatched
-from sidecar.files import identity_of
+from sidecar.files import NotRegularError, identity_of, open_folder
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
 
 from .census import COUNTED, Finding
 from .hands import Hands
-from .listing import look_at, odd_of
+from .listing import Odd, look_at, odd_of, unread_folder
 from .sorting import NotSent, Sorter
 from .volume import OWN_PREFIX
 
@@ -110,12 +110,25 @@ class Looker:
         if (link := _link_on_the_way(root, path)) is not None:
             return PathFinding(finding=Finding.REFUSED, why=f"{link} is a symbolic link; none is followed")
         if stat.S_ISDIR(found.st_mode):
-            odd = odd_of(path, found)
+            odd = odd_of(path, found) or _unread(root, path)
             return FOLDER if odd is None else self._not_sent(path, self.sorters[root].odd(odd))
         if name.startswith(OWN_PREFIX):
             return PathFinding(finding=Finding.IGNORED, why="the name is one of the sidecar's own")
         odd = odd_of(path, found)
         return None if odd is None else self._not_sent(path, self.sorters[root].odd(odd))
+
+
+def _unread(root: str, path: str) -> Odd | None:
+    """Return what a folder is that cannot be read; the root itself is away then, and no file."""
+    if not path:
+        return None
+    try:
+        os.close(open_folder(root, path))
+    except (FileNotFoundError, NotRegularError):
+        return None
+    except OSError as error:
+        return unread_folder(path, error)
+    return None
 
 
 def _unseen(root: str, path: str) -> PathFinding:

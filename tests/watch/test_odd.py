@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
@@ -11,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.account import Draining, FileClass, row_of
+from sidecar.files import open_folder
 from sidecar.watch import links
 from sidecar.watch.links import Follower
 
-from .conftest import running
+from .conftest import World, running
 
 SCENE = "p/s/one"
 
@@ -104,6 +106,28 @@ async def test_an_old_link_in_the_wrong_place_is_not_new(tmp_path: Path) -> None
         await world.stage.scan_now()
         [(_, tally)] = world.stage.places(str(world.root))
         assert (tally.count, tally.new) == (1, 0)
+
+
+async def test_a_folder_that_cannot_be_read_is_explained_as_such(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `wait` has it; what lies in it nobody can tell."""
+    world.put(f"{SCENE}/source/scene.py")
+    await world.until_ready(f"{SCENE}/source/scene.py")
+
+    def refuse(root: str, folder: str) -> int:
+        if folder == SCENE:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return open_folder(root, folder)
+
+    for module in ("listing", "looking"):
+        monkeypatch.setattr(f"sidecar.watch.{module}.open_folder", refuse)
+    await world.stage.scan_now()
+    [refused] = world.stage.status()[0].examples
+    found = await world.stage.explain(str(world.root), SCENE)
+    assert (found.file_class, found.why) == (FileClass.REFUSED, refused.why)
+    assert found.why == "the folder cannot be read: Permission denied"
+    assert (await world.stage.explain(str(world.root), "p")).finding == "folder"
 
 
 def test_a_share_that_does_not_answer_holds_no_listing_up(
