@@ -219,3 +219,22 @@ def _log_agrees(system: System, truth: dict[str, str]) -> None:
         return len(said) >= min(10, len(groups))  # ten a minute
 
     eventually("each group is told", told)
+
+
+def test_a_delivered_file_that_cannot_be_read_any_more_is_of_one_class(system: System) -> None:
+    """Its content may have changed: it is refused everywhere, and counted once."""
+    system.settings["shutdown"] = {"grace": "60s"}
+    system.module = "tests.support.unprivileged"
+    system.start()
+    path = system.root / "p/s/intro/source/scene.py"
+    _whole(path)
+    assert answer(system, "/wait?timeout=30s")[0] == 200
+    path.chmod(0)
+    eventually("it is refused", lambda: system.status()["files"]["refused"])
+    assert {name: n for name, n in system.status()["files"].items() if n} == {"refused": 1}
+    status, reply = answer(system, "/wait?timeout=60s")
+    assert (status, reply["failed_files"], reply["owed_files"]) == (409, 1, 0)
+    assert [(one["path"], one["class"]) for one in reply["failed"]] == [(str(path), "refused")]
+    assert system.explain(path)["class"] == "refused"
+    assert system.stop(seconds=30.0) == 75  # it is not waited for
+    assert (lines(system)[-1]["owed_files"], len(lines(system)[-1]["paths"])) == (1, 1)
