@@ -98,14 +98,22 @@ class Stack:
         await self._exits.enter_async_context(self.s3)
         await asyncio.to_thread(self.s3.open_to_browsers)
         self._say("starting Convex (the functions, served on this machine)")
-        port = CONVEX_PORT if is_free(CONVEX_PORT) else 0
-        server = ConvexServer(dev_auth=True, port=port, progress=self._say)
-        self.convex_url = (await self._exits.enter_async_context(server)).url
+        self.convex_url = await self._start_convex(CONVEX_PORT if is_free(CONVEX_PORT) else 0)
         self._say("starting the sidecar")
         if not is_free(STATUS_PORT):
             self._say(f"port {STATUS_PORT} is taken, by another sidecar perhaps: another port is used")
             self._status_port = free_port()
         await self._start_daemon()
+
+    async def _start_convex(self, port: int) -> str:
+        """Start it and return its address; where somebody has taken its port meanwhile, with another one."""
+        server = ConvexServer(dev_auth=True, port=port, progress=self._say)
+        try:
+            return (await self._exits.enter_async_context(server)).url
+        except ServerError:
+            if not port or is_free(port):
+                raise
+        return await self._start_convex(0)
 
     async def _start_daemon(self) -> None:
         """Start it; where somebody else has taken its port meanwhile, once more with another one."""
