@@ -120,7 +120,7 @@ async def test_a_folder_that_cannot_be_read_is_explained_as_such(
             raise PermissionError(errno.EACCES, "Permission denied")
         return open_folder(root, folder)
 
-    for module in ("listing", "looking"):
+    for module in ("listing", "path_lookup"):
         monkeypatch.setattr(f"sidecar.watch.{module}.open_folder", refuse)
     await world.stage.scan_now()
     [refused] = world.stage.status()[0].examples
