@@ -66,9 +66,9 @@ def open_folder(root: str, path: str) -> int:
     """
     folder = os.open(root, _FOLDER)
     try:
-        for part in path.split("/") if path else ():
-            _refuse_elsewhere(part, path)
-            inner = _open_folder(part, folder)
+        for segment in path.split("/") if path else ():
+            _refuse_elsewhere(segment, path)
+            inner = _open_folder(segment, folder)
             os.close(folder)
             folder = inner
     except OSError:
@@ -112,8 +112,8 @@ def kind_of(mode: int) -> str | None:
     return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "not a regular file")
 
 
-def _refuse_elsewhere(part: str, path: str) -> None:
-    if part in {"", ".", ".."}:
+def _refuse_elsewhere(segment: str, path: str) -> None:
+    if segment in {"", ".", ".."}:
         raise NotRegularError(f"not a path below a root: {path!r}")
 
 

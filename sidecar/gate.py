@@ -21,7 +21,7 @@ from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.retry import (
     Blame,
     Decision,
-    ProbeResult,
+    ProbeAnswer,
     RetryPolicy,
     blame,
     is_well,
@@ -29,8 +29,8 @@ from sidecar.core.retry import (
     not_before,
     verdict,
 )
-from sidecar.core.streaks import Streaks
-from sidecar.core.witnesses import Memo, Witnesses
+from sidecar.core.streaks import FailureStreaks
+from sidecar.core.success_tracker import Counts, SuccessTracker
 
 _TICK_SECONDS = 0.001  # a sleep that a clock can see
 _STREAK_TIMES = 3.0  # the longest wait between two attempts, and room for a breaker's
@@ -64,7 +64,7 @@ class LastError:
     silent: bool = False
 
 
-class Gate:
+class RemoteGate:
     """The door to one remote, ``"s3"`` or ``"convex"``. Not for threads."""
 
     def __init__(
@@ -91,10 +91,10 @@ class Gate:
         self._probing = asyncio.Lock()
         self._probes_begun = 0
         self._probe_error: SidecarError | None = None
-        self._witnesses = Witnesses()
+        self._successes = SuccessTracker()
         self._trouble: SidecarError | None = None
         self._since_ms = 0
-        self._streaks = Streaks()
+        self._streaks = FailureStreaks()
         self.last_error: LastError | None = None
         self._was_well = True  # since the last error
 
@@ -138,12 +138,12 @@ class Gate:
 
     def begin(self, target: str) -> None:
         """Note that an attempt at ``target`` begins: what others achieve from here on counts."""
-        self._witnesses.began(target)
+        self._successes.began(target)
 
     def withdraw(self, target: str | None = None) -> None:
         """Say that an admitted transfer ended without asking the remote anything."""
         if target is not None:
-            self._witnesses.forget(target)
+            self._successes.forget(target)
             self._streaks.forget(target)
         self._become(circuit.excused(self._breaker))
 
@@ -152,7 +152,7 @@ class Gate:
 
         It proves the remote well for those that fail in this operation, and for nothing else.
         """
-        self._witnesses.stepped(target, operation)
+        self._successes.stepped(target, operation)
         self._streaks.succeeded(operation)
 
     def succeeded(self, target: str, operation: str) -> None:
@@ -160,7 +160,7 @@ class Gate:
 
         ``operation`` is named as in the errors of those that fail.
         """
-        self._witnesses.succeeded(target, operation)
+        self._successes.succeeded(target, operation)
         self._streaks.succeeded(operation)
         self._streaks.forget(target)
         self._is_well()
@@ -170,7 +170,7 @@ class Gate:
 
         It is no witness against those that fail: a bucket that takes no more bytes still lists and deletes.
         """
-        self._witnesses.forget(target)
+        self._successes.forget(target)
         self._streaks.forget(target)
         self._is_well()
 
@@ -184,7 +184,7 @@ class Gate:
 
         Probes the remote first where that matters, and tells the breaker.
         """
-        memo = self._witnesses.memo(target)
+        memo = self._successes.memo(target)
         fault = await self._fault(error, memo)
         self._blamed(fault, error)
         if fault is not Blame.OBJECT and error.scope is not Scope.OURS:
@@ -194,14 +194,14 @@ class Gate:
             fault, failures=failures, unspent=memo.unspent, jitter=self._jitter(), policy=self._retry
         )
         unspent = 0 if fault is Blame.OBJECT else memo.unspent + 1
-        self._witnesses.failed(target, error.operation, unspent=unspent)
+        self._successes.failed(target, error.operation, unspent=unspent)
         return not_before(decision, error.pause_seconds, self._retry)
 
-    async def _fault(self, error: SidecarError, memo: Memo) -> Blame:
+    async def _fault(self, error: SidecarError, memo: Counts) -> Blame:
         if error.scope is not Scope.OURS:  # our own disk says nothing about the remote
             self._note(error)
         probe = await self._judge(error)
-        others = self._witnesses.others_since(memo, error.operation)
+        others = self._successes.others_since(memo, error.operation)
         well = is_well(others, failures_in_a_row=memo.in_a_row)
         return blame(
             error.kind,
@@ -247,16 +247,16 @@ class Gate:
             for task in filter(None, (changed, timer)):
                 task.cancel()
 
-    async def _judge(self, error: SidecarError) -> ProbeResult | None:
+    async def _judge(self, error: SidecarError) -> ProbeAnswer | None:
         """Return what a probe says now; many failures at once share one."""
         if not needs_probe(error.kind, scope=error.scope, redacted=error.redacted):
             return None
         if self.state is BreakerState.OPEN:  # a straggler: the outage is known
-            return ProbeResult(failure=self._trouble.kind if self._trouble else error.kind)
+            return ProbeAnswer(failure=self._trouble.kind if self._trouble else error.kind)
         begun = self._probes_begun
         async with self._probing:
             refusal = await self._ask() if begun == self._probes_begun else self._probe_error
-        return ProbeResult(failure=refusal.kind if refusal else None)
+        return ProbeAnswer(failure=refusal.kind if refusal else None)
 
     async def _ask(self) -> SidecarError | None:
         """Send the probe; the caller holds the lock."""

@@ -28,7 +28,7 @@ _SEEN_ONLY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC  # needs no right on the 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class RootVolume:
     """A root as it is at this moment."""
 
     home: str  # of what lies on the root's own volume
@@ -39,7 +39,7 @@ class Ground:
         return self.home if device in {None, self.device} else f"{self.home}.{device:x}"
 
 
-def ground_of(root: str) -> Ground | None:
+def root_volume(root: str) -> RootVolume | None:
     """Look at a root; None where no folder is, or none that can be seen."""
     try:
         fd = os.open(root, _SEEN_ONLY)
@@ -52,20 +52,20 @@ def ground_of(root: str) -> Ground | None:
         return None
     finally:
         os.close(fd)
-    return Ground(home=f"{volume:x}.{found.st_ino:x}", device=found.st_dev)
+    return RootVolume(home=f"{volume:x}.{found.st_ino:x}", device=found.st_dev)
 
 
 def home_of(root: str, folder: str) -> str | None:
-    """Return the home of what lies, or would lie, in a folder below a root; None as ``ground_of``.
+    """Return the home of what lies, or would lie, in a folder below a root; None as ``root_volume``.
 
     Of a folder that is not there the deepest one above it answers.
     """
-    ground = ground_of(root)
+    ground = root_volume(root)
     return None if ground is None else ground.home_on(_deepest_device(root, folder))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InTheWay:
+class Obstruction:
     """What keeps a file from being read: a path below its root, "" is the root.
 
     ``home``: it concerns only what was seen there, None: all that is below it.
@@ -90,11 +90,11 @@ def away() -> OSError:
     return FileNotFoundError(errno.ENOENT, AWAY)
 
 
-def in_the_way(root: str, path: str, home: str | None) -> InTheWay:
+def find_obstruction(root: str, path: str, home: str | None) -> Obstruction:
     """Find the topmost thing that keeps a file from being opened; the file itself, if its folder can be."""
-    ground, folder = ground_of(root), path.rpartition("/")[0]
+    ground, folder = root_volume(root), path.rpartition("/")[0]
     if ground is None:
-        return InTheWay(below="", is_folder=True)
+        return Obstruction(below="", is_folder=True)
     there = ""
     for above in _downwards(folder):
         try:
@@ -102,18 +102,18 @@ def in_the_way(root: str, path: str, home: str | None) -> InTheWay:
         except (FileNotFoundError, NotRegularError):
             break
         except OSError:
-            return InTheWay(below=above, is_folder=True)
+            return Obstruction(below=above, is_folder=True)
         there = above
     if is_at_home(root, path, home):
-        return InTheWay(below=path, is_folder=False)
+        return Obstruction(below=path, is_folder=False)
     is_root = not f"{home}.".startswith(f"{ground.home}.")
-    return InTheWay(below="" if is_root else there, is_folder=True, home=home)
+    return Obstruction(below="" if is_root else there, is_folder=True, home=home)
 
 
 def _downwards(folder: str) -> list[str]:
     """Return "" for the root, then each folder on the way, and the folder."""
-    parts = folder.split("/") if folder else []
-    return ["/".join(parts[:count]) for count in range(len(parts) + 1)]
+    segments = folder.split("/") if folder else []
+    return ["/".join(segments[:count]) for count in range(len(segments) + 1)]
 
 
 def _deepest_device(root: str, folder: str) -> int | None:
@@ -121,8 +121,8 @@ def _deepest_device(root: str, folder: str) -> int | None:
     fd = None
     try:
         fd = os.open(root, _SEEN_ONLY)
-        for part in folder.split("/") if folder else ():
-            inner = os.open(part, _SEEN_ONLY | os.O_NOFOLLOW, dir_fd=fd)
+        for segment in folder.split("/") if folder else ():
+            inner = os.open(segment, _SEEN_ONLY | os.O_NOFOLLOW, dir_fd=fd)
             os.close(fd)
             fd = inner
             device = os.fstat(fd).st_dev

@@ -36,7 +36,7 @@ class LineWriter:
         self.dropped = 0  # since the beginning
         self._fd, self._bytes_max = fd, bytes_max
         self._lines: deque[bytes] = deque()
-        self._bytes = self._untold = 0
+        self._bytes = self._unreported = 0
         self._changed = threading.Condition()
         self._closing, self._is_writing = threading.Event(), False
         self._error: str | None = None
@@ -81,7 +81,7 @@ class LineWriter:
         while self._bytes > bytes_max and len(self._lines) > 1:
             self._bytes -= len(self._lines.popleft())
             self.dropped += 1
-            self._untold += 1
+            self._unreported += 1
 
     def _is_idle(self) -> bool:
         return not self._lines and not self._is_writing
@@ -98,7 +98,7 @@ class LineWriter:
             self._is_writing = False
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._lines or self._closing.is_set())
-            batch = self._told()
+            batch = self._take_batch()
             while self._lines and (not batch or len(batch) + len(self._lines[0]) <= PIPE_BYTES):
                 line = self._lines.popleft()
                 self._bytes -= len(line)
@@ -106,16 +106,16 @@ class LineWriter:
             self._is_writing, self._moved = bool(batch), time.monotonic()
             return batch
 
-    def _told(self) -> bytes:
+    def _take_batch(self) -> bytes:
         """Return the line that stands for those that were dropped, if any were."""
-        count, self._untold = self._untold, 0
+        count, self._unreported = self._unreported, 0
         return self.notice(count).encode() + b"\n" if count else b""
 
     def _write(self, batch: bytes) -> None:
         left = memoryview(batch)
         while left:
             try:
-                taken = write_some(self._fd, left, patience_seconds=RETRY_SECONDS)
+                taken = write_some(self._fd, left, timeout_seconds=RETRY_SECONDS)
             except OSError as error:
                 self._error = error.strerror or str(error)
                 if self._closing.wait(RETRY_SECONDS):
@@ -131,4 +131,4 @@ class LineWriter:
         with self._changed:
             self.dropped += 1 + len(self._lines)
             self._lines.clear()
-            self._bytes = self._untold = 0
+            self._bytes = self._unreported = 0

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import structlog
 
 from sidecar.core.clock import Clock
-from sidecar.core.machine import hint, is_exhausted
+from sidecar.core.os_errors import hint, is_exhausted
 
 PROCESS = "this process"  # stands for a path where nothing at all can be opened
 LULL_SECONDS = 10.0  # without descriptors something now and then succeeds: that is not the end of it
@@ -108,11 +108,11 @@ class Obstacles:
     def reasons(self, *, said: Collection[str] = ()) -> list[str]:
         """Return the oldest as sentences, and how many there are more; ``said`` are named elsewhere."""
         self._calm_down()
-        told = [known for known in self._known.values() if known.path not in said]
-        more = len(told) - SHOWN_MAX
+        named = [known for known in self._known.values() if known.path not in said]
+        more = len(named) - SHOWN_MAX
         at_least = "at least " if len(self._known) >= KEPT_MAX else ""
         rest = [f"{at_least}{more} more files or folders cannot be read"] if more > 0 else []
-        return [*map(str, told[:SHOWN_MAX]), *rest]
+        return [*map(str, named[:SHOWN_MAX]), *rest]
 
     def _calm_down(self) -> None:
         """What concerns the whole process ends by not being met any more."""
@@ -123,5 +123,5 @@ class Obstacles:
 
 def _upwards(path: str) -> list[str]:
     """Return the folders above a path, the nearest first."""
-    parts = path.split("/")
-    return ["/".join(parts[:count]) or "/" for count in range(len(parts) - 1, 0, -1)]
+    segments = path.split("/")
+    return ["/".join(segments[:count]) or "/" for count in range(len(segments) - 1, 0, -1)]

@@ -75,5 +75,5 @@ class Inbox:
 
 def is_again(number: int, first_seconds: float, at_seconds: float) -> bool:
     """Tell whether a second signal to stop is one of its own, and means: at once."""
-    patience = TYPED_AGAIN_SECONDS if number == signal.SIGINT else AGAIN_SECONDS
-    return at_seconds - first_seconds > patience
+    within_seconds = TYPED_AGAIN_SECONDS if number == signal.SIGINT else AGAIN_SECONDS
+    return at_seconds - first_seconds > within_seconds

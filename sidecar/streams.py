@@ -25,12 +25,12 @@ FAILED = 1
 NOBODY_READS = frozenset({errno.EPIPE, errno.EIO, errno.ECONNRESET})
 
 
-class Stream(io.RawIOBase):
+class OutputStream(io.RawIOBase):
     """A standard stream that never raises: what cannot be written is dropped, and ``error`` says why."""
 
-    def __init__(self, fd: int, *, patience_seconds: float = math.inf) -> None:
-        """Wait ``patience_seconds`` at most for a reader that does not read, at the first print."""
-        self._fd, self._patience_seconds = fd, patience_seconds
+    def __init__(self, fd: int, *, timeout_seconds: float = math.inf) -> None:
+        """Wait ``timeout_seconds`` at most for a reader that does not read, at the first print."""
+        self._fd, self._timeout_seconds = fd, timeout_seconds
         self.error: OSError | None = None
 
     def writable(self) -> bool:
@@ -49,20 +49,20 @@ class Stream(io.RawIOBase):
         """Write or drop all of it; returns its length."""
         left = memoryview(data).cast("B")
         whole = len(left)
-        until = time.monotonic() + self._patience_seconds
+        until = time.monotonic() + self._timeout_seconds
         try:
             while left:
-                patience_seconds = until - time.monotonic()
-                taken = write_some(self._fd, left, patience_seconds=patience_seconds)
-                if not taken and patience_seconds <= 0:
+                timeout_seconds = until - time.monotonic()
+                taken = write_some(self._fd, left, timeout_seconds=timeout_seconds)
+                if not taken and timeout_seconds <= 0:
                     raise TimeoutError(errno.ETIMEDOUT, "nobody reads it")
                 left = left[taken:]
         except OSError as error:
-            self.error, self._patience_seconds = error, 0.0
+            self.error, self._timeout_seconds = error, 0.0
         return whole
 
 
-def write_some(fd: int, data: ReadableBuffer, *, patience_seconds: float) -> int:
+def write_some(fd: int, data: ReadableBuffer, *, timeout_seconds: float) -> int:
     """Write some of it once the descriptor takes it; return how many bytes, 0 if it does not in time.
 
     Never blocks longer, whether the descriptor blocks or not: that belongs to whoever gave it to us and
@@ -70,28 +70,28 @@ def write_some(fd: int, data: ReadableBuffer, *, patience_seconds: float) -> int
     """
     ready = select.poll()
     ready.register(fd, select.POLLOUT)
-    if not ready.poll(None if patience_seconds == math.inf else max(0.0, patience_seconds) * 1000):
+    if not ready.poll(None if timeout_seconds == math.inf else max(0.0, timeout_seconds) * 1000):
         return 0
     try:
         return os.write(fd, memoryview(data)[:PIPE_BYTES])
     except BlockingIOError:  # somebody else was faster
-        time.sleep(max(0.0, min(BUSY_SECONDS, patience_seconds)))
+        time.sleep(max(0.0, min(BUSY_SECONDS, timeout_seconds)))
         return 0
 
 
-def install(*, patience_seconds: float = math.inf) -> None:
+def install(*, timeout_seconds: float = math.inf) -> None:
     """Let ``print`` go through streams that never raise, and let nothing else become a standard stream."""
     _occupy()
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - it lives as long as the process
-    sys.stdout = _text(1, sys.stdout, patience_seconds)
-    sys.stderr = _text(2, sys.stderr, patience_seconds)
+    sys.stdout = _text(1, sys.stdout, timeout_seconds)
+    sys.stderr = _text(2, sys.stderr, timeout_seconds)
 
 
 def lost(stream: TextIO) -> OSError | None:
     """Return why something printed did not arrive, None if all did or where ``install`` was not called."""
     stream.flush()
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
-    return raw.error if isinstance(raw, Stream) else None
+    return raw.error if isinstance(raw, OutputStream) else None
 
 
 def finish(status: int) -> int:
@@ -127,8 +127,8 @@ def _nothing(flags: int) -> int:
         return os.open("/", os.O_RDONLY)
 
 
-def _text(fd: int, before: TextIO | None, patience_seconds: float) -> TextIO:
-    buffered = io.BufferedWriter(Stream(fd, patience_seconds=patience_seconds))
+def _text(fd: int, before: TextIO | None, timeout_seconds: float) -> TextIO:
+    buffered = io.BufferedWriter(OutputStream(fd, timeout_seconds=timeout_seconds))
     return io.TextIOWrapper(
         buffered,
         encoding=before.encoding if before else "utf-8",

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from sidecar.cli.config import EXAMPLES
 from sidecar.settings import json_schema, load, masked
-from sidecar.settings.anatomy import all_keys
+from sidecar.settings.known_keys import all_keys
 
 CONFIG = Path(__file__).parent.parent / "config"
 ENVIRON = {

@@ -15,8 +15,8 @@ from sidecar.cli.app import app
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import State
 from sidecar.metrics import Metrics, Mirror
-from sidecar.settings.anatomy import all_keys, known_keys
-from sidecar.settings.later import REFUSED
+from sidecar.settings.known_keys import all_keys, known_keys
+from sidecar.settings.unsupported import REFUSED
 from sidecar.status.guard import Need
 from sidecar.status.models import Status
 from sidecar.status.operations import OPERATIONS

@@ -10,8 +10,8 @@ import pytest
 from sidecar.core.breaker import BreakerPolicy, BreakerState
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.retry import Again, GiveUp, RetryPolicy
-from sidecar.core.witnesses import MEMOS_MAX
-from sidecar.gate import Gate
+from sidecar.core.success_tracker import MEMOS_MAX
+from sidecar.gate import RemoteGate
 
 
 class VirtualClock:
@@ -87,9 +87,9 @@ def remote() -> Remote:
 
 
 @pytest.fixture
-def gate(clock: VirtualClock, remote: Remote) -> Gate:
+def gate(clock: VirtualClock, remote: Remote) -> RemoteGate:
     """Its door, with the default policies."""
-    return Gate(
+    return RemoteGate(
         remote="s3",
         probe=remote.probe,
         retry=RetryPolicy(),
@@ -101,7 +101,7 @@ def gate(clock: VirtualClock, remote: Remote) -> Gate:
 
 
 async def test_a_lone_file_survives_an_outage_of_hours(
-    gate: Gate, remote: Remote, clock: VirtualClock
+    gate: RemoteGate, remote: Remote, clock: VirtualClock
 ) -> None:
     """No attempt is spent, the breaker opens, and the file goes when the remote is back."""
     remote.error = failure()
@@ -125,7 +125,7 @@ async def test_a_lone_file_survives_an_outage_of_hours(
     assert clock.now < began + 3 * 3600 + 60
 
 
-async def test_a_poison_file_dies_alone(gate: Gate, remote: Remote) -> None:
+async def test_a_poison_file_dies_alone(gate: RemoteGate, remote: Remote) -> None:
     """While others get through, three failures of one object make a dead letter of it alone."""
     decisions = []
     for spent in range(3):
@@ -137,7 +137,7 @@ async def test_a_poison_file_dies_alone(gate: Gate, remote: Remote) -> None:
     assert remote.probes == 3
 
 
-async def test_its_own_successes_do_not_make_an_object_guilty(gate: Gate) -> None:
+async def test_its_own_successes_do_not_make_an_object_guilty(gate: RemoteGate) -> None:
     """Parts of the same object that got through are no other transfer."""
     await gate.admit("big")
     gate.succeeded("big", "put")
@@ -146,7 +146,7 @@ async def test_its_own_successes_do_not_make_an_object_guilty(gate: Gate) -> Non
     assert not decision.spent
 
 
-async def test_a_success_from_before_does_not_count_against_an_object(gate: Gate) -> None:
+async def test_a_success_from_before_does_not_count_against_an_object(gate: RemoteGate) -> None:
     """Only what succeeded since its attempt began tells that the remote was well."""
     gate.succeeded("earlier", "put")
     await gate.admit("lone")
@@ -155,7 +155,7 @@ async def test_a_success_from_before_does_not_count_against_an_object(gate: Gate
     assert not decision.spent
 
 
-async def test_a_listing_is_no_witness_against_an_object(gate: Gate) -> None:
+async def test_a_listing_is_no_witness_against_an_object(gate: RemoteGate) -> None:
     """A bucket that takes no more bytes still lists and deletes: the sweep costs nobody an attempt."""
     await gate.admit("file")
     for _ in range(3):
@@ -165,7 +165,7 @@ async def test_a_listing_is_no_witness_against_an_object(gate: Gate) -> None:
         assert not decision.spent
 
 
-async def test_only_the_same_operation_proves_the_remote_well(gate: Gate) -> None:
+async def test_only_the_same_operation_proves_the_remote_well(gate: RemoteGate) -> None:
     """Small files get through while no multipart upload may be opened: nobody's film dies of it."""
     for spent in range(3):
         await gate.admit("film")
@@ -175,7 +175,7 @@ async def test_only_the_same_operation_proves_the_remote_well(gate: Gate) -> Non
         assert not decision.spent
 
 
-async def test_a_remote_that_drops_a_third_of_everything_kills_nobody(gate: Gate) -> None:
+async def test_a_remote_that_drops_a_third_of_everything_kills_nobody(gate: RemoteGate) -> None:
     """Each file fails now and then three times in a row, and others get through in between."""
     await gate.admit("unlucky")
     for n in range(30):
@@ -187,7 +187,7 @@ async def test_a_remote_that_drops_a_third_of_everything_kills_nobody(gate: Gate
         assert not decision.spent
 
 
-async def test_poison_files_die_although_they_fail_together(gate: Gate) -> None:
+async def test_poison_files_die_although_they_fail_together(gate: RemoteGate) -> None:
     """Ten of them among good ones: each fails again and again, and most others do not."""
     spent = dict.fromkeys(range(10), 0)
     for n in range(30):
@@ -199,7 +199,9 @@ async def test_poison_files_die_although_they_fail_together(gate: Gate) -> None:
     assert min(spent.values()) >= 3
 
 
-async def test_a_head_without_a_word_does_not_hide_what_the_remote_said(gate: Gate, remote: Remote) -> None:
+async def test_a_head_without_a_word_does_not_hide_what_the_remote_said(
+    gate: RemoteGate, remote: Remote
+) -> None:
     """The probe is a HEAD: it is refused, too, and cannot say why."""
     remote.error = failure(ErrorKind.INVALID, "S3 answered 400", silent=True)
     for n in range(6):
@@ -212,7 +214,7 @@ async def test_a_head_without_a_word_does_not_hide_what_the_remote_said(gate: Ga
     assert "ExpiredToken" in (gate.reason or "")
 
 
-async def test_a_wordless_refusal_of_another_trouble_is_shown(gate: Gate, remote: Remote) -> None:
+async def test_a_wordless_refusal_of_another_trouble_is_shown(gate: RemoteGate, remote: Remote) -> None:
     """What the remote said before it was well again is over."""
     await gate.failed("file", failure(ErrorKind.QUOTA, "QuotaExceeded: full"), failures=0)
     gate.succeeded("file", "put")
@@ -222,7 +224,7 @@ async def test_a_wordless_refusal_of_another_trouble_is_shown(gate: Gate, remote
     assert gate.last_error.message == "S3 answered 403"
 
 
-async def test_our_own_disk_is_no_trouble_of_the_remote(gate: Gate, remote: Remote) -> None:
+async def test_our_own_disk_is_no_trouble_of_the_remote(gate: RemoteGate, remote: Remote) -> None:
     """It is neither named as the remote's, nor counted, nor probed for."""
     for n in range(9):
         decision = await gate.failed(
@@ -235,7 +237,7 @@ async def test_our_own_disk_is_no_trouble_of_the_remote(gate: Gate, remote: Remo
     assert remote.probes == 0
 
 
-async def test_an_operation_that_alone_is_refused_is_named_while_all_else_goes_well(gate: Gate) -> None:
+async def test_an_operation_that_alone_is_refused_is_named_while_all_else_goes_well(gate: RemoteGate) -> None:
     """Thumbnails arrive, and no film may be opened: the breaker sees nothing, an operator does."""
     for n in range(5):
         await gate.failed("film", failure(ErrorKind.FORBIDDEN, "AccessDenied: no"), failures=0)
@@ -246,7 +248,7 @@ async def test_an_operation_that_alone_is_refused_is_named_while_all_else_goes_w
     assert gate.reason is None
 
 
-async def test_what_is_settled_otherwise_is_not_named_any_more(gate: Gate) -> None:
+async def test_what_is_settled_otherwise_is_not_named_any_more(gate: RemoteGate) -> None:
     """The film was deleted: nobody waits for its operation."""
     for n in range(5):
         await gate.failed("film", failure(ErrorKind.FORBIDDEN), failures=0)
@@ -255,7 +257,7 @@ async def test_what_is_settled_otherwise_is_not_named_any_more(gate: Gate) -> No
     assert gate.reason is None
 
 
-async def test_an_object_that_arrived_in_another_way_is_not_named(gate: Gate) -> None:
+async def test_an_object_that_arrived_in_another_way_is_not_named(gate: RemoteGate) -> None:
     """Its uploads could not be listed; then it was sent whole."""
     for n in range(5):
         await gate.failed("film", failure(ErrorKind.FORBIDDEN), failures=0)
@@ -264,7 +266,9 @@ async def test_an_object_that_arrived_in_another_way_is_not_named(gate: Gate) ->
     assert gate.reason is None
 
 
-async def test_what_is_not_tried_any_more_is_not_named_for_ever(gate: Gate, clock: VirtualClock) -> None:
+async def test_what_is_not_tried_any_more_is_not_named_for_ever(
+    gate: RemoteGate, clock: VirtualClock
+) -> None:
     """The film was rendered anew, and nobody says so here."""
     for n in range(5):
         await gate.failed("film", failure(ErrorKind.FORBIDDEN), failures=0)
@@ -274,7 +278,7 @@ async def test_what_is_not_tried_any_more_is_not_named_for_ever(gate: Gate, cloc
     assert gate.reason is None
 
 
-async def test_a_probe_that_could_not_be_sent_says_nothing(gate: Gate, remote: Remote) -> None:
+async def test_a_probe_that_could_not_be_sent_says_nothing(gate: RemoteGate, remote: Remote) -> None:
     """This machine has no descriptor left: neither the remote nor the object is to blame."""
     remote.error = failure(ErrorKind.LOCAL_IO, "Too many open files")
     for n in range(9):
@@ -288,7 +292,7 @@ async def test_a_probe_that_could_not_be_sent_says_nothing(gate: Gate, remote: R
 
 @pytest.mark.parametrize("kind", [ErrorKind.UNAUTHORIZED, ErrorKind.FORBIDDEN, ErrorKind.NOT_FOUND])
 async def test_wrong_credentials_open_the_breaker_at_once(
-    gate: Gate, remote: Remote, kind: ErrorKind
+    gate: RemoteGate, remote: Remote, kind: ErrorKind
 ) -> None:
     """One failure, one probe, degraded with the reason and the hint."""
     remote.error = failure(kind)
@@ -300,7 +304,9 @@ async def test_wrong_credentials_open_the_breaker_at_once(
     assert "since 12:00:00 UTC: put x: connection refused (is the endpoint up?)" in gate.reason
 
 
-async def test_the_reason_is_given_from_the_first_failure_of_an_outage(gate: Gate, remote: Remote) -> None:
+async def test_the_reason_is_given_from_the_first_failure_of_an_outage(
+    gate: RemoteGate, remote: Remote
+) -> None:
     """An operator need not wait for five failures to see what is wrong."""
     remote.error = failure()
     await gate.failed("a", failure(), failures=0)
@@ -314,7 +320,7 @@ async def test_the_reason_is_given_from_the_first_failure_of_an_outage(gate: Gat
     assert gate.reason is None
 
 
-async def test_failures_at_once_share_a_probe(gate: Gate, remote: Remote) -> None:
+async def test_failures_at_once_share_a_probe(gate: RemoteGate, remote: Remote) -> None:
     """Sixteen uploads that lose their connection together do not send sixteen probes."""
 
     async def yield_often() -> None:
@@ -326,7 +332,7 @@ async def test_failures_at_once_share_a_probe(gate: Gate, remote: Remote) -> Non
     assert remote.probes <= 2
 
 
-async def test_a_straggler_of_an_outage_spends_nothing(gate: Gate, remote: Remote) -> None:
+async def test_a_straggler_of_an_outage_spends_nothing(gate: RemoteGate, remote: Remote) -> None:
     """Others got through since its attempt began, but the breaker is open by now: it is the outage's."""
     await gate.admit("straggler")
     gate.succeeded("good", "put")
@@ -339,7 +345,7 @@ async def test_a_straggler_of_an_outage_spends_nothing(gate: Gate, remote: Remot
 
 
 async def test_half_open_lets_one_transfer_go_and_then_all(
-    gate: Gate, remote: Remote, clock: VirtualClock
+    gate: RemoteGate, remote: Remote, clock: VirtualClock
 ) -> None:
     """Waiters pass one at a time until one of them succeeds."""
     remote.error = failure(ErrorKind.FORBIDDEN)
@@ -369,7 +375,7 @@ async def test_half_open_lets_one_transfer_go_and_then_all(
     assert remote.probes == probes + 1
 
 
-async def test_recovery_is_noticed_although_no_work_arrives(gate: Gate, remote: Remote) -> None:
+async def test_recovery_is_noticed_although_no_work_arrives(gate: RemoteGate, remote: Remote) -> None:
     """The background task probes; the breaker closes by itself."""
     remote.error = failure(ErrorKind.FORBIDDEN)
     await gate.failed("a", failure(ErrorKind.FORBIDDEN), failures=0)
@@ -382,7 +388,7 @@ async def test_recovery_is_noticed_although_no_work_arrives(gate: Gate, remote: 
     assert gate.reason is None
 
 
-async def test_a_drain_probes_every_second(gate: Gate, remote: Remote, clock: VirtualClock) -> None:
+async def test_a_drain_probes_every_second(gate: RemoteGate, remote: Remote, clock: VirtualClock) -> None:
     """The grace period is not spent waiting for the reset."""
     remote.error = failure(ErrorKind.FORBIDDEN)
     await gate.failed("a", failure(ErrorKind.FORBIDDEN), failures=0)
@@ -396,7 +402,7 @@ async def test_a_drain_probes_every_second(gate: Gate, remote: Remote, clock: Vi
     waiting.cancel()
 
 
-async def test_a_withdrawn_trial_makes_room_for_the_next(gate: Gate, remote: Remote) -> None:
+async def test_a_withdrawn_trial_makes_room_for_the_next(gate: RemoteGate, remote: Remote) -> None:
     """A file that vanished before it was sent does not keep the others out."""
     remote.error = failure(ErrorKind.FORBIDDEN)
     await gate.failed("a", failure(ErrorKind.FORBIDDEN), failures=0)
@@ -409,7 +415,7 @@ async def test_a_withdrawn_trial_makes_room_for_the_next(gate: Gate, remote: Rem
     assert gate.state is BreakerState.CLOSED
 
 
-async def test_redacted_errors_pause_the_queue_and_kill_nothing(gate: Gate) -> None:
+async def test_redacted_errors_pause_the_queue_and_kill_nothing(gate: RemoteGate) -> None:
     """When all fail for a hidden reason the breaker opens; nobody spends an attempt."""
     for _ in range(5):
         decision = await gate.failed("op", failure(ErrorKind.UNKNOWN, redacted=True), failures=2)
@@ -418,14 +424,14 @@ async def test_redacted_errors_pause_the_queue_and_kill_nothing(gate: Gate) -> N
     assert gate.state is BreakerState.OPEN
 
 
-async def test_memory_is_bounded(gate: Gate) -> None:
+async def test_memory_is_bounded(gate: RemoteGate) -> None:
     """A hundred thousand objects in trouble cost no more than the cap."""
     for number in range(MEMOS_MAX + 100):
         await gate.admit(str(number))
-    assert len(gate._witnesses) == MEMOS_MAX
+    assert len(gate._successes) == MEMOS_MAX
 
 
-async def test_a_remote_that_only_ever_puts_us_off_is_named(gate: Gate) -> None:
+async def test_a_remote_that_only_ever_puts_us_off_is_named(gate: RemoteGate) -> None:
     """Throttling opens no breaker and spends no attempt, but nobody may wait for hours without a word."""
     for n in range(5):
         assert gate.reason is None

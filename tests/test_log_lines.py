@@ -160,11 +160,11 @@ def test_a_disk_that_was_full_in_the_middle_of_a_line_gets_the_rest_of_it(
     """No line is torn by it, none comes twice."""
     calls = iter(range(100))
 
-    def failing(fd: int, data: memoryview, *, patience_seconds: float) -> int:
+    def failing(fd: int, data: memoryview, *, timeout_seconds: float) -> int:
         call = next(calls)
         if 0 < call < 4:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return write_some(fd, data[:3] if call == 0 else data, patience_seconds=patience_seconds)
+        return write_some(fd, data[:3] if call == 0 else data, timeout_seconds=timeout_seconds)
 
     monkeypatch.setattr(log_lines, "write_some", failing)
     with LineWriter(pipe.writer) as writer:

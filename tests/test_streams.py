@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.streams import PIPE_BYTES, Stream, write_some
+from sidecar.streams import PIPE_BYTES, OutputStream, write_some
 
 MUCH = b"x" * 1_000_000  # more than any pipe holds
 PRINTING = """
@@ -51,7 +51,7 @@ def run(script: str, redirections: str = "") -> subprocess.CompletedProcess[str]
 
 def test_a_reader_that_does_not_read_holds_nobody_up(pipe: tuple[int, int]) -> None:
     """After the first wait there is no other."""
-    stream = Stream(pipe[1], patience_seconds=0.05)
+    stream = OutputStream(pipe[1], timeout_seconds=0.05)
     assert stream.write(MUCH) == len(MUCH)
     assert stream.error is not None
     assert stream.error.errno == errno.ETIMEDOUT
@@ -70,7 +70,7 @@ def test_a_pipe_that_does_not_block_is_waited_for(pipe: tuple[int, int]) -> None
 
     thread = threading.Thread(target=read)
     thread.start()
-    stream = Stream(writer)
+    stream = OutputStream(writer)
     stream.write(MUCH)
     thread.join(30)
     assert (bytes(got), stream.error, os.get_blocking(writer)) == (MUCH, None, False)
@@ -78,7 +78,7 @@ def test_a_pipe_that_does_not_block_is_waited_for(pipe: tuple[int, int]) -> None
 
 def test_no_more_than_a_pipe_takes_whole_is_written_at_once(pipe: tuple[int, int]) -> None:
     """So a blocking pipe that says that it has room does not block, and our lines do not mix with others'."""
-    assert write_some(pipe[1], MUCH, patience_seconds=1) == PIPE_BYTES
+    assert write_some(pipe[1], MUCH, timeout_seconds=1) == PIPE_BYTES
 
 
 @pytest.mark.parametrize("closed", [c for n in range(4) for c in itertools.combinations((0, 1, 2), n)])

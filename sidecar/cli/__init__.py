@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 0
-    told = streams.finish(status)
-    return status if given[:1] and given[0] in ANSWERS else told
+    flushed = streams.finish(status)
+    return status if given[:1] and given[0] in ANSWERS else flushed
 
 
 def _command(arguments: list[str]) -> int:

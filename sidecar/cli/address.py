@@ -47,7 +47,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class EndpointAccess:
     """Where to ask, and with which token. ``lacks`` says why there is none although there should be."""
 
     address: Address
@@ -66,7 +66,7 @@ class _Known:
     token_file: str | None
 
 
-def find(asked: Asked, environ: Mapping[str, str]) -> Door:
+def find(asked: Asked, environ: Mapping[str, str]) -> EndpointAccess:
     """Return the way to the daemon: what is asked for, else its file's ``status``, else its variables.
 
     A socket that this user may use goes before the TCP address, whose token need not be readable to read.
@@ -78,9 +78,9 @@ def find(asked: Asked, environ: Mapping[str, str]) -> Door:
     if asked.url:
         door = _with_token(parse(asked.url), token_file)
     elif asked.socket:
-        return Door(address=Address(socket=str(asked.socket)))
+        return EndpointAccess(address=Address(socket=str(asked.socket)))
     elif known.socket and os.access(known.socket, os.W_OK) and not asked.token_file:
-        return Door(address=Address(socket=known.socket))
+        return EndpointAccess(address=Address(socket=known.socket))
     else:
         door = _with_token(parse(known.listen or DEFAULT), token_file)
     if asked.token_file and door.lacks:
@@ -93,17 +93,17 @@ def parse(text: str) -> Address:
     if text.startswith("unix:"):
         return Address(socket="/" + text.removeprefix("unix:").lstrip("/"))
     try:
-        parts = urlsplit(text if "//" in text else f"//{text}")
-        host, port = parts.hostname or "", parts.port
+        url = urlsplit(text if "//" in text else f"//{text}")
+        host, port = url.hostname or "", url.port
     except ValueError as error:
         raise ValueError(f"{text!r} is no address: {error}; write http://127.0.0.1:9745") from None
-    if parts.scheme not in ("", "http"):
+    if url.scheme not in ("", "http"):
         raise ValueError(f"{text!r} is no address of the endpoint; write http://127.0.0.1:9745")
     if port == 0:
         raise ValueError(
             f"{text!r} is any free port: the daemon's log tells which; give that with --url, or use a socket"
         )
-    return Address(host=_ANY.get(host, host), port=port or DEFAULT_PORT, path=parts.path.rstrip("/"))
+    return Address(host=_ANY.get(host, host), port=port or DEFAULT_PORT, path=url.path.rstrip("/"))
 
 
 def _known(config: Path | str | None, environ: Mapping[str, str]) -> _Known:
@@ -114,7 +114,7 @@ def _known(config: Path | str | None, environ: Mapping[str, str]) -> _Known:
             token_file=environ.get(TOKEN_FILE) or None,
         )
     from sidecar.settings.problems import SettingsError
-    from sidecar.settings.reaching import reach
+    from sidecar.settings.status_section import reach
 
     try:
         file = reach(Path(config), environ=environ)
@@ -123,14 +123,16 @@ def _known(config: Path | str | None, environ: Mapping[str, str]) -> _Known:
     return _Known(listen=file.listen, socket=file.socket, token_file=file.token_file)
 
 
-def _with_token(address: Address, token_file: str | None) -> Door:
+def _with_token(address: Address, token_file: str | None) -> EndpointAccess:
     """Return the door; a token that cannot be had matters only to a request that is refused for it."""
     if address.socket or not token_file:
-        return Door(address=address)
+        return EndpointAccess(address=address)
     try:
         token = Path(token_file).read_text(encoding="ascii").strip()
     except OSError as error:
-        return Door(address=address, lacks=f"{token_file} cannot be read: {error.strerror}")
+        return EndpointAccess(address=address, lacks=f"{token_file} cannot be read: {error.strerror}")
     except ValueError:
-        return Door(address=address, lacks=f"{token_file} holds no token: it is not plain text")
-    return Door(address=address, token=token or None, lacks=None if token else f"{token_file} is empty")
+        return EndpointAccess(address=address, lacks=f"{token_file} holds no token: it is not plain text")
+    return EndpointAccess(
+        address=address, token=token or None, lacks=None if token else f"{token_file} is empty"
+    )

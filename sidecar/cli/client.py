@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from .address import Address, Door
+from .address import Address, EndpointAccess
 
 REPLY_BYTES_MAX = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 15.0
@@ -37,7 +37,7 @@ class LostError(ClientError):
 
 
 def ask(
-    door: Door,
+    door: EndpointAccess,
     path: str,
     *,
     method: str = "GET",

@@ -75,7 +75,7 @@ def sentences() -> Iterator[None]:
         raise typer.Exit(FAILED) from None
 
 
-def named(path: str, where: address.Door) -> str:
+def named(path: str, where: address.EndpointAccess) -> str:
     """Return a path as the daemon should hear it: absolute where that is what is meant.
 
     A relative one that is not here may be a file of this folder that is gone meanwhile, or lie below a
@@ -95,7 +95,7 @@ def named(path: str, where: address.Door) -> str:
     return here if is_below and not _known(where, path)[0] else path
 
 
-def _known(where: address.Door, path: str) -> tuple[bool, bool]:
+def _known(where: address.EndpointAccess, path: str) -> tuple[bool, bool]:
     """Tell whether the daemon has a path on disk or in its journal, and whether it lies below a root."""
     reply = ask(where, "/explain", query={"path": path})[1]
     return reply["state"] is not None or reply["finding"] not in (None, "missing"), reply["root"] is not None

@@ -47,12 +47,12 @@ def new(
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Make a private key (P-256, PEM, mode 0600) and print what Convex must know of it."""
-    from sidecar.sync import keys
+    from sidecar.sync import signing_keys
 
     try:
-        kid = keys.create(out)
-        uri = keys.jwks_data_uri([keys.read(out)])
-    except keys.KeyFileError as error:
+        kid = signing_keys.create(out)
+        uri = signing_keys.jwks_data_uri([signing_keys.read(out)])
+    except signing_keys.KeyFileError as error:
         _fail(str(error))
     if json_output:
         print(json.dumps({"kid": kid, "file": str(out), "jwks_data_uri": uri}))
@@ -69,17 +69,17 @@ def jwks(
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Print the public keys as a key set; what to do with it goes to standard error."""
-    from sidecar.sync import keys
+    from sidecar.sync import signing_keys
 
     try:
-        loaded = [keys.read(path) for path in files]
-    except keys.KeyFileError as error:
+        loaded = [signing_keys.read(path) for path in files]
+    except signing_keys.KeyFileError as error:
         _fail(str(error))
-    uri = keys.jwks_data_uri(loaded)
+    uri = signing_keys.jwks_data_uri(loaded)
     if json_output:
-        print(json.dumps({"jwks": keys.jwks(loaded), "jwks_data_uri": uri}))
+        print(json.dumps({"jwks": signing_keys.jwks(loaded), "jwks_data_uri": uri}))
         return
-    print(json.dumps(keys.jwks(loaded), indent=2))
+    print(json.dumps(signing_keys.jwks(loaded), indent=2))
     typer.echo(_environment(uri), err=True)
 
 

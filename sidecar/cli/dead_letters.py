@@ -9,9 +9,9 @@ import typer
 from sidecar.core.errors import ErrorKind
 
 from . import common
-from .address import Door
+from .address import EndpointAccess
 from .client import ask
-from .table import Section, show
+from .table import TableSection, show
 
 app = typer.Typer(
     name="dead-letters",
@@ -28,7 +28,7 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="The most that are shown.")] = 100,
     after: Annotated[int, typer.Option(min=0, help="Go on after this row.")] = 0,
     json_output: common.Json = False,
-    door: Door,
+    door: EndpointAccess,
 ) -> None:
     """List dead letters, the oldest first, with their errors."""
     with common.sentences():
@@ -46,7 +46,7 @@ def list_(
     if not rows:
         print("There are no dead letters.")
         return
-    show([Section(title="Dead letters", headers=("path", "error", "message", "hint"), rows=rows)])
+    show([TableSection(title="Dead letters", headers=("path", "error", "message", "hint"), rows=rows)])
     if reply["next"] is not None:
         print(f"There are more: --after {reply['next']}")
 
@@ -60,7 +60,7 @@ def requeue(
     error_kind: Annotated[ErrorKind | None, typer.Option(help="Those with this kind of error.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     json_output: common.Json = False,
-    door: Door,
+    door: EndpointAccess,
 ) -> None:
     """Send dead letters that match all given filters back to where they died.
 

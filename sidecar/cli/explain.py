@@ -9,7 +9,7 @@ import typer
 from sidecar.core.text import printable
 
 from . import common
-from .address import Door
+from .address import EndpointAccess
 from .client import ask
 
 
@@ -18,7 +18,7 @@ def explain(
     path: Annotated[str, typer.Argument(metavar="PATH", help="A file, here or below a watched root.")],
     *,
     json_output: common.Json = False,
-    door: Door,
+    door: EndpointAccess,
 ) -> None:
     """Say what became of PATH and why, also if it is never sent."""
     with common.sentences():
@@ -31,11 +31,11 @@ def explain(
 
 def lines(reply: dict[str, Any]) -> list[str]:
     """Return a reply of /explain as lines."""
-    told = [reply["path"], f"  {reply['verdict']}", *(f"  - {step}" for step in reply["steps"])]
+    lines = [reply["path"], f"  {reply['verdict']}", *(f"  - {step}" for step in reply["steps"])]
     asset = reply["asset"]
     if asset and asset["error"] and asset["error"]["hint"]:
-        told.append(f"  hint: {asset['error']['hint']}")
+        lines.append(f"  hint: {asset['error']['hint']}")
     for event in reply["history"]:
         detail = f": {event['detail']}" if event["detail"] else ""
-        told.append(f"  {event['at']} {event['event']}{detail}")
-    return told
+        lines.append(f"  {event['at']} {event['event']}{detail}")
+    return lines

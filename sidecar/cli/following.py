@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from sidecar import streams
 from sidecar.core.speed import Speeds
 from sidecar.core.text import printable
-from sidecar.status.words import age
+from sidecar.status.wording import age
 
 from .client import ClientError, LostError, NotRunningError
-from .table import Section, fitted
+from .table import TableSection, fitted
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -28,7 +28,7 @@ def follow(
     read: Callable[[], Reply],
     *,
     show: Callable[[Reply], None],
-    sections: Callable[[Reply, Speeds], list[Section]],
+    sections: Callable[[Reply, Speeds], list[TableSection]],
     live: bool,
 ) -> None:
     """Show one reply after another while somebody reads; ``live`` draws them over each other.
@@ -78,7 +78,7 @@ class _Watched:
         self.away = str(error.args[0])
 
 
-def _draw(watched: _Watched, sections: Callable[[Reply, Speeds], list[Section]]) -> None:
+def _draw(watched: _Watched, sections: Callable[[Reply, Speeds], list[TableSection]]) -> None:
     from rich.live import Live
 
     watched.look()
@@ -89,7 +89,7 @@ def _draw(watched: _Watched, sections: Callable[[Reply, Speeds], list[Section]])
             watched.look()
 
 
-def _screen(watched: _Watched, sections: Callable[[Reply, Speeds], list[Section]]) -> Text:
+def _screen(watched: _Watched, sections: Callable[[Reply, Speeds], list[TableSection]]) -> Text:
     """Return a screenful, fitted to the terminal as it is now."""
     from rich.text import Text
 
@@ -98,8 +98,8 @@ def _screen(watched: _Watched, sections: Callable[[Reply, Speeds], list[Section]
     height = size.lines
     if watched.away is not None:
         waited = age(time.monotonic() - watched.away_since)
-        told = f"{watched.away}. Waiting for it, {waited} so far; this was the last:"
-        lines = textwrap.wrap(printable(told), size.columns)
+        message = f"{watched.away}. Waiting for it, {waited} so far; this was the last:"
+        lines = textwrap.wrap(printable(message), size.columns)
         text.append("".join(f"{line}\n" for line in lines), "bold yellow")
         height -= len(lines)
     shown = sections(watched.reply or {}, watched.speeds)

@@ -46,7 +46,7 @@ def backup(
     filled from the folder, S3 and Convex.
     """
     with _sentences():
-        from sidecar.journal.beside import back_up
+        from sidecar.journal.snapshot import back_up
 
         made = back_up(_path(config, journal), target)
     if json_output:
@@ -62,10 +62,10 @@ def check(*, config: Config = None, journal: Journal = None, json_output: common
     Exit status 1 if anything is wrong.
     """
     with _sentences():
-        from sidecar.journal.examining import examine
+        from sidecar.journal.check import check_journal
 
         path = _path(config, journal)
-        found = examine(path)
+        found = check_journal(path)
     if json_output:
         common.print_json({"path": str(path), "ok": not found.findings, **asdict(found)})
     else:
@@ -81,7 +81,7 @@ def check(*, config: Config = None, journal: Journal = None, json_output: common
 
 @contextmanager
 def _sentences() -> Iterator[None]:
-    from sidecar.journal.beside import JournalUnreadableError
+    from sidecar.journal.snapshot import JournalUnreadableError
     from sidecar.settings import SettingsError
 
     try:

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from . import common
-from .address import Door
+from .address import EndpointAccess
 from .client import ask
-from .table import Section, show
+from .table import TableSection, show
 
-PATIENCE_SECONDS = 3600.0
+TIMEOUT_SECONDS = 3600.0
 
 
 @common.asking
@@ -19,7 +19,7 @@ def reconcile(
     *,
     apply: Annotated[bool, typer.Option("--apply", help="Also repair what is found.")] = False,
     json_output: common.Json = False,
-    door: Door,
+    door: EndpointAccess,
 ) -> None:
     """Let the running sidecar compare its journal with the bucket and with Convex.
 
@@ -32,7 +32,7 @@ def reconcile(
             "/reconcile",
             method="POST",
             body={"apply": apply},
-            timeout_seconds=PATIENCE_SECONDS,
+            timeout_seconds=TIMEOUT_SECONDS,
         )[1]
     if json_output:
         common.print_json(reply)
@@ -51,8 +51,10 @@ def _show(reply: dict[str, Any]) -> None:
     examples = [(one["type"], one["repair"], one["key"]) for one in reply["examples"]]
     show(
         [
-            Section(title="Inconsistencies", headers=("type", "found", "repairs journaled"), rows=counts),
-            Section(
+            TableSection(
+                title="Inconsistencies", headers=("type", "found", "repairs journaled"), rows=counts
+            ),
+            TableSection(
                 title="Examples",
                 headers=("type", "repair", "key"),
                 rows=examples,

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from sidecar.status.words import count
+from sidecar.status.wording import count
 
 from . import common
-from .address import Door
+from .address import EndpointAccess
 from .client import ask
-from .table import Section, show
+from .table import TableSection, show
 
-PATIENCE_SECONDS = 600.0
+TIMEOUT_SECONDS = 600.0
 app = typer.Typer(
     name="removal",
     help="Say what was meant by files that are gone.",
@@ -32,7 +32,7 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="The most that are shown.")] = 100,
     after: Annotated[int, typer.Option(min=0, help="Go on after this row.")] = 0,
     json_output: common.Json = False,
-    door: Door,
+    door: EndpointAccess,
 ) -> None:
     """List files that are gone while Convex still shows them: asked about, owed to Convex, or refused."""
     with common.sentences():
@@ -54,7 +54,11 @@ def list_(
         print("No file is gone that Convex still shows.")
         return
     show(
-        [Section(title="Files that are gone", headers=("path", "state", "would remove", "error"), rows=rows)]
+        [
+            TableSection(
+                title="Files that are gone", headers=("path", "state", "would remove", "error"), rows=rows
+            )
+        ]
     )
     if reply["next"] is not None:
         print(f"There are more: --after {reply['next']}")
@@ -67,7 +71,7 @@ def confirm(
     *,
     everything: Everything = False,
     json_output: common.Json = False,
-    door: Door,
+    door: EndpointAccess,
 ) -> None:
     """They were meant to go: remove their assets.
 
@@ -85,7 +89,7 @@ def dismiss(
     *,
     everything: Everything = False,
     json_output: common.Json = False,
-    door: Door,
+    door: EndpointAccess,
 ) -> None:
     """It was no removal: their assets stay.
 
@@ -99,7 +103,7 @@ def dismiss(
 def _decide(
     word: str,
     path: str | None,
-    door: Door,
+    door: EndpointAccess,
     *,
     everything: bool,
     json_output: bool,
@@ -111,7 +115,7 @@ def _decide(
             f"/removals/{word}",
             method="POST",
             body=body,
-            timeout_seconds=PATIENCE_SECONDS,
+            timeout_seconds=TIMEOUT_SECONDS,
         )[1]
     if json_output:
         common.print_json(reply)

@@ -14,7 +14,7 @@ from sidecar.log_lines import LineWriter
 from sidecar.signals import Inbox
 
 BAD_CONFIGURATION = 78
-STDERR_PATIENCE_SECONDS = 2.0  # nobody may read it, and the end must come all the same
+STDERR_TIMEOUT_SECONDS = 2.0  # nobody may read it, and the end must come all the same
 
 
 def run(arguments: Sequence[str], inbox: Inbox | None = None) -> int:
@@ -22,7 +22,7 @@ def run(arguments: Sequence[str], inbox: Inbox | None = None) -> int:
     if inbox is None:
         inbox = Inbox()
         inbox.open()
-    streams.install(patience_seconds=STDERR_PATIENCE_SECONDS)
+    streams.install(timeout_seconds=STDERR_TIMEOUT_SECONDS)
     _keep_modes_sane()
     try:
         options = _parser().parse_args(arguments)

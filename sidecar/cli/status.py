@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from sidecar.core.speed import Speeds, seconds_left
-from sidecar.status.words import age, count, size
+from sidecar.status.wording import age, count, size
 
 from . import common
-from .address import Door
+from .address import EndpointAccess
 from .client import ask
 from .following import follow
-from .table import Section, show
+from .table import TableSection, show
 
 
 @common.asking
@@ -23,7 +23,7 @@ def status(
     *,
     watch: Annotated[bool, typer.Option("--watch", help="Stay and show changes, until Ctrl-C.")] = False,
     json_output: common.Json = False,
-    door: Door,
+    door: EndpointAccess,
 ) -> None:
     """Show what the sidecar does: what is owed, under way, in trouble, and not sent at all."""
     with common.sentences():
@@ -39,7 +39,7 @@ def status(
             _show(ask(door, "/status")[1], json_output=json_output)
 
 
-def sections(reply: dict[str, Any], speeds: Speeds | None = None) -> list[Section]:
+def sections(reply: dict[str, Any], speeds: Speeds | None = None) -> list[TableSection]:
     """Return a reply of /status as tables; ``speeds`` where several were seen."""
     backlog, speeds = reply["backlog"], speeds or Speeds()
     overview = [
@@ -59,16 +59,18 @@ def sections(reply: dict[str, Any], speeds: Speeds | None = None) -> list[Sectio
         *([("log", _log(reply["log"]))] if any(reply["log"].values()) else []),
     ]
     return [
-        Section(title="Sidecar", rows=overview),
-        Section(title="Uploading", headers=_UPLOADING, rows=[_upload(one, speeds) for one in _sorted(reply)]),
-        Section(
+        TableSection(title="Sidecar", rows=overview),
+        TableSection(
+            title="Uploading", headers=_UPLOADING, rows=[_upload(one, speeds) for one in _sorted(reply)]
+        ),
+        TableSection(
             title="Not complete yet",
             headers=("path", "why"),
             rows=[(one["path"], one["why"]) for one in reply["pending"]["examples"]],
             total=reply["pending"]["files"],
         ),
-        Section(title="Watched", headers=_WATCHED, rows=[_root(root) for root in reply["watch"]]),
-        Section(
+        TableSection(title="Watched", headers=_WATCHED, rows=[_root(root) for root in reply["watch"]]),
+        TableSection(
             title="Not sent",
             headers=("path", "what", "why"),
             rows=[

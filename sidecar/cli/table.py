@@ -17,7 +17,7 @@ PATHS = frozenset({"path", "root", "key", "file"})  # headers of columns that lo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class TableSection:
     """A titled table. A row's cells may be hostile file names: they are made printable here."""
 
     title: str
@@ -32,14 +32,14 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class TableLine:
     """A line that fits the terminal."""
 
     text: str
     is_title: bool = False
 
 
-def show(sections: Sequence[Section]) -> None:
+def show(sections: Sequence[TableSection]) -> None:
     """Print all of them that have rows."""
     if sys.stdout.isatty():
         from rich.console import Console
@@ -52,7 +52,7 @@ def show(sections: Sequence[Section]) -> None:
         print("\n\n".join(plain(section) for section in sections if section.rows))
 
 
-def plain(section: Section) -> str:
+def plain(section: TableSection) -> str:
     """Return the title and columns aligned by blanks."""
     rows = _cells(section)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -61,7 +61,7 @@ def plain(section: Section) -> str:
     return "\n".join([section.title, *(f"{' ' * INDENT}{line.rstrip()}" for line in lines), *more])
 
 
-def fitted(sections: Sequence[Section], *, width: int, height: int | None) -> list[Line]:
+def fitted(sections: Sequence[TableSection], *, width: int, height: int | None) -> list[TableLine]:
     """Return lines that a terminal shows whole. Where they are too many, the longest tables lose rows first.
 
     Paths lose their middle; other text is wrapped, where there is a ``height`` into two lines at most.
@@ -71,13 +71,15 @@ def fitted(sections: Sequence[Section], *, width: int, height: int | None) -> li
     if height is not None:
         _cut(blocks, height)
     return [
-        line for at, block in enumerate(blocks) for line in (*([Line(text="")] if at else []), *block.lines())
+        line
+        for at, block in enumerate(blocks)
+        for line in (*([TableLine(text="")] if at else []), *block.lines())
     ]
 
 
 @dataclass(slots=True, kw_only=True)
 class _Block:
-    head: list[Line]
+    head: list[TableLine]
     rows: list[list[str]]  # each of one line or more
     cut: int  # how many more there are
 
@@ -85,11 +87,11 @@ class _Block:
     def height(self) -> int:
         return len(self.head) + sum(map(len, self.rows)) + bool(self.cut)
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[TableLine]:
         yield from self.head
-        yield from (Line(text=text) for row in self.rows for text in row)
+        yield from (TableLine(text=text) for row in self.rows for text in row)
         if self.cut:
-            yield Line(text=_more(self.cut))
+            yield TableLine(text=_more(self.cut))
 
 
 def _more(number: int) -> str:
@@ -111,14 +113,14 @@ def _cut(blocks: list[_Block], height: int) -> None:
             longest.rows.pop()
 
 
-def _block(section: Section, width: int, lines_max: int | None) -> _Block:
+def _block(section: TableSection, width: int, lines_max: int | None) -> _Block:
     rows = _cells(section)
     widths = _widths(rows, width - INDENT)
     paths = [header in PATHS for header in section.headers] or [False] * len(widths)
     lines = [_row(row, widths, paths, lines_max) for row in rows]
-    head = [Line(text=cropped(section.title, width), is_title=True)]
+    head = [TableLine(text=cropped(section.title, width), is_title=True)]
     if section.headers:
-        head += [Line(text=text) for text in lines.pop(0)[:1]]
+        head += [TableLine(text=text) for text in lines.pop(0)[:1]]
     return _Block(head=head, rows=lines, cut=section.unnamed)
 
 
@@ -144,8 +146,8 @@ def _row(
     ]
     lines = []
     for at in range(max(map(len, wrapped))):
-        parts = [column[at] if at < len(column) else "" for column in wrapped]
-        padded = [part + " " * (width - cells(part)) for part, width in zip(parts, widths, strict=True)]
+        texts = [column[at] if at < len(column) else "" for column in wrapped]
+        padded = [text + " " * (width - cells(text)) for text, width in zip(texts, widths, strict=True)]
         lines.append(" " * INDENT + (" " * GAP).join(padded).rstrip())
     return lines
 
@@ -158,6 +160,6 @@ def _wrapped(text: str, width: int, lines_max: int | None) -> list[str]:
     return [cropped(line, width) for line in lines]
 
 
-def _cells(section: Section) -> list[list[str]]:
+def _cells(section: TableSection) -> list[list[str]]:
     headed = [section.headers] if section.headers else []
     return [[printable(cell) for cell in row] for row in (*headed, *section.rows)]

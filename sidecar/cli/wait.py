@@ -11,7 +11,7 @@ from sidecar.core.text import printable
 from sidecar.status.query import BadRequestError, duration_seconds
 
 from . import common
-from .address import Door
+from .address import EndpointAccess
 from .client import LostError, NotRunningError, ask
 
 MARGIN_SECONDS = 30.0  # the daemon answers at the timeout; this much later it is lost
@@ -32,7 +32,7 @@ def wait(
         str, typer.Option(metavar="TIME", help="Wait so long for what nobody has seen yet.")
     ] = "0s",
     json_output: common.Json = False,
-    door: Door,
+    door: EndpointAccess,
 ) -> None:
     """Wait until everything is in S3 and known to Convex.
 
@@ -52,12 +52,12 @@ def wait(
 
 def lines(reply: dict[str, Any]) -> list[str]:
     """Return a reply of /wait as lines."""
-    told = [f"{reply['result']}: {reply['verdict']}"]
+    lines = [f"{reply['result']}: {reply['verdict']}"]
     for name in ("failed", "owed"):
-        told += [f"  {one['path']}: {one['class'] or one['state']}: {one['why']}" for one in reply[name]]
+        lines += [f"  {one['path']}: {one['class'] or one['state']}: {one['why']}" for one in reply[name]]
         if (more := reply[f"{name}_files"] - len(reply[name])) > 0:
-            told.append(f"  and {more} more")
-    return [*told, reply["summary"]]
+            lines.append(f"  and {more} more")
+    return [*lines, reply["summary"]]
 
 
 def _seconds(text: str, option: str) -> float:
@@ -68,7 +68,7 @@ def _seconds(text: str, option: str) -> float:
 
 
 def _patiently(
-    door: Door, query: dict[str, str | None], seconds: float, appear_seconds: float
+    door: EndpointAccess, query: dict[str, str | None], seconds: float, appear_seconds: float
 ) -> dict[str, Any]:
     """Ask; where a daemon that answered before is restarted meanwhile, ask the next one."""
     began, lost_at = time.monotonic(), None

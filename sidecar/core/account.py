@@ -69,7 +69,7 @@ Level = Literal["debug", "info", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ClassRow:
     """One row of the table. ``level`` is that of the log line that names such a file, None: no line does."""
 
     wait: Waiting
@@ -78,25 +78,39 @@ class Row:
     level: Level | None
 
 
-TABLE: Mapping[FileClass, Row] = {
-    FileClass.DELIVERED: Row(wait=Waiting.PASSES, drain=Draining.PASSES, status=Shown.COUNTED, level="info"),
-    FileClass.OWED: Row(wait=Waiting.WAITS, drain=Draining.WAITS, status=Shown.COUNTED, level="debug"),
-    FileClass.SETTLING: Row(wait=Waiting.WAITS, drain=Draining.WAITS, status=Shown.COUNTED, level="debug"),
-    FileClass.INCOMPLETE: Row(wait=Waiting.WAITS, drain=Draining.WAITS, status=Shown.COUNTED, level="debug"),
-    FileClass.HELD: Row(wait=Waiting.FAILS, drain=Draining.FAILS, status=Shown.ATTENTION, level="warning"),
-    FileClass.REFUSED: Row(wait=Waiting.FAILS, drain=Draining.FAILS, status=Shown.ATTENTION, level="warning"),
-    FileClass.MISPLACED: Row(
+TABLE: Mapping[FileClass, ClassRow] = {
+    FileClass.DELIVERED: ClassRow(
+        wait=Waiting.PASSES, drain=Draining.PASSES, status=Shown.COUNTED, level="info"
+    ),
+    FileClass.OWED: ClassRow(wait=Waiting.WAITS, drain=Draining.WAITS, status=Shown.COUNTED, level="debug"),
+    FileClass.SETTLING: ClassRow(
+        wait=Waiting.WAITS, drain=Draining.WAITS, status=Shown.COUNTED, level="debug"
+    ),
+    FileClass.INCOMPLETE: ClassRow(
+        wait=Waiting.WAITS, drain=Draining.WAITS, status=Shown.COUNTED, level="debug"
+    ),
+    FileClass.HELD: ClassRow(
+        wait=Waiting.FAILS, drain=Draining.FAILS, status=Shown.ATTENTION, level="warning"
+    ),
+    FileClass.REFUSED: ClassRow(
+        wait=Waiting.FAILS, drain=Draining.FAILS, status=Shown.ATTENTION, level="warning"
+    ),
+    FileClass.MISPLACED: ClassRow(
         wait=Waiting.FAILS, drain=Draining.FAILS_IF_NEW, status=Shown.ATTENTION, level="warning"
     ),
-    FileClass.UNMATCHED: Row(wait=Waiting.IGNORES, drain=Draining.IGNORES, status=Shown.COUNTED, level=None),
-    FileClass.IGNORED: Row(wait=Waiting.IGNORES, drain=Draining.IGNORES, status=Shown.COUNTED, level=None),
-    FileClass.DEAD: Row(wait=Waiting.FAILS, drain=Draining.FAILS, status=Shown.ATTENTION, level="error"),
-    FileClass.ABANDONED: Row(
+    FileClass.UNMATCHED: ClassRow(
+        wait=Waiting.IGNORES, drain=Draining.IGNORES, status=Shown.COUNTED, level=None
+    ),
+    FileClass.IGNORED: ClassRow(
+        wait=Waiting.IGNORES, drain=Draining.IGNORES, status=Shown.COUNTED, level=None
+    ),
+    FileClass.DEAD: ClassRow(wait=Waiting.FAILS, drain=Draining.FAILS, status=Shown.ATTENTION, level="error"),
+    FileClass.ABANDONED: ClassRow(
         wait=Waiting.FAILS, drain=Draining.FAILS, status=Shown.ATTENTION, level="warning"
     ),
 }
 # A root that is missing, unreadable or not ours: what lies in it nobody can tell.
-ROOT_AWAY = Row(wait=Waiting.FAILS, drain=Draining.FAILS, status=Shown.STATE, level="warning")
+ROOT_AWAY = ClassRow(wait=Waiting.FAILS, drain=Draining.FAILS, status=Shown.STATE, level="warning")
 
 _OF_STATE = {
     State.DISCOVERED: FileClass.SETTLING,  # or incomplete, or refused: whoever looked at it knows
@@ -109,7 +123,7 @@ _OF_STATE = {
 NAMED_MAX = 20  # files that one answer names, beside their number
 
 
-def row_of(file_class: FileClass, unmatched: Unmatched = "misplaced") -> Row:
+def row_of(file_class: FileClass, unmatched: Unmatched = "misplaced") -> ClassRow:
     """Return the row that counts for a file, by what the configuration says of unmatched ones."""
     if file_class is FileClass.UNMATCHED and unmatched == "all":
         return TABLE[FileClass.MISPLACED]
@@ -118,18 +132,18 @@ def row_of(file_class: FileClass, unmatched: Unmatched = "misplaced") -> Row:
     return TABLE[file_class]
 
 
-def class_of(state: State, *, told: bool = True) -> FileClass | None:
+def class_of(state: State, *, syncing: bool = True) -> FileClass | None:
     """Return the class of a file by the state of its newest transfer; None for what is only a version.
 
-    ``told`` is False with ``convex.sync: off``: the upload is the end then.
+    ``syncing`` is False with ``convex.sync: off``: the upload is the end then.
     """
-    if state is State.UPLOADED and not told:
+    if state is State.UPLOADED and not syncing:
         return FileClass.DELIVERED
     return _OF_STATE.get(state)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class FileScope:
     """What somebody asks about: a session, a folder or file below a root, or (neither) everything."""
 
     session_id: str | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .errors import ErrorKind as Kind
 from .errors import Scope
-from .failures import Row
+from .failures import RefusalRow
 
 FUNCTION = "function"  # a ConvexError of our functions: nothing was committed
 BACKEND = "backend"  # everything else: Convex itself, or what stands before it
@@ -26,14 +26,14 @@ PROXY = "the proxy wants credentials: write them into HTTPS_PROXY, or name the h
 _FUNCTION, _BACKEND = frozenset({FUNCTION}), frozenset({BACKEND})
 
 
-def _said(code: str, kind: Kind, scope: Scope = Scope.REMOTE, hint: str | None = None) -> Row:
-    return Row(
+def _said(code: str, kind: Kind, scope: Scope = Scope.REMOTE, hint: str | None = None) -> RefusalRow:
+    return RefusalRow(
         kind=kind, scope=scope, hint=hint, code=code, operations=_FUNCTION, source="sidecar/sync/functions"
     )  # fmt: skip
 
 
-def _system(code: str, kind: Kind) -> Row:
-    return Row(kind=kind, scope=Scope.REMOTE, code=code, operations=_BACKEND, source="crates/errors")
+def _system(code: str, kind: Kind) -> RefusalRow:
+    return RefusalRow(kind=kind, scope=Scope.REMOTE, code=code, operations=_BACKEND, source="crates/errors")
 
 
 def _status(
@@ -45,14 +45,14 @@ def _status(
     last: int | None = None,
     maybe_done: bool = False,
     bodyless: bool | None = None,
-) -> Row:
-    return Row(
+) -> RefusalRow:
+    return RefusalRow(
         kind=kind, scope=scope, hint=hint, statuses=(first, last or first), bodyless=bodyless,
         maybe_done=maybe_done, source="crates/local_backend",
     )  # fmt: skip
 
 
-CONVEX_ROWS: tuple[Row, ...] = (
+CONVEX_ROWS: tuple[RefusalRow, ...] = (
     _said("UNAUTHENTICATED", Kind.UNAUTHORIZED, Scope.CREDENTIALS, CREDENTIALS),
     _said("FORBIDDEN", Kind.FORBIDDEN, Scope.CREDENTIALS, PROJECTS),
     _said("FENCED", Kind.CONFLICT, Scope.REMOTE, RIVAL),

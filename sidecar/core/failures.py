@@ -33,7 +33,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class RefusalRow:
     """One row of a table of refusals. A field that is None is not looked at.
 
     ``code`` may end with ``*``; ``statuses`` are first and last; ``words`` stand somewhere in the message, in
@@ -64,7 +64,7 @@ class Row:
         )
 
 
-def meaning(table: Iterable[Row], refusal: Refusal) -> Row:
+def meaning(table: Iterable[RefusalRow], refusal: Refusal) -> RefusalRow:
     """Return the first row that fits. Raises LookupError where the table has no last row for all."""
     for row in table:
         if row.fits(refusal):

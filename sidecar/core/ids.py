@@ -32,12 +32,12 @@ def transfer_id(*, wall_ms: int, chance: bytes, tag: str) -> str:
     return _base32(wall_ms, TIME_LENGTH) + _base32(int.from_bytes(chance), 8) + tag
 
 
-def time_of(transfer: str) -> int:
+def time_of(transfer_id: str) -> int:
     """Return when a transfer id was made, in ms since 1970 by its maker's clock; 0 for what is none."""
-    if _TRANSFER.fullmatch(transfer) is None:
+    if _TRANSFER.fullmatch(transfer_id) is None:
         return 0
     time = 0
-    for character in transfer[:TIME_LENGTH]:
+    for character in transfer_id[:TIME_LENGTH]:
         time = time << 5 | CROCKFORD.index(character)
     return time
 

@@ -1,6 +1,6 @@
 """The table of how journal, bucket and Convex may disagree, and what follows; the first match wins.
 
-Pure: what was seen of one object key goes in as ``Evidence``, a ``Verdict`` comes out. Nothing is ever
+Pure: what was seen of one object key goes in as ``KeyEvidence``, a ``Verdict`` comes out. Nothing is ever
 judged by what is not ours: the evidence is gathered from keys that carry our tag and versions we wrote.
 """
 
@@ -35,20 +35,20 @@ class InconsistencyType(StrEnum):
 class Repair(StrEnum):
     """What is journaled to make them agree."""
 
-    TELL = "tell"  # an op again: Convex is owed
-    SEND = "send"  # the upload again, under the same key
-    EXPIRE = "expire"  # Convex marks the version, then the object is a debt
-    DELETE = "delete"  # the object is a debt
-    ABORT = "abort"  # the open upload is a debt
+    ENQUEUE = "tell"  # an op again: Convex is owed
+    UPLOAD = "send"  # the upload again, under the same key
+    EXPIRE = "expire"  # Convex marks the version, then the object is a clean-up task
+    DELETE = "delete"  # the object is a clean-up task
+    ABORT = "abort"  # the open upload is a clean-up task
     NONE = "none"  # only people can
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class KeyEvidence:
     """What was seen of one object key.
 
-    ``state`` is the journal's newest row with the key as it is now; ``settled``: that row was synced
-    before the bucket and Convex were listed, so that both must show it. ``owed``: an op, a debt or a
+    ``state`` is the journal's newest row with the key as it is now; ``settled``: that row was synced before
+    the bucket and Convex were listed, so that both must show it. ``is_pending``: an op, a clean-up task or a
     lease is under way for it. ``on_disk``: the row's file is there, unchanged. ``size_bytes`` is what the
     object should have. ``object_age_seconds`` is by S3's own clock, None where clocks cannot be trusted.
     ``retired``: retention gives the version up. ``upload``: an open multipart upload. ``forgotten``: the
@@ -57,7 +57,7 @@ class Evidence:
 
     state: State | None = None
     settled: bool = False
-    owed: bool = False
+    is_pending: bool = False
     on_disk: bool = False
     size_bytes: int | None = None
     object_bytes: int | None = None
@@ -84,80 +84,82 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class RepairRow:
     """One row of the table: evidence that fits it has this inconsistency, and gets this repair."""
 
     type: InconsistencyType
     repair: Repair
-    applies: Callable[[Evidence], bool]
+    applies: Callable[[KeyEvidence], bool]
 
 
 ORPHAN_SECONDS = 3600.0  # younger objects may belong to an answer that is still on its way
 
 
-def _is_orphan(seen: Evidence) -> bool:
+def _is_orphan(seen: KeyEvidence) -> bool:
     is_old = seen.object_age_seconds is not None and seen.object_age_seconds >= ORPHAN_SECONDS
-    is_named = seen.version is not None or seen.state in WANTED or seen.owed
+    is_named = seen.version is not None or seen.state in WANTED or seen.is_pending
     return seen.is_there and is_old and not is_named
 
 
 TABLE = (
-    Row(
+    RepairRow(
         type=InconsistencyType.ORPHAN_UPLOAD,
         repair=Repair.ABORT,
         applies=lambda seen: seen.upload and seen.state not in WANTED,
     ),
-    Row(
+    RepairRow(
         type=InconsistencyType.LOST_OP,
-        repair=Repair.TELL,
-        applies=lambda seen: seen.state is State.UPLOADED and not seen.owed,
+        repair=Repair.ENQUEUE,
+        applies=lambda seen: seen.state is State.UPLOADED and not seen.is_pending,
     ),
-    Row(
+    RepairRow(
         type=InconsistencyType.MISSING_OBJECT,
-        repair=Repair.SEND,
+        repair=Repair.UPLOAD,
         applies=lambda seen: seen.settled and seen.is_shown and not seen.is_there and seen.on_disk,
     ),
-    Row(
+    RepairRow(
         type=InconsistencyType.WRONG_SIZE,
-        repair=Repair.SEND,
+        repair=Repair.UPLOAD,
         applies=lambda seen: seen.settled and seen.is_shown and seen.is_other and seen.on_disk,
     ),
-    Row(
+    RepairRow(
         type=InconsistencyType.LOST_BYTES,
         repair=Repair.NONE,
         applies=lambda seen: (
             seen.is_shown
-            and not seen.owed
+            and not seen.is_pending
             and (not seen.is_there or seen.is_other)
             and seen.state is not State.READY
         ),
     ),
-    Row(
+    RepairRow(
         type=InconsistencyType.MISSING_METADATA,
-        repair=Repair.TELL,
+        repair=Repair.ENQUEUE,
         applies=lambda seen: seen.settled and seen.is_there and seen.version is None and seen.on_disk,
     ),
-    Row(
+    RepairRow(
         type=InconsistencyType.DELETED_SCENE,
         repair=Repair.EXPIRE,
-        applies=lambda seen: seen.version is VersionStatus.DELETED and seen.is_there and not seen.owed,
+        applies=lambda seen: seen.version is VersionStatus.DELETED and seen.is_there and not seen.is_pending,
     ),
-    Row(
+    RepairRow(
         type=InconsistencyType.RETIRED,
         repair=Repair.EXPIRE,
-        applies=lambda seen: seen.version is VersionStatus.SUPERSEDED and seen.retired and not seen.owed,
+        applies=lambda seen: (
+            seen.version is VersionStatus.SUPERSEDED and seen.retired and not seen.is_pending
+        ),
     ),
-    Row(
+    RepairRow(
         type=InconsistencyType.EXPIRED_OBJECT,
         repair=Repair.DELETE,
-        applies=lambda seen: seen.version is VersionStatus.EXPIRED and seen.is_there and not seen.owed,
+        applies=lambda seen: seen.version is VersionStatus.EXPIRED and seen.is_there and not seen.is_pending,
     ),
-    Row(
+    RepairRow(
         type=InconsistencyType.FORGOTTEN_OBJECT,
         repair=Repair.NONE,  # it may be the only copy of what Convex lost
         applies=lambda seen: _is_orphan(seen) and seen.state is None and seen.forgotten,
     ),
-    Row(
+    RepairRow(
         type=InconsistencyType.ORPHAN_OBJECT,
         repair=Repair.DELETE,
         applies=_is_orphan,
@@ -165,6 +167,6 @@ TABLE = (
 )
 
 
-def judge(seen: Evidence) -> Row | None:
+def judge(seen: KeyEvidence) -> RepairRow | None:
     """Return the row of the table that applies; None: all is as it should be."""
     return next((row for row in TABLE if row.applies(seen)), None)

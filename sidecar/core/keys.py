@@ -46,9 +46,9 @@ def open_key(template: Template, values: Mapping[str, str | None]) -> str:
     return key
 
 
-def close_key(key: str, transfer: str) -> str:
+def close_key(key: str, transfer_id: str) -> str:
     """Return the object key of one transfer."""
-    return _OPEN.sub(lambda found: {"{{": "{", "}}": "}"}.get(found[0], transfer), key)
+    return _OPEN.sub(lambda found: {"{{": "{", "}}": "}"}.get(found[0], transfer_id), key)
 
 
 def is_unique(key: str) -> bool:
@@ -67,7 +67,7 @@ def _fitting_stem(segment: Segment, values: Mapping[str, str | None], text: str)
     excess = _longest(text) - SEGMENT_BYTES_MAX
     if excess <= 0:
         return stem
-    uses = sum(part == Ref("stem") for part in segment.parts) if "transfer" in segment.fields else 0
+    uses = sum(token == Ref("stem") for token in segment.tokens) if "transfer" in segment.fields else 0
     room = len(stem.encode()) - -(-excess // uses) if uses else 0
     cut = stem.encode()[: max(room, 0)].decode(errors="ignore")
     if not cut:
@@ -78,14 +78,14 @@ def _fitting_stem(segment: Segment, values: Mapping[str, str | None], text: str)
 
 
 def _longest(text: str) -> int:
-    return max(len(part.encode()) for part in text.split("/"))
+    return max(len(token.encode()) for token in text.split("/"))
 
 
 def _open_segment(segment: Segment, values: Mapping[str, str | None]) -> str:
     return "".join(
-        "{transfer}" if part == Ref("transfer") else _doubled(values.get(part.name) or "")
-        if isinstance(part, Ref) else _doubled(part)
-        for part in segment.parts
+        "{transfer}" if token == Ref("transfer") else _doubled(values.get(token.name) or "")
+        if isinstance(token, Ref) else _doubled(token)
+        for token in segment.tokens
     )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ class _Difference:
 _Alignment = tuple[int, tuple[_Difference, ...]]
 
 
-class Shape:
+class PatternShape:
     """A pattern as segments, to compare paths with."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:
@@ -116,7 +116,7 @@ def _cheapest(
     return min(steps, key=lambda step: step[0], default=(0, ()))
 
 
-def nearest(path: str, extension: str, shapes: Sequence[Shape]) -> str:
+def nearest(path: str, extension: str, shapes: Sequence[PatternShape]) -> str:
     """Return one sentence: what is missing in a path, and which pattern would take it then."""
     near = [
         (cost, number, differences, shape)

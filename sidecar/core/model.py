@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
-from .algorithms import Algorithm
+from .checksum_algorithms import Algorithm
 
 MIB = 1024 * 1024
 
@@ -186,7 +186,7 @@ class StoredObject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recall:
+class KnownContent:
     """Where content that a lost journal knew may be already. Without a key: look below the transfer's own.
 
     ``transfer`` is the id it had; ``version`` Convex's, None if Convex does not hold the content now.
@@ -201,18 +201,18 @@ class Recall:
 class Transfer:
     """One version of one file on its way: a row of the journal.
 
-    ``id`` is the row (its order is the order of discovery); ``transfer`` the ULID that S3 and Convex
-    see. ``held``: Convex is to be asked first whether it knows the content. ``recall`` is there where the
-    bytes may have been sent by a journal that was lost: look before sending. ``checksum`` and ``identity``
-    are None until the file is complete. ``failures`` counts spent attempts; a confirmed part sets it back
-    to 0. ``may_upload`` and ``may_object`` say that a multipart upload, or the object, may exist at S3
-    although no answer was journaled. ``version`` is Convex's. ``home`` is where the file was seen, until its
-    bytes are in S3. ``parked``: it may be a piece of a stream, and its scene is not complete.
+    ``row_id`` is the row (its order is the order of discovery); ``transfer_id`` the ULID that S3 and Convex
+    see. ``awaits_lookup``: Convex is to be asked first whether it knows the content. ``known_content`` is
+    there where the bytes may have been sent by a journal that was lost: look before sending. ``checksum`` and
+    ``identity`` are None until the file is complete. ``failures`` counts spent attempts; a confirmed part
+    sets it back to 0. ``may_upload`` and ``may_object`` say that a multipart upload, or the object, may exist
+    at S3 although no answer was journaled. ``version`` is Convex's. ``home`` is where the file was seen,
+    until its bytes are in S3. ``parked``: it may be a piece of a stream, and its scene is not complete.
     ``algorithm`` is the checksum that the open upload was begun with.
     """
 
-    id: int
-    transfer: str
+    row_id: int
+    transfer_id: str
     root: str
     path: str
     route: Route
@@ -235,8 +235,8 @@ class Transfer:
     synced_ms: int | None
     error_kind: str | None
     error_message: str | None
-    recall: Recall | None = None
-    held: bool = False
+    known_content: KnownContent | None = None
+    awaits_lookup: bool = False
     home: str | None = None
     parked: bool = False
     algorithm: Algorithm | None = None

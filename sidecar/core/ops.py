@@ -23,7 +23,7 @@ class OpKind(StrEnum):
     REMOVE = "remove"  # an asset's local file was removed, by the removal policy
 
 
-class Outcome(StrEnum):
+class OpOutcome(StrEnum):
     """What became of one op."""
 
     APPLIED = "applied"
@@ -49,10 +49,10 @@ class Op:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """The object that a version names; ``transfer`` brought it."""
+    """The object that a version names; ``transfer_id`` brought it."""
 
     key: str
-    transfer: str
+    transfer_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class OpResult:
     """Convex's answer for one op. ``kept``: ``version`` names this object of the same bytes, and not ours."""
 
     op_id: str
-    outcome: Outcome
+    outcome: OpOutcome
     version: int | None = None
     code: str | None = None
     message: str | None = None
@@ -83,7 +83,7 @@ class CurrentAsset:
 
     bucket: str
     key: str
-    transfer: str
+    transfer_id: str
     checksum: str
     size_bytes: int
     version: int
@@ -104,7 +104,7 @@ class AssetVersion:
 
     slot: Slot
     version: int
-    transfer: str
+    transfer_id: str
     bucket: str
     key: str
     size_bytes: int
@@ -123,7 +123,7 @@ class VersionPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToldScene:
+class ReportedScene:
     """A scene, and what this sidecar said of it last."""
 
     project_id: str
@@ -136,7 +136,7 @@ class ToldScene:
 class ScenePage:
     """Scenes, and where the next page begins; None: there is none."""
 
-    scenes: tuple[ToldScene, ...]
+    scenes: tuple[ReportedScene, ...]
     cursor: str | None
 
 

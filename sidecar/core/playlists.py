@@ -38,7 +38,7 @@ _LEVELS = frozenset({"MPD", "Period", "AdaptationSet", "Representation"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class PlaylistPlace:
     """Where a playlist lies, and the folder that it may speak for; "" is the root."""
 
     root: str
@@ -50,7 +50,7 @@ class Place:
 class Playlist:
     """What a playlist names. ``is_cut``: it is longer than what was read, so it may name all beside it."""
 
-    place: Place
+    place: PlaylistPlace
     paths: frozenset[str] = frozenset()
     masks: tuple[tuple[tuple[str, ...], ...], ...] = ()
     is_cut: bool = False
@@ -61,11 +61,11 @@ class Playlist:
             return True
         if self.is_cut and _is_below(path, self.place.folder):
             return True
-        parts = path.split("/")
-        return any(_fits_all(mask, parts) for mask in self.masks)
+        segments = path.split("/")
+        return any(_fits_all(mask, segments) for mask in self.masks)
 
 
-def parse(text: str, name: str, place: Place, *, is_cut: bool = False) -> Playlist:
+def parse(text: str, name: str, place: PlaylistPlace, *, is_cut: bool = False) -> Playlist:
     """Return what a playlist names; ``name`` is its file's and decides between HLS and DASH."""
     text = text.replace(_ANY, "")
     uris = _dash(text) if extension(name) == "mpd" else _hls(text)
@@ -75,7 +75,7 @@ def parse(text: str, name: str, place: Place, *, is_cut: bool = False) -> Playli
             if _ANY not in path:
                 paths.add(path)
             elif len(masks) < _MASKS_MAX:
-                masks.add(tuple(_mask(part) for part in path.split("/")))
+                masks.add(tuple(_mask(segment) for segment in path.split("/")))
         letters += len(uri) + 1
         if len(paths) >= NAMES_MAX or len(masks) >= _MASKS_MAX or letters > _LETTERS_MAX:
             is_cut = True
@@ -98,7 +98,7 @@ def _hls(text: str) -> Iterator[str]:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Level:
+class _Element:
     """An element that hands its base URLs and templates down to those in it."""
 
     tag: str
@@ -109,7 +109,7 @@ class _Level:
 
 
 def _dash(text: str) -> Iterator[str]:
-    levels = [_Level(tag="", bases=("",), templates={})]
+    levels = [_Element(tag="", bases=("",), templates={})]
     for piece in _without_comments(text).split("<")[1:]:
         is_end = piece.startswith("/")
         found = _TAG.match(piece, int(is_end))
@@ -124,13 +124,13 @@ def _dash(text: str) -> Iterator[str]:
         yield from _filled_in(level)
 
 
-def _meet(levels: list[_Level], tag: str, piece: str) -> Iterator[str]:
+def _meet(levels: list[_Element], tag: str, piece: str) -> Iterator[str]:
     """Take in one start tag and the text behind it."""
     inside, _, text = piece.partition(">")
     inside = inside[:_TAG_LETTERS_MAX]
     top = levels[-1]
     if tag in _LEVELS and len(levels) < _DEPTH_MAX:
-        level = _Level(
+        level = _Element(
             tag=tag, bases=top.bases, templates=dict(top.templates), id=_attribute(inside, "id") or ""
         )
         levels.append(level)
@@ -149,7 +149,7 @@ def _meet(levels: list[_Level], tag: str, piece: str) -> Iterator[str]:
         yield from (_joined(base, uri) for base in top.bases) if uri else ()
 
 
-def _base(levels: list[_Level], uri: str) -> Iterator[str]:
+def _base(levels: list[_Element], uri: str) -> Iterator[str]:
     """A base names a file, or the folder of those that follow; elsewhere's (a CDN's) names nothing here."""
     if not uri or len(uri) > _URI_LETTERS_MAX or _URL.match(uri):
         return
@@ -160,14 +160,14 @@ def _base(levels: list[_Level], uri: str) -> Iterator[str]:
     yield from found
 
 
-def _close(levels: list[_Level], tag: str) -> Iterator[str]:
+def _close(levels: list[_Element], tag: str) -> Iterator[str]:
     if tag in _LEVELS and any(level.tag == tag for level in levels):
         while (level := levels.pop()).tag != tag:
             yield from _filled_in(level)
         yield from _filled_in(level)
 
 
-def _filled_in(level: _Level) -> Iterator[str]:
+def _filled_in(level: _Element) -> Iterator[str]:
     """Yield what the templates of a representation stand for."""
     if level.tag != "Representation":
         return
@@ -205,7 +205,7 @@ def _joined(base: str, uri: str) -> str:
 # -- names -------------------------------------------------------------------------------------------------
 
 
-def _resolved(uri: str, place: Place) -> set[str]:
+def _resolved(uri: str, place: PlaylistPlace) -> set[str]:
     """Return the paths that a name may mean: as URLs are written, or by muxers, which quote nothing."""
     if not uri or len(uri) > _URI_LETTERS_MAX or _URL.match(uri):
         return set()
@@ -215,7 +215,7 @@ def _resolved(uri: str, place: Place) -> set[str]:
     return {path for path in found if path is not None}
 
 
-def _path(name: str, place: Place) -> str | None:
+def _path(name: str, place: PlaylistPlace) -> str | None:
     if name.startswith("/"):  # ffmpeg, where segments lie elsewhere than their playlist
         root = place.root.rstrip("/") + "/"
         if not name.startswith(root):
@@ -230,12 +230,12 @@ def _is_below(path: str, folder: str) -> bool:
     return path not in {".", ".."} and (not folder or path.startswith(f"{folder}/"))
 
 
-def _mask(part: str) -> tuple[str, ...]:
-    return tuple(re.split(f"{_ANY}+", part))
+def _mask(segment: str) -> tuple[str, ...]:
+    return tuple(re.split(f"{_ANY}+", segment))
 
 
-def _fits_all(mask: tuple[tuple[str, ...], ...], parts: list[str]) -> bool:
-    return len(mask) == len(parts) and all(_fits(*pair) for pair in zip(mask, parts, strict=True))
+def _fits_all(mask: tuple[tuple[str, ...], ...], segments: list[str]) -> bool:
+    return len(mask) == len(segments) and all(_fits(*pair) for pair in zip(mask, segments, strict=True))
 
 
 def _fits(pieces: tuple[str, ...], text: str) -> bool:

@@ -51,11 +51,11 @@ class Proxies:
 
     def of(self, url: str) -> Proxy | None:
         """Return the proxy for a URL, None for a direct connection. Raises ProxyError."""
-        parts = urlsplit(url)
-        host, port = _bare(parts.hostname or ""), parts.port or _PORTS.get(parts.scheme, 0)
+        split = urlsplit(url)
+        host, port = _bare(split.hostname or ""), split.port or _PORTS.get(split.scheme, 0)
         if stays_here(host) or self._excepts(host, port):
             return None
-        for name in (f"{parts.scheme}_proxy", "all_proxy"):
+        for name in (f"{split.scheme}_proxy", "all_proxy"):
             variable, value = self._read(name)
             if value is not None:
                 return _proxy(variable, value) if value else None
@@ -129,9 +129,9 @@ def _bare(host: str) -> str:
 def _proxy(variable: str, value: str) -> Proxy:
     text = value if "://" in value else f"http://{value.removeprefix('//')}"
     try:
-        parts = urlsplit(text)
-        scheme = _SPELLINGS.get(parts.scheme, parts.scheme)
-        host, port = _bare(parts.hostname or ""), parts.port
+        split = urlsplit(text)
+        scheme = _SPELLINGS.get(split.scheme, split.scheme)
+        host, port = _bare(split.hostname or ""), split.port
         host = host if ":" in host else host.encode("idna").decode()
     except ValueError:  # of whatever it says: the text may hold a password
         raise ProxyError(f"{variable} is no address of a proxy; {_EXAMPLE}") from None
@@ -141,8 +141,8 @@ def _proxy(variable: str, value: str) -> Proxy:
         raise ProxyError(f"{variable} {what}; write one of http, https or socks5, such as {_EXAMPLE[12:]}")
     if not re.fullmatch(r"[a-z0-9._:-]+", host):
         raise ProxyError(f"{variable} is no address of a proxy; {_EXAMPLE}")
-    username = None if parts.username is None else unquote(parts.username)
-    password = unquote(parts.password or "")
+    username = None if split.username is None else unquote(split.username)
+    password = unquote(split.password or "")
     if scheme == "socks5" and not f"{username}{password}".isascii():
         raise ProxyError(f"{variable} holds credentials that are not ASCII, which SOCKS does not take")
     return Proxy(

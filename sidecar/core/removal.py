@@ -38,7 +38,7 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tide:
+class MassRemoval:
     """How much of one root is gone at once.
 
     ``gone`` counts what may be removals: files that are gone, those that somebody was asked about, and

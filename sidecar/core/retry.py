@@ -15,10 +15,10 @@ Only what is one object's own fault spends its attempts. The first line that fit
 - An answer that somebody else gave in the remote's place is nobody's fault.
 - All else is the object's, since others got through, and costs it an attempt.
 
-Others are counted by operation (``witnesses.py``), because small files that arrive prove nothing of a store
-that opens no multipart upload. Where others fail, too, the remote is in trouble, and an object that meets
-the trouble three times in a row is unlucky and not poison: then six failures in a row are needed, beside
-four successes of others for each failure of others (``is_well``).
+Others are counted by operation (``success_tracker.py``), because small files that arrive prove nothing of a
+store that opens no multipart upload. Where others fail, too, the remote is in trouble, and an object that
+meets the trouble three times in a row is unlucky and not poison: then six failures in a row are needed,
+beside four successes of others for each failure of others (``is_well``).
 
 Pure: the probe's answer, the successes of others and the jitter are arguments (CONTRACT.md, "Errors").
 """
@@ -30,7 +30,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from .errors import ErrorKind, Scope, usual_scope
-from .witnesses import Others
+from .success_tracker import OthersSince
 
 REFUSALS = frozenset({ErrorKind.UNAUTHORIZED, ErrorKind.FORBIDDEN, ErrorKind.QUOTA, ErrorKind.NOT_FOUND})
 _NOBODYS = frozenset({ErrorKind.THROTTLED, ErrorKind.CONFLICT, ErrorKind.LOCAL_IO})
@@ -51,7 +51,7 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeResult:
+class ProbeAnswer:
     """What the remote answered to the probe; ``failure`` is None if it answered well."""
 
     failure: ErrorKind | None = None
@@ -84,7 +84,7 @@ class Blame(StrEnum):
     NOBODY = "nobody"  # throttled, lost a race, our own disk, or the cause is hidden
 
 
-def is_well(others: Others, *, failures_in_a_row: int) -> bool:
+def is_well(others: OthersSince, *, failures_in_a_row: int) -> bool:
     """Tell whether the remote proved well for others while one object failed, so often in a row.
 
     One success beside no failure does. Where others fail, too, the remote is having trouble, and an object
@@ -109,7 +109,7 @@ def blame(
     scope: Scope | None = None,
     redacted: bool = False,
     of_the_line: bool = False,
-    probe: ProbeResult | None,
+    probe: ProbeAnswer | None,
     others_succeeded: bool,
 ) -> Blame:
     """Tell whose fault a failure is. What is ``of_the_line`` is nobody's while the remote answers.

@@ -11,10 +11,10 @@ from typing import Literal
 
 from . import keys, media
 from .entities import DEFAULT_PROJECT, Named, Naming
-from .misplaced import Shape, nearest
+from .misplaced import PatternShape, nearest
 from .model import VIDEOS, AssetType, EntityType, Route, Slot
 from .patterns import Match, Pattern, is_consistent, matches_any
-from .rules import DEFAULT_PRIORITY, Ids, Root, Rule
+from .rules import DEFAULT_PRIORITY, Ids, Root, RoutingRule
 from .templates import Template
 
 IMMUTABLE = "max-age=31536000, immutable"  # a key with a transfer id never holds other bytes
@@ -66,37 +66,42 @@ class Marker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class Withheld:
     """A rule takes the path, but this version cannot ship it; ``reason`` is one sentence."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
+class StreamOwner:
     """What a playlist's segments belong to; ``folder`` is that entity's, None where it has none."""
 
     named: Named
     folder: str | None
 
 
-Routing = Route | Unmatched | Misplaced | Refused | Ignored | Marker | Held
+Routing = Route | Unmatched | Misplaced | Refused | Ignored | Marker | Withheld
 NO_RULE = "no rule matches its path"
 _MARKERS: dict[str, Literal["complete", "cancelled"]] = {".complete": "complete", ".cancelled": "cancelled"}
-_HELD_PLAYLIST = "HLS and DASH playlists are not shipped by this version; the file is held"
-HELD_SEGMENT = "it is a segment of {playlist}: HLS and DASH are not shipped by this version; it is held"
+_WITHHELD_PLAYLIST = "HLS and DASH playlists are not shipped by this version; the file is held"
+WITHHELD_SEGMENT = "it is a segment of {playlist}: HLS and DASH are not shipped by this version; it is held"
 
 
-def object_key(route: Route, transfer: str) -> str:
+def object_key(route: Route, transfer_id: str) -> str:
     """Return the route's key with its transfer id filled in. Long stems were cut when it was routed."""
-    return keys.close_key(route.key, transfer)
+    return keys.close_key(route.key, transfer_id)
 
 
 class Router:
     """The rules of all roots, compiled. Raises ValueError for a rule that cannot work."""
 
     def __init__(
-        self, *, roots: Sequence[Root], rules: Sequence[Rule], ids: Ids, priority: Sequence[AssetType] = ()
+        self,
+        *,
+        roots: Sequence[Root],
+        rules: Sequence[RoutingRule],
+        ids: Ids,
+        priority: Sequence[AssetType] = (),
     ) -> None:
         """``rules`` in order, the preset's last; ``priority`` names the asset types that go first."""
         naming = Naming(ids)
@@ -104,7 +109,7 @@ class Router:
         self._naming = naming
         self._rules = [_Compiled(rule, ids=ids, order=order) for rule in rules]
         self._roots = {root.path: _CompiledRoot(root) for root in roots}
-        self._shapes = [Shape(rule.pattern.nodes) for rule in self._rules]
+        self._shapes = [PatternShape(rule.pattern.nodes) for rule in self._rules]
         self._extensions = frozenset().union(*(shape.extensions for shape in self._shapes))
         self._session_folders = tuple(dict.fromkeys(naming.session_folder(r.pattern) for r in self._rules))
         self._sessions_of = functools.lru_cache(SESSIONS_KEPT_MAX)(self._find_sessions)
@@ -159,7 +164,7 @@ class Router:
         }
         return frozenset(found)
 
-    def stream_of(self, root: str, path: str) -> Stream | None:
+    def stream_of(self, root: str, path: str) -> StreamOwner | None:
         """Say what the segments of a playlist belong to; None where no rule and no scene's folder tells.
 
         Rules need not know playlists: then it is what a segment beside it would belong to.
@@ -171,7 +176,7 @@ class Router:
                 return found
         return self._stream_of_folder(self._roots[root], folder)
 
-    def _stream(self, pins: _CompiledRoot, path: str) -> Stream | None:
+    def _stream(self, pins: _CompiledRoot, path: str) -> StreamOwner | None:
         for rule in self._rules:
             if rule.rule.asset_type in VIDEOS and (found := rule.pattern.search(path)):
                 fields = {**pins.fields, **found.fields(), **_file_fields(path)}
@@ -180,17 +185,19 @@ class Router:
                 named = self._naming.name(rule.entity, fields)
                 folder = found.folder(self._naming.folder_fields(rule.entity))
                 return (
-                    Stream(named=named, folder=folder) if named.session_id and named.scene_id != "" else None
+                    StreamOwner(named=named, folder=folder)
+                    if named.session_id and named.scene_id != ""
+                    else None
                 )
         return None
 
-    def _stream_of_folder(self, pins: _CompiledRoot, folder: str) -> Stream | None:
+    def _stream_of_folder(self, pins: _CompiledRoot, folder: str) -> StreamOwner | None:
         while folder:
             for pattern in self._scene_folders:
                 fields = pattern.match(folder)
                 if fields is not None and is_consistent(fields, pins.fields):
                     named = self._naming.name(EntityType.SCENE, {**pins.fields, **fields})
-                    return Stream(named=named, folder=folder)
+                    return StreamOwner(named=named, folder=folder)
             folder = folder.rpartition("/")[0]
         return None
 
@@ -217,7 +224,7 @@ class Router:
         if not is_consistent(fields, pins.fields):
             return Misplaced(reason=_contradiction(fields, pins.fields))
         if media.is_playlist(name):
-            return Held(reason=_HELD_PLAYLIST)
+            return Withheld(reason=_WITHHELD_PLAYLIST)
         values = {**pins.fields, **fields, **_file_fields(found.path)}
         named = self._naming.name(rule.entity, values)
         if not named.session_id or named.scene_id == "":
@@ -250,7 +257,7 @@ class _CompiledRoot:
 class _Compiled:
     """A rule with its templates parsed."""
 
-    def __init__(self, rule: Rule, *, ids: Ids, order: Sequence[AssetType]) -> None:
+    def __init__(self, rule: RoutingRule, *, ids: Ids, order: Sequence[AssetType]) -> None:
         self.rule = rule
         self.entity = rule.entity
         self.pattern = Pattern(rule.match)
@@ -323,7 +330,7 @@ def _contradiction(fields: Mapping[str, str], pinned: Mapping[str, str]) -> str:
 
 def _unsafe(path: str) -> str | None:
     """Return why no key, no XML listing and no screen could hold this path; None if all can."""
-    if any(part in ("", ".", "..") for part in path.split("/")):
+    if any(segment in ("", ".", "..") for segment in path.split("/")):
         return "its path has an empty, '.' or '..' segment"
     if path.isprintable() and path.isascii():
         return None
@@ -335,7 +342,18 @@ def _unsafe(path: str) -> str | None:
 
 
 __all__ = [
-    "HELD_SEGMENT", "Held", "Ids", "Ignored", "Marker", "Misplaced", "Refused", "Root", "Router", "Routing",
-    "Rule", "Stream",
-    "Unmatched", "object_key",
+    "WITHHELD_SEGMENT",
+    "Ids",
+    "Ignored",
+    "Marker",
+    "Misplaced",
+    "Refused",
+    "Root",
+    "Router",
+    "Routing",
+    "RoutingRule",
+    "StreamOwner",
+    "Unmatched",
+    "Withheld",
+    "object_key",
 ]  # fmt: skip

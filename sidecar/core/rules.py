@@ -19,7 +19,7 @@ DEFAULT_PRIORITY = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class RoutingRule:
     """What a path means; None stands for the default. ``priority``: 0 goes first."""
 
     match: str

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from .errors import ErrorKind as Kind
 from .errors import Scope
-from .failures import Row
+from .failures import RefusalRow
 
 CHECK_KEYS = "check s3.access_key_id and s3.secret_access_key, or the AWS credential chain"
 RENEW = "the session token has expired: renew it"
@@ -55,10 +55,10 @@ def _codes(
     maybe_done: bool = False,
     redacted: bool = False,
     **codes: str,
-) -> tuple[Row, ...]:
+) -> tuple[RefusalRow, ...]:
     """Return a row for each code; ``codes`` are lists of words, named after their sources."""
     return tuple(
-        Row(
+        RefusalRow(
             kind=kind,
             scope=scope,
             hint=hint,
@@ -83,8 +83,8 @@ def _status(
     maybe_done: bool = False,
     bodyless: bool | None = None,
     redacted: bool = False,
-) -> Row:
-    return Row(
+) -> RefusalRow:
+    return RefusalRow(
         kind=kind, scope=scope, hint=hint, statuses=(first, last or first), bodyless=bodyless,
         maybe_done=maybe_done, redacted=redacted, source="HTTP",
     )  # fmt: skip
@@ -220,4 +220,4 @@ _BY_STATUS = (
     _status(0, Kind.UNKNOWN, Scope.REMOTE, NOT_S3, last=999, maybe_done=True),
 )
 
-S3_ROWS: tuple[Row, ...] = (*_BY_WORDS, *_BY_CODE, *_BY_STATUS)
+S3_ROWS: tuple[RefusalRow, ...] = (*_BY_WORDS, *_BY_CODE, *_BY_STATUS)

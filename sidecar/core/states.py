@@ -18,13 +18,13 @@ class Event(StrEnum):
     WITHHELD = "withheld"  # a piece of an HLS or DASH stream: the row is dropped, the file is held
     VANISHED = "vanished"  # the file was deleted before it could be read
     REMOVED = "removed"  # the file was deleted, and Convex gave its asset up
-    NEGLECTED = "neglected"  # incomplete without a writer for abandon_after
+    ABANDONED = "neglected"  # incomplete without a writer for abandon_after
     REVIVED = "revived"  # an abandoned file changed again
     UPLOADED = "uploaded"  # S3 confirmed the bytes
     ACKNOWLEDGED = "acknowledged"  # Convex applied the op, or said it knows it
     ADOPTED = "adopted"  # Convex and S3 hold this very content, from before a journal was lost
-    OVERTAKEN = "overtaken"  # newer content of the slot is ready
-    EXHAUSTED = "exhausted"  # attempts spent, or refused for good
+    SUPERSEDED = "overtaken"  # newer content of the slot is ready
+    FAILED = "exhausted"  # attempts spent, or refused for good
     REQUEUED_UPLOAD = "requeued to upload"  # by an operator, or reconciled; the bytes are not in S3
     REQUEUED_SYNC = "requeued to sync"  # by an operator, or reconciled; only Convex is owed
 
@@ -39,27 +39,27 @@ TRANSITIONS: dict[State, dict[Event, State | None]] = {
         Event.UNCHANGED: None,
         Event.WITHHELD: None,
         Event.VANISHED: State.GONE,
-        Event.NEGLECTED: State.ABANDONED,
-        Event.EXHAUSTED: State.DEAD,
+        Event.ABANDONED: State.ABANDONED,
+        Event.FAILED: State.DEAD,
     },
     State.ABANDONED: {Event.REVIVED: State.DISCOVERED, Event.VANISHED: State.GONE},
     State.READY: {
         Event.UPLOADED: State.UPLOADED,
         Event.ADOPTED: State.SYNCED,
-        Event.OVERTAKEN: State.SUPERSEDED,
+        Event.SUPERSEDED: State.SUPERSEDED,
         Event.WITHHELD: None,
         Event.VANISHED: State.GONE,
-        Event.EXHAUSTED: State.DEAD,
+        Event.FAILED: State.DEAD,
     },
     State.UPLOADED: {
         Event.ACKNOWLEDGED: State.SYNCED,
-        Event.OVERTAKEN: State.SUPERSEDED,
-        Event.EXHAUSTED: State.DEAD,
+        Event.SUPERSEDED: State.SUPERSEDED,
+        Event.FAILED: State.DEAD,
     },
     State.DEAD: {
         Event.REQUEUED_UPLOAD: State.READY,
         Event.REQUEUED_SYNC: State.UPLOADED,
-        Event.OVERTAKEN: State.SUPERSEDED,
+        Event.SUPERSEDED: State.SUPERSEDED,
     },
     State.SYNCED: {
         Event.REQUEUED_UPLOAD: State.READY,

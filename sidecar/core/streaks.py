@@ -11,7 +11,7 @@ from .errors import SidecarError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Streak:
+class FailureStreak:
     """The newest of ``count`` failures, at ``at_seconds`` (monotonic), whose object is ``target``.
 
     ``since_ms`` is wall time.
@@ -24,16 +24,16 @@ class Streak:
     at_seconds: float
 
 
-class Streaks:
+class FailureStreaks:
     """Keeps at most one streak for each operation, of which there are some ten."""
 
     def __init__(self) -> None:
         """Begin without any."""
-        self._by_operation: dict[str, Streak] = {}
+        self._by_operation: dict[str, FailureStreak] = {}
 
     def failed(self, error: SidecarError, target: str, *, now_ms: int, now_seconds: float) -> None:
         """Count a failure."""
-        new = Streak(error=error, target=target, count=1, since_ms=now_ms, at_seconds=now_seconds)
+        new = FailureStreak(error=error, target=target, count=1, since_ms=now_ms, at_seconds=now_seconds)
         before = self._by_operation.get(error.operation)
         if before is not None:
             new = replace(new, count=before.count + 1, since_ms=before.since_ms)
@@ -49,7 +49,7 @@ class Streaks:
             if streak.target == target:
                 del self._by_operation[operation]
 
-    def longest(self, *, at_least: int, since_seconds: float) -> Streak | None:
+    def longest(self, *, at_least: int, since_seconds: float) -> FailureStreak | None:
         """Return the one with the most failures, if it has so many, and failed since then (monotonic).
 
         What would still fail would have been tried again: its object was replaced or deleted meanwhile.

@@ -24,16 +24,16 @@ class Ref:
 class Segment:
     """What stands between two slashes."""
 
-    parts: tuple[str | Ref, ...]
+    tokens: tuple[str | Ref, ...]
 
     @property
     def fields(self) -> frozenset[str]:
         """The fields that it needs."""
-        return frozenset(part.name for part in self.parts if isinstance(part, Ref))
+        return frozenset(token.name for token in self.tokens if isinstance(token, Ref))
 
     def render(self, values: Mapping[str, str | None]) -> str | None:
         """Return its text, or None if a field is unset."""
-        texts = [values.get(part.name) if isinstance(part, Ref) else part for part in self.parts]
+        texts = [values.get(token.name) if isinstance(token, Ref) else token for token in self.tokens]
         return None if None in texts else "".join(text for text in texts if text is not None)
 
 
@@ -65,7 +65,7 @@ class Template:
 
 
 def _segments(source: str) -> Iterable[Segment]:
-    parts: list[str | Ref] = []
+    tokens: list[str | Ref] = []
     at = 0
     while at < len(source):
         found = _TOKEN.match(source, at)
@@ -76,16 +76,16 @@ def _segments(source: str) -> Iterable[Segment]:
             )
         at = found.end()
         if found[3] == "/":
-            yield _segment(parts, source)
-            parts = []
+            yield _segment(tokens, source)
+            tokens = []
         elif found[1]:
-            parts.append(Ref(found[1]))
+            tokens.append(Ref(found[1]))
         else:
-            parts.append(found[2] or found[3])
-    yield _segment(parts, source)
+            tokens.append(found[2] or found[3])
+    yield _segment(tokens, source)
 
 
-def _segment(parts: list[str | Ref], source: str) -> Segment:
-    if not parts:
+def _segment(tokens: list[str | Ref], source: str) -> Segment:
+    if not tokens:
         raise ValueError(f"{source!r} has an empty segment; write no / at either end and none twice")
-    return Segment(tuple(parts))
+    return Segment(tuple(tokens))

@@ -20,11 +20,11 @@ from sidecar.log_lines import LineWriter
 from sidecar.settings import Secret, Settings, load
 from sidecar.signals import Inbox
 from sidecar.threads import Threads
-from sidecar.watch.newness import Newness
+from sidecar.watch.started import StartTime
 
-from .life import Life, Reload, Signals
-from .memory import keep_heaps_small
-from .secrecy import forbid_dumps
+from .core_dumps import forbid_dumps
+from .malloc import keep_heaps_small
+from .run import DaemonRun, Reload, Signals
 
 log = structlog.get_logger()
 FAILED = 1
@@ -69,18 +69,18 @@ async def _lives(settings: Settings, config: Path | None, inbox: Inbox, lines: L
 async def _one_after_another(
     settings: Settings, config: Path | None, signals: Signals, lines: LineWriter | None
 ) -> int:
-    lost, losses, newness = None, 0, Newness(SystemClock())
+    lost, losses, start_time = None, 0, StartTime(SystemClock())
     while True:
-        life = Life(
+        life = DaemonRun(
             settings=settings,
             read_again=lambda: load(config, environ=os.environ),
             signals=signals,
             lines=lines,
             lost=lost,
-            newness=newness,
+            start_time=start_time,
         )
         try:
-            outcome = await life.live()
+            outcome = await life.run()
         except (JournalLostError, BaseExceptionGroup) as error:
             lost, losses = _lost_in(error), losses + 1
             if lost is None:

@@ -17,7 +17,7 @@ import structlog
 
 from sidecar.core.account import FileClass
 from sidecar.core.clock import Clock
-from sidecar.watch.census import Example, Place, Tally
+from sidecar.watch.census import Example, Tally, UnsentGroup
 
 log = structlog.get_logger()
 LOOK_SECONDS = 2.0
@@ -36,7 +36,7 @@ class Watched(Protocol):
         """Return what differs whenever something else is unsent."""
         ...
 
-    def places(self, root: str) -> Iterator[tuple[Place, Tally]]:
+    def places(self, root: str) -> Iterator[tuple[UnsentGroup, Tally]]:
         """Yield what counts as unsent in a root."""
         ...
 
@@ -61,7 +61,7 @@ class Attention:
     def __init__(self, *, watch: Watched, clock: Clock) -> None:
         """``watch`` is the stage; ``clock`` bounds the lines."""
         self._watch, self._clock = watch, clock
-        self._told: dict[_Group, float] = {}  # since when, monotonic
+        self._reported: dict[_Group, float] = {}  # since when, monotonic
         self._before: set[_Group] = set()
         self._lines = deque[float]()
         self._is_behind = False  # something waits for its turn
@@ -80,10 +80,10 @@ class Attention:
     def look(self, *, at_once: bool = False) -> None:
         """Say what was unsent at the last look as well: a renderer may only pass through. Or ``at_once``."""
         found, self._is_behind = self._found(), False
-        for group in [group for group in self._told if group not in found]:
+        for group in [group for group in self._reported if group not in found]:
             self._say(partial(self._end, group))
         for group, (count, example) in found.items():
-            if group not in self._told and (at_once or group in self._before):
+            if group not in self._reported and (at_once or group in self._before):
                 self._say(partial(self._begin, group, count, example))
         self._before = set(found)
 
@@ -111,7 +111,7 @@ class Attention:
         line()
 
     def _begin(self, group: _Group, count: int, example: Example) -> None:
-        self._told[group] = self._clock.monotonic()
+        self._reported[group] = self._clock.monotonic()
         log.warning(
             "files_not_sent",
             root=group.root,
@@ -124,7 +124,7 @@ class Attention:
         )
 
     def _end(self, group: _Group) -> None:
-        seconds = round(self._clock.monotonic() - self._told.pop(group), 1)
+        seconds = round(self._clock.monotonic() - self._reported.pop(group), 1)
         log.info(
             "files_not_sent_over",
             root=group.root,

@@ -10,15 +10,15 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sidecar.core.account import Draining, FileClass, Scope, class_of
+from sidecar.core.account import Draining, FileClass, FileScope, class_of
 from sidecar.core.model import State, Transfer
-from sidecar.journal.reading import JournalReader
-from sidecar.status.words import failure, meaning
-from sidecar.upload.cleaner import Cleaner
+from sidecar.journal.reader import JournalReader
+from sidecar.status.wording import failure, meaning
+from sidecar.upload.cleanup_worker import CleanupWorker
 
-from .pieces import Pieces
-from .quiet import QuietScenes
-from .source import Source
+from .scene_completion import SceneCompletion
+from .source import DaemonSource
+from .stream_pieces import StreamPieceRelease
 
 LOOK_SECONDS = 0.1
 NAMES_MAX = 100
@@ -26,7 +26,7 @@ _GIVEN_UP = frozenset({State.DEAD, State.ABANDONED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Owed:
+class Remaining:
     """What is left. ``paths`` names at most 100; ``waiting`` of ``files`` may still get done.
 
     ``files`` are those of the journal, ``unsent`` those that it does not have, ``away`` the roots of which
@@ -53,10 +53,10 @@ class Drain:
     def __init__(
         self,
         *,
-        source: Source,
-        quiet: QuietScenes,
-        pieces: Pieces | None = None,
-        cleaner: Cleaner,
+        source: DaemonSource,
+        quiet: SceneCompletion,
+        pieces: StreamPieceRelease | None = None,
+        cleaner: CleanupWorker,
         grace_seconds: float,
         syncing: bool,
         asking: Callable[[], bool] = lambda: False,
@@ -66,10 +66,10 @@ class Drain:
         ``pieces`` lets go of what waits for its scene. ``asking`` tells whether Convex is yet to say which
         scenes are to be brought to their end.
         """
-        self._source, self._quiet, self._cleaner, self._pieces = source, quiet, cleaner, pieces
+        self._source, self._scene_completion, self._cleaner, self._pieces = source, quiet, cleaner, pieces
         self._grace_seconds, self._syncing, self._asking = grace_seconds, syncing, asking
 
-    async def run(self) -> Owed:
+    async def run(self) -> Remaining:
         """Scan once more, then ship on; returns what is still owed."""
         for gate in self._source.remotes.values():
             gate.hurry(1.0)
@@ -77,30 +77,34 @@ class Drain:
             async with asyncio.timeout(self._grace_seconds):
                 await self._cleaner.hurry()
                 await self._source.watch.scan_now()
-                while (await self.owed()).waiting or self._asking():
+                while (await self.remaining()).waiting or self._asking():
                     if self._pieces is not None:  # nobody will complete their scenes now
                         await self._pieces.finish()
                     await asyncio.sleep(LOOK_SECONDS)
-                if not (await self.owed()).files:  # a clean drain reports its scenes as complete
-                    await self._quiet.finish()
-                await self._until(lambda owed: not owed.ops)
+                if not (await self.remaining()).files:  # a clean drain reports its scenes as complete
+                    await self._scene_completion.finish()
+                await self._until(lambda remaining: not remaining.ops)
                 await self._cleaner.finish()
         except TimeoutError:
             pass  # the grace is over; what is owed says the rest
-        return await self.owed()
+        return await self.remaining()
 
-    async def _until(self, over: Callable[[Owed], bool]) -> None:
-        while not over(await self.owed()):  # noqa: ASYNC110 - the question goes to the journal's disk
+    async def _until(self, over: Callable[[Remaining], bool]) -> None:
+        while not over(await self.remaining()):  # noqa: ASYNC110 - the question goes to the journal's disk
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def owed(self) -> Owed:
+    async def remaining(self) -> Remaining:
         """Return what is owed now."""
         done = set() if self._syncing else {State.UPLOADED}
         pending = self._source.watch.pending()
         refused = {(one.root, one.path) for one in pending if one.file_class is FileClass.REFUSED}
         unsent, paths = self._unsent()  # with those that are refused: the journal's numbers leave them out
         rows, found, ops = await self._source.read(
-            lambda reader: (reader.owed(limit=2 * NAMES_MAX), reader.unfinished(), self._calls_owed(reader))
+            lambda reader: (
+                reader.unfinished_transfers(limit=2 * NAMES_MAX),
+                reader.unfinished(),
+                self._calls_remaining(reader),
+            )
         )
         counts = {key: number for key, number in found.items() if key[1] not in done}
         hopeless = sum(number for (_, state), number in counts.items() if state in _GIVEN_UP)
@@ -112,18 +116,18 @@ class Drain:
             and not (row.state is State.DISCOVERED and (row.root, row.path) in refused)
         ]
         away = [f"{root.root}: {root.away.why}" for root in self._source.watch.status() if root.away]
-        return Owed(
+        return Remaining(
             files=files,
             waiting=max(0, files - hopeless),
             unsent=unsent,
             away=len(away),
-            ops=ops + self._cleaner.doubts + self._asking(),
+            ops=ops + self._cleaner.rechecks + self._asking(),
             paths=tuple([*away, *paths, *named][:NAMES_MAX]),
         )
 
     def _why(self, row: Transfer) -> str:
         """Return the class of a file that is owed and the reason, as `wait` would name them."""
-        state, pending = class_of(row.state, told=self._syncing), self._source.watch.pending()
+        state, pending = class_of(row.state, syncing=self._syncing), self._source.watch.pending()
         if row.state is State.DISCOVERED:
             for one in pending:
                 if (one.root, one.path) == (row.root, row.path):
@@ -134,7 +138,7 @@ class Drain:
         """Return how many files the journal does not have make a drain fail, and the names of some."""
         watch, number, paths = self._source.watch, 0, list[str]()
         for root in watch.status():
-            unsent = watch.unsent(Scope(root=root.root))
+            unsent = watch.unsent(FileScope(root=root.root))
             for name in unsent.counts:
                 number += _failing(watch.row(root.root, name).drain, unsent.counts[name], unsent.new[name])
             rows = {
@@ -147,9 +151,9 @@ class Drain:
             ]
         return number, paths
 
-    def _calls_owed(self, reader: JournalReader) -> int:
+    def _calls_remaining(self, reader: JournalReader) -> int:
         syncing = reader.unsettled_ops() + reader.unmarked_expiries() if self._syncing else 0
-        return reader.unpaid_debts() + syncing
+        return reader.pending_cleanup() + syncing
 
 
 def _failing(drain: Draining, count: int, new: int) -> int:

@@ -8,14 +8,14 @@ from functools import partial
 from typing import Any
 
 from sidecar.core.clock import Clock
-from sidecar.journal.reading import JournalReader
+from sidecar.journal.reader import JournalReader
 from sidecar.journal.reserve import Reserve
 from sidecar.journal.writer import AsyncJournal
 from sidecar.settings import Settings
 from sidecar.watch.stage import WatchStage
-from sidecar.watch.tidying import Tidier
+from sidecar.watch.sweeper import LocalFileSweeper
 
-from .inspecting import inspect
+from .integrity_check import check_integrity
 from .pruning import Pruner
 from .watermarks import Watermarks
 
@@ -35,12 +35,12 @@ class Housekeeping:
         watermarks: Watermarks,
         reserve: Reserve,
         pruner: Pruner,
-        tidier: Tidier | None,
+        sweeper: LocalFileSweeper | None,
         check: Callable[[], Coroutine[Any, Any, None]] | None,
     ) -> None:
-        """``tidier`` is None with ``after_sync: keep``, ``check`` where the opening checked the journal."""
+        """``sweeper`` is None with ``after_sync: keep``, ``check`` where the opening checked the journal."""
         self._watermarks, self._reserve, self._pruner = watermarks, reserve, pruner
-        self._tidier, self._check = tidier, check
+        self._sweeper, self._check = sweeper, check
         self._is_reserved = True
 
     @classmethod
@@ -68,9 +68,9 @@ class Housekeeping:
             max_pending=local.max_pending,
             pending_bytes=lambda: asyncio.to_thread(lambda: reader.backlog()[1]),
         )
-        tidier = None
+        sweeper = None
         if local.after_sync == "delete":
-            tidier = Tidier(
+            sweeper = LocalFileSweeper(
                 journal=journal,
                 clock=clock,
                 delete_after_seconds=local.delete_after,
@@ -85,14 +85,14 @@ class Housekeeping:
             skew_seconds=skew,
             streams=watch,
         )
-        check = None if is_checked else partial(inspect, settings.journal.path, after=watch.ready)
-        return cls(watermarks=watermarks, reserve=reserve, pruner=pruner, tidier=tidier, check=check)
+        check = None if is_checked else partial(check_integrity, settings.journal.path, after=watch.ready)
+        return cls(watermarks=watermarks, reserve=reserve, pruner=pruner, sweeper=sweeper, check=check)
 
     def troubles(self) -> Sequence[str]:
         """Return what is wrong, as sentences."""
         reserve = [] if self._is_reserved else [NO_RESERVE]
-        tidier = [self._tidier.trouble] if self._tidier and self._tidier.trouble else []
-        return [*self._watermarks.troubles(), *reserve, *tidier]
+        sweeper = [self._sweeper.trouble] if self._sweeper and self._sweeper.trouble else []
+        return [*self._watermarks.troubles(), *reserve, *sweeper]
 
     async def run(self) -> None:
         """Keep house, until cancelled. Raises JournalLostError."""
@@ -102,8 +102,8 @@ class Housekeeping:
             group.create_task(self._pruner.run())
             if self._check is not None:
                 group.create_task(self._check())
-            if self._tidier is not None:
-                group.create_task(self._tidier.run())
+            if self._sweeper is not None:
+                group.create_task(self._sweeper.run())
 
     async def _keep_reserve(self) -> None:
         while True:

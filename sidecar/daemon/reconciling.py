@@ -2,14 +2,14 @@
 
 `sidecar reconcile` asks the running daemon (`POST /reconcile`), since without a daemon there is nothing to
 compare that a start would not settle. What each side holds is gathered page by page into a private database
-on disk (``journal/comparing.py``), so that 100,000 assets cost no memory and work goes on meanwhile. The
+on disk (``journal/comparison.py``), so that 100,000 assets cost no memory and work goes on meanwhile. The
 table in ``core/inconsistencies.py`` judges each key. Nothing is judged by age unless both remotes' clocks
 agree with ours within 15 minutes.
 
-A dry run only reports. Otherwise each repair is a requeue or a debt in the journal, checked against what is
-true by then (``journal/repairing.py``), and the stages carry it out. A version is marked as expired in
-Convex before its object becomes a debt; a crash in between is a row of the table. Retention's three rows of
-the table are repaired in each periodic run, the others only where ``reconcile.apply`` says so. To
+A dry run only reports. Otherwise each repair is a requeue or a clean-up task in the journal, checked against
+what is true by then (``journal/repairs.py``), and the stages carry it out. A version is marked as expired in
+Convex before its object becomes a clean-up task; a crash in between is a row of the table. Retention's three
+rows of the table are repaired in each periodic run, the others only where ``reconcile.apply`` says so. To
 reconciling a removed version is one that was superseded (`removal: tombstone`) or expired (`removal:
 delete`).
 """
@@ -28,14 +28,14 @@ import structlog
 
 from sidecar.core.clock import Clock, is_near
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.inconsistencies import InconsistencyType, Repair, Row, judge
+from sidecar.core.inconsistencies import InconsistencyType, Repair, RepairRow, judge
 from sidecar.core.model import Transfer
 from sidecar.core.ops import AssetVersion
-from sidecar.gate import Gate
-from sidecar.journal.comparing import Comparison, Seen
+from sidecar.gate import RemoteGate
+from sidecar.journal.comparison import Comparison, Seen
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
-from sidecar.settings.running import Retention
+from sidecar.settings.daemon import Retention
 from sidecar.sync.stage import SyncStage
 from sidecar.sync.store import MetadataStore
 from sidecar.upload.store import ObjectStore
@@ -52,7 +52,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Inconsistency:
     """One inconsistency, for people."""
 
     type: InconsistencyType
@@ -61,13 +61,13 @@ class Finding:
 
 
 @dataclass(slots=True, kw_only=True)
-class Report:
+class ReconcileReport:
     """What a comparison found. ``repaired`` counts what was journaled; ``notes`` are sentences."""
 
     compared: int = 0
     found: Counter[str] = field(default_factory=Counter)
     repaired: Counter[str] = field(default_factory=Counter)
-    examples: list[Finding] = field(default_factory=list)
+    examples: list[Inconsistency] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -89,7 +89,7 @@ class Reconciler:
         objects: ObjectStore,
         metadata: MetadataStore,
         sync: SyncStage,
-        gates: Sequence[Gate],
+        gates: Sequence[RemoteGate],
         url: Callable[[str], str],
         clock: Clock,
         skews: Callable[[], Sequence[float | None]],
@@ -104,7 +104,7 @@ class Reconciler:
         self._clock, self._skews, self._retention = clock, skews, retention
         self._every_seconds, self._apply = every_seconds, apply
         self._one_at_a_time = asyncio.Lock()
-        self.last: Report | None = None
+        self.last: ReconcileReport | None = None
 
     async def run(self) -> None:
         """Compare every ``every_seconds``, for ever; a remote that is away only skips a turn."""
@@ -121,7 +121,7 @@ class Reconciler:
             else:
                 log.info("reconciled", compared=report.compared, found=dict(report.found), notes=report.notes)
 
-    async def reconcile(self, types: frozenset[InconsistencyType]) -> Report:
+    async def reconcile(self, types: frozenset[InconsistencyType]) -> ReconcileReport:
         """Compare everything, and journal the repairs of these types.
 
         Raises SidecarError if a remote does not answer, ReconcileBusyError while a comparison would mislead.
@@ -138,8 +138,8 @@ class Reconciler:
                 self.last = await self._compare(comparison, types)
             return self.last
 
-    async def _compare(self, comparison: Comparison, types: frozenset[InconsistencyType]) -> Report:
-        report = Report()
+    async def _compare(self, comparison: Comparison, types: frozenset[InconsistencyType]) -> ReconcileReport:
+        report = ReconcileReport()
         await self._gather(comparison, report)
         now_ms = self._remote_now_ms()
         if now_ms is None:
@@ -149,13 +149,13 @@ class Reconciler:
             for seen, row in await self._confirmed(batch):
                 report.found[row.type] += 1
                 if len(report.examples) < EXAMPLES_MAX:
-                    report.examples.append(Finding(type=row.type, key=seen.key, repair=row.repair))
+                    report.examples.append(Inconsistency(type=row.type, key=seen.key, repair=row.repair))
                 if row.type in types and await self._repair(seen, row):
                     report.repaired[row.type] += 1
         return report
 
     # -- gathering --------------------------------------------------------------------------------
-    async def _gather(self, comparison: Comparison, report: Report) -> None:
+    async def _gather(self, comparison: Comparison, report: ReconcileReport) -> None:
         cursor: str | None = None
         while True:
             page = await self._metadata.versions(sidecar_id=self._sidecar_id, cursor=cursor)
@@ -193,7 +193,7 @@ class Reconciler:
         return now_ms if all(map(is_near, skews)) else None
 
     # -- judging and repairing --------------------------------------------------------------------
-    async def _confirmed(self, batch: list[tuple[Seen, Row]]) -> list[tuple[Seen, Row]]:
+    async def _confirmed(self, batch: list[tuple[Seen, RepairRow]]) -> list[tuple[Seen, RepairRow]]:
         """Drop what another sidecar's version explains: a slot that holds something is not missing."""
         missing = [seen for seen, row in batch if row.type is InconsistencyType.MISSING_METADATA]
         transfers = [await self._transfer(seen) for seen in missing]
@@ -213,17 +213,17 @@ class Reconciler:
     async def _transfer(self, seen: Seen) -> Transfer | None:
         return None if seen.row is None else await self._journal.do(Journal.find, seen.row)
 
-    async def _repair(self, seen: Seen, row: Row) -> bool:
+    async def _repair(self, seen: Seen, row: RepairRow) -> bool:
         match row.repair:
-            case Repair.TELL if seen.row is not None:
-                return await self._journal.do(Journal.retell, seen.row, url=self._url(seen.key))
-            case Repair.SEND if seen.row is not None:
-                return await self._journal.do(Journal.resend, seen.row)
+            case Repair.ENQUEUE if seen.row is not None:
+                return await self._journal.do(Journal.enqueue_again, seen.row, url=self._url(seen.key))
+            case Repair.UPLOAD if seen.row is not None:
+                return await self._journal.do(Journal.upload_again, seen.row)
             case Repair.EXPIRE:
                 return await self._expire(seen)
-            case Repair.DELETE | Repair.ABORT if seen.transfer is not None:
+            case Repair.DELETE | Repair.ABORT if seen.transfer_id is not None:
                 await self._journal.do(
-                    Journal.owe_key, seen.key, transfer=seen.transfer, upload_id=seen.upload_id
+                    Journal.add_key_cleanup, seen.key, transfer_id=seen.transfer_id, upload_id=seen.upload_id
                 )
                 return True
             case _:
@@ -231,21 +231,21 @@ class Reconciler:
 
     async def _expire(self, seen: Seen) -> bool:
         """Have Convex mark the versions first: only then does nothing name their objects."""
-        if seen.slot is None or seen.version is None or seen.transfer is None:
+        if seen.slot is None or seen.version is None or seen.transfer_id is None:
             return False
         names = [(seen.slot, seen.version)]
         marked = await self._metadata.expire(names, sidecar_id=self._sidecar_id, epoch=self._sync.epoch)
         if marked != [True]:
             return False
         if seen.evidence.is_there:
-            await self._journal.do(Journal.owe_key, seen.key, transfer=seen.transfer)
+            await self._journal.do(Journal.add_key_cleanup, seen.key, transfer_id=seen.transfer_id)
         return True
 
 
-def _judged(shown: Iterator[Seen], limit: int, report: Report) -> list[tuple[Seen, Row]]:
+def _judged(shown: Iterator[Seen], limit: int, report: ReconcileReport) -> list[tuple[Seen, RepairRow]]:
     """Read on until so many inconsistencies are found, or to the end."""
 
-    def found() -> Iterator[tuple[Seen, Row]]:
+    def found() -> Iterator[tuple[Seen, RepairRow]]:
         for seen in shown:
             report.compared += 1
             if (row := judge(seen.evidence)) is not None:

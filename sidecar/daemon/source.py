@@ -10,27 +10,27 @@ from typing import TypeVar
 from sidecar.core.clock import Clock, disagreement
 from sidecar.core.errors import SidecarError
 from sidecar.core.inconsistencies import InconsistencyType
-from sidecar.gate import DISPLAY, Gate
+from sidecar.gate import DISPLAY, RemoteGate
 from sidecar.journal.journal import Journal
-from sidecar.journal.reading import JournalReader
+from sidecar.journal.reader import JournalReader
 from sidecar.journal.writer import JournalWriter
 from sidecar.log_lines import LineWriter
 from sidecar.obstacles import Obstacles
 from sidecar.status.source import CannotError
 from sidecar.sync.stage import SyncStage
-from sidecar.upload.checking import Checking
-from sidecar.upload.flight import Flight
+from sidecar.upload.checksum_negotiation import ChecksumNegotiation
+from sidecar.upload.progress import UploadProgress
 from sidecar.upload.stage import UploadStage
 from sidecar.watch.stage import WatchStage
 
-from .heart import LIMIT_SECONDS, Heart
+from .heartbeat import LIMIT_SECONDS, Heartbeat
 from .housekeeping import Housekeeping
-from .reconciling import ReconcileBusyError, Reconciler, Report
+from .reconciling import ReconcileBusyError, Reconciler, ReconcileReport
 
 T = TypeVar("T")
 
 
-class Source:
+class DaemonSource:
     """The daemon as the endpoint sees it: read live. ``sync`` is None with ``convex.sync: off``."""
 
     heartbeat_limit_seconds = LIMIT_SECONDS
@@ -43,17 +43,17 @@ class Source:
         watch: WatchStage,
         upload: UploadStage,
         sync: SyncStage | None,
-        gates: Mapping[str, Gate],
+        gates: Mapping[str, RemoteGate],
         journal: JournalWriter,
         reader: JournalReader,
-        heart: Heart,
+        heartbeat: Heartbeat,
         housekeeping: Housekeeping,
         clock: Clock,
         skews: Mapping[str, Callable[[], float | None]],
         reconciler: Reconciler | None,
         lines: LineWriter | None,
         obstacles: Obstacles,
-        checking: Checking,
+        checking: ChecksumNegotiation,
     ) -> None:
         """``gates`` and ``skews`` (our clock minus the remote's) are keyed "s3" and "convex".
 
@@ -66,7 +66,7 @@ class Source:
         self.reload_problem: str | None = None
         self._reconciler, self._lines = reconciler, lines
         self._upload, self._sync, self._journal, self._reader = upload, sync, journal, reader
-        self._heart, self._clock, self._started = heart, clock, clock.monotonic()
+        self._heartbeat, self._clock, self._started = heartbeat, clock, clock.monotonic()
         self._skews, self._housekeeping, self._obstacles = skews, housekeeping, obstacles
 
     def uptime_seconds(self) -> float:
@@ -114,22 +114,22 @@ class Source:
 
     def heartbeats(self) -> Mapping[str, float]:
         """Return the age in seconds of the newest beat of the loop and of the journal."""
-        return self._heart.ages()
+        return self._heartbeat.ages()
 
     def clock_skew_seconds(self) -> Mapping[str, float]:
         """Return our clock minus each remote's, where known."""
         measured = {remote: skew() for remote, skew in self._skews.items()}
         return {remote: seconds for remote, seconds in measured.items() if seconds is not None}
 
-    def flights(self) -> Sequence[Flight]:
+    def uploads(self) -> Sequence[UploadProgress]:
         """Return the uploads under way."""
-        return self._upload.flights()
+        return self._upload.uploads()
 
     async def read(self, question: Callable[[JournalReader], T]) -> T:
         """Ask the journal off the event loop."""
         return await asyncio.to_thread(question, self._reader)
 
-    async def reconcile(self, *, apply: bool) -> Report:
+    async def reconcile(self, *, apply: bool) -> ReconcileReport:
         """Compare journal, bucket and Convex; with ``apply`` journal the repairs. Raises CannotError."""
         if self._reconciler is None:
             raise CannotError("convex.sync is off: there is nothing to compare with")
@@ -147,6 +147,8 @@ class Source:
             decided, last = decided + len(page), page[-1]
         return decided
 
-    async def requeue(self, *, transfer: str | None, path: str | None, error_kind: str | None) -> int:
+    async def requeue(self, *, transfer_id: str | None, path: str | None, error_kind: str | None) -> int:
         """Send dead letters that match all given filters back to work; returns how many."""
-        return await self._journal.do(Journal.requeue, transfer=transfer, path=path, error_kind=error_kind)
+        return await self._journal.do(
+            Journal.requeue, transfer_id=transfer_id, path=path, error_kind=error_kind
+        )

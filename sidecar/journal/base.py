@@ -19,10 +19,10 @@ from sidecar.core.errors import JournalLostError
 from sidecar.core.model import State, StatIdentity, Transfer
 from sidecar.core.states import Event, step
 
-from .opening import inode, lock, lock_path, open_database
+from .integrity import end_use
+from .open import inode, lock, lock_path, open_database
 from .quarantine import move_aside
 from .rows import FROM_TRANSFERS, identity_values, transfer_from
-from .soundness import end_use
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,10 +35,10 @@ class Topic(StrEnum):
 
     CANDIDATES = "candidates"
     UPLOADS = "uploads"
-    DEBTS = "debts"
+    CLEANUP = "debts"
     OUTBOX = "outbox"
     SCENES = "scenes"
-    RECALLS = "recalls"
+    LOOKUPS = "recalls"
     EXPIRIES = "expiries"
     PIECES = "pieces"
 
@@ -48,7 +48,7 @@ class Transition:
     """One step that was committed: one log line."""
 
     event: str
-    transfer: str
+    transfer_id: str
     path: str
     state: str | None
     detail: str | None
@@ -102,7 +102,7 @@ class JournalBase:
         self._latest_ms: int | None = None
         self.uploads_began: dict[int, float] = {}  # monotonic, of what is claimed
         self._uploads_took: dict[int, float] = {}
-        self.barred: set[str] = set()  # roots that are not ours now; in memory: it dies with the process
+        self.blocked: set[str] = set()  # roots that are not ours now; in memory: it dies with the process
         self._lock_fd = lock(path)
         try:
             self.db, self.is_checked = self._open(lost)
@@ -115,7 +115,7 @@ class JournalBase:
         }
         self.is_new = self._is_new()
         self.journal_id = self.meta("journal_id") or self.set_meta("journal_id", str(uuid.uuid4()))
-        self.recalling = self.meta("recalling") is not None
+        self.is_recovering = self.meta("recalling") is not None
         epoch = self.meta("epoch")
         self.epoch = int(epoch) if epoch is not None else None
 
@@ -159,7 +159,7 @@ class JournalBase:
         if found != self._place:
             raise JournalLostError(f"the journal {self.path} was removed or replaced while it was in use")
 
-    def empty_log(self) -> bool:
+    def checkpoint_wal(self) -> bool:
         """Take SQLite's log into the file, outside of any transaction; tell whether it holds nothing now."""
         try:
             row = self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -191,16 +191,16 @@ class JournalBase:
         self._latest_ms = max(self._latest_ms, self.clock.wall_ms())
         return self._latest_ms
 
-    def one(self, transfer_id: int) -> Transfer:
+    def one(self, row_id: int) -> Transfer:
         """Return a transfer. Raises LookupError if there is none: a bug in the caller."""
-        transfer = self.find(transfer_id)
+        transfer = self.find(row_id)
         if transfer is None:
-            raise LookupError(f"the journal has no transfer {transfer_id}")
+            raise LookupError(f"the journal has no transfer {row_id}")
         return transfer
 
-    def find(self, transfer_id: int) -> Transfer | None:
+    def find(self, row_id: int) -> Transfer | None:
         """Return a transfer, or None where its row was dropped."""
-        row = self.db.execute(f"{FROM_TRANSFERS} WHERE t.id = ?", [transfer_id]).fetchone()
+        row = self.db.execute(f"{FROM_TRANSFERS} WHERE t.id = ?", [row_id]).fetchone()
         return transfer_from(row) if row else None
 
     def root_id(self, root: str) -> int:
@@ -215,11 +215,12 @@ class JournalBase:
         """Take one step of the state table, in the current transaction; the row of a dropped one goes."""
         state = step(transfer.state, event)
         if state is None:
-            self.db.execute("DELETE FROM transfers WHERE id = ?", [transfer.id])
+            self.db.execute("DELETE FROM transfers WHERE id = ?", [transfer.row_id])
         else:
             ended_ms = self.later_ms() if state in {State.SUPERSEDED, State.GONE} else None
             self.db.execute(
-                "UPDATE transfers SET state = ?, ended_ms = ? WHERE id = ?", [state, ended_ms, transfer.id]
+                "UPDATE transfers SET state = ?, ended_ms = ? WHERE id = ?",
+                [state, ended_ms, transfer.row_id],
             )
         self.record(transfer, event, state, detail)
         return state
@@ -228,7 +229,7 @@ class JournalBase:
         """Write an event of a transfer, and remember to log it after the commit."""
         self.db.execute(
             "INSERT INTO events (at_ms, transfer, event, detail) VALUES (?, ?, ?, ?)",
-            [self.clock.wall_ms(), transfer.id, event, detail],
+            [self.clock.wall_ms(), transfer.row_id, event, detail],
         )
         since = None
         if event in {Event.ACKNOWLEDGED, Event.UPLOADED} and transfer.ready_ms is not None:
@@ -236,7 +237,7 @@ class JournalBase:
         self.transitions.append(
             Transition(
                 event=event,
-                transfer=transfer.transfer,
+                transfer_id=transfer.transfer_id,
                 path=transfer.display,
                 state=state,
                 detail=detail,
@@ -250,22 +251,22 @@ class JournalBase:
 
     def _upload_seconds(self, transfer: Transfer, event: str) -> float | None:
         """Return how long the upload took, at its end and at the end of the way."""
-        if event == Event.UPLOADED and (began := self.uploads_began.pop(transfer.id, None)) is not None:
-            self._uploads_took[transfer.id] = self.clock.monotonic() - began
+        if event == Event.UPLOADED and (began := self.uploads_began.pop(transfer.row_id, None)) is not None:
+            self._uploads_took[transfer.row_id] = self.clock.monotonic() - began
             if len(self._uploads_took) > UPLOADS_KEPT_MAX:  # an outage of Convex: the oldest are not known
                 self._uploads_took.pop(next(iter(self._uploads_took)))
-            return self._uploads_took[transfer.id]
-        return self._uploads_took.pop(transfer.id, None) if event == Event.ACKNOWLEDGED else None
+            return self._uploads_took[transfer.row_id]
+        return self._uploads_took.pop(transfer.row_id, None) if event == Event.ACKNOWLEDGED else None
 
     def set_identity(self, transfer: Transfer, identity: StatIdentity) -> None:
         """Remember what a file looked like when its content was handled, in both tables."""
         values = identity_values(identity)
         self.db.execute(
             "UPDATE transfers SET inode = ?, size = ?, mtime_ns = ?, ctime_ns = ? WHERE id = ?",
-            [*values, transfer.id],
+            [*values, transfer.row_id],
         )
         self.db.execute(
             "UPDATE files SET inode = ?, size = ?, mtime_ns = ?, ctime_ns = ? WHERE (root, folder, name) ="
             " (SELECT root, folder, name FROM transfers WHERE id = ?)",
-            [*values, transfer.id],
+            [*values, transfer.row_id],
         )

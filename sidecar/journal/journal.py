@@ -13,31 +13,48 @@ from pathlib import Path
 from sidecar.core.clock import Clock
 from sidecar.core.errors import JournalLostError
 
-from .absences import Weighed
 from .base import Topic, Transition
-from .debts import Debt
-from .deciding import Deciding
-from .noticing import Known, Sighting
-from .obstructing import Obstructing
-from .opening import reporting
+from .cleanup_tasks import CleanupTask
+from .files import Known, ObserveResult
+from .local_deletion import LocalDeletion
+from .open import reporting
+from .outbox import Outbox
 from .pruning import Pruning
-from .recalling import Recalling
-from .removing import Removing
-from .repairing import Repairing
-from .resettling import Resettling
+from .recovery import Recovery
+from .removal_decisions import RemovalDecisions
+from .removals import EvaluatedPage
+from .repairs import Repairs
 from .scenes import OpenScene
-from .shipping import Claim
-from .telling import Telling
-from .withholding import Fate, Parked, Withholding
+from .settings_change import SettingsChange
+from .stream_pieces import Parked, PieceOutcome, StreamPieces
+from .upload_delays import UploadDelays
+from .uploads import Claim
 
 __all__ = [
-    "Claim", "Debt", "Fate", "Journal", "Known", "OpenScene", "Parked", "Sighting", "Topic", "Transition",
-    "Weighed",
+    "Claim",
+    "CleanupTask",
+    "EvaluatedPage",
+    "Journal",
+    "Known",
+    "ObserveResult",
+    "OpenScene",
+    "Parked",
+    "PieceOutcome",
+    "Topic",
+    "Transition",
 ]  # fmt: skip
 
 
 class Journal(
-    Resettling, Deciding, Withholding, Obstructing, Pruning, Recalling, Removing, Repairing, Telling
+    SettingsChange,
+    RemovalDecisions,
+    StreamPieces,
+    UploadDelays,
+    Pruning,
+    Recovery,
+    LocalDeletion,
+    Repairs,
+    Outbox,
 ):
     """The journal whole: noticing (watch), shipping (upload), telling (sync), scenes, pruning."""
 

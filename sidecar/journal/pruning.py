@@ -1,14 +1,14 @@
 """Forgets rows that are over, old events and scenes without a file: a little in each transaction.
 
-``transfers.ended_ms`` says since when nothing shows a row (``ending.py``). What is over since
+``transfers.ended_ms`` says since when nothing shows a row (``slot_ends.py``). What is over since
 ``journal.keep`` goes, with the rows of files that are gone. So do events older than ``retention.events``,
 scenes without a transfer (one whose marker counts chunks stays twelve times as long, since forgotten chunks
 still count), manifests of sessions without scenes, and playlists of streams that are gone. Settled ops,
-parts and debts leave at once anyway.
+parts and clean-up tasks leave at once anyway.
 
-What anybody still needs stays: debts, ops, leases, removals, dead letters, and the newest content of a file
-that lies here. Two kinds of rows are not bounded: those of a root that is no longer watched, since nobody
-looks whether its files are there, and with ``convex.sync: off`` the ops that Convex would be owed.
+What anybody still needs stays: clean-up tasks, ops, leases, removals, dead letters, and the newest content of
+a file that lies here. Two kinds of rows are not bounded: those of a root that is no longer watched, since
+nobody looks whether its files are there, and with ``convex.sync: off`` the ops that Convex would be owed.
 
 The objects of what is forgotten stay, and only Convex still names them. ``meta.pruned`` therefore remembers
 the youngest time from which anything uploaded was forgotten. An object of an older transfer id without a row
@@ -29,9 +29,9 @@ from collections.abc import Collection
 from sidecar.core.ids import TIME_LENGTH
 
 from .base import transaction
-from .ending import HERE
-from .opening import INCREMENTAL
-from .shipping import Shipping
+from .open import INCREMENTAL
+from .slot_ends import HERE
+from .uploads import Uploads
 
 STEP_SECONDS = 0.003  # of one transaction, its commit not counted
 ROWS_MAX, EVENTS_MAX, SCENES_MAX = 32, 500, 200
@@ -54,7 +54,7 @@ SELECT EXISTS (SELECT 1 FROM debts WHERE transfer = :transfer)
 """
 
 
-class Pruning(Shipping):
+class Pruning(Uploads):
     """What the daemon's housekeeping calls, again and again."""
 
     @transaction

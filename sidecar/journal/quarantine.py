@@ -1,14 +1,14 @@
 """Moves a journal that must not be used any more aside, where people find it and no daemon uses it.
 
 A journal is lost in one of three ways. It is damaged: SQLite says so, at the opening or later
-(``soundness.py``). It is an old copy: Convex knows later ops of it (``Journal.registered``). Or it was
+(``integrity.py``). It is an old copy: Convex knows later ops of it (``Journal.registered``). Or it was
 removed or replaced under the running daemon: each second the heartbeat compares the names with the open
 files. Each raises JournalLostError. Then the file is renamed to ``<path>.quarantined-<time>``, together with
-its ``-wal`` and ``-shm``, and a new journal with a new id, and so with a new epoch, is begun: at the
-opening, or as a new life in the same process. The log and ``/status`` say so. No debt is paid before Convex
-has registered the journal, because the debts of an old copy may be void.
+its ``-wal`` and ``-shm``, and a new journal with a new id, and so with a new epoch, is begun: at the opening,
+or as a new life in the same process. The log and ``/status`` say so. No clean-up task is paid before Convex
+has registered the journal, because the clean-up tasks of an old copy may be void.
 
-``recalling.py`` tells how the new journal finds what the lost one had sent.
+``recovery.py`` tells how the new journal finds what the lost one had sent.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 
 from sidecar.core.errors import FatalError
 
-from .durable import sync
-from .opening import exit_status
+from .fsync import fsync_path
+from .open import exit_status
 
 _COMPANIONS = ("-wal", "-shm", "")  # the journal itself last: a new one beside the old log would replay it
 
@@ -37,7 +37,7 @@ def move_aside(path: Path, *, wall_ms: int) -> Path:
         for companion in _COMPANIONS:
             if (old := Path(f"{path}{companion}")).exists():
                 old.rename(f"{aside}{companion}")
-        sync(path.parent)
+        fsync_path(path.parent)
     except OSError as error:
         raise FatalError(
             f"the journal {path} must not be used and cannot be moved aside: {error}",

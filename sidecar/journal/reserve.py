@@ -24,13 +24,13 @@ class Reserve:
         self.is_lacking = False  # it was given up, or there was no room for it
 
     @property
-    def is_held(self) -> bool:
+    def is_allocated(self) -> bool:
         """Tell whether there is something to give up."""
         return self.path.exists()
 
     def take(self) -> bool:
         """Allocate the reserve if it is not held and there is room; tell whether it is held."""
-        self.is_lacking = not (self.is_held or self._allocate())
+        self.is_lacking = not (self.is_allocated or self._allocate())
         return not self.is_lacking
 
     def _allocate(self) -> bool:

@@ -7,12 +7,12 @@ import sqlite3
 from dataclasses import asdict
 from typing import Any
 
-from sidecar.core.algorithms import Algorithm
+from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.model import (
     AssetType,
     EntityType,
+    KnownContent,
     Part,
-    Recall,
     Route,
     Slot,
     State,
@@ -91,16 +91,16 @@ def route_from(text: str) -> Route:
     )
 
 
-def recall_json(recall: Recall | None) -> str | None:
+def known_content_json(known_content: KnownContent | None) -> str | None:
     """Return where to look as stored."""
-    return None if recall is None else json.dumps(asdict(recall))
+    return None if known_content is None else json.dumps(asdict(known_content))
 
 
 def transfer_from(row: sqlite3.Row) -> Transfer:
     """Return the transfer of a row selected by FROM_TRANSFERS."""
     return Transfer(
-        id=row["id"],
-        transfer=row["transfer"],
+        row_id=row["id"],
+        transfer_id=row["transfer"],
         root=row["root"],
         path=join(row["folder"], row["name"]),
         route=route_from(row["route"]),
@@ -116,8 +116,8 @@ def transfer_from(row: sqlite3.Row) -> Transfer:
         etag=row["etag"],
         version_id=row["version_id"],
         version=row["version"],
-        recall=None if row["recall"] is None else Recall(**json.loads(row["recall"])),
-        held=bool(row["held"]),
+        known_content=None if row["recall"] is None else KnownContent(**json.loads(row["recall"])),
+        awaits_lookup=bool(row["held"]),
         failures=row["failures"],
         discovered_ms=row["discovered_ms"],
         ready_ms=row["ready_ms"],

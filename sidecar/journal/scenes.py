@@ -3,7 +3,7 @@
 Facts enter the outbox only when they differ from the ones that entered it last, in the transaction that
 made them true. A scene is *recalled* if a new journal's first scan found it and nothing new has come to it
 since. Of such a scene only the end is told, because Convex may show it as complete, as the journal before
-this one reported it (``recalling.py``).
+this one reported it (``recovery.py``).
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class SceneBook(JournalBase):
             " WHERE session_id = ? AND scene_id = ?",
             [mtime_ns, chunks, session_id, scene_id],
         )
-        is_told_anew = before is not None and before["cancelled_mtime_ns"] != mtime_ns
+        is_written_anew = before is not None and before["cancelled_mtime_ns"] != mtime_ns
         # Once: what is written later is a re-render. In a first scan nobody has looked at the files yet.
-        if marker == "cancelled" and is_told_anew and not self.recalling:
+        if marker == "cancelled" and is_written_anew and not self.is_recovering:
             self._abandon_incomplete(session_id, scene_id)
         self.report_scene(session_id, scene_id)
 
@@ -102,7 +102,7 @@ class SceneBook(JournalBase):
             return
         knowledge = self._knowledge(scene)
         facts = derive(knowledge)
-        if scene["recalled"] and (self.recalling or not is_settled(knowledge, facts)):
+        if scene["recalled"] and (self.is_recovering or not is_settled(knowledge, facts)):
             return
         text = facts_json(facts)
         if text == scene["reported"] or (scene["reported"] is None and _is_bare(knowledge, facts)):
@@ -151,16 +151,16 @@ class SceneBook(JournalBase):
         if scene_id is None:
             return
         self._ensure_scene(transfer.route.project_id, slot.session_id, scene_id)
-        if not self.recalling:
-            self.scene_has_news(transfer.id)
+        if not self.is_recovering:
+            self.scene_has_news(transfer.row_id)
         self.report_scene(slot.session_id, scene_id)
 
-    def scene_has_news(self, transfer_id: int) -> None:
+    def scene_has_news(self, row_id: int) -> None:
         """Convex may not know this transfer: from here on all is told of its scene, whatever is shown."""
         row = self.db.execute(
             "UPDATE scenes SET recalled = 0 WHERE recalled = 1 AND (session_id, scene_id) ="
             " (SELECT session_id, scene_id FROM transfers WHERE id = ?) RETURNING session_id, scene_id",
-            [transfer_id],
+            [row_id],
         ).fetchone()
         if row is not None:
             self.report_scene(row["session_id"], row["scene_id"])
@@ -197,13 +197,13 @@ class SceneBook(JournalBase):
             self._abandon(transfer_from(row), SCENE_CANCELLED)
 
     def _abandon(self, transfer: Transfer, why: str) -> None:
-        self.advance(transfer, Event.NEGLECTED, why)
-        self.db.execute("UPDATE transfers SET error_message = ? WHERE id = ?", [why, transfer.id])
+        self.advance(transfer, Event.ABANDONED, why)
+        self.db.execute("UPDATE transfers SET error_message = ? WHERE id = ?", [why, transfer.row_id])
 
     def _ensure_scene(self, project_id: str, session_id: str, scene_id: str) -> None:
         self.db.execute(
             "INSERT OR IGNORE INTO scenes (session_id, scene_id, project_id, recalled) VALUES (?, ?, ?, ?)",
-            [session_id, scene_id, project_id, int(self.recalling)],
+            [session_id, scene_id, project_id, int(self.is_recovering)],
         )
 
     def _scene(self, session_id: str, scene_id: str | None) -> dict[str, Any] | None:

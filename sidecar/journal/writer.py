@@ -25,10 +25,10 @@ import structlog
 from sidecar.core.errors import JournalLostError
 
 from .base import Topic, Transition
+from .integrity import is_damage
 from .journal import Journal
-from .lines import tell
 from .reserve import Reserve
-from .soundness import is_damage
+from .transition_log import log_transition
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -87,16 +87,16 @@ class JournalWriter:
         *,
         observe: Callable[[Transition], None] = lambda _: None,
         reserve: Reserve | None = None,
-        told: bool = True,
+        syncing: bool = True,
     ) -> None:
         """``observe`` hears of each committed transition; ``trouble`` is why commits fail now, or None.
 
-        ``reserve`` is given up when the disk is full. ``told``: False where the upload is the end.
+        ``reserve`` is given up when the disk is full. ``syncing``: False where the upload is the end.
         """
-        self._told_to_convex = told
+        self._syncing = syncing
         self.journal, self._observe, self._reserve = journal, observe, reserve
         self.trouble: str | None = None
-        self._is_log_emptied = False  # since the disk was found full, or the last second of waiting
+        self._is_wal_checkpointed = False  # since the disk was found full, or the last second of waiting
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._subscribers: dict[Topic, list[asyncio.Event]] = {topic: [] for topic in Topic}
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
@@ -169,7 +169,7 @@ class JournalWriter:
             else:
                 if self.trouble is not None:
                     log.warning("journal_recovered", trouble=self.trouble)
-                    self.trouble, self._is_log_emptied = None, False
+                    self.trouble, self._is_wal_checkpointed = None, False
                 break
         topics, transitions = self.journal.topics, self.journal.transitions
         self.journal.topics, self.journal.transitions = set(), []
@@ -187,14 +187,14 @@ class JournalWriter:
                 except (sqlite3.OperationalError, sqlite3.InternalError):
                     raise  # the disk's failure: the whole group is tried again
                 except BaseException as error:  # noqa: BLE001 - handed to the caller, in its own task
-                    call.error = self._told(error)
+                    call.error = self._as_callers_see(error)
 
     def _fail(self, group: list[_Call], error: BaseException) -> None:
         self.journal.topics, self.journal.transitions = set(), []
         for call in group:
-            call.error = self._told(error)
+            call.error = self._as_callers_see(error)
 
-    def _told(self, error: BaseException) -> BaseException:
+    def _as_callers_see(self, error: BaseException) -> BaseException:
         """Return an error as callers are to hear it: damage ends this journal, not only their call."""
         return (
             JournalLostError(f"the journal {self.journal.path} is damaged ({error})")
@@ -215,19 +215,19 @@ class JournalWriter:
         if self._closing.is_set():
             return False
         time.sleep(RETRY_SECONDS)
-        self._is_log_emptied = False
+        self._is_wal_checkpointed = False
         return True
 
     def _make_room(self) -> bool:
         """Do what may help at once, each before the next: empty the log, give up the reserve, both."""
-        if not self._is_log_emptied:
-            self._is_log_emptied = True
-            if self.journal.empty_log():
+        if not self._is_wal_checkpointed:
+            self._is_wal_checkpointed = True
+            if self.journal.checkpoint_wal():
                 return True
         if self._reserve is None or not self._reserve.give_up():
             return False
         log.warning("journal_reserve_given_up")
-        self._is_log_emptied = False
+        self._is_wal_checkpointed = False
         return True
 
     # -- the loop ----------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ class JournalWriter:
                 event.set()
         for transition in transitions:
             self._observe(transition)
-            tell(transition, told=self._told_to_convex)
+            log_transition(transition, syncing=self._syncing)
 
 
 def _code(error: sqlite3.Error) -> int:

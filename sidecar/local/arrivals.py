@@ -21,7 +21,7 @@ Reply = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class ArrivalReport:
     """What is new since the last one, and the reply of /status."""
 
     synced: Sequence[Reply]
@@ -35,12 +35,12 @@ class Arrivals:
 
     url: str
     socket: Path | None = None  # asked by it, where there is one
-    _told: set[int] = field(default_factory=set)
+    _shown: set[int] = field(default_factory=set)
     _complained: set[tuple[str, str]] = field(default_factory=set)
     _paused: set[int] = field(default_factory=set)
     _ended: int = 0  # up to here all but the paused had ended at the last look
 
-    async def look(self) -> Look:
+    async def look(self) -> ArrivalReport:
         """Return what is new. Raises ServerError when the daemon does not answer."""
         try:
             by = httpx.AsyncHTTPTransport(
@@ -51,7 +51,7 @@ class Arrivals:
         except (httpx.HTTPError, ValueError) as error:
             raise ServerError(f"the sidecar does not answer: {error!r}") from error
 
-    async def _look(self, http: httpx.AsyncClient) -> Look:
+    async def _look(self, http: httpx.AsyncClient) -> ArrivalReport:
         """Read all, and only then take it for told: where one answer is missing, the next look tells it.
 
         Rows are read from the first that had not ended; what is paused no more may be before it.
@@ -65,9 +65,11 @@ class Arrivals:
         unsent = [one for root in status["watch"] for one in root["examples"]]
         self._paused = paused | {row["id"] for row in rows if row["state"] in PAUSED}
         self._ended = _ended(rows, after)
-        synced = [row for row in rows if _has_arrived(row) and row["id"] not in self._told]
-        self._told.update(row["id"] for row in synced)
-        return Look(synced=synced, not_sent=self._new([*unsent, *map(_complaint, dead)]), status=status)
+        synced = [row for row in rows if _has_arrived(row) and row["id"] not in self._shown]
+        self._shown.update(row["id"] for row in synced)
+        return ArrivalReport(
+            synced=synced, not_sent=self._new([*unsent, *map(_complaint, dead)]), status=status
+        )
 
     def _new(self, complaints: Sequence[Reply]) -> list[Reply]:
         """Return those that were not there at the last look: one that comes back is said again."""

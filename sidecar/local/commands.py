@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from .arrivals import Arrivals
 from .child import ServerError
-from .demo import Progress, Report, play
+from .demo import DemoReport, Progress, play
 from .feed import Feed
 from .show import Board, show_addresses, show_report
 from .stack import Stack, addresses
@@ -29,12 +29,12 @@ def run(command: Coroutine[None, None, int]) -> int:
     except asyncio.CancelledError:
         return INTERRUPTED
     except ServerError as error:
-        return _sorry(error)
+        return _print_error(error)
     except ExceptionGroup as group:
         expected, others = group.split(ServerError)
         if others or expected is None:
             raise
-        return _sorry(expected.exceptions[0])
+        return _print_error(expected.exceptions[0])
 
 
 async def run_demo(*, json_output: bool, keep: bool) -> int:
@@ -46,7 +46,7 @@ async def run_demo(*, json_output: bool, keep: bool) -> int:
         board = Board(console, progress)
         with board.live:
             report = await play(stack, progress, seen=board.refresh)
-        _tell(console, report, json_output=json_output)
+        _print(console, report, json_output=json_output)
         if keep:
             console.print("Staying up until Ctrl-C.")
             await _until_interrupted(stack)
@@ -79,7 +79,7 @@ async def _until_interrupted(stack: Stack, feed: Feed | None = None) -> None:
     try:
         while stack.daemon.running:
             if feed is not None:
-                await _tell_new(arrivals, feed, stack)
+                await _print_new(arrivals, feed, stack)
             await asyncio.sleep(_WATCH_SECONDS)
     except asyncio.CancelledError:
         task = asyncio.current_task()
@@ -89,7 +89,7 @@ async def _until_interrupted(stack: Stack, feed: Feed | None = None) -> None:
     raise ServerError(f"the sidecar ended with status {stack.daemon.returncode}:\n{stack.daemon.tail()}")
 
 
-async def _tell_new(arrivals: Arrivals, feed: Feed, stack: Stack) -> None:
+async def _print_new(arrivals: Arrivals, feed: Feed, stack: Stack) -> None:
     try:
         feed.show(await arrivals.look())
     except ServerError as error:
@@ -102,13 +102,13 @@ def _steps(console: Console) -> Callable[[str], None]:
     return lambda step: console.print(f"[dim]{escape(step)} ...[/]", highlight=False)
 
 
-def _tell(console: Console, report: Report, *, json_output: bool) -> None:
+def _print(console: Console, report: DemoReport, *, json_output: bool) -> None:
     if json_output:
         print(json.dumps(report.as_json()), flush=True)  # noqa: T201 - the one thing on stdout
     else:
         show_report(console, report)
 
 
-def _sorry(error: BaseException) -> int:
+def _print_error(error: BaseException) -> int:
     Console(stderr=True).print(f"[red]{escape(str(error))}[/]", highlight=False)
     return FAILED

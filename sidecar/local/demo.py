@@ -38,7 +38,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class DemoReport:
     """The end of it. ``besides`` holds complaints that are not about one file."""
 
     proofs: Sequence[Proof]
@@ -75,7 +75,7 @@ def percentile(ordered: Sequence[float], part: float) -> float | None:
     return round(ordered[math.ceil(part * len(ordered)) - 1], 1) if ordered else None
 
 
-async def play(stack: Stack, progress: Progress, *, seen: Callable[[], None]) -> Report:
+async def play(stack: Stack, progress: Progress, *, seen: Callable[[], None]) -> DemoReport:
     """Draw the lesson, follow it in Convex, prove it. ``seen`` is called after every look at Convex.
 
     Raises ServerError when a server or ffmpeg ends before its time; what is merely wrong is reported.
@@ -89,7 +89,7 @@ async def play(stack: Stack, progress: Progress, *, seen: Callable[[], None]) ->
             progress.ended = time.monotonic()
         proofs, besides = await prove(stack.root, renderer.files, s3=stack.s3, convex=convex)
     status = await stack.status()
-    return Report(
+    return DemoReport(
         proofs=proofs, besides=besides, dead=status["transfers"]["dead"], seconds=time.monotonic() - began
     )
 

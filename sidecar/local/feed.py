@@ -15,9 +15,9 @@ from rich.text import Text
 
 from sidecar.core.speed import Speeds, seconds_left
 from sidecar.core.text import cells, printable, shortened
-from sidecar.status.words import age, count, size
+from sidecar.status.wording import age, count, size
 
-from .arrivals import Look, Reply
+from .arrivals import ArrivalReport, Reply
 
 UPLOADS_MAX = 8
 _COLOURS = {"synced": "green", "dead": "red"}
@@ -45,7 +45,7 @@ class Feed:
         """Leave the lines, and nothing of what was under way."""
         self._live.stop()
 
-    def show(self, look: Look) -> None:
+    def show(self, look: ArrivalReport) -> None:
         """Say what is new and draw what is under way."""
         self._missed = ""
         for asset in look.synced:

@@ -13,9 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from sidecar.core.speed import Speed, seconds_left
-from sidecar.status.words import age
+from sidecar.status.wording import age
 
-from .demo import Progress, Report
+from .demo import DemoReport, Progress
 from .lesson import CHUNKS, LESSON
 from .proof import SESSION_ID, Place, Proof, place_of
 
@@ -84,7 +84,7 @@ class Board:
         return "[yellow]▒[/]" if place in self._progress.rendered else "[dim]·[/]"
 
 
-def show_report(console: Console, report: Report) -> None:
+def show_report(console: Console, report: DemoReport) -> None:
     """Print what became of each scene's files, what is wrong, and one sentence; all of it on one screen."""
     table = Table(box=box.SIMPLE_HEAD, title=SESSION_ID)
     table.add_column("", no_wrap=True)
@@ -117,7 +117,7 @@ def _cells(proofs: Sequence[Proof]) -> Iterator[str]:
     yield f"{delays[0]:.0f} to {delays[-1]:.0f} ms" if delays else ""
 
 
-def _sentence(report: Report) -> str:
+def _sentence(report: DemoReport) -> str:
     told = report.as_json()
     delays = told["close_to_synced_ms"]
     verdict = "[green]All agree[/]" if report.good else f"[red]{report.mismatched} do not agree[/]"

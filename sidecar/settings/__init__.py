@@ -1,22 +1,22 @@
 """The configuration: one YAML file, the environment, and what they mean together.
 
-Names are loaded when they are asked for: who only wants to know where a daemon listens (``reaching``) waits
-for no pydantic.
+Names are loaded when they are asked for: who only wants to know where a daemon listens (``status_section``)
+waits for no pydantic.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .convex import Convex, ConvexAuth, DeployKeyAuth, JwtAuth, NoAuth, TokenFileAuth
     from .loading import from_mapping, load
     from .model import Settings
     from .policies import build_router
     from .problems import Problem, SettingsError
+    from .s3 import S3, Upload
     from .secret import Secret
-    from .showing import json_schema, masked
-    from .storing import S3, Upload
-    from .telling import Convex, ConvexAuth, DeployKeyAuth, JwtAuth, NoAuth, TokenFileAuth
-    from .watching import Entities, Rule, Watch
+    from .show import json_schema, masked
+    from .watch import Entities, Rule, Watch
 
 __all__ = [
     "S3",
@@ -46,10 +46,10 @@ _HOMES = {
     "policies": ("build_router",),
     "problems": ("Problem", "SettingsError"),
     "secret": ("Secret",),
-    "showing": ("json_schema", "masked"),
-    "storing": ("S3", "Upload"),
-    "telling": ("Convex", "ConvexAuth", "DeployKeyAuth", "JwtAuth", "NoAuth", "TokenFileAuth"),
-    "watching": ("Entities", "Rule", "Watch"),
+    "show": ("json_schema", "masked"),
+    "s3": ("S3", "Upload"),
+    "convex": ("Convex", "ConvexAuth", "DeployKeyAuth", "JwtAuth", "NoAuth", "TokenFileAuth"),
+    "watch": ("Entities", "Rule", "Watch"),
 }
 
 

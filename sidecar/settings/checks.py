@@ -12,10 +12,10 @@ from sidecar.core.address import is_loopback, parse_address
 from sidecar.core.paths import below, plain
 from sidecar.core.units import format_size
 
+from .convex import DeployKeyAuth, NoAuth
 from .model import Settings
 from .problems import Key, dotted
 from .rule_checks import check_rules
-from .telling import DeployKeyAuth, NoAuth
 
 DISK_SECONDS = 2.0
 JWT_EXAMPLE = (

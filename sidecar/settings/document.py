@@ -35,7 +35,7 @@ DEPTH_MAX = 20
 EXAMPLE = "`sidecar config example` shows every key"
 _PROLOGUE = (StreamStartEvent, DocumentStartEvent)
 _STEPS = {MappingStartEvent: 1, SequenceStartEvent: 1, MappingEndEvent: -1, SequenceEndEvent: -1}
-Place = tuple[int, int]
+Position = tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -44,16 +44,16 @@ class Document:
 
     name: str
     values: Any = None
-    places: dict[Key, Place] = field(default_factory=dict)
+    places: dict[Key, Position] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def place(self, key: Key) -> Place:
+    def place(self, key: Key) -> Position:
         """Return line and column of a key, or of the nearest one above it that is there."""
         while key and key not in self.places:
             key = key[:-1]
         return self.places.get(key, (1, 1))
 
-    def at(self, place: Place) -> str:
+    def at(self, place: Position) -> str:
         """Return ``file:line:column``."""
         return f"{self.name}:{place[0]}:{place[1]}"
 
@@ -211,12 +211,12 @@ class _Builder:
         return _Refused(_problem(self.document, _place(event), key, message))
 
 
-def _place(event: Event) -> Place:
+def _place(event: Event) -> Position:
     mark: StringMark = event.start_mark
     return (mark.line + 1, mark.column + 1)
 
 
-def _problem(document: Document, place: Place, key: Key, message: str) -> Problem:
+def _problem(document: Document, place: Position, key: Key, message: str) -> Problem:
     return Problem(where=document.at(place), key=dotted(key), message=message, place=place)
 
 

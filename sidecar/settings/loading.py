@@ -9,12 +9,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from . import checks, exposure, later
+from . import checks, secret_files, unsupported
 from .document import EXAMPLE, Document, parse, read_text, unusable
-from .explaining import explain
 from .model import Settings
 from .overrides import Overrides, override
 from .problems import Key, Problem, SettingsError, dotted
+from .validation_errors import explain
 
 
 def load(path: Path | None, *, environ: Mapping[str, str]) -> Settings:
@@ -56,7 +56,12 @@ def _build(values: Any, document: Document, overrides: Overrides) -> Settings:
     if problems or settings is None:
         raise SettingsError(sorted(dict.fromkeys(problems), key=lambda problem: problem.place))
     return settings.warn(
-        [*overrides.warnings, *checks.advise(settings), *later.idle(settings), *exposure.noted(settings)]
+        [
+            *overrides.warnings,
+            *checks.advise(settings),
+            *unsupported.idle(settings),
+            *secret_files.noted(settings),
+        ]
     )
 
 
@@ -81,7 +86,7 @@ def _validated(values: Any) -> tuple[Settings | None, list[tuple[Key, str]]]:
         except ValidationError:
             return None, findings
     wrong = {key for key, _ in findings}
-    others = (*checks.check(settings), *later.refused(settings), *exposure.refused(settings))
+    others = (*checks.check(settings), *unsupported.refused(settings), *secret_files.refused(settings))
     findings += [(key, message) for key, message in others if not _touches(key, wrong)]
     return settings, findings
 
@@ -116,11 +121,11 @@ def _repaired(values: Any, wrong: list[Key]) -> Any:
 
 def _at(values: Any, key: Key) -> Any:
     """Return what is there, or None where a repair took it away."""
-    for part in key:
+    for step in key:
         if isinstance(values, dict):
-            values = values.get(part)
-        elif isinstance(values, list | tuple) and isinstance(part, int) and part < len(values):
-            values = values[part]
+            values = values.get(step)
+        elif isinstance(values, list | tuple) and isinstance(step, int) and step < len(values):
+            values = values[step]
         else:
             return None
     return values

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr
 
-from .running import (
+from .convex import Convex
+from .daemon import (
     JournalSettings,
     LocalFiles,
     LoggingSettings,
@@ -17,10 +18,9 @@ from .running import (
     ShutdownSettings,
     StatusSettings,
 )
-from .storing import S3, Upload
-from .telling import Convex
+from .s3 import S3, Upload
 from .types import Section, word
-from .watching import Entities, Rule, Watch
+from .watch import Entities, Rule, Watch
 
 _SIDECAR_ID = "write 1 to 128 letters, digits and . _ : @ -, such as render-7"
 

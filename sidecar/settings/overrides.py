@@ -40,13 +40,13 @@ def override(values: Any, environ: Mapping[str, str], *, top_level: frozenset[st
     for name in sorted(environ):
         if not name.startswith(PREFIX) or name in KNOWN:
             continue
-        parts = [part.lower() for part in name.removeprefix(PREFIX).split("__")]
-        if len(parts) == 1 and parts[0] not in top_level:
+        steps = [step.lower() for step in name.removeprefix(PREFIX).split("__")]
+        if len(steps) == 1 and steps[0] not in top_level:
             found.warnings.append(
                 f"the environment variable {name} has no __ and is no setting; it is not read"
             )
             continue
-        key: Key = tuple(map(_part, parts[: DEPTH_MAX + 1]))
+        key: Key = tuple(map(_step, steps[: DEPTH_MAX + 1]))
         try:
             values = _placed(values, key, _value(environ[name]))
             found.names[key] = name
@@ -55,7 +55,7 @@ def override(values: Any, environ: Mapping[str, str], *, top_level: frozenset[st
     return values, found
 
 
-def _part(text: str) -> str | int:
+def _step(text: str) -> str | int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= PLACE_DIGITS_MAX else text
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sidecar.core import presets
 from sidecar.core.routing import Router
-from sidecar.core.rules import Ids, Root, Rule
+from sidecar.core.rules import Ids, Root, RoutingRule
 
 from .model import Settings
-from .watching import Rule as RuleSettings
+from .watch import Rule as RuleSettings
 
 
 def build_router(settings: Settings) -> Router:
@@ -20,7 +20,7 @@ def build_router(settings: Settings) -> Router:
     )
 
 
-def router_rules(settings: Settings) -> tuple[Rule, ...]:
+def router_rules(settings: Settings) -> tuple[RoutingRule, ...]:
     """Return all rules, the user's first."""
     return (*(_rule(rule) for rule in settings.rules), *presets.PRESETS[settings.preset])
 
@@ -45,8 +45,8 @@ def router_ids(settings: Settings) -> Ids:
     return Ids(session_id=entities.session_id, scene_id=entities.scene_id, key=settings.s3.key)
 
 
-def _rule(rule: RuleSettings) -> Rule:
-    return Rule(
+def _rule(rule: RuleSettings) -> RoutingRule:
+    return RoutingRule(
         match=rule.match,
         asset_type=rule.asset_type,
         entity=rule.entity,

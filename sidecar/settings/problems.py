@@ -19,7 +19,7 @@ class Problem:
 
     def __str__(self) -> str:
         """One line."""
-        return ": ".join(part for part in (self.where, self.key, self.message) if part)
+        return ": ".join(step for step in (self.where, self.key, self.message) if step)
 
 
 class SettingsError(Exception):
@@ -38,6 +38,6 @@ class SettingsError(Exception):
 def dotted(key: Key) -> str:
     """Return a key as people write it: ``watch[0].root``."""
     text = ""
-    for part in key:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    for step in key:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
     return text

@@ -8,13 +8,13 @@ from sidecar.core import presets
 from sidecar.core.entities import FILE_FIELDS, Naming
 from sidecar.core.pattern_syntax import RESERVED
 from sidecar.core.patterns import Pattern
-from sidecar.core.rules import Rule
+from sidecar.core.rules import RoutingRule
 from sidecar.core.templates import Template
 
 from .model import Settings
 from .policies import router_ids, router_rules
 from .problems import Key
-from .watching import Entities
+from .watch import Entities
 
 Findings = Iterator[tuple[Key, str]]
 _ALWAYS = frozenset({"project"})  # has a default
@@ -79,7 +79,7 @@ def _unnamed(settings: Settings, naming: Naming, blamed: set[str]) -> Findings:
             yield ("watch", at, "fields"), f"{need}; pin it, as fields: {{{example}}}, or write preset: none"
 
 
-def _missing(rule: Rule, naming: Naming) -> frozenset[str]:
+def _missing(rule: RoutingRule, naming: Naming) -> frozenset[str]:
     """Return the fields that the ids of the rule's entity need and that it does not capture."""
     return naming.needs(rule.entity) - Pattern(rule.match).fields
 

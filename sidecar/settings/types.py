@@ -62,15 +62,15 @@ PositiveSeconds = Annotated[Seconds, AfterValidator(_positive)]
 def http_url(value: str) -> str:
     """Return a URL without a slash at its end. Raises ValueError with a sentence for what is none."""
     try:
-        parts = urlsplit(value)
-        port_is_fine = parts.port is None or parts.port > 0
+        url = urlsplit(value)
+        port_is_fine = url.port is None or url.port > 0
     except ValueError as error:
         raise ValueError(f"{value!r} is no URL: {error}") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_fine:
+    if url.scheme not in ("http", "https") or not url.hostname or not port_is_fine:
         raise ValueError(f"{value!r} is no URL; write one such as https://example.com")
-    if parts.username is not None or parts.password is not None:
+    if url.username is not None or url.password is not None:
         raise ValueError("a URL holds no user name or password; they have keys of their own")
-    if parts.query or parts.fragment:
+    if url.query or url.fragment:
         raise ValueError(f"{value!r} has a query or fragment; write the URL without ? and #")
     return value.rstrip("/")
 

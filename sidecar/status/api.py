@@ -14,7 +14,7 @@ from . import view
 from .disks import DiskGauge
 from .explain import explain
 from .ledger import LedgerReader
-from .locating import located
+from .locate import located
 from .models import (
     AssetPage,
     Explanation,
@@ -34,7 +34,7 @@ from .models import (
 )
 from .query import BadRequestError, duration_seconds, is_utf8, whole
 from .source import JournalReader, StatusSource
-from .waiting import scope_of, wait
+from .wait import scope_of, wait
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1000
@@ -144,7 +144,7 @@ class Api:
             )
         path = None if request.path is None else view.absolute(*await located(self._source, request.path))
         number = await self._source.requeue(
-            transfer=request.transfer, path=path, error_kind=request.error_kind
+            transfer_id=request.transfer, path=path, error_kind=request.error_kind
         )
         return 200, RequeueReply(requeued=number)
 
@@ -176,7 +176,7 @@ class Api:
 def _with_removals(
     journal: JournalReader, rows: Sequence[Transfer]
 ) -> tuple[Sequence[Transfer], Mapping[int, Removal]]:
-    return rows, journal.removals_of([row.id for row in rows])
+    return rows, journal.removals_of([row.row_id for row in rows])
 
 
 def _seconds(given: Given, name: str, default: str) -> float:

@@ -43,7 +43,7 @@ class Token(Protocol):
         ...
 
 
-class Patience(Protocol):
+class ExtendTime(Protocol):
     """Gives one connection more time than the others."""
 
     def __call__(self, request: web.Request) -> AbstractContextManager[None]:
@@ -51,13 +51,13 @@ class Patience(Protocol):
         ...
 
 
-def build(*, api: Api, door: Door, token: Token | None, patience: Patience) -> web.Application:
+def build(*, api: Api, door: Door, token: Token | None, extend_time: ExtendTime) -> web.Application:
     """Return the application for one listener."""
     app = web.Application(middlewares=[_errors_as_json], client_max_size=BODY_BYTES_MAX)
     app.on_response_prepare.append(_plain_headers)
     for operation in OPERATIONS:
         if operation.need.public or door.kind is not DoorKind.PUBLIC:
-            handler = _Handler(api=api, operation=operation, door=door, token=token, patience=patience)
+            handler = _Handler(api=api, operation=operation, door=door, token=token, extend_time=extend_time)
             add = app.router.add_get if operation.method == "GET" else app.router.add_post  # GET answers HEAD
             add(operation.path, handler.answer)
     return app
@@ -67,13 +67,13 @@ class _Handler:
     """One route behind one door."""
 
     def __init__(
-        self, *, api: Api, operation: Operation, door: Door, token: Token | None, patience: Patience
+        self, *, api: Api, operation: Operation, door: Door, token: Token | None, extend_time: ExtendTime
     ) -> None:
         self._api = api
         self._operation = operation
         self._door = door
         self._secret = token
-        self._patience = patience
+        self._extend_time = extend_time
 
     async def answer(self, request: web.Request) -> web.Response:
         """Refuse or run the operation. Raises what ``_errors_as_json`` puts into words."""
@@ -93,7 +93,7 @@ class _Handler:
             case "requeue":
                 return _answer(*await self._api.requeue(await _body(request, RequeueRequest)))
             case "confirm_removals" | "dismiss_removals" | "reconcile" | "rescan" | "wait":
-                with self._patience(request):
+                with self._extend_time(request):
                     return _answer(*await self._long(request, given))
             case name:
                 return _answer(*await getattr(self._api, name)(given))
@@ -128,7 +128,7 @@ async def _body(request: web.Request, model: type[M]) -> M:
         return model.model_validate_json(await request.read() or b"{}")
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "body"
+        where = ".".join(str(step) for step in first["loc"]) or "body"
         raise BadRequestError(f"{where}: {first['msg']}", "see /openapi.json") from error
 
 

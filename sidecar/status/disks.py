@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PATIENCE_SECONDS = 1.0
+TIMEOUT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class DiskGauge:
         if self._under_way is None or self._under_way.done():
             self._under_way = asyncio.ensure_future(asyncio.to_thread(_measure, self._journal_path, roots))
         mine = self._under_way
-        done, _ = await asyncio.wait({mine}, timeout=PATIENCE_SECONDS)
+        done, _ = await asyncio.wait({mine}, timeout=TIMEOUT_SECONDS)
         if done:
             self._latest = mine.result()
         return self._latest

@@ -6,12 +6,12 @@ from sidecar.core.account import FileClass, class_of
 from sidecar.core.model import State, Transfer
 from sidecar.core.removal import Removal, RemovalState
 
-from .locating import locate, roots_in_words
+from .journal_history import Remembered, remembered
+from .locate import locate, roots_in_words
 from .models import Explanation
-from .remembering import Remembered, remembered
 from .source import Finding, PathFinding, StatusSource
 from .view import absolute, asset
-from .words import count, failure, meaning, size
+from .wording import count, failure, meaning, size
 
 _PARKED = (
     "it waits for the end of its scene, or for a playlist: it may be a segment of one."
@@ -63,7 +63,7 @@ def _class(source: StatusSource, finding: PathFinding, known: Remembered) -> Fil
     if finding.finding == Finding.FOLDER or (finding.file_class is not None and not finding.as_it_was):
         return finding.file_class
     if known.newest is not None and known.newest.state not in {State.SUPERSEDED, State.GONE}:
-        return class_of(known.newest.state, told="convex" in source.remotes)
+        return class_of(known.newest.state, syncing="convex" in source.remotes)
     if known.newest is not None and finding.finding == Finding.MISSING:
         return None
     return FileClass.SETTLING if finding.finding == Finding.MATCHED else finding.file_class
@@ -126,7 +126,7 @@ def _of(source: StatusSource, row: Transfer) -> str:
         case State.READY:
             return f"Complete; {_progress(source, row)}"
         case State.UPLOADED:
-            return _untold(source)
+            return _unsynced(source)
         case State.DEAD:
             return f"A dead letter, given up after {count(row.failures, 'attempt')}: {failure(row)}"
         case State.GONE:
@@ -137,7 +137,7 @@ def _of(source: StatusSource, row: Transfer) -> str:
             return f"{abandoned}{meaning(row)}.".capitalize()
 
 
-def _untold(source: StatusSource) -> str:
+def _unsynced(source: StatusSource) -> str:
     if "convex" not in source.remotes:
         return "In S3; Convex is not told, by convex.sync: off."
     return f"In S3; Convex is still to be told.{_trouble(source, 'convex')}"
@@ -149,10 +149,10 @@ def _progress(source: StatusSource, row: Transfer) -> str:
     if row.parked:
         return _PARKED
     trouble = _trouble(source, "s3")
-    for flight in source.flights():
-        if flight.transfer == row.transfer and (flight.sent_bytes or not trouble):
-            share = flight.sent_bytes / flight.size_bytes if flight.size_bytes else 0
-            return f"uploading, {share:.0%} of {size(flight.size_bytes)} sent.{trouble}"
+    for upload in source.uploads():
+        if upload.transfer_id == row.transfer_id and (upload.sent_bytes or not trouble):
+            share = upload.sent_bytes / upload.size_bytes if upload.size_bytes else 0
+            return f"uploading, {share:.0%} of {size(upload.size_bytes)} sent.{trouble}"
     return f"waiting for its upload.{trouble}"
 
 
@@ -170,7 +170,7 @@ def _so_far(source: StatusSource, known: Remembered) -> list[str]:
     if (row := known.newest) is None:
         return []
     state = meaning(row, told="convex" in source.remotes)
-    steps = [f"Its newest transfer is {row.transfer}: {state}.", f"Its object key is {row.key}."]
+    steps = [f"Its newest transfer is {row.transfer_id}: {state}.", f"Its object key is {row.key}."]
     if row.state is State.READY:
         steps.append(f"It is {_progress(source, row)}")
     if row.error_kind is not None:

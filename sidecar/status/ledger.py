@@ -15,7 +15,7 @@ from sidecar.core.account import FileClass, Shown, class_of
 from sidecar.core.model import State
 
 from .source import RootStatus, Standing, StatusSource
-from .words import count
+from .wording import count
 
 Ledger = Mapping[str, Mapping[FileClass, int]]  # by root
 REST_FACTOR = 10  # a question that took long is not asked again for so many times as long
@@ -64,9 +64,9 @@ class LedgerReader:
 def ledger(source: StatusSource, standing: Mapping[str, Standing]) -> Ledger:
     """Put both sides together."""
     pending = Counter((one.root, one.file_class) for one in source.watch.pending())
-    told = "convex" in source.remotes
+    syncing = "convex" in source.remotes
     return {
-        root.root: _of_root(root, standing.get(root.root), pending, told=told)
+        root.root: _of_root(root, standing.get(root.root), pending, syncing=syncing)
         for root in source.watch.status()
     }
 
@@ -106,19 +106,25 @@ def _sentence(source: StatusSource, name: FileClass, numbers: Mapping[str, int])
 
 
 def _of_root(
-    root: RootStatus, standing: Standing | None, pending: Mapping[tuple[str, FileClass], int], *, told: bool
+    root: RootStatus,
+    standing: Standing | None,
+    pending: Mapping[tuple[str, FileClass], int],
+    *,
+    syncing: bool,
 ) -> dict[FileClass, int]:
     files = dict.fromkeys(FileClass, 0) | dict(root.counts)
     if standing is None:
         return files
     for state, number in standing.unfinished.items():
-        if (name := class_of(state, told=told)) is not None:
+        if (name := class_of(state, syncing=syncing)) is not None:
             files[name] += number
     incomplete, refused = (pending.get((root.root, name), 0) for name in _OTHER_CANDIDATES)
     files[FileClass.INCOMPLETE] += incomplete  # root.counts has those that are refused
     files[FileClass.SETTLING] = max(0, files[FileClass.SETTLING] - incomplete - refused)
     still_open = sum(
-        number for state, number in standing.unfinished_present.items() if told or state is not State.UPLOADED
+        number
+        for state, number in standing.unfinished_present.items()
+        if syncing or state is not State.UPLOADED
     )
     files[FileClass.DELIVERED] = max(0, standing.present - still_open - root.known)
     return files

@@ -42,7 +42,7 @@ class Connections:
 
     def __init__(self) -> None:
         """None are patient."""
-        self._patient: set[RequestHandler] = set()
+        self._extended: set[RequestHandler] = set()
 
     def accept(self, server: web.Server) -> asyncio.Protocol:
         """Return the protocol of a new connection: aiohttp's, or one that hangs up.
@@ -52,7 +52,7 @@ class Connections:
         """
         open_ones = [one for one in server.connections if one.transport and not one.transport.is_closing()]
         if len(open_ones) >= CONNECTIONS_MAX:
-            impatient = next((one for one in open_ones if one not in self._patient), None)
+            impatient = next((one for one in open_ones if one not in self._extended), None)
             if impatient is None or impatient.transport is None:
                 return _HangUp()
             impatient.transport.abort()
@@ -61,20 +61,20 @@ class Connections:
         return handler
 
     @contextlib.contextmanager
-    def patience(self, request: web.Request) -> Iterator[None]:
+    def extend_time(self, request: web.Request) -> Iterator[None]:
         """Give a request, which is bounded in another way, as long as it takes."""
-        self._patient.add(request.protocol)
+        self._extended.add(request.protocol)
         try:
             yield
         finally:
-            self._patient.discard(request.protocol)
+            self._extended.discard(request.protocol)
             self._bound(request.protocol)
 
     def _bound(self, handler: RequestHandler) -> None:
         asyncio.get_running_loop().call_later(CONNECTION_SECONDS, self._expire, handler)
 
     def _expire(self, handler: RequestHandler) -> None:
-        if handler.transport is not None and handler not in self._patient:
+        if handler.transport is not None and handler not in self._extended:
             handler.transport.abort()
 
 
@@ -114,7 +114,7 @@ class Endpoint:
     async def _serve(self, sock: socket.socket, door: Door) -> None:
         self._stack.callback(sock.close)
         connections = Connections()
-        app = build(api=self._api, door=door, token=self._token, patience=connections.patience)
+        app = build(api=self._api, door=door, token=self._token, extend_time=connections.extend_time)
         runner = web.AppRunner(
             app,
             access_log=None,

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from sidecar.core.account import FileClass, Row, Scope
+from sidecar.core.account import ClassRow, FileClass, FileScope
 from sidecar.core.breaker import BreakerState
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import State, Transfer
@@ -49,7 +49,7 @@ class Example(Protocol):
     def why(self) -> str: ...
 
 
-class Away(Protocol):
+class RootAway(Protocol):
     """Why nobody can tell what lies in a root: ``kind`` is missing, unreadable or not ours."""
 
     @property
@@ -78,7 +78,7 @@ class RootStatus(Protocol):
     @property
     def lock(self) -> str | None: ...
     @property
-    def away(self) -> Away | None: ...
+    def away(self) -> RootAway | None: ...
     @property
     def counts(self) -> Mapping[FileClass, int]: ...  # of files that are not journaled
     @property
@@ -149,11 +149,11 @@ class WatchView(Protocol):
         """All candidates."""
         ...
 
-    def unsent(self, scope: Scope) -> Unsent:
+    def unsent(self, scope: FileScope) -> Unsent:
         """Return what counts as unsent within a scope, exactly; as old as the last listing."""
         ...
 
-    def row(self, root: str, file_class: FileClass) -> Row:
+    def row(self, root: str, file_class: FileClass) -> ClassRow:
         """Return the account's row that counts for a class in a root."""
         ...
 
@@ -170,11 +170,11 @@ class WatchView(Protocol):
         ...
 
 
-class Flight(Protocol):
+class UploadProgress(Protocol):
     """An upload under way. ``sent_bytes`` counts what S3 confirmed or was journaled before."""
 
     @property
-    def transfer(self) -> str: ...
+    def transfer_id(self) -> str: ...
     @property
     def path(self) -> str: ...  # absolute
     @property
@@ -199,7 +199,7 @@ class Failure(Protocol):
 
 
 class Remote(Protocol):
-    """A remote's door; ``sidecar.gate.Gate`` is one. ``reason`` is a sentence while in trouble."""
+    """A remote's door; ``sidecar.gate.RemoteGate`` is one. ``reason`` is a sentence while in trouble."""
 
     @property
     def state(self) -> BreakerState: ...
@@ -277,9 +277,9 @@ class JournalReader(Protocol):
         ...
 
     def delivered(
-        self, *, told: bool = True, session_id: str | None = None, root: str | None = None, prefix: str = ""
+        self, *, synced: bool = True, session_id: str | None = None, root: str | None = None, prefix: str = ""
     ) -> tuple[int, int]:
-        """Files and bytes that are delivered, also those that are gone since. Not ``told``: S3 is the end."""
+        """Files and bytes that are delivered, also those gone since. Not ``synced``: S3 is the end."""
         ...
 
     def has_seen(self, *, session_id: str | None = None, root: str | None = None, prefix: str = "") -> bool:
@@ -302,7 +302,7 @@ class JournalReader(Protocol):
         """Return those of the rows that have one."""
         ...
 
-    def owed(
+    def unfinished_transfers(
         self, *, session_id: str | None = None, root: str | None = None, prefix: str = "", limit: int
     ) -> Sequence[Transfer]:
         """Return the rows that ``unfinished`` counts, dead and abandoned ones first."""
@@ -391,7 +391,7 @@ class StatusSource(Protocol):
         """Our clock minus each remote's, where known."""
         ...
 
-    def flights(self) -> Sequence[Flight]:
+    def uploads(self) -> Sequence[UploadProgress]:
         """Return the uploads under way."""
         ...
 
@@ -399,7 +399,7 @@ class StatusSource(Protocol):
         """Ask the journal off the event loop."""
         ...
 
-    async def requeue(self, *, transfer: str | None, path: str | None, error_kind: str | None) -> int:
+    async def requeue(self, *, transfer_id: str | None, path: str | None, error_kind: str | None) -> int:
         """Send dead letters that match all given filters back to work; returns how many."""
         ...
 

@@ -35,8 +35,8 @@ from .models import (
     Unsent,
     Upload,
 )
-from .source import Candidate, Checksum, Finding, Flight, Remote, RootStatus, StatusSource
-from .words import count, hint_for, iso, iso_or_none
+from .source import Candidate, Checksum, Finding, Remote, RootStatus, StatusSource, UploadProgress
+from .wording import count, hint_for, iso, iso_or_none
 
 EXAMPLES_MAX = 20
 
@@ -77,7 +77,7 @@ async def status(source: StatusSource, disks: Disks, ledger: Ledger) -> Status:
         transfers={state: counts.get(state, 0) for state in State},
         backlog=Backlog(files=files, bytes=size_bytes, oldest_seconds=round(oldest, 3)),
         pending=PendingReport(files=len(pending), examples=[_pending(one) for one in pending[:EXAMPLES_MAX]]),
-        uploads=[_upload(flight) for flight in source.flights()],
+        uploads=[_upload(upload) for upload in source.uploads()],
         removals=RemovalReport(**{state: _total(gone, state) for state in RemovalState}),
         s3=_remote(source.remotes.get("s3")),
         convex=_remote(source.remotes.get("convex")),
@@ -120,8 +120,8 @@ def page(rows: Sequence[Transfer], gone: Mapping[int, Removal], *, limit: int) -
     """Return one page; ``rows`` holds one more than ``limit`` where there is a next one."""
     shown = rows[:limit]
     more = len(rows) > limit
-    assets = [asset(row, gone.get(row.id)) for row in shown]
-    return AssetPage(assets=assets, next=shown[-1].id if more else None)
+    assets = [asset(row, gone.get(row.row_id)) for row in shown]
+    return AssetPage(assets=assets, next=shown[-1].row_id if more else None)
 
 
 def removal_page(rows: Sequence[Removal], *, limit: int) -> RemovalPage:
@@ -135,8 +135,8 @@ def asset(row: Transfer, gone: Removal | None) -> Asset:
     """Return a transfer as the endpoint shows it; ``gone`` is its removal, where there is one."""
     slot = row.route.slot
     return Asset(
-        id=row.id,
-        transfer=row.transfer,
+        id=row.row_id,
+        transfer=row.transfer_id,
         path=row.display,
         project_id=row.route.project_id,
         session_id=slot.session_id,
@@ -202,7 +202,7 @@ def _missing(row: Removal) -> MissingFile:
         deletes_object=row.deletes_object,
         noticed_at=iso(row.noticed_ms),
         error=row.error,
-        transfer=row.transfer.transfer,
+        transfer=row.transfer.transfer_id,
         session_id=slot.session_id,
         entity_id=slot.entity_id,
         asset_type=slot.asset_type,
@@ -250,13 +250,17 @@ def _pending(one: Candidate) -> Pending:
     return Pending(path=absolute(one.root, one.path), session_id=one.session_id, why=one.why)
 
 
-def _upload(flight: Flight) -> Upload:
-    return Upload(transfer=flight.transfer, path=flight.path, size=flight.size_bytes, sent=flight.sent_bytes)
+def _upload(upload: UploadProgress) -> Upload:
+    return Upload(
+        transfer=upload.transfer_id, path=upload.path, size=upload.size_bytes, sent=upload.sent_bytes
+    )
 
 
 def _fault(row: Transfer) -> Fault | None:
     if row.error_kind is None:
         return None
     message = row.error_message or ""
-    told = message.endswith(")")  # its own hint, which knows more than one for the kind
-    return Fault(kind=row.error_kind, message=message, hint=None if told else hint_for(row.error_kind))
+    has_own_hint = message.endswith(")")  # its own hint, which knows more than one for the kind
+    return Fault(
+        kind=row.error_kind, message=message, hint=None if has_own_hint else hint_for(row.error_kind)
+    )

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Protocol, assert_never
 
 from sidecar.core.clock import Clock, RemoteClock
+from sidecar.settings.convex import ConvexAuth, DeployKeyAuth, JwtAuth, NoAuth, TokenFileAuth
 from sidecar.settings.secret import Secret
-from sidecar.settings.telling import ConvexAuth, DeployKeyAuth, JwtAuth, NoAuth, TokenFileAuth
 
 DEPLOY_KEY = "convex.auth.deploy_key must be one of the deployment at convex.url, and not be revoked"
 

@@ -17,10 +17,10 @@ from sidecar.core.clock import Clock, RemoteClock
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.model import Slot
 from sidecar.core.ops import Batch, CurrentAsset, OpResult, Registration, ScenePage, VersionPage
-from sidecar.core.pauses import asked_pause_seconds
-from sidecar.settings.telling import Convex as ConvexSettings
+from sidecar.core.retry_after import asked_pause_seconds
+from sidecar.settings.convex import Convex as ConvexSettings
 
-from . import answers, errors
+from . import decode, errors
 from .auth import Credentials, credentials
 from .exchange import Exchange
 from .http import open_http
@@ -52,12 +52,12 @@ class ConvexStore:
 
     async def probe(self) -> None:
         """``sidecar:ping``."""
-        answers.check_contract(await self._call("query", "ping", {}))
+        decode.check_contract(await self._call("query", "ping", {}))
 
     async def register(self, *, sidecar_id: str, journal_id: str) -> Registration:
         """``sidecar:register``."""
         value = await self._call("mutation", "register", {"sidecarId": sidecar_id, "journalId": journal_id})
-        return answers.registration(value)
+        return decode.registration(value)
 
     async def apply(self, batch: Batch, *, sidecar_id: str, epoch: int) -> Sequence[OpResult]:
         """``sidecar:applyAssets``."""
@@ -69,22 +69,22 @@ class ConvexStore:
             "ackedSeq": batch.acked_seq,
             "ops": [op.wire() for op in batch.ops],
         }
-        return answers.results(await self._call("mutation", "applyAssets", arguments), batch)
+        return decode.results(await self._call("mutation", "applyAssets", arguments), batch)
 
     async def current_assets(self, slots: Sequence[Slot]) -> Sequence[CurrentAsset | None]:
         """``sidecar:currentAssets``."""
         value = await self._call("query", "currentAssets", {"slots": [_wire_slot(slot) for slot in slots]})
-        return answers.current_assets(value, len(slots))
+        return decode.current_assets(value, len(slots))
 
     async def versions(self, *, sidecar_id: str, cursor: str | None) -> VersionPage:
         """``sidecar:versions``."""
         value = await self._call("query", "versions", {"sidecarId": sidecar_id, "cursor": cursor})
-        return answers.version_page(value)
+        return decode.version_page(value)
 
     async def unfinished_scenes(self, *, sidecar_id: str, cursor: str | None) -> ScenePage:
         """``sidecar:unfinishedScenes``."""
         value = await self._call("query", "unfinishedScenes", {"sidecarId": sidecar_id, "cursor": cursor})
-        return answers.scene_page(value)
+        return decode.scene_page(value)
 
     async def expire(
         self, versions: Sequence[tuple[Slot, int]], *, sidecar_id: str, epoch: int
@@ -92,7 +92,7 @@ class ConvexStore:
         """``sidecar:expire``."""
         names = [{**_wire_slot(slot), "version": version} for slot, version in versions]
         arguments = {"sidecarId": sidecar_id, "epoch": epoch, "versions": names}
-        return answers.marks(await self._call("mutation", "expire", arguments), len(versions))
+        return decode.marks(await self._call("mutation", "expire", arguments), len(versions))
 
     async def _call(
         self, kind: Literal["mutation", "query"], function: str, arguments: Mapping[str, Any]

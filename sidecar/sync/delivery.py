@@ -9,16 +9,16 @@ import structlog
 
 from sidecar.core.clock import Clock
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.ops import Batch, Op, OpResult, Outcome
+from sidecar.core.ops import Batch, Op, OpOutcome, OpResult
 from sidecar.core.retry import Again, GiveUp
-from sidecar.gate import Gate
+from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
 from sidecar.metrics import Metrics
 
 from .bisect import Blames, is_refusal, search
-from .pace import Pace
-from .registrar import FENCED, UNREGISTERED, Registrar, fenced
+from .concurrency import Concurrency
+from .registration import FENCED, UNREGISTERED, Registrar, fenced
 from .store import MetadataStore
 
 log = structlog.get_logger()
@@ -32,19 +32,19 @@ class Delivery:
         *,
         store: MetadataStore,
         journal: AsyncJournal,
-        gate: Gate,
+        gate: RemoteGate,
         registrar: Registrar,
-        pace: Pace,
+        concurrency: Concurrency,
         sidecar_id: str,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
-        """``gate`` is Convex's; ``pace`` hears of throttling."""
+        """``gate`` is Convex's; ``concurrency`` hears of throttling."""
         self._store = store
         self._journal = journal
         self._gate = gate
         self._registrar = registrar
-        self._pace = pace
+        self._concurrency = concurrency
         self._sidecar_id = sidecar_id
         self._clock = clock
         self._metrics = metrics
@@ -79,15 +79,15 @@ class Delivery:
         finally:
             self._metrics.sync_duration_seconds.observe(self._clock.monotonic() - began)
         self._gate.succeeded(_target(ops), "call")
-        if self._pace.succeeded():
+        if self._concurrency.succeeded():
             await self._journal.do(Journal.hasten_ops)
         await self._journal.do(Journal.settle, results)
-        _tell(results)
+        _log_remarks(results)
         return None
 
     async def _failed(self, batch: Batch, error: SidecarError) -> None:
         if error.kind is ErrorKind.THROTTLED:
-            self._pace.throttled()
+            self._concurrency.throttled()
         spent = await self._journal.do(Journal.op_failures, _seqs(batch.ops))
         decision = await self._gate.failed(_target(batch.ops), error, failures=spent)
         if len(batch.ops) > 1 and is_refusal(error) and self._gate.answers:
@@ -123,7 +123,7 @@ class Delivery:
                 due = self._clock.monotonic() + delay
                 await self._journal.do(Journal.fail_ops, _seqs(ops), error, due=due, spent=spent)
             case GiveUp():
-                await self._journal.do(Journal.bury_ops, _seqs(ops), error)
+                await self._journal.do(Journal.mark_ops_dead, _seqs(ops), error)
 
 
 def _target(ops: Sequence[Op]) -> str:
@@ -135,8 +135,8 @@ def _seqs(ops: Sequence[Op]) -> list[int]:
     return [op.seq for op in ops]
 
 
-def _tell(results: Sequence[OpResult]) -> None:
+def _log_remarks(results: Sequence[OpResult]) -> None:
     """Log what Convex remarked about ops that it took: a slot taken over from another sidecar."""
     for result in results:
-        if result.code is not None and result.outcome is not Outcome.REJECTED:
+        if result.code is not None and result.outcome is not OpOutcome.REJECTED:
             log.warning("op_remarked", op_id=result.op_id, code=result.code, message=result.message)

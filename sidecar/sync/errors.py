@@ -8,12 +8,12 @@ from typing import Any
 
 import httpx
 
-from sidecar.core import machine
+from sidecar.core import os_errors
 from sidecar.core.convex_failures import BACKEND, CONVEX_ROWS, FUNCTION
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.failures import Refusal, meaning
 
-from .progress import TooSlowError
+from .deadline import TooSlowError
 
 MESSAGE_CHARS_MAX = 500
 NOT_INSTALLED = "deploy the functions: `sidecar convex install --into ./convex`, then `npx convex deploy`"
@@ -34,10 +34,10 @@ def value_of(status: int, body: bytes, *, operation: str, target: str) -> Any:
 
 def of_transport(error: httpx.TransportError, *, operation: str, target: str) -> SidecarError:
     """Translate a failure below HTTP. Before the connection stood, nothing can have been committed."""
-    if (own := machine.exhausted(error)) is not None:  # no socket could be had: it says nothing of Convex
+    if (own := os_errors.exhausted(error)) is not None:  # no socket could be had: it says nothing of Convex
         message = own.strerror or str(own)
         raised = SidecarError(
-            ErrorKind.LOCAL_IO, message, operation=operation, target=target, hint=machine.hint(own)
+            ErrorKind.LOCAL_IO, message, operation=operation, target=target, hint=os_errors.hint(own)
         )
         raised.__cause__ = own
         return raised

@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 
 from sidecar.core.clock import RemoteClock
-from sidecar.core.packed import unpacked
+from sidecar.core.content_encoding import unpacked
 
 from . import errors
-from .progress import Progress
+from .deadline import Deadline
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024  # 100 results are some 20 KiB
 CONNECTIONS_MAX = 16
@@ -28,7 +28,7 @@ _BROKEN = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProt
 class _Trip:
     """What httpcore tells of a request: whether a connection was made for it, whether its answer began."""
 
-    progress: Progress
+    progress: Deadline
     connected: bool = False
     answered: bool = False
 
@@ -53,7 +53,7 @@ class Exchange:
 
         Raises TimeoutError (TooSlowError), httpx.TransportError, SidecarError for what is not ours.
         """
-        async with Progress(seconds) as progress:
+        async with Deadline(seconds) as progress:
             for _ in range(CONNECTIONS_MAX):
                 trip = _Trip(progress)
                 try:
@@ -80,9 +80,9 @@ class Exchange:
             said = response.headers.get_list("Date")
             self._remote_clock.learn(next(iter(said), None))  # a front adds its own
             answer = bytearray()
-            async for chunk in response.aiter_raw():
-                trip.progress.moved(len(chunk))
-                answer += chunk
+            async for data in response.aiter_raw():
+                trip.progress.moved(len(data))
+                answer += data
                 if len(answer) > ANSWER_BYTES_MAX:
                     raise errors.malformed("a huge one", operation="call", target=url)
         return response, _unpacked(response, bytes(answer), url)

@@ -1,8 +1,8 @@
 """For ``removal: delete``: has Convex mark given-up versions as expired, and then lets their objects go.
 
 The mark comes first, so that at no moment something names an object that is not there. Convex refuses it for
-what the slot or its scene's history still shows. Then the object is a debt. Objects under keys without
-`{transfer}` stay: a late deletion would take newer content along.
+what the slot or its scene's history still shows. Then the object is a clean-up task. Objects under keys
+without `{transfer}` stay: a late deletion would take newer content along.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import structlog
 from sidecar.core.errors import SidecarError
 from sidecar.core.removal import Expiry
 from sidecar.core.retry import Again
-from sidecar.gate import Gate
+from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal, Topic
 from sidecar.journal.writer import AsyncJournal
 
-from .registrar import FENCED, REFUSED_SECONDS, Registrar, fenced
+from .registration import FENCED, REFUSED_SECONDS, Registrar, fenced
 from .store import MetadataStore
 
 AT_ONCE = 100
@@ -35,7 +35,7 @@ class ExpiryStage:
         *,
         store: MetadataStore,
         journal: AsyncJournal,
-        gate: Gate,
+        gate: RemoteGate,
         registrar: Registrar,
         sidecar_id: str,
     ) -> None:
@@ -71,7 +71,7 @@ class ExpiryStage:
             await self._wait_out(error)
             return
         self._gate.answered(TARGET)
-        marked = {one.transfer.id: mark for one, mark in zip(given_up, marks, strict=True)}
+        marked = {one.transfer.row_id: mark for one, mark in zip(given_up, marks, strict=True)}
         await self._journal.do(Journal.settle_expiries, marked)
 
     async def _wait_out(self, error: SidecarError) -> None:

@@ -11,19 +11,19 @@ import asyncio
 
 from sidecar.core.clock import Clock
 from sidecar.core.ops import Batch
-from sidecar.gate import Gate
+from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal, Topic
 from sidecar.journal.writer import AsyncJournal
 from sidecar.metrics import Metrics
-from sidecar.settings.telling import BatchSettings
+from sidecar.settings.convex import BatchSettings
 
+from .concurrency import Concurrency
 from .delivery import Delivery
 from .expiry import ExpiryStage
-from .pace import Pace
-from .recall import RecallStage
-from .registrar import Registrar
+from .lookup import LookupStage
+from .registration import Registrar
+from .scene_recovery import SceneRecoveryStage
 from .store import MetadataStore
-from .unfinished import UnfinishedStage
 
 BURST = 20  # a batch of more than a twentieth of the most is part of one: some 100 ops a second
 TRICKLE_SECONDS = 0.02  # what gathers after a smaller one
@@ -33,8 +33,8 @@ ROUND_SECONDS = 0.01  # uploads wake us hundreds of times a second; looking this
 class SyncStage:
     """Claims batches, delivers them, records what Convex made of them.
 
-    ``registered`` is set while Convex knows our journal. ``recall``, ``unfinished`` and ``expiry`` are stages
-    of their own, to be run beside this one.
+    ``registered`` is set while Convex knows our journal. ``lookup``, ``scene_recovery`` and ``expiry`` are
+    stages of their own, to be run beside this one.
     """
 
     def __init__(
@@ -42,27 +42,27 @@ class SyncStage:
         *,
         store: MetadataStore,
         journal: AsyncJournal,
-        gate: Gate,
+        gate: RemoteGate,
         batch: BatchSettings,
         sidecar_id: str,
         clock: Clock,
         metrics: Metrics,
         is_first: bool | None = None,
     ) -> None:
-        """Build the parts; nothing is sent before ``run``. ``is_first`` as ``RecallStage`` says."""
+        """Build the parts; nothing is sent before ``run``. ``is_first`` as ``LookupStage`` says."""
         self._journal = journal
         self._gate = gate
         self._batch = batch
         self._clock = clock
-        self._pace = Pace()
+        self._concurrency = Concurrency()
         self._registrar = Registrar(store=store, journal=journal, gate=gate, sidecar_id=sidecar_id)
-        self.recall = RecallStage(
+        self.lookup = LookupStage(
             journal=journal, store=store, gate=gate, registrar=self._registrar, is_first=is_first
         )
         self.expiry = ExpiryStage(
             store=store, journal=journal, gate=gate, registrar=self._registrar, sidecar_id=sidecar_id
         )
-        self.unfinished = UnfinishedStage(
+        self.scene_recovery = SceneRecoveryStage(
             store=store, journal=journal, gate=gate, registrar=self._registrar, sidecar_id=sidecar_id
         )
         self._delivery = Delivery(
@@ -70,7 +70,7 @@ class SyncStage:
             journal=journal,
             gate=gate,
             registrar=self._registrar,
-            pace=self._pace,
+            concurrency=self._concurrency,
             sidecar_id=sidecar_id,
             clock=clock,
             metrics=metrics,
@@ -96,17 +96,17 @@ class SyncStage:
         JournalLostError if ours is an old copy.
         """
         await self._registrar.register()
-        async with asyncio.TaskGroup() as flights:
+        async with asyncio.TaskGroup() as calls:
             while True:
                 self._work.clear()
                 await self._gate.passable()
-                due = await self._launch(flights)
+                due = await self._launch(calls)
                 await asyncio.sleep(ROUND_SECONDS)
                 await self._work_or(due)
 
-    async def _launch(self, flights: asyncio.TaskGroup) -> float | None:
+    async def _launch(self, calls: asyncio.TaskGroup) -> float | None:
         """Start a call for every session that has due ops; return when to look again."""
-        while self._in_flight < self._pace.parallel:
+        while self._in_flight < self._concurrency.parallel:
             batch, due = await self._journal.do(
                 Journal.claim_batch,
                 limit=self._batch.ops,
@@ -117,10 +117,10 @@ class SyncStage:
                 return due
             self._in_flight += 1
             self._busy.add(batch.session_id)
-            flights.create_task(self._flight(batch))
+            calls.create_task(self._deliver(batch))
         return None
 
-    async def _flight(self, batch: Batch) -> None:
+    async def _deliver(self, batch: Batch) -> None:
         began = self._clock.monotonic()
         try:
             await self._delivery.deliver(batch)

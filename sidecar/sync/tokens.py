@@ -9,7 +9,7 @@ from sidecar.core.clock import Clock, RemoteClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.settings.secret import Secret
 
-from . import keys
+from . import signing_keys
 
 TOKEN_SECONDS = 300
 RENEW_SECONDS = 240  # a token is replaced a minute before it expires
@@ -64,13 +64,13 @@ class JwtCredentials:
         key = _usable(pem, self._secret)
         issued = self._remote_clock.now_seconds() - _EARLIER_SECONDS
         claims = {**self._claims, "iat": issued, "exp": issued + TOKEN_SECONDS}
-        return jwt.encode(claims, key, algorithm=_ALGORITHM, headers={"kid": keys.kid(key)})
+        return jwt.encode(claims, key, algorithm=_ALGORITHM, headers={"kid": signing_keys.kid(key)})
 
 
 def _usable(pem: str, secret: Secret) -> ec.EllipticCurvePrivateKey:
     try:
-        return keys.parse(pem)
-    except keys.KeyFileError as error:
+        return signing_keys.parse(pem)
+    except signing_keys.KeyFileError as error:
         raise SidecarError(
             ErrorKind.UNAUTHORIZED,
             str(error),

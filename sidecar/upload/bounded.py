@@ -15,9 +15,9 @@ import aiohttp
 from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp.typedefs import RawHeaders
 
-from sidecar.core.packed import unpacked
+from sidecar.core.content_encoding import unpacked
 
-from .connection import Manners, Request, Session
+from .connection import Request, ServerBehaviour, Session
 
 ANSWER_BYTES_MAX = 8 * 1024 * 1024
 TAGS_MAX = 50_000
@@ -84,7 +84,7 @@ class BoundedSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore is unt
     def __init__(self, *arguments: Any, **named: Any) -> None:
         """Take what aiobotocore gives."""
         super().__init__(*arguments, **named)
-        self._manners = Manners()
+        self._behaviour = ServerBehaviour()
 
     async def _get_session(self, proxy_url: str | None) -> Any:
         known = proxy_url in self._sessions
@@ -92,7 +92,7 @@ class BoundedSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore is unt
         if not known:
             # It is made inside, without a say.
             session._response_class = BoundedResponse  # noqa: SLF001 - see above
-            session._request_class = partial(Request, manners=self._manners)  # noqa: SLF001 - see above
+            session._request_class = partial(Request, behaviour=self._behaviour)  # noqa: SLF001 - see above
             # aiohttp would send a PUT again by itself where a used connection breaks: a second version.
             session._retry_connection = False  # noqa: SLF001 - the same
-        return Session(session, self._manners)
+        return Session(session, self._behaviour)

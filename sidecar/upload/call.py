@@ -8,15 +8,15 @@ from collections.abc import Awaitable
 from types import TracebackType
 from typing import Protocol, Self
 
-from sidecar.core.patience import SPAN_SECONDS, Ending, Trip
+from sidecar.core.standstill import SPAN_SECONDS, CallState, Standstill
 
-from .wire import Wire
+from .tcp_info import TcpConnection
 
 TICK_SECONDS = 0.5  # between two looks
 SETTLE_SECONDS = 1.5  # at first a body fills the buffers on its way, whatever the line carries
 
 
-class Keeper(Protocol):
+class CallObserver(Protocol):
     """The line, as its calls know it."""
 
     def begun(self, call: Call) -> None:
@@ -32,18 +32,18 @@ class Keeper(Protocol):
 class Call:
     """One call on the line; entering it begins it. What stands still ends with TimeoutError at its exit."""
 
-    def __init__(self, line: Keeper, silent_seconds: float, length_bytes: int) -> None:
+    def __init__(self, uplink: CallObserver, silent_seconds: float, length_bytes: int) -> None:
         """Made by ``Line.call``."""
-        self._line, self._loop = line, asyncio.get_running_loop()
+        self._uplink, self._loop = uplink, asyncio.get_running_loop()
         self.silent_seconds, self.length_bytes = silent_seconds, length_bytes
-        self.ending: Ending | None = None
+        self.ending: Standstill | None = None
         self.begun_at = self.moved_at = self._loop.time()
         self.is_out = False
         self.gained_bytes = 0  # since the look before
         self._arrived_bytes = 0
         self._settled_at: float | None = None
-        self._wire: Wire | None = None
-        self._is_written = self._is_held = False
+        self._wire: TcpConnection | None = None
+        self._is_written = self._is_throttled = False
         self._looks: deque[tuple[float, int]] = deque()
         self._timeout = asyncio.timeout(None)
 
@@ -51,31 +51,31 @@ class Call:
         """Begin."""
         await self._timeout.__aenter__()
         self.begun_at = self.moved_at = self._loop.time()
-        self._line.begun(self)
+        self._uplink.begun(self)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End; turn our own cancellation into TimeoutError."""
-        self._line.over(self, arrived=kind is None, now=self._loop.time())
+        self._uplink.over(self, arrived=kind is None, now=self._loop.time())
         await self._timeout.__aexit__(kind, error, trace)
 
     # -- what the body and the answer say ----------------------------------------------------------
     def on(self, transport: asyncio.Transport | None) -> None:
         """Say that the body begins on a connection; once more where it is sent again."""
-        self._wire = Wire(transport) if transport is not None else None
+        self._wire = TcpConnection(transport) if transport is not None else None
         self._arrived_bytes, self._is_written, self._settled_at = 0, False, None
         self._looks.clear()
         self._moved(self._loop.time())
 
-    async def hold(self, wait: Awaitable[None]) -> None:
+    async def throttled(self, wait: Awaitable[None]) -> None:
         """Wait for our own bandwidth limit, which is no standstill."""
-        self._is_held = True
+        self._is_throttled = True
         try:
             await wait
         finally:
-            self._is_held = False
+            self._is_throttled = False
             self.moved_at = self._loop.time()
 
     def wrote(self, size_bytes: int) -> None:
@@ -93,7 +93,7 @@ class Call:
     def look(self, now: float) -> None:
         """See what has arrived of the body."""
         self.gained_bytes = 0
-        if self._is_held:
+        if self._is_throttled:
             self.moved_at = now
         if self._wire is None:
             return
@@ -115,16 +115,16 @@ class Call:
         return self._settled_at is not None and self._loop.time() >= self._settled_at and not self.is_out
 
     @property
-    def pace(self) -> float | None:
+    def bytes_per_second(self) -> float | None:
         """Bytes a second over ``SPAN_SECONDS``; None before that."""
         if not self._looks or self._looks[-1][0] - self._looks[0][0] < SPAN_SECONDS - 2 * TICK_SECONDS:
             return None
         (began, before), (now, after) = self._looks[0], self._looks[-1]
         return (after - before) / (now - began)
 
-    def trip(self) -> Trip:
+    def state(self) -> CallState:
         """Return what is known, for a decision."""
-        return Trip(
+        return CallState(
             silent_seconds=self.silent_seconds,
             begun_at=self.begun_at,
             moved_at=self.moved_at,
@@ -132,10 +132,10 @@ class Call:
             arrived_bytes=self._arrived_bytes,
             is_connected=self._wire is not None,
             is_out=self.is_out,
-            pace=self.pace,
+            bytes_per_second=self.bytes_per_second,
         )
 
-    def end(self, why: Ending, now: float) -> None:
+    def end(self, why: Standstill, now: float) -> None:
         """Give the call up."""
         if self.ending is None:
             self.ending = why
@@ -143,4 +143,4 @@ class Call:
 
     def _moved(self, now: float) -> None:
         self.moved_at = now
-        self._line.moved(now, self.silent_seconds)
+        self._uplink.moved(now, self.silent_seconds)

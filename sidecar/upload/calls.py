@@ -11,17 +11,17 @@ from botocore.exceptions import ClientError
 from sidecar.core.clock import Clock, RemoteClock
 from sidecar.core.errors import ErrorKind, SidecarError
 
-from .answers import read_as_s3
 from .bounded import READ
 from .call import Call
 from .errors import FAULTS, from_disk, translate
-from .line import Line
-from .payload import CHUNK_BYTES, RangePayload
-from .redirects import Way, go_the_way
+from .payload import READ_BYTES, RangePayload
+from .redirects import RedirectScope, go_the_way
 from .refusals import Asker
+from .s3_response import read_as_s3
 from .store import Body
+from .uplink import Uplink
 
-STALL_SECONDS = 30.0  # without a byte that arrives, or comes back; what is made of it: core/patience.py
+STALL_SECONDS = 30.0  # without a byte that arrives, or comes back; what is made of it: core/standstill.py
 PROBE_SECONDS = 10.0  # HEAD asks little and follows every failure: an S3 that hangs must be named soon
 COMPLETE_SECONDS = 600.0  # S3 joins thousands of parts before it answers
 
@@ -37,14 +37,14 @@ class Calls:
         client: Any,
         bucket: str,
         clock: Clock,
-        line: Line,
-        pace: Callable[[int], Awaitable[None]] | None,
+        uplink: Uplink,
+        throttle: Callable[[int], Awaitable[None]] | None,
     ) -> None:
-        """``client`` is aioboto3's; ``pace`` is awaited with each chunk's size before it goes."""
+        """``client`` is aioboto3's; ``throttle`` is awaited with each chunk's size before it goes."""
         self.bucket = bucket
-        self._client, self._pace, self._line = client, pace, line
+        self._client, self._throttle, self._uplink = client, throttle, uplink
         self._remote_clock = RemoteClock(clock)
-        line.ask = self._answers
+        uplink.ask = self._answers
         client.meta.events.register_last("before-call.s3", _expect_for_large_bodies_only)
         client.meta.events.register_last("before-call.s3", go_the_way)
         client.meta.events.register_last("before-parameter-build.s3", _stay_in_our_region)
@@ -60,13 +60,13 @@ class Calls:
         self, method: str, target: str, *, seconds: float | None = None, **fields: Any
     ) -> dict[str, Any]:
         """Make one call without a body of the file's; ``seconds`` is its limit on standing still."""
-        watch = self._line.call(STALL_SECONDS if seconds is None else seconds)
+        watch = self._uplink.call(STALL_SECONDS if seconds is None else seconds)
         return await self._watched(watch, method, target, fields)
 
     async def send(self, method: str, body: Body, target: str, **fields: Any) -> dict[str, Any]:
         """Make a call with a body, which may take as long as it moves."""
-        watch = self._line.call(STALL_SECONDS, length_bytes=body.length_bytes)
-        payload = RangePayload(body, call=watch, pace=self._pace)
+        watch = self._uplink.call(STALL_SECONDS, length_bytes=body.length_bytes)
+        payload = RangePayload(body, call=watch, throttle=self._throttle)
         try:
             return await self._watched(watch, method, target, fields | {"Body": payload})
         except SidecarError as error:
@@ -96,14 +96,14 @@ class Calls:
         if not watch.length_bytes or (answered and not error.of_the_line):
             return error
         now = asyncio.get_running_loop().time()
-        self._line.troubled(watch, now)
-        if watch.ending is None and not answered and self._line.broke(error.target, now):
+        self._uplink.troubled(watch, now)
+        if watch.ending is None and not answered and self._uplink.broke(error.target, now):
             error.code = "Broken"
         return error
 
     async def _ask(self, method: str, fields: dict[str, Any]) -> dict[str, Any]:
         """Ask S3; again where it sends us to another of its own doors."""
-        with Way(bucket=self.bucket, region=self._client.meta.region_name) as way:
+        with RedirectScope(bucket=self.bucket, region=self._client.meta.region_name) as way:
             while True:
                 try:
                     answer: dict[str, Any] = await getattr(self._client, method)(Bucket=self.bucket, **fields)
@@ -140,7 +140,7 @@ def _expect_for_large_bodies_only(params: dict[str, Any], **_: Any) -> None:
     For a small body the question costs a round trip and saves nothing.
     """
     body = params.get("body")
-    if isinstance(body, RangePayload) and len(body) <= CHUNK_BYTES:
+    if isinstance(body, RangePayload) and len(body) <= READ_BYTES:
         params["headers"].pop("Expect", None)
 
 

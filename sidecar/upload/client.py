@@ -23,11 +23,11 @@ from sidecar.core.errors import FatalError
 from sidecar.core.proxies import Proxies, ProxyError
 from sidecar.trust import Bundle, TrustError, bundles
 
-from .chain import NOTHING_READ, find
+from .aws_credentials import NOTHING_READ, find
 from .connection import KEPT_SECONDS
 from .credentials import OurKeys, SharedKeys
 from .endpoint import S3Config
-from .outbound import Outbound, Way
+from .proxied_session import Outbound, ProxyRoute
 
 CONNECT_SECONDS = 30  # a line full of our own bytes answers late; a question's own limit is shorter
 _HINT = "check the section s3, and the AWS_ variables of the environment"
@@ -63,7 +63,7 @@ async def open_client(config: S3Config, *, connections: int, clock: Clock) -> As
         yield client
 
 
-def _settings(config: S3Config, way: Way, connections: int) -> AioConfig:
+def _settings(config: S3Config, way: ProxyRoute, connections: int) -> AioConfig:
     return AioConfig(
         http_session_cls=partial(Outbound, way=way),
         connect_timeout=CONNECT_SECONDS,
@@ -106,11 +106,11 @@ class _Provider:
         return self._credentials
 
 
-async def _way(config: S3Config) -> Way:
+async def _way(config: S3Config) -> ProxyRoute:
     """Return the way to the bucket, once it is known that it can be gone. Raises FatalError."""
     ours = None if config.ca_bundle is None else Bundle(path=config.ca_bundle, named_by="s3.ca_bundle")
     trusted = bundles(os.environ, first=(ours, config.aws_ca_bundle))
-    way = Way(proxies=Proxies(os.environ), trusted=trusted)
+    way = ProxyRoute(proxies=Proxies(os.environ), trusted=trusted)
     try:
         await asyncio.to_thread(way.check, config.bucket_url)
     except ProxyError as error:
@@ -125,7 +125,7 @@ def _credentials(config: S3Config, clock: Clock) -> AioCredentials:
         return OurKeys(config.keys)
     ours = [] if config.ca_bundle is None else [Bundle(path=config.ca_bundle, named_by="s3.ca_bundle")]
     trusted = [*ours, *bundles(os.environ, first=(config.aws_ca_bundle,))]  # STS may be AWS's, S3 one's own
-    way = Way(proxies=Proxies(os.environ), trusted=trusted)
+    way = ProxyRoute(proxies=Proxies(os.environ), trusted=trusted)
     region = config.chain_region or config.region
     return SharedKeys(
         partial(find, profile=config.profile, alone=config.alone, region=region, way=way), clock=clock

@@ -6,7 +6,7 @@ idled for four seconds, was cut, or says what nobody asked is not used again.
 
 Whoever sends on a dead connection learns nothing of what became of the request. That is nobody's fault if it
 broke before a byte of an answer. What does no harm twice, or cannot have been whole, goes again at once; a
-PUT goes after a HEAD, a Create with a doubt that sees to the first one. For ten seconds then no other used
+PUT goes after a HEAD, a Create with a recheck that sees to the first one. For ten seconds then no other used
 connection is trusted.
 """
 
@@ -43,7 +43,7 @@ class StaleConnectionError(aiohttp.ServerDisconnectedError):
 
 
 @dataclass(slots=True)
-class Manners:
+class ServerBehaviour:
     """What a store made of ``Expect: 100-continue`` so far, and of the connections that it has seen."""
 
     asks: bool = True
@@ -66,10 +66,10 @@ class Manners:
 class Request(aiohttp.ClientRequest):
     """One request. It notices a dead connection before it sends, and waits a second for 100 Continue."""
 
-    def __init__(self, *arguments: Any, manners: Manners, **named: Any) -> None:
+    def __init__(self, *arguments: Any, behaviour: ServerBehaviour, **named: Any) -> None:
         """Take what aiohttp gives, and what is known of the store."""
         super().__init__(*arguments, **named)
-        self._manners = manners
+        self._behaviour = behaviour
         self.is_kept = False  # on a connection that has carried others
         self.continued: bool | None = None  # whether 100 Continue came in time; None: it was not waited for
 
@@ -84,11 +84,11 @@ class Request(aiohttp.ClientRequest):
         """Send it. Raises DeadConnectionError, and nothing was sent."""
         protocol = conn.protocol
         assert protocol is not None  # noqa: S101 - aiohttp's own certainty, for the type checker
-        self.is_kept = protocol in self._manners.used
-        distrusted = self.loop.time() < self._manners.distrusted_until
+        self.is_kept = protocol in self._behaviour.used
+        distrusted = self.loop.time() < self._behaviour.distrusted_until
         if self.is_kept and (distrusted or _is_dead(protocol)):
             raise DeadConnectionError
-        self._manners.used.add(protocol)
+        self._behaviour.used.add(protocol)
         return await super().send(conn)
 
     async def write_bytes(
@@ -131,17 +131,17 @@ class Session:
     aiohttp would follow it with the renderer's bytes and the session token, to whatever host it names.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, manners: Manners) -> None:
+    def __init__(self, session: aiohttp.ClientSession, behaviour: ServerBehaviour) -> None:
         """Take the place of a session whose requests are ``Request``."""
-        self._session, self._manners = session, manners
+        self._session, self._behaviour = session, behaviour
 
     async def request(self, method: str, *, headers: Any, **arguments: Any) -> aiohttp.ClientResponse:
         """Make a request; without ``Expect`` where the store does not take that."""
-        if not self._manners.asks:
+        if not self._behaviour.asks:
             headers.pop("Expect", None)
         answer = await self._sent(method, headers=headers, **arguments)
         if answer.status == EXPECTATION_FAILED and headers.pop("Expect", None):
-            self._manners.refused()
+            self._behaviour.refused()
             answer.close()
             answer = await self._sent(method, headers=headers, **arguments)
         return answer
@@ -159,15 +159,15 @@ class Session:
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
                 if not made[0].is_kept:
                     raise
-                self._manners.distrusted_until = made[0].loop.time() + DISTRUST_SECONDS
+                self._behaviour.distrusted_until = made[0].loop.time() + DISTRUST_SECONDS
                 if not made[0].may_go_again:
                     raise StaleConnectionError(str(error)) from error
             else:
                 if answer.status != REQUEST_TIMEOUT or not made[0].is_kept:
-                    self._manners.learn(made[0], answer.status)
+                    self._behaviour.learn(made[0], answer.status)
                     return answer
                 answer.close()  # it was said to the idle connection, not to us
-                self._manners.distrusted_until = made[0].loop.time() + DISTRUST_SECONDS
+                self._behaviour.distrusted_until = made[0].loop.time() + DISTRUST_SECONDS
 
 
 def _noting(made: list[Request]) -> Callable[..., Any]:

@@ -20,10 +20,10 @@ from botocore.credentials import ReadOnlyCredentials
 
 from sidecar.core.clock import Clock
 
-from .chain import CredentialsError, failure_of
+from .aws_credentials import CredentialsError, failure_of
 
 LOOKUP_SECONDS = 60.0  # a helper may ask a person's keyring, or start a container
-PATIENCE_SECONDS = 8.0  # shorter than any call's own time limit, which would call it S3's silence
+WAIT_SECONDS = 8.0  # shorter than any call's own time limit, which would call it S3's silence
 EARLY_SECONDS = 15 * 60  # before they expire, while there is time to fail
 AGAIN_SECONDS = 30.0  # between two look-ups while the keys that we have are still good for something
 FAILED_SECONDS = 3.0  # for so long all who come share a failure
@@ -78,11 +78,11 @@ class SharedKeys(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
             return keys
         if self._looking is not None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PATIENCE_SECONDS):
+                async with asyncio.timeout(WAIT_SECONDS):
                     await asyncio.shield(self._looking)
         if (keys := self._good_keys()) is not None:
             return keys
-        raise self._told()
+        raise self._failure_again()
 
     def learn(self, parsed: Mapping[str, Any], **_: Any) -> None:
         """Hear S3's answer (botocore's event ``after-call``): keys that it refuses may be old ones."""
@@ -106,10 +106,10 @@ class SharedKeys(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
         """Return what was found and has not expired, however late its renewal is."""
         return None if self._found is None or _ends_within(self._found, 0) else self._keys
 
-    def _told(self) -> CredentialsError:
+    def _failure_again(self) -> CredentialsError:
         """Return the failure of the last look-up; each who waits raises an error of its own."""
         failure = self._failure if self._looking is None else None
-        failure = failure or _slow(PATIENCE_SECONDS)
+        failure = failure or _slow(WAIT_SECONDS)
         return CredentialsError(failure.message, hint=failure.hint, code=failure.code)
 
     async def _look_up(self) -> None:

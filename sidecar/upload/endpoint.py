@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import quote, urlsplit
 
-from sidecar.core.algorithms import Algorithm
-from sidecar.settings.storing import S3
+from sidecar.core.checksum_algorithms import Algorithm
+from sidecar.settings.s3 import S3
 from sidecar.trust import Bundle
 
+from .aws_environment import read_aws_environment, takes_region
 from .credentials import Keys
-from .shared import read_shared, takes_region
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class S3Config:
 
 def s3_config(settings: S3) -> S3Config:
     """Return the settings as the adapter needs them. Blocking. Raises FatalError (78)."""
-    shared = read_shared(settings)
+    shared = read_aws_environment(settings)
     region = shared.region if takes_region(settings) else None
     endpoint_url = settings.endpoint_url or shared.endpoint_url
     asked = settings.addressing if settings.addressing != "auto" else shared.addressing

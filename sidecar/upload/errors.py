@@ -10,12 +10,12 @@ import aiohttp
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
-from sidecar.core import machine
+from sidecar.core import os_errors
 from sidecar.core.errors import STALE, ErrorKind, Scope, SidecarError
 from sidecar.core.s3_failures import ENDPOINT, NOT_S3, PROXY
 from sidecar.files import NotRegularError, TruncatedError
 
-from .chain import CredentialsError, words_of
+from .aws_credentials import CredentialsError, words_of
 from .connection import StaleConnectionError
 from .refusals import Asker, one_line, refused
 
@@ -47,7 +47,7 @@ def translate(error: Exception, *, operation: str, target: str, asker: Asker) ->
     """Return the failure as the rest of the sidecar knows it."""
     if isinstance(error, boto.ClientError):
         return refused(error.response, operation=operation, target=target, asker=asker)
-    if (own := machine.exhausted(error)) is not None:  # no socket could be had: it says nothing of S3
+    if (own := os_errors.exhausted(error)) is not None:  # no socket could be had: it says nothing of S3
         return from_disk(own, operation=operation, target=target)
     if isinstance(error, CredentialsError):
         return SidecarError(
@@ -89,7 +89,7 @@ def due(answer: Mapping[str, Any], name: str, *, operation: str, target: str) ->
 def from_disk(error: OSError, *, operation: str, target: str) -> SidecarError:
     """Return a failure to read the local file. One that became shorter is CORRUPT: it must be read again."""
     kind = ErrorKind.CORRUPT if isinstance(error, TruncatedError) else ErrorKind.LOCAL_IO
-    hint = machine.hint(error)
+    hint = os_errors.hint(error)
     if isinstance(error, NotRegularError):
         hint = "only regular files below the root are sent"
     message = error.strerror or str(error)

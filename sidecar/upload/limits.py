@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from sidecar.core.clock import Clock
-from sidecar.core.turns import Rank, Turns, Waiting
+from sidecar.core.upload_order import QueuedBody, Rank, UploadQueue
 
 _SMALL_SHARE = 8  # of the whole, for small claims alone
 _SMALL_CLAIM = 64
 
 
 class MemoryBudget:
-    """Bytes that may be claimed at once, in the order of ``core/turns.py``: what is large is not starved.
+    """Bytes that may be claimed at once, in ``core/upload_order.py``'s order: what is large is not starved.
 
     An eighth is kept for small claims (up to 1/64 of the whole) that find no room elsewhere, so that a
     thumbnail does not queue behind the parts of a film. A claim larger than its lane takes the whole lane.
@@ -65,7 +65,7 @@ class Lane:
         """Let ``limit`` be taken at once."""
         self.limit = limit
         self.used = 0
-        self._waiting = Turns[asyncio.Future[None]]()
+        self._waiting = UploadQueue[asyncio.Future[None]]()
 
     def has_room(self, size: int) -> bool:
         """Tell whether somebody who comes now need not wait."""
@@ -77,7 +77,7 @@ class Lane:
             self.used += size
             return
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.add(Waiting(rank=rank, size=size, length_bytes=length_bytes, item=turn))
+        self._waiting.add(QueuedBody(rank=rank, size=size, length_bytes=length_bytes, item=turn))
         self._admit()  # it may go before those that wait, and fit where they do not
         try:
             await turn

@@ -12,7 +12,7 @@ from sidecar.core.errors import ErrorKind, SidecarError
 
 from .calls import Calls
 from .errors import due
-from .fields import of
+from .request_fields import of
 from .store import ListedObject, OpenUpload
 
 _NOT_OFFERED = {"NotImplemented", "MethodNotAllowed", "501", "405"}

@@ -7,19 +7,19 @@ from collections.abc import Iterator
 
 import structlog
 
-from sidecar.core.algorithms import Algorithm
+from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.model import Part, StoredObject, Transfer
 from sidecar.core.parts import PartRange, kept, missing, part_size, plan
 from sidecar.journal.journal import Journal
 
-from .checking import Try
-from .cleanup import abort_others
-from .describe import object_spec
-from .flight import Flight
-from .source import Source
+from .checksum_negotiation import Try
+from .cleanup_actions import abort_others
+from .context import UploadContext
+from .metadata import object_spec
+from .progress import UploadProgress
+from .source import SourceFile
 from .store import OpenUpload, is_absent, is_stale
-from .tools import Tools
 
 log = structlog.get_logger()
 
@@ -28,14 +28,20 @@ class Multipart:
     """Sends one transfer as a multipart upload."""
 
     def __init__(
-        self, *, tools: Tools, transfer: Transfer, source: Source, flight: Flight, once: bool
+        self,
+        *,
+        context: UploadContext,
+        transfer: Transfer,
+        source: SourceFile,
+        progress: UploadProgress,
+        once: bool,
     ) -> None:
         """Prepare; ``send`` does it. ``once`` as ``ObjectStore.complete`` says."""
-        self._tools = tools
-        self._store, self._journal = tools.store, tools.journal
+        self._context = context
+        self._store, self._journal = context.store, context.journal
         self._transfer = transfer
         self._source = source
-        self._flight, self._once = flight, once
+        self._progress, self._once = progress, once
         self._wanted = True
         self._open_id = transfer.upload_id
         self._begun = transfer.algorithm
@@ -53,7 +59,7 @@ class Multipart:
         self._try = this
         resumed = self._open_id
         if resumed is not None and self._begun not in {None, this.algorithm}:
-            await self._journal.do(Journal.forget_upload, self._transfer.id)
+            await self._journal.do(Journal.forget_upload, self._transfer.row_id)
             resumed = None
         try:
             return await self._attempt(resumed)
@@ -62,10 +68,10 @@ class Multipart:
             outdated = resumed is not None and refused
             if not (is_absent(error) or outdated):
                 raise
-        stored = await self._tools.settled(self._transfer)
+        stored = await self._context.settled(self._transfer)
         if stored is not None:
             return stored
-        await self._journal.do(Journal.forget_upload, self._transfer.id)
+        await self._journal.do(Journal.forget_upload, self._transfer.row_id)
         return await self._attempt(None)
 
     async def _attempt(self, upload_id: str | None) -> StoredObject | None:
@@ -80,7 +86,7 @@ class Multipart:
             doubted=self._try.doubted,
         )
         have = await self._kept(upload, ranges) if upload_id else {}
-        self._flight.resumed(
+        self._progress.resumed(
             parts=len(ranges),
             sent_parts=len(have),
             sent_bytes=sum(part.size_bytes for part in have.values()),
@@ -89,7 +95,7 @@ class Multipart:
             await self._send_parts(upload, missing(ranges, have)[:1], have)
         await self._send_parts(upload, missing(ranges, have), have)
         if not self._wanted:
-            await self._journal.do(Journal.release, self._transfer.id)
+            await self._journal.do(Journal.release, self._transfer.row_id)
             return None
         if not await self._source.is_itself():
             return None
@@ -99,32 +105,32 @@ class Multipart:
         """Return the size of parts; a resumed upload keeps the one that it was begun with."""
         if upload_id is not None and self._transfer.part_bytes is not None:
             return self._transfer.part_bytes
-        return part_size(self._transfer.size_bytes, wanted_bytes=self._tools.part_bytes)
+        return part_size(self._transfer.size_bytes, wanted_bytes=self._context.part_bytes)
 
     async def _open(self, part_bytes: int) -> str:
         algorithm = self._try.algorithm
         self._open_id = None
         await self._journal.do(
-            Journal.begin_multipart, self._transfer.id, part_bytes=part_bytes, algorithm=algorithm
+            Journal.begin_multipart, self._transfer.row_id, part_bytes=part_bytes, algorithm=algorithm
         )
         try:
             upload_id = await self._create()
         except SidecarError as error:
             if not is_stale(error):
                 raise
-            upload_id = await self._create()  # at once, on another connection: the doubt sees to the first
-        self._flight.on_step("CreateMultipartUpload")
-        await self._journal.do(Journal.opened, self._transfer.id, upload_id)
+            upload_id = await self._create()  # at once, on another connection: a recheck sees to the first
+        self._progress.on_step("CreateMultipartUpload")
+        await self._journal.do(Journal.opened, self._transfer.row_id, upload_id)
         self._open_id, self._begun = upload_id, algorithm
         return upload_id
 
     async def _create(self) -> str:
-        spec = object_spec(self._transfer, sidecar_id=self._tools.sidecar_id, algorithm=self._try.algorithm)
+        spec = object_spec(self._transfer, sidecar_id=self._context.sidecar_id, algorithm=self._try.algorithm)
         try:
             return await self._store.create(spec)
         except SidecarError as error:
             if error.maybe_done:
-                self._tools.doubts.add(await self._journal.do(Journal.doubt, self._transfer.id))
+                self._context.rechecks.add(await self._journal.do(Journal.add_recheck, self._transfer.row_id))
             raise
 
     async def _abort_others(self, *, keep: str | None) -> None:
@@ -138,18 +144,20 @@ class Multipart:
 
     async def _kept(self, upload: OpenUpload, ranges: list[PartRange]) -> dict[int, Part]:
         """Return the parts that need not be sent again: journaled ones, and ones whose answer was lost."""
-        stored = {part.number: part for part in await self._journal.do(Journal.parts, self._transfer.id)}
+        stored = {part.number: part for part in await self._journal.do(Journal.parts, self._transfer.row_id)}
         current = await self._source.checksums([wanted for wanted in ranges if wanted.number in stored])
         have = kept(ranges, stored, current)
-        for part in await self._held(upload, missing(ranges, have)):
-            await self._journal.do(Journal.part_stored, self._transfer.id, part)
+        for part in await self._ask_for_parts(upload, missing(ranges, have)):
+            await self._journal.do(Journal.part_stored, self._transfer.row_id, part)
             have[part.number] = part
         return have
 
-    async def _held(self, upload: OpenUpload, unknown: list[PartRange]) -> list[Part]:
+    async def _ask_for_parts(self, upload: OpenUpload, unknown: list[PartRange]) -> list[Part]:
         """Ask S3 for parts that it took from a process that ended before it could journal the answer."""
         try:
-            return await self._store.held(upload, {part.number: self._source.part(part) for part in unknown})
+            return await self._store.existing_parts(
+                upload, {part.number: self._source.part(part) for part in unknown}
+            )
         except SidecarError as error:
             if error.kind is not ErrorKind.FORBIDDEN:
                 raise
@@ -162,7 +170,7 @@ class Multipart:
         A part that fails takes no other along: what is under way would have to be sent again.
         """
         queue = iter(wanted)
-        workers = min(len(wanted), self._tools.budget.at_once(wanted[0].length_bytes)) if wanted else 0
+        workers = min(len(wanted), self._context.budget.at_once(wanted[0].length_bytes)) if wanted else 0
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._send_some(upload, queue, have)) for _ in range(workers)]
         failure = next((task.result() for task in tasks if task.result() is not None), None)
@@ -177,26 +185,26 @@ class Multipart:
             if not self._wanted:
                 break
             try:
-                async with self._tools.budget.claim(wanted.length_bytes, self._flight.rank):
+                async with self._context.budget.claim(wanted.length_bytes, self._progress.rank):
                     part = await self._store.put_part(upload, self._source.part(wanted), number=wanted.number)
             except SidecarError as error:
                 return error
             have[part.number] = part
-            if not await self._journal.do(Journal.part_stored, self._transfer.id, part):
+            if not await self._journal.do(Journal.part_stored, self._transfer.row_id, part):
                 self._wanted = False
-            self._flight.part_sent(part.size_bytes)
+            self._progress.part_sent(part.size_bytes)
         return None
 
     async def _complete(self, upload: OpenUpload, parts: list[Part]) -> StoredObject:
-        await self._journal.do(Journal.begin_put, self._transfer.id)
+        await self._journal.do(Journal.begin_put, self._transfer.row_id)
         checksum = self._transfer.checksum or ""
         try:
             once = self._once and not self._try.is_there
             return await self._store.complete(upload, parts, checksum=checksum, once=once)
         except SidecarError as error:
-            if error.maybe_done and (stored := await self._tools.settled_or_none(self._transfer)):
+            if error.maybe_done and (stored := await self._context.settled_or_none(self._transfer)):
                 return stored
             if error.kind is ErrorKind.CORRUPT:  # what S3 holds is not what it acknowledged: begin anew
-                await self._journal.do(Journal.forget_upload, self._transfer.id)
+                await self._journal.do(Journal.forget_upload, self._transfer.row_id)
                 self._open_id = None
             raise

@@ -18,8 +18,8 @@ from sidecar.files import TruncatedError
 from .call import Call
 from .store import Body
 
-CHUNK_BYTES = 256 * 1024
-PACED_BYTES = 32 * 1024  # S3 hangs up on a body that pauses for 20 s, as under a narrow limit of ours
+READ_BYTES = 256 * 1024
+THROTTLED_BYTES = 32 * 1024  # S3 hangs up on a body that pauses for 20 s, as under a narrow limit of ours
 
 
 class RangePayload(Payload):
@@ -30,12 +30,12 @@ class RangePayload(Payload):
     ``is_sent``: S3 may have all of it. It may be sent more than once, one time after the other.
     """
 
-    def __init__(self, body: Body, *, call: Call, pace: Callable[[int], Awaitable[None]] | None) -> None:
-        """``call`` hears of what goes; ``pace`` is awaited with the size of each chunk before it goes."""
+    def __init__(self, body: Body, *, call: Call, throttle: Callable[[int], Awaitable[None]] | None) -> None:
+        """``call`` hears of what goes; ``throttle`` is awaited with the size of each chunk before it goes."""
         super().__init__(body, content_type="application/octet-stream")
         self._body = body
         self._size = body.length_bytes
-        self._call, self._pace = call, pace
+        self._call, self._throttle = call, throttle
         self.failure: OSError | None = None
         self.is_sent = False
 
@@ -51,29 +51,29 @@ class RangePayload(Payload):
         """Send the range, in chunks of 256 KiB that are read off the event loop."""
         loop = asyncio.get_running_loop()
         self._call.on(getattr(writer, "transport", None))
-        most = PACED_BYTES if self._pace else CHUNK_BYTES
+        most = THROTTLED_BYTES if self._throttle else READ_BYTES
         self.is_sent = self._body.length_bytes == 0
         offset, end = self._body.offset_bytes, self._body.offset_bytes + self._body.length_bytes
         while offset < end:
             size = min(most, end - offset)
-            if self._pace:
-                await self._call.hold(self._pace(size))
-            chunk = await loop.run_in_executor(None, self._read, size, offset)
-            offset += len(chunk)
+            if self._throttle:
+                await self._call.throttled(self._throttle(size))
+            data = await loop.run_in_executor(None, self._read, size, offset)
+            offset += len(data)
             self.is_sent = offset >= end
-            self._call.wrote(len(chunk))
-            await writer.write(chunk)
+            self._call.wrote(len(data))
+            await writer.write(data)
         self._call.wrote(0)
 
     def _read(self, size: int, offset: int) -> bytes:
         try:
-            chunk = os.pread(self._body.fd, size, offset)
-            if not chunk:
+            data = os.pread(self._body.fd, size, offset)
+            if not data:
                 raise TruncatedError(f"the file ends at {offset} bytes")
         except OSError as error:
             self.failure = error
             raise
-        return chunk
+        return data
 
     def read(self, _size: int = -1) -> NoReturn:
         """Refuse: botocore takes what has ``read`` for a file, and must not read this one."""

@@ -21,7 +21,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(slots=True, kw_only=True)
-class Way:
+class RedirectScope:
     """Where one call goes, as a context manager around it."""
 
     bucket: str
@@ -29,7 +29,7 @@ class Way:
     _instead: str | None = None
     _went: str = ""
     _hops: int = 0
-    _token: Token[Way | None] | None = None
+    _token: Token[RedirectScope | None] | None = None
 
     def __enter__(self) -> Self:
         """Take the requests of this task."""
@@ -84,7 +84,7 @@ class Way:
         return unquote(to.path).rstrip("/").endswith(key)
 
 
-_WAY: ContextVar[Way | None] = ContextVar("way", default=None)
+_WAY: ContextVar[RedirectScope | None] = ContextVar("way", default=None)
 
 
 def go_the_way(params: dict[str, Any], **_: Any) -> None:

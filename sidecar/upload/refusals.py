@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from sidecar.core.clock import disagreement
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
-from sidecar.core.failures import Refusal, Row, meaning
-from sidecar.core.pauses import asked_pause_seconds
+from sidecar.core.failures import Refusal, RefusalRow, meaning
+from sidecar.core.retry_after import asked_pause_seconds
 from sidecar.core.s3_failures import ENDPOINT, FOREIGN, REGION, S3_ROWS
 
 MESSAGE_CHARS_MAX = 500
@@ -75,7 +75,7 @@ def _words(refusal: Refusal) -> str:
     return f"{who} answered {refusal.status} {refusal.message}".rstrip()
 
 
-def _elsewhere(headers: Mapping[str, str], row: Row, asker: Asker) -> str | None:
+def _elsewhere(headers: Mapping[str, str], row: RefusalRow, asker: Asker) -> str | None:
     """Return a hint where S3 names another region for the bucket than ours, with whatever status."""
     region = headers.get("x-amz-bucket-region")
     signed_for_another = row.hint == REGION
@@ -106,5 +106,5 @@ def _clock_hint(status: int, skew_seconds: float | None) -> str | None:
 
 def one_line(text: str) -> str:
     """Return one line of bounded length: a parser quotes the whole body."""
-    line = " ".join(text.split())
-    return line if len(line) <= MESSAGE_CHARS_MAX else line[:MESSAGE_CHARS_MAX] + "…"
+    uplink = " ".join(text.split())
+    return uplink if len(uplink) <= MESSAGE_CHARS_MAX else uplink[:MESSAGE_CHARS_MAX] + "…"

@@ -8,22 +8,22 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from sidecar.core.algorithms import Algorithm
+from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.checksums import from_header, to_header
 from sidecar.core.clock import Clock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Part, StoredObject
 
-from . import calls, fields, listing, transport
+from . import calls, checksums, listing, request_fields
 from .calls import Calls, read
+from .checksums import Scan
 from .client import open_client
-from .confirmation import Confirmation, Expected, expected_of
-from .describe import TRANSFER
+from .confirm import Confirmation, Expected, expected_of
 from .endpoint import S3Config
 from .errors import due
-from .line import Line
+from .metadata import TRANSFER
 from .store import Body, ListedObject, ObjectHead, ObjectSpec, OpenUpload, is_absent, is_stale
-from .transport import Scan
+from .uplink import Uplink
 
 _CONDITION_REFUSED = {"NotImplemented", "InvalidRequest", "InvalidArgument", "501", "400"}
 
@@ -34,15 +34,15 @@ async def open_store(
     *,
     clock: Clock,
     connections: int,
-    pace: Callable[[int], Awaitable[None]] | None = None,
+    throttle: Callable[[int], Awaitable[None]] | None = None,
 ) -> AsyncIterator[S3Store]:
-    """Open the store. ``pace`` is awaited with each chunk's size before it goes (``Bandwidth.take``)."""
+    """Open the store. ``throttle`` is awaited with each chunk's size before it goes (``Bandwidth.take``)."""
     async with open_client(config, connections=connections, clock=clock) as client:
-        store = S3Store(client=client, config=config, clock=clock, most=connections, pace=pace)
+        store = S3Store(client=client, config=config, clock=clock, most=connections, throttle=throttle)
         try:
             yield store
         finally:
-            await store.line.close()
+            await store.uplink.close()
 
 
 class S3Store:
@@ -55,15 +55,17 @@ class S3Store:
         config: S3Config,
         clock: Clock,
         most: int,
-        pace: Callable[[int], Awaitable[None]] | None = None,
+        throttle: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         """``client`` is aioboto3's, made by ``open_client``; the caller closes it.
 
         ``most`` bodies are on their way at once at most.
         """
         self._config = config
-        self.line = Line(most=most)
-        self._calls = Calls(client=client, bucket=config.bucket, clock=clock, line=self.line, pace=pace)
+        self.uplink = Uplink(most=most)
+        self._calls = Calls(
+            client=client, bucket=config.bucket, clock=clock, uplink=self.uplink, throttle=throttle
+        )
         self._default = config.checksum or Algorithm.CRC64NVME
         self._confirmation = Confirmation(strict=config.checksum is not None)
         self._knows_conditions = True
@@ -83,7 +85,7 @@ class S3Store:
         """Store an object whole."""
         algorithm = spec.algorithm or self._default
         value = await self._checked(body, checksum, algorithm, key=spec.key)
-        about = fields.about(spec, self._config, algorithm) | transport.sent(algorithm, value)
+        about = request_fields.about(spec, self._config, algorithm) | checksums.sent(algorithm, value)
         send = partial(self._put, spec, partial(self._calls.send, "put_object", body, spec.key, **about))
         answer = await self._unless_there(send, once=once)
         due(answer, "ETag", operation="PutObject", target=spec.key)
@@ -95,8 +97,8 @@ class S3Store:
         answer = await self._calls.call(
             "create_multipart_upload",
             spec.key,
-            **fields.about(spec, self._config, algorithm),
-            **transport.create_fields(algorithm),
+            **request_fields.about(spec, self._config, algorithm),
+            **checksums.create_fields(algorithm),
         )
         return str(due(answer, "UploadId", operation="CreateMultipartUpload", target=spec.key))
 
@@ -108,24 +110,24 @@ class S3Store:
             "upload_part",
             body,
             upload.key,
-            **fields.of(upload),
+            **request_fields.of(upload),
             PartNumber=number,
-            **transport.sent(algorithm, found.transport),
+            **checksums.sent(algorithm, found.transport),
         )
         said = str(due(answer, "ETag", operation="UploadPart", target=upload.key))
         said = said.removeprefix("W/")  # a front weakens it; Complete wants it as S3 gave it
         check = self._confirmation.demand if upload.doubted else self._confirmation.compare
         check(answer, upload.key, expected_of(algorithm, found.transport), operation="UploadPart")
-        etag = transport.receipt(algorithm, said, found.transport)
+        etag = checksums.receipt(algorithm, said, found.transport)
         return Part(number=number, size_bytes=body.length_bytes, etag=etag, checksum=found.checksum)
 
-    async def held(self, upload: OpenUpload, bodies: Mapping[int, Body]) -> list[Part]:
+    async def existing_parts(self, upload: OpenUpload, bodies: Mapping[int, Body]) -> list[Part]:
         """Tell which of these parts S3 holds already."""
         etags: dict[int, set[str]] = {}
         async for number, etag in listing.parts(self._calls, upload):
             etags.setdefault(number, set()).add(etag)  # SeaweedFS lists a part that was sent twice twice
         found = [
-            await self._held(upload, number, body, etags[number])
+            await self._existing_part(upload, number, body, etags[number])
             for number, body in bodies.items()
             if number in etags
         ]
@@ -136,8 +138,8 @@ class S3Store:
     ) -> StoredObject:
         """Make the object of exactly these parts."""
         algorithm = upload.algorithm or self._default
-        ready = transport.completion(algorithm, parts, checksum=checksum, key=upload.key)
-        about = fields.of(upload) | ready.fields | {"MultipartUpload": {"Parts": ready.parts}}
+        ready = checksums.completion(algorithm, parts, checksum=checksum, key=upload.key)
+        about = request_fields.of(upload) | ready.fields | {"MultipartUpload": {"Parts": ready.parts}}
         answer = await self._unless_there(partial(self._complete, upload.key, **about), once=once)
         expected = Expected(algorithm, ready.expected)
         return await self._confirmed(answer, upload.key, expected, operation="CompleteMultipartUpload")
@@ -145,7 +147,7 @@ class S3Store:
     async def abort(self, upload: OpenUpload) -> None:
         """Drop an upload and its parts. S3 says 204; of what says 200 the upload itself is asked for."""
         try:
-            answer = await self._calls.call("abort_multipart_upload", upload.key, **fields.of(upload))
+            answer = await self._calls.call("abort_multipart_upload", upload.key, **request_fields.of(upload))
             if answer["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.NO_CONTENT:
                 return
             async for _ in listing.parts(self._calls, upload):
@@ -168,7 +170,7 @@ class S3Store:
             size_bytes=int(due(answer, "ContentLength", operation="HeadObject", target=key)),
             checksum=from_header(whole) if whole else None,
             metadata={name.lower(): value for name, value in answer.get("Metadata", {}).items()},
-            is_checked=transport.is_checked(answer),
+            is_checked=checksums.is_checked(answer),
         )
 
     async def delete(self, key: str) -> None:
@@ -188,14 +190,16 @@ class S3Store:
         """List the open multipart uploads below a prefix."""
         return listing.uploads(self._calls, prefix=prefix)
 
-    async def _held(self, upload: OpenUpload, number: int, body: Body, etags: set[str]) -> Part | None:
-        digest = await read(transport.md5_hex, body, operation="ListParts", target=upload.key)
+    async def _existing_part(
+        self, upload: OpenUpload, number: int, body: Body, etags: set[str]
+    ) -> Part | None:
+        digest = await read(checksums.md5_hex, body, operation="ListParts", target=upload.key)
         said = next((etag for etag in etags if etag.strip('"') == digest), None)
         if said is None:
             return None
         algorithm = upload.algorithm or self._default
         found = await self._scan(body, algorithm, operation="ListParts", target=upload.key)
-        etag = transport.receipt(algorithm, said, found.transport)
+        etag = checksums.receipt(algorithm, said, found.transport)
         return Part(number=number, size_bytes=body.length_bytes, etag=etag, checksum=found.checksum)
 
     async def _put(
@@ -256,7 +260,7 @@ class S3Store:
 
     async def _scan(self, body: Body, algorithm: Algorithm, *, operation: str, target: str) -> Scan:
         def scan(body: Body) -> Scan:
-            return transport.scan(body, algorithm)
+            return checksums.scan(body, algorithm)
 
         return await read(scan, body, operation=operation, target=target)
 

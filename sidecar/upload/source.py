@@ -22,20 +22,20 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def opened(transfer: Transfer, journal: AsyncJournal) -> AsyncIterator[Source | None]:
+async def opened(transfer: Transfer, journal: AsyncJournal) -> AsyncIterator[SourceFile | None]:
     """Open the file. None, and the journal knows, if it vanished. Raises SidecarError (LOCAL_IO)."""
     fd = await asyncio.to_thread(_open, transfer)
     if fd is None:
-        await journal.do(Journal.vanish, transfer.id)
+        await journal.do(Journal.vanish, transfer.row_id)
         yield None
         return
     try:
-        yield Source(fd=fd, transfer=transfer, journal=journal)
+        yield SourceFile(fd=fd, transfer=transfer, journal=journal)
     finally:
         os.close(fd)
 
 
-class Source:
+class SourceFile:
     """An open file and the fingerprint it is expected to have."""
 
     def __init__(self, *, fd: int, transfer: Transfer, journal: AsyncJournal) -> None:
@@ -74,13 +74,15 @@ class Source:
             if checksum == self._transfer.checksum and after == before:
                 await self._touched(before)
                 return True
-        await self._journal.do(Journal.overtaken, self._transfer.id, "the file changed before it was sent")
+        await self._journal.do(
+            Journal.content_changed, self._transfer.row_id, "the file changed before it was sent"
+        )
         return False
 
     async def _touched(self, identity: StatIdentity) -> None:
         if identity != self._identity:
             self._identity = identity
-            await self._journal.do(Journal.touched, self._transfer.id, identity)
+            await self._journal.do(Journal.touched, self._transfer.row_id, identity)
 
     async def _read(self, read: Callable[[], T]) -> T:
         try:

@@ -12,17 +12,17 @@ from sidecar.core.clock import Clock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Transfer
 from sidecar.core.retry import Again, GiveUp
-from sidecar.core.turns import Rank, Room, room
-from sidecar.gate import Gate
+from sidecar.core.upload_order import Rank, UploadRoom, room
+from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal, Topic
 from sidecar.metrics import Metrics
 from sidecar.obstacles import Obstacles
 
-from .cleaner import SWEEP_SECONDS, Cleaner
-from .flight import Flight
-from .sources import Sources
-from .tools import Tools
-from .transfer import ship
+from .cleanup_worker import SWEEP_SECONDS, CleanupWorker
+from .context import UploadContext
+from .progress import UploadProgress
+from .transfer import upload
+from .unreadable_sources import UnreadableSources
 from .waiting import wait_for
 
 CONCURRENCY_AUTO = 32  # small files wait for round trips; the memory budget bounds the large ones
@@ -34,8 +34,8 @@ class UploadStage:
     def __init__(
         self,
         *,
-        tools: Tools,
-        gate: Gate,
+        context: UploadContext,
+        gate: RemoteGate,
         clock: Clock,
         metrics: Metrics,
         concurrency: int = CONCURRENCY_AUTO,
@@ -43,30 +43,37 @@ class UploadStage:
         sweep_seconds: float = SWEEP_SECONDS,
         obstacles: Obstacles | None = None,
     ) -> None:
-        """``concurrency`` is the number of transfers at once (of one rank: ``core/turns.py``).
+        """``concurrency`` is the number of transfers at once (of one rank: ``core/upload_order.py``).
 
         ``sweep_seconds`` lie between two sweeps.
 
-        ``trusted`` is set once the journal is known not to be an old copy, whose debts may be void; None:
-        nobody can tell. ``obstacles`` are shared with whoever else reads files.
+        ``trusted`` is set once the journal is known not to be an old copy, whose clean-up tasks may be void;
+        None: nobody can tell. ``obstacles`` are shared with whoever else reads files.
         """
-        self._tools = tools
-        self._journal = tools.journal
+        self._context = context
+        self._journal = context.journal
         self._gate = gate
         self._clock = clock
         self._metrics = metrics
         self._concurrency = concurrency
-        self._flights: dict[int, Flight] = {}
+        self._uploads: dict[int, UploadProgress] = {}
         self._numbers = count()
         self._work = self._journal.subscribe(Topic.UPLOADS)
-        self._sources = Sources(journal=self._journal, clock=clock, obstacles=obstacles or Obstacles(clock))
-        self.cleaner = Cleaner(
-            tools=tools, gate=gate, clock=clock, metrics=metrics, trusted=trusted, sweep_seconds=sweep_seconds
+        self._sources = UnreadableSources(
+            journal=self._journal, clock=clock, obstacles=obstacles or Obstacles(clock)
+        )
+        self.cleaner = CleanupWorker(
+            context=context,
+            gate=gate,
+            clock=clock,
+            metrics=metrics,
+            trusted=trusted,
+            sweep_seconds=sweep_seconds,
         )
 
-    def flights(self) -> Sequence[Flight]:
+    def uploads(self) -> Sequence[UploadProgress]:
         """Return the uploads under way."""
-        return list(self._flights.values())
+        return list(self._uploads.values())
 
     async def run(self) -> None:
         """Ship what is ready, as it becomes ready, and clean up."""
@@ -75,89 +82,89 @@ class UploadStage:
             tasks.create_task(self._sources.run())
             while True:
                 self._work.clear()
-                free = self._room()
-                next_due = await self._start(tasks, free) if free else None
+                room = self._room()
+                next_due = await self._start(tasks, room) if room else None
                 await wait_for(self._work, next_due, clock=self._clock)
 
     # -- transfers --------------------------------------------------------------------------------
-    def _room(self) -> Room | None:
-        ranks = [flight.rank for flight in self._flights.values()]
-        return room(ranks, wanted=self._concurrency, part_bytes=self._tools.part_bytes)
+    def _room(self) -> UploadRoom | None:
+        ranks = [progress.rank for progress in self._uploads.values()]
+        return room(ranks, wanted=self._concurrency, part_bytes=self._context.part_bytes)
 
     def _rank(self, transfer: Transfer, *, is_begun: bool) -> Rank:
         return Rank(
             priority=transfer.route.priority,
-            is_large=transfer.size_bytes >= self._tools.part_bytes,
+            is_large=transfer.size_bytes >= self._context.part_bytes,
             is_fresh=not is_begun,
-            number=transfer.id if is_begun else next(self._numbers),
+            number=transfer.row_id if is_begun else next(self._numbers),
         )
 
-    async def _start(self, tasks: asyncio.TaskGroup, free: Room) -> float | None:
+    async def _start(self, tasks: asyncio.TaskGroup, room: UploadRoom) -> float | None:
         """Claim and start as many as may begin; return when the next one is due, if none is now."""
         claim = await self._journal.do(
             Journal.claim_uploads,
-            limit=free.count,
+            limit=room.count,
             now=self._clock.monotonic(),
-            priority=free.priority,
-            shorter_than_bytes=free.shorter_than_bytes,
+            priority=room.priority,
+            shorter_than_bytes=room.shorter_than_bytes,
         )
         for transfer in claim.transfers:
-            flight = Flight(
-                transfer=transfer.transfer,
+            progress = UploadProgress(
+                transfer_id=transfer.transfer_id,
                 path=transfer.display,
                 size_bytes=transfer.size_bytes,
-                rank=self._rank(transfer, is_begun=transfer.id in claim.begun),
-                on_part=partial(self._gate.succeeded, transfer.transfer, "UploadPart"),
-                on_step=partial(self._gate.stepped, transfer.transfer),
+                rank=self._rank(transfer, is_begun=transfer.row_id in claim.begun),
+                on_part=partial(self._gate.succeeded, transfer.transfer_id, "UploadPart"),
+                on_step=partial(self._gate.stepped, transfer.transfer_id),
                 on_open=partial(self._sources.opened, transfer),
             )
-            self._flights[transfer.id] = flight
-            tasks.create_task(self._ship(transfer, flight))
+            self._uploads[transfer.row_id] = progress
+            tasks.create_task(self._run(transfer, progress))
         if claim.transfers:
             self._work.set()  # there may be more, or a later one is due: ask once again
         return claim.next_due
 
-    async def _ship(self, transfer: Transfer, flight: Flight) -> None:
+    async def _run(self, transfer: Transfer, progress: UploadProgress) -> None:
         try:
-            await self._attempt(transfer, flight)
+            await self._attempt(transfer, progress)
         except asyncio.CancelledError:  # the multipart upload stays open: its ID and parts are journaled
-            await self._journal.do(Journal.release, transfer.id)
+            await self._journal.do(Journal.release, transfer.row_id)
             raise
         finally:
-            del self._flights[transfer.id]
+            del self._uploads[transfer.row_id]
             self._work.set()
 
-    async def _attempt(self, transfer: Transfer, flight: Flight) -> None:
-        await self._gate.admit(transfer.transfer)
+    async def _attempt(self, transfer: Transfer, progress: UploadProgress) -> None:
+        await self._gate.admit(transfer.transfer_id)
         begun = self._clock.monotonic()
         try:
             with self._metrics.concurrent_operations.labels(operation="upload").track_inprogress():
-                shipped = await ship(transfer, tools=self._tools, flight=flight)
+                uploaded = await upload(transfer, context=self._context, progress=progress)
         except SidecarError as error:
-            await self._failed(transfer, error, flight)
+            await self._failed(transfer, error, progress)
             return
         await self._sources.ended(transfer)
-        if not shipped:
-            self._gate.withdraw(transfer.transfer)
+        if not uploaded:
+            self._gate.withdraw(transfer.transfer_id)
             return
-        self._gate.succeeded(transfer.transfer, flight.delivered_by)
+        self._gate.succeeded(transfer.transfer_id, progress.delivered_by)
         self._metrics.upload_duration_seconds.observe(self._clock.monotonic() - begun)
         self._metrics.asset_size_bytes.observe(transfer.size_bytes)
 
-    async def _failed(self, transfer: Transfer, error: SidecarError, flight: Flight) -> None:
+    async def _failed(self, transfer: Transfer, error: SidecarError, progress: UploadProgress) -> None:
         """Let the gate decide; a part that was confirmed in this attempt has set the count back."""
         self._metrics.errors_total.labels(kind=error.kind, stage="upload").inc()
         if error.kind is ErrorKind.LOCAL_IO:  # ours: it says nothing of S3, nor of this file alone
-            self._gate.withdraw(transfer.transfer)
+            self._gate.withdraw(transfer.transfer_id)
             await self._sources.failed(transfer, error)
             return
-        failures = 0 if flight.confirmed else transfer.failures
-        decision = await self._gate.failed(transfer.transfer, error, failures=failures)
+        failures = 0 if progress.confirmed else transfer.failures
+        decision = await self._gate.failed(transfer.transfer_id, error, failures=failures)
         match decision:
             case Again(delay_seconds=delay_seconds, spent=spent):
                 due = self._clock.monotonic() + delay_seconds
-                await self._journal.do(Journal.fail_upload, transfer.id, error, due=due, spent=spent)
+                await self._journal.do(Journal.fail_upload, transfer.row_id, error, due=due, spent=spent)
             case GiveUp():
-                await self._journal.do(Journal.bury, transfer.id, error)
+                await self._journal.do(Journal.mark_dead, transfer.row_id, error)
             case _:
                 assert_never(decision)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sidecar.core.algorithms import Algorithm
+from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.errors import STALE, ErrorKind, SidecarError
 from sidecar.core.model import Part, StoredObject
 
@@ -119,7 +119,7 @@ class ObjectStore(Protocol):
         Idempotent: the last one with a number counts. Raises NOT_FOUND if the upload is gone.
         """
 
-    async def held(self, upload: OpenUpload, bodies: Mapping[int, Body]) -> list[Part]:
+    async def existing_parts(self, upload: OpenUpload, bodies: Mapping[int, Body]) -> list[Part]:
         """Tell which of these parts, by number, S3 holds already, byte for byte, as ``put_part`` would.
 
         For parts whose answer was lost with a process. A list of part numbers and sizes alone is never

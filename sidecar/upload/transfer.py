@@ -10,93 +10,93 @@ from __future__ import annotations
 
 from functools import partial
 
-from sidecar.core.algorithms import Way
+from sidecar.core.checksum_algorithms import UploadWay
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.keys import is_unique
 from sidecar.core.model import StoredObject, Transfer
 from sidecar.core.parts import part_size
-from sidecar.core.turns import Rank
+from sidecar.core.upload_order import Rank
 from sidecar.journal.journal import Journal
 
-from .checking import Try
-from .describe import is_of, object_spec
-from .flight import Flight
+from .checksum_negotiation import Try
+from .context import UploadContext
+from .existing import find_existing
+from .metadata import is_of, object_spec
 from .multipart import Multipart
-from .recall import recall
-from .source import Source, opened
-from .tools import Tools
+from .progress import UploadProgress
+from .source import SourceFile, opened
 
 
-async def ship(transfer: Transfer, *, tools: Tools, flight: Flight) -> bool:
+async def upload(transfer: Transfer, *, context: UploadContext, progress: UploadProgress) -> bool:
     """Bring a claimed transfer to S3 and record it. Raises SidecarError; the lease is the caller's then.
 
     False: there was nothing to send any more (vanished, overtaken), and the journal knows. S3 compares
     the bytes with the fingerprint's checksum, so that a file that changes meanwhile is never shipped
     torn: it is refused, read again, and overtaken if it did change.
     """
-    async with opened(transfer, tools.journal) as source:
+    async with opened(transfer, context.journal) as source:
         if source is None:
             return False
-        flight.on_open()
+        progress.on_open()
         if not await source.is_itself():
             return False
-        known = await recall(transfer, tools=tools)
+        known = await find_existing(transfer, context=context)
         if known is None:
             return True
         transfer = known
         try:
-            stored = await _deliver(transfer, source, tools=tools, flight=flight)
+            stored = await _deliver(transfer, source, context=context, progress=progress)
         except SidecarError as error:
             if error.kind is ErrorKind.CORRUPT and not await source.is_itself(reread=True):
                 return False
             raise
         if stored is None:
             return False
-        await tools.journal.do(Journal.uploaded, transfer.id, stored, url=tools.url(transfer.key))
+        await context.journal.do(Journal.uploaded, transfer.row_id, stored, url=context.url(transfer.key))
         return True
 
 
 async def _deliver(
-    transfer: Transfer, source: Source, *, tools: Tools, flight: Flight
+    transfer: Transfer, source: SourceFile, *, context: UploadContext, progress: UploadProgress
 ) -> StoredObject | None:
     """Choose the way. A PUT or Complete of an earlier attempt may have been carried out: HEAD tells."""
     head = None
     if transfer.may_object:
-        head = await tools.store.head(transfer.key)
-        flight.on_step("HeadObject")
+        head = await context.store.head(transfer.key)
+        progress.on_step("HeadObject")
     if head is not None and is_of(head, transfer):
         return head.stored
     # A request that is delivered twice makes no second version. What is there and is not ours goes.
-    is_new_key = transfer.recall is None or transfer.recall.key is None
+    is_new_key = transfer.known_content is None or transfer.known_content.key is None
     once = head is None and is_unique(transfer.route.key) and is_new_key
-    if not transfer.may_upload and transfer.size_bytes < _part_bytes(transfer, tools):
-        flight.delivered_by = "PutObject"
-        put = partial(_put, transfer, source, tools=tools, rank=flight.rank, once=once)
-        return await tools.checking.send(Way.PUT, put)
-    flight.delivered_by = "CompleteMultipartUpload"
-    multipart = Multipart(tools=tools, transfer=transfer, source=source, flight=flight, once=once)
+    if not transfer.may_upload and transfer.size_bytes < _part_bytes(transfer, context):
+        progress.delivered_by = "PutObject"
+        put = partial(_put, transfer, source, context=context, rank=progress.rank, once=once)
+        return await context.checking.send(UploadWay.PUT, put)
+    progress.delivered_by = "CompleteMultipartUpload"
+    multipart = Multipart(context=context, transfer=transfer, source=source, progress=progress, once=once)
     begun = transfer.algorithm if transfer.upload_id else None
-    return await tools.checking.send(Way.MULTIPART, multipart.send, begun=begun)
+    return await context.checking.send(UploadWay.MULTIPART, multipart.send, begun=begun)
 
 
 async def _put(
-    transfer: Transfer, source: Source, this: Try, *, tools: Tools, rank: Rank, once: bool
+    transfer: Transfer, source: SourceFile, this: Try, *, context: UploadContext, rank: Rank, once: bool
 ) -> StoredObject:
-    spec = object_spec(transfer, sidecar_id=tools.sidecar_id, algorithm=this.algorithm)
+    spec = object_spec(transfer, sidecar_id=context.sidecar_id, algorithm=this.algorithm)
     once = once and not this.is_there
-    async with tools.budget.claim(transfer.size_bytes, rank):
-        await tools.journal.do(Journal.begin_put, transfer.id)
+    async with context.budget.claim(transfer.size_bytes, rank):
+        await context.journal.do(Journal.begin_put, transfer.row_id)
         try:
-            return await tools.store.put(spec, source.whole(), checksum=transfer.checksum or "", once=once)
+            return await context.store.put(spec, source.whole(), checksum=transfer.checksum or "", once=once)
         except SidecarError as error:
-            if error.maybe_done and (stored := await tools.settled_or_none(transfer)):
+            if error.maybe_done and (stored := await context.settled_or_none(transfer)):
                 return stored
             raise
 
 
-def _part_bytes(transfer: Transfer, tools: Tools) -> int:
+def _part_bytes(transfer: Transfer, context: UploadContext) -> int:
     try:
-        return part_size(transfer.size_bytes, wanted_bytes=tools.part_bytes)
+        return part_size(transfer.size_bytes, wanted_bytes=context.part_bytes)
     except ValueError as error:
         raise SidecarError(
             ErrorKind.INVALID, str(error), operation="plan", target=transfer.display, scope=Scope.OBJECT

@@ -60,7 +60,7 @@ class Example:
     inside: bool = False
 
 
-class Place(NamedTuple):
+class UnsentGroup(NamedTuple):
     """What is told of together: files of one kind in one folder."""
 
     folder: str
@@ -108,7 +108,7 @@ class Census:
         self._counts = dict.fromkeys(COUNTED, 0)
         self._shown = {finding: deque[Example](maxlen=NAMED_MAX) for finding in COUNTED}
         self._seen = Paths()
-        self.places: dict[Place, Tally] = {}
+        self.places: dict[UnsentGroup, Tally] = {}
         self.known = 0  # of the findings, those whose earlier version the journal has
 
     def add(self, example: Example) -> None:
@@ -139,13 +139,13 @@ class Census:
         """Return at most NAMED_MAX of each finding, the newest of each first."""
         return [example for shown in self._shown.values() for example in reversed(shown)]
 
-    def unsent(self) -> Iterator[tuple[Place, Tally]]:
+    def unsent(self) -> Iterator[tuple[UnsentGroup, Tally]]:
         """Yield all that counts as unsent."""
         return iter(list(self.places.items()))
 
     def _keep(self, example: Example) -> None:
         folder, _, name = example.path.rpartition("/")
-        place = Place(example.path if example.inside else folder, extension(name), example.finding)
+        place = UnsentGroup(example.path if example.inside else folder, extension(name), example.finding)
         if (tally := self.places.get(place)) is None:
             tally = self.places[place] = Tally()
         tally.count += 1

@@ -17,7 +17,7 @@ from typing import Protocol
 AGAIN_SECONDS = 0.05
 
 
-class Held(Protocol):
+class Lapsable(Protocol):
     """A lease that may lapse."""
 
     @property
@@ -31,17 +31,17 @@ class Fence:
 
     def __init__(self) -> None:
         """Open: nothing is held yet."""
-        self._held: list[Held] = []
+        self._leases: list[Lapsable] = []
 
-    def add(self, held: Held) -> None:
+    def add(self, lease: Lapsable) -> None:
         """Let nothing pass from now on while this does not hold."""
-        self._held.append(held)
+        self._leases.append(lease)
 
-    def discard(self, held: Held) -> None:
+    def discard(self, lease: Lapsable) -> None:
         """Forget one that was given up."""
-        self._held.remove(held)
+        self._leases.remove(lease)
 
     async def passable(self) -> None:
         """Return at once, or when everything is confirmed again; if it is lost, the process ends first."""
-        while not all(held.holds for held in self._held):  # noqa: ASYNC110 - time itself closes it
+        while not all(lease.holds for lease in self._leases):  # noqa: ASYNC110 - time itself closes it
             await asyncio.sleep(AGAIN_SECONDS)

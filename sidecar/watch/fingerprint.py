@@ -15,8 +15,8 @@ from sidecar.files import (
     stat_identity,
 )
 
-from . import lease
-from .lease import Lease
+from . import write_lease
+from .write_lease import WriterCheck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ def take_open(fd: int, *, expected: StatIdentity) -> Fingerprint | Changed:
     except TruncatedError:
         return Changed()
     # The lease before the stat: a writer that comes between the two changes the identity we see.
-    if lease.probe(fd) is Lease.BUSY:
+    if write_lease.take_read_lease(fd) is WriterCheck.BUSY:
         return Changed()
     after = os.fstat(fd)
     if after.st_nlink == 0 or identity_of(after) != expected:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 
-from . import multipicture
-from .form import UNKNOWN, Source, Structure, complete, torn
+from . import jpeg_multipicture
+from .format_base import UNKNOWN, BoundedReader, Structure, complete, torn
 
 MAGIC = b"\xff\xd8\xff"
 # In a scan FF is followed by 00, by a restart mark, or in JPEG-LS by less than 80; fill bytes are FF.
@@ -20,7 +20,7 @@ _SAMSUNG = b"SEFT"
 _NEAR_BYTES, _FAR_BYTES = 4, 64 * 1024
 
 
-def judge(source: Source, start: int) -> Structure:
+def judge(source: BoundedReader, start: int) -> Structure:
     """Walk to the end mark; junk between segments is passed over, as every decoder does."""
     offset, depth, has_scan, indexed_end = start + 2, 1, False, 0
     while (found := _next_marker(source, offset)) is not None:
@@ -34,7 +34,9 @@ def judge(source: Source, start: int) -> Structure:
             return complete(offset) if has_scan and indexed_end <= source.size else UNKNOWN
         length = source.at(offset, 2)
         if marker == _APP2:
-            indexed_end = max(indexed_end, multipicture.end(source, offset + 2, int.from_bytes(length) - 2))
+            indexed_end = max(
+                indexed_end, jpeg_multipicture.end(source, offset + 2, int.from_bytes(length) - 2)
+            )
         has_scan |= marker == _SCAN
         offset += max(2, int.from_bytes(length))
     if source.at(max(0, source.size - len(_SAMSUNG)), len(_SAMSUNG)) == _SAMSUNG:
@@ -42,7 +44,7 @@ def judge(source: Source, start: int) -> Structure:
     return torn("the JPEG has no end mark" if has_scan else "the JPEG ends before its picture begins")
 
 
-def _next_marker(source: Source, offset: int) -> tuple[int, int] | None:
+def _next_marker(source: BoundedReader, offset: int) -> tuple[int, int] | None:
     """Return the next marker at or behind ``offset`` and where it ends."""
     length = _NEAR_BYTES  # mostly it is here; only a scan is long
     while block := source.at(offset, length):

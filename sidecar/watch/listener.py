@@ -9,8 +9,8 @@ import structlog
 
 from sidecar.core.clock import Clock
 
-from .events import Notifier, WatchLostError
-from .hints import Hints
+from .event_handler import EventHandler
+from .inotify import Inotify, WatchLostError
 
 REBUILD_SECONDS = (0.1, 30.0)
 STEADY_SECONDS = 10.0
@@ -23,10 +23,12 @@ log = structlog.get_logger()
 class Listener:
     """``is_deaf`` while nothing is heard; ``trouble`` says why in a sentence."""
 
-    def __init__(self, root: str, *, hints: Hints, clock: Clock, list_again: Callable[[], None]) -> None:
+    def __init__(
+        self, root: str, *, handler: EventHandler, clock: Clock, list_again: Callable[[], None]
+    ) -> None:
         """``list_again`` is called when something may have been missed."""
-        self._root, self._hints, self._clock, self._list_again = root, hints, clock, list_again
-        self._notifier: Notifier | None = None
+        self._root, self._handler, self._clock, self._list_again = root, handler, clock, list_again
+        self._notifier: Inotify | None = None
         self.is_deaf = False
         self.trouble: str | None = None
 
@@ -48,18 +50,20 @@ class Listener:
         """Tell whether a folder needs no further watching."""
         return self._notifier is None or self._notifier.watches(folder, inode)
 
-    def cover(self, folders: Mapping[str, int]) -> None:
+    def watch_folders(self, folders: Mapping[str, int]) -> None:
         """Watch some folders more: inodes by path."""
         if self._notifier is not None:
-            self._notifier.cover(folders)
+            self._notifier.watch_folders(folders)
 
     async def _listen(self) -> None:
-        async with Notifier(self._root, clock=self._clock, covered=self._hints.put_off) as notifier:
+        async with Inotify(
+            self._root, clock=self._clock, watch_initial=self._handler.look_again_later
+        ) as notifier:
             self._notifier, self.is_deaf, self.trouble = notifier, False, None
             self._list_again()  # after the watches are in place, or something falls between
             try:
                 while True:
-                    await self._hints.handle(await notifier.next())
+                    await self._handler.handle(await notifier.next())
             finally:
                 self._notifier = None
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from sidecar.files import NotRegularError, kind_of, open_folder
 
-from .volume import OWN_PREFIX
+from .filesystem import OWN_PREFIX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Odd:
+class SpecialEntry:
     """Something that is never sent as it is, and why. ``path`` is below the root, with surrogate escapes.
 
     ``inside``: it is, or may lead to, a folder, and stands for whatever lies in it. ``found`` is its lstat,
@@ -44,7 +44,7 @@ class Listing:
     inode: int = 0
     files: dict[str, os.stat_result] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)
-    odd: list[Odd] = field(default_factory=list)
+    special: list[SpecialEntry] = field(default_factory=list)
     whole: bool = True
     unread: OSError | None = None
     device: int | None = None
@@ -53,7 +53,9 @@ class Listing:
 
     def others(self) -> set[str]:
         """Return the names of what is no regular file, or not seen well enough to tell."""
-        return {path.rpartition("/")[2] for path in (*self.folders, *(odd.path for odd in self.odd))}
+        return {
+            path.rpartition("/")[2] for path in (*self.folders, *(special.path for special in self.special))
+        }
 
 
 def list_folder(root: str, folder: str) -> Listing:
@@ -73,11 +75,11 @@ def list_folder(root: str, folder: str) -> Listing:
         listing.whole = False
     except OSError as error:
         listing.whole, listing.unread = False, error
-        listing.odd.append(unread_folder(folder or ".", error))
+        listing.special.append(unread_folder(folder or ".", error))
     return listing
 
 
-def look_at(root: str, path: str) -> os.stat_result | None:
+def lstat_below(root: str, path: str) -> os.stat_result | None:
     """Return lstat of one path below the root, or None where nothing is or it cannot be seen."""
     try:
         return os.lstat(os.path.join(root, path))  # noqa: PTH118 - surrogate escapes and speed
@@ -85,19 +87,21 @@ def look_at(root: str, path: str) -> os.stat_result | None:
         return None
 
 
-def odd_of(path: str, found: os.stat_result) -> Odd | None:
+def odd_of(path: str, found: os.stat_result) -> SpecialEntry | None:
     """Return what is never sent as it is; None for a file or folder whose name is text."""
     is_folder, reason = stat.S_ISDIR(found.st_mode), "the name is not UTF-8"
     if not is_folder and not stat.S_ISREG(found.st_mode):
         reason = f"{kind_of(found.st_mode)} is never sent"
     elif is_utf8(path):
         return None
-    return Odd(path=path, reason=reason, inside=is_folder or stat.S_ISLNK(found.st_mode), found=found)
+    return SpecialEntry(
+        path=path, reason=reason, inside=is_folder or stat.S_ISLNK(found.st_mode), found=found
+    )
 
 
-def unread_folder(path: str, error: OSError) -> Odd:
+def unread_folder(path: str, error: OSError) -> SpecialEntry:
     """Return what a folder is that cannot be read."""
-    return Odd(path=path, reason=f"the folder cannot be read: {error.strerror}", inside=True)
+    return SpecialEntry(path=path, reason=f"the folder cannot be read: {error.strerror}", inside=True)
 
 
 def join(folder: str, name: str) -> str:
@@ -122,10 +126,10 @@ def _add(listing: Listing, entry: os.DirEntry[str]) -> None:
         return
     except OSError as error:
         listing.unread = error
-        listing.odd.append(Odd(path=path, reason=f"no stat: {error.strerror}", inside=True))
+        listing.special.append(SpecialEntry(path=path, reason=f"no stat: {error.strerror}", inside=True))
         return
-    if (odd := odd_of(path, found)) is not None:
-        listing.odd.append(odd)
+    if (special := odd_of(path, found)) is not None:
+        listing.special.append(special)
     elif stat.S_ISDIR(found.st_mode):
         listing.folders.append(path)
     elif not entry.name.startswith(OWN_PREFIX):

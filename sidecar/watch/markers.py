@@ -12,16 +12,16 @@ from sidecar.files import ForeignLinkError, NotRegularError, open_regular
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
 
-from . import lease
-from .hands import Hands
-from .lease import Lease
-from .sorting import MarkerSeen
+from . import write_lease
+from .classify import MarkerSeen
+from .worker_threads import WorkerThreads
+from .write_lease import WriterCheck
 
 SIZE_BYTES_MAX = 64 * 1024
 REMEMBERED_MAX = 100_000
 
 
-class Told(Enum):
+class MarkerOutcome(Enum):
     """What became of a marker."""
 
     DONE = "done"
@@ -42,16 +42,16 @@ class _Content:
 class Markers:
     """Tells each marker once for each time it was written."""
 
-    def __init__(self, *, root: str, journal: AsyncJournal, hands: Hands) -> None:
-        self._root, self._journal, self._hands = root, journal, hands
-        self._told: dict[str, int] = {}
+    def __init__(self, *, root: str, journal: AsyncJournal, threads: WorkerThreads) -> None:
+        self._root, self._journal, self._threads = root, journal, threads
+        self._journaled: dict[str, int] = {}
         self._broken = set[str]()
 
-    async def tell(self, seen: MarkerSeen) -> Told:
+    async def journal(self, seen: MarkerSeen) -> MarkerOutcome:
         """Read a marker and journal it; one that is gone again, or was told before, is nothing."""
-        if self._told.get(seen.path) == seen.mtime_ns:
-            return Told.BROKEN if seen.path in self._broken else Told.DONE
-        content = await self._hands.do(lambda: _read(self._root, seen.path))
+        if self._journaled.get(seen.path) == seen.mtime_ns:
+            return MarkerOutcome.BROKEN if seen.path in self._broken else MarkerOutcome.DONE
+        content = await self._threads.do(lambda: _read(self._root, seen.path))
         if not isinstance(content, _Content):
             return content
         await self._journal.do(
@@ -64,35 +64,35 @@ class Markers:
             chunks=content.chunks,
         )
         self._remember(seen.path, content.mtime_ns, is_broken=content.broken)
-        return Told.BROKEN if content.broken else Told.DONE
+        return MarkerOutcome.BROKEN if content.broken else MarkerOutcome.DONE
 
     def is_broken(self, path: str) -> bool:
         """Tell whether a marker says something that is not understood."""
         return path in self._broken
 
     def _remember(self, path: str, mtime_ns: int, *, is_broken: bool) -> None:
-        if len(self._told) >= REMEMBERED_MAX:
-            self._told.clear()  # telling again is harmless
+        if len(self._journaled) >= REMEMBERED_MAX:
+            self._journaled.clear()  # telling again is harmless
             self._broken.clear()
-        self._told[path] = mtime_ns
+        self._journaled[path] = mtime_ns
         (self._broken.add if is_broken else self._broken.discard)(path)
 
 
-def _read(root: str, path: str) -> _Content | Told:
+def _read(root: str, path: str) -> _Content | MarkerOutcome:
     try:
         fd = open_regular(root, path)
     except (FileNotFoundError, NotRegularError, ForeignLinkError):
-        return Told.DONE
+        return MarkerOutcome.DONE
     except OSError:
-        return Told.UNREAD
+        return MarkerOutcome.UNREAD
     try:
-        if lease.probe(fd) is Lease.BUSY:
-            return Told.LATER
+        if write_lease.take_read_lease(fd) is WriterCheck.BUSY:
+            return MarkerOutcome.LATER
         text = os.pread(fd, SIZE_BYTES_MAX, 0)
         chunks, broken = _parse(text)
         return _Content(mtime_ns=os.fstat(fd).st_mtime_ns, chunks=chunks, broken=broken)
     except OSError:
-        return Told.UNREAD
+        return MarkerOutcome.UNREAD
     finally:
         os.close(fd)
 
@@ -111,4 +111,4 @@ def _parse(text: bytes) -> tuple[int | None, bool]:
     return None, not isinstance(content, dict) or "chunks" in content
 
 
-__all__ = ["Marker", "Markers", "Told"]
+__all__ = ["Marker", "MarkerOutcome", "Markers"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .form import UNKNOWN, Source, Structure, complete, incomplete, torn
+from .format_base import UNKNOWN, BoundedReader, Structure, complete, incomplete, torn
 
 MAGIC = b"\x1a\x45\xdf\xa3"
 _SEGMENT = 0x18538067
@@ -11,7 +11,7 @@ _ELEMENTS_MAX = 16
 _LIVE = "; a live stream never gets one, say `structure: off` in its rule"
 
 
-def judge(source: Source, start: int) -> Structure:
+def judge(source: BoundedReader, start: int) -> Structure:
     """Find the segment behind the EBML header and compare its end with the file's."""
     offset = start
     for count in range(_ELEMENTS_MAX):

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .boxes import Box, boxes, is_kind, referenced_end
-from .form import UNKNOWN, Shape, Source, Structure, complete, torn
+from .format_base import UNKNOWN, BoundedReader, Completeness, Structure, complete, torn
+from .mp4_boxes import Box, boxes, is_kind, referenced_end
 
 NAMES = frozenset({".mp4", ".mov", ".m4v", ".m4a", ".m4s"})
 FIRST_BOXES = frozenset(
@@ -36,7 +36,7 @@ _HEADER_BYTES = 8
 
 
 @dataclass(slots=True)
-class _Seen:
+class _WalkState:
     """What the walk has met so far."""
 
     kinds: set[bytes] = field(default_factory=set)
@@ -52,18 +52,21 @@ def looks_like(head: bytes, *, named_so: bool) -> bool:
     return head[4:8] == b"ftyp" or (named_so and head[4:8] in FIRST_BOXES)
 
 
-def judge(source: Source, start: int) -> Structure:
+def judge(source: BoundedReader, start: int) -> Structure:
     """Say whether the film is whole; reads at most 16 bytes a box, and indexes."""
-    seen = _Seen()
+    seen = _WalkState()
     for box in boxes(source, start, source.size):
-        if box.kind == b"ftyp" and (whole := _verdict(seen, box.start)).shape is not Shape.INCOMPLETE:
+        if (
+            box.kind == b"ftyp"
+            and (whole := _verdict(seen, box.start)).completeness is not Completeness.INCOMPLETE
+        ):
             return whole  # the next film begins
         if (answer := _meet(source, box, seen)) is not None:
             return answer
     return _verdict(seen, source.size)
 
 
-def _meet(source: Source, box: Box, seen: _Seen) -> Structure | None:
+def _meet(source: BoundedReader, box: Box, seen: _WalkState) -> Structure | None:
     """Take note of one box; an answer ends the walk."""
     if not is_kind(box.kind) or (box.end is not None and box.end > source.size):
         return _broken(source, box, seen)
@@ -75,7 +78,7 @@ def _meet(source: Source, box: Box, seen: _Seen) -> Structure | None:
     return None
 
 
-def _look_into(source: Source, box: Box, end: int, seen: _Seen) -> None:
+def _look_into(source: BoundedReader, box: Box, end: int, seen: _WalkState) -> None:
     """Remember a whole box and what matters in it."""
     if box.kind == b"moov":
         inner = {child.kind for child in boxes(source, box.body, end)}
@@ -92,33 +95,37 @@ def _look_into(source: Source, box: Box, end: int, seen: _Seen) -> None:
     seen.last = box.kind
 
 
-def _broken(source: Source, box: Box, seen: _Seen) -> Structure:
+def _broken(source: BoundedReader, box: Box, seen: _WalkState) -> Structure:
     """Tell a box that was cut off from what stands behind a whole film: padding, another format's trailer."""
     whole = _verdict(seen, box.start)
     if is_kind(box.kind):
-        is_missed = box.kind in (_NEEDED if whole.shape is Shape.COMPLETE else _NEEDED | FIRST_BOXES)
-        return _cut(source, box) if is_missed or whole.shape is Shape.INCOMPLETE else UNKNOWN
+        is_missed = box.kind in (
+            _NEEDED if whole.completeness is Completeness.COMPLETE else _NEEDED | FIRST_BOXES
+        )
+        return _cut(source, box) if is_missed or whole.completeness is Completeness.INCOMPLETE else UNKNOWN
     rest = source.at(box.start, _HEADER_BYTES)
     is_half_header = len(rest) < _HEADER_BYTES and any(rest)
-    if whole.shape is Shape.INCOMPLETE or (is_half_header and whole.shape is Shape.UNKNOWN):
+    if whole.completeness is Completeness.INCOMPLETE or (
+        is_half_header and whole.completeness is Completeness.UNKNOWN
+    ):
         return torn(f"the MP4 has no readable box at byte {box.start}")
     return whole
 
 
-def _cut(source: Source, box: Box) -> Structure:
+def _cut(source: BoundedReader, box: Box) -> Structure:
     return torn(f"the MP4's {_name(box)} box needs {box.end} bytes, the file has {source.size}")
 
 
-def _unsized(source: Source, box: Box, seen: _Seen) -> Structure:
+def _unsized(source: BoundedReader, box: Box, seen: _WalkState) -> Structure:
     """Judge a box of size 0: it reaches to the end of the file, or is not written yet."""
     if box.kind == b"mdat" and b"moov" in seen.kinds:
         return UNKNOWN  # only finished media behind its index is whole like that, and nothing says so
-    if box.kind in _NEEDED or _verdict(seen, box.start).shape is Shape.INCOMPLETE:
+    if box.kind in _NEEDED or _verdict(seen, box.start).completeness is Completeness.INCOMPLETE:
         return torn(f"the MP4's {_name(box)} box has no size yet")
     return _verdict(seen, source.size)
 
 
-def _verdict(seen: _Seen, end: int) -> Structure:
+def _verdict(seen: _WalkState, end: int) -> Structure:
     """Judge by the whole boxes up to ``end``."""
     if seen.last == b"moof":
         return torn("the MP4 ends with a fragment's header")
@@ -131,7 +138,7 @@ def _verdict(seen: _Seen, end: int) -> Structure:
     return complete(end)
 
 
-def _fragments(seen: _Seen, end: int) -> Structure:
+def _fragments(seen: _WalkState, end: int) -> Structure:
     """Judge whole fragments. An index behind them, or before those of one segment, says that none is missing.
 
     Without one nothing does. A header alone is a stream's initialization segment, or was a killed writer's.

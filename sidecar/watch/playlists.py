@@ -15,17 +15,17 @@ from dataclasses import dataclass, replace
 
 from sidecar.core import media
 from sidecar.core.model import StatIdentity, StreamKey
-from sidecar.core.playlists import NAMES_MAX, TEXT_BYTES_MAX, Place, Playlist, parse
-from sidecar.core.routing import HELD_SEGMENT, Ignored, Router, Stream
+from sidecar.core.playlists import NAMES_MAX, TEXT_BYTES_MAX, Playlist, PlaylistPlace, parse
+from sidecar.core.routing import WITHHELD_SEGMENT, Ignored, Router, StreamOwner
 from sidecar.files import open_folder, open_regular, stat_identity
 
-from .listing import is_utf8, list_folder, look_at
+from .listing import is_utf8, list_folder, lstat_below
 
 SEGMENT_BY_CONTENT = (
     "by its content it is a segment, and its playlist is {playlist}: HLS and DASH are not shipped by this"
     " version; it is held"
 )
-_FOLDERS_KEPT, _PLAYLISTS_KEPT, _TOLD_KEPT, _PIECES_KEPT = 4_096, 256, 10_000, 100_000
+_FOLDERS_KEPT, _PLAYLISTS_KEPT, _JOURNALED_KEPT, _PIECES_KEPT = 4_096, 256, 10_000, 100_000
 _NAMES_KEPT = 2 * NAMES_MAX
 _FOLDERS_WALKED_MAX = 10_000
 _FRESH_NS = 2_000_000_000
@@ -40,12 +40,12 @@ class PlaylistSeen:
 
     path: str
     identity: StatIdentity
-    stream: Stream | None
+    stream: StreamOwner | None
     playlist: Playlist
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
+class PlaylistClaim:
     """A playlist, which may be gone by now, and one sentence why it holds a file."""
 
     playlist: str
@@ -69,40 +69,42 @@ class Playlists:
         self._root, self._router, self.streams = root, router, streams
         self._folders: dict[str, _Folder] = {}
         self._parsed: dict[str, tuple[StatIdentity, Playlist]] = {}
-        self._told: dict[str, StatIdentity] = {}
+        self._journaled: dict[str, StatIdentity] = {}
         self._pieces: dict[str, StatIdentity] = {}
         self.needed: set[tuple[str, str]] = set()  # streams of which this life saw a playlist, or held a file
 
-    def holding(self, path: str, claim: StreamKey, identity: StatIdentity | None = None) -> Holding | None:
+    def claim_on(
+        self, path: str, claim: StreamKey, identity: StatIdentity | None = None
+    ) -> PlaylistClaim | None:
         """Return what holds a video that playlists may claim, None if nothing does."""
         is_segment = media.is_segment(path.rpartition("/")[2])
         stream = (claim.session_id, claim.scene_id)
         known = self.streams.get(stream)
         if known is not None and (is_segment or self._pieces.get(path) == identity is not None):
             self.needed.add(stream)
-            why = HELD_SEGMENT if is_segment else SEGMENT_BY_CONTENT
-            return Holding(playlist=known, why=why.format(playlist=known))
+            why = WITHHELD_SEGMENT if is_segment else SEGMENT_BY_CONTENT
+            return PlaylistClaim(playlist=known, why=why.format(playlist=known))
         own = path.rpartition("/")[0]
         for folder in _upwards(own):
             is_near = folder == own or _is_within(folder, claim.entity_folder)
             for playlist in self._in(folder):
                 if (is_segment and is_near) or self._read(playlist).names(path):
-                    return Holding(playlist=playlist, why=HELD_SEGMENT.format(playlist=playlist))
+                    return PlaylistClaim(playlist=playlist, why=WITHHELD_SEGMENT.format(playlist=playlist))
         return None
 
-    def news(self, path: str) -> PlaylistSeen | None:
-        """Read a playlist; None if it was told as it is. ``told`` says that it is by now."""
+    def read_if_changed(self, path: str) -> PlaylistSeen | None:
+        """Read a playlist; None if it was told as it is. ``mark_journaled`` says that it is by now."""
         found = self._identity(path)
-        if found is None or self._told.get(path) == found:
+        if found is None or self._journaled.get(path) == found:
             return None
         stream = self._router.stream_of(self._root, path)
         return PlaylistSeen(path=path, identity=found, stream=stream, playlist=self._read(path))
 
-    def told(self, seen: PlaylistSeen) -> None:
+    def mark_journaled(self, seen: PlaylistSeen) -> None:
         """Remember that what a playlist said is in the journal."""
-        if len(self._told) >= _TOLD_KEPT:
-            self._told.clear()
-        self._told[seen.path] = seen.identity
+        if len(self._journaled) >= _JOURNALED_KEPT:
+            self._journaled.clear()
+        self._journaled[seen.path] = seen.identity
         if seen.stream is not None:
             named = seen.stream.named
             stream = (named.session_id, named.scene_id or "")
@@ -138,7 +140,7 @@ class Playlists:
         kept, now = self._folders.get(folder), time.monotonic()
         if kept is not None and now < kept.looked_at + _STALE_SECONDS:
             return kept.names
-        found = look_at(self._root, folder) if folder else _stat(self._root)
+        found = lstat_below(self._root, folder) if folder else _stat(self._root)
         if found is None:
             return ()
         if kept is not None and kept.mtime_ns == found.st_mtime_ns:
@@ -164,7 +166,7 @@ class Playlists:
             os.close(fd)
         for name in names:
             path = f"{folder}/{name}".lstrip("/")
-            found = look_at(self._root, path)
+            found = lstat_below(self._root, path)
             is_file = found is not None and stat.S_ISREG(found.st_mode) and is_utf8(name)
             if is_file and not isinstance(self._router.route(self._root, path), Ignored):
                 yield path
@@ -174,7 +176,7 @@ class Playlists:
         folder, _, name = path.rpartition("/")
         stream = self._router.stream_of(self._root, path)
         scope = folder if stream is None or stream.folder is None else stream.folder
-        place = Place(root=self._root, folder=folder, scope=scope)
+        place = PlaylistPlace(root=self._root, folder=folder, scope=scope)
         kept = self._parsed.get(path)
         if kept is not None and kept[0] == self._identity(path):
             return kept[1]
@@ -202,7 +204,7 @@ class Playlists:
         self._parsed = kept
 
     def _identity(self, path: str) -> StatIdentity | None:
-        found = look_at(self._root, path)
+        found = lstat_below(self._root, path)
         if found is None:
             return None
         return StatIdentity(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from .form import Source, Structure, complete, torn
+from .format_base import BoundedReader, Structure, complete, torn
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 _IEND = b"\x00\x00\x00\x00IEND\xae\x42\x60\x82"
 
 
-def judge(source: Source, start: int) -> Structure:
+def judge(source: BoundedReader, start: int) -> Structure:
     """Look for IEND at the end of the file, else walk the chunks to it."""
     if source.at(max(0, source.size - len(_IEND)), len(_IEND)) == _IEND:
         return complete(source.size)

@@ -18,26 +18,26 @@ from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
 from sidecar.obstacles import Obstacles
 
-from .absences import Absences
 from .candidates import Candidates
 from .census import Census, Example, Finding
-from .hands import Hands
-from .hints import Hints
-from .holding import Hold, Keeper
-from .intake import Intake
+from .classify import Classifier, ListingBatch
+from .event_handler import EventHandler
+from .filesystem import Filesystems, ReadinessMethod, is_remote, kind_of
+from .flock import Flock, acquire, device_and_inode
+from .ingest import Ingest
 from .listener import Listener
-from .lock import Lock, acquire, place_of
 from .markers import Markers
+from .playlist_ingest import PlaylistIngest
+from .removals import RemovalDetector
+from .root_lease import CLAIMING
+from .root_lock import RootLock, RootLocker
 from .scan import Scanner, Walked
-from .sorting import Haul, Sorter
-from .streams import StreamBook
-from .tenure import CLAIMING
-from .volume import Readiness, Volumes, is_remote, kind_of
+from .worker_threads import WorkerThreads
 
 log = structlog.get_logger()
 SCAN_SECONDS = 2.0  # between listings where nothing else gives notice
 CPU_FACTOR, CPU_FACTOR_SCANNING = 200, 20  # listings may take half a percent of a core; five where they must
-PLACE_SECONDS = 1.0  # how soon a root that was made, removed or made again is noticed
+REPLACED_CHECK_SECONDS = 1.0  # how soon a root that was made, removed or made again is noticed
 FIRST = "it is being looked at for the first time"
 MISSING = "the folder does not exist"
 LOCKED = "another sidecar watches this folder; waiting for it to end"
@@ -47,7 +47,7 @@ AwayKind = Literal["missing", "unreadable", "not ours"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Away:
+class RootAway:
     """A root of which nothing can be told: ``why`` is a sentence."""
 
     kind: AwayKind
@@ -77,14 +77,14 @@ class RootWatch:
         self,
         settings: RootSettings,
         *,
-        sorter: Sorter,
+        classifier: Classifier,
         journal: AsyncJournal,
         clock: Clock,
         candidates: Candidates,
-        volumes: Volumes,
-        hands: Hands,
+        volumes: Filesystems,
+        threads: WorkerThreads,
         others_listed: Callable[[float], bool],
-        keeper: Keeper,
+        locker: RootLocker,
         obstacles: Obstacles,
         new_since_ns: Callable[[], int],
     ) -> None:
@@ -93,10 +93,10 @@ class RootWatch:
         ``new_since_ns`` is the process's start, as the clock of files has it.
         """
         self.settings, self.path = settings, settings.path
-        self.readiness = Readiness.SETTLE
+        self.readiness = ReadinessMethod.SETTLE
         self.problem: str | None = FIRST
         self._away_kind: AwayKind = "not ours"
-        self._hold: Hold | None = None
+        self._root_lock: RootLock | None = None
         self._was_away = False
         self.last_scan_ms: int | None = None
         self._new_since_ns = new_since_ns
@@ -104,46 +104,50 @@ class RootWatch:
         self._listing_census: Census | None = None  # of the listing under way
         self._unlistable: OSError | None = None
         self.listed, self.seen = asyncio.Event(), asyncio.Event()  # once, or found missing; once
-        self._clock, self._volumes, self._hands, self._candidates = clock, volumes, hands, candidates
-        self._journal, self._keeper, self._obstacles = journal, keeper, obstacles
+        self._clock, self._volumes, self._threads, self._candidates = clock, volumes, threads, candidates
+        self._journal, self._locker, self._obstacles = journal, locker, obstacles
         self._scanner = functools.partial(
             Scanner,
             root=self.path,
-            sorter=sorter,
+            classifier=classifier,
             journal=journal,
-            hands=hands,
+            threads=threads,
             is_watched=self._is_watched,
         )
-        self.markers = Markers(root=self.path, journal=journal, hands=hands)
-        self.sorter = sorter
-        self.streams = StreamBook(
-            root=self.path, journal=journal, hands=hands, candidates=candidates, playlists=sorter.playlists
+        self.markers = Markers(root=self.path, journal=journal, threads=threads)
+        self.classifier = classifier
+        self.streams = PlaylistIngest(
+            root=self.path,
+            journal=journal,
+            threads=threads,
+            candidates=candidates,
+            playlists=classifier.playlists,
         )
-        self._intake = Intake(
+        self._ingest = Ingest(
             root=self.path, journal=journal, candidates=candidates, markers=self.markers, streams=self.streams
         )
-        self._hints = Hints(
+        self._handler = EventHandler(
             root=self.path,
-            sorter=sorter,
+            classifier=classifier,
             candidates=candidates,
-            hands=hands,
-            scanner=self._scanner(take=self._take_hint),
-            unfinished=self._intake.unfinished,
-            cover=self._cover,
+            threads=threads,
+            scanner=self._scanner(take=self._ingest_events),
+            unfinished=self._ingest.unfinished,
+            watch_folders=self._watch_folders,
             obstacles=obstacles,
         )
-        self._absences = Absences(
+        self._removals = RemovalDetector(
             root=self.path,
             removal=settings.removal,
             between_seconds=settings.rescan_seconds,
             journal=journal,
-            hands=hands,
+            threads=threads,
             clock=clock,
             others_listed=others_listed,
         )
         self._listing_began = clock.monotonic()  # of the last one that is in the journal
         self._wanted, self._waiters = asyncio.Event(), list[asyncio.Future[None]]()
-        self._listener = Listener(self.path, hints=self._hints, clock=clock, list_again=self._wanted.set)
+        self._listener = Listener(self.path, handler=self._handler, clock=clock, list_again=self._wanted.set)
         self._must_scan = settings.events == "scan"
 
     @property
@@ -154,36 +158,36 @@ class RootWatch:
     @property
     def trouble(self) -> str | None:
         """Why it is watched less well than it was meant to be, as a sentence."""
-        tenure = self._hold.tenure if self._hold else None
-        return (tenure and tenure.trouble) or self._listener.trouble
+        lease = self._root_lock.lease if self._root_lock else None
+        return (lease and lease.trouble) or self._listener.trouble
 
     @property
-    def away(self) -> Away | None:
+    def away(self) -> RootAway | None:
         """Why nobody can tell what lies in it, None while somebody can."""
         if self.problem == FIRST:
             return None
         if self.problem is not None:
-            return Away(kind=self._away_kind, why=self.problem)
+            return RootAway(kind=self._away_kind, why=self.problem)
         if self._unlistable is not None:
-            return Away(kind="unreadable", why=f"the folder cannot be read: {self._unlistable.strerror}")
+            return RootAway(kind="unreadable", why=f"the folder cannot be read: {self._unlistable.strerror}")
         return None
 
     @property
     def lock(self) -> str | None:
         """How others are kept out, None while it is not ours."""
-        return self._hold.how if self._hold else None
+        return self._root_lock.how if self._root_lock else None
 
     @property
     def is_ours(self) -> bool:
         """Whether nobody else may watch it at this moment."""
-        return self._hold is not None and (self._hold.tenure is None or self._hold.tenure.holds)
+        return self._root_lock is not None and (self._root_lock.lease is None or self._root_lock.lease.holds)
 
     async def run(self) -> None:
         """Watch the root as often as it appears, for ever."""
         try:
             while True:
                 await self._once()
-                await asyncio.sleep(PLACE_SECONDS)
+                await asyncio.sleep(REPLACED_CHECK_SECONDS)
         finally:
             for waiter in self._waiters:
                 waiter.cancel()
@@ -194,23 +198,23 @@ class RootWatch:
         self._waiters.append(waiter)
         self._wanted.set()
         if self.problem is not None and self.listed.is_set():
-            self._excuse(self.problem, self._away_kind)
+            self._set_away(self.problem, self._away_kind)
         await waiter
 
     def is_listed_since(self, at: float) -> bool:
         """Tell whether a full listing begun after ``at`` (monotonic) is journaled, or there is no root."""
         return self.problem is not None or self._listing_began > at
 
-    def look_later(self, path: str) -> None:
+    def probe_later(self, path: str) -> None:
         """Look at a path once more, soon."""
-        self._hints.put_off([path])
+        self._handler.look_again_later([path])
 
     # -- the life of one incarnation of the folder -------------------------------------------------
 
     async def _once(self) -> None:
         try:
             lock = await acquire(
-                self.path, executor=self._hands.executor, waiting=lambda: self._wait_for(LOCKED)
+                self.path, executor=self._threads.executor, waiting=lambda: self._wait_for(LOCKED)
             )
         except FileNotFoundError as error:
             await self._is_away(MISSING, "missing", error)
@@ -219,38 +223,38 @@ class RootWatch:
             await self._is_away(f"the folder cannot be opened: {error.strerror}", "unreadable", error)
             return
         try:
-            await self._have(lock)
+            await self._wait_until_ours(lock)
         except* OSError as errors:
             why = _first(errors)
             self._was_away = True
             self._obstacles.failed(self.path, why)
-            self._excuse(f"the folder cannot be had: {why.strerror}", "unreadable", listed=False)
+            self._set_away(f"the folder cannot be had: {why.strerror}", "unreadable", listed=False)
         finally:
             os.close(lock.fd)
 
-    async def _have(self, lock: Lock) -> None:
-        kind = await self._hands.do(lambda: kind_of(lock.fd))
-        async with self._keeper.holding(self.path, lock, kind, self._wait_for) as hold:
-            self._hold = hold
-            await self._journal.do(Journal.unbar, self.path)
+    async def _wait_until_ours(self, lock: Flock) -> None:
+        kind = await self._threads.do(lambda: kind_of(lock.fd))
+        async with self._locker.locked(self.path, lock, kind, self._wait_for) as root_lock:
+            self._root_lock = root_lock
+            await self._journal.do(Journal.unblock_root, self.path)
             try:
-                await self._watch(lock.fd, kind, hold)
+                await self._watch(lock.fd, kind, root_lock)
             finally:
-                self._hold = None
-            await self._journal.do(Journal.bar, [self.path])
+                self._root_lock = None
+            await self._journal.do(Journal.block_roots, [self.path])
 
     async def _is_away(self, problem: str, kind: AwayKind, error: OSError) -> None:
         """Nobody can watch it: what is known of its files may go its way."""
         self._was_away = True
         self._obstacles.failed(self.path, error)
-        await self._journal.do(Journal.unbar, self.path)
-        self._excuse(problem, kind)
+        await self._journal.do(Journal.unblock_root, self.path)
+        self._set_away(problem, kind)
 
-    async def _watch(self, fd: int, kind: str | None, hold: Hold) -> None:
-        found = await self._hands.do(lambda: os.fstat(fd))
-        home = await self._hands.do(lambda: home_of(self.path, ""))
-        self.sorter.playlists.streams.update(await self._journal.do(Journal.playlists))
-        self.readiness = await self._hands.do(lambda: self._volumes.measure(fd))
+    async def _watch(self, fd: int, kind: str | None, root_lock: RootLock) -> None:
+        found = await self._threads.do(lambda: os.fstat(fd))
+        home = await self._threads.do(lambda: home_of(self.path, ""))
+        self.classifier.playlists.streams.update(await self._journal.do(Journal.playlists))
+        self.readiness = await self._threads.do(lambda: self._volumes.measure(fd))
         events = self.settings.events
         self._must_scan = events == "scan" or (events == "auto" and is_remote(kind))
         if self.problem not in {None, FIRST} and self._away_kind == "not ours":
@@ -260,37 +264,37 @@ class RootWatch:
             self._obstacles.over(self.path)
         self._was_away = False
         async with asyncio.TaskGroup() as group:
-            for_ever = (self._list_for_ever(), self._hints.follow_up(), self._hints.unread.look_again())
+            for_ever = (self._list_for_ever(), self._handler.follow_up(), self._handler.retry.look_again())
             tasks = [group.create_task(task) for task in for_ever]
             if self._must_scan:
                 self._wanted.set()
             else:
                 tasks.append(group.create_task(self._listener.run()))
-            if hold.tenure is not None:
-                tasks.append(group.create_task(hold.tenure.keep()))
+            if root_lock.lease is not None:
+                tasks.append(group.create_task(root_lock.lease.keep()))
             await self._until_replaced((found.st_dev, found.st_ino))
             for task in tasks:
                 task.cancel()
-        await self._lay_down(fd, home)
+        await self._forget_removed_root(fd, home)
         log.warning("root_replaced", root=self.path)
 
-    async def _lay_down(self, fd: int, home: str | None) -> None:
+    async def _forget_removed_root(self, fd: int, home: str | None) -> None:
         """Take in that the root was removed: its folder has no name any more, and took its files along."""
-        if home is not None and await self._hands.do(lambda: os.fstat(fd).st_nlink) == 0:
+        if home is not None and await self._threads.do(lambda: os.fstat(fd).st_nlink) == 0:
             self._candidates.forget_home(self.path, home)
             await self._journal.do(Journal.move_home, self.path, home=home, to=None)
 
     async def _until_replaced(self, place: tuple[int, int]) -> None:
-        while await self._hands.do(lambda: place_of(self.path)) == place:  # noqa: ASYNC110 - no event tells of it
-            await asyncio.sleep(PLACE_SECONDS)
+        while await self._threads.do(lambda: device_and_inode(self.path)) == place:  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(REPLACED_CHECK_SECONDS)
 
     def _wait_for(self, problem: str) -> None:
         """Say once that somebody else has the root, or may have: only people know whether that is meant."""
         if problem not in {self.problem, CLAIMING}:
             log.warning("root_waits", root=self.path, why=problem)
-        self._excuse(problem, "not ours", listed=False)
+        self._set_away(problem, "not ours", listed=False)
 
-    def _excuse(self, problem: str, kind: AwayKind, *, listed: bool = True) -> None:
+    def _set_away(self, problem: str, kind: AwayKind, *, listed: bool = True) -> None:
         """Say why nothing is watched; whoever waits for a listing need not wait for a folder."""
         self.problem, self._away_kind = problem, kind
         if listed:
@@ -318,14 +322,14 @@ class RootWatch:
         census, began = self._empty_census(), self._clock.monotonic()
         self._listing_census = census
         try:
-            places = await self._absences.begin()
+            places = await self._removals.begin()
             walked: Walked = await self._scanner(
-                take=functools.partial(self._intake.take, count=census.add)
+                take=functools.partial(self._ingest.take, count=census.add)
             ).scan(places)
-            self._cover(walked.unwatched)
-            self._hints.unread.add(walked.unread)
+            self._watch_folders(walked.unwatched)
+            self._handler.retry.add(walked.unread)
             self._listing_began = began
-            await self._absences.end(places)
+            await self._removals.end(places)
         except BaseException:
             self._waiters += waiters
             raise
@@ -346,15 +350,15 @@ class RootWatch:
             return max(SCAN_SECONDS, CPU_FACTOR_SCANNING * spent_seconds)
         return max(self.settings.rescan_seconds, CPU_FACTOR * spent_seconds)
 
-    async def _take_hint(self, haul: Haul) -> None:
+    async def _ingest_events(self, batch: ListingBatch) -> None:
         for path in (
-            *haul.missing,
-            *haul.spared,
+            *batch.missing,
+            *batch.spared,
         ):  # only full listings tell of absence; but a candidate may be looked at
             self._candidates.touch(self.path, path)
-        haul.missing.clear()
-        haul.spared.clear()
-        await self._intake.take(haul, self.count_newcomer)
+        batch.missing.clear()
+        batch.spared.clear()
+        await self._ingest.take(batch, self.count_newcomer)
 
     def count_newcomer(self, example: Example) -> None:
         """Count it in both: the listing under way has perhaps been there already."""
@@ -371,8 +375,8 @@ class RootWatch:
     def _is_watched(self, folder: str, inode: int) -> bool:
         return self._listener.is_watched(folder, inode)
 
-    def _cover(self, folders: Mapping[str, int]) -> None:
-        self._listener.cover(folders)
+    def _watch_folders(self, folders: Mapping[str, int]) -> None:
+        self._listener.watch_folders(folders)
 
 
 def _first(errors: BaseExceptionGroup[OSError]) -> OSError:

@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from sidecar.homes import ground_of, home_of
+from sidecar.homes import home_of, root_volume
 from sidecar.journal.journal import Journal, Known
 from sidecar.journal.writer import AsyncJournal
 
-from .hands import Hands
+from .classify import Classifier, ListingBatch, classify_listing
 from .listing import Listing, list_folder
-from .places import Places
-from .sorting import Haul, Sorter, sort_listing
+from .mount_points import MountPoints
+from .worker_threads import WorkerThreads
 
 FILES_PER_BATCH = 4_000
 FOLDERS_PER_BATCH = 256
@@ -29,14 +29,14 @@ Remembered = Mapping[str, Mapping[str, Known]]  # folder -> name -> what the jou
 class Walk:
     """The folders below a start, in batches; depth first, following no symbolic link."""
 
-    def __init__(self, root: str, start: str = "", *, places: Places | None = None) -> None:
+    def __init__(self, root: str, start: str = "", *, places: MountPoints | None = None) -> None:
         """With ``places`` each listing tells whether absence from it is clear."""
         self._root, self._places = root, places
         self._open: list[tuple[str, int | None]] = [(start, None)]  # a folder, and the device that it lies on
 
     def next_batch(self) -> list[Listing]:
         """List more folders; an empty batch is the end."""
-        batch, files, ground = list[Listing](), 0, ground_of(self._root)
+        batch, files, ground = list[Listing](), 0, root_volume(self._root)
         while self._open and files < FILES_PER_BATCH and len(batch) < FOLDERS_PER_BATCH:
             folder, device = self._open.pop()
             listing = list_folder(self._root, folder)
@@ -45,13 +45,13 @@ class Walk:
                 listing.clear = self._is_clear(self._places, listing, device)
             files += len(listing.files)
             batch.append(listing)
-        if ground is not None and ground == ground_of(self._root):  # else it was swapped meanwhile
+        if ground is not None and ground == root_volume(self._root):  # else it was swapped meanwhile
             for listing in batch:
                 listing.home = ground.home_on(listing.device)
         return batch
 
-    def _is_clear(self, places: Places, listing: Listing, device: int | None) -> bool:
-        if not listing.whole and not listing.odd:
+    def _is_clear(self, places: MountPoints, listing: Listing, device: int | None) -> bool:
+        if not listing.whole and not listing.special:
             return False  # it vanished meanwhile
         place = None if listing.device is None or not listing.whole else (listing.device, listing.inode)
         places.see(listing.folder, place, device_above=device)
@@ -78,24 +78,24 @@ class Scanner:
     """
 
     root: str
-    sorter: Sorter
+    classifier: Classifier
     journal: AsyncJournal
-    hands: Hands
-    take: Callable[[Haul], Awaitable[None]]
+    threads: WorkerThreads
+    take: Callable[[ListingBatch], Awaitable[None]]
     is_watched: Callable[[str, int], bool]
 
-    async def scan(self, places: Places | None) -> Walked:
+    async def scan(self, places: MountPoints | None) -> Walked:
         """List everything, report what is gone. Without ``places`` nothing that is gone is a removal."""
         walked = await self.walk("", places=places)
         spent = walked.spent_seconds + await self._report_gone_folders(places)
         return replace(walked, spent_seconds=spent)
 
-    async def walk(self, start: str, *, is_new: bool = False, places: Places | None = None) -> Walked:
+    async def walk(self, start: str, *, is_new: bool = False, places: MountPoints | None = None) -> Walked:
         """List everything at and below a folder. What had the name of a new one may have been watched."""
         walk, spent = Walk(self.root, start, places=places), 0.0
         unwatched, unread = dict[str, int](), dict[str, OSError]()
         while True:
-            batch, seconds = await self.hands.timed(walk.next_batch)
+            batch, seconds = await self.threads.timed(walk.next_batch)
             spent += seconds
             if not batch:
                 return Walked(spent_seconds=spent, unwatched=unwatched, unread=unread)
@@ -108,35 +108,35 @@ class Scanner:
             remembered = await self._remembered([listing.folder for listing in batch])
             hauls = self._compare(batch, remembered)
             while True:
-                haul, seconds = await self.hands.timed(partial(next, hauls, None))
+                gathered, seconds = await self.threads.timed(partial(next, hauls, None))
                 spent += seconds
-                if haul is None:
+                if gathered is None:
                     break
-                await self.take(haul)
+                await self.take(gathered)
 
-    def _compare(self, batch: Sequence[Listing], remembered: Remembered) -> Iterator[Haul]:
-        haul = Haul()
+    def _compare(self, batch: Sequence[Listing], remembered: Remembered) -> Iterator[ListingBatch]:
+        gathered = ListingBatch()
         for listing in batch:
-            yield from sort_listing(self.sorter, listing, remembered[listing.folder], haul)
-        yield haul
+            yield from classify_listing(self.classifier, listing, remembered[listing.folder], gathered)
+        yield gathered
 
-    async def _report_gone_folders(self, places: Places | None) -> float:
+    async def _report_gone_folders(self, places: MountPoints | None) -> float:
         """A folder that is not there lists nothing: ask the journal which ones it remembers."""
         after, spent = "", 0.0
         while folders := await self.journal.do(
             Journal.folders, self.root, after=after, limit=FOLDERS_PER_PAGE
         ):
             after = folders[-1]
-            gone, seconds = await self.hands.timed(partial(self._gone, folders))
+            gone, seconds = await self.threads.timed(partial(self._gone, folders))
             spent += seconds
             if gone:
-                remembered, haul = await self._remembered(gone), Haul()
-                haul.homes.update(await self.hands.do(partial(self._homes, gone)))
+                remembered, gathered = await self._remembered(gone), ListingBatch()
+                gathered.homes.update(await self.threads.do(partial(self._homes, gone)))
                 for folder in gone:
                     is_clear = places is not None and places.are_the_same(folder)
                     missing = [f"{folder}/{name}" for name in remembered[folder]]
-                    (haul.missing if is_clear else haul.spared).extend(missing)
-                await self.take(haul)
+                    (gathered.missing if is_clear else gathered.spared).extend(missing)
+                await self.take(gathered)
         return spent
 
     def _homes(self, folders: Sequence[str]) -> dict[str, str | None]:

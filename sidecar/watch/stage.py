@@ -7,7 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sidecar.core.account import NAMED_MAX, FileClass, Row, Scope, row_of
+from sidecar.core.account import NAMED_MAX, ClassRow, FileClass, FileScope, row_of
 from sidecar.core.clock import Clock
 from sidecar.core.model import StatIdentity
 from sidecar.core.paths import below
@@ -15,22 +15,22 @@ from sidecar.core.routing import Router
 from sidecar.journal.writer import AsyncJournal
 from sidecar.obstacles import Obstacles
 
-from . import lease, whereabouts
+from . import path_resolution, write_lease
 from .candidates import Candidates
-from .census import COUNTED, Example, Finding, Place, Tally
+from .census import COUNTED, Example, Finding, Tally, UnsentGroup
+from .classify import Classifier
 from .fence import Fence
-from .hands import Hands
-from .holding import Keeper
-from .intake import BROKEN_MARKER
-from .looking import Looker, PathFinding
-from .newness import Newness
+from .filesystem import Filesystems
+from .ingest import BROKEN_MARKER
+from .path_lookup import PathFinding, PathLookup
 from .playlists import SEGMENT_BY_CONTENT, Playlists, Streams
-from .probe import Habits, Subject
-from .root import Away, RootSettings, RootWatch
-from .sorting import Sorter
-from .unsent import Gatherer, Unsent
-from .volume import Volumes
-from .waitlist import Candidate
+from .probe import ProbePolicy, ProbeRequest
+from .root import RootAway, RootSettings, RootWatch
+from .root_lock import RootLocker
+from .schedule import Candidate
+from .started import StartTime
+from .unsent import Unsent, UnsentReport
+from .worker_threads import WorkerThreads
 
 THREADS = 4
 LOCATE_SECONDS = 5.0
@@ -53,7 +53,7 @@ class RootStatus:
     problem: str | None
     trouble: str | None
     lock: str | None
-    away: Away | None
+    away: RootAway | None
     counts: Mapping[FileClass, int]
     known: int
     examples: Sequence[Example]
@@ -63,7 +63,7 @@ class RootStatus:
 UNSURE = "it is not certain at this moment that no other sidecar watches its folder"
 
 
-async def _plenty() -> int:
+async def _no_limit() -> int:
     """There is always room."""
     return OBSERVATIONS_MAX
 
@@ -81,39 +81,39 @@ class WatchStage:
         abandon_after_seconds: float,
         sidecar_id: str,
         fence: Fence,
-        room: Callable[[], Awaitable[int]] = _plenty,
+        room: Callable[[], Awaitable[int]] = _no_limit,
         obstacles: Obstacles | None = None,
-        newness: Newness | None = None,
+        start_time: StartTime | None = None,
     ) -> None:
         """Build it on the event loop of the main thread: SIGIO is ignored from here on.
 
         ``fence`` learns which roots are held in a way that may lapse. ``room`` waits until the journal may
         take in more files, and returns how many at once. ``obstacles`` are shared with whoever else reads
-        files. ``newness`` tells what changed since the process started.
+        files. ``start_time`` tells what changed since the process started.
         """
-        newness = newness or Newness(clock)
+        start_time = start_time or StartTime(clock)
         self.obstacles = obstacles = obstacles or Obstacles(clock)
-        lease.prepare()
+        write_lease.prepare()
         self.ready, self.seen = asyncio.Event(), asyncio.Event()
         self._abandon_after_seconds = abandon_after_seconds
-        self._hands, volumes = Hands(THREADS), Volumes()
+        self._threads, volumes = WorkerThreads(THREADS), Filesystems()
         self._candidates = Candidates(
             journal=journal,
             clock=clock,
-            hands=self._hands,
+            threads=self._threads,
             volumes=volumes,
-            habits=self._habits,
-            missed=lambda root, path: self._roots[root].look_later(path),
+            policy=self._policy_of,
+            on_missed_event=lambda root, path: self._roots[root].probe_later(path),
             room=room,
             obstacles=obstacles,
-            held=self._held,
-            withheld=self._withheld,
+            withhold_reason=self._withhold_reason,
+            on_withheld=self._count_withheld,
         )
         known_streams: Streams = {}
         self._roots = {
             settings.path: RootWatch(
                 settings,
-                sorter=Sorter(
+                classifier=Classifier(
                     root=settings.path,
                     router=router,
                     playlists=Playlists(settings.path, router, known_streams),
@@ -122,18 +122,20 @@ class WatchStage:
                 clock=clock,
                 candidates=self._candidates,
                 volumes=volumes,
-                hands=self._hands,
+                threads=self._threads,
                 others_listed=lambda at: all(root.is_listed_since(at) for root in self._roots.values()),
-                keeper=Keeper(sidecar_id=sidecar_id, clock=clock, fence=fence),
+                locker=RootLocker(sidecar_id=sidecar_id, clock=clock, fence=fence),
                 obstacles=obstacles,
-                new_since_ns=newness.since_ns,
+                new_since_ns=start_time.new_since_ns,
             )
             for settings in roots
         }
-        sorters = {path: root.sorter for path, root in self._roots.items()}
-        self._looker = Looker(sorters=sorters, router=router, journal=journal, hands=self._hands)
-        self._gatherer = Gatherer(roots=self._roots, candidates=self._candidates, router=router)
-        self.with_reason = self._gatherer.with_reason
+        classifiers = {path: root.classifier for path, root in self._roots.items()}
+        self._lookup = PathLookup(
+            classifiers=classifiers, router=router, journal=journal, threads=self._threads
+        )
+        self._unsent = UnsentReport(roots=self._roots, candidates=self._candidates, router=router)
+        self.with_reason = self._unsent.with_reason
 
     async def run(self) -> None:
         """Notice, for ever."""
@@ -149,33 +151,33 @@ class WatchStage:
                     await root.seen.wait()
                 self.seen.set()
         finally:
-            self._hands.close()
+            self._threads.close()
 
     async def scan_now(self) -> None:
         """Return when a full listing that began after this call is journaled and each candidate looked at."""
         await asyncio.gather(*(root.scan() for root in self._roots.values()))
-        await asyncio.gather(*(self._candidates.looked(root) for root in self._roots))
+        await asyncio.gather(*(self._candidates.probe_all_again(root) for root in self._roots))
 
     def pending(self) -> Sequence[Candidate]:
         """Return all candidates: what is settling, incomplete, or refused since it cannot be read."""
         return self._candidates.all()
 
-    def unsent(self, scope: Scope) -> Unsent:
+    def unsent(self, scope: FileScope) -> Unsent:
         """Return what counts as unsent within a scope, exactly; it is as old as the last listing."""
-        return self._gatherer.unsent(scope)
+        return self._unsent.unsent(scope)
 
     def needed_playlists(self) -> Collection[tuple[str, str]] | None:
         """Return the streams of which files were seen on the disk; None unless all of it was and can be."""
         roots = self._roots.values()
         if not all(root.seen.is_set() and root.away is None for root in roots):
             return None
-        return set[tuple[str, str]]().union(*(root.sorter.playlists.needed for root in roots))
+        return set[tuple[str, str]]().union(*(root.classifier.playlists.needed for root in roots))
 
     def forget_playlists(self, streams: Iterable[tuple[str, str]]) -> None:
         """Hold nothing more because of what was there once."""
         for stream in streams:
             for root in self._roots.values():
-                root.sorter.playlists.streams.pop(stream, None)
+                root.classifier.playlists.streams.pop(stream, None)
 
     def roots(self) -> list[str]:
         """Return the watched roots, in the order of the settings."""
@@ -186,11 +188,11 @@ class WatchStage:
         unreadable = sum(one.refused for one in self._candidates.all())
         return (unreadable, *((id(root.census), root.census.size) for root in self._roots.values()))
 
-    def places(self, root: str) -> Iterator[tuple[Place, Tally]]:
+    def places(self, root: str) -> Iterator[tuple[UnsentGroup, Tally]]:
         """Yield what counts as unsent in a root, by folder, extension and class."""
-        return self._gatherer.places(root, Scope())
+        return self._unsent.places(root, FileScope())
 
-    def row(self, root: str, file_class: FileClass) -> Row:
+    def row(self, root: str, file_class: FileClass) -> ClassRow:
         """Return the account's row that counts for a class in a root, by its settings."""
         return row_of(file_class, self._roots[root].settings.unmatched)
 
@@ -206,7 +208,7 @@ class WatchStage:
         roots = list(self._roots)
         try:
             async with asyncio.timeout(LOCATE_SECONDS):
-                return await self._hands.do(lambda: whereabouts.find(path, roots))
+                return await self._threads.do(lambda: path_resolution.locate(path, roots))
         except TimeoutError:
             return below(path, roots)
 
@@ -221,7 +223,7 @@ class WatchStage:
             return PathFinding(finding=finding, why=candidate.why, file_class=candidate.file_class)
         if self._roots[root].markers.is_broken(path):
             return PathFinding(finding=Finding.REFUSED, why=BROKEN_MARKER, file_class=FileClass.REFUSED)
-        found = await self._looker.look(root, path)
+        found = await self._lookup.look_up(root, path)
         if found.finding is Finding.MATCHED and not self.is_ours(root):
             why = self._roots[root].problem or UNSURE
             return PathFinding(finding=Finding.HELD, why=why, file_class=FileClass.HELD)
@@ -231,49 +233,49 @@ class WatchStage:
         """Look once more for a playlist, in an entity's folder or in that of its files."""
         if root not in self._roots:
             return None
-        playlists = self._roots[root].sorter.playlists
-        return await self._hands.do(lambda: playlists.near(folder, entity_folder))
+        playlists = self._roots[root].classifier.playlists
+        return await self._threads.do(lambda: playlists.near(folder, entity_folder))
 
-    def look_later(self, root: str, path: str) -> None:
+    def probe_later(self, root: str, path: str) -> None:
         """Look at a path once more, soon."""
         if root in self._roots:
-            self._roots[root].look_later(path)
+            self._roots[root].probe_later(path)
 
     def is_ours(self, root: str) -> bool:
         """Tell whether nobody else may watch a root at this moment."""
         return root in self._roots and self._roots[root].is_ours
 
-    def _habits(self, path: str) -> Habits | None:
+    def _policy_of(self, path: str) -> ProbePolicy | None:
         if (root := self._roots.get(path)) is None:
             return None
-        return Habits(
+        return ProbePolicy(
             settle_seconds=root.settings.settle_seconds,
             scanning=root.scanning,
             abandon_after_seconds=self._abandon_after_seconds,
         )
 
-    def _held(self, subject: Subject, identity: StatIdentity) -> str | None:
+    def _withhold_reason(self, request: ProbeRequest, identity: StatIdentity) -> str | None:
         """Tell why a complete video is held by now."""
-        if subject.claim is None:
+        if request.claim is None:
             return None
-        playlists = self._roots[subject.root].sorter.playlists
-        holding = playlists.holding(subject.path, subject.claim, identity)
-        return None if holding is None else holding.why
+        playlists = self._roots[request.root].classifier.playlists
+        claimed_by = playlists.claim_on(request.path, request.claim, identity)
+        return None if claimed_by is None else claimed_by.why
 
-    def _withheld(
+    def _count_withheld(
         self, root: str, path: str, identity: StatIdentity, why: str | None, *, is_known: bool
     ) -> None:
         """Count a candidate that is held; without a reason its content told, and its scene has a playlist."""
         watched = self._roots[root]
         if why is None:
-            watched.sorter.playlists.is_piece(path, identity)
+            watched.classifier.playlists.is_piece(path, identity)
             why = SEGMENT_BY_CONTENT.format(playlist="a playlist of its scene")
         watched.count_newcomer(
             Example(path=path, finding=Finding.HELD, why=why, changed_ns=identity.ctime_ns, known=is_known)
         )
 
     def _status_of(self, root: RootWatch) -> RootStatus:
-        stuck = self._gatherer.unreadable(root.path)
+        stuck = self._unsent.unreadable(root.path)
         counts = {FileClass(finding): root.census.count(finding) for finding in COUNTED}
         counts[FileClass.REFUSED] += len(stuck)
         return RootStatus(
@@ -286,7 +288,7 @@ class WatchStage:
             away=root.away,
             counts=counts,
             known=root.census.known,
-            examples=self._gatherer.with_reasons([*stuck[:NAMED_MAX], *root.census.examples()]),
+            examples=self._unsent.with_reasons([*stuck[:NAMED_MAX], *root.census.examples()]),
             last_scan_ms=root.last_scan_ms,
         )
 

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sidecar.core.account import NAMED_MAX, FileClass, Scope, is_within
+from sidecar.core.account import NAMED_MAX, FileClass, FileScope, is_within
 from sidecar.core.media import extension
 from sidecar.core.routing import Router
 
 from .candidates import Candidates
-from .census import Example, Finding, Place, Tally
+from .census import Example, Finding, Tally, UnsentGroup
 from .root import RootWatch
 
 
@@ -26,14 +26,14 @@ class Unsent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gatherer:
+class UnsentReport:
     """Answers from memory: as old as the last listing, and what events brought since."""
 
     roots: Mapping[str, RootWatch]
     candidates: Candidates
     router: Router
 
-    def unsent(self, scope: Scope) -> Unsent:
+    def unsent(self, scope: FileScope) -> Unsent:
         """Return what counts as unsent within a scope, exactly."""
         counts, new = Counter[FileClass](), Counter[FileClass]()
         examples, new_examples = list[tuple[str, Example]](), list[tuple[str, Example]]()
@@ -49,7 +49,7 @@ class Gatherer:
         room = NAMED_MAX - len(named)
         named += [(root, self.with_reason(one)) for one in some[:room]]
 
-    def places(self, root: str, scope: Scope) -> Iterator[tuple[Place, Tally]]:
+    def places(self, root: str, scope: FileScope) -> Iterator[tuple[UnsentGroup, Tally]]:
         """Yield what counts as unsent in a root, by folder, extension and class."""
         if scope.root not in {None, root}:
             return
@@ -76,15 +76,15 @@ class Gatherer:
         """Say it of all of them."""
         return [self.with_reason(example) for example in examples]
 
-    def _within(self, scope: Scope, root: str, place: Place, tally: Tally) -> Tally | None:
+    def _within(self, scope: FileScope, root: str, place: UnsentGroup, tally: Tally) -> Tally | None:
         if scope.session_id is not None:
             return tally if self.router.is_in_session(root, place.folder, scope.session_id) else None
         return tally if is_within(place.folder, scope.path) else None
 
-    def _unreadable(self, root: str, scope: Scope) -> Iterator[tuple[Place, Tally]]:
+    def _unreadable(self, root: str, scope: FileScope) -> Iterator[tuple[UnsentGroup, Tally]]:
         for one in self.unreadable(root):
             folder, _, name = one.path.rpartition("/")
-            place = Place(folder, extension(name), one.finding)
+            place = UnsentGroup(folder, extension(name), one.finding)
             tally = Tally(count=1, new=1, examples=[one], new_examples=[one])
             if scope.covers(root, one.path) and self._within(scope, root, place, tally) is not None:
                 yield place, tally

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .form import UNKNOWN, Source, Structure, complete, torn
+from .format_base import UNKNOWN, BoundedReader, Structure, complete, torn
 
 _HEADER_BYTES = 12  # RIFF, size, WEBP
 _CHUNK_BYTES = 8  # kind, size
@@ -13,7 +13,7 @@ def looks_like(head: bytes, *, named_so: bool) -> bool:
     return head[:4] == b"RIFF" and (head[8:12] == b"WEBP" or (named_so and len(head) < _HEADER_BYTES))
 
 
-def judge(source: Source, start: int) -> Structure:
+def judge(source: BoundedReader, start: int) -> Structure:
     """Compare the RIFF size with the file's."""
     end = start + 8 + int.from_bytes(source.at(start + 4, 4), "little")
     if end < start + _HEADER_BYTES + _CHUNK_BYTES:
@@ -25,7 +25,7 @@ def judge(source: Source, start: int) -> Structure:
     return torn(f"the WebP needs {end} bytes, the file has {source.size}")
 
 
-def _pads_to(source: Source, start: int) -> int:
+def _pads_to(source: BoundedReader, start: int) -> int:
     """Return where the last chunk's padding ends, 0 if that chunk has none."""
     offset, size = start + _HEADER_BYTES, 0
     while offset < source.size:

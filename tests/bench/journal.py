@@ -60,7 +60,7 @@ def prune(folder: Path, count: int) -> None:
     steps("transfers", lambda: journal.prune_transfers(now_ms=now_ms, keep_ms=KEEP_MS))
     steps("events", lambda: journal.prune_events(now_ms=now_ms, keep_ms=EVENTS_MS))
     steps("pages", journal.give_back)
-    journal.empty_log()
+    journal.checkpoint_wal()
     sizes(folder, journal)
     say("memory MiB", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
     journal.close()

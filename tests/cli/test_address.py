@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.cli.address import Address, Asked, Door, UnusableFileError, find, parse
+from sidecar.cli.address import Address, Asked, EndpointAccess, UnusableFileError, find, parse
 from tests.status.conftest import Served, free_port
 
 from .conftest import run, sidecar
@@ -96,7 +96,7 @@ def test_a_socket_that_may_be_used_goes_before_the_port(tmp_path: Path) -> None:
     path = written(tmp_path, f"{{listen: '127.0.0.1:5', socket: {socket}}}")
     assert find(Asked(config=path), {}).address.port == 5
     socket.touch()
-    assert find(Asked(config=path), {}) == Door(address=Address(socket=str(socket)))
+    assert find(Asked(config=path), {}) == EndpointAccess(address=Address(socket=str(socket)))
     assert find(Asked(), {"SIDECAR_STATUS__SOCKET": str(socket)}).address.socket == str(socket)
 
 
@@ -106,7 +106,9 @@ def test_the_token_comes_from_the_file_that_the_settings_name(tmp_path: Path) ->
     path = written(tmp_path, f"{{listen: '0.0.0.0:5', token_file: {token}}}")
     assert "No such file" in (find(Asked(config=path), {}).lacks or "")
     token.write_text("hush\n")
-    assert find(Asked(config=path), {}) == Door(address=Address(host="127.0.0.1", port=5), token="hush")
+    assert find(Asked(config=path), {}) == EndpointAccess(
+        address=Address(host="127.0.0.1", port=5), token="hush"
+    )
     assert find(Asked(url="http://elsewhere:1"), {"SIDECAR_CONFIG": str(path)}).token is None
     with pytest.raises(ValueError, match="cannot be read"):
         find(Asked(config=path, token_file=tmp_path / "none"), {})

@@ -11,7 +11,7 @@ import jwt
 from typer.testing import CliRunner
 
 from sidecar.cli.convex import app
-from sidecar.sync import keys
+from sidecar.sync import signing_keys
 
 
 def test_a_new_key_is_private_and_its_token_verifies_with_the_published_key(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_new_key_is_private_and_its_token_verifies_with_the_published_key(tmp_
     published = json.loads(base64.b64decode(told["jwks_data_uri"].split(",")[1]))["keys"][0]
     assert published["kid"] == told["kid"]
     assert "d" not in published
-    token = jwt.encode({"sub": "s"}, keys.read(out), algorithm="ES256")
+    token = jwt.encode({"sub": "s"}, signing_keys.read(out), algorithm="ES256")
     assert jwt.decode(token, jwt.PyJWK(published), algorithms=["ES256"]) == {"sub": "s"}
 
 
@@ -42,7 +42,7 @@ def test_a_key_in_use_is_never_overwritten(tmp_path: Path) -> None:
 def test_during_a_rotation_both_keys_are_published(tmp_path: Path) -> None:
     """Several files, one key set, no private half in it."""
     files = [tmp_path / "old.pem", tmp_path / "new.pem"]
-    kids = [keys.create(path) for path in files]
+    kids = [signing_keys.create(path) for path in files]
     result = CliRunner().invoke(app, ["keys", "jwks", *map(str, files), "--json"])
     published = json.loads(result.output)["jwks"]["keys"]
     assert [key["kid"] for key in published] == kids

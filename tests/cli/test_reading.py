@@ -16,8 +16,8 @@ from tests.status.fake import (
     FakeCandidate,
     FakeExample,
     FakeFinding,
-    FakeFlight,
     FakeRoot,
+    FakeUpload,
     removal,
     transfer,
 )
@@ -34,7 +34,7 @@ async def test_status_is_plain_where_nobody_looks(served: Served) -> None:
     source = served.source
     source.other_troubles = ["Convex has not registered this journal yet"]
     source.journal.rows = [transfer(1, VIDEO, State.READY)]
-    source.in_flight = [FakeFlight("01T", f"/renders/{VIDEO}", 100, 40)]
+    source.in_flight = [FakeUpload("01T", f"/renders/{VIDEO}", 100, 40)]
     source.watch.roots = [FakeRoot(examples=[FakeExample(HOSTILE, "refused", "it is a FIFO")])]
     ran = await sidecar("status", "--url", served.url)
     assert (ran.status, ran.err) == (0, "")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.cli.table import Section, fitted, plain
+from sidecar.cli.table import TableSection, fitted, plain
 from sidecar.core.text import cells, cropped, printable, shortened
 
 WORDS = st.text(max_size=120)
@@ -42,7 +42,7 @@ def test_every_table_fits_the_terminal(
     """However long and many the names, hostile ones too: no line is too wide, and there are not too many."""
     width, height = size
     sections = [
-        Section(title=f"Table {n}", headers=("path", "what", "why"), rows=rows)
+        TableSection(title=f"Table {n}", headers=("path", "what", "why"), rows=rows)
         for n, rows in enumerate(tables)
     ]
     lines = [line.text for line in fitted(sections, width=width, height=height)]
@@ -52,11 +52,11 @@ def test_every_table_fits_the_terminal(
 
 def test_what_does_not_fit_is_counted_and_the_first_rows_stay() -> None:
     """The longest table gives way, never a short one."""
-    overview = Section(title="Sidecar", rows=[("state", "ok"), ("backlog", "500 files")])
-    uploads = Section(
+    overview = TableSection(title="Sidecar", rows=[("state", "ok"), ("backlog", "500 files")])
+    uploads = TableSection(
         title="Uploading", headers=("path", "sent"), rows=[(f"/r/{n}", "1%") for n in range(500)]
     )
-    roots = Section(title="Watched", headers=("root", "events"), rows=[("/r", "inotify")])
+    roots = TableSection(title="Watched", headers=("root", "events"), rows=[("/r", "inotify")])
     text = "\n".join(line.text for line in fitted([overview, uploads, roots], width=80, height=24))
     assert all(words in text for words in ("500 files", "/r/0 ", "... and 487 more", "inotify"))
 
@@ -65,8 +65,8 @@ def test_what_does_not_fit_is_counted_and_the_first_rows_stay() -> None:
 def test_what_was_never_told_is_counted_too(height: int | None, more: int) -> None:
     """Of 30 files an answer names 20; however few of them fit, all others are counted."""
     rows = [(f"/r/{n}.mp4", "torn") for n in range(20)]
-    section = Section(title="Not complete yet", headers=("path", "why"), rows=rows, total=30)
-    lines = fitted([Section(title="Sidecar", rows=[("state", "ok")]), section], width=80, height=height)
+    section = TableSection(title="Not complete yet", headers=("path", "why"), rows=rows, total=30)
+    lines = fitted([TableSection(title="Sidecar", rows=[("state", "ok")]), section], width=80, height=height)
     assert lines[-1].text == f"  ... and {more} more"
     assert sum("torn" in line.text for line in lines) == 30 - more
     assert plain(section).splitlines()[-1] == "  ... and 10 more"
@@ -78,7 +78,8 @@ def test_a_long_sentence_is_wrapped_and_not_lost(height: int | None) -> None:
     """Without a limit of lines all of it is there."""
     words = " ".join(f"word{n}" for n in range(60))
     lines = [
-        line.text for line in fitted([Section(title="T", rows=[("why", words)])], width=80, height=height)
+        line.text
+        for line in fitted([TableSection(title="T", rows=[("why", words)])], width=80, height=height)
     ]
     told = " ".join(" ".join(lines).split())
     assert ("word59" in told) == (height is None)

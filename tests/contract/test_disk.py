@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar import files
-from sidecar.watch import deleting, fingerprint
-from sidecar.watch.lease import Lease, probe
+from sidecar.watch import fingerprint, unlink
+from sidecar.watch.write_lease import WriterCheck, take_read_lease
 from tests.support.simulation.disk import ROOT, Disk
 from tests.support.simulation.machine import Machine
 
@@ -88,7 +88,11 @@ def look(place: OnDisk, path: str) -> object:
         fd = files.open_regular(place.root, path)
         try:
             found = files.stat_identity(fd)
-            return found.size_bytes, files.checksum_of(fd, 0, found.size_bytes), probe(fd) is Lease.BUSY
+            return (
+                found.size_bytes,
+                files.checksum_of(fd, 0, found.size_bytes),
+                take_read_lease(fd) is WriterCheck.BUSY,
+            )
         finally:
             place.os.close(fd)
 
@@ -137,9 +141,9 @@ def _do(place: OnDisk, step: tuple[Any, ...]) -> object:
             return on(place, lambda: type(fingerprint.take(place.root, path, expected=expected)))
         case "delete", path:
             expected = identity(place, path)
-            return on(place, lambda: deleting.delete(place.root, path, expected=expected, transfer="T"))
+            return on(place, lambda: unlink.delete(place.root, path, expected=expected, transfer_id="T"))
         case "restore", path:
-            return on(place, lambda: deleting.restore(place.root, path, transfer="T"))
+            return on(place, lambda: unlink.restore(place.root, path, transfer_id="T"))
         case _:
             raise AssertionError(step)
 

@@ -11,11 +11,11 @@ import pytest
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import AssetType, EntityType, Slot
-from sidecar.core.ops import AssetVersion, Batch, CurrentAsset, Kept, Op, OpKind, OpResult, Outcome
+from sidecar.core.ops import AssetVersion, Batch, CurrentAsset, Kept, Op, OpKind, OpOutcome, OpResult
 from sidecar.core.scenes import SceneFacts
 from sidecar.local.convex_server import ConvexServer
+from sidecar.settings.convex import Convex, DeployKeyAuth, NoAuth
 from sidecar.settings.secret import Secret
-from sidecar.settings.telling import Convex, DeployKeyAuth, NoAuth
 from sidecar.sync.convex import open_store
 from sidecar.sync.store import MetadataStore
 from tests.support.memory_metadata import MemoryMetadata
@@ -130,7 +130,7 @@ async def test_one_result_per_op_in_order(store: MetadataStore, sidecar_id: str,
     ops = [put(n, name=f"{n}.mp4") for n in range(1, 6)]
     results = await apply(store, sidecar_id, epoch, *ops)
     assert [r.op_id for r in results] == [op.op_id for op in ops]
-    assert {r.outcome for r in results} == {Outcome.APPLIED}
+    assert {r.outcome for r in results} == {OpOutcome.APPLIED}
     assert {r.version for r in results} == {1}
 
 
@@ -139,8 +139,8 @@ async def test_a_retry_is_a_duplicate(store: MetadataStore, sidecar_id: str, epo
     first, second = put(1), put(2, name="b.mp4")
     await apply(store, sidecar_id, epoch, first)
     again, new = await apply(store, sidecar_id, epoch, first, second)
-    assert (again.outcome, again.version) == (Outcome.DUPLICATE, 1)
-    assert new.outcome is Outcome.APPLIED
+    assert (again.outcome, again.version) == (OpOutcome.DUPLICATE, 1)
+    assert new.outcome is OpOutcome.APPLIED
 
 
 async def test_the_same_content_is_unchanged_and_other_content_a_version(
@@ -152,10 +152,10 @@ async def test_the_same_content_is_unchanged_and_other_content_a_version(
         (result,) = await apply(store, sidecar_id, epoch, put(seq, checksum))
         outcomes.append((result.outcome, result.version))
     assert outcomes == [
-        (Outcome.APPLIED, 1),
-        (Outcome.UNCHANGED, 1),
-        (Outcome.APPLIED, 2),
-        (Outcome.APPLIED, 3),
+        (OpOutcome.APPLIED, 1),
+        (OpOutcome.UNCHANGED, 1),
+        (OpOutcome.APPLIED, 2),
+        (OpOutcome.APPLIED, 3),
     ]
 
 
@@ -167,7 +167,7 @@ async def test_the_answer_names_the_object_that_is_kept(
     (applied,) = await apply(store, sidecar_id, epoch, first)
     (unchanged,) = await apply(store, sidecar_id, epoch, second)
     again = await apply(store, sidecar_id, epoch, first, second)
-    kept = Kept(key="k/1", transfer="T1")
+    kept = Kept(key="k/1", transfer_id="T1")
     assert [result.kept for result in (applied, unchanged, *again)] == [None, kept, None, kept]
 
 
@@ -178,14 +178,14 @@ async def test_the_same_content_in_another_bucket_is_a_version(
     moved = put(2)
     moved.body["asset"]["bucket"] = "elsewhere"
     (first,), (second,) = [await apply(store, sidecar_id, epoch, op) for op in (put(1), moved)]
-    assert (first.version, second.outcome, second.version) == (1, Outcome.APPLIED, 2)
+    assert (first.version, second.outcome, second.version) == (1, OpOutcome.APPLIED, 2)
 
 
 async def test_an_older_op_is_stale(store: MetadataStore, sidecar_id: str, epoch: int) -> None:
     """Order is by seq, not by arrival."""
     await apply(store, sidecar_id, epoch, put(5, B))
     (late,) = await apply(store, sidecar_id, epoch, put(4, A))
-    assert late.outcome is Outcome.STALE
+    assert late.outcome is OpOutcome.STALE
 
 
 async def test_the_server_remembers_the_last_seq(store: MetadataStore, sidecar_id: str, epoch: int) -> None:
@@ -198,9 +198,9 @@ async def test_the_server_remembers_the_last_seq(store: MetadataStore, sidecar_i
 async def test_a_refused_op_disturbs_no_other(store: MetadataStore, sidecar_id: str, epoch: int) -> None:
     """Rejected with its reason, beside one that is applied."""
     bad, good = await apply(store, sidecar_id, epoch, put(1, assetType="hologram"), put(2, name="b.mp4"))
-    assert (bad.outcome, bad.code) == (Outcome.REJECTED, "UNKNOWN_TYPE")
+    assert (bad.outcome, bad.code) == (OpOutcome.REJECTED, "UNKNOWN_TYPE")
     assert bad.message
-    assert good.outcome is Outcome.APPLIED
+    assert good.outcome is OpOutcome.APPLIED
 
 
 async def test_facts_are_applied(store: MetadataStore, sidecar_id: str, epoch: int) -> None:
@@ -208,7 +208,7 @@ async def test_facts_are_applied(store: MetadataStore, sidecar_id: str, epoch: i
     body = {"sceneId": "intro", "complete": True, "owed": 0, "error": None, "reason": "marker"}
     op = Op(seq=1, op_id=f"op-{next(_numbers)}", kind=OpKind.FACTS, body=body)
     (result,) = await apply(store, sidecar_id, epoch, op)
-    assert result.outcome is Outcome.APPLIED
+    assert result.outcome is OpOutcome.APPLIED
 
 
 async def test_a_settled_op_is_forgotten_and_a_late_one_is_stale_for_ever(
@@ -220,7 +220,7 @@ async def test_a_settled_op_is_forgotten_and_a_late_one_is_stale_for_ever(
     batch = Batch(project_id="p", session_id=f"p/{sidecar_id}", acked_seq=2, ops=(put(3, name="b.mp4"),))
     await store.apply(batch, sidecar_id=sidecar_id, epoch=epoch)
     (late,) = await apply(store, sidecar_id, epoch, first)
-    assert late.outcome is Outcome.STALE
+    assert late.outcome is OpOutcome.STALE
 
 
 def slot(sidecar_id: str, name: str = "a.mp4") -> Slot:
@@ -241,7 +241,9 @@ async def test_what_slots_hold_is_told_in_order(store: MetadataStore, sidecar_id
     slots = [slot(sidecar_id, name) for name in ("b.mp4", "none.mp4", "a.mp4")]
     b, none, a = await store.current_assets(slots)
     assert none is None
-    assert a == CurrentAsset(bucket="lessons", key="k/3", transfer="T3", checksum=B, size_bytes=10, version=2)
+    assert a == CurrentAsset(
+        bucket="lessons", key="k/3", transfer_id="T3", checksum=B, size_bytes=10, version=2
+    )
     assert b is not None
     assert (b.key, b.version) == ("k/2", 1)
 
@@ -278,7 +280,7 @@ async def test_versions_come_page_by_page_and_say_what_shows_them(
         **dict.fromkeys(range(2, 13), "current"),
     }
     assert (history[1].newer, history[12].newer, history[12].superseded_ms) == (11, 0, None)
-    assert (history[1].key, history[1].size_bytes, history[1].transfer) == ("k/1", 10, "T1")
+    assert (history[1].key, history[1].size_bytes, history[1].transfer_id) == ("k/1", 10, "T1")
 
 
 async def test_unfinished_scenes_come_page_by_page(store: MetadataStore, sidecar_id: str, epoch: int) -> None:
@@ -325,7 +327,7 @@ async def test_an_old_version_does_not_expire_while_its_object_is_shown_again(
     back = put(13, "crc64nvme:1", transfer="T1")
     back.body["asset"]["s3Key"] = "k/1"
     (result,) = await apply(store, sidecar_id, epoch, back)
-    assert (result.outcome, result.version) == (Outcome.APPLIED, 13)
+    assert (result.outcome, result.version) == (OpOutcome.APPLIED, 13)
     assert [one.version for one in await all_versions(store, sidecar_id) if one.status != "current"] == [2]
     names = [(slot(sidecar_id), 1), (slot(sidecar_id), 2)]
     assert await store.expire(names, sidecar_id=sidecar_id, epoch=epoch) == [False, True]
@@ -337,15 +339,15 @@ async def test_a_removed_asset_is_gone_and_its_version_may_expire(
     """Once; its history stays shown, and content that comes back is the next version."""
     await apply(store, sidecar_id, epoch, put(1, A), put(2, B))
     first, again = await apply(store, sidecar_id, epoch, remove(3), remove(4))
-    assert (first.outcome, first.version) == (Outcome.APPLIED, 2)
-    assert again.outcome is Outcome.UNCHANGED
+    assert (first.outcome, first.version) == (OpOutcome.APPLIED, 2)
+    assert again.outcome is OpOutcome.UNCHANGED
     assert await store.current_assets([slot(sidecar_id)]) == [None]
     names = [(slot(sidecar_id), 2), (slot(sidecar_id), 1)]
     assert await store.expire(names, sidecar_id=sidecar_id, epoch=epoch) == [True, False]
     statuses = {one.version: (str(one.status), one.newer) for one in await all_versions(store, sidecar_id)}
     assert statuses == {1: ("current", 1), 2: ("expired", 0)}
     (back,) = await apply(store, sidecar_id, epoch, put(5, B))
-    assert (back.outcome, back.version) == (Outcome.APPLIED, 3)
+    assert (back.outcome, back.version) == (OpOutcome.APPLIED, 3)
 
 
 async def test_nobody_removes_what_another_sidecar_shows(
@@ -358,7 +360,7 @@ async def test_nobody_removes_what_another_sidecar_shows(
     batch = Batch(project_id="p", session_id=f"p/{sidecar_id}", acked_seq=0, ops=(put(1, B),))
     await store.apply(batch, sidecar_id=other, epoch=theirs)
     (result,) = await apply(store, sidecar_id, epoch, remove(2))
-    assert result.outcome is Outcome.STALE
+    assert result.outcome is OpOutcome.STALE
     (shown,) = await store.current_assets([slot(sidecar_id)])
     assert shown is not None
     assert shown.checksum == B

@@ -282,8 +282,8 @@ async def test_parts_that_the_store_holds_are_known_by_their_bytes(
     upload = await begin(store, spec())
     first, second = await send(store, upload, file, 1, 2)
     bodies = {1: body(file, *RANGES[1]), 2: body(file, *RANGES[1]), 3: body(file, *RANGES[3])}
-    assert await store.held(upload, bodies) == [first]
-    held = await store.held(upload, {2: body(file, *RANGES[2])})
+    assert await store.existing_parts(upload, bodies) == [first]
+    held = await store.existing_parts(upload, {2: body(file, *RANGES[2])})
     assert held == [second]
     parts = [first, *held, *await send(store, upload, file, 3)]
     await store.complete(upload, parts, checksum=checksum_of(CONTENT))

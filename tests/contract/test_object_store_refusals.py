@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from sidecar.core.algorithms import Algorithm
+from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.checksums import to_header
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, FatalError, Scope, SidecarError
@@ -211,7 +211,7 @@ async def test_a_listing_that_a_store_does_not_offer_is_a_right_that_we_lack(
         with pytest.raises(SidecarError, match="a rule of the bucket") as uploads:
             _ = [found async for found in store.open_uploads(prefix="")]
         with pytest.raises(SidecarError, match="a rule of the bucket") as parts:
-            await store.held(OpenUpload(key="k", upload_id="u"), {1: body(file)})
+            await store.existing_parts(OpenUpload(key="k", upload_id="u"), {1: body(file)})
     assert {uploads.value.kind, parts.value.kind} == {ErrorKind.FORBIDDEN}
 
 
@@ -600,7 +600,7 @@ async def test_a_put_whose_used_connection_broke_is_sent_again_after_a_look_alon
 
 @pytest.mark.parametrize("status", [301, 307])
 async def test_a_redirect_says_nothing_about_what_is_there(status: int) -> None:
-    """What is only to be asked for elsewhere is not gone: a debt would be taken for paid."""
+    """What is only to be asked for elsewhere is not gone: a clean-up task would be taken for done."""
 
     async def handler(_request: web.Request) -> web.Response:
         return web.Response(status=status, headers={"Location": "http://127.0.0.1:9/elsewhere"})
@@ -619,7 +619,7 @@ async def test_a_slow_link_is_not_a_standing_one(
     monkeypatch.setattr("sidecar.upload.calls.STALL_SECONDS", 0.5)
     clock = SystemClock()
     pace = Bandwidth(2 * MIB, clock=clock).take
-    async with open_store(config_for(seaweed, bucket), clock=clock, connections=4, pace=pace) as store:
+    async with open_store(config_for(seaweed, bucket), clock=clock, connections=4, throttle=pace) as store:
         begun = clock.monotonic()
         await store.put(spec(bucket), body(file, 0, 3 * MIB), checksum=checksum_of(CONTENT[: 3 * MIB]))
     assert clock.monotonic() - begun > 1.0

@@ -13,13 +13,13 @@ from sidecar.core import presets
 from sidecar.core.account import TABLE, Draining, FileClass, Shown, Waiting, class_of, row_of, table
 from sidecar.core.model import Route, State
 from sidecar.core.routing import Ids, Ignored, Misplaced, Refused, Root, Router, Unmatched
-from sidecar.core.rules import Rule
+from sidecar.core.rules import RoutingRule
 
 ROOT = "/renders"
 CONTRACT = Path(__file__).parents[2] / "sidecar" / "CONTRACT.md"
 
 
-def router(preset: str = "lesson", *rules: Rule) -> Router:
+def router(preset: str = "lesson", *rules: RoutingRule) -> Router:
     """Return a router of a preset, with what Manim's needs."""
     pins = {"project": "algebra", "session": "one"} if preset == "manim" else {}
     ignored, scratch = presets.IGNORED_FINAL[preset], presets.SCRATCH[preset]
@@ -55,7 +55,7 @@ def test_the_setting_moves_unmatched_files_between_two_rows() -> None:
 def test_only_what_convex_acknowledged_is_delivered() -> None:
     """Unless nobody tells it: then S3 is the end. Superseded and gone are versions, no files."""
     assert [state for state in State if class_of(state) is FileClass.DELIVERED] == [State.SYNCED]
-    assert class_of(State.UPLOADED, told=False) is FileClass.DELIVERED
+    assert class_of(State.UPLOADED, syncing=False) is FileClass.DELIVERED
     assert [state for state in State if class_of(state) is None] == [State.SUPERSEDED, State.GONE]
 
 
@@ -116,7 +116,7 @@ def test_what_manim_writes_beside_its_videos_is_ignored_and_no_module_of_that_na
 
 def test_a_rule_of_ones_own_takes_what_the_preset_calls_scratch() -> None:
     """Voiceovers are wanted by some."""
-    own = Rule(
+    own = RoutingRule(
         match="**/voiceovers/*.mp3", asset_type=presets.LESSON[0].asset_type, entity=presets.MANIM[0].entity
     )
     ids = Ids(scene_id="{stem}")

@@ -10,15 +10,15 @@ from sidecar.core.inconsistencies import (
     ORPHAN_SECONDS,
     TABLE,
     WANTED,
-    Evidence,
     InconsistencyType,
+    KeyEvidence,
     Repair,
     judge,
 )
 from sidecar.core.model import State
 from sidecar.core.ops import VersionStatus
 
-SYNCED = Evidence(
+SYNCED = KeyEvidence(
     state=State.SYNCED,
     settled=True,
     on_disk=True,
@@ -27,14 +27,14 @@ SYNCED = Evidence(
     object_age_seconds=ORPHAN_SECONDS,
     version=VersionStatus.CURRENT,
 )
-OURS = Evidence(object_bytes=10, object_age_seconds=ORPHAN_SECONDS)
+OURS = KeyEvidence(object_bytes=10, object_age_seconds=ORPHAN_SECONDS)
 CASES = {
-    InconsistencyType.ORPHAN_UPLOAD: (Evidence(upload=True), Repair.ABORT),
-    InconsistencyType.LOST_OP: (replace(SYNCED, state=State.UPLOADED, settled=False), Repair.TELL),
-    InconsistencyType.MISSING_OBJECT: (replace(SYNCED, object_bytes=None), Repair.SEND),
-    InconsistencyType.WRONG_SIZE: (replace(SYNCED, object_bytes=9), Repair.SEND),
+    InconsistencyType.ORPHAN_UPLOAD: (KeyEvidence(upload=True), Repair.ABORT),
+    InconsistencyType.LOST_OP: (replace(SYNCED, state=State.UPLOADED, settled=False), Repair.ENQUEUE),
+    InconsistencyType.MISSING_OBJECT: (replace(SYNCED, object_bytes=None), Repair.UPLOAD),
+    InconsistencyType.WRONG_SIZE: (replace(SYNCED, object_bytes=9), Repair.UPLOAD),
     InconsistencyType.LOST_BYTES: (replace(SYNCED, object_bytes=None, on_disk=False), Repair.NONE),
-    InconsistencyType.MISSING_METADATA: (replace(SYNCED, version=None), Repair.TELL),
+    InconsistencyType.MISSING_METADATA: (replace(SYNCED, version=None), Repair.ENQUEUE),
     InconsistencyType.DELETED_SCENE: (replace(OURS, version=VersionStatus.DELETED), Repair.EXPIRE),
     InconsistencyType.RETIRED: (
         replace(OURS, version=VersionStatus.SUPERSEDED, retired=True),
@@ -66,17 +66,17 @@ def test_each_row_is_found_and_repaired_as_the_table_says(kind: InconsistencyTyp
         SYNCED,
         replace(OURS, version=VersionStatus.CURRENT),  # known to Convex alone: the journal was lost
         replace(OURS, version=VersionStatus.SUPERSEDED),  # kept by retention
-        Evidence(version=VersionStatus.EXPIRED),  # its object has gone
-        Evidence(version=VersionStatus.DELETED),
+        KeyEvidence(version=VersionStatus.EXPIRED),  # its object has gone
+        KeyEvidence(version=VersionStatus.DELETED),
         replace(OURS, object_age_seconds=ORPHAN_SECONDS - 1),  # too young
         replace(OURS, object_age_seconds=None),  # the clocks disagree
-        replace(OURS, owed=True),  # a debt is under way
-        replace(SYNCED, state=State.UPLOADED, settled=False, owed=True, version=None),
+        replace(OURS, is_pending=True),  # a clean-up task is under way
+        replace(SYNCED, state=State.UPLOADED, settled=False, is_pending=True, version=None),
         replace(SYNCED, settled=False, version=None),  # synced while the listings were made
-        Evidence(state=State.READY, upload=True),
+        KeyEvidence(state=State.READY, upload=True),
     ],
 )
-def test_what_is_as_it_should_be_is_left_alone(seen: Evidence) -> None:
+def test_what_is_as_it_should_be_is_left_alone(seen: KeyEvidence) -> None:
     """Also what may be only a moment's sight."""
     assert judge(seen) is None
 
@@ -84,7 +84,10 @@ def test_what_is_as_it_should_be_is_left_alone(seen: Evidence) -> None:
 @pytest.mark.parametrize("state", sorted(WANTED))
 def test_what_the_journal_wants_is_never_an_orphan(state: State) -> None:
     """Neither its object nor its open upload, however old."""
-    for seen in (replace(OURS, state=state, owed=True), Evidence(state=state, upload=True, owed=True)):
+    for seen in (
+        replace(OURS, state=state, is_pending=True),
+        KeyEvidence(state=state, upload=True, is_pending=True),
+    ):
         row = judge(seen)
         assert row is None or row.repair is not Repair.DELETE
 
@@ -98,7 +101,7 @@ def test_what_convex_shows_is_never_deleted(status: VersionStatus, retired: bool
     for state in (None, *State):
         for size in (None, 9, 10):
             row = judge(
-                Evidence(
+                KeyEvidence(
                     state=state,
                     size_bytes=10,
                     object_bytes=size,

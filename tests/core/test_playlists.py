@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.playlists import NAMES_MAX, TEXT_BYTES_MAX, Place, Playlist, parse
+from sidecar.core.playlists import NAMES_MAX, TEXT_BYTES_MAX, Playlist, PlaylistPlace, parse
 
-PLACE = Place(root="/renders", folder="p/s/c/video", scope="p/s/c")
+PLACE = PlaylistPlace(root="/renders", folder="p/s/c/video", scope="p/s/c")
 MASTER = """#EXTM3U
 #EXT-X-VERSION:6
 #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="en",URI="audio/en.m3u8"
@@ -42,7 +42,7 @@ RANGES = """<MPD><BaseURL>https://cdn.example/</BaseURL><BaseURL>films/</BaseURL
 <!-- <Representation id="1"><BaseURL>gone.mp4</BaseURL></Representation> --></Period></MPD>"""
 
 
-def named(text: str, name: str, *paths: str, place: Place = PLACE) -> list[str]:
+def named(text: str, name: str, *paths: str, place: PlaylistPlace = PLACE) -> list[str]:
     """Return which of these paths a playlist names."""
     playlist = parse(text, name, place)
     return [path for path in paths if playlist.names(path)]

@@ -12,7 +12,7 @@ from sidecar.core.retry import (
     Blame,
     Decision,
     GiveUp,
-    ProbeResult,
+    ProbeAnswer,
     RetryPolicy,
     backoff,
     blame,
@@ -20,12 +20,12 @@ from sidecar.core.retry import (
     needs_probe,
     verdict,
 )
-from sidecar.core.witnesses import Others
+from sidecar.core.success_tracker import OthersSince
 
 POLICY = RetryPolicy(initial_seconds=1, max_seconds=60, attempts=3)
-GOOD = ProbeResult()
+GOOD = ProbeAnswer()
 kinds = st.sampled_from(ErrorKind)
-probes = st.one_of(st.just(GOOD), kinds.map(lambda kind: ProbeResult(failure=kind)))
+probes = st.one_of(st.just(GOOD), kinds.map(lambda kind: ProbeAnswer(failure=kind)))
 
 
 def decide(  # as the gate puts the two together
@@ -35,7 +35,7 @@ def decide(  # as the gate puts the two together
     redacted: bool = False,
     failures: int,
     unspent: int = 0,
-    probe: ProbeResult | None,
+    probe: ProbeAnswer | None,
     others_succeeded: bool,
     jitter: float,
 ) -> Decision:
@@ -54,7 +54,7 @@ def test_throttling_and_conflicts_never_spend_an_attempt(kind: ErrorKind, failur
 
 @given(kind=kinds, probe=probes, others=st.booleans(), failures=st.integers(0, 9))
 def test_a_redacted_error_never_spends_an_attempt(
-    kind: ErrorKind, probe: ProbeResult, others: bool, failures: int
+    kind: ErrorKind, probe: ProbeAnswer, others: bool, failures: int
 ) -> None:
     """A paused deployment looks like a bug in production, so neither kills an asset."""
     decision = decide(
@@ -71,7 +71,7 @@ def test_a_redacted_error_never_spends_an_attempt(
 
 @given(kind=kinds, probe=probes, others=st.booleans())
 def test_what_is_of_the_line_never_spends_an_attempt(
-    kind: ErrorKind, probe: ProbeResult, *, others: bool
+    kind: ErrorKind, probe: ProbeAnswer, *, others: bool
 ) -> None:
     """Time is no object's fault; while the remote answers it is nobody's, and else the remote's."""
     assume(needs_probe(kind))
@@ -84,15 +84,15 @@ def test_what_is_of_the_line_never_spends_an_attempt(
 @pytest.mark.parametrize(
     ("probe", "others", "fault"),
     [
-        (ProbeResult(failure=ErrorKind.NETWORK), True, Blame.REMOTE),
-        (ProbeResult(failure=ErrorKind.THROTTLED), True, Blame.REMOTE),
-        (ProbeResult(failure=ErrorKind.UNAUTHORIZED), True, Blame.REMOTE_REFUSES),
+        (ProbeAnswer(failure=ErrorKind.NETWORK), True, Blame.REMOTE),
+        (ProbeAnswer(failure=ErrorKind.THROTTLED), True, Blame.REMOTE),
+        (ProbeAnswer(failure=ErrorKind.UNAUTHORIZED), True, Blame.REMOTE_REFUSES),
         (GOOD, False, Blame.REMOTE),
         (GOOD, True, Blame.OBJECT),
     ],
 )
 def test_a_network_failure_is_the_objects_only_if_the_remote_is_well(
-    kind: ErrorKind, probe: ProbeResult, others: bool, fault: Blame
+    kind: ErrorKind, probe: ProbeAnswer, others: bool, fault: Blame
 ) -> None:
     """The probe fails, or nothing else got through: an outage. Otherwise the object is to blame."""
     assert blame(kind, probe=probe, others_succeeded=others) is fault
@@ -103,7 +103,7 @@ def test_a_network_failure_is_the_objects_only_if_the_remote_is_well(
 )
 def test_a_refusal_that_the_probe_shares_opens_the_breaker(kind: ErrorKind) -> None:
     """A wrong key, a full or a missing bucket is nobody's but the operator's to mend."""
-    assert blame(kind, probe=ProbeResult(failure=kind), others_succeeded=True) is Blame.REMOTE_REFUSES
+    assert blame(kind, probe=ProbeAnswer(failure=kind), others_succeeded=True) is Blame.REMOTE_REFUSES
 
 
 @pytest.mark.parametrize("kind", [ErrorKind.FORBIDDEN, ErrorKind.NOT_FOUND, ErrorKind.INVALID])
@@ -128,7 +128,7 @@ def test_a_lone_file_that_a_well_remote_refuses_spends_nothing(kind: ErrorKind) 
 
 @given(kind=kinds, probe=probes, others=st.booleans(), failures=st.integers(0, 9))
 def test_our_own_disk_spends_nothing(
-    kind: ErrorKind, probe: ProbeResult, others: bool, failures: int
+    kind: ErrorKind, probe: ProbeAnswer, others: bool, failures: int
 ) -> None:
     """A folder that cannot be read for a while is nobody's fault."""
     decision = decide(
@@ -181,7 +181,7 @@ def test_a_remote_is_well_if_others_get_through_and_do_not_fail_as_well(
     succeeded: int, failed: int, in_a_row: int, well: bool
 ) -> None:
     """A remote that drops some of all requests makes no dead letters of those that it drops thrice."""
-    others = Others(succeeded=succeeded, failed=failed)
+    others = OthersSince(succeeded=succeeded, failed=failed)
     assert is_well(others, failures_in_a_row=in_a_row) is well
 
 

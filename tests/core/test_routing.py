@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from sidecar.core import media, presets
 from sidecar.core.model import AssetType, EntityType, Route, Slot
 from sidecar.core.routing import (
-    Held,
     Ids,
     Ignored,
     Marker,
@@ -20,8 +19,9 @@ from sidecar.core.routing import (
     Root,
     Router,
     Routing,
-    Rule,
+    RoutingRule,
     Unmatched,
+    Withheld,
     object_key,
 )
 
@@ -30,7 +30,7 @@ IGNORE = ("**/.*", "**/*.tmp", "**/*.part", "**/*~")
 TRANSFER = "01J0000000000000000TAGTAG0"
 
 
-def router(*rules: Rule, fields: dict[str, str] | None = None, ids: Ids | None = None) -> Router:
+def router(*rules: RoutingRule, fields: dict[str, str] | None = None, ids: Ids | None = None) -> Router:
     """Return a router of these rules before preset lesson."""
     root = Root(path=ROOT, fields=fields or {}, ignore=IGNORE)
     return Router(roots=[root], rules=[*rules, *presets.LESSON], ids=ids or Ids())
@@ -51,7 +51,7 @@ def routed(routing: Routing) -> Route:
 
 def reason(routing: Routing) -> str:
     """Return why a file is not sent."""
-    assert isinstance(routing, Unmatched | Misplaced | Refused | Held), routing
+    assert isinstance(routing, Unmatched | Misplaced | Refused | Withheld), routing
     return routing.reason or ""
 
 
@@ -152,7 +152,7 @@ def test_what_cannot_be_sent_says_why(path: str, words: str) -> None:
 def test_a_key_over_the_stores_limit_is_refused_visibly() -> None:
     """1,024 bytes are the most that S3 takes."""
     long = "é" * 125
-    deep = Rule(
+    deep = RoutingRule(
         match="{a}/{b}/{c}/{d}/{e}/*.mp4",
         asset_type=AssetType.VIDEO_CHUNK,
         entity=EntityType.SESSION,
@@ -185,14 +185,16 @@ def test_a_pinned_field_is_filled_in_and_may_not_be_contradicted() -> None:
 
 def test_a_project_that_nothing_names_is_the_default_one() -> None:
     """In ids as well, so that they stay stable."""
-    rule = Rule(match="{session}/{scene}/*.mp4", asset_type=AssetType.VIDEO_CHUNK, entity=EntityType.SCENE)
+    rule = RoutingRule(
+        match="{session}/{scene}/*.mp4", asset_type=AssetType.VIDEO_CHUNK, entity=EntityType.SCENE
+    )
     route = routed(router(rule).route(ROOT, "s/c/a.mp4"))
     assert (route.project_id, route.slot.session_id) == ("default", "default/s")
 
 
 def test_the_first_rule_wins_and_its_options_count() -> None:
     """Everything that a rule may say."""
-    rule = Rule(
+    rule = RoutingRule(
         match="{project}/{session}/{scene}/video/{take}_{index}.mp4", asset_type=AssetType.THUMBNAIL,
         entity=EntityType.SCENE, role="main", name="{take}/{name}",
         key="{session_id}/{take}/{name}", priority=9,
@@ -225,7 +227,7 @@ def test_the_index_is_the_last_digits_of_the_stem(stem: str, index: int | None) 
 
 def test_playlists_are_held_and_name_a_stream() -> None:
     """Until they can be published in order; what a stream belongs to its own rule tells, or a segment's."""
-    assert isinstance(router().route(ROOT, "p/s/c/video/a.m3u8"), Held)
+    assert isinstance(router().route(ROOT, "p/s/c/video/a.m3u8"), Withheld)
     assert routed(router().route(ROOT, "p/s/c/video/a.ts")).may_be_piece
     assert not routed(router().route(ROOT, "p/s/c/source/a.py")).may_be_piece
     for path in ("p/s/c/video/a.m3u8", "p/s/c/hls/deep/a.mpd"):
@@ -272,7 +274,7 @@ def test_a_marker_under_another_pin_says_nothing() -> None:
 def test_a_scene_that_a_file_name_names_has_no_folder_and_no_marker() -> None:
     """Neither by a captured field nor by the stem itself."""
     for ids, match in ((Ids(), "{session}/{scene}.mp4"), (Ids(scene_id="{stem}"), "{session}/*.mp4")):
-        rule = Rule(match=match, asset_type=AssetType.VIDEO_CHUNK, entity=EntityType.SCENE)
+        rule = RoutingRule(match=match, asset_type=AssetType.VIDEO_CHUNK, entity=EntityType.SCENE)
         root = Root(path=ROOT, ignore=IGNORE)
         only = Router(roots=[root], rules=[rule], ids=ids)
         route = routed(only.route(ROOT, "s/c.mp4"))
@@ -305,7 +307,7 @@ SEGMENTS = st.text(st.characters(blacklist_characters="/"), min_size=1, max_size
 def test_every_path_has_an_answer(path: str) -> None:
     """No name makes the router raise, and no key leaves its prefix."""
     routing = router(
-        Rule(match="{session}/{scene}/**", asset_type=AssetType.MANIFEST, entity=EntityType.SCENE)
+        RoutingRule(match="{session}/{scene}/**", asset_type=AssetType.MANIFEST, entity=EntityType.SCENE)
     ).route(ROOT, path)
     if isinstance(routing, Route):
         key = object_key(routing, TRANSFER)

@@ -21,10 +21,10 @@ def _run(*command: str | Path) -> None:
     subprocess.run([*map(str, command)], check=True, capture_output=True)
 
 
-def _may_mount(*tools: str) -> None:
+def _may_mount(*context: str) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can mount a disk for the test")
-    for tool in ("mount", "umount", *tools):
+    for tool in ("mount", "umount", *context):
         if shutil.which(tool) is None:
             pytest.skip(f"there is no {tool}")
 

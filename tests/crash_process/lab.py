@@ -226,7 +226,7 @@ class Case:
         return bool(self.rows(query, *values))
 
     def quiet(self) -> bool:
-        """Whether the newest content of every file is synced and nothing is owed but a debt's last look."""
+        """Whether the newest content of every file is synced and nothing owed but a clean-up's last look."""
         owed = self.rows(
             "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM debts WHERE due < 1e300)"
             " + (SELECT count(*) FROM"

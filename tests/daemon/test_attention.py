@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from structlog.testing import capture_logs
 
 from sidecar.daemon.attention import Attention
-from sidecar.watch.census import Example, Finding, Place, Tally
+from sidecar.watch.census import Example, Finding, Tally, UnsentGroup
 from tests.support.clock import ManualClock
 
 
@@ -26,15 +26,15 @@ class Watched:
         """Return what differs."""
         return self.folders, len(self.more)
 
-    def places(self, root: str) -> Iterator[tuple[Place, Tally]]:
+    def places(self, root: str) -> Iterator[tuple[UnsentGroup, Tally]]:
         """Yield the folders."""
         assert root == "/renders"
         for number in range(self.folders):
             one = Example(path=f"{number}/a.mp4", finding=Finding.MISPLACED, why="so it is")
-            yield Place(str(number), "mp4", Finding.MISPLACED), Tally(count=2, examples=[one])
+            yield UnsentGroup(str(number), "mp4", Finding.MISPLACED), Tally(count=2, examples=[one])
         for finding in self.more:
             other = Example(path="0/b.mp4", finding=finding, why="so it is")
-            yield Place("0", "mp4", finding), Tally(count=1, examples=[other])
+            yield UnsentGroup("0", "mp4", finding), Tally(count=1, examples=[other])
 
     def with_reason(self, example: Example) -> Example:
         """Return it as it is."""

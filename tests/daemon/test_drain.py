@@ -1,4 +1,4 @@
-"""What a drain does for S3: it pays debts, looks where it doubts, sweeps, and says what is left."""
+"""What a drain does for S3: it runs clean-up tasks, rechecks, sweeps, and says what is left."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 
 from sidecar.core.account import Draining, FileClass, row_of
 from sidecar.core.model import State
-from sidecar.core.ops import ToldScene
+from sidecar.core.ops import ReportedScene
 from sidecar.core.scenes import SceneFacts
-from sidecar.daemon import last_words
-from sidecar.daemon.drain import Drain, Owed
-from sidecar.daemon.quiet import QuietScenes
-from sidecar.daemon.source import Source
-from sidecar.journal.journal import Debt
-from sidecar.journal.reading import JournalReader
+from sidecar.daemon import termination_message
+from sidecar.daemon.drain import Drain, Remaining
+from sidecar.daemon.scene_completion import SceneCompletion
+from sidecar.daemon.source import DaemonSource
+from sidecar.journal.journal import CleanupTask
+from sidecar.journal.reader import JournalReader
 from sidecar.upload.stage import UploadStage
 from sidecar.upload.store import ObjectSpec
 from tests.status.fake import FakeAway, FakeCandidate, FakeExample, FakeRoot, FakeWatch
@@ -30,7 +30,7 @@ from tests.support.patience import DEADLINE_SECONDS
 from tests.upload.rig import Rig, content, lost, rig_on, running
 
 T = TypeVar("T")
-GIVEN_UP = Debt(id=99, delete_object=False, key="fixed/film.mp4", upload_id=None, transfer="one")
+GIVEN_UP = CleanupTask(id=99, delete_object=False, key="fixed/film.mp4", upload_id=None, transfer_id="one")
 
 
 @dataclass(slots=True)
@@ -65,11 +65,11 @@ async def drained(
     grace_seconds: float = 30.0,
     asking: Callable[[], bool] = lambda: False,
     watch: FakeWatch | None = None,
-) -> Owed:
+) -> Remaining:
     """Drain what S3 is owed; nobody tells Convex anything."""
     reader = JournalReader(rig.journal.path, clock=ManualClock())
-    source = cast("Source", Asked(reader, watch or Scanned()))  # as far as a drain goes
-    quiet = QuietScenes(journal=rig.writer, clock=ManualClock(), complete_after_seconds=60.0)
+    source = cast("DaemonSource", Asked(reader, watch or Scanned()))  # as far as a drain goes
+    quiet = SceneCompletion(journal=rig.writer, clock=ManualClock(), complete_after_seconds=60.0)
     try:
         return await Drain(
             source=source,
@@ -104,7 +104,7 @@ async def _lose() -> None:
 
 
 async def test_a_drain_waits_for_a_debt_that_failed_before(rig: Rig) -> None:
-    """It does not wait for the debt's own time, a minute later."""
+    """It does not wait for the clean-up task's own time, a minute later."""
     stage = rig.stage()
     key = await superseded(rig, stage)
     rig.store.before.clear()
@@ -147,9 +147,9 @@ async def test_a_drain_looks_where_a_create_was_given_up_and_sweeps_at_last(rig:
     transfer = await rig.file(content(10))
     async with running(stage):
         await rig.until(transfer, State.UPLOADED)
-        stage.cleaner._doubts.add(replace(GIVEN_UP, transfer=transfer.transfer))
-        await bucket.create(spec("fixed/film.mp4"))  # only the doubt knows that it is ours
-        await bucket.create(spec(transfer.key))  # nobody doubts it
+        stage.cleaner._rechecks.add(replace(GIVEN_UP, transfer_id=transfer.transfer_id))
+        await bucket.create(spec("fixed/film.mp4"))  # only the recheck knows that it is ours
+        await bucket.create(spec(transfer.key))  # nothing is to be rechecked
         assert (await drained(rig, stage)).ops == 0
     assert bucket.uploads == {}
 
@@ -158,7 +158,7 @@ async def test_a_drain_that_cannot_look_says_so(rig: Rig) -> None:
     """There may be an upload of ours at S3 that nobody will find before the next start."""
     stage = rig.stage()
     async with running(stage):
-        stage.cleaner._doubts.add(GIVEN_UP)
+        stage.cleaner._rechecks.add(GIVEN_UP)
         rig.store.before["list"] = _lose
         assert (await drained(rig, stage, grace_seconds=0.5)).ops == 1
 
@@ -167,14 +167,14 @@ async def test_a_drain_ends_the_scenes_that_convex_is_still_asked_for(rig: Rig) 
     """They are known with its answer; without one the drain was not clean."""
     stage = rig.stage()
     facts = SceneFacts(complete=False, owed=1, error=None, reason=None)
-    scene = ToldScene(project_id="p", session_id="p/s", scene_id="gone", facts=facts)
+    scene = ReportedScene(project_id="p", session_id="p/s", scene_id="gone", facts=facts)
     asked = 0
 
     def asking() -> bool:
         nonlocal asked
         asked += 1
         if asked == 3:
-            rig.journal.take_up([scene], is_last=True)
+            rig.journal.recover_scenes([scene], is_last=True)
         return asked < 3
 
     async with running(stage):
@@ -230,14 +230,14 @@ def test_last_words_are_left_where_they_are_asked_for(tmp_path: Path) -> None:
     """Into the termination message that is there, within what the kubelet reads; nowhere else."""
     message = tmp_path / "termination-log"
     names = [f"/renders/p/s/{number}.mp4: misplaced: \x1b[2J" + "x" * 100 for number in range(100)]
-    last_words.leave("100 files", names, at=message)
+    termination_message.write_termination_message("100 files", names, at=message)
     assert not message.exists()
     message.write_text("an older message " * 1000)
-    last_words.leave("100 files", names, at=message)
+    termination_message.write_termination_message("100 files", names, at=message)
     text = message.read_text()
     assert len(text.encode()) <= 4096
     assert text.startswith("100 files\n/renders/p/s/0.mp4: misplaced: \\u001b")
     assert text.splitlines()[-1].startswith("... and ")
     (tmp_path / "link").symlink_to(message)
-    last_words.leave("through a link", [], at=tmp_path / "link")
+    termination_message.write_termination_message("through a link", [], at=tmp_path / "link")
     assert message.read_text() == text

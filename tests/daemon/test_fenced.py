@@ -7,17 +7,17 @@ import inspect
 
 import pytest
 
-from sidecar.daemon.fenced import METADATA_EFFECTS, OBJECT_EFFECTS, fenced
+from sidecar.daemon.fenced_port import METADATA_EFFECTS, OBJECT_EFFECTS, fenced
 from sidecar.sync.store import MetadataStore
 from sidecar.upload.store import ObjectStore
 from sidecar.watch.fence import Fence
 
-OBJECT_QUESTIONS = {"probe", "held", "head", "list_objects", "open_uploads"}
+OBJECT_QUESTIONS = {"probe", "existing_parts", "head", "list_objects", "open_uploads"}
 METADATA_QUESTIONS = {"probe", "register", "current_assets", "unfinished_scenes", "versions"}
 
 
 class Lapsing:
-    """A tenure that a test ends and confirms."""
+    """A lease that a test ends and confirms."""
 
     holds = False
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from sidecar.core.breaker import BreakerPolicy
 from sidecar.core.clock import SystemClock
-from sidecar.core.model import Recall
+from sidecar.core.model import KnownContent
 from sidecar.core.retry import RetryPolicy
 from sidecar.daemon.identity import identify
-from sidecar.gate import Gate
+from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
-from sidecar.sync.recall import RecallStage
-from sidecar.sync.registrar import Registrar
+from sidecar.sync.lookup import LookupStage
+from sidecar.sync.registration import Registrar
 from tests.support import journals
 from tests.support.memory_metadata import MemoryMetadata
 
@@ -30,11 +30,11 @@ async def test_a_sidecar_that_is_new_searches_for_nothing(tmp_path: Path) -> Non
     """Without Convex S3 is searched, unless nothing of this sidecar can be there."""
     db = Journal(tmp_path / "journal.db", tag=journals.TAG, bucket="lessons", clock=SystemClock())
     async with JournalWriter(db) as writer:
-        await writer.do(Journal.begin_recall)
+        await writer.do(Journal.begin_recovery)
         transfer = await writer.do(lambda journal: journals.ready(journal, "A"))
-        for is_first, recall in ((True, None), (False, Recall())):
-            stage = RecallStage(journal=writer, is_first=is_first)
-            assert await stage._recall([transfer]) == ({transfer.id: recall}, False)
+        for is_first, recall in ((True, None), (False, KnownContent())):
+            stage = LookupStage(journal=writer, is_first=is_first)
+            assert await stage._look_up([transfer]) == ({transfer.row_id: recall}, False)
 
 
 async def test_a_journal_that_convex_was_never_told_of_is_no_reason_to_forget_it(tmp_path: Path) -> None:
@@ -42,10 +42,10 @@ async def test_a_journal_that_convex_was_never_told_of_is_no_reason_to_forget_it
     db = Journal(tmp_path / "journal.db", tag=journals.TAG, bucket="lessons", clock=SystemClock())
     metadata = MemoryMetadata()
     async with JournalWriter(db) as writer:
-        await writer.do(Journal.begin_recall)
+        await writer.do(Journal.begin_recovery)
         transfer = await writer.do(lambda journal: journals.ready(journal, "A"))
-        for is_first, recall in ((None, None), (False, Recall())):
-            gate = Gate(
+        for is_first, recall in ((None, None), (False, KnownContent())):
+            gate = RemoteGate(
                 remote="convex",
                 probe=metadata.probe,
                 retry=RetryPolicy(),
@@ -55,7 +55,7 @@ async def test_a_journal_that_convex_was_never_told_of_is_no_reason_to_forget_it
             )
             registrar = Registrar(store=metadata, journal=writer, gate=gate, sidecar_id="s")
             await registrar.register()
-            stage = RecallStage(
+            stage = LookupStage(
                 journal=writer, store=metadata, gate=gate, registrar=registrar, is_first=is_first
             )
-            assert await stage._recall([transfer]) == ({transfer.id: recall}, True)
+            assert await stage._look_up([transfer]) == ({transfer.row_id: recall}, True)

@@ -20,13 +20,13 @@ from sidecar.core.model import Slot, State
 from sidecar.core.ops import Batch, Op, OpKind
 from sidecar.core.retry import RetryPolicy
 from sidecar.daemon.reconciling import RETENTION, ReconcileBusyError, Reconciler
-from sidecar.gate import Gate
-from sidecar.journal.comparing import Comparison
+from sidecar.gate import RemoteGate
+from sidecar.journal.comparison import Comparison
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
 from sidecar.metrics import Metrics
-from sidecar.settings.running import Retention
-from sidecar.settings.telling import BatchSettings
+from sidecar.settings.convex import BatchSettings
+from sidecar.settings.daemon import Retention
 from sidecar.sync.stage import SyncStage
 from sidecar.upload.store import ObjectSpec, OpenUpload
 from tests.support import journals
@@ -64,7 +64,7 @@ class Desk:
             lambda journal: journals.ready(journal, text, n, at=journals.route(name))
         )
         await self.writer.do(journals.ship, transfer)
-        self.keep(transfer.key, transfer.transfer)
+        self.keep(transfer.key, transfer.transfer_id)
         while (claimed := await self.writer.do(Journal.claim_batch, limit=99, now=1e9, busy=()))[0]:
             batch: Batch = claimed[0]
             epoch = self.reconciler._sync.epoch
@@ -74,8 +74,8 @@ class Desk:
 
     async def debts(self) -> list[str]:
         """Return the keys of objects that are owed their deletion."""
-        owed = await self.writer.do(Journal.claim_debts, limit=10_000, now=1e9)
-        return sorted(debt.key for debt in owed if debt.delete_object)
+        owed = await self.writer.do(Journal.claim_cleanup, limit=10_000, now=1e9)
+        return sorted(task.key for task in owed if task.delete_object)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     objects, metadata = MemoryStore(), MemoryMetadata()
     skews: list[float | None] = [0.0, 0.0]
     async with JournalWriter(db) as writer:
-        gate = Gate(
+        gate = RemoteGate(
             remote="convex",
             probe=metadata.probe,
             retry=RetryPolicy(),
@@ -182,7 +182,7 @@ async def test_what_convex_does_not_give_up_is_not_deleted(
 
 
 async def test_a_crash_between_expiring_and_deleting_is_made_good(desk: Desk) -> None:
-    """Convex gave the version up and the debt was never journaled: the next comparison finds it."""
+    """Convex gave the version up and the clean-up task was never journaled: the next comparison finds it."""
     keys = [await desk.synced("a.mp4", f"text{n}", n) for n in range(1, 14)]
     page = await desk.metadata.versions(sidecar_id=SIDECAR, cursor=None)
     assert await desk.metadata.expire([(page.versions[0].slot, 1)], sidecar_id=SIDECAR, epoch=1) == [True]
@@ -230,7 +230,7 @@ async def test_an_op_that_was_lost_is_told(desk: Desk) -> None:
     assert dict(report.repaired) == {"lost op": 1}
     batch, _ = await desk.writer.do(Journal.claim_batch, limit=9, now=1e9, busy=())
     assert batch is not None
-    assert [op.body["transfer"] for op in batch.ops if op.kind == "put"] == [transfer.transfer]
+    assert [op.body["transfer"] for op in batch.ops if op.kind == "put"] == [transfer.transfer_id]
 
 
 async def test_a_missing_object_goes_back_to_ready_under_its_key(desk: Desk) -> None:
@@ -240,8 +240,8 @@ async def test_a_missing_object_goes_back_to_ready_under_its_key(desk: Desk) -> 
     assert dict((await desk.reconciler.reconcile(ALL)).repaired) == {"missing object": 1}
     (claimed,) = (await desk.writer.do(Journal.claim_uploads, limit=9, now=1e9)).transfers
     assert (claimed.key, claimed.state) == (key, State.READY)
-    assert claimed.recall is not None
-    assert claimed.recall.version == 1
+    assert claimed.known_content is not None
+    assert claimed.known_content.version == 1
 
 
 async def test_a_store_that_lists_no_uploads_is_compared_without_them(
@@ -270,7 +270,7 @@ async def test_another_sidecars_version_explains_a_missing_one(desk: Desk) -> No
 
 async def test_a_journal_that_still_recalls_is_not_compared(desk: Desk) -> None:
     """Everything would look like an orphan."""
-    await desk.writer.do(Journal.begin_recall)
+    await desk.writer.do(Journal.begin_recovery)
     with pytest.raises(ReconcileBusyError, match="the journal is new"):
         await desk.reconciler.reconcile(ALL)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.daemon import life
-from sidecar.daemon.life import TRY_LATER, Life, Signals
+from sidecar.daemon import run
+from sidecar.daemon.run import TRY_LATER, DaemonRun, Signals
 from sidecar.settings import Settings
 from sidecar.signals import IGNORED, STOPS, Inbox, is_again
 from tests.support.patience import DEADLINE_SECONDS
@@ -53,10 +53,10 @@ async def test_a_start_that_waits_for_room_ends_when_it_is_told_to(
         finally:
             steps.append("closed")
 
-    monkeypatch.setattr(life, "assemble", waiting)
+    monkeypatch.setattr(run, "assemble", waiting)
     given = settings(tmp_path)
     signals = Signals(inbox)
-    living = asyncio.ensure_future(Life(settings=given, read_again=lambda: given, signals=signals).live())
+    living = asyncio.ensure_future(DaemonRun(settings=given, read_again=lambda: given, signals=signals).run())
     await began.wait()
     os.kill(os.getpid(), signal.SIGTERM)
     async with asyncio.timeout(DEADLINE_SECONDS):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from sidecar.cli import main
-from sidecar.journal import soundness
+from sidecar.journal import integrity
 
-soundness.AT_ONCE_BYTES = 8192
+integrity.AT_ONCE_BYTES = 8192
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

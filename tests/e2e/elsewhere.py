@@ -11,8 +11,8 @@ import os
 import sys
 
 from sidecar.cli import main
-from sidecar.core.tenure import Pace
-from sidecar.watch import holding, lock
+from sidecar.core.lease_record import LeaseTiming
+from sidecar.watch import flock, root_lock
 
 
 class NoLocks:
@@ -26,9 +26,9 @@ class NoLocks:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
 
-holding.PACE = Pace(beat=0.2, tenure=0.8, claim=1.2, still=10)
+root_lock.PACE = LeaseTiming(beat=0.2, term=0.8, claim=1.2, still=10)
 if os.environ.get("NO_LOCKS"):
-    setattr(lock, "fcntl", NoLocks)  # noqa: B010 - it is not exported
+    setattr(flock, "fcntl", NoLocks)  # noqa: B010 - it is not exported
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.cli.address import Address, Door
+from sidecar.cli.address import Address, EndpointAccess
 from sidecar.cli.client import ask
 from tests.support.system import System, eventually, write
 
@@ -30,7 +30,7 @@ def several_listings(system: System) -> None:
 
 def post(system: System, where: str, **body: object) -> Any:
     """Ask for something by the daemon's socket."""
-    door = Door(address=Address(socket=system.settings["status"]["socket"]))
+    door = EndpointAccess(address=Address(socket=system.settings["status"]["socket"]))
     return ask(door, where, method="POST", body=body)[1]
 
 

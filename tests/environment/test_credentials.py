@@ -15,9 +15,9 @@ from aiohttp import web
 
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.settings.storing import S3
+from sidecar.settings.s3 import S3
 from sidecar.upload import credentials
-from sidecar.upload.chain import CredentialsError
+from sidecar.upload.aws_credentials import CredentialsError
 from sidecar.upload.credentials import SharedKeys
 from sidecar.upload.endpoint import s3_config
 from sidecar.upload.s3 import open_store
@@ -150,13 +150,13 @@ async def test_expired_keys_are_not_used() -> None:
 
 async def test_a_look_up_that_hangs_is_named_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits is told in time; what it brings in the end is not lost."""
-    monkeypatch.setattr(credentials, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(credentials, "WAIT_SECONDS", 0.01)
     chain = Chain(static())
     keys = SharedKeys(chain.find, clock=ManualClock())
     with pytest.raises(CredentialsError, match="not over after"):
         await keys.get_frozen_credentials()
     chain.may_end.set()
-    monkeypatch.setattr(credentials, "PATIENCE_SECONDS", 10)
+    monkeypatch.setattr(credentials, "WAIT_SECONDS", 10)
     assert (await keys.get_frozen_credentials()).access_key == "AKID"
     assert chain.asked == 1
 
@@ -202,7 +202,7 @@ async def test_a_helper_that_hangs_ends_with_all_it_began(
     environ: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Nothing is left of it once the daemon has ended; what it reads is nothing."""
-    environ.setattr(credentials, "PATIENCE_SECONDS", 0.5)
+    environ.setattr(credentials, "WAIT_SECONDS", 0.5)
     profile(tmp_path, f"cat; sleep 1000 & echo $! > {tmp_path}/pid; wait")
     with pytest.raises(SidecarError, match="not over after") as caught:
         await probe()

@@ -155,7 +155,7 @@ async def test_a_drawn_environment_is_one_sentence_at_most(
     told = from_mapping({"watch": [{"root": "/renders"}], "s3": s3, "convex": {"sync": "off"}})
     with (
         mock.patch.dict(os.environ, base | environ, clear=True),
-        mock.patch.object(credentials, "PATIENCE_SECONDS", 0.5),
+        mock.patch.object(credentials, "WAIT_SECONDS", 0.5),
         capture_logs(),  # what is drawn holds bytes that xdist cannot carry home
     ):
         refusal = await refused(told.s3)

@@ -10,7 +10,7 @@ from botocore.awsrequest import AWSPreparedRequest
 
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import FatalError
-from sidecar.settings.storing import S3
+from sidecar.settings.s3 import S3
 from sidecar.upload.client import open_client
 from sidecar.upload.endpoint import S3Config, object_url, s3_config
 

@@ -13,8 +13,8 @@ import pytest
 
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, FatalError, SidecarError
-from sidecar.settings.storing import S3
-from sidecar.settings.telling import Convex, NoAuth
+from sidecar.settings.convex import Convex, NoAuth
+from sidecar.settings.s3 import S3
 from sidecar.sync.convex import open_store as open_convex
 from sidecar.upload.endpoint import s3_config
 from sidecar.upload.s3 import open_store as open_s3

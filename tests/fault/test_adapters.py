@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sidecar.core import patience
+from sidecar.core import standstill
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import SidecarError
 from sidecar.local.convex_server import ConvexServer
@@ -75,7 +75,7 @@ async def objects(
     monkeypatch.setattr(calls, "STALL_SECONDS", LIMIT_SECONDS * 2)
     monkeypatch.setattr(calls, "PROBE_SECONDS", LIMIT_SECONDS * 2)
     monkeypatch.setattr(calls, "COMPLETE_SECONDS", LIMIT_SECONDS * 2)
-    monkeypatch.setattr(patience, "FORWARD_SECONDS_MAX", LIMIT_SECONDS)
+    monkeypatch.setattr(standstill, "FORWARD_SECONDS_MAX", LIMIT_SECONDS)
     proxy = proxy_to("s3", seaweed.endpoint_url)
     async with store_on(seaweed, bucket, endpoint_url=proxy.url) as store:
         yield store, proxy

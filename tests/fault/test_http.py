@@ -11,7 +11,7 @@ import pytest
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import SidecarError
 from sidecar.core.model import Part
-from sidecar.core.retry import Blame, ProbeResult, blame
+from sidecar.core.retry import Blame, ProbeAnswer, blame
 from sidecar.local.convex_server import ConvexServer
 from sidecar.local.seaweed import SeaweedServer
 from sidecar.settings import from_mapping
@@ -115,7 +115,7 @@ async def test_every_call_succeeds_through_every_front(shop: Shop, large: Body) 
     await store.put(shop.spec("large"), large, checksum=whole, once=True)
     upload = await opened(shop, "film")
     part = await store.put_part(upload, large, number=1)
-    assert [found.etag for found in await store.held(upload, {1: large})] == [part.etag]
+    assert [found.etag for found in await store.existing_parts(upload, {1: large})] == [part.etag]
     await store.complete(upload, [part], checksum=whole)
     for key in ("large", "film"):
         head = await store.head(key)
@@ -208,7 +208,7 @@ async def refusals(shop: Shop, large: Body) -> dict[str, SidecarError]:
         "put": store.put(shop.spec("new"), large, checksum=whole),
         "create": store.create(shop.spec("other")),
         "part": store.put_part(upload, large, number=2),
-        "held": store.held(upload, {1: large}),
+        "held": store.existing_parts(upload, {1: large}),
         "complete": store.complete(upload, [part], checksum=whole),
         "abort": store.abort(upload),
         "delete": store.delete("old"),
@@ -232,7 +232,7 @@ async def _part(shop: Shop, upload: OpenUpload, large: Body) -> Part:
 async def test_a_success_that_is_not_s3s_is_none(shop: Shop, large: Body) -> None:
     """Whatever it looks like, nothing is believed, it is named, and no object is at fault."""
     for name, error in (await refusals(shop, large)).items():
-        fault = blame(error.kind, redacted=error.redacted, probe=ProbeResult(), others_succeeded=True)
+        fault = blame(error.kind, redacted=error.redacted, probe=ProbeAnswer(), others_succeeded=True)
         assert fault is not Blame.OBJECT, (name, error)
 
 

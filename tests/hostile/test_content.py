@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.watch import holes, structure
-from sidecar.watch.form import READ_BYTES_MAX, READS_MAX, Shape, Structure
+from sidecar.watch import detect, sparse
+from sidecar.watch.format_base import READ_BYTES_MAX, READS_MAX, Completeness, Structure
 from tests.watch.conftest import running
 
 TIB = 1024**4
@@ -45,7 +45,7 @@ def judge(path: Path, content: bytes) -> Structure:
     path.write_bytes(content)
     fd = os.open(path, os.O_RDONLY)
     try:
-        return structure.judge(fd, path.name)
+        return detect.judge(fd, path.name)
     finally:
         os.close(fd)
 
@@ -56,7 +56,7 @@ def test_no_bytes_make_a_reader_of_structure_fail(
     tmp_path_factory: pytest.TempPathFactory, name: str, head: bytes, tail: bytes
 ) -> None:
     """Sizes that lie, boxes in boxes, anything: there is always an answer."""
-    assert judge(tmp_path_factory.getbasetemp() / name, head + tail).shape in Shape
+    assert judge(tmp_path_factory.getbasetemp() / name, head + tail).completeness in Completeness
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_hostile_json_costs_bounded_memory(tmp_path: Path, text: str) -> None:
     """Deep, long, wide, or with numbers of thousands of digits."""
     tracemalloc.start()
     try:
-        assert judge(tmp_path / "manifest.json", text.encode()).shape in Shape
+        assert judge(tmp_path / "manifest.json", text.encode()).completeness in Completeness
         assert tracemalloc.get_traced_memory()[1] < 40e6
     finally:
         tracemalloc.stop()
@@ -119,7 +119,7 @@ def test_a_reader_reads_no_more_than_it_may(
     monkeypatch.setattr(os, "pread", counted)
     fd = os.open(path, os.O_RDONLY)
     try:
-        assert structure.judge(fd, name).shape is not Shape.COMPLETE
+        assert detect.judge(fd, name).completeness is not Completeness.COMPLETE
     finally:
         os.close(fd)
     assert len(reads) <= READS_MAX
@@ -135,7 +135,7 @@ def test_a_sparse_giant_is_incomplete_and_says_why(tmp_path: Path) -> None:
         os.truncate(path, TIB)
         fd = os.open(path, os.O_RDONLY)
         try:
-            assert structure.judge(fd, name) == holes.HOLLOW
+            assert detect.judge(fd, name) == sparse.HOLLOW
         finally:
             os.close(fd)
 
@@ -144,11 +144,11 @@ def test_blocks_alone_do_not_make_a_file_hollow(tmp_path: Path, monkeypatch: pyt
     """A compressing or remote file system counts few: without a hole it is what it seems."""
     path = tmp_path / "a.ts"
     path.touch()
-    os.truncate(path, 2 * holes.SIZE_BYTES_MIN)
+    os.truncate(path, 2 * sparse.SIZE_BYTES_MIN)
     monkeypatch.setattr(os, "lseek", lambda fd, _offset, _whence: os.fstat(fd).st_size)
     fd = os.open(path, os.O_RDONLY)
     try:
-        assert structure.judge(fd, path.name).shape is Shape.UNKNOWN
+        assert detect.judge(fd, path.name).completeness is Completeness.UNKNOWN
     finally:
         os.close(fd)
 
@@ -164,7 +164,7 @@ async def test_sparse_giants_do_not_hold_up_others(tmp_path: Path) -> None:
         world.put(source)
         await world.until_ready(film, source)
         waiting = {candidate.why for candidate in world.stage.pending()}
-        assert waiting == {holes.HOLLOW.why}
+        assert waiting == {sparse.HOLLOW.why}
 
 
 async def test_pipes_and_devices_are_never_opened(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from sidecar import logs
 from sidecar.core.model import Transfer
-from sidecar.upload.describe import object_spec
+from sidecar.upload.metadata import object_spec
 from tests.support.journals import open_journal, ready, route
 
 NAMES = st.text(st.characters(), max_size=40) | st.binary(max_size=20).map(

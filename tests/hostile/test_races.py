@@ -14,15 +14,15 @@ import pytest
 
 from sidecar.core.model import Fingerprint
 from sidecar.files import NotRegularError, checksum_of, open_regular
-from sidecar.watch import lease
+from sidecar.watch import write_lease
+from sidecar.watch.filesystem import Filesystems
 from sidecar.watch.listing import list_folder
-from sidecar.watch.probe import Habits, Look, Subject, Unreadable, look
-from sidecar.watch.volume import Volumes
+from sidecar.watch.probe import ProbePolicy, ProbeRequest, ProbeResult, Unreadable, probe
 
 from .attack import CANARY, swapping
 
 RACES = 10_000
-HABITS = Habits(settle_seconds=0.0, scanning=False, abandon_after_seconds=900.0)
+HABITS = ProbePolicy(settle_seconds=0.0, scanning=False, abandon_after_seconds=900.0)
 HONEST = b"print('an honest scene')\n"
 
 
@@ -44,10 +44,10 @@ def scene(tmp_path: Path) -> Path:
     return path
 
 
-def look_at(root: Path, path: str, volumes: Volumes) -> Look:
+def look_at(root: Path, path: str, volumes: Filesystems) -> ProbeResult:
     """Look as the candidates do; with nothing to settle, a file is read at once."""
-    subject = Subject(
-        id=1,
+    request = ProbeRequest(
+        row_id=1,
         root=str(root),
         path=path,
         rule_settle_seconds=None,
@@ -55,7 +55,7 @@ def look_at(root: Path, path: str, volumes: Volumes) -> Look:
         identity=None,
         quiet_since=0.0,
     )
-    return look(subject, HABITS, volumes, now=100.0)
+    return probe(request, HABITS, volumes, now=100.0)
 
 
 def checksum(data: bytes, folder: Path) -> str:
@@ -77,8 +77,8 @@ def test_no_race_of_ten_thousand_reads_the_canary(
 
     It ends when it was 10,000 looks, and the attacker came in between in 100 of them at least.
     """
-    lease.prepare()
-    root, volumes = tmp_path / "renders", Volumes()
+    write_lease.prepare()
+    root, volumes = tmp_path / "renders", Filesystems()
     aside = tmp_path / "aside"
     victim = {"its folder": scene.parent, "a folder above": scene.parent.parent}.get(what, scene)
     match what:
@@ -151,7 +151,7 @@ def test_a_listing_follows_no_link(tmp_path: Path, scene: Path, secret: Path) ->
     (scene.parent / "more").symlink_to(secret.parent)
     listing = list_folder(str(tmp_path / "renders"), "p/s/one/source")
     assert list(listing.files) == ["scene.py"]
-    assert [odd.reason for odd in listing.odd] == ["a symbolic link is never sent"]
+    assert [odd.reason for odd in listing.special] == ["a symbolic link is never sent"]
     assert listing.folders == []
 
 
@@ -168,5 +168,5 @@ def test_a_hard_link_to_somebody_elses_file_is_refused(tmp_path: Path, scene: Pa
     os.chown(scene, 1234, 1234)
     os.link(scene, scene.parent / "again.py")
     os.close(open_regular(root, "p/s/one/source/again.py"))
-    found = look_at(tmp_path / "renders", "p/s/one/source/stolen.py", Volumes()).found
+    found = look_at(tmp_path / "renders", "p/s/one/source/stolen.py", Filesystems()).found
     assert found == Unreadable(why="it cannot be read: it is a hard link to a file of another user")

@@ -13,7 +13,7 @@ import pytest
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.local.ports import free_port
-from sidecar.settings.telling import Convex
+from sidecar.settings.convex import Convex
 from sidecar.sync.convex import open_store as open_convex
 from sidecar.upload.credentials import Keys
 from sidecar.upload.endpoint import S3Config

@@ -12,7 +12,7 @@ import pytest
 
 from sidecar import daemon
 from sidecar.core.mounts import kind_at
-from sidecar.settings import SettingsError, exposure, from_mapping
+from sidecar.settings import SettingsError, from_mapping, secret_files
 
 CANARY = "canary-9c41d0b7e2f84c65-of-a-secret"
 BARE = {
@@ -52,7 +52,7 @@ def test_a_secret_of_its_owner_or_group_is_fine(tmp_path: Path, mode: int) -> No
 def test_an_open_secret_in_memory_is_a_warning() -> None:
     """Where Kubernetes puts secrets, with mode 0644 and through symbolic links."""
     shm = Path("/dev/shm")  # noqa: S108 - the point: a real memory mount
-    if kind_at(str(shm), exposure.MOUNTS.read_text()) != "tmpfs":
+    if kind_at(str(shm), secret_files.MOUNTS.read_text()) != "tmpfs":
         pytest.skip("there is no tmpfs here")
     path = shm / f"sidecar-test-{os.getpid()}"
     try:
@@ -101,7 +101,7 @@ def test_the_daemon_ends_with_78_over_an_open_secret(tmp_path: Path) -> None:
 def test_the_daemon_forbids_dumps_of_its_memory() -> None:
     """Neither a core file nor a debugger of the same user gets what it holds."""
     script = (
-        "import ctypes, resource; from sidecar.daemon.secrecy import forbid_dumps; forbid_dumps();"
+        "import ctypes, resource; from sidecar.daemon.core_dumps import forbid_dumps; forbid_dumps();"
         "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE))"
     )
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -10,10 +10,10 @@ import pytest
 
 from sidecar.core.errors import ErrorKind, FatalError, JournalLostError, SidecarError
 from sidecar.core.model import AssetType, Observation, Part, State, StoredObject
-from sidecar.core.ops import OpKind, OpResult, Outcome, Registration
+from sidecar.core.ops import OpKind, OpOutcome, OpResult, Registration
 from sidecar.core.states import Event, IllegalTransitionError, diagram, step
 from sidecar.journal.journal import Journal, Topic
-from sidecar.journal.reading import JournalReader
+from sidecar.journal.reader import JournalReader
 from tests.support.clock import ManualClock
 from tests.support.journals import (
     ROOT,
@@ -42,8 +42,8 @@ def test_a_file_goes_from_seen_to_synced(journal: Journal) -> None:
     transfer = ready(journal, "A")
     assert ship(journal, transfer) is State.UPLOADED
     tell(journal)
-    assert journal.one(transfer.id).state is State.SYNCED
-    assert journal.claim_debts(limit=9, now=1e9) == []
+    assert journal.one(transfer.row_id).state is State.SYNCED
+    assert journal.claim_cleanup(limit=9, now=1e9) == []
 
 
 def test_an_unchanged_file_is_no_candidate(journal: Journal) -> None:
@@ -58,9 +58,9 @@ def test_a_touched_file_makes_no_version(journal: Journal) -> None:
     again = see(journal, 2)
     assert again is not None
     assert finish(journal, again, "A", 2) is None
-    assert journal.find(again.id) is None
+    assert journal.find(again.row_id) is None
     assert see(journal, 2) is None
-    assert journal.one(first.id).identity == identity(2)
+    assert journal.one(first.row_id).identity == identity(2)
 
 
 def test_a_b_a_is_three_versions(journal: Journal) -> None:
@@ -69,29 +69,29 @@ def test_a_b_a_is_three_versions(journal: Journal) -> None:
         transfer = ready(journal, text, n)
         ship(journal, transfer)
         tell(journal)
-        assert journal.one(transfer.id).state is State.SYNCED
+        assert journal.one(transfer.row_id).state is State.SYNCED
 
 
 def test_newer_content_overtakes_what_waits_for_its_upload(journal: Journal) -> None:
     """Only the newest ready content of a slot is shipped."""
     old, new = ready(journal, "A", 1), ready(journal, "B", 2)
-    assert journal.one(old.id).state is State.SUPERSEDED
-    assert [t.id for t in journal.claim_uploads(limit=9, now=0).transfers] == [new.id]
+    assert journal.one(old.row_id).state is State.SUPERSEDED
+    assert [t.row_id for t in journal.claim_uploads(limit=9, now=0).transfers] == [new.row_id]
 
 
 def test_what_an_overtaken_upload_left_is_a_debt_once_nobody_works_on_it(journal: Journal) -> None:
     """While its worker still sends, an abort would race with it."""
     old = ready(journal, "A", 1)
     journal.claim_uploads(limit=1, now=0)
-    journal.begin_multipart(old.id, part_bytes=5)
-    journal.opened(old.id, "U1")
+    journal.begin_multipart(old.row_id, part_bytes=5)
+    journal.opened(old.row_id, "U1")
     ready(journal, "B", 2)
-    assert journal.claim_debts(limit=9, now=1e9) == []
+    assert journal.claim_cleanup(limit=9, now=1e9) == []
     part = Part(number=1, size_bytes=5, etag="e", checksum="crc64nvme:x")
-    assert journal.part_stored(old.id, part) is False
-    journal.release(old.id)
-    (debt,) = journal.claim_debts(limit=9, now=1e9)
-    assert (debt.delete_object, debt.upload_id, debt.key) == (False, "U1", old.key)
+    assert journal.part_stored(old.row_id, part) is False
+    journal.release(old.row_id)
+    (task,) = journal.claim_cleanup(limit=9, now=1e9)
+    assert (task.delete_object, task.upload_id, task.key) == (False, "U1", old.key)
 
 
 def test_a_crash_turns_an_overtaken_lease_into_its_debt(tmp_path: Path) -> None:
@@ -99,22 +99,22 @@ def test_a_crash_turns_an_overtaken_lease_into_its_debt(tmp_path: Path) -> None:
     journal = open_journal(tmp_path)
     old = ready(journal, "A", 1)
     journal.claim_uploads(limit=1, now=0)
-    journal.begin_put(old.id)
+    journal.begin_put(old.row_id)
     ready(journal, "B", 2)
     journal.close()
     journal = open_journal(tmp_path)
-    assert [d.delete_object for d in journal.claim_debts(limit=9, now=0)] == [True]
+    assert [d.delete_object for d in journal.claim_cleanup(limit=9, now=0)] == [True]
 
 
 def test_an_overtaken_transfer_whose_file_is_gone_stays_superseded(journal: Journal) -> None:
-    """Its worker finds the file missing: only the lease and the debts are left to settle."""
+    """Its worker finds the file missing: only the lease and the clean-up tasks are left to settle."""
     old = ready(journal, "A", 1)
     journal.claim_uploads(limit=1, now=0)
-    journal.begin_put(old.id)
+    journal.begin_put(old.row_id)
     ready(journal, "B", 2)
-    journal.vanish(old.id)
-    assert journal.one(old.id).state is State.SUPERSEDED
-    assert [d.key for d in journal.claim_debts(limit=9, now=0)] == [old.key]
+    journal.vanish(old.row_id)
+    assert journal.one(old.row_id).state is State.SUPERSEDED
+    assert [d.key for d in journal.claim_cleanup(limit=9, now=0)] == [old.key]
 
 
 def test_an_upload_that_ends_after_it_was_overtaken_is_never_announced(journal: Journal) -> None:
@@ -122,10 +122,10 @@ def test_an_upload_that_ends_after_it_was_overtaken_is_never_announced(journal: 
     old = ready(journal, "A", 1)
     journal.claim_uploads(limit=1, now=0)
     ready(journal, "B", 2)
-    journal.begin_put(old.id)
+    journal.begin_put(old.row_id)
     stored = StoredObject(bucket="lessons", key=old.key, etag="e")
-    assert journal.uploaded(old.id, stored, url="u") is State.SUPERSEDED
-    assert [d.delete_object for d in journal.claim_debts(limit=9, now=0)] == [True]
+    assert journal.uploaded(old.row_id, stored, url="u") is State.SUPERSEDED
+    assert [d.delete_object for d in journal.claim_cleanup(limit=9, now=0)] == [True]
 
 
 def test_an_older_op_that_was_never_sent_is_withdrawn(journal: Journal) -> None:
@@ -134,10 +134,10 @@ def test_an_older_op_that_was_never_sent_is_withdrawn(journal: Journal) -> None:
     ship(journal, old)
     new = ready(journal, "B", 2)
     ship(journal, new)
-    assert journal.one(old.id).state is State.SUPERSEDED
+    assert journal.one(old.row_id).state is State.SUPERSEDED
     puts = [op.body["transfer"] for op in batch(journal).ops if op.kind == "put"]
-    assert puts == [new.transfer]
-    assert [d.key for d in journal.claim_debts(limit=9, now=0)] == [old.key]
+    assert puts == [new.transfer_id]
+    assert [d.key for d in journal.claim_cleanup(limit=9, now=0)] == [old.key]
 
 
 def test_an_older_op_that_may_have_been_applied_is_retried_first(journal: Journal) -> None:
@@ -156,7 +156,7 @@ def test_one_candidate_at_a_time_however_often_it_is_seen(journal: Journal) -> N
     first, second = see(journal, 1), see(journal, 2, size=20)
     assert first
     assert second
-    assert first.id == second.id
+    assert first.row_id == second.row_id
 
 
 def test_leases_and_due_times_die_with_the_process(tmp_path: Path) -> None:
@@ -164,12 +164,12 @@ def test_leases_and_due_times_die_with_the_process(tmp_path: Path) -> None:
     journal = open_journal(tmp_path)
     one, two = ready(journal, "A"), ready(journal, "B", at=route("c2.mp4"))
     assert len(journal.claim_uploads(limit=9, now=0).transfers) == 2
-    journal.fail_upload(one.id, NO_WAY, due=1e12, spent=True)
+    journal.fail_upload(one.row_id, NO_WAY, due=1e12, spent=True)
     assert journal.claim_uploads(limit=9, now=0).next_due == 1e12
     journal.close()
     journal = open_journal(tmp_path)
-    assert {t.id for t in journal.claim_uploads(limit=9, now=0).transfers} == {one.id, two.id}
-    assert journal.one(one.id).failures == 1
+    assert {t.row_id for t in journal.claim_uploads(limit=9, now=0).transfers} == {one.row_id, two.row_id}
+    assert journal.one(one.row_id).failures == 1
 
 
 def test_a_second_source_of_a_slot_is_refused_until_the_first_is_gone(journal: Journal) -> None:
@@ -190,9 +190,9 @@ def test_a_candidate_that_two_listings_miss_is_gone(journal: Journal) -> None:
     journal.missing(ROOT, ["a/x.mp4"])
     see(journal, path="a/x.mp4")  # it is there after all: the count begins anew
     journal.missing(ROOT, ["a/x.mp4"])
-    assert journal.one(seen.id).state is State.DISCOVERED
+    assert journal.one(seen.row_id).state is State.DISCOVERED
     journal.missing(ROOT, ["a/x.mp4"])
-    assert journal.one(seen.id).state is State.GONE
+    assert journal.one(seen.row_id).state is State.GONE
     assert see(journal, path="a/x.mp4") is not None
 
 
@@ -200,36 +200,36 @@ def test_an_abandoned_file_that_changes_is_the_same_transfer_again(journal: Jour
     """Until it changes it is left alone."""
     seen = see(journal)
     assert seen is not None
-    journal.neglect(seen.id, "no moov", identity(1))
+    journal.abandon(seen.row_id, "no moov", identity(1))
     assert see(journal, 1) is None
     again = see(journal, 2)
     assert again is not None
-    assert (again.id, again.state) == (seen.id, State.DISCOVERED)
+    assert (again.row_id, again.state) == (seen.row_id, State.DISCOVERED)
 
 
 def test_bytes_that_change_under_an_upload_make_the_file_a_candidate_again(journal: Journal) -> None:
-    """What was begun at S3 is a debt, and the new content gets its own transfer id."""
+    """What was begun at S3 is a clean-up task, and the new content gets its own transfer id."""
     old = ready(journal, "A")
     journal.claim_uploads(limit=1, now=0)
-    journal.begin_put(old.id)
-    journal.overtaken(old.id, "changed")
+    journal.begin_put(old.row_id)
+    journal.content_changed(old.row_id, "changed")
     (candidate,) = journal.candidates()
-    assert candidate.transfer != old.transfer
-    assert [d.key for d in journal.claim_debts(limit=9, now=0)] == [old.key]
+    assert candidate.transfer_id != old.transfer_id
+    assert [d.key for d in journal.claim_cleanup(limit=9, now=0)] == [old.key]
 
 
 def test_dead_letters_go_back_to_where_they_died(journal: Journal) -> None:
     """The op keeps its id and its seq."""
     dead_in_upload = ready(journal, "A")
     journal.claim_uploads(limit=1, now=0)
-    journal.bury(dead_in_upload.id, NO_WAY)
-    assert journal.one(dead_in_upload.id).state is State.DEAD
-    assert journal.requeue(transfer=dead_in_upload.transfer) == 1
+    journal.mark_dead(dead_in_upload.row_id, NO_WAY)
+    assert journal.one(dead_in_upload.row_id).state is State.DEAD
+    assert journal.requeue(transfer_id=dead_in_upload.transfer_id) == 1
     ship(journal, dead_in_upload)
     before = [op.op_id for op in batch(journal).ops if op.kind == "put"]
     journal.fail_ops([1, 2, 3, 4], NO_WAY, due=0, spent=False)
-    tell(journal, Outcome.REJECTED)
-    assert journal.one(dead_in_upload.id).state is State.DEAD
+    tell(journal, OpOutcome.REJECTED)
+    assert journal.one(dead_in_upload.row_id).state is State.DEAD
     assert journal.requeue(error_kind="nothing like it") == 0
     assert journal.requeue() == 1
     assert [op.op_id for op in batch(journal).ops if op.kind == "put"] == before
@@ -239,17 +239,17 @@ def test_newer_content_that_is_synced_overtakes_a_dead_letter(journal: Journal) 
     """A requeue must never bring old content back over new."""
     dead = ready(journal, "A", 1)
     journal.claim_uploads(limit=1, now=0)
-    journal.bury(dead.id, NO_WAY)
+    journal.mark_dead(dead.row_id, NO_WAY)
     ship(journal, ready(journal, "B", 2))
     tell(journal)
-    assert journal.one(dead.id).state is State.SUPERSEDED
+    assert journal.one(dead.row_id).state is State.SUPERSEDED
 
 
 def test_the_same_bytes_again_are_shipped_if_their_transfer_is_dead(journal: Journal) -> None:
     """Touching a file is a way to have it tried again."""
     dead = ready(journal, "A", 1)
     journal.claim_uploads(limit=1, now=0)
-    journal.bury(dead.id, NO_WAY)
+    journal.mark_dead(dead.row_id, NO_WAY)
     assert ready(journal, "A", 2).state is State.READY
 
 
@@ -266,7 +266,7 @@ def test_facts_wait_for_the_scenes_earlier_ops(journal: Journal) -> None:
     assert journal.claim_batch(limit=9, now=1e9, busy=())[0] is None
     journal.fail_ops([op.seq for op in chunk.ops], NO_WAY, due=0, spent=False)
     assert [op.kind for op in batch(journal).ops] == ["put"]
-    journal.settle([OpResult(op_id=op.op_id, outcome=Outcome.APPLIED, version=1) for op in chunk.ops])
+    journal.settle([OpResult(op_id=op.op_id, outcome=OpOutcome.APPLIED, version=1) for op in chunk.ops])
     facts = batch(journal)
     assert [(op.kind, op.body["complete"], op.body["owed"]) for op in facts.ops] == [("facts", True, 0)]
 
@@ -344,7 +344,7 @@ def test_counts_follow_every_step(tmp_path: Path) -> None:
     assert reader.backlog()[0] == 1
     waiting = {(ROOT, State.READY): 1, (ROOT, State.DISCOVERED): 1}
     assert reader.unfinished(root=ROOT, prefix="demo/lesson/s1") == waiting
-    assert [t.state for t in reader.owed(session_id="demo/lesson", limit=9)] == [
+    assert [t.state for t in reader.unfinished_transfers(session_id="demo/lesson", limit=9)] == [
         State.READY,
         State.DISCOVERED,
     ]
@@ -408,8 +408,8 @@ def test_an_illegal_step_changes_nothing(journal: Journal) -> None:
     """A bug is loud, and the row is as it was."""
     transfer = ready(journal, "A")
     with pytest.raises(IllegalTransitionError):
-        journal.neglect(transfer.id, "why")
-    assert journal.one(transfer.id).state is State.READY
+        journal.abandon(transfer.row_id, "why")
+    assert journal.one(transfer.row_id).state is State.READY
     with pytest.raises(IllegalTransitionError):
         step(State.SYNCED, Event.UPLOADED)
 
@@ -437,13 +437,13 @@ def test_a_cancelled_scene_abandons_what_is_not_complete(journal: Journal) -> No
     journal.mark_scene(
         project_id="demo", session_id="demo/lesson", scene_id="s1", marker="cancelled", mtime_ns=10**9
     )
-    assert journal.one(seen.id).state is State.ABANDONED
+    assert journal.one(seen.row_id).state is State.ABANDONED
     assert journal.candidates() == []
     assert finish(journal, seen, "A", 1) is State.ABANDONED
     assert see(journal, 1) is None
     again = see(journal, 2)
     assert again is not None
-    assert again.id == seen.id
+    assert again.row_id == seen.row_id
 
 
 def test_a_marker_that_is_listed_again_cancels_no_re_render(journal: Journal) -> None:
@@ -461,13 +461,15 @@ def test_nothing_is_claimed_of_a_root_that_is_not_ours(journal: Journal) -> None
     uploaded = ready(journal, "A", at=route("one.mp4"))
     ship(journal, uploaded)
     waiting = ready(journal, "B", at=route("two.mp4"))
-    journal.bar([ROOT, "/elsewhere"])
+    journal.block_roots([ROOT, "/elsewhere"])
     assert journal.claim_uploads(limit=9, now=0).transfers == ()
     assert journal.claim_batch(limit=9, now=0, busy=())[0] is None
     journal.topics.clear()
-    journal.unbar(ROOT)
+    journal.unblock_root(ROOT)
     assert {Topic.UPLOADS, Topic.OUTBOX} <= journal.topics
-    assert [transfer.id for transfer in journal.claim_uploads(limit=9, now=0).transfers] == [waiting.id]
+    assert [transfer.row_id for transfer in journal.claim_uploads(limit=9, now=0).transfers] == [
+        waiting.row_id
+    ]
     assert OpKind.PUT in {op.kind for op in batch(journal).ops}
 
 
@@ -478,9 +480,9 @@ def test_facts_of_a_scene_that_lies_in_two_roots_are_told_by_whoever_has_one(jou
         root="/elsewhere", path="demo/lesson/s1/two.mp4", identity=identity(2), route=route("two.mp4")
     )
     journal.observe([there])
-    journal.bar([ROOT, "/elsewhere"])
+    journal.block_roots([ROOT, "/elsewhere"])
     assert journal.claim_batch(limit=9, now=0, busy=())[0] is None
-    journal.unbar(ROOT)
+    journal.unblock_root(ROOT)
     assert [op.kind for op in batch(journal).ops] == [OpKind.FACTS]
 
 
@@ -494,17 +496,17 @@ def test_what_is_begun_is_finished_first(journal: Journal) -> None:
     begun = [ready(journal, f"{n}", at=route(f"{n}.mp4")) for n in range(2)]
     journal.claim_uploads(limit=2, now=0)
     for one in begun:
-        journal.begin_multipart(one.id, part_bytes=5)
-    journal.part_stored(begun[1].id, Part(number=1, size_bytes=5, etag="e", checksum="crc64nvme:x"))
+        journal.begin_multipart(one.row_id, part_bytes=5)
+    journal.part_stored(begun[1].row_id, Part(number=1, size_bytes=5, etag="e", checksum="crc64nvme:x"))
     error = SidecarError(ErrorKind.NETWORK, "reset", operation="put part", target="k")
     for one in begun:
-        journal.fail_upload(one.id, error, due=1.0, spent=False)
+        journal.fail_upload(one.row_id, error, due=1.0, spent=False)
     assert finish(journal, film, "F") is State.READY
     first = replace(route("still.png", kind=AssetType.THUMBNAIL), priority=0)
     small = ready(journal, "T", at=first)
-    wanted = [small.id, begun[1].id, film.id, begun[0].id]
-    assert [one.id for one in journal.claim_uploads(limit=3, now=2.0).transfers] == wanted[:3]
-    assert [one.id for one in journal.claim_uploads(limit=3, now=2.0).transfers] == wanted[3:]
+    wanted = [small.row_id, begun[1].row_id, film.row_id, begun[0].row_id]
+    assert [one.row_id for one in journal.claim_uploads(limit=3, now=2.0).transfers] == wanted[:3]
+    assert [one.row_id for one in journal.claim_uploads(limit=3, now=2.0).transfers] == wanted[3:]
 
 
 def test_a_claim_walks_no_table(journal: Journal) -> None:

@@ -11,7 +11,7 @@ import pytest
 from sidecar.core.entities import Named
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import AssetType, State, Transfer
-from sidecar.core.ops import Outcome, ToldScene
+from sidecar.core.ops import OpOutcome, ReportedScene
 from sidecar.core.scenes import SceneFacts
 from sidecar.journal.journal import Journal
 from sidecar.journal.pruning import COUNTED_SCENES_KEEP, EVENTS_MAX, PRUNED
@@ -34,7 +34,7 @@ class Desk:
         transfer = ready(self.journal, text, n, at=route(name))
         ship(self.journal, transfer)
         tell(self.journal)
-        return self.journal.one(transfer.id)
+        return self.journal.one(transfer.row_id)
 
     def missing(self, *transfers: Transfer, times: int = 2) -> None:
         """List without these files."""
@@ -74,11 +74,11 @@ def desk(tmp_path: Path) -> Desk:
 def test_a_version_that_was_replaced_is_forgotten_and_the_newest_stays(desk: Desk) -> None:
     """Its age counts from when the newer one was acknowledged, not from its own."""
     first = desk.synced("A")
-    assert desk.after(60) == {first.id}
+    assert desk.after(60) == {first.row_id}
     second = desk.synced("B", 2)
-    assert desk.after(29) == {first.id, second.id}
-    assert desk.after(2) == {second.id}
-    assert desk.after(1000) == {second.id}
+    assert desk.after(29) == {first.row_id, second.row_id}
+    assert desk.after(2) == {second.row_id}
+    assert desk.after(1000) == {second.row_id}
     assert see(desk.journal, 2) is None, "the file is known as ever"
 
 
@@ -86,25 +86,25 @@ def test_a_file_that_is_gone_is_forgotten_with_its_row(desk: Desk) -> None:
     """Counted from the second listing that did not show it; then it is a new file if it comes back."""
     gone, stays = desk.synced("A"), desk.synced("B", name="chunk_002.mp4")
     desk.missing(gone, times=1)
-    assert desk.after(60) == {gone.id, stays.id}
+    assert desk.after(60) == {gone.row_id, stays.row_id}
     desk.missing(gone, times=1)
-    assert desk.after(29) == {gone.id, stays.id}
-    assert desk.after(2) == {stays.id}
+    assert desk.after(29) == {gone.row_id, stays.row_id}
+    assert desk.after(2) == {stays.row_id}
     assert desk.rows("files") == 1
     again = see(desk.journal, 1)
     assert again is not None
-    assert again.id not in {gone.id, stays.id}
+    assert again.row_id not in {gone.row_id, stays.row_id}
 
 
 def test_a_file_that_comes_back_in_time_is_not_forgotten(desk: Desk) -> None:
     """The same bytes: no new transfer, and its age begins anew when it goes again."""
     transfer = desk.synced("A")
     desk.missing(transfer)
-    assert desk.after(20) == {transfer.id}
+    assert desk.after(20) == {transfer.row_id}
     assert see(desk.journal, 1) is None
-    assert desk.after(60) == {transfer.id}
+    assert desk.after(60) == {transfer.row_id}
     desk.missing(transfer)
-    assert desk.after(29) == {transfer.id}
+    assert desk.after(29) == {transfer.row_id}
     assert desk.after(2) == set()
 
 
@@ -115,16 +115,16 @@ def test_a_slot_whose_file_was_moved_is_not_forgotten(desk: Desk) -> None:
     moved = see(desk.journal, 1, path="demo/lesson/moved/chunk_001.mp4")
     assert moved is not None
     assert finish(desk.journal, moved, "A") is None
-    assert desk.after(60) == {transfer.id}
+    assert desk.after(60) == {transfer.row_id}
 
 
 def test_what_the_sidecar_deleted_itself_is_forgotten_too(desk: Desk) -> None:
     """Not while the deletion has only begun: it may be taken back."""
     transfer = desk.synced("A")
-    assert desk.journal.begin_deletion(transfer.id)
-    assert desk.after(60) == {transfer.id}
-    desk.journal.deleted(transfer.id)
-    assert desk.after(29) == {transfer.id}
+    assert desk.journal.begin_deletion(transfer.row_id)
+    assert desk.after(60) == {transfer.row_id}
+    desk.journal.deleted(transfer.row_id)
+    assert desk.after(29) == {transfer.row_id}
     assert desk.after(2) == set()
     assert desk.rows("files") == 0
 
@@ -134,9 +134,9 @@ def test_a_file_that_was_gone_before_it_was_acknowledged_is_forgotten(desk: Desk
     transfer = ready(desk.journal, "A")
     ship(desk.journal, transfer)
     desk.missing(transfer)
-    assert desk.after(60) == {transfer.id}
+    assert desk.after(60) == {transfer.row_id}
     tell(desk.journal)
-    assert desk.after(29) == {transfer.id}
+    assert desk.after(29) == {transfer.row_id}
     assert desk.after(2) == set()
 
 
@@ -145,15 +145,15 @@ def test_what_is_superseded_or_gone_is_forgotten_once_its_debts_are_paid(desk: D
     journal = desk.journal
     sent = ready(journal, "A")
     journal.claim_uploads(limit=9, now=0.0)
-    journal.begin_put(sent.id)
+    journal.begin_put(sent.row_id)
     newer = ready(journal, "B", 2)
-    assert journal.one(sent.id).state is State.SUPERSEDED
-    assert desk.after(60) == {sent.id, newer.id}, "a worker still holds it"
-    journal.release(sent.id)
-    [debt] = journal.claim_debts(limit=9, now=1e9)
-    assert desk.after(60) == {sent.id, newer.id}, "its object may be there"
-    journal.settle_debt(debt.id)
-    journal.vanish(newer.id)
+    assert journal.one(sent.row_id).state is State.SUPERSEDED
+    assert desk.after(60) == {sent.row_id, newer.row_id}, "a worker still holds it"
+    journal.release(sent.row_id)
+    [task] = journal.claim_cleanup(limit=9, now=1e9)
+    assert desk.after(60) == {sent.row_id, newer.row_id}, "its object may be there"
+    journal.complete_cleanup(task.id)
+    journal.vanish(newer.row_id)
     assert desk.after(60) == set()
 
 
@@ -163,18 +163,18 @@ def test_what_is_owed_or_dead_is_never_forgotten(desk: Desk) -> None:
     error = SidecarError(ErrorKind.INVALID, "no", operation="put", target="k")
     dead = ready(journal, "A", at=route("dead.mp4"))
     journal.claim_uploads(limit=9, now=0.0)
-    journal.bury(dead.id, error)
+    journal.mark_dead(dead.row_id, error)
     refused = ready(journal, "B", at=route("refused.mp4"))
     ship(journal, refused)
-    tell(journal, Outcome.REJECTED)
+    tell(journal, OpOutcome.REJECTED)
     untold = ready(journal, "C", at=route("untold.mp4"))
     ship(journal, untold)
     waiting = ready(journal, "D", at=route("waiting.mp4"))
     torn = see(journal, at=route("torn.mp4"))
     assert torn is not None
-    journal.neglect(torn.id, "nobody writes it")
+    journal.abandon(torn.row_id, "nobody writes it")
     desk.missing(dead, refused, untold, waiting)
-    assert desk.after(1000) == {dead.id, refused.id, untold.id, waiting.id, torn.id}
+    assert desk.after(1000) == {dead.row_id, refused.row_id, untold.row_id, waiting.row_id, torn.row_id}
     assert journal.requeue() == 2
 
 
@@ -200,9 +200,9 @@ def test_a_clock_that_was_ahead_keeps_nothing_for_ever(desk: Desk) -> None:
     first = desk.synced("A")
     second = desk.synced("B", 2)
     desk.clock.wall -= 10**12
-    assert desk.after(0) == {first.id, second.id}
+    assert desk.after(0) == {first.row_id, second.row_id}
     desk.prune_events(30)
-    assert desk.after(31) == {second.id}
+    assert desk.after(31) == {second.row_id}
     assert desk.prune_events(30) == 8
 
 
@@ -214,7 +214,7 @@ def test_a_clock_that_was_set_back_makes_nothing_old(desk: Desk) -> None:
     desk.journal._latest_ms = None
     desk.missing(second)
     desk.clock.wall += int(365 * DAY * 1000)
-    assert desk.after(29) == {first.id, second.id}
+    assert desk.after(29) == {first.row_id, second.row_id}
     assert desk.after(2) == set()
 
 
@@ -263,7 +263,7 @@ def test_a_journal_that_cannot_give_pages_back_keeps_them(tmp_path: Path) -> Non
 
 def size(journal: Journal) -> int:
     """Return what the file has once the log is in it."""
-    assert journal.empty_log()
+    assert journal.checkpoint_wal()
     return journal.path.stat().st_size
 
 
@@ -271,7 +271,7 @@ def test_how_far_back_nothing_is_known_is_remembered(desk: Desk) -> None:
     """By the transfer's own time; what never reached Convex leaves nothing that it might show."""
     journal = desk.journal
     lost = ready(journal, "X")
-    journal.vanish(lost.id)
+    journal.vanish(lost.row_id)
     desk.after(31)
     assert journal.meta(PRUNED) is None
     first = desk.synced("A")
@@ -279,7 +279,7 @@ def test_how_far_back_nothing_is_known_is_remembered(desk: Desk) -> None:
     second = desk.synced("B", 2)
     desk.missing(second)
     desk.after(31)
-    assert first.transfer[:10] < second.transfer[:10] == journal.meta(PRUNED)
+    assert first.transfer_id[:10] < second.transfer_id[:10] == journal.meta(PRUNED)
 
 
 def test_a_scene_without_files_is_forgotten_and_one_with_a_file_is_not(desk: Desk) -> None:
@@ -379,10 +379,10 @@ def test_a_journal_from_before_begins_to_count_at_its_opening(tmp_path: Path) ->
     desk.missing(gone)
     dead = ready(desk.journal, "D", at=route("dead.mp4"))
     desk.journal.claim_uploads(limit=9, now=0.0)
-    desk.journal.bury(dead.id, SidecarError(ErrorKind.INVALID, "no", operation="put", target="k"))
+    desk.journal.mark_dead(dead.row_id, SidecarError(ErrorKind.INVALID, "no", operation="put", target="k"))
     wanted = counted(desk.journal)
     assert wanted == (
-        [(first.id, True), (second.id, False), (gone.id, True), (dead.id, False)],
+        [(first.row_id, True), (second.row_id, False), (gone.row_id, True), (dead.row_id, False)],
         [("s1", 2, 1, 0)],
     )
     make_older(desk.journal)
@@ -417,8 +417,8 @@ def make_older(journal: Journal) -> None:
 def test_a_scene_that_was_taken_up_is_not_forgotten_before_its_end_is_told(desk: Desk) -> None:
     """However long its quiet, or the daemon's sleep, is."""
     facts = SceneFacts(complete=False, owed=1, error=None, reason=None)
-    told = ToldScene(project_id="demo", session_id="demo/lesson", scene_id="s9", facts=facts)
-    desk.journal.take_up([told], is_last=True)
+    told = ReportedScene(project_id="demo", session_id="demo/lesson", scene_id="s9", facts=facts)
+    desk.journal.recover_scenes([told], is_last=True)
     assert desk.prune_scenes(62) == ["s9"]
     desk.journal.quiet_scene("demo/lesson", "s9", change=0)
     tell(desk.journal)

@@ -6,16 +6,16 @@ from pathlib import Path
 
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Part, State, StoredObject, Transfer
-from sidecar.core.ops import Kept, OpResult, Outcome
+from sidecar.core.ops import Kept, OpOutcome, OpResult
 from sidecar.journal.journal import Journal
-from sidecar.journal.reading import JournalReader
+from sidecar.journal.reader import JournalReader
 from tests.support.clock import ManualClock
 from tests.support.journals import ROOT, batch, finish, open_journal, ready, see, ship, tell
 
 
 def named(transfer: Transfer) -> Kept:
     """Return how Convex names a transfer's object."""
-    return Kept(key=transfer.key, transfer=transfer.transfer)
+    return Kept(key=transfer.key, transfer_id=transfer.transfer_id)
 
 
 def test_the_object_of_content_that_convex_still_shows_is_deleted_again(tmp_path: Path) -> None:
@@ -26,12 +26,12 @@ def test_the_object_of_content_that_convex_still_shows_is_deleted_again(tmp_path
     tell(journal)
     second = ready(journal, "B", 2)
     third = ready(journal, "A", 3)
-    assert journal.one(second.id).state is State.SUPERSEDED
+    assert journal.one(second.row_id).state is State.SUPERSEDED
     ship(journal, third)
-    tell(journal, Outcome.UNCHANGED, kept=named(first))
-    shown = journal.one(third.id)
+    tell(journal, OpOutcome.UNCHANGED, kept=named(first))
+    shown = journal.one(third.row_id)
     assert (shown.state, shown.version, shown.key) == (State.SYNCED, 1, first.key)
-    assert [debt.key for debt in journal.claim_debts(limit=9, now=1e9) if debt.delete_object] == [third.key]
+    assert [task.key for task in journal.claim_cleanup(limit=9, now=1e9) if task.delete_object] == [third.key]
     assert see(journal, 3) is None, "the file is known"
 
 
@@ -44,9 +44,9 @@ def test_an_unchanged_answer_that_was_lost_counts_as_much(tmp_path: Path) -> Non
     ready(journal, "B", 2)
     third = ready(journal, "A", 3)
     ship(journal, third)
-    tell(journal, Outcome.DUPLICATE, kept=named(first))
-    assert journal.one(third.id).key == first.key
-    assert [debt.key for debt in journal.claim_debts(limit=9, now=1e9) if debt.delete_object] == [third.key]
+    tell(journal, OpOutcome.DUPLICATE, kept=named(first))
+    assert journal.one(third.row_id).key == first.key
+    assert [task.key for task in journal.claim_cleanup(limit=9, now=1e9) if task.delete_object] == [third.key]
 
 
 def test_content_that_another_sidecar_brought_is_not_kept_twice(tmp_path: Path) -> None:
@@ -54,11 +54,16 @@ def test_content_that_another_sidecar_brought_is_not_kept_twice(tmp_path: Path) 
     journal = open_journal(tmp_path)
     transfer = ready(journal, "A")
     ship(journal, transfer)
-    tell(journal, Outcome.UNCHANGED, kept=Kept(key="theirs/a.mp4", transfer="THEIRS"))
-    told = journal.one(transfer.id)
-    assert (told.state, told.version, told.key, told.transfer) == (State.SYNCED, 1, "theirs/a.mp4", "THEIRS")
-    (debt,) = journal.claim_debts(limit=9, now=1e9)
-    assert (debt.key, debt.transfer, debt.delete_object) == (transfer.key, transfer.transfer, True)
+    tell(journal, OpOutcome.UNCHANGED, kept=Kept(key="theirs/a.mp4", transfer_id="THEIRS"))
+    told = journal.one(transfer.row_id)
+    assert (told.state, told.version, told.key, told.transfer_id) == (
+        State.SYNCED,
+        1,
+        "theirs/a.mp4",
+        "THEIRS",
+    )
+    (task,) = journal.claim_cleanup(limit=9, now=1e9)
+    assert (task.key, task.transfer_id, task.delete_object) == (transfer.key, transfer.transfer_id, True)
     assert see(journal, 1) is None, "the file is known"
 
 
@@ -67,14 +72,14 @@ def test_what_another_sidecar_brought_is_never_deleted_by_us(tmp_path: Path) -> 
     journal = open_journal(tmp_path)
     transfer = ready(journal, "A")
     ship(journal, transfer)
-    tell(journal, Outcome.DUPLICATE, kept=Kept(key=f"theirs/{transfer.transfer}", transfer="theirs"))
-    (ours,) = journal.claim_debts(limit=9, now=1e9)
-    journal.settle_debt(ours.id)
-    assert journal.resend(transfer.id)
-    journal.begin_put(transfer.id)
+    tell(journal, OpOutcome.DUPLICATE, kept=Kept(key=f"theirs/{transfer.transfer_id}", transfer_id="theirs"))
+    (ours,) = journal.claim_cleanup(limit=9, now=1e9)
+    journal.complete_cleanup(ours.id)
+    assert journal.upload_again(transfer.row_id)
+    journal.begin_put(transfer.row_id)
     ready(journal, "B", 2)
-    assert journal.one(transfer.id).state is State.SUPERSEDED
-    assert journal.claim_debts(limit=9, now=1e9) == []
+    assert journal.one(transfer.row_id).state is State.SUPERSEDED
+    assert journal.claim_cleanup(limit=9, now=1e9) == []
 
 
 def test_a_file_whose_content_came_back_is_shown_as_what_it_stands_for(tmp_path: Path) -> None:
@@ -85,13 +90,13 @@ def test_a_file_whose_content_came_back_is_shown_as_what_it_stands_for(tmp_path:
     tell(journal)
     for n in range(2, 30):
         ready(journal, f"B{n}", n)
-    journal.overtaken(newest(journal).id, "the file changed before it was sent")
+    journal.content_changed(newest(journal).row_id, "the file changed before it was sent")
     candidate = journal.candidates()[0]
     assert finish(journal, candidate, "A", 30) is None
     reader = JournalReader(journal.path, clock=ManualClock())
     rows = reader.transfers_of(ROOT, first.path)
     reader.close()
-    assert (rows[0].id, rows[0].state, len(rows)) == (first.id, State.SYNCED, 20)
+    assert (rows[0].row_id, rows[0].state, len(rows)) == (first.row_id, State.SYNCED, 20)
     assert {row.state for row in rows[1:]} == {State.SUPERSEDED}
 
 
@@ -106,9 +111,12 @@ def test_an_answer_that_names_our_own_object_keeps_it(tmp_path: Path) -> None:
     journal = open_journal(tmp_path)
     transfer = ready(journal, "A")
     ship(journal, transfer)
-    tell(journal, Outcome.DUPLICATE)
-    assert (journal.one(transfer.id).state, journal.one(transfer.id).key) == (State.SYNCED, transfer.key)
-    assert journal.claim_debts(limit=9, now=1e9) == []
+    tell(journal, OpOutcome.DUPLICATE)
+    assert (journal.one(transfer.row_id).state, journal.one(transfer.row_id).key) == (
+        State.SYNCED,
+        transfer.key,
+    )
+    assert journal.claim_cleanup(limit=9, now=1e9) == []
 
 
 def _lost() -> SidecarError:
@@ -123,8 +131,8 @@ def test_content_from_before_a_dead_letter_is_told_again(tmp_path: Path) -> None
     tell(journal)
     second = ready(journal, "B", 2)
     ship(journal, second)
-    journal.bury_ops([op.seq for op in batch(journal).ops if op.kind == "put"], _lost())
-    assert journal.one(second.id).state is State.DEAD
+    journal.mark_ops_dead([op.seq for op in batch(journal).ops if op.kind == "put"], _lost())
+    assert journal.one(second.row_id).state is State.DEAD
     candidate = see(journal, 3)
     assert candidate is not None
     assert finish(journal, candidate, "A", 3) is State.READY
@@ -135,12 +143,12 @@ def test_the_object_of_a_dead_letter_that_convex_may_show_stays(tmp_path: Path) 
     journal = open_journal(tmp_path)
     first = ready(journal, "A")
     ship(journal, first)
-    journal.bury_ops([op.seq for op in batch(journal).ops if op.kind == "put"], _lost())
+    journal.mark_ops_dead([op.seq for op in batch(journal).ops if op.kind == "put"], _lost())
     second = ready(journal, "B", 2)
     ship(journal, second)
     tell(journal)
-    assert journal.one(first.id).state is State.SUPERSEDED
-    assert not any(debt.delete_object for debt in journal.claim_debts(limit=9, now=1e9))
+    assert journal.one(first.row_id).state is State.SUPERSEDED
+    assert not any(task.delete_object for task in journal.claim_cleanup(limit=9, now=1e9))
 
 
 def test_the_object_of_a_dead_letter_that_convex_refused_is_deleted_when_overtaken(tmp_path: Path) -> None:
@@ -149,7 +157,7 @@ def test_the_object_of_a_dead_letter_that_convex_refused_is_deleted_when_overtak
     first = ready(journal, "A")
     ship(journal, first)
     results = [
-        OpResult(op_id=op.op_id, outcome=Outcome.REJECTED, code="SCENE_DELETED", message="deleted")
+        OpResult(op_id=op.op_id, outcome=OpOutcome.REJECTED, code="SCENE_DELETED", message="deleted")
         for op in batch(journal).ops
         if op.kind == "put"
     ]
@@ -157,20 +165,20 @@ def test_the_object_of_a_dead_letter_that_convex_refused_is_deleted_when_overtak
     second = ready(journal, "B", 2)
     ship(journal, second)
     tell(journal)
-    assert journal.one(first.id).state is State.SUPERSEDED
-    assert [debt.key for debt in journal.claim_debts(limit=9, now=1e9) if debt.delete_object] == [first.key]
+    assert journal.one(first.row_id).state is State.SUPERSEDED
+    assert [task.key for task in journal.claim_cleanup(limit=9, now=1e9) if task.delete_object] == [first.key]
 
 
 def test_a_finished_multipart_upload_leaves_no_other_under_its_key(tmp_path: Path) -> None:
     """A Create that was delivered twice left one open that nobody has the ID of."""
     journal = open_journal(tmp_path)
     transfer = ready(journal, "A")
-    journal.begin_multipart(transfer.id, part_bytes=5)
-    journal.opened(transfer.id, "the-one")
-    journal.part_stored(transfer.id, Part(number=1, size_bytes=5, etag="e", checksum="c"))
+    journal.begin_multipart(transfer.row_id, part_bytes=5)
+    journal.opened(transfer.row_id, "the-one")
+    journal.part_stored(transfer.row_id, Part(number=1, size_bytes=5, etag="e", checksum="c"))
     ship(journal, transfer)
-    (debt,) = journal.claim_debts(limit=9, now=1e9)
-    assert (debt.key, debt.upload_id, debt.delete_object) == (transfer.key, None, False)
+    (task,) = journal.claim_cleanup(limit=9, now=1e9)
+    assert (task.key, task.upload_id, task.delete_object) == (transfer.key, None, False)
 
 
 def test_a_multipart_upload_that_was_overtaken_at_its_end_leaves_no_other_either(tmp_path: Path) -> None:
@@ -178,13 +186,13 @@ def test_a_multipart_upload_that_was_overtaken_at_its_end_leaves_no_other_either
     journal = open_journal(tmp_path)
     transfer = ready(journal, "A")
     (claimed,) = journal.claim_uploads(limit=9, now=1e9).transfers
-    journal.begin_multipart(claimed.id, part_bytes=5)
-    journal.opened(claimed.id, "the-one")
+    journal.begin_multipart(claimed.row_id, part_bytes=5)
+    journal.opened(claimed.row_id, "the-one")
     ready(journal, "B", 2)
     stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")
-    assert journal.uploaded(claimed.id, stored, url="https://cdn.example/k") is State.SUPERSEDED
-    debts = journal.claim_debts(limit=9, now=1e9)
-    assert {(debt.key, debt.upload_id, debt.delete_object) for debt in debts} == {
+    assert journal.uploaded(claimed.row_id, stored, url="https://cdn.example/k") is State.SUPERSEDED
+    tasks = journal.claim_cleanup(limit=9, now=1e9)
+    assert {(task.key, task.upload_id, task.delete_object) for task in tasks} == {
         (transfer.key, None, False),
         (transfer.key, None, True),
     }

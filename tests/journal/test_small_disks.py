@@ -38,7 +38,7 @@ async def test_a_disk_of_one_mebibyte_is_enough_for_some_files(tmp_path: Path) -
             async with asyncio.timeout(DEADLINE_SECONDS):
                 for number in range(FILES):
                     await writer.do(one_file, number)
-            assert reserve.is_held, "it was not even short"
+            assert reserve.is_allocated, "it was not even short"
             assert (disk / "journal.db-wal").stat().st_size < 256 * 1024
 
 
@@ -80,7 +80,7 @@ async def test_the_log_is_emptied_before_the_reserve_is_given_up(
     failures, steps = [failure("database or disk is full", sqlite3.SQLITE_FULL)] * 5, list[tuple[int, bool]]()
 
     def write(journal: Journal) -> str:
-        steps.append(((tmp_path / "journal.db-wal").stat().st_size, reserve.is_held))
+        steps.append(((tmp_path / "journal.db-wal").stat().st_size, reserve.is_allocated))
         if failures:
             raise failures.pop()
         return journal.set_meta("k", "v")

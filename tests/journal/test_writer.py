@@ -15,7 +15,7 @@ from sidecar.core.model import State
 from sidecar.journal import writer as writing
 from sidecar.journal.base import transaction
 from sidecar.journal.journal import Journal, Topic
-from sidecar.journal.reading import JournalReader
+from sidecar.journal.reader import JournalReader
 from sidecar.journal.writer import JournalWriter
 from tests.support.clock import ManualClock
 from tests.support.journals import finish, open_journal, route, see

@@ -17,7 +17,7 @@ from sidecar.local.arrivals import Arrivals
 from sidecar.local.child import ServerError
 from sidecar.local.feed import Feed
 from tests.status.conftest import Served, served
-from tests.status.fake import NOW_MS, FakeExample, FakeFlight, FakeRoot, transfer
+from tests.status.fake import NOW_MS, FakeExample, FakeRoot, FakeUpload, transfer
 
 __all__ = ["served"]
 LONG = "algebra/complex-numbers-and-more/01-introduction/video/a-chunk-with-a-long-name-001.mp4"
@@ -146,7 +146,7 @@ async def test_the_screen_of_dev_is_whole_at_80_columns(served: Served) -> None:
     source = served.source
     source.journal.rows = [transfer(n, LONG, State.SYNCED) for n in range(1, 4)]
     source.journal.rows += [transfer(n, LONG, State.READY) for n in range(4, 24)]
-    source.in_flight = [FakeFlight(f"T{n}", f"/renders/{LONG}", 1000 + n, 40) for n in range(20)]
+    source.in_flight = [FakeUpload(f"T{n}", f"/renders/{LONG}", 1000 + n, 40) for n in range(20)]
     with Feed(console, root="/renders", url_of=lambda key: f"http://s3/{key}", as_json=False) as feed:
         feed.show(await Arrivals(url=served.url).look())
         text = written.getvalue()

@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.local.convex_reader import ConvexReader
 from sidecar.local.convex_server import ConvexServer
-from sidecar.local.demo import Report
+from sidecar.local.demo import DemoReport
 from sidecar.local.lesson import LESSON, PROJECT
 from sidecar.local.proof import SESSION_ID, Proof, checksum_of, prove
 from sidecar.local.renderer import Rendered
@@ -91,10 +91,10 @@ def test_a_report_is_good_only_if_nothing_is_wrong() -> None:
     file = Rendered(path="a", size_bytes=1, written_ms=0.0)
     fine = Proof(file=file, asset={"createdAt": 5.0, "version": 1}, wrong=())
     torn = Proof(file=file, asset={"createdAt": 5.0, "version": 1}, wrong=("the object differs",))
-    assert Report(proofs=[fine], besides=[], dead=0, seconds=1.0).good
-    assert not Report(proofs=[torn], besides=[], dead=0, seconds=1.0).good
-    assert not Report(proofs=[fine], besides=["a stray object"], dead=0, seconds=1.0).good
-    assert not Report(proofs=[fine], besides=[], dead=1, seconds=1.0).good
+    assert DemoReport(proofs=[fine], besides=[], dead=0, seconds=1.0).good
+    assert not DemoReport(proofs=[torn], besides=[], dead=0, seconds=1.0).good
+    assert not DemoReport(proofs=[fine], besides=["a stray object"], dead=0, seconds=1.0).good
+    assert not DemoReport(proofs=[fine], besides=[], dead=1, seconds=1.0).good
 
 
 async def _prove(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.settings import SettingsError, from_mapping, load
-from sidecar.settings.anatomy import all_keys
+from sidecar.settings.known_keys import all_keys
 
 KEYS = [key.rpartition(".")[2] for key in all_keys()] + ["other"]
 LEAVES = (

@@ -11,13 +11,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from sidecar.core.account import NAMED_MAX, FileClass, Row, Scope, Shown, Unmatched, is_within, row_of
+from sidecar.core.account import (
+    NAMED_MAX,
+    ClassRow,
+    FileClass,
+    FileScope,
+    Shown,
+    Unmatched,
+    is_within,
+    row_of,
+)
 from sidecar.core.breaker import BreakerState
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import AssetType, EntityType, Route, Slot, State, StatIdentity, Transfer
 from sidecar.core.paths import below
 from sidecar.core.removal import Removal, RemovalState
-from sidecar.journal.reading import Standing
+from sidecar.journal.reader import Standing
 from sidecar.status.source import JournalReader
 
 T = TypeVar("T")
@@ -49,8 +58,8 @@ def transfer(row: int, path: str, state: State, **changes: object) -> Transfer:
         entity_folder="p/s/intro",
     )
     whole = Transfer(
-        id=row,
-        transfer=f"01TRANSFER{row:016}",
+        row_id=row,
+        transfer_id=f"01TRANSFER{row:016}",
         root=ROOT,
         path=path,
         route=route,
@@ -80,7 +89,7 @@ def transfer(row: int, path: str, state: State, **changes: object) -> Transfer:
 def removal(row: Transfer, state: RemovalState, error: str | None = None) -> Removal:
     """Return the removal of a transfer's file."""
     return Removal(
-        id=row.id,
+        id=row.row_id,
         root=row.root,
         path=row.path,
         state=state,
@@ -112,14 +121,14 @@ class FakeJournal:
         return [
             row
             for row in self.rows
-            if row.id > after
+            if row.row_id > after
             and session_id in (None, row.route.slot.session_id)
             and entity_id in (None, row.route.slot.entity_id)
             and state in (None, row.state)
         ][:limit]
 
     def dead_letters(self, *, limit: int, after: int) -> Sequence[Transfer]:
-        return [row for row in self.rows if row.state is State.DEAD and row.id > after][:limit]
+        return [row for row in self.rows if row.state is State.DEAD and row.row_id > after][:limit]
 
     def transfers_of(self, root: str, path: str) -> Sequence[Transfer]:
         path.encode()  # as SQLite does: names that are not UTF-8 must not get here
@@ -135,14 +144,14 @@ class FakeJournal:
         return [one for one in self.gone if one.id > after][:limit]
 
     def removals_of(self, rows: Sequence[int]) -> Mapping[int, Removal]:
-        return {one.transfer.id: one for one in self.gone if one.transfer.id in rows}
+        return {one.transfer.row_id: one for one in self.gone if one.transfer.row_id in rows}
 
     def unfinished(
         self, *, session_id: str | None = None, root: str | None = None, prefix: str = ""
     ) -> Mapping[tuple[str, State], int]:
         return Counter(
             (row.root, row.state)
-            for row in self.owed(session_id=session_id, root=root, prefix=prefix, limit=99)
+            for row in self.unfinished_transfers(session_id=session_id, root=root, prefix=prefix, limit=99)
         )
 
     def standing(self) -> Mapping[str, Standing]:
@@ -158,9 +167,9 @@ class FakeJournal:
         return found
 
     def delivered(
-        self, *, told: bool = True, session_id: str | None = None, root: str | None = None, prefix: str = ""
+        self, *, synced: bool = True, session_id: str | None = None, root: str | None = None, prefix: str = ""
     ) -> tuple[int, int]:
-        states = (State.SYNCED,) if told else (State.SYNCED, State.UPLOADED)
+        states = (State.SYNCED,) if synced else (State.SYNCED, State.UPLOADED)
         rows = [row for row in self._within(session_id, root, prefix) if row.state in states]
         return len(rows), sum(row.size_bytes for row in rows)
 
@@ -179,7 +188,7 @@ class FakeJournal:
             and is_within(row.path, prefix)
         ]
 
-    def owed(
+    def unfinished_transfers(
         self, *, session_id: str | None = None, root: str | None = None, prefix: str = "", limit: int
     ) -> Sequence[Transfer]:
         prefix.encode()
@@ -277,7 +286,7 @@ class FakeWatch:
     def pending(self) -> Sequence[FakeCandidate]:
         return self.candidates
 
-    def unsent(self, scope: Scope) -> FakeUnsent:
+    def unsent(self, scope: FileScope) -> FakeUnsent:
         found = [
             (root.root, one)
             for root in self.roots
@@ -291,7 +300,7 @@ class FakeWatch:
         new_counts = Counter(FileClass(one.finding) for _, one in new)
         return FakeUnsent(counts, new_counts, found[:NAMED_MAX], new[:NAMED_MAX])
 
-    def row(self, root: str, file_class: FileClass) -> Row:
+    def row(self, root: str, file_class: FileClass) -> ClassRow:
         return row_of(file_class, next(one.unmatched for one in self.roots if one.root == root))
 
     async def locate(self, path: str) -> tuple[str, str] | None:
@@ -338,10 +347,10 @@ class FakeChecksum:
 
 
 @dataclass
-class FakeFlight:
+class FakeUpload:
     """An upload under way."""
 
-    transfer: str
+    transfer_id: str
     path: str
     size_bytes: int
     sent_bytes: int
@@ -387,7 +396,7 @@ class FakeSource:
     waiting_for: list[str] = field(default_factory=list)
     other_troubles: list[str] = field(default_factory=list)
     obstacles: dict[str, str] = field(default_factory=dict)
-    in_flight: list[FakeFlight] = field(default_factory=list)
+    in_flight: list[FakeUpload] = field(default_factory=list)
     reconciles: list[bool] = field(default_factory=list)
     requeues: list[tuple[str | None, str | None, str | None]] = field(default_factory=list)
     decisions: list[tuple[bool, str | None, str]] = field(default_factory=list)
@@ -419,14 +428,14 @@ class FakeSource:
     def clock_skew_seconds(self) -> Mapping[str, float]:
         return {"s3": 0.25}
 
-    def flights(self) -> Sequence[FakeFlight]:
+    def uploads(self) -> Sequence[FakeUpload]:
         return self.in_flight
 
     async def read(self, question: Callable[[JournalReader], T]) -> T:
         return await asyncio.to_thread(question, self.journal)
 
-    async def requeue(self, *, transfer: str | None, path: str | None, error_kind: str | None) -> int:
-        self.requeues.append((transfer, path, error_kind))
+    async def requeue(self, *, transfer_id: str | None, path: str | None, error_kind: str | None) -> int:
+        self.requeues.append((transfer_id, path, error_kind))
         return 1
 
     async def decide_removals(self, *, confirm: bool, root: str | None, path: str) -> int:

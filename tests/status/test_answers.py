@@ -13,9 +13,9 @@ from .fake import (
     FakeExample,
     FakeFailure,
     FakeFinding,
-    FakeFlight,
     FakeRemote,
     FakeRoot,
+    FakeUpload,
     removal,
     transfer,
 )
@@ -86,7 +86,7 @@ async def test_status_names_uploads_candidates_and_what_is_not_sent(served: Serv
     """With reasons, and with names that are not UTF-8 made readable."""
     source = served.source
     source.is_draining = True
-    source.in_flight = [FakeFlight("01T", f"/renders/{VIDEO}", 100, 40)]
+    source.in_flight = [FakeUpload("01T", f"/renders/{VIDEO}", 100, 40)]
     source.watch.candidates = [FakeCandidate("p/s/intro/video/2.mp4", "open for writing")]
     source.watch.roots = [
         FakeRoot(examples=[FakeExample("bad\udcff.mp4", "unmatched", "its name is not UTF-8")])
@@ -219,7 +219,7 @@ async def test_explain_says_why_nothing_moves(served: Served, get: Get) -> None:
     served.source.remotes["s3"].reason = "S3 is unreachable since 12:00:00 UTC: refused"
     journal.rows = [transfer(1, VIDEO, State.READY)]
     assert "waiting for its upload. S3 is unreachable" in (await get(f"/explain?path={VIDEO}"))["verdict"]
-    served.source.in_flight = [FakeFlight(journal.rows[0].transfer, VIDEO, 4 * 1024**2, 1024**2)]
+    served.source.in_flight = [FakeUpload(journal.rows[0].transfer_id, VIDEO, 4 * 1024**2, 1024**2)]
     assert "uploading, 25% of 4.0 MiB" in (await get(f"/explain?path={VIDEO}"))["verdict"]
     journal.rows = [transfer(1, VIDEO, State.DEAD, error_kind="invalid", error_message="no", failures=3)]
     reply = await get(f"/explain?path={VIDEO}")

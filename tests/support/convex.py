@@ -32,10 +32,10 @@ class Signer:
         encoded = base64.b64encode(json.dumps({"keys": [key]}).encode()).decode()
         return f"data:application/json;base64,{encoded}"
 
-    def token(self, subject: str, *, ttl_seconds: int = 300, **claims: Any) -> str:
+    def token(self, request: str, *, ttl_seconds: int = 300, **claims: Any) -> str:
         """Return a token of a sidecar, or of a reader."""
         now = int(time.time())
-        body = {"iss": self.issuer, "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + ttl_seconds}
+        body = {"iss": self.issuer, "aud": AUDIENCE, "sub": request, "iat": now, "exp": now + ttl_seconds}
         return jwt.encode({**body, **claims}, self._key, algorithm="ES256", headers={"kid": self._kid})
 
 

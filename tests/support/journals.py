@@ -19,7 +19,7 @@ from sidecar.core.model import (
     StoredObject,
     Transfer,
 )
-from sidecar.core.ops import Batch, Kept, OpResult, Outcome
+from sidecar.core.ops import Batch, Kept, OpOutcome, OpResult
 from sidecar.journal.journal import Journal
 
 from .clock import ManualClock
@@ -81,7 +81,7 @@ def see(
 def finish(journal: Journal, transfer: Transfer, text: str, n: int = 1, *, size: int = 10) -> State | None:
     """Complete a candidate with content that is named by a word."""
     checksum = f"crc64nvme:{text}"
-    return journal.complete(transfer.id, Fingerprint(identity=identity(n, size=size), checksum=checksum))
+    return journal.complete(transfer.row_id, Fingerprint(identity=identity(n, size=size), checksum=checksum))
 
 
 def ready(journal: Journal, text: str, n: int = 1, *, at: Route | None = None) -> Transfer:
@@ -89,16 +89,16 @@ def ready(journal: Journal, text: str, n: int = 1, *, at: Route | None = None) -
     candidate = see(journal, n, at=at)
     assert candidate is not None
     assert finish(journal, candidate, text, n) is State.READY
-    return journal.one(candidate.id)
+    return journal.one(candidate.row_id)
 
 
 def ship(journal: Journal, transfer: Transfer) -> State:
     """Claim a ready transfer and report it as uploaded."""
     claimed = journal.claim_uploads(limit=100, now=1e9).transfers
-    assert transfer.id in {t.id for t in claimed}
-    journal.begin_put(transfer.id)
+    assert transfer.row_id in {t.row_id for t in claimed}
+    journal.begin_put(transfer.row_id)
     stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")
-    return journal.uploaded(transfer.id, stored, url=f"https://cdn.example/{transfer.key}")
+    return journal.uploaded(transfer.row_id, stored, url=f"https://cdn.example/{transfer.key}")
 
 
 def batch(journal: Journal) -> Batch:
@@ -108,7 +108,7 @@ def batch(journal: Journal) -> Batch:
     return found
 
 
-def tell(journal: Journal, outcome: Outcome = Outcome.APPLIED, *, kept: Kept | None = None) -> None:
+def tell(journal: Journal, outcome: OpOutcome = OpOutcome.APPLIED, *, kept: Kept | None = None) -> None:
     """Settle everything that can be sent, with one outcome for the puts; ``kept`` is what is shown then."""
     while True:
         found, _ = journal.claim_batch(limit=100, now=1e9, busy=())
@@ -118,7 +118,7 @@ def tell(journal: Journal, outcome: Outcome = Outcome.APPLIED, *, kept: Kept | N
             [
                 OpResult(op_id=op.op_id, outcome=outcome, version=1, kept=kept)
                 if op.kind == "put"
-                else OpResult(op_id=op.op_id, outcome=Outcome.APPLIED)
+                else OpResult(op_id=op.op_id, outcome=OpOutcome.APPLIED)
                 for op in found.ops
             ]
         )

@@ -15,11 +15,11 @@ from sidecar.core.ops import (
     Kept,
     Op,
     OpKind,
+    OpOutcome,
     OpResult,
-    Outcome,
     Registration,
+    ReportedScene,
     ScenePage,
-    ToldScene,
     VersionPage,
     VersionStatus,
 )
@@ -151,13 +151,13 @@ class MemoryMetadata:
             if (seen.slot, seen.content) != (slot, content):
                 return _rejected(op, "OP_ID_REUSED")
             kept = self._kept(op, slot, seen.version)
-            return OpResult(op_id=op.op_id, outcome=Outcome.DUPLICATE, version=seen.version, kept=kept)
+            return OpResult(op_id=op.op_id, outcome=OpOutcome.DUPLICATE, version=seen.version, kept=kept)
         scene = scene_of(session_id, op)
         if scene in self.deleted:
             return _rejected(op, "SCENE_DELETED")
         newest = self.applied.get(self.latest.get((sidecar_id, slot), ("", "")))
         if newest is not None and (epoch, op.seq) < (newest.epoch, newest.seq):
-            outcome, version = Outcome.STALE, newest.version
+            outcome, version = OpOutcome.STALE, newest.version
             self.passed.add((sidecar_id, op.op_id))
         else:
             outcome, version = self._take(op, slot, scene, sidecar_id)
@@ -166,7 +166,7 @@ class MemoryMetadata:
             epoch=epoch, seq=op.seq, slot=slot, content=content, version=version
         )
         self._hear(op, epoch, scene, outcome)
-        kept = self._kept(op, slot, version) if outcome is Outcome.UNCHANGED else None
+        kept = self._kept(op, slot, version) if outcome is OpOutcome.UNCHANGED else None
         return OpResult(op_id=op.op_id, outcome=outcome, version=version, kept=kept)
 
     def _kept(self, op: Op, slot: SlotKey, version: int | None) -> Kept | None:
@@ -174,9 +174,9 @@ class MemoryMetadata:
         row = self.rows.get((slot, version or 0))
         if op.kind is not OpKind.PUT or row is None or row.key == op.body["asset"]["s3Key"]:
             return None
-        return Kept(key=row.key, transfer=row.transfer)
+        return Kept(key=row.key, transfer_id=row.transfer)
 
-    def _hear(self, op: Op, epoch: int, scene: tuple[str, str] | None, outcome: Outcome) -> None:
+    def _hear(self, op: Op, epoch: int, scene: tuple[str, str] | None, outcome: OpOutcome) -> None:
         body = op.body
         good = op.kind is OpKind.FACTS and body["complete"] and not body["owed"] and not body["error"]
         self.heard.append(
@@ -190,11 +190,11 @@ class MemoryMetadata:
 
     def _take(
         self, op: Op, slot: SlotKey, scene: tuple[str, str] | None, sidecar_id: str
-    ) -> tuple[Outcome, int | None]:
+    ) -> tuple[OpOutcome, int | None]:
         match op.kind:
             case OpKind.FACTS if scene is not None:
                 self.facts[scene] = dict(op.body)
-                return Outcome.APPLIED, None
+                return OpOutcome.APPLIED, None
             case OpKind.REMOVE:
                 return self._remove(slot, sidecar_id)
             case _:
@@ -202,11 +202,11 @@ class MemoryMetadata:
 
     def _put(
         self, op: Op, slot: SlotKey, scene: tuple[str, str] | None, sidecar_id: str
-    ) -> tuple[Outcome, int]:
+    ) -> tuple[OpOutcome, int]:
         asset, current = op.body["asset"], self.assets.get(slot)
         same = (asset["checksum"], asset["size"], asset["bucket"])
         if current and (current.checksum, current.size_bytes, current.bucket) == same:
-            return Outcome.UNCHANGED, current.version
+            return OpOutcome.UNCHANGED, current.version
         if current is not None and scene is not None:
             self.history[scene] = (*self.history.get(scene, ()), current.key)[-self.history_max :]
         row = Version(
@@ -222,24 +222,24 @@ class MemoryMetadata:
         )
         self.rows[slot, row.version] = self.assets[slot] = row
         self.last[slot] = row.version
-        return Outcome.APPLIED, row.version
+        return OpOutcome.APPLIED, row.version
 
-    def _remove(self, slot: SlotKey, sidecar_id: str) -> tuple[Outcome, int | None]:
+    def _remove(self, slot: SlotKey, sidecar_id: str) -> tuple[OpOutcome, int | None]:
         current = self.assets.get(slot)
         if current is None:
-            return Outcome.UNCHANGED, None
+            return OpOutcome.UNCHANGED, None
         if current.sidecar != sidecar_id:
-            return Outcome.STALE, current.version
+            return OpOutcome.STALE, current.version
         del self.assets[slot]
-        return Outcome.APPLIED, current.version
+        return OpOutcome.APPLIED, current.version
 
     def _waits(self, scene: tuple[str, str]) -> bool:
         facts = self.facts.get(scene)
         return facts is not None and facts["owed"] > 0 and facts["error"] is None
 
-    def _told(self, scene: tuple[str, str]) -> ToldScene:
+    def _told(self, scene: tuple[str, str]) -> ReportedScene:
         told, (session_id, scene_id) = self.facts[scene], scene
-        return ToldScene(
+        return ReportedScene(
             project_id=self.tellers[scene][1],
             session_id=session_id,
             scene_id=scene_id,
@@ -280,7 +280,7 @@ class MemoryMetadata:
         return AssetVersion(
             slot=slot_from(row.slot),
             version=row.version,
-            transfer=row.transfer,
+            transfer_id=row.transfer,
             bucket=row.bucket,
             key=row.key,
             size_bytes=row.size_bytes,
@@ -300,7 +300,7 @@ class MemoryMetadata:
 
 
 def _rejected(op: Op, code: str) -> OpResult:
-    return OpResult(op_id=op.op_id, outcome=Outcome.REJECTED, code=code, message=f"refused: {code}")
+    return OpResult(op_id=op.op_id, outcome=OpOutcome.REJECTED, code=code, message=f"refused: {code}")
 
 
 def _refusal(kind: ErrorKind, code: str) -> SidecarError:

@@ -88,7 +88,7 @@ class MemoryStore:
         checksum = checksum_of(content)
         return Part(number=number, size_bytes=len(content), etag=f'"{checksum}"', checksum=checksum)
 
-    async def held(self, upload: OpenUpload, bodies: Mapping[int, Body]) -> list[Part]:
+    async def existing_parts(self, upload: OpenUpload, bodies: Mapping[int, Body]) -> list[Part]:
         """Compare whole contents."""
         self._call("list parts", upload.key)
         have = self._open(upload).parts

@@ -43,7 +43,7 @@ class Version:
         return CurrentAsset(
             bucket=self.bucket,
             key=self.key,
-            transfer=self.transfer,
+            transfer_id=self.transfer,
             checksum=self.checksum,
             size_bytes=self.size_bytes,
             version=self.version,

@@ -64,8 +64,8 @@ class JournalFile:
         A clean-up that found nothing, and that only waits for its last look, has no due time any more.
         """
         unfinished = self.count(f"transfers WHERE state IN {UNFINISHED} OR lease <> 0")
-        ops, debts = self.count("outbox WHERE state <> 'dead'"), self.count("debts WHERE due < 1e300")
-        return not unfinished and not ops and not debts
+        ops, tasks = self.count("outbox WHERE state <> 'dead'"), self.count("debts WHERE due < 1e300")
+        return not unfinished and not ops and not tasks
 
 
 class Sources:

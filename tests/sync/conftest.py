@@ -19,14 +19,14 @@ from sidecar.core.clock import SystemClock
 from sidecar.core.ids import sidecar_tag
 from sidecar.core.model import Transfer
 from sidecar.core.retry import RetryPolicy
-from sidecar.gate import Gate
+from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
 from sidecar.local.convex_server import ConvexServer, JwtTrust
 from sidecar.metrics import Metrics
+from sidecar.settings.convex import BatchSettings, Convex, JwtAuth
 from sidecar.settings.secret import Secret
-from sidecar.settings.telling import BatchSettings, Convex, JwtAuth
-from sidecar.sync import keys
+from sidecar.sync import signing_keys
 from sidecar.sync.convex import open_store
 from sidecar.sync.stage import SyncStage
 from tests.support import journals
@@ -41,7 +41,7 @@ _numbers = itertools.count(1)
 def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A key made by our own command's code."""
     path = tmp_path_factory.mktemp("keys") / "key.pem"
-    keys.create(path)
+    signing_keys.create(path)
     return path
 
 
@@ -49,7 +49,9 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trusting_server(key_file: Path) -> Iterator[ConvexServer]:
     """The packaged functions, as deployed with our public key in their environment; errors redacted."""
     trust = JwtTrust(
-        issuer=ISSUER, jwks_data_uri=keys.jwks_data_uri([keys.read(key_file)]), audience=AUDIENCE
+        issuer=ISSUER,
+        jwks_data_uri=signing_keys.jwks_data_uri([signing_keys.read(key_file)]),
+        audience=AUDIENCE,
     )
     with ConvexServer(jwt=trust, redact=True) as running:
         yield running
@@ -82,7 +84,7 @@ class Desk:
     """A journal, and the stage that tells what is in its outbox."""
 
     writer: JournalWriter
-    gate: Gate
+    gate: RemoteGate
     stage: SyncStage
     metrics: Metrics
     running: asyncio.Task[None]
@@ -93,7 +95,7 @@ class Desk:
 
     async def state_of(self, transfer: Transfer) -> str:
         """Return a transfer's state."""
-        return str((await self.writer.do(Journal.one, transfer.id)).state)
+        return str((await self.writer.do(Journal.one, transfer.row_id)).state)
 
     async def until(self, condition: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> None:
         """Wait until an awaitable condition holds."""
@@ -113,7 +115,7 @@ class Desk:
 def _ship(journal: Journal, name: str, spoil: str) -> Transfer:
     transfer = journals.ready(journal, f"{name}-{next(_numbers)}", next(_numbers), at=journals.route(name))
     journals.ship(journal, transfer)
-    journal.db.execute(f"UPDATE outbox SET body = {spoil} WHERE transfer = ?", [transfer.id])  # noqa: S608 - ours
+    journal.db.execute(f"UPDATE outbox SET body = {spoil} WHERE transfer = ?", [transfer.row_id])  # noqa: S608 - ours
     return transfer
 
 
@@ -133,7 +135,7 @@ def open_desk(tmp_path: Path, key_file: Path, sidecar_id: str) -> OpenDesk:
             JournalWriter(db) as writer,
             open_store(settings, sidecar_id=sidecar_id, clock=clock, version="0.1.0") as store,
         ):
-            gate = Gate(
+            gate = RemoteGate(
                 remote="convex",
                 probe=store.probe,
                 retry=RetryPolicy(initial_seconds=0.02, max_seconds=0.2),

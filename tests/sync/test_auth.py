@@ -14,9 +14,9 @@ from aiohttp import web
 
 from sidecar.core.clock import RemoteClock
 from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.settings.convex import Convex, JwtAuth
 from sidecar.settings.secret import Secret
-from sidecar.settings.telling import Convex, JwtAuth
-from sidecar.sync import keys, tokens
+from sidecar.sync import signing_keys, tokens
 from sidecar.sync.auth import SecretCredentials, credentials
 from sidecar.sync.convex import open_store
 from sidecar.sync.tokens import JwtCredentials
@@ -33,7 +33,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 def pem(tmp_path: Path) -> Path:
     """A key file."""
-    keys.create(tmp_path / "key.pem")
+    signing_keys.create(tmp_path / "key.pem")
     return tmp_path / "key.pem"
 
 
@@ -61,7 +61,7 @@ async def test_a_token_names_us_for_five_minutes(pem: Path, clock: ManualClock) 
     header = await minter(pem, clock).header()
     assert header is not None
     token = header.removeprefix("Bearer ")
-    published = keys.public_jwk(keys.read(pem))
+    published = signing_keys.public_jwk(signing_keys.read(pem))
     assert jwt.get_unverified_header(token) == {"alg": "ES256", "typ": "JWT", "kid": published["kid"]}
     options: Any = {"verify_exp": False, "verify_iat": False}
     claims = jwt.decode(token, jwt.PyJWK(published), ["ES256"], audience="aud", options=options)
@@ -84,13 +84,13 @@ async def test_a_changed_key_file_is_used_at_once(pem: Path, clock: ManualClock,
     """The last step of a rotation needs no restart."""
     one = minter(pem, clock)
     before = await one.header()
-    keys.create(tmp_path / "next.pem")
+    signing_keys.create(tmp_path / "next.pem")
     (tmp_path / "next.pem").replace(pem)
     after = await one.header()
     assert before is not None
     assert after is not None
     kids = [jwt.get_unverified_header(header.removeprefix("Bearer "))["kid"] for header in (before, after)]
-    assert kids[1] == keys.kid(keys.read(pem)) != kids[0]
+    assert kids[1] == signing_keys.kid(signing_keys.read(pem)) != kids[0]
 
 
 async def test_a_wrong_clock_is_made_up_for(pem: Path, clock: ManualClock) -> None:

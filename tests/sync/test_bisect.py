@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.ops import Op, OpKind
 from sidecar.sync.bisect import REFUSED_ALONE_MAX, search
-from sidecar.sync.pace import GROW_AFTER, PARALLEL_MAX, Pace
+from sidecar.sync.concurrency import GROW_AFTER, PARALLEL_MAX, Concurrency
 
 
 def ops(count: int) -> list[Op]:
@@ -75,7 +75,7 @@ async def test_when_nothing_gets_through_the_search_ends_soon() -> None:
 
 def test_throttling_halves_the_calls_in_flight_and_success_gives_them_back_slowly() -> None:
     """Down at once, up one by one, never below one or above the most."""
-    pace = Pace()
+    pace = Concurrency()
     for _ in range(5):
         pace.throttled()
     assert pace.parallel == 1

@@ -15,11 +15,11 @@ from aiohttp import web
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import AssetType, EntityType, Slot
-from sidecar.core.ops import Batch, Op, OpKind, ToldScene
+from sidecar.core.ops import Batch, Op, OpKind, ReportedScene
 from sidecar.core.scenes import SceneFacts
 from sidecar.local.ports import free_port
+from sidecar.settings.convex import Convex
 from sidecar.settings.secret import Secret
-from sidecar.settings.telling import Convex
 from sidecar.sync.convex import ConvexStore, open_store
 from tests.support.relay import Relay
 from tests.support.wire import Wire
@@ -268,7 +268,7 @@ async def test_a_page_of_scenes_is_read(wire: Wire, store: ConvexStore) -> None:
     wire.answers(200, {"status": "success", "value": {"scenes": [{**SCENE, "owed": 1.0}], "cursor": "more"}})
     page = await store.unfinished_scenes(sidecar_id="s", cursor=None)
     facts = SceneFacts(complete=False, owed=1, error=None, reason=None)
-    assert page.scenes == (ToldScene(project_id="p", session_id="s", scene_id="c", facts=facts),)
+    assert page.scenes == (ReportedScene(project_id="p", session_id="s", scene_id="c", facts=facts),)
     assert page.cursor == "more"
 
 

@@ -15,11 +15,11 @@ from sidecar.core.errors import ErrorKind, FatalError, SidecarError
 from sidecar.core.ids import sidecar_tag
 from sidecar.core.model import Slot, Transfer
 from sidecar.core.retry import RetryPolicy
-from sidecar.gate import Gate
+from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
 from sidecar.sync.expiry import ExpiryStage
-from sidecar.sync.registrar import Registrar
+from sidecar.sync.registration import Registrar
 from tests.support import journals
 from tests.support.memory_metadata import MemoryMetadata
 from tests.support.patience import DEADLINE_SECONDS
@@ -57,7 +57,7 @@ class Desk:
 
     async def debts(self) -> list[str]:
         """Return the keys of objects that are to be deleted."""
-        return [debt.key for debt in await self.writer.do(Journal.claim_debts, limit=9, now=1e9)]
+        return [task.key for task in await self.writer.do(Journal.claim_cleanup, limit=9, now=1e9)]
 
     async def until_settled(self) -> None:
         """Run the stage until nothing is to be marked; its own end is the test's."""
@@ -79,7 +79,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     clock, metadata = SystemClock(), Scripted()
     db = Journal(tmp_path / "journal.db", tag=sidecar_tag(SIDECAR), bucket="lessons", clock=clock)
     async with JournalWriter(db) as writer:
-        gate = Gate(
+        gate = RemoteGate(
             remote="convex",
             probe=metadata.probe,
             retry=RetryPolicy(initial_seconds=0.01, max_seconds=0.05),
@@ -114,7 +114,7 @@ def remove(journal: Journal) -> None:
     for _ in range(2):
         journal.missing(journals.ROOT, ["demo/lesson/s1/chunk_001.mp4"])
     journal.confirm_absence(journals.ROOT)
-    assert journal.weigh(journals.ROOT, after="", ask=False, delete_object=True).owed == 1
+    assert journal.evaluate_absences(journals.ROOT, after="", ask=False, delete_object=True).enqueued == 1
 
 
 async def test_a_version_is_marked_and_its_object_owed(desk: Desk) -> None:

@@ -16,14 +16,14 @@ from sidecar.core.breaker import BreakerPolicy
 from sidecar.core.clock import Clock
 from sidecar.core.convex_failures import CONVEX_ROWS, FUNCTION
 from sidecar.core.errors import Scope, SidecarError
-from sidecar.core.failures import Row
+from sidecar.core.failures import RefusalRow
 from sidecar.core.model import State, Transfer
 from sidecar.core.ops import Batch, OpResult
 from sidecar.core.retry import RetryPolicy
-from sidecar.gate import Gate
+from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
 from sidecar.metrics import Metrics
-from sidecar.settings.telling import BatchSettings
+from sidecar.settings.convex import BatchSettings
 from sidecar.sync.errors import value_of
 from sidecar.sync.stage import SyncStage
 from tests.support import journals
@@ -35,7 +35,7 @@ ENDS_THE_RUN = {"FENCED", "UNREGISTERED"}  # tests/sync/test_stage.py
 ROWS = [row for row in CONVEX_ROWS if row.code not in ENDS_THE_RUN]
 
 
-def refusal_of(row: Row) -> SidecarError:
+def refusal_of(row: RefusalRow) -> SidecarError:
     """Return the error that an answer of this row becomes."""
     status = row.statuses[1] if row.statuses else 503
     status = 418 if status == 999 and (row.statuses or (0,))[0] == 0 else status
@@ -48,13 +48,13 @@ def refusal_of(row: Row) -> SidecarError:
     return caught.value
 
 
-def named(row: Row) -> str:
+def named(row: RefusalRow) -> str:
     """Return a row's name in a report."""
     return f"{row.code or row.statuses}"
 
 
 @pytest.mark.parametrize("row", CONVEX_ROWS, ids=named)
-def test_no_row_hides_another(row: Row) -> None:
+def test_no_row_hides_another(row: RefusalRow) -> None:
     """Each answer means what its own row says."""
     told = refusal_of(row)
     assert (told.kind, told.scope, told.hint) == (row.kind, row.scope, row.hint)
@@ -74,7 +74,7 @@ def test_a_minute_of_any_refusal_costs_no_op_its_life(ops: int, tmp_path: Path) 
 class Trouble(MemoryMetadata):
     """A deployment that refuses every batch for a minute; it answers its probe."""
 
-    def __init__(self, row: Row, folder: Path) -> None:
+    def __init__(self, row: RefusalRow, folder: Path) -> None:
         """The journal is made in ``folder``."""
         super().__init__()
         self._row, self._folder, self._bad = row, folder, True
@@ -92,7 +92,7 @@ class Trouble(MemoryMetadata):
             journal.db.execute("PRAGMA synchronous = OFF")  # no power is cut here
             transfers = [self._uploaded(journal, n) for n in range(ops)]
             hint = await self._live(InlineWriter(journal), clock)
-            states = {journal.one(transfer.id).state for transfer in transfers}
+            states = {journal.one(transfer.row_id).state for transfer in transfers}
         expected = State.DEAD if self._row.scope is Scope.OBJECT else State.SYNCED
         wrong = [] if states == {expected} else [f"{named(self._row)}: {states}"]
         return wrong if hint == self._row.hint else [*wrong, f"{named(self._row)}: said {hint!r}"]
@@ -105,7 +105,7 @@ class Trouble(MemoryMetadata):
 
     async def _live(self, writer: InlineWriter, clock: Clock) -> str | None:
         """Run the stage through trouble and recovery; return the hint that was shown in the trouble."""
-        gate = Gate(
+        gate = RemoteGate(
             remote="convex",
             probe=self.probe,
             retry=RetryPolicy(),

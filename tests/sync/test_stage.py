@@ -13,7 +13,7 @@ from sidecar.core.errors import FatalError
 from sidecar.core.ops import Batch, OpKind, OpResult
 from sidecar.journal.journal import Journal
 from sidecar.local.convex_server import ConvexServer
-from sidecar.sync import keys
+from sidecar.sync import signing_keys
 
 from .conftest import OpenDesk
 
@@ -219,7 +219,7 @@ async def test_wrong_credentials_stop_the_queue_and_say_so(
     convex: ConvexServer, open_desk: OpenDesk, tmp_path: Path
 ) -> None:
     """A key that Convex does not know: degraded at once with the hint, nothing dies."""
-    keys.create(tmp_path / "unknown.pem")
+    signing_keys.create(tmp_path / "unknown.pem")
     async with open_desk(convex.url, key_file=tmp_path / "unknown.pem") as desk:
         (transfer,) = await desk.shipped("a.mp4")
 

@@ -20,15 +20,16 @@ from sidecar.core.ids import sidecar_tag
 from sidecar.core.model import MIB, Fingerprint, Observation, Part, State, StoredObject, Transfer
 from sidecar.core.retry import RetryPolicy
 from sidecar.files import checksum_of, stat_identity
-from sidecar.gate import Gate
+from sidecar.gate import RemoteGate
 from sidecar.homes import home_of
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
 from sidecar.metrics import Metrics
-from sidecar.upload.checking import Checking
-from sidecar.upload.doubts import Doubts
+from sidecar.upload.checksum_negotiation import ChecksumNegotiation
+from sidecar.upload.context import UploadContext
+from sidecar.upload.earlier_objects import EarlierObjects
 from sidecar.upload.limits import MemoryBudget
-from sidecar.upload.relics import Relics
+from sidecar.upload.rechecks import Rechecks
 from sidecar.upload.stage import UploadStage
 from sidecar.upload.store import (
     Body,
@@ -38,7 +39,6 @@ from sidecar.upload.store import (
     ObjectStore,
     OpenUpload,
 )
-from sidecar.upload.tools import Tools
 from tests.support.journals import route
 from tests.support.patience import DEADLINE_SECONDS
 from tests.support.virtual import InlineWriter
@@ -85,9 +85,9 @@ class Hooked:
         call = self.inner.put_part(upload, body, number=number)
         return await self._through(f"part {number}", call, body.length_bytes)
 
-    async def held(self, upload: OpenUpload, bodies: Mapping[int, Body]) -> list[Part]:
+    async def existing_parts(self, upload: OpenUpload, bodies: Mapping[int, Body]) -> list[Part]:
         """Pass on."""
-        return await self._through("held", self.inner.held(upload, bodies))
+        return await self._through("existing_parts", self.inner.existing_parts(upload, bodies))
 
     async def complete(
         self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str, once: bool = False
@@ -163,7 +163,7 @@ class Rig:
     writer: JournalWriter | InlineWriter
     budget: MemoryBudget
     part_bytes: int = PART
-    checking: Checking = field(default_factory=Checking)
+    checking: ChecksumNegotiation = field(default_factory=ChecksumNegotiation)
 
     @property
     def root(self) -> Path:
@@ -202,12 +202,12 @@ class Rig:
         (sighting,) = await self.writer.do(Journal.observe, [seen])
         assert sighting.candidate is not None
         fingerprint = Fingerprint(identity=identity, checksum=checksum)
-        assert await self.writer.do(Journal.complete, sighting.candidate.id, fingerprint) is State.READY
+        assert await self.writer.do(Journal.complete, sighting.candidate.row_id, fingerprint) is State.READY
         return await self.now(sighting.candidate)
 
     async def now(self, transfer: Transfer) -> Transfer:
         """Return the transfer as the journal has it."""
-        return await self.writer.do(Journal.one, transfer.id)
+        return await self.writer.do(Journal.one, transfer.row_id)
 
     async def until(self, transfer: Transfer, *states: State) -> Transfer:
         """Wait until the transfer is in one of the states."""
@@ -231,9 +231,11 @@ class Rig:
         """Return a transfer's file."""
         return Path(transfer.display)
 
-    def gate(self, clock: Clock, retry: RetryPolicy = HASTY, breaker: BreakerPolicy = HASTY_BREAKER) -> Gate:
+    def gate(
+        self, clock: Clock, retry: RetryPolicy = HASTY, breaker: BreakerPolicy = HASTY_BREAKER
+    ) -> RemoteGate:
         """Build the store's door."""
-        return Gate(
+        return RemoteGate(
             remote="s3",
             probe=self.store.probe,
             retry=retry,
@@ -242,22 +244,24 @@ class Rig:
             jitter=lambda: 0.5,
         )
 
-    def stage(self, *, clock: Clock | None = None, gate: Gate | None = None, **changes: Any) -> UploadStage:
+    def stage(
+        self, *, clock: Clock | None = None, gate: RemoteGate | None = None, **changes: Any
+    ) -> UploadStage:
         """Build a stage over the rig's store."""
         clock = clock or SystemClock()
         gate = gate or self.gate(clock)
-        tools = Tools(
+        context = UploadContext(
             store=self.store,
             journal=self.writer,
             budget=self.budget,
             part_bytes=self.part_bytes,
             sidecar_id=SIDECAR,
             url=lambda key: f"https://cdn.example/{key}",
-            doubts=Doubts(clock=clock),
-            relics=Relics(store=self.store, tag=sidecar_tag(SIDECAR)),
+            rechecks=Rechecks(clock=clock),
+            earlier_objects=EarlierObjects(store=self.store, tag=sidecar_tag(SIDECAR)),
             checking=self.checking,
         )
-        return UploadStage(tools=tools, gate=gate, clock=clock, metrics=Metrics(), **changes)
+        return UploadStage(context=context, gate=gate, clock=clock, metrics=Metrics(), **changes)
 
     async def open_uploads(self) -> list[OpenUpload]:
         """Return what is open in the bucket, whoever asks."""

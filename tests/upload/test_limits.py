@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.core.clock import SystemClock
-from sidecar.core.turns import Rank
+from sidecar.core.upload_order import Rank
 from sidecar.upload.limits import Bandwidth, MemoryBudget
 from tests.support.patience import DEADLINE_SECONDS
 

@@ -15,8 +15,8 @@ from sidecar.core.clock import Clock
 from sidecar.core.model import Part, StoredObject, Transfer
 from sidecar.journal.journal import Journal
 from sidecar.upload.limits import MemoryBudget
-from sidecar.upload.line import Line
 from sidecar.upload.store import Body, ObjectSpec, OpenUpload
+from sidecar.upload.uplink import Uplink
 from tests.support import journals
 from tests.support.memory_store import MemoryStore
 from tests.support.virtual import InlineWriter, virtually
@@ -81,7 +81,7 @@ class Folder:
             rows = self.rig.journal.db.execute("SELECT id FROM transfers WHERE state = 'uploaded'")
             there = {row["id"] for row in rows}
             for name, transfer in self.known.items():
-                if transfer.id in there:
+                if transfer.row_id in there:
                     found.setdefault(name, self.clock.monotonic() - begun)
         return found
 
@@ -93,7 +93,7 @@ Play = Callable[[Folder], Awaitable[Arrivals]]
 def over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Play], Arrivals]]:
     """Play something over the line."""
     monkeypatch.setattr("sidecar.core.parts.PART_BYTES_MIN", UNIT)
-    monkeypatch.setattr("sidecar.core.uplink.HEAVY_BYTES", UNIT)
+    monkeypatch.setattr("sidecar.core.upload_window.HEAVY_BYTES", UNIT)
 
     with closing(journals.open_journal(tmp_path)) as journal:
         journal.db.execute("PRAGMA synchronous = OFF")  # no power is cut here
@@ -104,7 +104,7 @@ def over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
                 bucket="lessons",
                 store=Hooked(NarrowStore()),
                 writer=InlineWriter(journal),
-                budget=MemoryBudget(8 * UNIT, turn=Line(most=40).turn),
+                budget=MemoryBudget(8 * UNIT, turn=Uplink(most=40).turn),
                 part_bytes=UNIT,
             )
             return await play(Folder(rig=rig, clock=clock))
@@ -140,13 +140,13 @@ def test_a_film_that_is_begun_is_not_overtaken_by_an_older_or_a_shorter_one(
     async def play(folder: Folder) -> Arrivals:
         rig = folder.rig
         old = await folder.put("old.mp4", FILM)
-        rig.journal.db.execute("UPDATE transfers SET held = 1 WHERE id = ?", [old.id])
+        rig.journal.db.execute("UPDATE transfers SET held = 1 WHERE id = ?", [old.row_id])
         begun = await folder.put("begun.mp4", 4 * FILM)
         async with running(rig.stage(clock=folder.clock)):
             await asyncio.sleep(FILM_PARTS)
             await folder.put("short.mp4", FILM // 2)
-            rig.journal.db.execute("UPDATE transfers SET held = 0 WHERE id = ?", [old.id])
-            await rig.writer.do(Journal.unbar, "/")  # wakes the stage
+            rig.journal.db.execute("UPDATE transfers SET held = 0 WHERE id = ?", [old.row_id])
+            await rig.writer.do(Journal.unblock_root, "/")  # wakes the stage
             await asyncio.sleep(FILM_PARTS)
         assert (await rig.now(begun)).may_upload
         await folder.put("new.mp4", FILM)

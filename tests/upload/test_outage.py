@@ -43,4 +43,4 @@ async def test_a_server_that_dies_under_an_upload_costs_nothing(tmp_path: Path) 
         answer = server.client().get_object(Bucket=server.bucket, Key=film.key)
         assert answer["Body"].read() == body
         assert len(body) == FILM
-        assert await rig.writer.do(Journal.parts, film.id) == []
+        assert await rig.writer.do(Journal.parts, film.row_id) == []

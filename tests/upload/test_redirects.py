@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.upload.redirects import Way, go_the_way
+from sidecar.upload.redirects import RedirectScope, go_the_way
 
 PART = "partNumber=1&uploadId=u"
 MINIO = f"http://minio.example:9000/lessons/p/film.mp4?{PART}"
@@ -18,7 +18,7 @@ REGIONAL = [f"lessons.s3{way}eu-west-1.amazonaws.com" for way in (".", "-", ".du
 
 def turned(asked: str, location: str, *, status: int = 307) -> str | None:
     """Return where a request to ``asked`` goes after such an answer; None: it is not followed."""
-    with Way(bucket="lessons", region="eu-west-1") as way:
+    with RedirectScope(bucket="lessons", region="eu-west-1") as way:
         go_the_way({"url": asked})
         if not way.turn(_answer(status, location)):
             return None
@@ -85,7 +85,7 @@ def test_303_is_not_followed() -> None:
 
 def test_a_circle_ends() -> None:
     """After three turns the redirect is the answer."""
-    with Way(bucket="lessons", region="eu-west-1") as way:
+    with RedirectScope(bucket="lessons", region="eu-west-1") as way:
         go_the_way({"url": MINIO})
         turns = [way.turn(_answer(307, MINIO)) for _ in range(5)]
     assert turns == [True, True, True, False, False]
@@ -93,7 +93,7 @@ def test_a_circle_ends() -> None:
 
 def test_a_call_that_is_over_leaves_no_way_behind() -> None:
     """The next call of the same task goes where it would."""
-    with Way(bucket="lessons", region="eu-west-1") as way:
+    with RedirectScope(bucket="lessons", region="eu-west-1") as way:
         go_the_way({"url": MINIO})
         way.turn(_answer(307, "/s3/lessons/p/film.mp4"))
     params: dict[str, Any] = {"url": MINIO}

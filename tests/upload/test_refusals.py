@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from sidecar.core.breaker import BreakerPolicy
 from sidecar.core.clock import Clock
 from sidecar.core.errors import Scope
-from sidecar.core.failures import Refusal, Row, meaning
+from sidecar.core.failures import Refusal, RefusalRow, meaning
 from sidecar.core.model import MIB, State
 from sidecar.core.retry import RetryPolicy
 from sidecar.core.s3_failures import S3_ROWS
@@ -35,7 +35,7 @@ OPERATIONS = {
 } | {f"part {n}": "UploadPart" for n in range(1, 4)}
 
 
-def refusal_of(row: Row) -> ClientError:
+def refusal_of(row: RefusalRow) -> ClientError:
     """Return an answer that this row is about, as botocore reads it."""
     status = row.statuses[1] if row.statuses else 400
     code = str(status) if row.code is None else row.code.replace("*", "X")
@@ -47,13 +47,13 @@ def refusal_of(row: Row) -> ClientError:
     )
 
 
-def named(row: Row) -> str:
+def named(row: RefusalRow) -> str:
     """Return a row's name in a report."""
     return f"{row.source} {row.code or row.statuses} {row.words or ''}"
 
 
 @pytest.mark.parametrize("row", S3_ROWS, ids=named)
-def test_no_row_hides_another(row: Row) -> None:
+def test_no_row_hides_another(row: RefusalRow) -> None:
     """Each answer means what its own row says, and none stands behind a wider one."""
     error = refusal_of(row)
     told = translate(error, operation="PutObject", target="k", asker=Asker())
@@ -120,7 +120,9 @@ def test_a_minute_of_any_refusal_costs_no_file_its_life(
 class Trouble:
     """A store that gives every request one answer for a minute, and then is well."""
 
-    def __init__(self, row: Row, writer: InlineWriter, folder: Path, *, probe_is_refused: bool) -> None:
+    def __init__(
+        self, row: RefusalRow, writer: InlineWriter, folder: Path, *, probe_is_refused: bool
+    ) -> None:
         """A HEAD is refused with the same status, and without a word, or passes."""
         self._row, self._probe_is_refused = row, probe_is_refused
         store = Hooked(MemoryStore())

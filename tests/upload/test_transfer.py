@@ -40,7 +40,7 @@ async def test_a_file_of_any_size_arrives_whole(rig: Rig, seaweed: SeaweedServer
     assert head is not None
     assert dict(head.metadata) == {
         "sidecar-id": SIDECAR,
-        "transfer": transfer.transfer,
+        "transfer": transfer.transfer_id,
         "slot": transfer.route.slot.digest,
     }
     assert await rig.open_uploads() == []
@@ -51,7 +51,7 @@ async def three_parts_journaled(rig: Rig, transfer: Transfer) -> None:
     """Wait until three parts of a film are facts."""
 
     async def three() -> bool:
-        return len(await rig.writer.do(Journal.parts, transfer.id)) == 3
+        return len(await rig.writer.do(Journal.parts, transfer.row_id)) == 3
 
     await eventually(three)
 
@@ -325,10 +325,10 @@ async def test_a_cancelled_upload_stays_open_and_is_released(rig: Rig) -> None:
 
     async with running(rig.stage()) as stage:
         await three_parts_journaled(rig, transfer)
-        assert [(f.path, f.parts, f.sent_bytes) for f in stage.flights()] == [(transfer.display, 4, 3 * PART)]
+        assert [(f.path, f.parts, f.sent_bytes) for f in stage.uploads()] == [(transfer.display, 4, 3 * PART)]
     assert len(await rig.open_uploads()) == 1
     claim = await rig.writer.do(Journal.claim_uploads, limit=1, now=0.0)
-    assert [t.id for t in claim.transfers] == [transfer.id]
+    assert [t.row_id for t in claim.transfers] == [transfer.row_id]
 
 
 async def test_parts_that_s3_holds_wrongly_are_sent_anew(rig: Rig, seaweed: SeaweedServer) -> None:
@@ -351,7 +351,7 @@ async def test_parts_that_s3_holds_wrongly_are_sent_anew(rig: Rig, seaweed: Seaw
 async def test_a_create_whose_used_connection_broke_goes_again_at_once(
     rig: Rig, seaweed: SeaweedServer
 ) -> None:
-    """No failure is counted, no wait; what the first may have opened is in doubt until it is looked for."""
+    """No failure is counted, no wait; what the first may have opened is rechecked until it is looked for."""
     body = content()
     transfer = await rig.file(body)
 
@@ -362,7 +362,7 @@ async def test_a_create_whose_used_connection_broke_goes_again_at_once(
     rig.store.before["create"] = cut_once
     async with running(rig.stage()) as stage:
         await rig.until(transfer, State.UPLOADED)
-        assert stage.cleaner.doubts == 1
+        assert stage.cleaner.rechecks == 1
     sent = [call for call in rig.store.calls if call != "list"]  # the cleaner looks when it likes
     first = sent.index("create")
     assert sent[first + 1] == "create"

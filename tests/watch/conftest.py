@@ -18,7 +18,7 @@ from sidecar.core.ids import sidecar_tag
 from sidecar.core.model import AssetType, EntityType, State, Transfer
 from sidecar.core.presets import LESSON
 from sidecar.core.routing import Router
-from sidecar.core.rules import Ids, Root, Rule
+from sidecar.core.rules import Ids, Root, RoutingRule
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
 from sidecar.watch.fence import Fence
@@ -103,7 +103,9 @@ def build(
 ) -> WatchStage:
     """Build a stage over ``tmp_path/renders``; ``rule`` is a pattern of video chunks before the preset's."""
     roots = [str(tmp_path / "renders"), *map(str, more_roots)]
-    rules = [Rule(match=rule, asset_type=AssetType.VIDEO_CHUNK, entity=EntityType.SCENE)] if rule else []
+    rules = (
+        [RoutingRule(match=rule, asset_type=AssetType.VIDEO_CHUNK, entity=EntityType.SCENE)] if rule else []
+    )
     router = Router(
         roots=[Root(path=root, ignore=IGNORE) for root in roots], rules=[*rules, *LESSON], ids=Ids()
     )

@@ -14,10 +14,10 @@ from sidecar.core.account import FileClass
 from sidecar.core.model import State
 from sidecar.files import open_folder, open_regular
 from sidecar.journal.journal import Journal
-from sidecar.watch import events, nets, volume
+from sidecar.watch import filesystem, inotify, inotify_thread
 from sidecar.watch.census import Finding
-from sidecar.watch.lock import try_lock
-from sidecar.watch.volume import Readiness
+from sidecar.watch.filesystem import ReadinessMethod
+from sidecar.watch.flock import try_flock
 
 from .conftest import World, running
 
@@ -28,7 +28,7 @@ async def test_a_second_watcher_of_a_root_waits_and_is_not_ready(tmp_path: Path)
     """It says so, and takes over when the first ends."""
     root = tmp_path / "renders"
     root.mkdir()
-    first = try_lock(str(root))
+    first = try_flock(str(root))
     assert first is not None
     async with running(tmp_path, until_listed=False) as world:
 
@@ -45,7 +45,7 @@ async def test_a_second_watcher_of_a_root_waits_and_is_not_ready(tmp_path: Path)
 
 async def test_without_leases_a_file_settles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Quiet time is all there is: a growing file is not ready, and the status says settle."""
-    monkeypatch.setattr(volume, "calibrate", lambda _: Readiness.SETTLE)
+    monkeypatch.setattr(filesystem, "calibrate", lambda _: ReadinessMethod.SETTLE)
     async with running(tmp_path, settle=0.5) as world:
         assert world.stage.status()[0].readiness == "settle"
         file = world.put(SOURCE)
@@ -147,7 +147,7 @@ async def test_events_lost_to_a_full_queue_are_made_up_for(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch that is too large is no batch to trust: the watcher is rebuilt and everything listed."""
-    monkeypatch.setattr(events, "CHANGES_MAX", 0)
+    monkeypatch.setattr(inotify, "CHANGES_MAX", 0)
     before = world.stage.status()[0].last_scan_ms
     world.put("p/s/one/notes.txt")
 
@@ -197,7 +197,7 @@ async def test_inotify_that_is_refused_falls_back_to_listings(
     def refuse(*_: object) -> None:
         raise OSError(28, "OS file watch limit reached")
 
-    monkeypatch.setattr(nets, "RustNotify", refuse)
+    monkeypatch.setattr(inotify_thread, "RustNotify", refuse)
     async with running(tmp_path) as world:
         assert world.stage.status()[0].events == "scan"
         world.put(SOURCE)
@@ -277,8 +277,8 @@ async def test_folders_of_any_number_are_heard_of_long_after_they_were_made(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The watcher is told of each new one, also where it takes the name and the inode of another."""
-    monkeypatch.setattr(events, "YOUNG_MAX", 8)
-    monkeypatch.setattr(events, "RENEWAL_FACTOR", 1)
+    monkeypatch.setattr(inotify, "NEW_FOLDERS_MAX", 8)
+    monkeypatch.setattr(inotify, "RENEWAL_FACTOR", 1)
     scenes = [f"p/s/scene{number}/source" for number in range(40)]
     for scene in scenes:
         world.put(f"{scene}/first.py")
@@ -305,7 +305,7 @@ async def test_watches_that_run_out_while_it_runs_are_named(
     def refuse(*_: object) -> None:
         raise OSError("OS file watch limit reached.")
 
-    monkeypatch.setattr(nets, "RustNotify", refuse)
+    monkeypatch.setattr(inotify_thread, "RustNotify", refuse)
     world.put("p/s/two/source/scene.py")
     await world.until_ready("p/s/two/source/scene.py")
 

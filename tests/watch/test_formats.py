@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.watch.form import Shape
-from sidecar.watch.structure import judge
+from sidecar.watch.detect import judge
+from sidecar.watch.format_base import Completeness
 
 from .corpus import DATA, FFMPEG, FRAGMENTED, NO_END, Sample, by_ffmpeg, by_mkvmerge, by_pillow, whole
 
@@ -57,13 +57,13 @@ def in_memory(content: bytes) -> Iterator[int]:
         os.close(fd)
 
 
-def shape_of(name: str, content: bytes) -> Shape:
+def shape_of(name: str, content: bytes) -> Completeness:
     """Judge a content under a name."""
     with in_memory(content) as fd:
-        return judge(fd, name).shape
+        return judge(fd, name).completeness
 
 
-def cut_shapes(sample: Sample) -> dict[int, Shape]:
+def cut_shapes(sample: Sample) -> dict[int, Completeness]:
     """Cut a file at 200 places and around its borders, and judge what is left."""
     content = sample.content
     chance = random.Random(sample.name)
@@ -75,7 +75,7 @@ def cut_shapes(sample: Sample) -> dict[int, Shape]:
     with in_memory(content) as fd:
         for length in sorted((n for n in near | edges | spread if 0 <= n < len(content)), reverse=True):
             os.truncate(fd, length)
-            shapes[length] = judge(fd, sample.name).shape
+            shapes[length] = judge(fd, sample.name).completeness
     assert len(shapes) >= 200
     return shapes
 
@@ -96,7 +96,8 @@ def box_ends(content: bytes) -> list[int]:
 def test_whatever_an_encoder_closed_is_complete(corpus: dict[str, Sample]) -> None:
     """Each format with an end mark, from each encoder; fragments without an index settle."""
     expected = {
-        name: Shape.UNKNOWN if sample.name in SETTLE else Shape.COMPLETE for name, sample in corpus.items()
+        name: Completeness.UNKNOWN if sample.name in SETTLE else Completeness.COMPLETE
+        for name, sample in corpus.items()
     }
     assert {name: shape_of(s.name, s.content) for name, s in corpus.items()} == expected
     assert len(corpus) >= 50
@@ -109,12 +110,12 @@ def test_no_cut_of_it_is_complete(corpus: dict[str, Sample]) -> None:
             continue
         shapes = cut_shapes(sample)
         assert {
-            n for n, shape in shapes.items() if n < sample.first and shape is not Shape.INCOMPLETE
+            n for n, shape in shapes.items() if n < sample.first and shape is not Completeness.INCOMPLETE
         } == set(), name
-        early = {n for n, shape in shapes.items() if shape is Shape.COMPLETE} & set(doubtful(sample))
+        early = {n for n, shape in shapes.items() if shape is Completeness.COMPLETE} & set(doubtful(sample))
         assert early == set(), name
         assert {
-            n for n, shape in shapes.items() if n >= sample.first and shape is Shape.INCOMPLETE
+            n for n, shape in shapes.items() if n >= sample.first and shape is Completeness.INCOMPLETE
         } == set(), name
 
 
@@ -125,8 +126,8 @@ def test_fragments_are_torn_wherever_they_are_cut_but_between_them(corpus: dict[
             continue
         shapes = cut_shapes(sample)
         unsure = {end + more for end in box_ends(sample.content) for more in range(4)}
-        assert {n for n, shape in shapes.items() if shape is Shape.COMPLETE} == set(), name
-        assert {n for n, shape in shapes.items() if shape is Shape.UNKNOWN} <= unsure, name
+        assert {n for n, shape in shapes.items() if shape is Completeness.COMPLETE} == set(), name
+        assert {n for n, shape in shapes.items() if shape is Completeness.UNKNOWN} <= unsure, name
 
 
 @pytest.mark.parametrize("trailer", TRAILERS)
@@ -137,11 +138,11 @@ def test_what_follows_a_formats_end_does_not_make_it_incomplete(
     for name, sample in corpus.items():
         shape = shape_of(sample.name, sample.content + TRAILERS[trailer])
         if sample.name in SETTLE:
-            assert shape is Shape.UNKNOWN or trailer == "a newline", name
+            assert shape is Completeness.UNKNOWN or trailer == "a newline", name
         elif b"mdat" in sample.content and trailer in TEXTS_BEHIND:
-            assert shape is not Shape.INCOMPLETE, name
+            assert shape is not Completeness.INCOMPLETE, name
         else:
-            assert shape is Shape.COMPLETE, name
+            assert shape is Completeness.COMPLETE, name
 
 
 def test_several_whole_files_in_one_are_complete_and_with_half_a_one_settle(
@@ -152,15 +153,17 @@ def test_several_whole_files_in_one_are_complete_and_with_half_a_one_settle(
     for name, sample in corpus.items():
         if sample.name in SETTLE or sample.name.endswith(".m4s"):
             continue
-        assert shape_of(sample.name, sample.content * 2) is Shape.COMPLETE, name
-        assert shape_of(sample.name, sample.content + picture) is Shape.COMPLETE, name
+        assert shape_of(sample.name, sample.content * 2) is Completeness.COMPLETE, name
+        assert shape_of(sample.name, sample.content + picture) is Completeness.COMPLETE, name
         if sample.name != "samsung.jpg":  # there is a trailer in between
-            assert shape_of(sample.name, sample.content + picture[: len(picture) // 2]) is Shape.UNKNOWN, name
+            assert (
+                shape_of(sample.name, sample.content + picture[: len(picture) // 2]) is Completeness.UNKNOWN
+            ), name
 
 
 def test_a_killed_mkvmerge_leaves_an_incomplete_film() -> None:
     """It says size 0 until it is done."""
-    assert shape_of("a.mkv", (DATA / "killed.mkv").read_bytes()) is Shape.INCOMPLETE
+    assert shape_of("a.mkv", (DATA / "killed.mkv").read_bytes()) is Completeness.INCOMPLETE
 
 
 def of(corpus: dict[str, Sample], name: str) -> bytes:
@@ -176,48 +179,57 @@ def box(kind: bytes, *bodies: bytes, size: int | None = None) -> bytes:
 
 MVHD = box(b"mvhd", bytes(100))
 MOVIES = {
-    "QuickTime without ftyp": (box(b"moov", MVHD) + box(b"mdat", bytes(50)), Shape.COMPLETE),
-    "media first": (box(b"wide") + box(b"mdat", bytes(50)) + box(b"moov", MVHD), Shape.COMPLETE),
-    "a terminator": (box(b"moov", MVHD) + box(b"mdat", bytes(50)) + bytes(4), Shape.COMPLETE),
+    "QuickTime without ftyp": (box(b"moov", MVHD) + box(b"mdat", bytes(50)), Completeness.COMPLETE),
+    "media first": (box(b"wide") + box(b"mdat", bytes(50)) + box(b"moov", MVHD), Completeness.COMPLETE),
+    "a terminator": (box(b"moov", MVHD) + box(b"mdat", bytes(50)) + bytes(4), Completeness.COMPLETE),
     "64-bit sizes": (
         b"\0\0\0\1mdat" + struct.pack(">Q", 66) + bytes(50) + b"\0\0\0\1moov" + struct.pack(">Q", 124) + MVHD,
-        Shape.COMPLETE,
+        Completeness.COMPLETE,
     ),
-    "a compressed index": (box(b"mdat", bytes(50)) + box(b"moov", box(b"cmov", bytes(90))), Shape.COMPLETE),
-    "a reference to other files": (box(b"moov", box(b"rmra", bytes(90))), Shape.COMPLETE),
+    "a compressed index": (
+        box(b"mdat", bytes(50)) + box(b"moov", box(b"cmov", bytes(90))),
+        Completeness.COMPLETE,
+    ),
+    "a reference to other files": (box(b"moov", box(b"rmra", bytes(90))), Completeness.COMPLETE),
     "unknown boxes": (
         box(b"uuid", bytes(99))
         + box(b"moov", MVHD)
         + box(b"\xa9xyz")
         + box(b"mdat", bytes(9))
         + box(b"Xtra"),
-        Shape.COMPLETE,
+        Completeness.COMPLETE,
     ),
-    "media to the end of the file": (box(b"moov", MVHD) + box(b"mdat", bytes(50), size=0), Shape.UNKNOWN),
-    "media to the end, no index": (box(b"ftyp", b"isom") + box(b"mdat", bytes(50), size=0), Shape.INCOMPLETE),
+    "media to the end of the file": (
+        box(b"moov", MVHD) + box(b"mdat", bytes(50), size=0),
+        Completeness.UNKNOWN,
+    ),
+    "media to the end, no index": (
+        box(b"ftyp", b"isom") + box(b"mdat", bytes(50), size=0),
+        Completeness.INCOMPLETE,
+    ),
     "free space to the end": (
         box(b"moov", MVHD) + box(b"mdat", bytes(50)) + box(b"free", bytes(50), size=0),
-        Shape.COMPLETE,
+        Completeness.COMPLETE,
     ),
     "second media cut off": (
         box(b"moov", MVHD) + box(b"mdat", bytes(50)) + box(b"mdat", bytes(50), size=90),
-        Shape.INCOMPLETE,
+        Completeness.INCOMPLETE,
     ),
     "a tag cut off": (
         box(b"moov", MVHD) + box(b"mdat", bytes(50)) + box(b"udta", bytes(50), size=90),
-        Shape.UNKNOWN,
+        Completeness.UNKNOWN,
     ),
     "an initialization segment": (
         box(b"ftyp", b"iso5") + box(b"moov", MVHD, box(b"mvex", bytes(32))),
-        Shape.UNKNOWN,
+        Completeness.UNKNOWN,
     ),
     "a still in its index": (
         box(b"ftyp", b"mif1") + box(b"meta", bytes(4), box(b"iloc", bytes(9)), box(b"idat", bytes(9))),
-        Shape.COMPLETE,
+        Completeness.COMPLETE,
     ),
     "tags but no index": (
         box(b"ftyp", b"isom") + box(b"meta", bytes(4), box(b"ilst", bytes(9))) + box(b"mdat", bytes(9)),
-        Shape.INCOMPLETE,
+        Completeness.INCOMPLETE,
     ),
 }
 
@@ -242,11 +254,11 @@ def test_huge_metadata_is_passed_over(corpus: dict[str, Sample], tmp_path: Path)
     ):
         path = tmp_path / name
         path.write_bytes(content)
-        for cut, shape in ((0, Shape.COMPLETE), (1, Shape.INCOMPLETE)):
+        for cut, shape in ((0, Completeness.COMPLETE), (1, Completeness.INCOMPLETE)):
             os.truncate(path, size - cut)
             fd = os.open(path, os.O_RDONLY)
             try:
-                assert judge(fd, name).shape is shape
+                assert judge(fd, name).completeness is shape
             finally:
                 os.close(fd)
 
@@ -254,8 +266,8 @@ def test_huge_metadata_is_passed_over(corpus: dict[str, Sample], tmp_path: Path)
 def test_an_index_of_pictures_that_are_not_there_settles(corpus: dict[str, Sample]) -> None:
     """A tool dropped the second picture and kept the index, or its writer was killed: nobody knows."""
     phone = next(sample for sample in corpus.values() if sample.name == "phone.jpg")
-    assert shape_of("a.jpg", phone.content[: phone.first]) is Shape.UNKNOWN
-    assert shape_of("a.jpg", phone.content[: phone.first] + bytes(100)) is Shape.UNKNOWN
+    assert shape_of("a.jpg", phone.content[: phone.first]) is Completeness.UNKNOWN
+    assert shape_of("a.jpg", phone.content[: phone.first] + bytes(100)) is Completeness.UNKNOWN
 
 
 def test_pictures_that_phones_write_wrongly(corpus: dict[str, Sample]) -> None:
@@ -263,34 +275,37 @@ def test_pictures_that_phones_write_wrongly(corpus: dict[str, Sample]) -> None:
     thumbnailed, samsung = of(corpus, "thumbnail.jpg"), of(corpus, "samsung.jpg")
     at = thumbnailed.index(b"Exif") - 4
     wrong = thumbnailed[:at] + b"\0" + thumbnailed[at + 1 :]
-    assert shape_of("a.jpg", wrong) is Shape.COMPLETE
+    assert shape_of("a.jpg", wrong) is Completeness.COMPLETE
     behind_thumbnail = wrong.index(b"\xff\xd9") + 2
     for length in range(behind_thumbnail, len(wrong), 7):
-        assert shape_of("a.jpg", wrong[:length]) is Shape.INCOMPLETE
-    assert shape_of("a.jpg", samsung.replace(b"\xff\xd9", b"")) is Shape.UNKNOWN
-    assert shape_of("a.jpg", samsung.replace(b"\xff\xd9", b"")[:-1]) is Shape.INCOMPLETE
+        assert shape_of("a.jpg", wrong[:length]) is Completeness.INCOMPLETE
+    assert shape_of("a.jpg", samsung.replace(b"\xff\xd9", b"")) is Completeness.UNKNOWN
+    assert shape_of("a.jpg", samsung.replace(b"\xff\xd9", b"")[:-1]) is Completeness.INCOMPLETE
 
 
 def test_a_webp_that_lacks_only_its_padding_settles() -> None:
     """The picture is all there; a size that leaves the padding out is right as well."""
     body = b"WEBPVP8L" + struct.pack("<I", 9) + bytes(9)
     riff = b"RIFF" + struct.pack("<I", len(body) + 1) + body
-    assert shape_of("a.webp", riff + b"\0") is Shape.COMPLETE
-    assert shape_of("a.webp", riff) is Shape.UNKNOWN
-    assert shape_of("a.webp", riff[:-1]) is Shape.INCOMPLETE
-    assert shape_of("a.webp", b"RIFF" + struct.pack("<I", len(body)) + body) is Shape.COMPLETE
+    assert shape_of("a.webp", riff + b"\0") is Completeness.COMPLETE
+    assert shape_of("a.webp", riff) is Completeness.UNKNOWN
+    assert shape_of("a.webp", riff[:-1]) is Completeness.INCOMPLETE
+    assert shape_of("a.webp", b"RIFF" + struct.pack("<I", len(body)) + body) is Completeness.COMPLETE
 
 
 MATROSKA = b"\x1a\x45\xdf\xa3\x84\x42\xf3\x81\x04"
 SEGMENTS = {
-    "a filler before the segment": (b"\xec\x82\0\0\x18\x53\x80\x67\x84abcd", Shape.COMPLETE),
-    "a padded size": (b"\x18\x53\x80\x67\x01\0\0\0\0\0\0\x04abcd", Shape.COMPLETE),
-    "clusters of unknown size": (b"\x18\x53\x80\x67\x89\x1f\x43\xb6\x75\xffabcd", Shape.COMPLETE),
-    "two segments": (b"\x18\x53\x80\x67\x84abcd\x18\x53\x80\x67\x84abcd", Shape.COMPLETE),
-    "unknown size": (b"\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xffabcd", Shape.INCOMPLETE),
-    "unknown size in one byte": (b"\x18\x53\x80\x67\xffabcd", Shape.INCOMPLETE),
-    "size 0": (b"\x18\x53\x80\x67\x01\0\0\0\0\0\0\0abcd", Shape.INCOMPLETE),
-    "a stranger before the segment": (b"\x42\x86\x81\x01\x18\x53\x80\x67\x84" + b"abcd" * 20, Shape.UNKNOWN),
+    "a filler before the segment": (b"\xec\x82\0\0\x18\x53\x80\x67\x84abcd", Completeness.COMPLETE),
+    "a padded size": (b"\x18\x53\x80\x67\x01\0\0\0\0\0\0\x04abcd", Completeness.COMPLETE),
+    "clusters of unknown size": (b"\x18\x53\x80\x67\x89\x1f\x43\xb6\x75\xffabcd", Completeness.COMPLETE),
+    "two segments": (b"\x18\x53\x80\x67\x84abcd\x18\x53\x80\x67\x84abcd", Completeness.COMPLETE),
+    "unknown size": (b"\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xffabcd", Completeness.INCOMPLETE),
+    "unknown size in one byte": (b"\x18\x53\x80\x67\xffabcd", Completeness.INCOMPLETE),
+    "size 0": (b"\x18\x53\x80\x67\x01\0\0\0\0\0\0\0abcd", Completeness.INCOMPLETE),
+    "a stranger before the segment": (
+        b"\x42\x86\x81\x01\x18\x53\x80\x67\x84" + b"abcd" * 20,
+        Completeness.UNKNOWN,
+    ),
 }
 
 
@@ -302,23 +317,23 @@ def test_segments_as_muxers_write_them(name: str) -> None:
 
 
 TEXTS = {
-    b"": Shape.INCOMPLETE,
-    b" \n": Shape.INCOMPLETE,
-    b"{}": Shape.COMPLETE,
-    b"\xef\xbb\xbf{}\r\n": Shape.COMPLETE,
-    b'{"a": 1}' + bytes(4000): Shape.COMPLETE,
-    b'{"a": "\xc3' + bytes(4000): Shape.INCOMPLETE,  # a power cut
-    '{"a": "ä"}\n'.encode("utf-16"): Shape.COMPLETE,
-    '{"a": "ä"}\n'.encode("utf-16")[:-5]: Shape.INCOMPLETE,
-    '{"a": "ä"}'.encode("utf-16")[:-1]: Shape.INCOMPLETE,
-    '{"a": "ä"}'.encode("utf-16-le"): Shape.COMPLETE,
-    '{"a": "ä"}'.encode("latin-1"): Shape.UNKNOWN,
-    b'{"a": NaN, "b": -Infinity}': Shape.COMPLETE,
-    b'{"a": 1}\n{"a": 2}\n': Shape.UNKNOWN,
-    b'{"a": 1}\n{"a": ': Shape.UNKNOWN,
-    b"12": Shape.UNKNOWN,
-    b'\xef\xbb\xbf[1, "' + b"x" * 2_000_000: Shape.INCOMPLETE,
-    b'[1, "' + b"x" * 2_000_000 + b'"]\n' + bytes(5000): Shape.UNKNOWN,
+    b"": Completeness.INCOMPLETE,
+    b" \n": Completeness.INCOMPLETE,
+    b"{}": Completeness.COMPLETE,
+    b"\xef\xbb\xbf{}\r\n": Completeness.COMPLETE,
+    b'{"a": 1}' + bytes(4000): Completeness.COMPLETE,
+    b'{"a": "\xc3' + bytes(4000): Completeness.INCOMPLETE,  # a power cut
+    '{"a": "ä"}\n'.encode("utf-16"): Completeness.COMPLETE,
+    '{"a": "ä"}\n'.encode("utf-16")[:-5]: Completeness.INCOMPLETE,
+    '{"a": "ä"}'.encode("utf-16")[:-1]: Completeness.INCOMPLETE,
+    '{"a": "ä"}'.encode("utf-16-le"): Completeness.COMPLETE,
+    '{"a": "ä"}'.encode("latin-1"): Completeness.UNKNOWN,
+    b'{"a": NaN, "b": -Infinity}': Completeness.COMPLETE,
+    b'{"a": 1}\n{"a": 2}\n': Completeness.UNKNOWN,
+    b'{"a": 1}\n{"a": ': Completeness.UNKNOWN,
+    b"12": Completeness.UNKNOWN,
+    b'\xef\xbb\xbf[1, "' + b"x" * 2_000_000: Completeness.INCOMPLETE,
+    b'[1, "' + b"x" * 2_000_000 + b'"]\n' + bytes(5000): Completeness.UNKNOWN,
 }
 
 

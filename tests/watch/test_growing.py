@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sidecar.watch.form import Shape
-from sidecar.watch.structure import judge
+from sidecar.watch.detect import judge
+from sidecar.watch.format_base import Completeness
 
 from .conftest import FFMPEG, picture
 from .corpus import AV1, FRAGMENTS, VP8, X264
@@ -70,7 +70,7 @@ def test_no_moment_of_an_encoders_work_is_complete_but_its_last(tmp_path: Path) 
     outputs = [[*options, tmp_path / name] for name, options in (FILMS | FRAGMENTED | STILLS).items()]
     arguments = [argument for output in outputs for argument in ("-flush_packets", "1", *output)]
     command = [FFMPEG, "-nostdin", "-loglevel", "error", *picture(2, size="160x90"), *map(str, arguments)]
-    seen: dict[str, set[Shape]] = {}
+    seen: dict[str, set[Completeness]] = {}
     called_complete: dict[str, bytes] = {}
     count = 0
     with running(command) as process:
@@ -78,14 +78,14 @@ def test_no_moment_of_an_encoders_work_is_complete_but_its_last(tmp_path: Path) 
             count += 1
             for path in tmp_path.iterdir():
                 with path.open("rb") as file:
-                    shape = judge(file.fileno(), path.name).shape
+                    shape = judge(file.fileno(), path.name).completeness
                     seen.setdefault(path.name, set()).add(shape)
-                    if shape is Shape.COMPLETE and path.name not in called_complete:
+                    if shape is Completeness.COMPLETE and path.name not in called_complete:
                         called_complete[path.name] = file.read()
     assert process.returncode == 0
     assert count >= STOPS_MIN
-    assert {name for name, shapes in seen.items() if Shape.UNKNOWN in shapes} <= set(FRAGMENTED)
-    assert {name for name in FILMS | FRAGMENTED if Shape.INCOMPLETE not in seen[name]} == set()
+    assert {name for name, shapes in seen.items() if Completeness.UNKNOWN in shapes} <= set(FRAGMENTED)
+    assert {name for name in FILMS | FRAGMENTED if Completeness.INCOMPLETE not in seen[name]} == set()
     late = {
         name: changed(content, (tmp_path / name).read_bytes()) for name, content in called_complete.items()
     }

@@ -44,7 +44,7 @@ def begin_new_journal(tmp_path: Path) -> None:
     """Begin it as the daemon does: what the first scan finds is held."""
     path = tmp_path / "state" / "journal.db"
     journal = Journal(path, tag="T" * 8, bucket="lessons", clock=SystemClock())
-    journal.begin_recall()
+    journal.begin_recovery()
     journal.close()
 
 

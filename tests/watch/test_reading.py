@@ -16,16 +16,16 @@ import pytest
 
 from sidecar.core.model import Fingerprint
 from sidecar.files import NotRegularError, checksum_of, open_regular, stat_identity
-from sidecar.watch import fingerprint, lease
+from sidecar.watch import fingerprint, write_lease
+from sidecar.watch.filesystem import Filesystems, ReadinessMethod, calibrate, is_local, is_remote, kind_of
 from sidecar.watch.fingerprint import Changed, Vanished
-from sidecar.watch.lease import Lease
-from sidecar.watch.lock import place_of, try_lock
-from sidecar.watch.volume import Readiness, Volumes, calibrate, is_local, is_remote, kind_of
+from sidecar.watch.flock import device_and_inode, try_flock
+from sidecar.watch.write_lease import WriterCheck
 
 
 @pytest.fixture(autouse=True)
 def _no_sigio() -> None:
-    lease.prepare()
+    write_lease.prepare()
 
 
 @pytest.fixture
@@ -37,40 +37,40 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def lease_of(path: Path) -> Lease:
+def lease_of(path: Path) -> WriterCheck:
     """Probe a file by name."""
     fd = os.open(path, os.O_RDONLY)
     try:
-        return lease.probe(fd)
+        return write_lease.take_read_lease(fd)
     finally:
         os.close(fd)
 
 
 def test_a_file_open_for_writing_is_busy_until_it_is_closed(file: Path) -> None:
     """Also through a hard link, and for a mapping whose descriptor is closed."""
-    assert lease_of(file) is Lease.FREE
+    assert lease_of(file) is WriterCheck.FREE
     with file.open("ab"):
-        assert lease_of(file) is Lease.BUSY
+        assert lease_of(file) is WriterCheck.BUSY
         link = file.with_name("link")
         os.link(file, link)
-        assert lease_of(link) is Lease.BUSY
-    assert lease_of(file) is Lease.FREE
+        assert lease_of(link) is WriterCheck.BUSY
+    assert lease_of(file) is WriterCheck.FREE
     with file.open("r+b") as handle:
         mapping = mmap.mmap(handle.fileno(), 0)
-    assert lease_of(file) is Lease.BUSY
+    assert lease_of(file) is WriterCheck.BUSY
     mapping.close()
-    assert lease_of(file) is Lease.FREE
+    assert lease_of(file) is WriterCheck.FREE
 
 
 def test_a_reader_is_no_writer(file: Path) -> None:
     """Players and copies may have it open."""
     with file.open("rb"):
-        assert lease_of(file) is Lease.FREE
+        assert lease_of(file) is WriterCheck.FREE
 
 
 def test_calibration_leaves_nothing_behind(tmp_path: Path) -> None:
     """Its own file is gone; a folder that cannot be written to means settle."""
-    for folder, readiness in ((tmp_path, Readiness.LEASE), (Path("/proc"), Readiness.SETTLE)):
+    for folder, readiness in ((tmp_path, ReadinessMethod.LEASE), (Path("/proc"), ReadinessMethod.SETTLE)):
         fd = os.open(folder, os.O_RDONLY)
         try:
             assert calibrate(fd) is readiness
@@ -84,16 +84,16 @@ def test_a_kill_while_a_volume_is_measured_leaves_nothing(
 ) -> None:
     """The file of ours has no name, at any moment."""
     seen: list[list[Path]] = []
-    probe = lease.probe
+    probe = write_lease.take_read_lease
 
-    def look(fd: int) -> Lease:
+    def look(fd: int) -> WriterCheck:
         seen.append(list(tmp_path.iterdir()))
         return probe(fd)
 
-    monkeypatch.setattr("sidecar.watch.volume.lease.probe", look)
+    monkeypatch.setattr("sidecar.watch.filesystem.write_lease.take_read_lease", look)
     fd = os.open(tmp_path, os.O_RDONLY)
     try:
-        assert calibrate(fd) is Readiness.LEASE
+        assert calibrate(fd) is ReadinessMethod.LEASE
     finally:
         os.close(fd)
     assert seen == [[], []]
@@ -103,10 +103,10 @@ def test_a_volume_that_needs_names_is_measured_with_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a file without a name cannot be made, a dot file does, and goes."""
-    monkeypatch.setattr("sidecar.watch.volume.os.O_TMPFILE", os.O_DIRECTORY)
+    monkeypatch.setattr("sidecar.watch.filesystem.os.O_TMPFILE", os.O_DIRECTORY)
     fd = os.open(tmp_path, os.O_RDONLY)
     try:
-        assert calibrate(fd) is Readiness.LEASE
+        assert calibrate(fd) is ReadinessMethod.LEASE
     finally:
         os.close(fd)
     assert list(tmp_path.iterdir()) == []
@@ -119,7 +119,7 @@ def test_a_folder_that_was_swapped_for_a_link_is_not_written_to(tmp_path: Path) 
     elsewhere.mkdir()
     (root / "folder").symlink_to(elsewhere)
     before = elsewhere.stat().st_mtime_ns
-    assert Volumes().readiness(str(root), "folder", elsewhere.stat().st_dev) is Readiness.SETTLE
+    assert Filesystems().readiness(str(root), "folder", elsewhere.stat().st_dev) is ReadinessMethod.SETTLE
     assert elsewhere.stat().st_mtime_ns == before
 
 
@@ -148,7 +148,7 @@ def test_a_file_of_another_user_gives_no_answer_without_the_capability(tmp_path:
         check=True,
     )
     refusal = OSError(int(result.stdout), "refused")
-    assert lease._refusal(refusal) is Lease.UNAVAILABLE
+    assert write_lease._refusal(refusal) is WriterCheck.UNAVAILABLE
 
 
 def test_remote_file_systems_are_known_by_their_mount(tmp_path: Path) -> None:
@@ -254,14 +254,14 @@ def test_what_happens_during_the_read_voids_it(
 def test_a_root_has_one_watcher(tmp_path: Path) -> None:
     """The second one gets nothing until the first lets go; also on a read-only folder."""
     tmp_path.chmod(0o555)
-    first = try_lock(str(tmp_path))
+    first = try_flock(str(tmp_path))
     assert first is not None
-    assert try_lock(str(tmp_path)) is None
+    assert try_flock(str(tmp_path)) is None
     assert first.flocked
     os.close(first.fd)
-    second = try_lock(str(tmp_path))
+    second = try_flock(str(tmp_path))
     assert second is not None
     fcntl.flock(second.fd, fcntl.LOCK_UN)
     os.close(second.fd)
-    assert place_of(str(tmp_path)) == (tmp_path.stat().st_dev, tmp_path.stat().st_ino)
-    assert place_of(str(tmp_path / "missing")) is None
+    assert device_and_inode(str(tmp_path)) == (tmp_path.stat().st_dev, tmp_path.stat().st_ino)
+    assert device_and_inode(str(tmp_path / "missing")) is None

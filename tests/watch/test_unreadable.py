@@ -13,7 +13,7 @@ from sidecar.core.model import State
 from sidecar.files import open_folder, open_regular
 from sidecar.homes import AWAY
 from sidecar.obstacles import Obstacles
-from sidecar.watch import lease
+from sidecar.watch import write_lease
 
 from .conftest import World, running
 
@@ -144,13 +144,13 @@ async def test_a_marker_that_cannot_be_read_is_tried_again(
     """A disk that fails under it stops nothing, and the marker counts in the end."""
     failures = [OSError(errno.EIO, "Input/output error")] * 2
 
-    def fail(fd: int) -> lease.Lease:
+    def fail(fd: int) -> write_lease.WriterCheck:
         if failures:
             raise failures.pop()
         return real(fd)
 
-    real = lease.probe
-    monkeypatch.setattr(lease, "probe", fail)
+    real = write_lease.take_read_lease
+    monkeypatch.setattr(write_lease, "take_read_lease", fail)
     world.put("p/s/one/.complete", b"")
 
     async def tried() -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sidecar.core.account import NAMED_MAX, FileClass, Scope
+from sidecar.core.account import NAMED_MAX, FileClass, FileScope
 from sidecar.watch.census import Census, Example, Finding
-from sidecar.watch.newness import Newness
+from sidecar.watch.started import StartTime
 from tests.support.clock import ManualClock
 from tests.support.journals import ship
 
@@ -24,12 +24,12 @@ async def test_what_is_misplaced_is_counted_exactly_and_by_session(world: World)
     await world.stage.scan_now()
     root = str(world.root)
     for scope, number in (
-        (Scope(), NAMED_MAX + 7),
-        (Scope(session_id="p/one"), NAMED_MAX + 5),
-        (Scope(session_id="p/two"), 1),
-        (Scope(session_id="p"), 0),
-        (Scope(root=root, path="p"), NAMED_MAX + 6),
-        (Scope(root=root, path="p/tw"), 0),
+        (FileScope(), NAMED_MAX + 7),
+        (FileScope(session_id="p/one"), NAMED_MAX + 5),
+        (FileScope(session_id="p/two"), 1),
+        (FileScope(session_id="p"), 0),
+        (FileScope(root=root, path="p"), NAMED_MAX + 6),
+        (FileScope(root=root, path="p/tw"), 0),
     ):
         unsent = world.stage.unsent(scope)
         assert sum(unsent.counts.values()) == number, scope
@@ -45,8 +45,8 @@ async def test_a_link_to_a_scene_counts_for_the_session_that_it_would_hold(
     (world.root / "p").mkdir()
     (world.root / "p" / "linked").symlink_to(tmp_path / "elsewhere")
     await world.stage.scan_now()
-    assert world.stage.unsent(Scope(session_id="p/linked")).counts == {FileClass.REFUSED: 1}
-    assert not world.stage.unsent(Scope(session_id="p/other")).counts
+    assert world.stage.unsent(FileScope(session_id="p/linked")).counts == {FileClass.REFUSED: 1}
+    assert not world.stage.unsent(FileScope(session_id="p/other")).counts
 
 
 async def test_what_was_there_before_the_process_is_not_new(tmp_path: Path) -> None:
@@ -56,27 +56,27 @@ async def test_what_was_there_before_the_process_is_not_new(tmp_path: Path) -> N
     old.write_bytes(b"old")
     async with running(tmp_path) as world:
         await world.stage.scan_now()
-        assert world.stage.unsent(Scope()).new == {FileClass.MISPLACED: 0}
+        assert world.stage.unsent(FileScope()).new == {FileClass.MISPLACED: 0}
         world.put("p/s/new.mp4")
         await world.stage.scan_now()
-        unsent = world.stage.unsent(Scope())
+        unsent = world.stage.unsent(FileScope())
         assert (unsent.counts, unsent.new) == ({FileClass.MISPLACED: 2}, {FileClass.MISPLACED: 1})
         assert [one.path for _, one in unsent.new_examples] == ["p/s/new.mp4"]
         os.utime(old)
         await world.stage.scan_now()
-        assert world.stage.unsent(Scope()).new == {FileClass.MISPLACED: 2}
+        assert world.stage.unsent(FileScope()).new == {FileClass.MISPLACED: 2}
 
 
 def test_a_clock_that_is_set_makes_nothing_old() -> None:
     """Whichever way it is set."""
     clock = ManualClock()
-    newness, start_ns = Newness(clock), clock.wall_ms() * 1_000_000
+    start_time, start_ns = StartTime(clock), clock.wall_ms() * 1_000_000
     clock.advance(10)
-    assert newness.since_ns() == start_ns
+    assert start_time.new_since_ns() == start_ns
     for step_ms in (-3_600_000, 3_600_000):
         clock.wall += step_ms
         written_ns = clock.wall_ms() * 1_000_000
-        assert newness.since_ns() <= min(start_ns, written_ns)
+        assert start_time.new_since_ns() <= min(start_ns, written_ns)
         clock.wall -= step_ms
 
 

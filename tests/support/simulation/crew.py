@@ -1,4 +1,4 @@
-"""The daemon's parts over the simulated ports, built and started as daemon/parts.py and life.py do."""
+"""The daemon's parts over the simulated ports, built and started as daemon/composition.py and run.py do."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from sidecar.core.inconsistencies import InconsistencyType
 from sidecar.core.retry import RetryPolicy
 from sidecar.daemon.drain import Drain
 from sidecar.daemon.pruning import Pruner
-from sidecar.daemon.quiet import QuietScenes
 from sidecar.daemon.reconciling import ReconcileBusyError, Reconciler
-from sidecar.daemon.source import Source
-from sidecar.gate import Gate
+from sidecar.daemon.scene_completion import SceneCompletion
+from sidecar.daemon.source import DaemonSource
+from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
-from sidecar.journal.reading import JournalReader
+from sidecar.journal.reader import JournalReader
 from sidecar.metrics import Metrics
-from sidecar.settings.running import Retention
-from sidecar.settings.telling import BatchSettings
+from sidecar.settings.convex import BatchSettings
+from sidecar.settings.daemon import Retention
 from sidecar.sync.stage import SyncStage
-from sidecar.upload.doubts import Doubts
+from sidecar.upload.context import UploadContext
+from sidecar.upload.earlier_objects import EarlierObjects
 from sidecar.upload.limits import MemoryBudget
-from sidecar.upload.relics import Relics
+from sidecar.upload.rechecks import Rechecks
 from sidecar.upload.stage import UploadStage
-from sidecar.upload.tools import Tools
-from sidecar.watch.tidying import Tidier
+from sidecar.watch.sweeper import LocalFileSweeper
 
 from .convex import SimulatedConvex
 from .disk import ROOT
@@ -88,17 +88,17 @@ class Crew:
             metrics=_metrics(),
             is_first=power.life == 1,  # the id outlives every journal
         )
-        self.doubts = Doubts(clock=clock)
+        self.doubts = Rechecks(clock=clock)
         self._upload = UploadStage(
-            tools=Tools(
+            context=UploadContext(
                 store=s3,
                 journal=journal,
                 budget=MemoryBudget(3 * PART_BYTES),  # two parts at once
                 part_bytes=PART_BYTES,
                 sidecar_id=SIDECAR,
                 url=_url,
-                doubts=self.doubts,
-                relics=Relics(store=s3, tag=TAG),
+                rechecks=self.doubts,
+                earlier_objects=EarlierObjects(store=s3, tag=TAG),
             ),
             gate=self._gates["s3"],
             clock=clock,
@@ -110,19 +110,19 @@ class Crew:
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """Return what runs side by side."""
-        tidier = [self._tidier().run()] if self._scenario.tidy else []
+        sweeper = [self._tidier().run()] if self._scenario.tidy else []
         pruning = [self._prune()] if self._scenario.prune else []
         reconciling = [self._reconcile_on_wish()] if self._scenario.reconciles else []
         return [
             self._notice(),
-            self._sync.recall.run(),
+            self._sync.lookup.run(),
             self._upload.run(),
             self._sync.run(),
             self._sync.expiry.run(),
-            self._sync.unfinished.run(),
+            self._sync.scene_recovery.run(),
             self._quiet.run(),
             *(gate.run() for gate in self._gates.values()),
-            *tidier,
+            *sweeper,
             *pruning,
             *reconciling,
         ]
@@ -139,12 +139,12 @@ class Crew:
         )  # no roots: no findings
         source = SimpleNamespace(remotes=self._gates, watch=watch, read=read)
         drain = Drain(
-            source=cast("Source", source),  # what a drain asks of it
+            source=cast("DaemonSource", source),  # what a drain asks of it
             quiet=self._quiet,
             cleaner=self._upload.cleaner,
             grace_seconds=GRACE_SECONDS,
             syncing=True,
-            asking=lambda: self._sync.unfinished.is_asking,
+            asking=lambda: self._sync.scene_recovery.is_asking,
         )
         try:
             owed = await drain.run()
@@ -154,14 +154,14 @@ class Crew:
 
     async def _notice(self) -> None:
         """The first scan ends the recall."""
-        await self._journal.do(Journal.begin_recall)
+        await self._journal.do(Journal.begin_recovery)
         watched = [] if self._scenario.removal == "keep" else [ROOT]
-        await self._journal.do(Journal.forgo_removals, watched=watched)
+        await self._journal.do(Journal.drop_undecided_removals, watched=watched)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._noticer.run())
             await self._noticer.listed.wait()
-            await self._sync.recall.end()
-            self._sync.unfinished.begin()
+            await self._sync.lookup.end()
+            self._sync.scene_recovery.begin()
 
     async def _prune(self) -> None:
         pruner = Pruner(
@@ -210,8 +210,8 @@ class Crew:
             apply=True,
         )
 
-    def _gate(self, remote: str, store: SimulatedS3 | SimulatedConvex) -> Gate:
-        return Gate(
+    def _gate(self, remote: str, store: SimulatedS3 | SimulatedConvex) -> RemoteGate:
+        return RemoteGate(
             remote=remote,
             probe=store.probe,
             retry=RetryPolicy(),
@@ -220,8 +220,8 @@ class Crew:
             jitter=self._chance.random,
         )
 
-    def _tidier(self) -> Tidier:
-        return Tidier(
+    def _tidier(self) -> LocalFileSweeper:
+        return LocalFileSweeper(
             journal=self._journal,
             clock=self._clock,
             delete_after_seconds=TIDY_AFTER_SECONDS,
@@ -230,7 +230,7 @@ class Crew:
         )
 
 
-class _Patient(QuietScenes):
+class _Patient(SceneCompletion):
     """Looks seldom: a look before the quiet is over has no effect, and thousands of lives pass here."""
 
     async def run(self) -> None:

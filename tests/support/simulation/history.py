@@ -14,7 +14,7 @@ import structlog
 
 from sidecar.core import parts
 from sidecar.core.errors import JournalLostError
-from sidecar.watch import tidying
+from sidecar.watch import sweeper
 
 from .crew import PART_BYTES
 from .faults import Fault
@@ -111,7 +111,7 @@ def simulation() -> Iterator[Machine]:
             machine.runs(),
             # The simulated S3 takes small parts, so that a multipart upload costs kilobytes.
             patch.object(parts, "PART_BYTES_MIN", PART_BYTES),
-            patch.object(tidying, "PAUSE_SECONDS", (20.0, 20.0)),
+            patch.object(sweeper, "PAUSE_SECONDS", (20.0, 20.0)),
         ):
             yield machine
     finally:

@@ -24,7 +24,7 @@ from sidecar.core.errors import JournalLostError
 from sidecar.core.ids import sidecar_tag
 from sidecar.journal import base
 from sidecar.journal.journal import Journal
-from sidecar.journal.opening import open_database
+from sidecar.journal.open import open_database
 
 SIDECAR, BUCKET = "simulated", "lessons"
 TAG = sidecar_tag(SIDECAR)

@@ -19,7 +19,7 @@ from .power import Power
 from .scenario import Scenario
 
 CALM_SECONDS = 6.0  # nothing is owed: longer than a late request takes to arrive
-QUIET_SECONDS = 100.0  # something is: longer than any backoff, slow call or postponed debt
+QUIET_SECONDS = 100.0  # something is: longer than any backoff, slow call or postponed clean-up task
 LIFE_SECONDS_MAX = 7200.0
 UNQUIET = "SELECT EXISTS (SELECT 1 FROM scenes WHERE quiet = 0)"
 UNASKED = """SELECT EXISTS (SELECT 1 FROM meta WHERE key = 'unfinished')

@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 from sidecar import files, homes
 from sidecar.upload import source
-from sidecar.watch import absences, deleting, fingerprint, lease
+from sidecar.watch import fingerprint, removals, unlink, write_lease
 
 from .disk import Disk, Found
 
@@ -43,11 +43,11 @@ class Machine:
     def runs(self) -> Iterator[None]:
         """Be the machine that production code runs on."""
         with ExitStack() as patches:
-            for module in (files, homes, source, fingerprint, deleting):
+            for module in (files, homes, source, fingerprint, unlink):
                 patches.enter_context(patch.object(module, "os", self.os))
-            for module in (deleting, lease):
+            for module in (unlink, write_lease):
                 patches.enter_context(patch.object(module, "fcntl", self.fcntl))
-            patches.enter_context(patch.object(absences, "place_of", lambda _root: ROOT_PLACE))
+            patches.enter_context(patch.object(removals, "device_and_inode", lambda _root: ROOT_PLACE))
             yield
 
 

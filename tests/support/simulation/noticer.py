@@ -10,10 +10,10 @@ from sidecar.core.model import Fingerprint, Observation, StatIdentity, Transfer
 from sidecar.core.states import IllegalTransitionError
 from sidecar.files import identity_of
 from sidecar.journal.journal import Journal, Topic
-from sidecar.watch.absences import Absences
 from sidecar.watch.fingerprint import Vanished, take
-from sidecar.watch.hands import Hands
-from sidecar.watch.places import Places
+from sidecar.watch.mount_points import MountPoints
+from sidecar.watch.removals import RemovalDetector
+from sidecar.watch.worker_threads import WorkerThreads
 
 from .disk import ROOT
 from .journal import InlineJournal
@@ -28,7 +28,7 @@ AGAIN_SECONDS = 20.0
 SLUGGISH_SECONDS = 0.3  # so that a change may also be noticed after it did its harm
 
 
-class _Hands:
+class _WorkerThreads:
     """What a thread would do is done at once."""
 
     async def do(self, work: Callable[[], T]) -> T:
@@ -49,12 +49,12 @@ class Noticer:
     ) -> None:
         """``run`` does it. ``removal`` is the setting."""
         self._outside, self._journal, self._power, self._removal = outside, journal, power, removal
-        self._absences = Absences(
+        self._absences = RemovalDetector(
             root=ROOT,
             removal=removal,
             between_seconds=AGAIN_SECONDS,
             journal=journal,
-            hands=cast("Hands", _Hands()),
+            threads=cast("WorkerThreads", _WorkerThreads()),
             clock=clock,
             others_listed=lambda _at: True,
         )
@@ -90,7 +90,7 @@ class Noticer:
         for candidate in await self._journal.do(Journal.candidates):
             await self._look_at(candidate)
 
-    async def _list(self, places: Places | None) -> None:
+    async def _list(self, places: MountPoints | None) -> None:
         if places is not None:
             places.see("", ROOT_PLACE, device_above=None)
         found = self._found()
@@ -141,14 +141,14 @@ class Noticer:
 
     async def _look_at(self, candidate: Transfer) -> None:
         if candidate.path in self._outside.world.growing:
-            if candidate.held:
-                await self._journal.do(Journal.written, candidate.id)
+            if candidate.awaits_lookup:
+                await self._journal.do(Journal.candidate_written, candidate.row_id)
             return
         found = await asyncio.to_thread(self._read, candidate.path)
         if isinstance(found, Fingerprint):
-            await self._record(Journal.complete, candidate.id, found)
+            await self._record(Journal.complete, candidate.row_id, found)
         elif found is None:
-            await self._record(Journal.vanish, candidate.id)
+            await self._record(Journal.vanish, candidate.row_id)
         else:
             self._unsure = True
 

@@ -50,10 +50,10 @@ class SimulatedS3:
             "s3.part", lambda o: done(o.bucket.put_part(upload, body, number=number)), changes=True
         )
 
-    async def held(self, upload: OpenUpload, bodies: Mapping[int, Body]) -> list[Part]:
+    async def existing_parts(self, upload: OpenUpload, bodies: Mapping[int, Body]) -> list[Part]:
         """Tell which parts are there already."""
         return await self._power.call(
-            "s3.parts", lambda o: done(o.bucket.held(upload, bodies)), changes=False
+            "s3.parts", lambda o: done(o.bucket.existing_parts(upload, bodies)), changes=False
         )
 
     async def complete(

@@ -1,0 +1,130 @@
+"""Decides who goes first where not all can go at once: on the line, in memory, among transfers under way.
+
+Priority counts first. Of equal priority what is begun is finished first: a transfer of which S3 has parts,
+the oldest first, then the rest in the order of the claim, which is by age. On a narrow line the parts of one
+film go then one after the other, and the first film is whole before the second one gets more than what is
+left over.
+
+A *small* file goes in one body. It does not wait for all parts of *large* ones of its priority, nor do these
+wait for a crowd of small ones: while both wait they share by halves, in bytes. Nor does a transfer wait for
+a place among the ``upload.concurrency`` ones under way behind those that go after it: what is more urgent
+than films that hold all places, or small and as urgent, gets further places, four times as many at most.
+"""
+
+from __future__ import annotations
+
+from bisect import insort_right
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Generic, TypeVar
+
+ANY = 2**62
+PILES = 4  # so many times as many as wanted are under way at most, whatever came later and goes first
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Rank:
+    """A transfer's place among all. ``is_fresh``: it was not begun before it was claimed.
+
+    ``number`` is its age: for fresh ones the order of the claim, since those are begun at once.
+    """
+
+    priority: int  # 0 goes first
+    is_large: bool
+    is_fresh: bool
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadRoom:
+    """Which transfers may begin: ``count`` more urgent than ``priority``, or as urgent and shorter."""
+
+    count: int
+    priority: int = ANY
+    shorter_than_bytes: int = ANY
+
+
+def room(under_way: Collection[Rank], *, wanted: int, part_bytes: int) -> UploadRoom | None:
+    """Tell which transfers may begin beside those under way; None: none.
+
+    ``wanted`` at once. But a transfer waits only for those that go before it: more urgent than films that
+    hold all places it would else wait for a whole one, and so would a small file as urgent as they are.
+    """
+    count = min(wanted, PILES * wanted - len(under_way))
+    if count <= 0:
+        return None
+    places = sorted((rank.priority, rank.is_large) for rank in under_way)
+    if len(places) < wanted:
+        return UploadRoom(count=wanted - len(places))
+    priority, is_large = full_at = places[wanted - 1]
+    count = min(count, wanted - sum(place < full_at for place in places))
+    if is_large:
+        return UploadRoom(count=count, priority=priority, shorter_than_bytes=part_bytes)
+    return UploadRoom(count=count, priority=priority - 1) if priority else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class QueuedBody(Generic[T]):
+    """One body that waits: it takes ``size`` of what is scarce, and ``length_bytes`` of the line."""
+
+    rank: Rank
+    size: int
+    length_bytes: int
+    item: T
+
+
+@dataclass(slots=True)
+class _Priority(Generic[T]):
+    """The bodies of one priority that wait, small ones and large ones."""
+
+    small: list[QueuedBody[T]] = field(default_factory=list)
+    large: list[QueuedBody[T]] = field(default_factory=list)
+    lead_bytes: int = 0  # that small ones are ahead of large ones, since both wait
+
+    def queue(self) -> list[QueuedBody[T]]:
+        """Return those whose turn it is."""
+        both = self.small and self.large
+        return self.large if not self.small or (both and self.lead_bytes > 0) else self.small
+
+    def count(self, one: QueuedBody[T]) -> None:
+        """Take in that one goes."""
+        if self.small and self.large:
+            self.lead_bytes += -one.length_bytes if one.rank.is_large else one.length_bytes
+        else:
+            self.lead_bytes = 0
+
+
+class UploadQueue(Generic[T]):
+    """The bodies that wait, in the order in which they go."""
+
+    def __init__(self) -> None:
+        """Begin with nobody waiting."""
+        self._levels: dict[int, _Priority[T]] = {}
+
+    def __bool__(self) -> bool:
+        """Tell whether anybody waits."""
+        return bool(self._levels)
+
+    def add(self, one: QueuedBody[T]) -> None:
+        """Queue; behind others of the same rank."""
+        level = self._levels.setdefault(one.rank.priority, _Priority())
+        insort_right(level.large if one.rank.is_large else level.small, one, key=attrgetter("rank"))
+
+    def first(self) -> QueuedBody[T] | None:
+        """Return whose turn it is."""
+        return self._levels[min(self._levels)].queue()[0] if self._levels else None
+
+    def go(self, one: QueuedBody[T]) -> None:
+        """Let the first one go."""
+        self._levels[one.rank.priority].count(one)
+        self.drop(one)
+
+    def drop(self, one: QueuedBody[T]) -> None:
+        """Forget the first one: it does not wait any more."""
+        level = self._levels[one.rank.priority]
+        (level.large if one.rank.is_large else level.small).remove(one)
+        if not level.small and not level.large:
+            del self._levels[one.rank.priority]

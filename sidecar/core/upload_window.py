@@ -1,0 +1,127 @@
+"""Decides how many bodies go to S3 at once: as many as make the line faster, and no more.
+
+A body that is cut off has to be sent again, so on a slow line few are under way and each is soon over; there
+are at least two, so that one that stands still does not hold up the line. On a fast line, or where each
+connection is slow and the line is not, many are under way. Only trying shows which it is. Four bodies go at
+first, then half as many more are tried while that pays. If it does not pay, what the line carries in
+``FULL_SECONDS`` goes at once, and a minute later more are tried again. A body that arrives within five
+seconds makes room at once, so that a fast line has 32 under way after three round trips. A stall, or a break
+of a body older than five seconds, halves the number.
+
+A body counts as one; one below ``HEAVY_BYTES`` counts as its share of it, so that small files go in crowds.
+Very small ones have a lane of their own (``upload/uplink.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+HEAVY_BYTES = 128 * 1024
+FIRST = 4.0  # until more is known
+FEWEST = 2.0  # one that stands still must not hold up the line
+QUICK_SECONDS = 5.0  # who is through so soon risks little: more may go
+FULL_SECONDS = 10.0  # what a full line carries in this time is under way
+BUSY_SHARE = 0.75  # of the bodies that may go: only what uses the window tells whether it is too narrow
+WIDER = 1.5  # one step of trying
+WORTH = 0.5  # of what it would bring if nothing were shared
+SUNK = 0.7  # a line that carries less than this of what it did is measured anew
+AGAIN_SECONDS = 60.0  # a full line is tried anew so often
+HALVE_SECONDS = 5.0  # bodies that end together are one trouble
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """What was seen for some seconds: so many bodies of so many bytes each moved so much in all."""
+
+    bodies: float
+    bytes_per_second: float
+    body_bytes: float
+
+    @property
+    def body_seconds(self) -> float:
+        """How long a body takes."""
+        return self.body_bytes * self.bodies / self.bytes_per_second if self.bytes_per_second else 1e9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """``limit`` bodies may be under way, by weight. ``tried`` is what was seen before it was last opened."""
+
+    most: float
+    limit: float = FIRST
+    tried: Flow | None = None
+    full: Flow | None = None  # what the line carried when more brought nothing
+    full_at: float = 0.0
+    halved_at: float = float("-inf")
+
+
+def opened(most: int) -> Window:
+    """Return the window of a line that nobody knows yet."""
+    return Window(most=float(most), limit=min(float(most), FIRST))
+
+
+def weight(length_bytes: int) -> float:
+    """Return what a body counts."""
+    return min(1.0, max(1, length_bytes) / HEAVY_BYTES)
+
+
+def passed(window: Window, length_bytes: int, seconds: float, now: float) -> Window:
+    """Take in a body that arrived. A quick one makes room for one more: twice as many after each round.
+
+    For a while after trouble only a share of that: one more after each round.
+    """
+    if seconds >= QUICK_SECONDS:
+        return window
+    calm = now - window.halved_at >= AGAIN_SECONDS
+    more = weight(length_bytes) / (1.0 if calm else window.limit)
+    return replace(window, limit=min(window.most, window.limit + more))
+
+
+def troubled(window: Window, seconds: float, now: float) -> Window:
+    """Take in a body that was cut off after so many seconds: fewer are begun, if they live so long."""
+    if seconds < QUICK_SECONDS or now - window.halved_at < HALVE_SECONDS:
+        return window
+    limit = max(min(FEWEST, window.most), window.limit / 2)
+    return replace(window, limit=limit, halved_at=now, tried=None)
+
+
+def is_used(window: Window, flow: Flow) -> bool:
+    """Tell whether about as many bodies as may were under way; a limit of 2.7 lets two go."""
+    return flow.bodies >= BUSY_SHARE * int(window.limit)
+
+
+def measured(window: Window, flow: Flow, now: float) -> Window:
+    """Take in what was seen while as many as may were under way."""
+    if flow.body_seconds < QUICK_SECONDS:
+        return replace(_widened(window, flow, 2.0), full=None)
+    return _while_open(window, flow, now) if window.full is None else _while_full(window, flow, now)
+
+
+def _while_open(window: Window, flow: Flow, now: float) -> Window:
+    before = window.tried
+    if before is None or flow.bodies <= before.bodies:
+        return _widened(window, flow, WIDER)
+    gain = flow.bytes_per_second / before.bytes_per_second - 1 if before.bytes_per_second else 1.0
+    if gain >= WORTH * (flow.bodies / before.bodies - 1):
+        return _widened(window, flow, WIDER)
+    return _fitted(replace(window, full=flow, full_at=now, tried=None), flow)
+
+
+def _while_full(window: Window, flow: Flow, now: float) -> Window:
+    full = window.full or flow
+    sunk = flow.bytes_per_second < SUNK * full.bytes_per_second and flow.bodies < full.bodies
+    if sunk or now - window.full_at >= AGAIN_SECONDS:
+        return _widened(replace(window, full=None), flow, WIDER)
+    return _fitted(window, flow)
+
+
+def _widened(window: Window, flow: Flow, factor: float) -> Window:
+    limit = max(window.limit, min(window.most, max(flow.bodies * factor, flow.bodies + 1)))
+    return replace(window, limit=limit, tried=flow)
+
+
+def _fitted(window: Window, flow: Flow) -> Window:
+    """Hold what the line carries in ``FULL_SECONDS``."""
+    carried = flow.bytes_per_second * FULL_SECONDS / max(1.0, flow.body_bytes)
+    most = min(window.most, max(FEWEST, (window.full or flow).bodies))
+    return replace(window, limit=min(most, max(min(FEWEST, window.most), carried)))

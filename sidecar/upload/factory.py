@@ -1,0 +1,82 @@
+"""Builds everything of SHIP from the settings: what the daemon opens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from sidecar.core.clock import Clock
+from sidecar.core.ids import sidecar_tag
+from sidecar.gate import RemoteGate
+from sidecar.journal.writer import AsyncJournal
+from sidecar.metrics import Metrics
+from sidecar.obstacles import Obstacles
+from sidecar.settings.s3 import S3, Upload
+
+from .checksum_negotiation import ChecksumNegotiation
+from .context import UploadContext
+from .earlier_objects import EarlierObjects
+from .endpoint import S3Config, object_url
+from .limits import Bandwidth, MemoryBudget
+from .rechecks import Rechecks
+from .s3 import S3Store, open_store
+from .stage import CONCURRENCY_AUTO, UploadStage
+
+_SPARE_CONNECTIONS = 8  # probes, HEADs and clean-up never queue behind parts
+
+
+@asynccontextmanager
+async def open_s3(*, config: S3Config, s3: S3, upload: Upload, clock: Clock) -> AsyncIterator[S3Store]:
+    """Open the store; the gate takes its ``probe`` before the stage can be built."""
+    throttle = Bandwidth(upload.bandwidth, clock=clock).take if upload.bandwidth else None
+    parts = upload.memory // s3.part_size
+    connections = concurrency(upload) + parts + _SPARE_CONNECTIONS
+    async with open_store(config, clock=clock, connections=connections, throttle=throttle) as store:
+        yield store
+
+
+def build_stage(
+    *,
+    store: S3Store,
+    journal: AsyncJournal,
+    gate: RemoteGate,
+    config: S3Config,
+    s3: S3,
+    upload: Upload,
+    clock: Clock,
+    metrics: Metrics,
+    sidecar_id: str,
+    trusted: asyncio.Event | None,
+    sweep_seconds: float,
+    obstacles: Obstacles,
+    checking: ChecksumNegotiation,
+) -> UploadStage:
+    """Build the stage over an open store; what is not of the settings is as ``UploadStage`` says."""
+    context = UploadContext(
+        store=store,
+        journal=journal,
+        budget=MemoryBudget(upload.memory, turn=store.uplink.turn),
+        part_bytes=s3.part_size,
+        sidecar_id=sidecar_id,
+        url=partial(object_url, config),
+        rechecks=Rechecks(clock=clock),
+        earlier_objects=EarlierObjects(store=store, tag=sidecar_tag(sidecar_id)),
+        checking=checking,
+    )
+    return UploadStage(
+        context=context,
+        gate=gate,
+        clock=clock,
+        metrics=metrics,
+        concurrency=concurrency(upload),
+        trusted=trusted,
+        sweep_seconds=sweep_seconds,
+        obstacles=obstacles,
+    )
+
+
+def concurrency(upload: Upload) -> int:
+    """Return the transfers at once."""
+    return CONCURRENCY_AUTO if upload.concurrency == "auto" else upload.concurrency

@@ -1,0 +1,67 @@
+"""Which line a committed step is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from sidecar.core.states import Event
+from sidecar.journal.base import Transition
+from sidecar.journal.transition_log import ATTEMPT_FAILED, log_transition
+
+
+def line(event: str, *, told: bool = True) -> dict[str, Any]:
+    """Return the line of a step of one file."""
+    step = Transition(
+        event=event,
+        transfer_id="01T",
+        path="/renders/p/s/a.mp4",
+        state="synced",
+        detail="why",
+        seconds_since_ready=1.23456,
+        session="p/s",
+        size_bytes=7,
+        version=2,
+        upload_seconds=0.5,
+    )
+    with capture_logs() as lines:
+        log_transition(step, syncing=told)
+    [one] = lines
+    return dict(one)
+
+
+def test_a_delivered_file_is_one_line_with_all_that_one_asks() -> None:
+    """Path, session, bytes, seconds from close, upload seconds, version."""
+    assert line(Event.ACKNOWLEDGED) == {
+        "event": "delivered",
+        "log_level": "info",
+        "path": "/renders/p/s/a.mp4",
+        "session": "p/s",
+        "bytes": 7,
+        "seconds_from_close": 1.235,
+        "upload_seconds": 0.5,
+        "version": 2,
+        "transfer": "01T",
+    }
+    assert line(Event.UPLOADED, told=False)["event"] == "delivered"
+
+
+@pytest.mark.parametrize(
+    ("event", "name", "level"),
+    [
+        (Event.FAILED, "dead_letter", "error"),
+        (Event.ABANDONED, "abandoned", "warning"),
+        (ATTEMPT_FAILED, "attempt_failed", "warning"),
+        (Event.COMPLETED, "completed", "debug"),
+        (Event.UPLOADED, "uploaded", "debug"),
+        (Event.REQUEUED_UPLOAD, "requeued_to_upload", "debug"),
+    ],
+)
+def test_what_needs_a_person_is_at_least_a_warning_and_a_step_is_for_debugging(
+    event: str, name: str, level: str
+) -> None:
+    """Names are snake_case."""
+    told = line(event)
+    assert (told["event"], told["log_level"]) == (name, level)
