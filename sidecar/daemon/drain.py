@@ -15,6 +15,7 @@ from sidecar.core.model import State, Transfer
 from sidecar.journal.reader import JournalReader
 from sidecar.status.wording import failure, meaning
 from sidecar.upload.cleanup_worker import CleanupWorker
+from sidecar.watch.schedule import Candidate
 
 from .scene_completion import SceneCompletion
 from .source import DaemonSource
@@ -96,8 +97,8 @@ class Drain:
     async def remaining(self) -> Remaining:
         """Return what is owed now."""
         done = set() if self._syncing else {State.UPLOADED}
-        pending = self._source.watch.pending()
-        refused = {(one.root, one.path) for one in pending if one.file_class is FileClass.REFUSED}
+        pending = {(one.root, one.path): one for one in self._source.watch.pending()}
+        refused = {at for at, one in pending.items() if one.file_class is FileClass.REFUSED}
         unsent, paths = self._unsent()  # with those that are refused: the journal's numbers leave them out
         rows, found, ops = await self._source.read(
             lambda reader: (
@@ -110,7 +111,7 @@ class Drain:
         hopeless = sum(number for (_, state), number in counts.items() if state in _GIVEN_UP)
         files = max(0, sum(counts.values()) - len(refused))
         named = [
-            f"{row.display}: {self._why(row)}"
+            f"{row.display}: {self._why(row, pending.get((row.root, row.path)))}"
             for row in rows
             if row.state not in done
             and not (row.state is State.DISCOVERED and (row.root, row.path) in refused)
@@ -125,14 +126,11 @@ class Drain:
             paths=tuple([*away, *paths, *named][:NAMES_MAX]),
         )
 
-    def _why(self, row: Transfer) -> str:
+    def _why(self, row: Transfer, candidate: Candidate | None) -> str:
         """Return the class of a file that is owed and the reason, as `wait` would name them."""
-        state, pending = class_of(row.state, syncing=self._syncing), self._source.watch.pending()
-        if row.state is State.DISCOVERED:
-            for one in pending:
-                if (one.root, one.path) == (row.root, row.path):
-                    return f"{one.file_class}: {one.why}"
-        return f"{state}: {failure(row) or meaning(row)}"
+        if row.state is State.DISCOVERED and candidate is not None:
+            return f"{candidate.file_class}: {candidate.why}"
+        return f"{class_of(row.state, syncing=self._syncing)}: {failure(row) or meaning(row)}"
 
     def _unsent(self) -> tuple[int, list[str]]:
         """Return how many files the journal does not have make a drain fail, and the names of some."""

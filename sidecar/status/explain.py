@@ -9,7 +9,7 @@ from sidecar.core.removal import Removal, RemovalState
 from .journal_history import Remembered, remembered
 from .locate import locate, roots_in_words
 from .models import Explanation
-from .source import Finding, PathFinding, StatusSource
+from .source import Finding, PathFinding, StatusSource, is_syncing
 from .view import absolute, asset
 from .wording import count, failure, meaning, size
 
@@ -63,7 +63,7 @@ def _class(source: StatusSource, finding: PathFinding, known: Remembered) -> Fil
     if finding.finding == Finding.FOLDER or (finding.file_class is not None and not finding.as_it_was):
         return finding.file_class
     if known.newest is not None and known.newest.state not in {State.SUPERSEDED, State.GONE}:
-        return class_of(known.newest.state, syncing="convex" in source.remotes)
+        return class_of(known.newest.state, syncing=is_syncing(source))
     if known.newest is not None and finding.finding == Finding.MISSING:
         return None
     return FileClass.SETTLING if finding.finding == Finding.MATCHED else finding.file_class
@@ -138,7 +138,7 @@ def _of(source: StatusSource, row: Transfer) -> str:
 
 
 def _unsynced(source: StatusSource) -> str:
-    if "convex" not in source.remotes:
+    if not is_syncing(source):
         return "In S3; Convex is not told, by convex.sync: off."
     return f"In S3; Convex is still to be told.{_trouble(source, 'convex')}"
 
@@ -169,7 +169,7 @@ def _now(finding: PathFinding) -> list[str]:
 def _so_far(source: StatusSource, known: Remembered) -> list[str]:
     if (row := known.newest) is None:
         return []
-    state = meaning(row, told="convex" in source.remotes)
+    state = meaning(row, syncing=is_syncing(source))
     steps = [f"Its newest transfer is {row.transfer_id}: {state}.", f"Its object key is {row.key}."]
     if row.state is State.READY:
         steps.append(f"It is {_progress(source, row)}")

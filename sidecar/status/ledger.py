@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from sidecar.core.account import FileClass, Shown, class_of
 from sidecar.core.model import State
 
-from .source import RootStatus, Standing, StatusSource
+from .source import RootStatus, Standing, StatusSource, is_syncing
 from .wording import count
 
 Ledger = Mapping[str, Mapping[FileClass, int]]  # by root
@@ -64,7 +64,7 @@ class LedgerReader:
 def ledger(source: StatusSource, standing: Mapping[str, Standing]) -> Ledger:
     """Put both sides together."""
     pending = Counter((one.root, one.file_class) for one in source.watch.pending())
-    syncing = "convex" in source.remotes
+    syncing = is_syncing(source)
     return {
         root.root: _of_root(root, standing.get(root.root), pending, syncing=syncing)
         for root in source.watch.status()

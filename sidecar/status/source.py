@@ -410,3 +410,8 @@ class StatusSource(Protocol):
     async def reconcile(self, *, apply: bool) -> ReconcileReport:
         """Compare journal, bucket and Convex; with ``apply`` journal the repairs. Raises CannotError."""
         ...
+
+
+def is_syncing(source: StatusSource) -> bool:
+    """Tell whether Convex is told; with ``convex.sync: off`` the upload is the end."""
+    return "convex" in source.remotes

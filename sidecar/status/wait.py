@@ -17,7 +17,7 @@ from .journal_history import remembered
 from .locate import located
 from .models import Delivered, Owed, WaitReply
 from .query import is_utf8
-from .source import Candidate, Finding, JournalReader, RootStatus, StatusSource, Unsent
+from .source import Candidate, Finding, JournalReader, RootStatus, StatusSource, Unsent, is_syncing
 from .view import absolute
 from .wording import count, failure, meaning, size
 
@@ -223,7 +223,7 @@ async def _unseen(source: StatusSource, scope: FileScope) -> Snapshot:
 def _unfinished(source: StatusSource, journal: JournalReader, scope: FileScope) -> Journaled:
     if not is_utf8(scope.path):
         return Journaled(counts={}, rows=())
-    done = set() if _is_syncing(source) else {State.UPLOADED}  # convex.sync: off: the upload is the end
+    done = set() if is_syncing(source) else {State.UPLOADED}  # convex.sync: off: the upload is the end
     within = {"session_id": scope.session_id, "root": scope.root, "prefix": scope.path}
     found = journal.unfinished(**within)  # type: ignore[arg-type]  # the names are the parameters'
     counts = {key: number for key, number in found.items() if key[1] not in done}
@@ -239,7 +239,7 @@ async def _reply(
     files, size_bytes = await source.read(
         lambda journal: (
             journal.delivered(
-                synced=_is_syncing(source), session_id=scope.session_id, root=scope.root, prefix=scope.path
+                synced=is_syncing(source), session_id=scope.session_id, root=scope.root, prefix=scope.path
             )
             if is_utf8(scope.path)
             else (0, 0)
@@ -274,10 +274,6 @@ def _verdict(snapshot: Snapshot) -> tuple[Literal["synced", "failed", "timeout"]
         number = count(snapshot.failed_files, "file or folder", "files or folders")
         return "failed", f"{number} will not be delivered without help."
     return "synced", "Everything asked for is synced."
-
-
-def _is_syncing(source: StatusSource) -> bool:
-    return "convex" in source.remotes
 
 
 def _is_stuck(root: RootStatus | None, state: State) -> bool:

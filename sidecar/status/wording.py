@@ -37,11 +37,11 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _STEP = 1024
 
 
-def meaning(transfer: Transfer, *, told: bool = True) -> str:
-    """Return what its state means for the file, as part of a sentence; ``told``: Convex is."""
+def meaning(transfer: Transfer, *, syncing: bool = True) -> str:
+    """Return what its state means for the file, as part of a sentence; ``syncing``: Convex is told."""
     if transfer.parked and transfer.state is State.READY:
         return "complete, and waiting for the end of its scene, or for a playlist"
-    if transfer.state is State.UPLOADED and not told:
+    if transfer.state is State.UPLOADED and not syncing:
         return "in S3, which is the end: Convex is not told"
     return _MEANINGS[transfer.state]
 

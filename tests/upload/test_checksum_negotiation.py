@@ -257,16 +257,22 @@ async def test_under_md5_a_lost_answer_is_settled_by_the_object(
         assert shop.rig.store.calls.count(way) == 1
 
 
-async def test_an_open_upload_goes_on_as_it_was_begun(
-    seaweed: SeaweedServer, bucket: str, tmp_path: Path
-) -> None:
-    """What was found out meanwhile is for what begins: no part is sent again."""
+async def begun_film(seaweed: SeaweedServer, bucket: str, tmp_path: Path) -> Transfer:
+    """Let a life end when two of a film's three parts are there."""
     async with shop_with(plain, seaweed, bucket, tmp_path) as shop:
         film = await shop.rig.file(content(3 * PART), "film.mp4")
         shop.rig.store.before["part 3"] = hang
         async with running(shop.rig.stage()):
             while len(await shop.rig.writer.do(Journal.parts, film.row_id)) < 2:
                 await asyncio.sleep(0.01)
+    return film
+
+
+async def test_an_open_upload_goes_on_as_it_was_begun(
+    seaweed: SeaweedServer, bucket: str, tmp_path: Path
+) -> None:
+    """What was found out meanwhile is for what begins: no part is sent again."""
+    film = await begun_film(seaweed, bucket, tmp_path)
     async with shop_with(plain, seaweed, bucket, tmp_path) as shop:
         found = StoreSupport(put=Confirmed(algorithm=MD5, is_found=True))
         shop.rig.checking = ChecksumNegotiation(strictly=None, known=found)
@@ -281,12 +287,7 @@ async def test_an_open_upload_is_begun_anew_where_its_algorithm_is_not_taken(
     strictly: Algorithm | None, seaweed: SeaweedServer, bucket: str, tmp_path: Path
 ) -> None:
     """The store refuses it now, or s3.checksum names another one; the old one does not stay open."""
-    async with shop_with(plain, seaweed, bucket, tmp_path) as shop:
-        film = await shop.rig.file(content(3 * PART), "film.mp4")
-        shop.rig.store.before["part 3"] = hang
-        async with running(shop.rig.stage()):
-            while len(await shop.rig.writer.do(Journal.parts, film.row_id)) < 2:
-                await asyncio.sleep(0.01)
+    film = await begun_film(seaweed, bucket, tmp_path)
     refuses = refusing(on=["crc64nvme"])
     async with shop_with(refuses, seaweed, bucket, tmp_path, strictly=strictly) as shop:
         async with running(shop.rig.stage()):
