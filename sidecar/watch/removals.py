@@ -1,9 +1,9 @@
 """Decides after each full listing what a root's absent files mean (``removal: tombstone | delete``).
 
 Nothing is decided before another look, at least ``rescan`` later. Then what is at 3 is decided, and what is
-at 2 becomes 3 (``journal/removals.py``). In between every root is listed once: a file that was moved, and
-was refused while the old one had the slot, has taken it by then. Content that is still owed is delivered
-first.
+at 2 becomes 3 (``journal/removals.py``). In between every root is listed once: a file that was moved,
+and was refused while the old one had the slot, has taken it by then. Content that is still owed is
+delivered first.
 """
 
 from __future__ import annotations
