@@ -7,11 +7,11 @@ table in ``core/inconsistencies.py`` judges each key. Nothing is judged by age u
 agree with ours within 15 minutes.
 
 A dry run only reports. Otherwise each repair is a requeue or a clean-up task in the journal, checked against
-what is true by then (``journal/repairs.py``), and the stages carry it out. A version is marked as expired in
-Convex before its object becomes a clean-up task; a crash in between is a row of the table. Retention's three
-rows of the table are repaired in each periodic run, the others only where ``reconcile.apply`` says so. To
-reconciling a removed version is one that was superseded (`removal: tombstone`) or expired (`removal:
-delete`).
+what is true by then (``journal/repairs.py``), and the stages carry it out. A version is marked as
+expired in Convex before its object becomes a clean-up task; a crash in between is a row of the table.
+Retention's three rows of the table are repaired in each periodic run, the others only where
+``reconcile.apply`` says so. To reconciling a removed version is one that was superseded (`removal:
+tombstone`) or expired (`removal: delete`).
 """
 
 from __future__ import annotations

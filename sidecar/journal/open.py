@@ -1,8 +1,8 @@
 """Opens the journal's file: for one process alone, on a disk that can be trusted, of a known schema.
 
 A new file is made with ``auto_vacuum = INCREMENTAL``, which costs no time that could be measured. Without it
-a flood's gigabytes would stay for ever on a disk that is shared with renderers (``pruning.py`` gives the
-pages back). SQLite's log stays below a 64th of the disk, and below 4 MB.
+a flood's gigabytes would stay for ever on a disk that is shared with renderers (``pruning.py`` gives
+the pages back). SQLite's log stays below a 64th of the disk, and below 4 MB.
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
 """Parks pieces of HLS and DASH streams until their scene is complete, withholds them beside a playlist.
 
-Until streams are shipped as such, nothing of them may go. Muxers write segments first and playlists last, so
-a *piece* (by name ts, m4s, `init*.mp4`; by content ``watch/stream_pieces.py`` tells) is read like any file,
-becomes `ready`, and is *parked*: nobody claims it. Then one of two things happens.
+Until streams are shipped as such, nothing of them may go. Muxers write segments first and playlists last,
+so a *piece* (by name ts, m4s, `init*.mp4`; by content ``watch/stream_pieces.py`` tells) is read like
+any file, becomes `ready`, and is *parked*: nobody claims it. Then one of two things happens.
 
 - A playlist is seen in its scene, or session: the rows of parked pieces are dropped (`withheld`), and the
-files are held. ``playlists`` remembers that there was one. It may be deleted, and the segments stay held. It
-is forgotten once the scene is forgotten, and a whole life of the daemon found neither a playlist nor a held
-file of it, while no root is away. - The scene is complete (marker, manifest, quiet, or a drain):
-``daemon/stream_pieces.py`` looks through the scene's folder once more, and lets the pieces go as the chunks
-that they are (``unpark``). Fragments do not count as a video then.
+  files are held. ``playlists`` remembers that there was one. It may be deleted, and the segments stay held.
+  It is forgotten once the scene is forgotten, and a whole life of the daemon found neither a playlist nor a
+  held file of it, while no root is away.
+- The scene is complete (marker, manifest, quiet, or a drain): ``daemon/stream_pieces.py`` looks through the
+  scene's folder once more, and lets the pieces go as the chunks that they are (``unpark``). Fragments do not
+  count as a video then.
 
 A video of any other kind is held while a playlist names it, and taken back if nothing of it was sent when
 one does; what was begun goes on. Held files have no row. Each listing finds them anew, so that a later
