@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from sidecar.journal.migrations import migrations
+from sidecar.journal.db.migrations import migrations
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "sidecar" / "ARCHITECTURE.md").read_text()

@@ -46,7 +46,7 @@ def backup(
     filled from the folder, S3 and Convex.
     """
     with _sentences():
-        from sidecar.journal.snapshot import back_up
+        from sidecar.journal.read.snapshot import back_up
 
         made = back_up(_path(config, journal), target)
     if json_output:
@@ -62,7 +62,7 @@ def check(*, config: Config = None, journal: Journal = None, json_output: common
     Exit status 1 if anything is wrong.
     """
     with _sentences():
-        from sidecar.journal.check import check_journal
+        from sidecar.journal.read.check import check_journal
 
         path = _path(config, journal)
         found = check_journal(path)
@@ -81,7 +81,7 @@ def check(*, config: Config = None, journal: Journal = None, json_output: common
 
 @contextmanager
 def _sentences() -> Iterator[None]:
-    from sidecar.journal.snapshot import JournalUnreadableError
+    from sidecar.journal.read.snapshot import JournalUnreadableError
     from sidecar.settings import SettingsError
 
     try:

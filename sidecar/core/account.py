@@ -7,7 +7,7 @@ table, so that none of them passes what another one fails. CONTRACT.md shows the
 from it.
 
 What the journal has is counted where it is open; the rest of the files that are present counts as delivered
-(``status/ledger.py``). What the journal does not have is counted by the census (``watch/census.py``).
+(``status/ledger.py``). What the journal does not have is counted by the census (``watch/scan/census.py``).
 """
 
 from __future__ import annotations

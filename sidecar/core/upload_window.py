@@ -9,7 +9,7 @@ seconds makes room at once, so that a fast line has 32 under way after three rou
 of a body older than five seconds, halves the number.
 
 A body counts as one; one below ``HEAVY_BYTES`` counts as its share of it, so that small files go in crowds.
-Very small ones have a lane of their own (``upload/uplink.py``).
+Very small ones have a lane of their own (``upload/s3/uplink.py``).
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 
 from sidecar.core.model import State
-from sidecar.journal.reader import JournalReader
-from sidecar.journal.reserve import Reserve
+from sidecar.journal.db.reserve import Reserve
+from sidecar.journal.read.reader import JournalReader
 from sidecar.watch.stage import OBSERVATIONS_MAX
 
 AGAIN_SECONDS = 0.2

@@ -17,7 +17,7 @@ import structlog
 
 from sidecar.core.account import FileClass
 from sidecar.core.clock import Clock
-from sidecar.watch.census import Example, Tally, UnsentGroup
+from sidecar.watch.scan.census import Example, Tally, UnsentGroup
 
 log = structlog.get_logger()
 LOOK_SECONDS = 2.0

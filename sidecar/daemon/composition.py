@@ -19,9 +19,9 @@ from sidecar.core.ids import sidecar_tag
 from sidecar.core.retry import RetryPolicy
 from sidecar.core.states import Event
 from sidecar.gate import RemoteGate
+from sidecar.journal.db.reserve import Reserve
 from sidecar.journal.journal import Journal, Transition
-from sidecar.journal.reader import JournalReader
-from sidecar.journal.reserve import Reserve
+from sidecar.journal.read.reader import JournalReader
 from sidecar.journal.writer import JournalWriter
 from sidecar.log_lines import LineWriter
 from sidecar.metrics import Metrics
@@ -31,11 +31,11 @@ from sidecar.sync.convex import open_store as open_convex
 from sidecar.sync.lookup import LookupStage
 from sidecar.sync.stage import SyncStage
 from sidecar.upload.checksum_negotiation import open_negotiation
-from sidecar.upload.endpoint import object_url, s3_config
 from sidecar.upload.factory import build_stage as build_upload
 from sidecar.upload.factory import open_s3
+from sidecar.upload.s3.endpoint import object_url, s3_config
 from sidecar.upload.stage import UploadStage
-from sidecar.watch.fence import Fence
+from sidecar.watch.ownership.fence import Fence
 from sidecar.watch.root import RootSettings
 from sidecar.watch.stage import WatchStage
 from sidecar.watch.started import StartTime

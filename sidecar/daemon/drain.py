@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from sidecar.core.account import Draining, FileClass, FileScope, class_of
 from sidecar.core.model import State, Transfer
-from sidecar.journal.reader import JournalReader
+from sidecar.journal.read.reader import JournalReader
 from sidecar.status.wording import failure, meaning
-from sidecar.upload.cleanup_worker import CleanupWorker
-from sidecar.watch.schedule import Candidate
+from sidecar.upload.cleanup.worker import CleanupWorker
+from sidecar.watch.complete.schedule import Candidate
 
 from .scene_completion import SceneCompletion
 from .source import DaemonSource

@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 from sidecar.core.clock import Clock
-from sidecar.journal.reader import JournalReader
-from sidecar.journal.reserve import Reserve
+from sidecar.journal.db.reserve import Reserve
+from sidecar.journal.read.reader import JournalReader
 from sidecar.journal.writer import AsyncJournal
 from sidecar.settings import Settings
+from sidecar.watch.deletion.sweeper import LocalFileSweeper
 from sidecar.watch.stage import WatchStage
-from sidecar.watch.sweeper import LocalFileSweeper
 
 from .integrity_check import check_integrity
 from .pruning import Pruner

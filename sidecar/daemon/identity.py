@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.core.errors import FatalError
-from sidecar.journal.fsync import fsync_path
-from sidecar.journal.open import exit_status
+from sidecar.journal.db.fsync import fsync_path
+from sidecar.journal.db.open import exit_status
 
 # It becomes a JWT's subject, an object's metadata and a document's field.
 _ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from sidecar.journal.integrity import IntegrityCheck
+from sidecar.journal.db.integrity import IntegrityCheck
 
 from .blocking import finished
 

@@ -2,12 +2,12 @@
 
 `sidecar reconcile` asks the running daemon (`POST /reconcile`), since without a daemon there is nothing to
 compare that a start would not settle. What each side holds is gathered page by page into a private database
-on disk (``journal/comparison.py``), so that 100,000 assets cost no memory and work goes on meanwhile. The
-table in ``core/inconsistencies.py`` judges each key. Nothing is judged by age unless both remotes' clocks
-agree with ours within 15 minutes.
+on disk (``journal/read/comparison.py``), so that 100,000 assets cost no memory and work goes on meanwhile.
+The table in ``core/inconsistencies.py`` judges each key. Nothing is judged by age unless both remotes'
+clocks agree with ours within 15 minutes.
 
 A dry run only reports. Otherwise each repair is a requeue or a clean-up task in the journal, checked against
-what is true by then (``journal/repairs.py``), and the stages carry it out. A version is marked as
+what is true by then (``journal/stores/repairs.py``), and the stages carry it out. A version is marked as
 expired in Convex before its object becomes a clean-up task; a crash in between is a row of the table.
 Retention's three rows of the table are repaired in each periodic run, the others only where
 ``reconcile.apply`` says so. To reconciling a removed version is one that was superseded (`removal:
@@ -32,8 +32,8 @@ from sidecar.core.inconsistencies import InconsistencyType, Repair, RepairRow, j
 from sidecar.core.model import Transfer
 from sidecar.core.ops import AssetVersion
 from sidecar.gate import RemoteGate
-from sidecar.journal.comparison import Comparison, Seen
 from sidecar.journal.journal import Journal
+from sidecar.journal.read.comparison import Comparison, Seen
 from sidecar.journal.writer import AsyncJournal
 from sidecar.settings.daemon import Retention
 from sidecar.sync.stage import SyncStage

@@ -12,7 +12,7 @@ from sidecar.core.errors import SidecarError
 from sidecar.core.inconsistencies import InconsistencyType
 from sidecar.gate import DISPLAY, RemoteGate
 from sidecar.journal.journal import Journal
-from sidecar.journal.reader import JournalReader
+from sidecar.journal.read.reader import JournalReader
 from sidecar.journal.writer import JournalWriter
 from sidecar.log_lines import LineWriter
 from sidecar.obstacles import Obstacles

@@ -12,23 +12,22 @@ from pathlib import Path
 
 from sidecar.core.clock import Clock
 from sidecar.core.errors import JournalLostError
-
-from .base import Topic, Transition
-from .cleanup_tasks import CleanupTask
-from .files import Known, ObserveResult
-from .local_deletion import LocalDeletion
-from .open import reporting
-from .outbox import Outbox
-from .pruning import Pruning
-from .recovery import Recovery
-from .removal_decisions import RemovalDecisions
-from .removals import EvaluatedPage
-from .repairs import Repairs
-from .scenes import OpenScene
-from .settings_change import SettingsChange
-from .stream_pieces import Parked, PieceOutcome, StreamPieces
-from .upload_delays import UploadDelays
-from .uploads import Claim
+from sidecar.journal.db.connection import Topic, Transition
+from sidecar.journal.db.open import reporting
+from sidecar.journal.stores.cleanup_tasks import CleanupTask
+from sidecar.journal.stores.files import Known, ObserveResult
+from sidecar.journal.stores.local_deletion import LocalDeletion
+from sidecar.journal.stores.outbox import Outbox
+from sidecar.journal.stores.pruning import Pruning
+from sidecar.journal.stores.recovery import Recovery
+from sidecar.journal.stores.removal_decisions import RemovalDecisions
+from sidecar.journal.stores.removals import EvaluatedPage
+from sidecar.journal.stores.repairs import Repairs
+from sidecar.journal.stores.scenes import OpenScene
+from sidecar.journal.stores.settings_change import SettingsChange
+from sidecar.journal.stores.stream_pieces import Parked, PieceOutcome, StreamPieces
+from sidecar.journal.stores.upload_delays import UploadDelays
+from sidecar.journal.stores.uploads import Claim
 
 __all__ = [
     "Claim",

@@ -23,12 +23,12 @@ from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 import structlog
 
 from sidecar.core.errors import JournalLostError
+from sidecar.journal.db.connection import Topic, Transition
+from sidecar.journal.db.integrity import is_damage
+from sidecar.journal.db.reserve import Reserve
+from sidecar.journal.db.transition_log import log_transition
 
-from .base import Topic, Transition
-from .integrity import is_damage
 from .journal import Journal
-from .reserve import Reserve
-from .transition_log import log_transition
 
 P = ParamSpec("P")
 T = TypeVar("T")

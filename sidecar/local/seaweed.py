@@ -23,7 +23,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.handlers import add_expect_header
 
-from sidecar.upload.aws_credentials import NOTHING_READ
+from sidecar.upload.s3.aws_credentials import NOTHING_READ
 
 from .child import Child, ServerError, neutral_environment, wait, wait_async
 from .ports import COMPANION, LOOPBACK, free_ports

@@ -1,6 +1,6 @@
 """After a journal's loss: Convex is asked what it shows before anything is sent again.
 
-Transfers that a new journal's first scan found are held (``journal/recovery.py``) until this stage has
+Transfers that a new journal's first scan found are held (``journal/stores/recovery.py``) until this stage has
 asked `sidecar:currentAssets` for their slots, a hundred at once. A Convex that is away is waited for ten
 seconds, once; a Convex that is away or does not tell holds nothing up. Then S3 alone is searched, which
 costs one listing for each folder of keys. A sidecar whose id was made just now had no earlier journal and

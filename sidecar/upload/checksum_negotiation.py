@@ -26,8 +26,7 @@ from sidecar.core.errors import SidecarError
 from sidecar.core.s3_failures import NOT_THE_CHECKSUM
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
-
-from .endpoint import S3Config
+from sidecar.upload.s3.endpoint import S3Config
 
 T = TypeVar("T")
 log = structlog.get_logger()

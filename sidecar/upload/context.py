@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from sidecar.core.errors import SidecarError
 from sidecar.core.model import StoredObject, Transfer
 from sidecar.journal.writer import AsyncJournal
+from sidecar.upload.cleanup.earlier_objects import EarlierObjects
+from sidecar.upload.cleanup.rechecks import Rechecks
 
 from .checksum_negotiation import ChecksumNegotiation
-from .earlier_objects import EarlierObjects
 from .limits import MemoryBudget
 from .metadata import is_of
-from .rechecks import Rechecks
 from .store import ObjectStore
 
 

@@ -1,4 +1,4 @@
-"""Looks in S3 for what a lost journal knew, before it is sent again (``journal/recovery.py``)."""
+"""Looks in S3 for what a lost journal knew, before it is sent again (``journal/stores/recovery.py``)."""
 
 from __future__ import annotations
 

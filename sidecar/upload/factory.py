@@ -14,14 +14,14 @@ from sidecar.journal.writer import AsyncJournal
 from sidecar.metrics import Metrics
 from sidecar.obstacles import Obstacles
 from sidecar.settings.s3 import S3, Upload
+from sidecar.upload.cleanup.earlier_objects import EarlierObjects
+from sidecar.upload.cleanup.rechecks import Rechecks
+from sidecar.upload.s3.endpoint import S3Config, object_url
+from sidecar.upload.s3.object_store import S3Store, open_store
 
 from .checksum_negotiation import ChecksumNegotiation
 from .context import UploadContext
-from .earlier_objects import EarlierObjects
-from .endpoint import S3Config, object_url
 from .limits import Bandwidth, MemoryBudget
-from .rechecks import Rechecks
-from .s3 import S3Store, open_store
 from .stage import CONCURRENCY_AUTO, UploadStage
 
 _SPARE_CONNECTIONS = 8  # probes, HEADs and clean-up never queue behind parts

@@ -12,9 +12,9 @@ from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.model import Part, StoredObject, Transfer
 from sidecar.core.parts import PartRange, kept, missing, part_size, plan
 from sidecar.journal.journal import Journal
+from sidecar.upload.cleanup.actions import abort_others
 
 from .checksum_negotiation import Try
-from .cleanup_actions import abort_others
 from .context import UploadContext
 from .metadata import object_spec
 from .progress import UploadProgress

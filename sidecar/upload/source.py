@@ -14,8 +14,8 @@ from sidecar.files import NotRegularError, checksum_of, open_regular, stat_ident
 from sidecar.homes import away, is_at_home
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
+from sidecar.upload.s3.errors import from_disk
 
-from .errors import from_disk
 from .store import Body
 
 T = TypeVar("T")

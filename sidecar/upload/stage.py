@@ -17,8 +17,8 @@ from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal, Topic
 from sidecar.metrics import Metrics
 from sidecar.obstacles import Obstacles
+from sidecar.upload.cleanup.worker import SWEEP_SECONDS, CleanupWorker
 
-from .cleanup_worker import SWEEP_SECONDS, CleanupWorker
 from .context import UploadContext
 from .progress import UploadProgress
 from .transfer import upload

@@ -17,22 +17,21 @@ from sidecar.homes import home_of
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
 from sidecar.obstacles import Obstacles
-
-from .candidates import Candidates
-from .census import Census, Example, Finding
-from .classify import Classifier, ListingBatch
-from .event_handler import EventHandler
-from .filesystem import Filesystems, ReadinessMethod, is_remote, kind_of
-from .flock import Flock, acquire, device_and_inode
-from .ingest import Ingest
-from .listener import Listener
-from .markers import Markers
-from .playlist_ingest import PlaylistIngest
-from .removals import RemovalDetector
-from .root_lease import CLAIMING
-from .root_lock import RootLock, RootLocker
-from .scan import Scanner, Walked
-from .worker_threads import WorkerThreads
+from sidecar.watch.complete.candidates import Candidates
+from sidecar.watch.deletion.removals import RemovalDetector
+from sidecar.watch.events.event_handler import EventHandler
+from sidecar.watch.events.listener import Listener
+from sidecar.watch.os.filesystem import Filesystems, ReadinessMethod, is_remote, kind_of
+from sidecar.watch.os.worker_threads import WorkerThreads
+from sidecar.watch.ownership.flock import Flock, acquire, device_and_inode
+from sidecar.watch.ownership.root_lease import CLAIMING
+from sidecar.watch.ownership.root_lock import RootLock, RootLocker
+from sidecar.watch.scan.census import Census, Example, Finding
+from sidecar.watch.scan.classify import Classifier, ListingBatch
+from sidecar.watch.scan.ingest import Ingest
+from sidecar.watch.scan.markers import Markers
+from sidecar.watch.scan.playlist_ingest import PlaylistIngest
+from sidecar.watch.scan.root_scan import Scanner, Walked
 
 log = structlog.get_logger()
 SCAN_SECONDS = 2.0  # between listings where nothing else gives notice

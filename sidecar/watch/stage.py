@@ -14,23 +14,24 @@ from sidecar.core.paths import below
 from sidecar.core.routing import Router
 from sidecar.journal.writer import AsyncJournal
 from sidecar.obstacles import Obstacles
+from sidecar.watch.complete.candidates import Candidates
+from sidecar.watch.complete.probe import ProbePolicy, ProbeRequest
+from sidecar.watch.complete.schedule import Candidate
+from sidecar.watch.os import write_lease
+from sidecar.watch.os.filesystem import Filesystems
+from sidecar.watch.os.worker_threads import WorkerThreads
+from sidecar.watch.ownership.fence import Fence
+from sidecar.watch.ownership.root_lock import RootLocker
+from sidecar.watch.scan.census import COUNTED, Example, Finding, Tally, UnsentGroup
+from sidecar.watch.scan.classify import Classifier
+from sidecar.watch.scan.ingest import BROKEN_MARKER
+from sidecar.watch.scan.path_lookup import PathFinding, PathLookup
+from sidecar.watch.scan.playlists import SEGMENT_BY_CONTENT, Playlists, Streams
 
-from . import path_resolution, write_lease
-from .candidates import Candidates
-from .census import COUNTED, Example, Finding, Tally, UnsentGroup
-from .classify import Classifier
-from .fence import Fence
-from .filesystem import Filesystems
-from .ingest import BROKEN_MARKER
-from .path_lookup import PathFinding, PathLookup
-from .playlists import SEGMENT_BY_CONTENT, Playlists, Streams
-from .probe import ProbePolicy, ProbeRequest
+from . import path_resolution
 from .root import RootAway, RootSettings, RootWatch
-from .root_lock import RootLocker
-from .schedule import Candidate
 from .started import StartTime
 from .unsent import Unsent, UnsentReport
-from .worker_threads import WorkerThreads
 
 THREADS = 4
 LOCATE_SECONDS = 5.0

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from sidecar.core.account import NAMED_MAX, FileClass, FileScope, is_within
 from sidecar.core.media import extension
 from sidecar.core.routing import Router
+from sidecar.watch.complete.candidates import Candidates
+from sidecar.watch.scan.census import Example, Finding, Tally, UnsentGroup
 
-from .candidates import Candidates
-from .census import Example, Finding, Tally, UnsentGroup
 from .root import RootWatch
 
 

@@ -10,8 +10,8 @@ from itertools import islice
 from sidecar.core.ids import transfer_id
 from sidecar.core.model import EntityType, StatIdentity
 from sidecar.core.routing import object_key
+from sidecar.journal.db.rows import route_json
 from sidecar.journal.journal import Journal
-from sidecar.journal.rows import route_json
 from tests.support.journals import TAG, route
 
 FILES, SCENES = 100, 50  # of a scene, of a session

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar import files
-from sidecar.watch import fingerprint, unlink
-from sidecar.watch.write_lease import WriterCheck, take_read_lease
+from sidecar.watch.complete import fingerprint
+from sidecar.watch.deletion import unlink
+from sidecar.watch.os.write_lease import WriterCheck, take_read_lease
 from tests.support.simulation.disk import ROOT, Disk
 from tests.support.simulation.machine import Machine
 

@@ -16,9 +16,9 @@ from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import MIB
 from sidecar.local.ports import free_port
-from sidecar.upload.credentials import Keys
-from sidecar.upload.endpoint import S3Config
-from sidecar.upload.s3 import S3Store, open_store
+from sidecar.upload.s3.credentials import Keys
+from sidecar.upload.s3.endpoint import S3Config
+from sidecar.upload.s3.object_store import S3Store, open_store
 from sidecar.upload.store import Body, ObjectSpec, ObjectStore, OpenUpload
 from tests.support.memory_store import MemoryStore, checksum_of
 from tests.support.seaweed import store_on

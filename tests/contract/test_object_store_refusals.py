@@ -20,10 +20,10 @@ from sidecar.core.errors import ErrorKind, FatalError, Scope, SidecarError
 from sidecar.core.model import MIB, Part
 from sidecar.local.ports import free_port
 from sidecar.local.seaweed import SeaweedServer
-from sidecar.upload.credentials import Keys
-from sidecar.upload.endpoint import S3Config
 from sidecar.upload.limits import Bandwidth
-from sidecar.upload.s3 import open_store
+from sidecar.upload.s3.credentials import Keys
+from sidecar.upload.s3.endpoint import S3Config
+from sidecar.upload.s3.object_store import open_store
 from sidecar.upload.store import Body, ObjectSpec, OpenUpload, is_absent
 from tests.support.memory_store import checksum_of
 from tests.support.patience import DEADLINE_SECONDS
@@ -472,7 +472,7 @@ async def test_credentials_that_are_nowhere_to_be_found_are_unauthorized(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setattr("sidecar.upload.credentials.FAILED_SECONDS", 0.0)
+    monkeypatch.setattr("sidecar.upload.s3.credentials.FAILED_SECONDS", 0.0)
     async with store_on(seaweed, bucket, **({"keys": None} | wrong)) as store:
         with pytest.raises(SidecarError, match="credential") as caught:
             await store.probe()
@@ -494,7 +494,7 @@ async def test_a_bundle_that_is_not_there_is_a_mistake_in_the_configuration(buck
 
 async def test_a_connection_that_stands_still_ends(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """No answer comes: the call is over after the limit, and may have been carried out."""
-    monkeypatch.setattr("sidecar.upload.calls.STALL_SECONDS", 0.2)
+    monkeypatch.setattr("sidecar.upload.s3.calls.STALL_SECONDS", 0.2)
     over = asyncio.Event()
 
     async def handler(_request: web.Request) -> web.Response:
@@ -510,7 +510,7 @@ async def test_a_connection_that_stands_still_ends(file: int, monkeypatch: pytes
 
 async def test_a_question_that_hangs_ends_long_before_a_body(monkeypatch: pytest.MonkeyPatch) -> None:
     """HEAD follows every ambiguous failure, so that its wait is added to the wait before."""
-    monkeypatch.setattr("sidecar.upload.calls.PROBE_SECONDS", 0.2)
+    monkeypatch.setattr("sidecar.upload.s3.calls.PROBE_SECONDS", 0.2)
     over = asyncio.Event()
 
     async def handler(_request: web.Request) -> web.Response:
@@ -616,7 +616,7 @@ async def test_a_slow_link_is_not_a_standing_one(
     seaweed: SeaweedServer, bucket: str, file: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Our own bandwidth limit makes the call take longer than the limit on standing still."""
-    monkeypatch.setattr("sidecar.upload.calls.STALL_SECONDS", 0.5)
+    monkeypatch.setattr("sidecar.upload.s3.calls.STALL_SECONDS", 0.5)
     clock = SystemClock()
     pace = Bandwidth(2 * MIB, clock=clock).take
     async with open_store(config_for(seaweed, bucket), clock=clock, connections=4, throttle=pace) as store:

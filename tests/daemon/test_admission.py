@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.daemon.admission import FEW, Admission
+from sidecar.journal.db.reserve import Reserve
 from sidecar.journal.journal import Journal
-from sidecar.journal.reader import JournalReader
-from sidecar.journal.reserve import Reserve
+from sidecar.journal.read.reader import JournalReader
 from sidecar.watch.stage import OBSERVATIONS_MAX
 from tests.support.clock import ManualClock
 from tests.support.journals import open_journal, ready, see, ship, tell

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from structlog.testing import capture_logs
 
 from sidecar.daemon.attention import Attention
-from sidecar.watch.census import Example, Finding, Tally, UnsentGroup
+from sidecar.watch.scan.census import Example, Finding, Tally, UnsentGroup
 from tests.support.clock import ManualClock
 
 

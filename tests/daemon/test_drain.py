@@ -19,7 +19,7 @@ from sidecar.daemon.drain import Drain, Remaining
 from sidecar.daemon.scene_completion import SceneCompletion
 from sidecar.daemon.source import DaemonSource
 from sidecar.journal.journal import CleanupTask
-from sidecar.journal.reader import JournalReader
+from sidecar.journal.read.reader import JournalReader
 from sidecar.upload.stage import UploadStage
 from sidecar.upload.store import ObjectSpec
 from tests.status.fake import FakeAway, FakeCandidate, FakeExample, FakeRoot, FakeWatch

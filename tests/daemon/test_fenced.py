@@ -10,7 +10,7 @@ import pytest
 from sidecar.daemon.fenced_port import METADATA_EFFECTS, OBJECT_EFFECTS, fenced
 from sidecar.sync.store import MetadataStore
 from sidecar.upload.store import ObjectStore
-from sidecar.watch.fence import Fence
+from sidecar.watch.ownership.fence import Fence
 
 OBJECT_QUESTIONS = {"probe", "existing_parts", "head", "list_objects", "open_uploads"}
 METADATA_QUESTIONS = {"probe", "register", "current_assets", "unfinished_scenes", "versions"}

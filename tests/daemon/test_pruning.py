@@ -11,7 +11,7 @@ import pytest
 from sidecar.daemon import pruning
 from sidecar.daemon.pruning import Pruner
 from sidecar.journal.journal import Journal
-from sidecar.journal.pruning import ROWS_MAX, SCENES_MAX
+from sidecar.journal.stores.pruning import ROWS_MAX, SCENES_MAX
 from sidecar.journal.writer import JournalWriter
 from tests.support.clock import ManualClock
 from tests.support.journals import open_journal, ready, route, ship, tell

@@ -21,8 +21,8 @@ from sidecar.core.ops import Batch, Op, OpKind
 from sidecar.core.retry import RetryPolicy
 from sidecar.daemon.reconciling import RETENTION, ReconcileBusyError, Reconciler
 from sidecar.gate import RemoteGate
-from sidecar.journal.comparison import Comparison
 from sidecar.journal.journal import Journal
+from sidecar.journal.read.comparison import Comparison
 from sidecar.journal.writer import JournalWriter
 from sidecar.metrics import Metrics
 from sidecar.settings.convex import BatchSettings

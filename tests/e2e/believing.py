@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from sidecar.cli import main
-from sidecar.journal import integrity
+from sidecar.journal.db import integrity
 
 integrity.AT_ONCE_BYTES = 8192
 

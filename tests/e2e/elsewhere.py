@@ -12,7 +12,7 @@ import sys
 
 from sidecar.cli import main
 from sidecar.core.lease_record import LeaseTiming
-from sidecar.watch import flock, root_lock
+from sidecar.watch.ownership import flock, root_lock
 
 
 class NoLocks:

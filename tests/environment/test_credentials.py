@@ -16,11 +16,11 @@ from aiohttp import web
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.settings.s3 import S3
-from sidecar.upload import credentials
-from sidecar.upload.aws_credentials import CredentialsError
-from sidecar.upload.credentials import SharedKeys
-from sidecar.upload.endpoint import s3_config
-from sidecar.upload.s3 import open_store
+from sidecar.upload.s3 import credentials
+from sidecar.upload.s3.aws_credentials import CredentialsError
+from sidecar.upload.s3.credentials import SharedKeys
+from sidecar.upload.s3.endpoint import s3_config
+from sidecar.upload.s3.object_store import open_store
 from tests.support.clock import ManualClock
 from tests.support.outside import remote
 

@@ -16,9 +16,9 @@ from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, FatalError, SidecarError
 from sidecar.settings import S3, from_mapping
 from sidecar.sync.http import open_http
-from sidecar.upload import credentials
-from sidecar.upload.endpoint import object_url, s3_config
-from sidecar.upload.s3 import open_store
+from sidecar.upload.s3 import credentials
+from sidecar.upload.s3.endpoint import object_url, s3_config
+from sidecar.upload.s3.object_store import open_store
 
 CLOSED = "http://127.0.0.1:9"  # the discard port: nobody listens
 VARIABLES = (

@@ -11,8 +11,8 @@ from botocore.awsrequest import AWSPreparedRequest
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import FatalError
 from sidecar.settings.s3 import S3
-from sidecar.upload.client import open_client
-from sidecar.upload.endpoint import S3Config, object_url, s3_config
+from sidecar.upload.s3.client import open_client
+from sidecar.upload.s3.endpoint import S3Config, object_url, s3_config
 
 KEYS = {"access_key_id": "AKID", "secret_access_key": "secret"}
 MINIO = "http://minio.local:9000"

@@ -16,8 +16,8 @@ from sidecar.core.errors import ErrorKind, FatalError, SidecarError
 from sidecar.settings.convex import Convex, NoAuth
 from sidecar.settings.s3 import S3
 from sidecar.sync.convex import open_store as open_convex
-from sidecar.upload.endpoint import s3_config
-from sidecar.upload.s3 import open_store as open_s3
+from sidecar.upload.s3.endpoint import s3_config
+from sidecar.upload.s3.object_store import open_store as open_s3
 from tests.support.outside import Authority, remote, way
 
 PROXIES = [

@@ -7,14 +7,15 @@ import sys
 from sidecar.cli import main
 from sidecar.core import standstill
 from sidecar.sync import registration
-from sidecar.upload import calls, cleanup_worker, client, rechecks
+from sidecar.upload.cleanup import rechecks, worker
+from sidecar.upload.s3 import calls, client
 
 client.CONNECT_SECONDS = 1
 calls.STALL_SECONDS = 1.5
 standstill.FORWARD_SECONDS_MAX = 1.0
 calls.PROBE_SECONDS = 1.0
 calls.COMPLETE_SECONDS = 1.5
-cleanup_worker.RETRY_SECONDS = 0.3
+worker.RETRY_SECONDS = 0.3
 rechecks.LOOKS_SECONDS = (0.3, 3.0)
 registration.REFUSED_SECONDS = 0.3
 

@@ -19,8 +19,8 @@ from sidecar.local.convex_server import ConvexServer
 from sidecar.local.seaweed import SeaweedServer
 from sidecar.settings import from_mapping
 from sidecar.sync.convex import ConvexStore, open_store
-from sidecar.upload import calls
-from sidecar.upload.s3 import S3Store
+from sidecar.upload.s3 import calls
+from sidecar.upload.s3.object_store import S3Store
 from sidecar.upload.store import Body, ObjectSpec, OpenUpload
 from tests.support.canary import Canary
 from tests.support.faults import Dialect, Fault

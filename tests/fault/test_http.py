@@ -16,8 +16,8 @@ from sidecar.local.convex_server import ConvexServer
 from sidecar.local.seaweed import SeaweedServer
 from sidecar.settings import from_mapping
 from sidecar.sync.convex import open_store
-from sidecar.upload import connection
-from sidecar.upload.s3 import S3Store
+from sidecar.upload.s3 import connection
+from sidecar.upload.s3.object_store import S3Store
 from sidecar.upload.store import Body, ObjectSpec, OpenUpload, is_stale
 from tests.support.front import Front, Manner, Talk, front_before
 from tests.support.http1 import answer

@@ -20,7 +20,7 @@ from sidecar.core.clock import SystemClock
 from sidecar.core.ids import sidecar_tag
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
-from sidecar.watch.fence import Fence
+from sidecar.watch.ownership.fence import Fence
 from tests.watch.conftest import build
 
 POLL_SECONDS = 0.2

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.watch import detect, sparse
-from sidecar.watch.format_base import READ_BYTES_MAX, READS_MAX, Completeness, Structure
+from sidecar.watch.formats import detect, sparse
+from sidecar.watch.formats.base import READ_BYTES_MAX, READS_MAX, Completeness, Structure
 from tests.watch.conftest import running
 
 TIB = 1024**4

@@ -14,10 +14,10 @@ import pytest
 
 from sidecar.core.model import Fingerprint
 from sidecar.files import NotRegularError, checksum_of, open_regular
-from sidecar.watch import write_lease
-from sidecar.watch.filesystem import Filesystems
-from sidecar.watch.listing import list_folder
-from sidecar.watch.probe import ProbePolicy, ProbeRequest, ProbeResult, Unreadable, probe
+from sidecar.watch.complete.probe import ProbePolicy, ProbeRequest, ProbeResult, Unreadable, probe
+from sidecar.watch.os import write_lease
+from sidecar.watch.os.filesystem import Filesystems
+from sidecar.watch.scan.listing import list_folder
 
 from .attack import CANARY, swapping
 

@@ -15,9 +15,9 @@ from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.local.ports import free_port
 from sidecar.settings.convex import Convex
 from sidecar.sync.convex import open_store as open_convex
-from sidecar.upload.credentials import Keys
-from sidecar.upload.endpoint import S3Config
-from sidecar.upload.s3 import S3Store, open_store
+from sidecar.upload.s3.credentials import Keys
+from sidecar.upload.s3.endpoint import S3Config
+from sidecar.upload.s3.object_store import S3Store, open_store
 
 MIB = 1024 * 1024
 MEMORY_BYTES_MAX = 120 * MIB
@@ -137,7 +137,7 @@ async def _costs(attempt: Callable[[], Awaitable[object]]) -> SidecarError:
 async def test_no_answer_of_s3_costs_more_than_it_may(flood: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is said, the listing of open uploads ends with an error that the journal can decide on."""
     seconds = 2 * SECONDS_MAX if flood in BOUNDED else 1.0  # not by time, but by its size
-    monkeypatch.setattr("sidecar.upload.calls.STALL_SECONDS", seconds)
+    monkeypatch.setattr("sidecar.upload.s3.calls.STALL_SECONDS", seconds)
 
     async def attempt(store: S3Store) -> None:
         async for _ in store.open_uploads(prefix=""):

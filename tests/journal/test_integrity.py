@@ -9,9 +9,9 @@ import pytest
 
 from sidecar.core.errors import JournalLostError
 from sidecar.daemon.integrity_check import check_integrity
-from sidecar.journal import integrity
-from sidecar.journal.integrity import IntegrityCheck
-from sidecar.journal.snapshot import JournalUnreadableError, open_snapshot
+from sidecar.journal.db import integrity
+from sidecar.journal.db.integrity import IntegrityCheck
+from sidecar.journal.read.snapshot import JournalUnreadableError, open_snapshot
 from tests.support.journals import open_journal, ready, spoil
 
 ROWS = 200

@@ -13,7 +13,7 @@ from sidecar.core.model import AssetType, Observation, Part, State, StoredObject
 from sidecar.core.ops import OpKind, OpOutcome, OpResult, Registration
 from sidecar.core.states import Event, IllegalTransitionError, diagram, step
 from sidecar.journal.journal import Journal, Topic
-from sidecar.journal.reader import JournalReader
+from sidecar.journal.read.reader import JournalReader
 from tests.support.clock import ManualClock
 from tests.support.journals import (
     ROOT,

@@ -14,7 +14,7 @@ from sidecar.core.model import AssetType, State, Transfer
 from sidecar.core.ops import OpOutcome, ReportedScene
 from sidecar.core.scenes import SceneFacts
 from sidecar.journal.journal import Journal
-from sidecar.journal.pruning import COUNTED_SCENES_KEEP, EVENTS_MAX, PRUNED
+from sidecar.journal.stores.pruning import COUNTED_SCENES_KEEP, EVENTS_MAX, PRUNED
 from tests.support.clock import ManualClock
 from tests.support.journals import ROOT, finish, open_journal, ready, route, see, ship, tell
 

@@ -14,7 +14,7 @@ from sidecar.core.ops import OpOutcome, OpResult, Registration, ReportedScene
 from sidecar.core.scenes import SceneFacts
 from sidecar.journal import writer as writing
 from sidecar.journal.journal import Journal
-from sidecar.journal.recovery import SCENES_AT_ONCE
+from sidecar.journal.stores.recovery import SCENES_AT_ONCE
 from sidecar.journal.writer import JournalWriter
 from tests.support.journals import finish, identity, open_journal, ready, route, see, ship, tell
 

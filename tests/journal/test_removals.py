@@ -11,7 +11,7 @@ from sidecar.core.model import AssetType, Observation, Route, State, Transfer
 from sidecar.core.ops import Op, OpOutcome, OpResult
 from sidecar.core.removal import RemovalState
 from sidecar.journal.journal import Journal
-from sidecar.journal.reader import JournalReader
+from sidecar.journal.read.reader import JournalReader
 from tests.support.clock import ManualClock
 from tests.support.journals import ROOT, batch, finish, identity, open_journal, ready, route, see, ship, tell
 

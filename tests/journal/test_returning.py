@@ -8,7 +8,7 @@ from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Part, State, StoredObject, Transfer
 from sidecar.core.ops import Kept, OpOutcome, OpResult
 from sidecar.journal.journal import Journal
-from sidecar.journal.reader import JournalReader
+from sidecar.journal.read.reader import JournalReader
 from tests.support.clock import ManualClock
 from tests.support.journals import ROOT, batch, finish, open_journal, ready, see, ship, tell
 

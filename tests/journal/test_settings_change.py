@@ -9,7 +9,7 @@ from sidecar.core.ids import sidecar_tag
 from sidecar.core.model import State
 from sidecar.daemon.settings_change import apply_settings_change
 from sidecar.journal.journal import Journal
-from sidecar.journal.reader import JournalReader
+from sidecar.journal.read.reader import JournalReader
 from sidecar.journal.writer import JournalWriter
 from tests.support.clock import ManualClock
 from tests.support.journals import ROOT, batch, open_journal, ready, route, see, ship, tell

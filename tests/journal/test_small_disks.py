@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.journal import writer as writing
+from sidecar.journal.db.reserve import Reserve
 from sidecar.journal.journal import Journal
-from sidecar.journal.reserve import Reserve
 from sidecar.journal.writer import JournalWriter
 from tests.crash_process.disks import small_disk
 from tests.support.journals import open_journal, ready, route, ship, tell

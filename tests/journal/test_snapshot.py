@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.journal.check import RULES, check_journal
+from sidecar.journal.db.migrations import migrations
 from sidecar.journal.journal import Journal
-from sidecar.journal.migrations import migrations
-from sidecar.journal.snapshot import JournalUnreadableError, back_up
+from sidecar.journal.read.check import RULES, check_journal
+from sidecar.journal.read.snapshot import JournalUnreadableError, back_up
 from sidecar.journal.writer import JournalWriter
 from tests.support.journals import finish, open_journal, ready, route, see, ship, spoil, tell
 

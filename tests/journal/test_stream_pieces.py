@@ -9,8 +9,8 @@ import pytest
 
 from sidecar.core.entities import Named
 from sidecar.core.model import AssetType, Fingerprint, KnownContent, Piece, Route, State, Transfer
-from sidecar.journal.check import check_journal
 from sidecar.journal.journal import Journal, PieceOutcome
+from sidecar.journal.read.check import check_journal
 from tests.support.journals import ROOT, batch, identity, open_journal, ready, route, see, ship, tell
 
 SCENE = Named(project_id="demo", session_id="demo/lesson", scene_id="s1")

@@ -8,8 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from sidecar.core.states import Event
-from sidecar.journal.base import Transition
-from sidecar.journal.transition_log import ATTEMPT_FAILED, log_transition
+from sidecar.journal.db.connection import Transition
+from sidecar.journal.db.transition_log import ATTEMPT_FAILED, log_transition
 
 
 def line(event: str, *, told: bool = True) -> dict[str, Any]:

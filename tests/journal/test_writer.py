@@ -13,9 +13,9 @@ import pytest
 
 from sidecar.core.model import State
 from sidecar.journal import writer as writing
-from sidecar.journal.base import transaction
+from sidecar.journal.db.connection import transaction
 from sidecar.journal.journal import Journal, Topic
-from sidecar.journal.reader import JournalReader
+from sidecar.journal.read.reader import JournalReader
 from sidecar.journal.writer import JournalWriter
 from tests.support.clock import ManualClock
 from tests.support.journals import finish, open_journal, route, see

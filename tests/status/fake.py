@@ -26,7 +26,7 @@ from sidecar.core.errors import ErrorKind
 from sidecar.core.model import AssetType, EntityType, Route, Slot, State, StatIdentity, Transfer
 from sidecar.core.paths import below
 from sidecar.core.removal import Removal, RemovalState
-from sidecar.journal.reader import Standing
+from sidecar.journal.read.reader import Standing
 from sidecar.status.source import JournalReader
 
 T = TypeVar("T")

@@ -37,7 +37,8 @@ def main(address: str) -> None:
     sys.modules["rich"] = None  # type: ignore[assignment]  # as `sidecar run` does
     import sidecar.cli.run  # noqa: PLC0415 - imported once, for every life
     import sidecar.daemon  # noqa: F401, PLC0415 - the same
-    from tests.support import authorities  # noqa: PLC0415 - imports what lives use
+
+    from . import authorities  # noqa: PLC0415 - imports what lives use
 
     for name in LAZY:
         with contextlib.suppress(ImportError):

@@ -9,9 +9,9 @@ from typing import Any
 
 from sidecar.core.clock import SystemClock
 from sidecar.local.seaweed import SeaweedServer
-from sidecar.upload.credentials import Keys
-from sidecar.upload.endpoint import S3Config
-from sidecar.upload.s3 import S3Store, open_store
+from sidecar.upload.s3.credentials import Keys
+from sidecar.upload.s3.endpoint import S3Config
+from sidecar.upload.s3.object_store import S3Store, open_store
 
 
 def config_for(server: SeaweedServer, bucket: str) -> S3Config:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.local.seaweed import SeaweedServer
-from sidecar.upload.s3 import S3Store
+from sidecar.upload.s3.object_store import S3Store
 from tests.support.seaweed import store_on
 
 from .rig import Rig, rig_on

@@ -26,10 +26,10 @@ from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
 from sidecar.metrics import Metrics
 from sidecar.upload.checksum_negotiation import ChecksumNegotiation
+from sidecar.upload.cleanup.earlier_objects import EarlierObjects
+from sidecar.upload.cleanup.rechecks import Rechecks
 from sidecar.upload.context import UploadContext
-from sidecar.upload.earlier_objects import EarlierObjects
 from sidecar.upload.limits import MemoryBudget
-from sidecar.upload.rechecks import Rechecks
 from sidecar.upload.stage import UploadStage
 from sidecar.upload.store import (
     Body,

@@ -12,7 +12,7 @@ import pytest
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.model import State, Transfer
 from sidecar.journal.journal import Journal, Topic
-from sidecar.upload import rechecks
+from sidecar.upload.cleanup import rechecks
 from sidecar.upload.store import ObjectSpec
 from tests.support.journals import route
 from tests.support.memory_store import MemoryStore, checksum_of

@@ -10,8 +10,8 @@ import pytest
 from sidecar.core.ids import sidecar_tag, transfer_id
 from sidecar.core.model import KnownContent, State, Transfer
 from sidecar.journal.journal import Journal
-from sidecar.upload import earlier_objects
-from sidecar.upload.earlier_objects import EarlierObjects
+from sidecar.upload.cleanup import earlier_objects
+from sidecar.upload.cleanup.earlier_objects import EarlierObjects
 from sidecar.upload.store import ObjectSpec
 from tests.support.memory_store import MemoryStore
 

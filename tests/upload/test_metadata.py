@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.model import StoredObject
-from sidecar.upload.endpoint import S3Config, object_url
 from sidecar.upload.metadata import is_of, object_spec
+from sidecar.upload.s3.endpoint import S3Config, object_url
 from sidecar.upload.store import ObjectHead
 from tests.support.journals import open_journal, ready
 

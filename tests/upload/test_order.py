@@ -15,8 +15,8 @@ from sidecar.core.clock import Clock
 from sidecar.core.model import Part, StoredObject, Transfer
 from sidecar.journal.journal import Journal
 from sidecar.upload.limits import MemoryBudget
+from sidecar.upload.s3.uplink import Uplink
 from sidecar.upload.store import Body, ObjectSpec, OpenUpload
-from sidecar.upload.uplink import Uplink
 from tests.support import journals
 from tests.support.memory_store import MemoryStore
 from tests.support.virtual import InlineWriter, virtually

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.upload.redirects import RedirectScope, go_the_way
+from sidecar.upload.s3.redirects import RedirectScope, go_the_way
 
 PART = "partNumber=1&uploadId=u"
 MINIO = f"http://minio.example:9000/lessons/p/film.mp4?{PART}"

@@ -17,9 +17,9 @@ from sidecar.core.failures import Refusal, RefusalRow, meaning
 from sidecar.core.model import MIB, State
 from sidecar.core.retry import RetryPolicy
 from sidecar.core.s3_failures import S3_ROWS
-from sidecar.upload.errors import translate
 from sidecar.upload.limits import MemoryBudget
-from sidecar.upload.refusals import Asker
+from sidecar.upload.s3.errors import translate
+from sidecar.upload.s3.refusals import Asker
 from tests.support import journals
 from tests.support.memory_store import MemoryStore
 from tests.support.virtual import InlineWriter, virtually

@@ -13,8 +13,8 @@ from moto.server import ThreadedMotoServer
 from sidecar.core.clock import SystemClock
 from sidecar.files import checksum_of
 from sidecar.settings import S3
-from sidecar.upload.endpoint import s3_config
-from sidecar.upload.s3 import open_store
+from sidecar.upload.s3.endpoint import s3_config
+from sidecar.upload.s3.object_store import open_store
 from sidecar.upload.store import Body, ObjectSpec, OpenUpload
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"

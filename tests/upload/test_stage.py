@@ -13,7 +13,7 @@ from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.ids import sidecar_tag, transfer_id
 from sidecar.core.model import MIB, State, StoredObject
 from sidecar.journal.journal import Journal
-from sidecar.upload.cleanup_actions import abort_others
+from sidecar.upload.cleanup.actions import abort_others
 from sidecar.upload.limits import MemoryBudget
 from sidecar.upload.store import ObjectSpec, OpenUpload
 from tests.support.memory_store import MemoryStore, failure

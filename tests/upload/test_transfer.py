@@ -12,7 +12,7 @@ from sidecar.core.errors import STALE, ErrorKind, Scope, SidecarError
 from sidecar.core.model import State, Transfer
 from sidecar.journal.journal import Journal
 from sidecar.local.seaweed import SeaweedServer
-from sidecar.upload.s3 import S3Store
+from sidecar.upload.s3.object_store import S3Store
 
 from .rig import FILM, PART, SIDECAR, Rig, content, eventually, hang, lose, lost, rig_on, running
 

@@ -25,8 +25,8 @@ from sidecar.homes import AWAY
 from sidecar.obstacles import Obstacles
 from sidecar.sync.errors import of_transport
 from sidecar.upload import source
-from sidecar.upload.errors import translate
-from sidecar.upload.refusals import Asker
+from sidecar.upload.s3.errors import translate
+from sidecar.upload.s3.refusals import Asker
 from tests.support.memory_store import MemoryStore
 
 from .rig import Rig, content, eventually, rig_on, running

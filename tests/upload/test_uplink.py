@@ -16,8 +16,8 @@ from sidecar.core.model import State
 from sidecar.core.upload_order import Rank
 from sidecar.local.seaweed import SeaweedServer
 from sidecar.upload.limits import MemoryBudget
-from sidecar.upload.s3 import S3Store, open_store
-from sidecar.upload.uplink import BREAKS_SECONDS, Uplink
+from sidecar.upload.s3.object_store import S3Store, open_store
+from sidecar.upload.s3.uplink import BREAKS_SECONDS, Uplink
 from tests.support.relay import Relay, Trouble
 from tests.support.seaweed import config_for
 
@@ -133,7 +133,7 @@ async def test_a_line_that_is_slow_and_fails_in_places_costs_no_file(
     uplink: Lines, upstream: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each chunk takes longer than the limit on standing still; one connection stalls, one breaks."""
-    monkeypatch.setattr("sidecar.upload.calls.STALL_SECONDS", 1.0)
+    monkeypatch.setattr("sidecar.upload.s3.calls.STALL_SECONDS", 1.0)
     relay = Relay(
         upstream=upstream,
         bytes_per_second=500 * KB,

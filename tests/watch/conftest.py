@@ -21,7 +21,7 @@ from sidecar.core.routing import Router
 from sidecar.core.rules import Ids, Root, RoutingRule
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
-from sidecar.watch.fence import Fence
+from sidecar.watch.ownership.fence import Fence
 from sidecar.watch.root import RootSettings
 from sidecar.watch.stage import WatchStage
 from tests.support.patience import DEADLINE_SECONDS

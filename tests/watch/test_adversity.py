@@ -14,10 +14,11 @@ from sidecar.core.account import FileClass
 from sidecar.core.model import State
 from sidecar.files import open_folder, open_regular
 from sidecar.journal.journal import Journal
-from sidecar.watch import filesystem, inotify, inotify_thread
-from sidecar.watch.census import Finding
-from sidecar.watch.filesystem import ReadinessMethod
-from sidecar.watch.flock import try_flock
+from sidecar.watch.events import inotify, inotify_thread
+from sidecar.watch.os import filesystem
+from sidecar.watch.os.filesystem import ReadinessMethod
+from sidecar.watch.ownership.flock import try_flock
+from sidecar.watch.scan.census import Finding
 
 from .conftest import World, running
 
@@ -92,7 +93,7 @@ async def test_an_unreadable_file_is_named_and_taken_once_it_can_be_read(
             raise PermissionError(13, "Permission denied")
         return open_regular(root, path)
 
-    monkeypatch.setattr("sidecar.watch.probe.open_regular", refuse)
+    monkeypatch.setattr("sidecar.watch.complete.probe.open_regular", refuse)
     file = world.put(SOURCE)
 
     async def refused() -> bool:
@@ -119,7 +120,7 @@ async def test_a_folder_that_could_not_be_read_is_looked_at_again_soon(
             raise refusals.pop()
         return open_folder(root, folder)
 
-    monkeypatch.setattr("sidecar.watch.listing.open_folder", refuse)
+    monkeypatch.setattr("sidecar.watch.scan.listing.open_folder", refuse)
     async with running(tmp_path, rescan=3600.0) as world:
         world.put(SOURCE)
         await world.until_ready(SOURCE)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.watch.decide import Abandon, Complete, ProbeEvidence, Wait, WaitPolicy, decide
-from sidecar.watch.format_base import COMPLETE, UNKNOWN, Structure, incomplete
-from sidecar.watch.probe import ProbePolicy
-from sidecar.watch.write_lease import WriterCheck
+from sidecar.watch.complete.decide import Abandon, Complete, ProbeEvidence, Wait, WaitPolicy, decide
+from sidecar.watch.complete.probe import ProbePolicy
+from sidecar.watch.formats.base import COMPLETE, UNKNOWN, Structure, incomplete
+from sidecar.watch.os.write_lease import WriterCheck
 
 PATIENCE = WaitPolicy(settle_seconds=0.25, abandon_after_seconds=900.0)
 TORN = incomplete("the MP4 has no moov box")

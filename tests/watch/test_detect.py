@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core.model import Fingerprint
-from sidecar.watch.decide import Wait
-from sidecar.watch.detect import judge
-from sidecar.watch.filesystem import Filesystems
-from sidecar.watch.format_base import Completeness
-from sidecar.watch.probe import ProbePolicy, ProbeRequest, probe
+from sidecar.watch.complete.decide import Wait
+from sidecar.watch.complete.probe import ProbePolicy, ProbeRequest, probe
+from sidecar.watch.formats.base import Completeness
+from sidecar.watch.formats.detect import judge
+from sidecar.watch.os.filesystem import Filesystems
 
 from .conftest import ffmpeg, picture
 from .corpus import VP8, X264

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.watch.detect import judge
-from sidecar.watch.format_base import Completeness
+from sidecar.watch.formats.base import Completeness
+from sidecar.watch.formats.detect import judge
 
 from .corpus import DATA, FFMPEG, FRAGMENTED, NO_END, Sample, by_ffmpeg, by_mkvmerge, by_pillow, whole
 

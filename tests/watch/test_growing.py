@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sidecar.watch.detect import judge
-from sidecar.watch.format_base import Completeness
+from sidecar.watch.formats.base import Completeness
+from sidecar.watch.formats.detect import judge
 
 from .conftest import FFMPEG, picture
 from .corpus import AV1, FRAGMENTS, VP8, X264

@@ -19,9 +19,9 @@ from sidecar.core.lease_record import (
     is_holder_dead,
     parse,
 )
-from sidecar.watch import lease_file
-from sidecar.watch.filesystem import LEASE_NAME
-from sidecar.watch.lease_file import NOT_A_FILE, BeatOutcome, LeaseFile
+from sidecar.watch.os.filesystem import LEASE_NAME
+from sidecar.watch.ownership import lease_file
+from sidecar.watch.ownership.lease_file import NOT_A_FILE, BeatOutcome, LeaseFile
 
 OURS = LockDomain(boot="b-1", device=7)
 RECORD = LeaseRecord(

@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from sidecar.core.model import Fingerprint
-from sidecar.watch.decide import Abandon, Wait
-from sidecar.watch.detect import judge
-from sidecar.watch.filesystem import Filesystems
-from sidecar.watch.format_base import Completeness
-from sidecar.watch.minimum_size import BYTES
-from sidecar.watch.probe import ProbePolicy, ProbeRequest, probe
+from sidecar.watch.complete.decide import Abandon, Wait
+from sidecar.watch.complete.probe import ProbePolicy, ProbeRequest, probe
+from sidecar.watch.formats.base import Completeness
+from sidecar.watch.formats.detect import judge
+from sidecar.watch.formats.minimum_size import BYTES
+from sidecar.watch.os.filesystem import Filesystems
 
 HABITS = ProbePolicy(settle_seconds=0.25, scanning=False, abandon_after_seconds=900.0)
 

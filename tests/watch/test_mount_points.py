@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sidecar.watch.mount_points import UNSEEN, DeviceInode, MountPoints
-from sidecar.watch.scan import Walk
+from sidecar.watch.scan.mount_points import UNSEEN, DeviceInode, MountPoints
+from sidecar.watch.scan.root_scan import Walk
 
 ROOT, VOLUME = (1, 100), (2, 1)
 

@@ -14,7 +14,7 @@ from sidecar.core.clock import SystemClock
 from sidecar.core.model import State
 from sidecar.files import open_folder
 from sidecar.journal.journal import Journal
-from sidecar.watch.census import Finding
+from sidecar.watch.scan.census import Finding
 
 from .conftest import World, running
 
@@ -340,7 +340,7 @@ async def test_an_unreadable_folder_says_nothing_of_its_files(
                 raise PermissionError(13, "Permission denied")
             return open_folder(root, path)
 
-        monkeypatch.setattr("sidecar.watch.listing.open_folder", refuse)
+        monkeypatch.setattr("sidecar.watch.scan.listing.open_folder", refuse)
         for _ in range(3):
             await world.stage.scan_now()
         assert (await world.states()) == {SOURCE: [State.DISCOVERED]}

@@ -13,8 +13,8 @@ import pytest
 
 from sidecar.core.account import Draining, FileClass, row_of
 from sidecar.files import open_folder
-from sidecar.watch import links
-from sidecar.watch.links import Follower
+from sidecar.watch.os import links
+from sidecar.watch.os.links import Follower
 
 from .conftest import World, running
 

@@ -13,8 +13,8 @@ import pytest
 from sidecar.core.account import FileClass
 from sidecar.core.model import Piece, Transfer
 from sidecar.journal.journal import Journal
-from sidecar.watch.census import Finding
-from sidecar.watch.stream_pieces import piece_of
+from sidecar.watch.formats.stream_pieces import piece_of
+from sidecar.watch.scan.census import Finding
 from tests.support.journals import route
 
 from .conftest import World, ffmpeg, picture, running

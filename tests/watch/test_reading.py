@@ -16,11 +16,12 @@ import pytest
 
 from sidecar.core.model import Fingerprint
 from sidecar.files import NotRegularError, checksum_of, open_regular, stat_identity
-from sidecar.watch import fingerprint, write_lease
-from sidecar.watch.filesystem import Filesystems, ReadinessMethod, calibrate, is_local, is_remote, kind_of
-from sidecar.watch.fingerprint import Changed, Vanished
-from sidecar.watch.flock import device_and_inode, try_flock
-from sidecar.watch.write_lease import WriterCheck
+from sidecar.watch.complete import fingerprint
+from sidecar.watch.complete.fingerprint import Changed, Vanished
+from sidecar.watch.os import write_lease
+from sidecar.watch.os.filesystem import Filesystems, ReadinessMethod, calibrate, is_local, is_remote, kind_of
+from sidecar.watch.os.write_lease import WriterCheck
+from sidecar.watch.ownership.flock import device_and_inode, try_flock
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +91,7 @@ def test_a_kill_while_a_volume_is_measured_leaves_nothing(
         seen.append(list(tmp_path.iterdir()))
         return probe(fd)
 
-    monkeypatch.setattr("sidecar.watch.filesystem.write_lease.take_read_lease", look)
+    monkeypatch.setattr("sidecar.watch.os.filesystem.write_lease.take_read_lease", look)
     fd = os.open(tmp_path, os.O_RDONLY)
     try:
         assert calibrate(fd) is ReadinessMethod.LEASE
@@ -103,7 +104,7 @@ def test_a_volume_that_needs_names_is_measured_with_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a file without a name cannot be made, a dot file does, and goes."""
-    monkeypatch.setattr("sidecar.watch.filesystem.os.O_TMPFILE", os.O_DIRECTORY)
+    monkeypatch.setattr("sidecar.watch.os.filesystem.os.O_TMPFILE", os.O_DIRECTORY)
     fd = os.open(tmp_path, os.O_RDONLY)
     try:
         assert calibrate(fd) is ReadinessMethod.LEASE

@@ -155,7 +155,7 @@ async def test_a_root_that_is_another_one_at_the_end_of_its_listing_removes_noth
     await looks(removing)
     (removing.root / SCENE).unlink()
     with monkeypatch.context() as patched:
-        patched.setattr("sidecar.watch.removals.device_and_inode", lambda _root: (0, 1))
+        patched.setattr("sidecar.watch.deletion.removals.device_and_inode", lambda _root: (0, 1))
         await looks(removing)
     await looks(removing)
     assert await removed(removing) == set()

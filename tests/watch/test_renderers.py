@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.model import State
-from sidecar.watch.census import Finding
+from sidecar.watch.scan.census import Finding
 from tests.support.processes import holds
 
 from .conftest import FFMPEG, World, picture

@@ -15,8 +15,8 @@ from typing import Any, cast
 
 from sidecar.core.errors import FatalError
 from sidecar.core.lease_record import LeaseRecord, LeaseTiming, LockDomain
-from sidecar.watch.lease_file import BeatOutcome, LeaseFile
-from sidecar.watch.root_lease import LeaseAcquirer, RootLease
+from sidecar.watch.ownership.lease_file import BeatOutcome, LeaseFile
+from sidecar.watch.ownership.root_lease import LeaseAcquirer, RootLease
 from tests.support.simulation.loop import VirtualClock, VirtualLoop
 
 PACE = LeaseTiming()

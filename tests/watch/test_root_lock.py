@@ -14,10 +14,12 @@ import pytest
 from sidecar.core.account import FileClass
 from sidecar.core.errors import FatalError
 from sidecar.core.lease_record import LeaseRecord, LeaseTiming
-from sidecar.watch import filesystem, flock, root, root_lock
-from sidecar.watch.census import Finding
-from sidecar.watch.filesystem import LEASE_NAME
-from sidecar.watch.lease_file import BeatOutcome, LeaseFile
+from sidecar.watch import root
+from sidecar.watch.os import filesystem
+from sidecar.watch.os.filesystem import LEASE_NAME
+from sidecar.watch.ownership import flock, root_lock
+from sidecar.watch.ownership.lease_file import BeatOutcome, LeaseFile
+from sidecar.watch.scan.census import Finding
 
 from .conftest import World, running
 

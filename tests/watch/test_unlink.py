@@ -13,9 +13,9 @@ import pytest
 
 from sidecar.core.model import StatIdentity
 from sidecar.files import identity_of
-from sidecar.watch import write_lease
-from sidecar.watch.filesystem import PROBE_PREFIX
-from sidecar.watch.unlink import UnlinkOutcome, delete, restore
+from sidecar.watch.deletion.unlink import UnlinkOutcome, delete, restore
+from sidecar.watch.os import write_lease
+from sidecar.watch.os.filesystem import PROBE_PREFIX
 
 PATH = "p/s/one/video/film.mp4"
 

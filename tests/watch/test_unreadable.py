@@ -13,7 +13,7 @@ from sidecar.core.model import State
 from sidecar.files import open_folder, open_regular
 from sidecar.homes import AWAY
 from sidecar.obstacles import Obstacles
-from sidecar.watch import write_lease
+from sidecar.watch.os import write_lease
 
 from .conftest import World, running
 
@@ -37,7 +37,7 @@ async def test_a_torn_file_is_not_given_up_for_the_time_in_which_nobody_could_re
             raise OSError(errno.EIO, "Input/output error")
         return open_regular(root, path)
 
-    monkeypatch.setattr("sidecar.watch.probe.open_regular", refuse)
+    monkeypatch.setattr("sidecar.watch.complete.probe.open_regular", refuse)
     async with running(tmp_path, abandon_after=3.0) as world:
         film = world.put("p/s/one/video/a.mp4", TORN)
 
@@ -76,7 +76,7 @@ async def test_a_folder_that_cannot_be_read_is_a_reason_until_it_can(
             raise PermissionError(errno.EACCES, "Permission denied")
         return open_folder(root, folder)
 
-    monkeypatch.setattr("sidecar.watch.listing.open_folder", refuse)
+    monkeypatch.setattr("sidecar.watch.scan.listing.open_folder", refuse)
     async with running(tmp_path, rescan=3600.0) as world:
         world.put(SOURCE)
 

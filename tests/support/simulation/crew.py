@@ -20,17 +20,17 @@ from sidecar.daemon.scene_completion import SceneCompletion
 from sidecar.daemon.source import DaemonSource
 from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
-from sidecar.journal.reader import JournalReader
+from sidecar.journal.read.reader import JournalReader
 from sidecar.metrics import Metrics
 from sidecar.settings.convex import BatchSettings
 from sidecar.settings.daemon import Retention
 from sidecar.sync.stage import SyncStage
+from sidecar.upload.cleanup.earlier_objects import EarlierObjects
+from sidecar.upload.cleanup.rechecks import Rechecks
 from sidecar.upload.context import UploadContext
-from sidecar.upload.earlier_objects import EarlierObjects
 from sidecar.upload.limits import MemoryBudget
-from sidecar.upload.rechecks import Rechecks
 from sidecar.upload.stage import UploadStage
-from sidecar.watch.sweeper import LocalFileSweeper
+from sidecar.watch.deletion.sweeper import LocalFileSweeper
 
 from .convex import SimulatedConvex
 from .disk import ROOT

@@ -14,7 +14,7 @@ import structlog
 
 from sidecar.core import parts
 from sidecar.core.errors import JournalLostError
-from sidecar.watch import sweeper
+from sidecar.watch.deletion import sweeper
 
 from .crew import PART_BYTES
 from .faults import Fault

@@ -22,9 +22,9 @@ from sqlite_utils import Database
 from sidecar.core.clock import Clock
 from sidecar.core.errors import JournalLostError
 from sidecar.core.ids import sidecar_tag
-from sidecar.journal import base
+from sidecar.journal.db import connection
+from sidecar.journal.db.open import open_database
 from sidecar.journal.journal import Journal
-from sidecar.journal.open import open_database
 
 SIDECAR, BUCKET = "simulated", "lessons"
 TAG = sidecar_tag(SIDECAR)
@@ -101,7 +101,7 @@ class InMemory:
     ) -> Journal:
         """Put the image in the place of the last one."""
         self._connection.deserialize(image or self._empty)
-        with patch.multiple(base, lock=_no_lock, open_database=lambda _: (self._db, True)):
+        with patch.multiple(connection, lock=_no_lock, open_database=lambda _: (self._db, True)):
             self._journal = Journal(
                 self.path, tag=TAG, bucket=BUCKET, clock=clock, chance=chance.randbytes, lost=lost
             )

@@ -17,7 +17,9 @@ from unittest.mock import patch
 
 from sidecar import files, homes
 from sidecar.upload import source
-from sidecar.watch import fingerprint, removals, unlink, write_lease
+from sidecar.watch.complete import fingerprint
+from sidecar.watch.deletion import removals, unlink
+from sidecar.watch.os import write_lease
 
 from .disk import Disk, Found
 

@@ -10,10 +10,10 @@ from sidecar.core.model import Fingerprint, Observation, StatIdentity, Transfer
 from sidecar.core.states import IllegalTransitionError
 from sidecar.files import identity_of
 from sidecar.journal.journal import Journal, Topic
-from sidecar.watch.fingerprint import Vanished, take
-from sidecar.watch.mount_points import MountPoints
-from sidecar.watch.removals import RemovalDetector
-from sidecar.watch.worker_threads import WorkerThreads
+from sidecar.watch.complete.fingerprint import Vanished, take
+from sidecar.watch.deletion.removals import RemovalDetector
+from sidecar.watch.os.worker_threads import WorkerThreads
+from sidecar.watch.scan.mount_points import MountPoints
 
 from .disk import ROOT
 from .journal import InlineJournal

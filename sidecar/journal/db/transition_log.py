@@ -1,0 +1,57 @@
+"""Turns each committed step into one log line: which name and which level it has.
+
+A delivered file is one line at info (``delivered``), and single steps are at debug. A dead letter is an
+error. An attempt that failed, and an end with something owed, are warnings (core/account.py has the levels).
+The names of events are snake_case. The journal's writer logs after the commit, so a line says only what is
+true.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from sidecar.core.account import TABLE, FileClass, Level
+from sidecar.core.states import Event
+
+from .connection import Transition
+
+log = structlog.get_logger()
+ATTEMPT_FAILED = "failed"
+REMOVAL_REFUSED = "removal refused"
+_NAMES: dict[str, tuple[str, Level | None]] = {
+    Event.FAILED: ("dead_letter", TABLE[FileClass.DEAD].level),
+    Event.ABANDONED: ("abandoned", TABLE[FileClass.ABANDONED].level),
+    ATTEMPT_FAILED: ("attempt_failed", "warning"),
+    REMOVAL_REFUSED: ("removal_refused", "warning"),
+    Event.REMOVED: ("removed", "info"),
+    "deleted locally": ("deleted_locally", "info"),
+}
+
+
+def log_transition(transition: Transition, *, syncing: bool) -> None:
+    """Write the line of a step. ``syncing`` is False where the upload is the end of the way."""
+    if transition.event == (Event.ACKNOWLEDGED if syncing else Event.UPLOADED):
+        log.info(
+            "delivered",
+            path=transition.path,
+            session=transition.session,
+            bytes=transition.size_bytes,
+            seconds_from_close=_rounded(transition.seconds_since_ready),
+            upload_seconds=_rounded(transition.upload_seconds),
+            version=transition.version,
+            transfer=transition.transfer_id,
+        )
+        return
+    name, level = _NAMES.get(transition.event, (transition.event.replace(" ", "_"), "debug"))
+    write = getattr(log, level or "debug")
+    write(
+        name,
+        transfer=transition.transfer_id,
+        path=transition.path,
+        state=transition.state,
+        detail=transition.detail,
+    )
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

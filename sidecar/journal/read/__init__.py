@@ -1,0 +1,1 @@
+"""The journal read beside its writer: status, checks, copies, comparison."""

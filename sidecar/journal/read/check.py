@@ -1,0 +1,126 @@
+"""Checks what must be true of a journal's rows, rule by rule; a rule's query returns what breaks it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidecar.journal.db.integrity import FAILURES, is_damage
+from sidecar.journal.db.migrations import MIGRATION_NAMES
+
+from .snapshot import open_snapshot
+
+EXAMPLES_MAX = 20
+COUNTED = "('ready', 'uploaded', 'synced')"
+
+RULES: Mapping[str, str] = {
+    "a file's transfer is there": """
+        SELECT folder || '/' || name FROM files f
+        WHERE NOT EXISTS (SELECT 1 FROM transfers t WHERE t.id = f.transfer)""",
+    "complete content has a checksum": f"""
+        SELECT transfer FROM transfers WHERE state IN {COUNTED} AND checksum IS NULL""",
+    "what is uploaded has its op": """
+        SELECT transfer FROM transfers t WHERE state = 'uploaded'
+        AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.transfer = t.id AND o.kind = 'put')""",
+    "an asset's op has its transfer": """
+        SELECT o.seq FROM outbox o LEFT JOIN transfers t ON t.id = o.transfer WHERE o.kind = 'put'
+        AND t.state IS NOT iif(o.state = 'dead', 'dead', 'uploaded')""",
+    "no op is later than the last one": """
+        SELECT seq FROM outbox WHERE seq > (SELECT seq FROM sqlite_sequence WHERE name = 'outbox')""",
+    "a part's transfer is there": """
+        SELECT transfer || ':' || number FROM parts p
+        WHERE NOT EXISTS (SELECT 1 FROM transfers t WHERE t.id = p.transfer)""",
+    "what is superseded has left nothing that is not a debt": """
+        SELECT transfer FROM transfers WHERE state = 'superseded' AND lease = 0
+        AND (may_upload OR may_object)""",
+    "a removal's transfer is there": """
+        SELECT slot FROM removals r WHERE NOT EXISTS (SELECT 1 FROM transfers t WHERE t.id = r.transfer)""",
+    "what is over has its end": """
+        SELECT transfer FROM transfers WHERE iif(state IN ('superseded', 'gone'), ended_ms IS NULL,
+        ended_ms IS NOT NULL AND state <> 'synced')""",
+    "the counts are those of the rows": """
+        SELECT state FROM (
+          SELECT state, count(*) AS n, sum(coalesce(size, 0)) AS bytes FROM transfers GROUP BY state
+          UNION ALL SELECT state, -transfers, -bytes FROM counts)
+        GROUP BY state HAVING sum(n) <> 0 OR sum(bytes) <> 0""",
+    "a scene's lost videos are counted": """
+        SELECT session_id || '/' || scene_id FROM scenes s WHERE (videos_dead, videos_abandoned) <> (
+          SELECT coalesce(sum(state = 'dead'), 0), coalesce(sum(state = 'abandoned'), 0) FROM transfers t
+          WHERE t.session_id = s.session_id AND t.scene_id = s.scene_id AND asset_type = 'video_chunk'
+          AND t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned'))""",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """A rule that is broken: how often, and by what (at most 20)."""
+
+    rule: str
+    count: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReport:
+    """What was found. ``notes`` are sentences about what was not looked at."""
+
+    journal_id: str
+    size_bytes: int
+    transfers: Mapping[str, int]
+    findings: tuple[Violation, ...]
+    notes: tuple[str, ...]
+
+
+def check_journal(path: Path) -> CheckReport:
+    """Check the file and the rows of a journal, as they are at one moment. Raises JournalUnreadableError."""
+    with closing(open_snapshot(path)) as db:
+        db.execute("BEGIN")
+        if damage := _damage(db):
+            return CheckReport(
+                journal_id="", size_bytes=path.stat().st_size, transfers={}, findings=(damage,), notes=()
+            )
+        notes = _unknown(db)
+        findings = [] if notes else [*_broken(db)]
+        transfers = dict(db.execute("SELECT state, count(*) FROM transfers GROUP BY state").fetchall())
+        name = db.execute("SELECT value FROM meta WHERE key = 'journal_id'").fetchone()
+    return CheckReport(
+        journal_id=name[0] if name else "",
+        size_bytes=path.stat().st_size,
+        transfers=transfers,
+        findings=tuple(findings),
+        notes=tuple(notes),
+    )
+
+
+def _damage(db: sqlite3.Connection) -> Violation | None:
+    try:
+        lines = [row[0] for row in db.execute(f"PRAGMA integrity_check({EXAMPLES_MAX})")]
+    except FAILURES as error:
+        if not is_damage(error):
+            raise
+        lines = [str(error)]
+    if lines == ["ok"]:
+        return None
+    return Violation(rule="the file is a whole database", count=len(lines), examples=tuple(lines))
+
+
+def _unknown(db: sqlite3.Connection) -> list[str]:
+    applied = {row[0] for row in db.execute("SELECT name FROM _sqlite_migrations")}
+    if applied == MIGRATION_NAMES:
+        return []
+    which = "a newer" if applied - MIGRATION_NAMES else "an older"
+    return [f"it was written by {which} version: only the file itself was checked"]
+
+
+def _broken(db: sqlite3.Connection) -> Iterator[Violation]:
+    for rule, query in RULES.items():
+        count, examples = 0, list[str]()
+        for row in db.execute(query):
+            count += 1
+            if count <= EXAMPLES_MAX:
+                examples.append(str(row[0]))
+        if count:
+            yield Violation(rule=rule, count=count, examples=tuple(examples))

@@ -1,0 +1,1 @@
+"""What the journal remembers, by use case."""

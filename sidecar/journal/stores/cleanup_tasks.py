@@ -1,0 +1,168 @@
+"""Keeps what S3 is owed: the clean-up of what a superseded or vanished transfer may have left there.
+
+A clean-up task is journaled when nobody works on its transfer any more, so that an abort never races with its
+own upload; paying one is idempotent.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from dataclasses import dataclass
+
+from sidecar.core.errors import ErrorKind
+from sidecar.core.model import State, Transfer
+from sidecar.core.states import Event
+from sidecar.journal.db.connection import Topic, transaction
+
+from .discovery import Discovery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanupTask:
+    """A clean-up owed to S3: delete the object ``key``, or abort ``upload_id`` and what else is open there.
+
+    Without an ID: Create's answer was lost, or it may have been carried out twice.
+    """
+
+    id: int
+    delete_object: bool
+    key: str
+    upload_id: str | None
+    transfer_id: str
+
+
+ONLY_RECHECKED = "delete_object = 0 AND upload_id IS NULL"
+
+
+class CleanupTasks(Discovery):
+    """Made by whoever overtakes a transfer, paid by the upload stage."""
+
+    @transaction
+    def claim_cleanup(self, *, limit: int, now: float) -> list[CleanupTask]:
+        """Return clean-ups that are due, oldest first. They are idempotent, so nobody leases them."""
+        rows = self.db.execute("SELECT * FROM debts WHERE due <= ? ORDER BY id LIMIT ?", [now, limit])
+        return [_cleanup_task(row) for row in rows]
+
+    @transaction
+    def add_recheck(self, row_id: int) -> CleanupTask:
+        """Owe the looks at what a Create that was given up may yet open, whatever becomes of its transfer."""
+        self._add_rechecks("id = ?", row_id)
+        transfer = self.one(row_id).transfer_id
+        row = self.db.execute(
+            f"SELECT * FROM debts WHERE transfer = ? AND {ONLY_RECHECKED}", [transfer]
+        ).fetchone()
+        return _cleanup_task(row)
+
+    @transaction
+    def rechecks(self) -> list[CleanupTask]:
+        """Return such clean-up tasks, also of Creates whose process ended before it was answered."""
+        self._add_rechecks("may_upload = 1 AND upload_id IS NULL")
+        return [
+            _cleanup_task(row)
+            for row in self.db.execute(f"SELECT * FROM debts WHERE {ONLY_RECHECKED} ORDER BY id")
+        ]
+
+    @transaction
+    def complete_cleanup(self, task_id: int) -> None:
+        """Done: S3 holds nothing of it any more."""
+        self.db.execute("DELETE FROM debts WHERE id = ?", [task_id])
+
+    @transaction
+    def postpone_cleanup(self, task_id: int, *, due: float) -> None:
+        """Not done: come back at ``due`` (monotonic seconds)."""
+        self.db.execute("UPDATE debts SET due = ? WHERE id = ?", [due, task_id])
+
+    @transaction
+    def hasten_cleanup(self) -> None:
+        """The daemon is to stop: no clean-up waits for its time, but those that only a look settles."""
+        self.db.execute("UPDATE debts SET due = 0 WHERE due > 0 AND due < ?", [math.inf])
+        self.topics.add(Topic.CLEANUP)
+
+    # -- inside a transaction of another method ----------------------------------------------------
+
+    def supersede(self, transfer: Transfer, why: str) -> None:
+        """-> superseded; what it left at S3 is a clean-up task as soon as nobody works on it.
+
+        A dead letter whose last call failed may have reached Convex: its object stays.
+        """
+        if transfer.state is State.DEAD and self._may_reach_convex(transfer):
+            self.db.execute("UPDATE transfers SET may_object = 0 WHERE id = ?", [transfer.row_id])
+        self.advance(transfer, Event.SUPERSEDED, why)
+        self.db.execute("DELETE FROM outbox WHERE transfer = ?", [transfer.row_id])
+        leased = self.db.execute("SELECT lease FROM transfers WHERE id = ?", [transfer.row_id]).fetchone()
+        if not leased["lease"]:
+            self.add_cleanup(transfer)
+
+    def _may_reach_convex(self, letter: Transfer) -> bool:
+        """Tell whether an op died of a failed call, not of Convex's own word on it."""
+        row = self.db.execute("SELECT died_in FROM transfers WHERE id = ?", [letter.row_id]).fetchone()
+        return row["died_in"] == State.UPLOADED and letter.error_kind in set(ErrorKind)
+
+    def redirect_one(self, transfer: Transfer) -> None:
+        """Let a transfer that S3 does not hold go to the settings' bucket, if it was meant for another."""
+        if transfer.bucket == self.bucket:
+            return
+        self.db.execute("DELETE FROM parts WHERE transfer = ?", [transfer.row_id])
+        self.db.execute(
+            "UPDATE transfers SET bucket = ?, upload_id = NULL, part_bytes = NULL, may_upload = 0,"
+            " may_object = 0, failures = 0, due = 0 WHERE id = ?",
+            [self.bucket, transfer.row_id],
+        )
+        detail = f"s3.bucket is {self.bucket} now, and was {transfer.bucket}"
+        self.record(transfer, "aimed anew", transfer.state, detail)
+
+    def _add_cleanup_of_others(self, transfer: Transfer) -> None:
+        """A Create that was carried out twice, or took an ID back that it gave, left another one open."""
+        if transfer.part_bytes is not None and transfer.transfer_id in transfer.key:
+            self._add(transfer, delete_object=False, upload_id=None)
+
+    def add_cleanup(self, transfer: Transfer) -> None:
+        """Journal the clean-up of what a transfer may have left at S3, once."""
+        row = self.one(transfer.row_id)
+        self.add_upload_cleanup(row)
+        self.add_object_cleanup(row)
+
+    def add_upload_cleanup(self, transfer: Transfer) -> None:
+        """Journal the abort of the upload that a transfer may have open, once; its parts are forgotten."""
+        if transfer.may_upload:
+            self._add(transfer, delete_object=False, upload_id=transfer.upload_id)
+        self.db.execute(
+            "UPDATE transfers SET may_upload = 0, upload_id = NULL, part_bytes = NULL WHERE id = ?",
+            [transfer.row_id],
+        )
+        self.db.execute("DELETE FROM parts WHERE transfer = ?", [transfer.row_id])
+
+    def add_object_cleanup(self, transfer: Transfer) -> None:
+        """Journal the deletion of the object that a transfer may have made, once."""
+        # An older row of Convex names a recalled one; a fixed key holds newer content.
+        recalled = transfer.known_content is not None and transfer.known_content.key == transfer.key
+        if transfer.may_object and transfer.transfer_id in transfer.key and not recalled:
+            self._add(transfer, delete_object=True, upload_id=None)
+        self.db.execute("UPDATE transfers SET may_object = 0 WHERE id = ?", [transfer.row_id])
+
+    def _add_rechecks(self, condition: str, *values: int) -> None:
+        """Not due: only the looks at it settle it. Once a transfer."""
+        self.db.execute(
+            "INSERT INTO debts (delete_object, key, upload_id, transfer, due)"
+            f" SELECT 0, key, NULL, transfer, ? FROM transfers t WHERE {condition}"
+            f" AND NOT EXISTS (SELECT 1 FROM debts d WHERE d.transfer = t.transfer AND {ONLY_RECHECKED})",
+            [math.inf, *values],
+        )
+
+    def _add(self, transfer: Transfer, *, delete_object: bool, upload_id: str | None) -> None:
+        self.db.execute(
+            "INSERT INTO debts (delete_object, key, upload_id, transfer) VALUES (?, ?, ?, ?)",
+            [delete_object, transfer.key, upload_id, transfer.transfer_id],
+        )
+        self.topics.add(Topic.CLEANUP)
+
+
+def _cleanup_task(row: sqlite3.Row) -> CleanupTask:
+    return CleanupTask(
+        id=row["id"],
+        delete_object=bool(row["delete_object"]),
+        key=row["key"],
+        upload_id=row["upload_id"],
+        transfer_id=row["transfer"],
+    )

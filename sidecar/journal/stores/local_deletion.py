@@ -1,0 +1,84 @@
+"""Remembers local files that the sidecar itself deletes, so that nobody takes it for a removal.
+
+``files.absent`` counts the listings that did not show a file. Two values far above any count say that the
+file is absent by our own hand; a file that is seen again sets it back to 0 like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sidecar.core.model import State, Transfer
+from sidecar.journal.db.connection import transaction
+from sidecar.journal.db.rows import FROM_TRANSFERS, identity_of, split, transfer_from
+
+from .slot_ends import DELETED, DELETING
+from .uploads import Uploads
+
+OF_FILE = "JOIN files f ON f.root = t.root AND f.folder = t.folder AND f.name = t.name AND f.transfer = t.id"
+
+
+class LocalDeletion(Uploads):
+    """From ``synced`` to a file that need not lie here any longer."""
+
+    def deletable(self, *, after: int, before_ms: int, limit: int) -> tuple[Sequence[Transfer], int | None]:
+        """Return files, among ``limit`` ids, that are synced and older than ``before_ms`` (wall time).
+
+        Also the id to go on after, None at the end. ``identity`` is the file's newest, which may be later
+        than its content's. It counts for the age, too: a file that was made again begins anew.
+        """
+        rows = self.db.execute(
+            f"{FROM_TRANSFERS} {OF_FILE} WHERE t.id > ? AND t.id <= ? AND t.state = 'synced'"
+            " AND t.synced_ms <= ? AND f.absent = 0 AND f.ctime_ns <= ? * 1000000 ORDER BY t.id",
+            [after, after + limit, before_ms, before_ms],
+        ).fetchall()
+        more = self.db.execute("SELECT 1 FROM transfers WHERE id > ? LIMIT 1", [after + limit]).fetchone()
+        return [self._as_seen(transfer_from(row)) for row in rows], after + limit if more else None
+
+    def deletions_begun(self) -> Sequence[Transfer]:
+        """Return the files whose deletion the last process did not see to its end."""
+        rows = self.db.execute(f"{FROM_TRANSFERS} {OF_FILE} WHERE f.absent = ?", [DELETING])
+        return [transfer_from(row) for row in rows.fetchall()]
+
+    @transaction
+    def begin_deletion(self, row_id: int) -> bool:
+        """Note the intent, before anything is deleted. False: it is not what it was any more."""
+        transfer = self.find(row_id)
+        if transfer is None or transfer.state is not State.SYNCED:
+            return False
+        return self._mark(transfer, DELETING, only="absent = 0") == 1
+
+    @transaction
+    def deleted(self, row_id: int) -> None:
+        """The file is gone, by our hand."""
+        transfer = self.one(row_id)
+        self._mark(transfer, DELETED, only=f"absent = {DELETING}")
+        self._spare(transfer)
+        self.record(transfer, "deleted locally", transfer.state)
+
+    @transaction
+    def kept(self, row_id: int) -> None:
+        """The file stays after all, or somebody else took it: listings say what becomes of it."""
+        self._mark(self.one(row_id), 0, only=f"absent = {DELETING}")
+
+    def _as_seen(self, transfer: Transfer) -> Transfer:
+        place = (self.root_id(transfer.root), *split(transfer.path))
+        row = self.db.execute("SELECT * FROM files WHERE (root, folder, name) = (?, ?, ?)", place).fetchone()
+        return replace(transfer, identity=identity_of(row))
+
+    def _spare(self, transfer: Transfer) -> None:
+        """Also if newer content comes and goes: what we deleted was never removed by anybody."""
+        self.db.execute(
+            "UPDATE files SET spared = 1 WHERE (root, folder, name) = (?, ?, ?)",
+            [self.root_id(transfer.root), *split(transfer.path)],
+        )
+
+    def _mark(self, transfer: Transfer, absent: int, *, only: str) -> int:
+        place = (self.root_id(transfer.root), *split(transfer.path))
+        cursor = self.db.execute(
+            f"UPDATE files SET absent = ? WHERE (root, folder, name) = (?, ?, ?) AND transfer = ? AND {only}",
+            [absent, *place, transfer.row_id],
+        )
+        self.end_slot(transfer.route.slot.digest)
+        return int(cursor.rowcount)

@@ -1,0 +1,180 @@
+"""After a journal's loss: content that S3 and Convex already hold is found before it is sent again.
+
+1. What a new journal discovers before its first full scan is over is *held*: nobody claims it for an upload.
+2. ``sync/lookup.py`` asks Convex what the slots of held transfers show, and lets each transfer go with a
+``KnownContent``: the key that Convex shows for the same checksum and size; or "search", where this sidecar
+had an earlier journal; or nothing. 3. ``upload/existing.py`` asks S3 by HEAD before it sends. If the object
+is there and is the content, the transfer is `adopted` (ready -> synced, without upload and op) or, found in
+S3 alone, `uploaded` (its op is owed). If Convex shows it and S3 does not hold it, it is sent again under that
+key, with that transfer id.
+
+A recalled object is never a clean-up task, because an older row of Convex may name it. Suppose A was told,
+then B, then the journal is lost and the file is A again. The search finds A's object, and it is told as a
+third version: two versions then name one object, and the bytes are not sent again. Whatever deletes
+(retention, reconciling, ``expire``) therefore goes by key and not by version. An object that the search finds
+under the transfer's own id is no recall: this journal sent it, and was killed before the answer.
+
+Scenes that the first scan finds are recalled, too (``scenes.recalled``). Convex shows them as the lost
+journal reported them, and a new journal that told what little it knows would take every finished lesson back
+for ``complete_after``. So of a recovered scene only its end is told: after the first scan, once nothing of it
+is owed, that it is complete (marker, manifest, quiet, or a clean drain) or spoilt. Any news ends the recall,
+and from then on the scene is told like any other: content that Convex shows otherwise or not at all, a byte
+that is sent to S3, an op that Convex did not find unchanged, a file that is seen after the first scan, or a
+file that somebody is seen writing. A second sidecar that takes a root over with a new journal of its own
+does the same. Nothing is compared with what Convex shows of the scene: where Convex has lost assets, its
+answers say so.
+
+Markers are read again. A ``.cancelled`` then meets files that nobody has looked at, and abandons those that
+are found incomplete and are not younger than it. Chunks that were deleted here after they were synced cannot
+be counted by a new journal: where the sidecar had an earlier one, the quiet overrules a marker's number
+(``Journal.has_forerunner``). Scenes that the lost journal left unfinished and of which no file is left are
+taken up from Convex (``sync/scene_recovery.py``, ``recover_scenes``).
+
+Once the first scan is over nothing is held, and nothing of this costs anything. It also runs at a first
+start, since files may be there before the sidecar is: one query for a hundred files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sidecar.core.model import KnownContent, State, StatIdentity, StoredObject, Transfer
+from sidecar.core.ops import ReportedScene
+from sidecar.core.states import Event
+from sidecar.journal.db.connection import Topic, transaction
+from sidecar.journal.db.rows import FROM_TRANSFERS, known_content_json, transfer_from
+
+from .scenes import SCENE_CANCELLED, facts_json
+from .uploads import Uploads
+
+SCENES_AT_ONCE = 100
+
+
+class Recovery(Uploads):
+    """From held to sent, or straight to `uploaded` or `synced`."""
+
+    @transaction
+    def begin_recovery(self) -> None:
+        """Hold what a new journal finds from here on, also after a restart; an older journal knows it all."""
+        if self.is_new:
+            self.set_meta("recalling", "1")
+            self.is_recovering = True
+
+    @transaction
+    def end_recovery(self, *, after: tuple[str, str] = ("", "")) -> tuple[str, str] | None:
+        """The first scan is in the journal: what comes from here on is new.
+
+        Reports some recovered scenes: markers and manifests count now. Returns after which to go on, or None.
+        """
+        # Not of memory alone: a transaction that failed, and is made once more, has changed it.
+        if self.is_new or self.meta("recalling") is not None:
+            self.set_meta("scanned", "1")
+            self.set_meta("unfinished", "unasked")
+        self.db.execute("DELETE FROM meta WHERE key = 'recalling'")
+        self.is_new = self.is_recovering = False
+        rows = self.db.execute(
+            "SELECT session_id, scene_id FROM scenes WHERE recalled = 1"
+            " AND (session_id, scene_id) > (?, ?) ORDER BY session_id, scene_id LIMIT ?",
+            [*after, SCENES_AT_ONCE],
+        ).fetchall()
+        for row in rows:
+            self.report_scene(row["session_id"], row["scene_id"])
+        return (rows[-1]["session_id"], rows[-1]["scene_id"]) if len(rows) == SCENES_AT_ONCE else None
+
+    def has_scenes_to_recover(self) -> bool:
+        """Tell whether Convex is yet to be asked which scenes the journal before this one left unfinished."""
+        return self.meta("unfinished") is not None
+
+    @transaction
+    def recover_scenes(self, scenes: Sequence[ReportedScene], *, is_last: bool) -> None:
+        """Know what Convex was told of scenes. Of those that no file is left of only the end is told."""
+        for scene in scenes:
+            name = [scene.session_id, scene.scene_id]
+            self.db.execute(
+                "INSERT OR IGNORE INTO scenes (session_id, scene_id, project_id, recalled)"
+                " VALUES (?, ?, ?, 1)",
+                [*name, scene.project_id],
+            )
+            self.db.execute(
+                "UPDATE scenes SET reported = ? WHERE session_id = ? AND scene_id = ? AND reported IS NULL",
+                [facts_json(scene.facts), *name],
+            )
+            self.report_scene(scene.session_id, scene.scene_id)
+        if is_last:
+            self.db.execute("DELETE FROM meta WHERE key = 'unfinished'")
+
+    @transaction
+    def candidate_written(self, row_id: int) -> None:
+        """Somebody writes a held candidate: whatever it held, something new is coming."""
+        self.scene_has_news(row_id)
+
+    @transaction
+    def abandon_if_cancelled(self, row_id: int, identity: StatIdentity) -> bool:
+        """A held candidate is incomplete; abandon it if that is what its scene's marker left behind.
+
+        The marker was read before anybody had looked at the file. Returns whether it is abandoned.
+        """
+        row = self.db.execute(
+            "SELECT 1 FROM transfers t JOIN scenes s USING (session_id, scene_id)"
+            " WHERE t.id = ? AND t.state = 'discovered' AND s.cancelled_mtime_ns >= ?",
+            [row_id, identity.mtime_ns],
+        ).fetchone()
+        if row is None:
+            return False
+        transfer = self.one(row_id)
+        self.set_identity(transfer, identity)
+        self._abandon(transfer, SCENE_CANCELLED)
+        self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+        return True
+
+    def awaiting_lookup(self, *, limit: int) -> list[Transfer]:
+        """Return ready transfers that wait for Convex's answer, oldest first."""
+        rows = self.db.execute(
+            f"{FROM_TRANSFERS} WHERE t.state = 'ready' AND t.held = 1 ORDER BY t.id LIMIT ?", [limit]
+        )
+        return [transfer_from(row) for row in rows]
+
+    @transaction
+    def end_lookups(self, found: Mapping[int, KnownContent | None], *, asked: bool = True) -> None:
+        """Let held transfers go, each with where to look for it first; None: it is new.
+
+        ``asked``: Convex said so. Otherwise it may know what is only to be searched for.
+        """
+        for row_id, known_content in found.items():
+            is_shown = known_content is not None and known_content.version is not None
+            self.db.execute(
+                "UPDATE transfers SET held = 0, recall = ?, parked = iif(?, 0, parked)"
+                " WHERE id = ? AND held = 1",
+                [known_content_json(known_content), is_shown, row_id],
+            )
+            if known_content is None or (asked and known_content.version is None):
+                self.scene_has_news(row_id)
+        self.topics.add(Topic.UPLOADS)
+
+    @transaction
+    def take_over_key(self, row_id: int, known_content: KnownContent) -> None:
+        """Take over the id and the key under which the content was known: it goes there and nowhere else."""
+        self.db.execute(
+            "UPDATE transfers SET key = ?, transfer = ?, recall = ? WHERE id = ?",
+            [known_content.key, known_content.transfer, known_content_json(known_content), row_id],
+        )
+
+    @transaction
+    def adopt(self, row_id: int, stored: StoredObject) -> State:
+        """ready -> synced: Convex holds this content, and so does S3, under the recalled key."""
+        transfer = self.one(row_id)
+        self.db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [row_id])
+        if transfer.state is State.SUPERSEDED:
+            self.add_cleanup(transfer)
+            return State.SUPERSEDED
+        now, known_content = self.clock.wall_ms(), transfer.known_content or KnownContent()
+        self.db.execute(
+            "UPDATE transfers SET etag = ?, version_id = ?, version = ?, uploaded_ms = ?, synced_ms = ?,"
+            " failures = 0, error_kind = NULL, error_message = NULL WHERE id = ?",
+            [stored.etag, stored.version_id, known_content.version, now, now, row_id],
+        )
+        self.advance(transfer, Event.ADOPTED, f"version {known_content.version}, {transfer.key}")
+        self.end_slot(transfer.route.slot.digest)
+        self.topics.add(Topic.UPLOADS)
+        self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+        return State.SYNCED

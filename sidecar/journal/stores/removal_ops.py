@@ -1,0 +1,126 @@
+"""Takes an asset back: a removal's op on its way to Convex's answer, and how it is withdrawn.
+
+Until the op was sent, whatever is seen of the slot withdraws the removal, also one that was asked about.
+From then on the removed content counts as gone: a file that returns is a new transfer, whose op comes after.
+The answer makes the slot's transfers `gone`.
+
+A removal that Convex refuses is no dead letter. The asset is as it was, ``/status`` names it, and `confirm`
+tries again. Only the producer of what a slot shows can empty it: where another sidecar took the slot over
+the answer is `stale`. A scene whose assets were all removed is `pending`, and its session does not wait for
+it; one that keeps some stays what its facts say.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sidecar.core.model import Transfer
+from sidecar.core.ops import OpKind, OpOutcome, OpResult
+from sidecar.core.removal import RemovalState
+from sidecar.core.states import Event
+from sidecar.journal.db.connection import Topic
+from sidecar.journal.db.rows import FROM_TRANSFERS, transfer_from
+
+from .slot_ends import DELETING, SlotEnds
+
+SETTLED = 4  # files.absent: nothing follows from it any more
+SCENE_DELETED = "SCENE_DELETED"
+
+
+class RemovalOps(SlotEnds):
+    """Inside transactions of other methods."""
+
+    def withdraw_removal(self, slot: str, why: str) -> None:
+        """Forget a slot's removal, unless Convex may know of it."""
+        row = self.db.execute("SELECT * FROM removals WHERE slot = ?", [slot]).fetchone()
+        if row is None or self.is_retracted(slot):
+            return
+        self.db.execute(
+            "DELETE FROM outbox WHERE slot = ? AND kind = ? AND state = 'pending'", [slot, OpKind.REMOVE]
+        )
+        self._forget_removal(row)
+        transfer = self.find(row["transfer"])
+        if transfer is not None and row["state"] != RemovalState.ASKED:
+            self.record(transfer, "removal withdrawn", transfer.state, why)
+
+    def is_retracted(self, slot: str) -> bool:
+        """Tell whether Convex was asked to remove the slot's asset, and has not answered."""
+        row = self.db.execute(
+            "SELECT 1 FROM outbox WHERE slot = ? AND kind = ? AND state = 'sent'", [slot, OpKind.REMOVE]
+        ).fetchone()
+        return row is not None
+
+    def enqueue_removal(self, row: sqlite3.Row, transfer: Transfer) -> None:
+        """Put a removal's op into the outbox."""
+        slot = transfer.route.slot
+        self.db.execute(
+            "UPDATE removals SET state = ?, error = NULL WHERE id = ?", [RemovalState.OWED, row["id"]]
+        )
+        self.enqueue(
+            OpKind.REMOVE,
+            project_id=transfer.route.project_id,
+            session_id=slot.session_id,
+            scene_id=transfer.route.scene_id,
+            slot=slot.digest,
+            transfer=transfer.row_id,
+            body={
+                "entityType": slot.entity_type,
+                "entityId": slot.entity_id,
+                "assetType": slot.asset_type,
+                "name": slot.name,
+            },
+        )
+        self.record(transfer, "removal owed", transfer.state)
+
+    def settle_removal(self, op: sqlite3.Row, result: OpResult) -> None:
+        """Convex does not show it any more, or never did: the file is forgotten, its object may be next.
+
+        Another sidecar's content (stale) stays, and so does the object that it took the place of.
+        """
+        if result.outcome is OpOutcome.REJECTED and result.code != SCENE_DELETED:
+            self.refuse_removal(
+                op, f"Convex refused it: {result.message or result.code or 'no reason given'}"
+            )
+            return
+        self.db.execute("DELETE FROM outbox WHERE seq = ?", [op["seq"]])
+        removal = self.db.execute("SELECT * FROM removals WHERE slot = ?", [op["slot"]]).fetchone()
+        transfer = self.find(op["transfer"])
+        if removal is None or transfer is None:
+            return
+        self._forget_removal(removal)
+        self.db.execute(
+            "DELETE FROM files WHERE slot = ? AND transfer = ? AND absent > 1 AND absent < ?",
+            [op["slot"], transfer.row_id, DELETING],
+        )
+        self._remove_until(transfer, result.message or result.outcome)
+        version = result.version or transfer.version
+        if removal["delete_object"] and result.outcome is not OpOutcome.STALE and version is not None:
+            self.db.execute("INSERT OR REPLACE INTO expiries VALUES (?, ?)", [transfer.row_id, version])
+            self.topics.add(Topic.EXPIRIES)
+        self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+
+    def refuse_removal(self, op: sqlite3.Row, why: str) -> None:
+        """Convex keeps the asset: people see it, and may confirm it once more."""
+        self.db.execute("DELETE FROM outbox WHERE seq = ?", [op["seq"]])
+        self.db.execute(
+            "UPDATE removals SET state = ?, error = ? WHERE slot = ?",
+            [RemovalState.REFUSED, why, op["slot"]],
+        )
+        transfer = self.find(op["transfer"])
+        if transfer is not None:
+            self.record(transfer, "removal refused", transfer.state, why)
+
+    def _remove_until(self, last: Transfer, detail: str) -> None:
+        """-> gone, with the older versions of its slot."""
+        rows = self.db.execute(
+            f"{FROM_TRANSFERS} WHERE t.slot = ? AND t.id <= ? AND t.state = 'synced' ORDER BY t.id",
+            [last.route.slot.digest, last.row_id],
+        ).fetchall()
+        for row in rows:
+            self.db.execute(
+                "UPDATE transfers SET error_kind = NULL, error_message = NULL WHERE id = ?", [row["id"]]
+            )
+            self.advance(transfer_from(row), Event.REMOVED, detail)
+
+    def _forget_removal(self, removal: sqlite3.Row) -> None:
+        self.db.execute("DELETE FROM removals WHERE id = ?", [removal["id"]])

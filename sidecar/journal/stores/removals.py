@@ -1,0 +1,182 @@
+"""Counts files that are gone for good after full listings, and asks about them where they are too many.
+
+``files.absent`` counts the listings in a row that did not show a file: 2 free its slot; 3 means that another
+look was taken, so that whoever else has the slot has taken it; 4 means that nothing more follows. 1000 and
+1001 say that the sidecar deleted the file itself (``local_deletion.py``). ``files.spared`` says that the
+absence means nothing: the listing was made in another place than the last one, something else bears the name
+(a link, a folder), ``removal`` was keep, or we deleted the file. It holds until the file is seen as it was,
+or with complete content of its own.
+
+There is one removal a slot, if the file's content is what the slot's newest transfer is and no other file
+has the slot. Its op (`remove`) enters the outbox in the same transaction (``removal_ops.py``). If more than
+10 files and 10 % of the root are gone at once (missing, asked about, or removed within ten minutes), all of
+them become a question instead: ``/status`` is degraded and says so, the log has one line, ``GET /removals``
+lists them, and an operator decides with `sidecar removal confirm | dismiss` for a path or for all
+(``removal_decisions.py``). What is dismissed is spared.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from sidecar.core.model import State, Transfer
+from sidecar.core.removal import MassRemoval, RemovalState
+from sidecar.journal.db.connection import transaction
+from sidecar.journal.db.rows import join, signed, split, unsigned
+
+from .removal_ops import SETTLED
+from .uploads import Uploads
+
+ABSENT, VACANT = 2, 3
+PAGE = 200
+UNFINISHED_STATES = frozenset({State.DISCOVERED, State.READY, State.UPLOADED, State.DEAD, State.ABANDONED})
+Place = tuple[int, int]  # device, inode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluatedPage:
+    """One page of absent files: how many removals were begun, or asked about, and where to go on."""
+
+    enqueued: int
+    asked: int
+    after: str | None  # a path; None: that was the last page
+
+
+class Removals(Uploads):
+    """From a file that is not there to an op, or to a question."""
+
+    def places(self, root: str) -> dict[str, Place]:
+        """Return where a root, and each file system below it, lay at the last listing, by folder."""
+        rows = self.db.execute("SELECT * FROM places WHERE root = ?", [self.root_id(root)]).fetchall()
+        return {row["folder"]: (unsigned(row["device"]), unsigned(row["inode"])) for row in rows}
+
+    @transaction
+    def record_places(self, root: str, places: Mapping[str, Place]) -> None:
+        """A full listing is over, and this is where it was made."""
+        number = self.root_id(root)
+        self.db.execute("DELETE FROM places WHERE root = ?", [number])
+        for folder, (device, inode) in places.items():
+            self.db.execute(
+                "INSERT INTO places VALUES (?, ?, ?, ?)", [number, folder, signed(device), signed(inode)]
+            )
+
+    @transaction
+    def forgive_absence(self, root: str, folders: Collection[str]) -> None:
+        """What the last listings did not show of some folders is no removal: they were others, too."""
+        for folder in folders:
+            self.db.execute(
+                "UPDATE files SET spared = 1 WHERE root = ?1 AND absent > 0 AND absent < ?2"
+                " AND (?3 = '' OR folder = ?3 OR substr(folder, 1, length(?3) + 1) = ?3 || '/')",
+                [self.root_id(root), SETTLED, folder],
+            )
+
+    @transaction
+    def mass_removal(self, root: str, *, anew: bool) -> MassRemoval:
+        """Return how much of a root is gone at once. ``anew``: what was removed until now is long ago."""
+        number = self.root_id(root)
+        if anew:
+            self.db.execute("UPDATE roots SET removed = 0 WHERE id = ? AND removed > 0", [number])
+        row = self.db.execute(
+            "SELECT max(coalesce((SELECT removed FROM roots WHERE id = ?1), 0),"
+            " (SELECT count(*) FROM removals x JOIN outbox o ON o.slot = x.slot AND o.kind = 'remove'"
+            "  WHERE x.root = ?1 AND x.state = 'owed' AND o.state = 'pending'))"
+            " + (SELECT count(*) FROM removals WHERE state = 'asked' AND root = ?1)"
+            " + (SELECT count(*) FROM files f JOIN transfers t ON t.id = f.transfer WHERE f.root = ?1"
+            "  AND f.absent > 0 AND f.absent < 4 AND f.spared = 0 AND t.state = 'synced') AS gone",
+            [number],
+        ).fetchone()
+        present = self.db.execute(
+            "SELECT count(*) AS n FROM files WHERE root = ? AND absent = 0", [number]
+        ).fetchone()
+        return MassRemoval(gone=row["gone"], present=present["n"])
+
+    def has_absences(self, root: str) -> bool:
+        """Tell whether there is anything to weigh: what is owed still waits."""
+        row = self.db.execute(
+            "SELECT 1 FROM files f LEFT JOIN transfers t ON t.id = f.transfer WHERE f.root = ?"
+            " AND f.absent = ? AND f.absent > 0 AND f.absent < 4"
+            " AND (f.spared OR t.state IS NULL OR t.state IN ('synced', 'superseded', 'gone')) LIMIT 1",
+            [self.root_id(root), VACANT],
+        )
+        return row.fetchone() is not None
+
+    @transaction
+    def evaluate_absences(self, root: str, *, after: str, ask: bool, delete_object: bool) -> EvaluatedPage:
+        """Begin the removal of files that are gone, or ask about them, a page at a time.
+
+        One whose last content is still owed waits. ``after`` is the path before the page, "" at first.
+        """
+        rows = self.db.execute(
+            "SELECT * FROM files WHERE root = ? AND absent = ? AND absent > 0 AND absent < 4"
+            " AND (folder, name) > (?, ?) ORDER BY folder, name LIMIT ?",
+            [self.root_id(root), VACANT, *split(after), PAGE],
+        ).fetchall()
+        begun = [self._evaluate(row, ask=ask, delete_object=delete_object) for row in rows]
+        number = sum(begun)
+        if not ask:
+            self.db.execute(
+                "UPDATE roots SET removed = removed + ? WHERE id = ?", [number, self.root_id(root)]
+            )
+        last = join(rows[-1]["folder"], rows[-1]["name"]) if len(rows) == PAGE else None
+        return EvaluatedPage(enqueued=0 if ask else number, asked=number if ask else 0, after=last)
+
+    @transaction
+    def confirm_absence(self, root: str) -> bool:
+        """Two listings did not show these files, and a third look begins; True: call it again."""
+        moved = self.db.execute(
+            "UPDATE files SET absent = ? WHERE (root, folder, name) IN (SELECT root, folder, name FROM files"
+            " WHERE root = ? AND absent = ? AND absent > 0 AND absent < 4 LIMIT ?)",
+            [VACANT, self.root_id(root), ABSENT, 10 * PAGE],
+        )
+        return moved.rowcount == 10 * PAGE
+
+    # -- inside a transaction ----------------------------------------------------------------------
+
+    def _evaluate(self, row: sqlite3.Row, *, ask: bool, delete_object: bool) -> int:
+        newest = self.find(row["transfer"])
+        if newest is not None and newest.state in UNFINISHED_STATES and not row["spared"]:
+            return 0
+        if row["spared"] or newest is None or not self._is_last_of_slot(row, newest):
+            self.settle_absence(row)
+            return 0
+        self.settle_absence(row)
+        state = RemovalState.ASKED if ask else RemovalState.OWED
+        inserted = self.db.execute(
+            "INSERT OR IGNORE INTO removals"
+            " (slot, transfer, root, folder, name, state, delete_object, noticed_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                row["slot"],
+                newest.row_id,
+                row["root"],
+                row["folder"],
+                row["name"],
+                state,
+                int(delete_object),
+                self.clock.wall_ms(),
+            ],
+        )
+        if not ask and inserted.rowcount:
+            removal = self.db.execute("SELECT * FROM removals WHERE slot = ?", [row["slot"]]).fetchone()
+            self.enqueue_removal(removal, newest)
+        return inserted.rowcount
+
+    def _is_last_of_slot(self, row: sqlite3.Row, newest: Transfer) -> bool:
+        """Tell whether Convex shows this file's content, and no other file or newer content has its slot."""
+        if newest.state is not State.SYNCED or self.is_retracted(row["slot"]):
+            return False
+        other = self.db.execute(
+            "SELECT 1 FROM files WHERE slot = ? AND absent < ? AND (root, folder, name) <> (?, ?, ?)",
+            [row["slot"], ABSENT, row["root"], row["folder"], row["name"]],
+        ).fetchone()
+        newer = self._of_slot(newest, "t.state NOT IN ('superseded', 'gone') AND t.id > ?", limit=1)
+        return other is None and not newer
+
+    def settle_absence(self, row: sqlite3.Row, *, spared: bool = False) -> None:
+        """Let nothing more follow from it."""
+        self.db.execute(
+            "UPDATE files SET absent = ?, spared = max(spared, ?) WHERE (root, folder, name) = (?, ?, ?)",
+            [SETTLED, int(spared), row["root"], row["folder"], row["name"]],
+        )

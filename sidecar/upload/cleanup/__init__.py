@@ -1,0 +1,1 @@
+"""What is left at S3 and must not stay there."""

@@ -1,0 +1,1 @@
+"""S3 itself: client, credentials, the line, requests and answers."""

@@ -1,0 +1,149 @@
+"""Makes one call of the S3 client: bounded in time, its failures translated, bodies read as they go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from sidecar.core.clock import Clock, RemoteClock
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.upload.store import Body
+
+from .bounded import READ
+from .call import Call
+from .errors import FAULTS, from_disk, translate
+from .payload import READ_BYTES, RangePayload
+from .redirects import RedirectScope, go_the_way
+from .refusals import Asker
+from .response import read_as_s3
+from .uplink import Uplink
+
+STALL_SECONDS = 30.0  # without a byte that arrives, or comes back; what is made of it: core/standstill.py
+PROBE_SECONDS = 10.0  # HEAD asks little and follows every failure: an S3 that hangs must be named soon
+COMPLETE_SECONDS = 600.0  # S3 joins thousands of parts before it answers
+
+T = TypeVar("T")
+
+
+class Calls:
+    """The calls to one bucket. Nothing here retries."""
+
+    def __init__(
+        self,
+        *,
+        client: Any,
+        bucket: str,
+        clock: Clock,
+        uplink: Uplink,
+        throttle: Callable[[int], Awaitable[None]] | None,
+    ) -> None:
+        """``client`` is aioboto3's; ``throttle`` is awaited with each chunk's size before it goes."""
+        self.bucket = bucket
+        self._client, self._throttle, self._uplink = client, throttle, uplink
+        self._remote_clock = RemoteClock(clock)
+        uplink.ask = self._answers
+        client.meta.events.register_last("before-call.s3", _expect_for_large_bodies_only)
+        client.meta.events.register_last("before-call.s3", go_the_way)
+        client.meta.events.register_last("before-parameter-build.s3", _stay_in_our_region)
+        # botocore's own look for errors in a 200 is at s3.*, and comes after what is at *.*
+        client.meta.events.register("before-parse.*.*", read_as_s3)
+
+    @property
+    def skew_seconds(self) -> float | None:
+        """Our clock minus S3's; None before its first answer."""
+        return self._remote_clock.skew_seconds
+
+    async def call(
+        self, method: str, target: str, *, seconds: float | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """Make one call without a body of the file's; ``seconds`` is its limit on standing still."""
+        watch = self._uplink.call(STALL_SECONDS if seconds is None else seconds)
+        return await self._watched(watch, method, target, fields)
+
+    async def send(self, method: str, body: Body, target: str, **fields: Any) -> dict[str, Any]:
+        """Make a call with a body, which may take as long as it moves."""
+        watch = self._uplink.call(STALL_SECONDS, length_bytes=body.length_bytes)
+        payload = RangePayload(body, call=watch, throttle=self._throttle)
+        try:
+            return await self._watched(watch, method, target, fields | {"Body": payload})
+        except SidecarError as error:
+            if payload.failure is None:
+                raise
+            raise from_disk(payload.failure, operation=error.operation, target=target) from payload.failure
+
+    async def _watched(self, watch: Call, method: str, target: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """Make one call of the client; its every failure becomes a SidecarError here."""
+        operation = "".join(word.capitalize() for word in method.split("_"))
+        READ.set(watch.read)
+        try:
+            async with watch:
+                answer = await self._ask(method, fields)
+        except FAULTS as error:
+            self._learn(error.response if isinstance(error, ClientError) else {})
+            asker = Asker(skew_seconds=self.skew_seconds, region=self._client.meta.region_name)
+            meaning = translate(error, operation=operation, target=target, asker=asker)
+            raise self._of_the_line(watch, meaning, answered=isinstance(error, ClientError)) from error
+        self._learn(answer)
+        return answer
+
+    def _of_the_line(self, watch: Call, error: SidecarError, *, answered: bool) -> SidecarError:
+        """Mark what is the line's fault and not the object's, and let the line learn from it."""
+        if watch.ending is not None:
+            error.code, error.maybe_done = watch.ending, True
+        if not watch.length_bytes or (answered and not error.of_the_line):
+            return error
+        now = asyncio.get_running_loop().time()
+        self._uplink.troubled(watch, now)
+        if watch.ending is None and not answered and self._uplink.broke(error.target, now):
+            error.code = "Broken"
+        return error
+
+    async def _ask(self, method: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """Ask S3; again where it sends us to another of its own doors."""
+        with RedirectScope(bucket=self.bucket, region=self._client.meta.region_name) as way:
+            while True:
+                try:
+                    answer: dict[str, Any] = await getattr(self._client, method)(Bucket=self.bucket, **fields)
+                except ClientError as error:
+                    if not way.turn(error.response):
+                        raise
+                else:
+                    return answer
+
+    async def _answers(self) -> bool:
+        """Tell whether S3 answers, whatever it says."""
+        try:
+            await self.call("head_bucket", self.bucket, seconds=PROBE_SECONDS)
+        except SidecarError as error:
+            return error.kind is not ErrorKind.NETWORK
+        return True
+
+    def _learn(self, answer: dict[str, Any]) -> None:
+        """Take in S3's clock, of a refusal too: a clock that is wrong gets nothing else."""
+        self._remote_clock.learn(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date"))
+
+
+async def read(reader: Callable[[Body], T], body: Body, *, operation: str, target: str) -> T:
+    """Read a body off the event loop. Raises SidecarError."""
+    try:
+        return await asyncio.to_thread(reader, body)
+    except OSError as error:
+        raise from_disk(error, operation=operation, target=target) from error
+
+
+def _expect_for_large_bodies_only(params: dict[str, Any], **_: Any) -> None:
+    """Ask S3 before sending a large body, so that a refusal is read and not lost in a reset connection.
+
+    For a small body the question costs a round trip and saves nothing.
+    """
+    body = params.get("body")
+    if isinstance(body, RangePayload) and len(body) <= READ_BYTES:
+        params["headers"].pop("Expect", None)
+
+
+def _stay_in_our_region(context: dict[str, Any], **_: Any) -> None:
+    """Take a redirect for an error: s3.region is set, and botocore asks a redirecting HeadBucket for ever."""
+    context.setdefault("s3_redirect", {})["redirected"] = True

@@ -1,0 +1,88 @@
+"""Feeds the bytes of a ``Body`` to aiohttp as it pulls them: reads a little, sends it, reads on.
+
+A slow link holds the reading back, so a part on its way costs one chunk of memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
+
+from sidecar.files import TruncatedError
+from sidecar.upload.store import Body
+
+from .call import Call
+
+READ_BYTES = 256 * 1024
+THROTTLED_BYTES = 32 * 1024  # S3 hangs up on a body that pauses for 20 s, as under a narrow limit of ours
+
+
+class RangePayload(Payload):
+    """A range of a file as a request's body.
+
+    botocore asks its length and never reads it (the payload is not part of the signature). ``failure``
+    keeps our own error, because aiohttp reports every failure of a body as one of the connection.
+    ``is_sent``: S3 may have all of it. It may be sent more than once, one time after the other.
+    """
+
+    def __init__(self, body: Body, *, call: Call, throttle: Callable[[int], Awaitable[None]] | None) -> None:
+        """``call`` hears of what goes; ``throttle`` is awaited with the size of each chunk before it goes."""
+        super().__init__(body, content_type="application/octet-stream")
+        self._body = body
+        self._size = body.length_bytes
+        self._call, self._throttle = call, throttle
+        self.failure: OSError | None = None
+        self.is_sent = False
+
+    def __len__(self) -> int:
+        """Return the length in bytes, for Content-Length."""
+        return self._body.length_bytes
+
+    def __bool__(self) -> bool:
+        """Return True: an empty body is still a body."""
+        return True
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Send the range, in chunks of 256 KiB that are read off the event loop."""
+        loop = asyncio.get_running_loop()
+        self._call.on(getattr(writer, "transport", None))
+        most = THROTTLED_BYTES if self._throttle else READ_BYTES
+        self.is_sent = self._body.length_bytes == 0
+        offset, end = self._body.offset_bytes, self._body.offset_bytes + self._body.length_bytes
+        while offset < end:
+            size = min(most, end - offset)
+            if self._throttle:
+                await self._call.throttled(self._throttle(size))
+            data = await loop.run_in_executor(None, self._read, size, offset)
+            offset += len(data)
+            self.is_sent = offset >= end
+            self._call.wrote(len(data))
+            await writer.write(data)
+        self._call.wrote(0)
+
+    def _read(self, size: int, offset: int) -> bytes:
+        try:
+            data = os.pread(self._body.fd, size, offset)
+            if not data:
+                raise TruncatedError(f"the file ends at {offset} bytes")
+        except OSError as error:
+            self.failure = error
+            raise
+        return data
+
+    def read(self, _size: int = -1) -> NoReturn:
+        """Refuse: botocore takes what has ``read`` for a file, and must not read this one."""
+        raise NotImplementedError
+
+    def seek(self, _offset: int, _whence: int = 0) -> NoReturn:
+        """Refuse: the signer takes what has ``seek`` as it is, and leaves an unsigned payload alone."""
+        raise NotImplementedError
+
+    def decode(self, _encoding: str = "utf-8", _errors: str = "strict") -> NoReturn:
+        """Refuse: video is not text."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""When a file is complete: who waits, who is looked at, who decides."""

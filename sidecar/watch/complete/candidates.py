@@ -1,0 +1,286 @@
+"""Runs the candidates' life: looks at what is due, reads what is complete, journals what became of it.
+
+Looks run in batches in worker threads; large files are read in two lanes of their own, so that a
+thumbnail never waits for a film.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Concatenate, ParamSpec, Protocol, TypeVar, assert_never
+
+import structlog
+
+from sidecar.core.clock import Clock
+from sidecar.core.model import Fingerprint, Piece, StatIdentity, Transfer
+from sidecar.core.states import IllegalTransitionError
+from sidecar.journal import journal as remember
+from sidecar.journal.writer import AsyncJournal
+from sidecar.obstacles import PROCESS, Obstacles
+from sidecar.watch.os.filesystem import Filesystems
+from sidecar.watch.os.worker_threads import WorkerThreads
+
+from .decide import Wait
+from .fingerprint import Changed, Vanished
+from .probe import (
+    Abandon,
+    Complete,
+    PathError,
+    ProbePolicy,
+    ProbeRequest,
+    ProbeResult,
+    Unreadable,
+    VolumeAway,
+    Withhold,
+    probe,
+    read,
+)
+from .schedule import AGAIN_SECONDS, Candidate, ProbeSchedule
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Found = Fingerprint | Changed | Vanished | Unreadable | VolumeAway | Wait | Abandon | Withhold
+log = structlog.get_logger()
+BATCH_MAX = 64
+PROBE_LANES = 2
+READ_LANES = 2
+
+
+class OnWithheld(Protocol):
+    """Hears of a candidate that is held, and why, unless its content told."""
+
+    def __call__(  # noqa: D102 - said above
+        self, root: str, path: str, identity: StatIdentity, why: str | None, /, *, is_known: bool
+    ) -> None: ...
+
+
+class Candidates:
+    """All candidates of all roots. Everything but the looks themselves runs on the event loop."""
+
+    def __init__(
+        self,
+        *,
+        journal: AsyncJournal,
+        clock: Clock,
+        threads: WorkerThreads,
+        volumes: Filesystems,
+        policy: Callable[[str], ProbePolicy | None],
+        on_missed_event: Callable[[str, str], None],
+        room: Callable[[], Awaitable[int]],
+        obstacles: Obstacles,
+        withhold_reason: Callable[[ProbeRequest, StatIdentity], str | None],
+        on_withheld: OnWithheld,
+    ) -> None:
+        """``policy`` tells a root's, None of one that is not watched: its candidates stay in the journal.
+
+        ``on_missed_event`` is told root and path of a file that left this list while events of it came in.
+        ``room`` waits until the journal may take in more files, and returns how many at once. ``obstacles``
+        is told what cannot be read. ``withhold_reason`` tells why a complete video is held by a playlist,
+        ``on_withheld`` hears of one that is, and why, unless its content told.
+        """
+        self._obstacles, self._withhold_reason, self._on_withheld = obstacles, withhold_reason, on_withheld
+        self._journal, self._clock, self._threads = journal, clock, threads
+        self._volumes, self._policy_of, self._on_missed_event = volumes, policy, on_missed_event
+        self._schedule = ProbeSchedule(clock)
+        self._probe_lanes, self._read_lanes = asyncio.Semaphore(PROBE_LANES), asyncio.Semaphore(READ_LANES)
+        self.find, self.all, self.touch = self._schedule.find, self._schedule.all, self._schedule.touch
+        self.probe_all_again, self._room = self._schedule.probe_all_again, room
+
+    def add(self, transfer: Transfer) -> None:
+        """Take a row in state discovered, if its root is watched."""
+        if self._policy_of(transfer.root) is not None:
+            self._schedule.add(transfer)
+
+    def drop(self, root: str, path: str) -> None:
+        """Drop a candidate whose row is no more, since its file is held."""
+        if (candidate := self.find(root, path)) is not None:
+            self._schedule.forget(candidate)
+
+    def forget_home(self, root: str, home: str) -> None:
+        """Forget the home of these: where they were seen there is nothing any more."""
+        for candidate in self.all():
+            if candidate.root == root and candidate.home == home:
+                candidate.home = None
+
+    async def wait_for_room(self) -> int:
+        """Wait while too many were never looked at, or the journal takes in no more; return how many go."""
+        await self._schedule.wait_for_room()
+        return await self._room()
+
+    async def run(self) -> None:
+        """Look at what is due, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reload())
+            while True:
+                await self._probe_lanes.acquire()
+                while not (batch := self._schedule.take_due(BATCH_MAX)):
+                    await self._schedule.sleep()
+                group.create_task(self._probe_batch(batch, group))
+
+    async def _reload(self) -> None:
+        """Take in candidates that the journal made itself: overtaken files, and those of the last process."""
+        news = self._journal.subscribe(remember.Topic.CANDIDATES)
+        while True:
+            await news.wait()
+            news.clear()
+            began = self._clock.monotonic()
+            for transfer in await self._journal.do(remember.Journal.candidates):
+                known = self.find(transfer.root, transfer.path)
+                if known is None or known.row_id != transfer.row_id:
+                    self.add(transfer)
+            # Every new file rings this bell: what we observed ourselves is known already.
+            await asyncio.sleep(max(0.5, 20 * (self._clock.monotonic() - began)))
+
+    async def _probe_batch(self, batch: list[Candidate], group: asyncio.TaskGroup) -> None:
+        now = self._clock.monotonic()
+        work = [(c.probe_request(), policy) for c in batch if (policy := self._policy_of(c.root)) is not None]
+        try:
+            results = await self._threads.do(
+                lambda: [self._probe(request, policy, now) for request, policy in work]
+            )
+        finally:
+            self._probe_lanes.release()
+        await asyncio.gather(
+            *(
+                self._take_result(candidate, seen, now, group)
+                for candidate, seen in zip(batch, results, strict=True)
+            )
+        )
+        await self._schedule.count_probes(batch)
+
+    def _probe(self, request: ProbeRequest, policy: ProbePolicy, now: float) -> ProbeResult:
+        seen = probe(request, policy, self._volumes, now=now)
+        if (
+            request.claim is None
+            or seen.identity is None
+            or not isinstance(seen.found, Complete | Fingerprint)
+        ):
+            return seen
+        why = self._withhold_reason(request, seen.identity)
+        return seen if why is None else replace(seen, found=Withhold(why=why))
+
+    async def _take_result(
+        self, candidate: Candidate, seen: ProbeResult, now: float, group: asyncio.TaskGroup
+    ) -> None:
+        if candidate.awaits_lookup and not candidate.is_reported_written and _is_written(candidate, seen):
+            candidate.is_reported_written = True
+            await self._journal.do(remember.Journal.candidate_written, candidate.row_id)
+        if seen.identity is not None and seen.identity != candidate.identity:
+            candidate.identity, candidate.quiet_since = seen.identity, max(now, candidate.quiet_since)
+        candidate.piece = seen.piece
+        if isinstance(seen.found, Complete):
+            candidate.why = "complete, it is being read"
+            group.create_task(self._read_large(candidate))
+        else:
+            await self._apply_result(candidate, seen.found)
+
+    async def _read_large(self, candidate: Candidate) -> None:
+        identity = candidate.identity
+        assert identity is not None  # noqa: S101 - Complete was decided by looking at one
+        async with self._read_lanes:
+            found = await self._threads.do(lambda: read(candidate.probe_request(), identity))
+        await self._apply_result(candidate, found)
+        await self._schedule.count_probes([candidate])
+
+    async def _apply_result(self, candidate: Candidate, found: Found) -> None:
+        """Record the fact, or plan the next look."""
+        self._note_obstacle(candidate, found.by if isinstance(found, Unreadable | VolumeAway) else None)
+        if candidate not in self._schedule:
+            return
+        match found:
+            case Fingerprint():
+                await self._record_content(candidate, found)
+            case Vanished() | Abandon() | Withhold():
+                await self._record_end(candidate, found)
+            case Changed():
+                self._schedule.probe_after(candidate, "it changed while it was being read", AGAIN_SECONDS)
+            case Unreadable(why=why):
+                self._schedule.retry_unreadable(candidate, why, refused=True)
+            case VolumeAway(why=why):
+                self._schedule.retry_unreadable(candidate, why, refused=False)
+            case Wait() if await self._is_cancelled(candidate, found):
+                self._schedule.forget(candidate)
+            case Wait():
+                self._schedule.probe_after(candidate, found.why, self._schedule.spaced(candidate, found))
+                candidate.is_torn = found.is_torn
+            case _:
+                assert_never(found)
+
+    def _note_obstacle(self, candidate: Candidate, by: PathError | None) -> None:
+        """Say what is in the way of a candidate, or that it is not any more."""
+        where = None
+        if by is not None:
+            path = os.path.join(candidate.root, by.below) if by.below else candidate.root  # noqa: PTH118 - text
+            where = self._obstacles.failed(path, by.error)
+        if candidate.obstacle not in {None, where, PROCESS}:
+            self._obstacles.over(candidate.obstacle or "")
+        candidate.obstacle = where
+        if by is None:
+            candidate.failures = 0
+
+    async def _is_cancelled(self, candidate: Candidate, found: Wait) -> bool:
+        """Tell whether a file that a new journal found incomplete was given up by its scene's marker."""
+        if not (candidate.awaits_lookup and found.is_torn and candidate.identity):
+            return False
+        return await self._journal.do(
+            remember.Journal.abandon_if_cancelled, candidate.row_id, candidate.identity
+        )
+
+    async def _record(
+        self,
+        candidate: Candidate,
+        method: Callable[Concatenate[remember.Journal, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T | None:
+        result = None
+        try:
+            result = await self._journal.do(method, *args, **kwargs)
+        except (LookupError, IllegalTransitionError):
+            # The row went on without us: two listings did not show the file, and another row took its place.
+            log.debug("candidate_overtaken", path=candidate.path, root=candidate.root)
+        self._schedule.forget(candidate)
+        if candidate.touched:
+            self._on_missed_event(candidate.root, candidate.path)
+        return result
+
+    async def _record_content(self, candidate: Candidate, found: Fingerprint) -> None:
+        if candidate.piece is Piece.NONE:
+            await self._record(candidate, remember.Journal.complete, candidate.row_id, found)
+            return
+        method = remember.Journal.complete_piece
+        if (
+            await self._record(candidate, method, candidate.row_id, found, candidate.piece)
+            is remember.PieceOutcome.WITHHELD
+        ):
+            await self._report_withheld(candidate, found.identity, None)
+
+    async def _record_end(self, candidate: Candidate, found: Vanished | Abandon | Withhold) -> None:
+        match found:
+            case Vanished():
+                await self._record(candidate, remember.Journal.vanish, candidate.row_id)
+            case Abandon(why=why):
+                await self._record(
+                    candidate, remember.Journal.abandon, candidate.row_id, why, candidate.identity
+                )
+            case Withhold(why=why):
+                await self._record(candidate, remember.Journal.withhold, {candidate.row_id: why})
+                if candidate.identity is not None:
+                    await self._report_withheld(candidate, candidate.identity, why)
+            case _:
+                assert_never(found)
+
+    async def _report_withheld(self, candidate: Candidate, identity: StatIdentity, why: str | None) -> None:
+        root, path = candidate.root, candidate.path
+        withheld = await self._journal.do(remember.Journal.withheld_now, root, {path: None})
+        if path in withheld:
+            self._on_withheld(root, path, identity, why, is_known=withheld[path])
+
+
+def _is_written(candidate: Candidate, seen: ProbeResult) -> bool:
+    """Tell whether somebody was seen writing it: by lease, or by what changed between two looks."""
+    has_changed = None not in {candidate.identity, seen.identity} and seen.identity != candidate.identity
+    return has_changed or (isinstance(seen.found, Wait) and seen.found.is_written)

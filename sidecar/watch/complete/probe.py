@@ -1,0 +1,198 @@
+"""Looks at one candidate: opens, takes a lease, judges the structure, decides, and reads what is complete.
+
+Blocking: the candidates' worker threads call it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from sidecar.core.model import Fingerprint, Piece, StatIdentity, StreamKey
+from sidecar.files import ForeignLinkError, NotRegularError, identity_of, open_regular
+from sidecar.homes import AWAY, away, find_obstruction, is_at_home
+from sidecar.watch.formats import detect
+from sidecar.watch.formats.base import UNKNOWN, Structure
+from sidecar.watch.formats.minimum_size import by_size
+from sidecar.watch.formats.stream_pieces import piece_of
+from sidecar.watch.os import write_lease
+from sidecar.watch.os.filesystem import Filesystems, ReadinessMethod
+from sidecar.watch.os.write_lease import WriterCheck
+
+from .decide import Abandon, Complete, Decision, ProbeEvidence, Wait, WaitPolicy, decide
+from .fingerprint import Changed, Vanished, take, take_open
+
+SMALL_BYTES = 1024 * 1024  # read at once by the thread that looked; larger files have lanes of their own
+SETTLE_DEFAULT, SETTLE_UNLEASED, SETTLE_SCANNING = 0.25, 2.0, 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbePolicy:
+    """What a root's settings say of waiting. The default settle time follows its volume and events."""
+
+    settle_seconds: float
+    scanning: bool  # changes are seen by listings only
+    abandon_after_seconds: float
+
+    def wait_policy(self, rule_seconds: float | None, *, exact: bool) -> WaitPolicy:
+        """Return how long to wait for a file: as its rule says, or its root, or what can be trusted here."""
+        settle = rule_seconds if rule_seconds is not None else self.settle_seconds
+        if rule_seconds is None and settle == SETTLE_DEFAULT and not exact:
+            settle = SETTLE_SCANNING if self.scanning else SETTLE_UNLEASED
+        return WaitPolicy(settle_seconds=settle, abandon_after_seconds=self.abandon_after_seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeRequest:
+    """What a look needs to know of a candidate. ``quiet_since`` is monotonic, of ``identity``."""
+
+    row_id: int
+    root: str
+    path: str
+    rule_settle_seconds: float | None
+    check_structure: bool
+    identity: StatIdentity | None
+    quiet_since: float
+    home: str | None = None
+    claim: StreamKey | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathError:
+    """``error`` is why a path, below the root, cannot be read at this moment."""
+
+    below: str
+    error: OSError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """The file is there and cannot be read: ``why``. ``by``: what is in the way, None: a refusal."""
+
+    why: str
+    by: PathError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeAway:
+    """Nothing is at the path, but its root or volume is away, too: that says nothing of the file."""
+
+    why: str
+    by: PathError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withhold:
+    """The file is complete, and a playlist holds it; ``why`` is a sentence."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeResult:
+    """What one look found: a decision, or with Complete on a small file already the fingerprint."""
+
+    identity: StatIdentity | None
+    found: Decision | Fingerprint | Changed | Vanished | Unreadable | VolumeAway | Withhold
+    piece: Piece = Piece.NONE
+
+
+def probe(request: ProbeRequest, policy: ProbePolicy, volumes: Filesystems, *, now: float) -> ProbeResult:
+    """Look at a candidate. ``now`` is monotonic seconds, of just before the call."""
+    try:
+        fd = open_regular(request.root, request.path)
+    except (FileNotFoundError, NotRegularError):
+        return ProbeResult(identity=None, found=_absent(request))
+    except OSError as error:
+        return ProbeResult(identity=None, found=_unreadable(request, error))
+    try:
+        return _probe_open(fd, request, policy, volumes, now)
+    except OSError as error:
+        return ProbeResult(identity=None, found=_unreadable(request, error))
+    finally:
+        os.close(fd)
+
+
+def read(
+    request: ProbeRequest, identity: StatIdentity
+) -> Fingerprint | Changed | Vanished | Unreadable | VolumeAway:
+    """Fingerprint a complete file that looked like ``identity``."""
+    try:
+        found = take(request.root, request.path, expected=identity)
+    except OSError as error:
+        return _unreadable(request, error)
+    return _absent(request) if isinstance(found, Vanished) else found
+
+
+def _absent(request: ProbeRequest) -> Vanished | VolumeAway:
+    """Judge a path without a file: a root that is away, such as an unmounted volume, ends no transfer."""
+    if is_at_home(request.root, request.path, request.home):
+        return Vanished()
+    return VolumeAway(why=AWAY, by=_by(request, away()))
+
+
+def _unreadable(request: ProbeRequest, error: OSError) -> Unreadable:
+    refused = isinstance(error, ForeignLinkError)
+    words = error.strerror or str(error)
+    return Unreadable(why=f"it cannot be read: {words}", by=None if refused else _by(request, error))
+
+
+def _by(request: ProbeRequest, error: OSError) -> PathError:
+    found = find_obstruction(request.root, request.path, request.home)
+    return PathError(below=found.below, error=error)
+
+
+def _probe_open(
+    fd: int, request: ProbeRequest, policy: ProbePolicy, volumes: Filesystems, now: float
+) -> ProbeResult:
+    identity, decision = _examine(fd, request, policy, volumes, now)
+    if not isinstance(decision, Complete):
+        return ProbeResult(identity=identity, found=decision)
+    piece = Piece.NONE if request.claim is None else piece_of(fd, PurePosixPath(request.path).name)
+    is_small = identity.size_bytes <= SMALL_BYTES
+    found = take_open(fd, expected=identity) if is_small else decision
+    return ProbeResult(identity=identity, found=found, piece=piece)
+
+
+def _examine(
+    fd: int, request: ProbeRequest, policy: ProbePolicy, volumes: Filesystems, now: float
+) -> tuple[StatIdentity, Decision]:
+    found = os.fstat(fd)
+    identity = identity_of(found)
+    held = _lease(fd, request, volumes, found.st_dev)
+    shape = UNKNOWN
+    if held is not WriterCheck.BUSY:
+        judge = detect.judge if request.check_structure else _judge_size
+        shape = judge(fd, PurePosixPath(request.path).name)
+    quiet = now - request.quiet_since if identity == request.identity else 0.0
+    evidence = ProbeEvidence(lease=held, structure=shape, quiet_seconds=quiet)
+    return identity, decide(
+        evidence, policy.wait_policy(request.rule_settle_seconds, exact=held is WriterCheck.FREE)
+    )
+
+
+def _judge_size(fd: int, name: str) -> Structure:
+    """Judge a file that nobody is to look into: what is empty, or nearly so, is no film all the same."""
+    return by_size(os.fstat(fd).st_size, name)
+
+
+def _lease(fd: int, request: ProbeRequest, volumes: Filesystems, device: int) -> WriterCheck:
+    if volumes.readiness(request.root, request.path.rpartition("/")[0], device) is ReadinessMethod.LEASE:
+        return write_lease.take_read_lease(fd)
+    return WriterCheck.UNAVAILABLE
+
+
+__all__ = [
+    "Abandon",
+    "Complete",
+    "ProbePolicy",
+    "ProbeRequest",
+    "ProbeResult",
+    "Unreadable",
+    "VolumeAway",
+    "Wait",
+    "Withhold",
+    "probe",
+    "read",
+]  # fmt: skip

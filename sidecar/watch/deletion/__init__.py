@@ -1,0 +1,1 @@
+"""Files that are gone, and files that are deleted here."""

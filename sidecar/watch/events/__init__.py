@@ -1,0 +1,1 @@
+"""What inotify tells of the watched folders, and what is done about it."""

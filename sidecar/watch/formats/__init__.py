@@ -1,0 +1,1 @@
+"""What the formats themselves say of whether a file is whole."""

@@ -1,0 +1,60 @@
+"""The boxes of MP4 and its kin: a size, a kind, a body."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .base import BoundedReader
+
+_INDEX_BYTES_MAX = 32 + 12 * 65_535
+_NOWHERE = 1 << 63  # where a box of an impossible size ends: beyond every file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A box's header. ``end`` is None where the size field says "to the end of the file"."""
+
+    kind: bytes
+    start: int
+    body: int
+    end: int | None
+
+
+def boxes(source: BoundedReader, start: int, end: int) -> Iterator[Box]:
+    """Yield headers until ``end`` or until one does not lead further."""
+    while start < end:
+        box = _box(source.at(start, 16), start)
+        yield box
+        if box.end is None or box.end <= start:
+            return
+        start = box.end
+
+
+def is_kind(kind: bytes) -> bool:
+    """Whether these four bytes can be a box's kind."""
+    return len(kind) == 4 and all(32 <= byte < 127 or byte == 0xA9 for byte in kind)  # noqa: PLR2004 - ASCII
+
+
+def referenced_end(source: BoundedReader, body: int, end: int) -> int:
+    """Return where the media ends that a `sidx` box refers to."""
+    content = source.at(body, min(end - body, _INDEX_BYTES_MAX))
+    wide = 8 if content[:1] != b"\0" else 4  # version 1 has times and offsets of 64 bits
+    first_offset = int.from_bytes(content[12 + wide : 12 + 2 * wide])
+    entries = content[16 + 2 * wide :]
+    sizes: tuple[int, ...] = struct.unpack(f">{len(entries) // 4}I", entries[: len(entries) // 4 * 4])[::3]
+    return end + first_offset + sum(sizes)
+
+
+def _box(head: bytes, start: int) -> Box:
+    size, kind = int.from_bytes(head[:4]), head[4:8]
+    if size == 1 and len(head) == 16:  # noqa: PLR2004 - the 64-bit form of a header
+        return Box(kind=kind, start=start, body=start + 16, end=_end(start, int.from_bytes(head[8:16]), 16))
+    if size == 0:
+        return Box(kind=kind, start=start, body=start + 8, end=None)
+    return Box(kind=kind, start=start, body=start + 8, end=_end(start, size, 8))
+
+
+def _end(start: int, size: int, header: int) -> int:
+    return start + size if size >= header else _NOWHERE

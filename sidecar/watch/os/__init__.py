@@ -1,0 +1,1 @@
+"""What the operating system is asked: volumes, leases on files, links, threads."""

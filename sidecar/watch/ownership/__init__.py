@@ -1,0 +1,1 @@
+"""One sidecar for each folder: locks, leases, and the fence before the remotes."""

@@ -1,0 +1,1 @@
+"""Listings of the watched folders: what lies there, and what each name counts as."""

@@ -1,0 +1,135 @@
+"""Lists folders: what is in them by name and by lstat, following no symbolic link."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+
+from sidecar.files import NotRegularError, kind_of, open_folder
+from sidecar.watch.os.filesystem import OWN_PREFIX
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecialEntry:
+    """Something that is never sent as it is, and why. ``path`` is below the root, with surrogate escapes.
+
+    ``inside``: it is, or may lead to, a folder, and stands for whatever lies in it. ``found`` is its lstat,
+    None where it could not be seen well enough.
+    """
+
+    path: str
+    reason: str
+    inside: bool = False
+    found: os.stat_result | None = None
+
+    @property
+    def is_link(self) -> bool:
+        """Whether it is a symbolic link."""
+        return self.found is not None and stat.S_ISLNK(self.found.st_mode)
+
+
+@dataclass(slots=True, kw_only=True)
+class Listing:
+    """One folder ("" is the root): its regular files, its folders, and what is neither.
+
+    ``whole`` is False where the folder could not be read: then absence from it says nothing. ``unread`` is
+    why one that is there, or an entry of it, could not be read. ``inode`` is the folder's own, ``device``
+    what it lies on, None where it could not be opened. ``clear``: it lies where it lay, so that what is
+    absent was perhaps removed. ``home`` is where what lies in it is at home, None where that cannot be told.
+    """
+
+    folder: str
+    inode: int = 0
+    files: dict[str, os.stat_result] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
+    special: list[SpecialEntry] = field(default_factory=list)
+    whole: bool = True
+    unread: OSError | None = None
+    device: int | None = None
+    clear: bool = False
+    home: str | None = None
+
+    def others(self) -> set[str]:
+        """Return the names of what is no regular file, or not seen well enough to tell."""
+        return {
+            path.rpartition("/")[2] for path in (*self.folders, *(special.path for special in self.special))
+        }
+
+
+def list_folder(root: str, folder: str) -> Listing:
+    """Return the listing of ``root``/``folder``; an unreadable or vanished folder is named, not raised."""
+    listing = Listing(folder=folder)
+    try:
+        fd = open_folder(root, folder)
+        try:
+            found = os.fstat(fd)
+            listing.inode, listing.device = found.st_ino, found.st_dev
+            with os.scandir(fd) as entries:
+                for entry in entries:
+                    _add(listing, entry)
+        finally:
+            os.close(fd)
+    except (FileNotFoundError, NotRegularError):  # gone, or swapped for a link since its folder was listed
+        listing.whole = False
+    except OSError as error:
+        listing.whole, listing.unread = False, error
+        listing.special.append(unread_folder(folder or ".", error))
+    return listing
+
+
+def lstat_below(root: str, path: str) -> os.stat_result | None:
+    """Return lstat of one path below the root, or None where nothing is or it cannot be seen."""
+    try:
+        return os.lstat(os.path.join(root, path))  # noqa: PTH118 - surrogate escapes and speed
+    except OSError:
+        return None
+
+
+def odd_of(path: str, found: os.stat_result) -> SpecialEntry | None:
+    """Return what is never sent as it is; None for a file or folder whose name is text."""
+    is_folder, reason = stat.S_ISDIR(found.st_mode), "the name is not UTF-8"
+    if not is_folder and not stat.S_ISREG(found.st_mode):
+        reason = f"{kind_of(found.st_mode)} is never sent"
+    elif is_utf8(path):
+        return None
+    return SpecialEntry(
+        path=path, reason=reason, inside=is_folder or stat.S_ISLNK(found.st_mode), found=found
+    )
+
+
+def unread_folder(path: str, error: OSError) -> SpecialEntry:
+    """Return what a folder is that cannot be read."""
+    return SpecialEntry(path=path, reason=f"the folder cannot be read: {error.strerror}", inside=True)
+
+
+def join(folder: str, name: str) -> str:
+    """Return the path below the root of a name in a folder."""
+    return f"{folder}/{name}" if folder else name
+
+
+def is_utf8(name: str) -> bool:
+    """Tell whether a name from the system is text; names that are not match no rule."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _add(listing: Listing, entry: os.DirEntry[str]) -> None:
+    path = join(listing.folder, entry.name)
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        listing.unread = error
+        listing.special.append(SpecialEntry(path=path, reason=f"no stat: {error.strerror}", inside=True))
+        return
+    if (special := odd_of(path, found)) is not None:
+        listing.special.append(special)
+    elif stat.S_ISDIR(found.st_mode):
+        listing.folders.append(path)
+    elif not entry.name.startswith(OWN_PREFIX):
+        listing.files[entry.name] = found
