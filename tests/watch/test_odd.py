@@ -121,7 +121,7 @@ async def test_a_folder_that_cannot_be_read_is_explained_as_such(
         return open_folder(root, folder)
 
     for module in ("listing", "path_lookup"):
-        monkeypatch.setattr(f"sidecar.watch.{module}.open_folder", refuse)
+        monkeypatch.setattr(f"sidecar.watch.scan.{module}.open_folder", refuse)
     await world.stage.scan_now()
     [refused] = world.stage.status()[0].examples
     found = await world.stage.explain(str(world.root), SCENE)
