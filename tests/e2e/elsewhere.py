@@ -26,7 +26,7 @@ class NoLocks:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
 
-root_lock.PACE = LeaseTiming(beat=0.2, term=0.8, claim=1.2, still=10)
+root_lock.TIMING = LeaseTiming(beat=0.2, term=0.8, claim=1.2, still=10)
 if os.environ.get("NO_LOCKS"):
     setattr(flock, "fcntl", NoLocks)  # noqa: B010 - it is not exported
 

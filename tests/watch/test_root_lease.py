@@ -19,7 +19,7 @@ from sidecar.watch.ownership.lease_file import BeatOutcome, LeaseFile
 from sidecar.watch.ownership.root_lease import LeaseAcquirer, RootLease
 from tests.support.simulation.loop import VirtualClock, VirtualLoop
 
-PACE = LeaseTiming()
+TIMING = LeaseTiming()
 SECONDS = 600.0
 SEEDS = 40
 CALM_SECONDS = 120.0  # within which somebody must hold it once all is quiet
@@ -96,7 +96,7 @@ class Machine:
     flock: Life | None = None
 
     @property
-    def place(self) -> LockDomain:
+    def domain(self) -> LockDomain:
         """What a lease file says of it."""
         return LockDomain(boot=self.name, device=7)
 
@@ -107,13 +107,13 @@ class Life:
     def __init__(self, world: World, machine: Machine, number: int) -> None:
         self.world, self.machine, self.number = world, machine, number
         self.chance = random.Random(f"{world.seed} {number}")
-        self.tenure: RootLease | None = None
+        self.lease: RootLease | None = None
         self.dead = False
 
     @property
     def acts(self) -> bool:
         """Whether it would ship something at this moment."""
-        return not self.dead and self.tenure is not None and self.tenure.holds
+        return not self.dead and self.lease is not None and self.lease.holds
 
     async def pause(self) -> None:
         """A step takes no time, some, or as long as a process is stopped; after a kill it never ends."""
@@ -146,29 +146,29 @@ class Life:
             self.machine.flock = None
 
     async def _hold(self) -> None:
-        claimant = LeaseAcquirer(
+        acquirer = LeaseAcquirer(
             root="/renders",
             file=cast("LeaseFile", Disk(self.world.volume, self.pause)),
-            record=record(f"{self.number}-{self.chance.random()}", self.machine.place),
-            place=self.machine.place,
+            record=record(f"{self.number}-{self.chance.random()}", self.machine.domain),
+            domain=self.machine.domain,
             run_blocking=self.do,
-            timing=PACE,
+            timing=TIMING,
             clock=self.world.clock,
             waiting=lambda _: None,
         )
-        self.tenure = await claimant.acquire()
+        self.lease = await acquirer.acquire()
         self.world.claims += 1
         try:
             async with asyncio.timeout(None if self.world.is_quiet else self.chance.random() * 100):
-                await self.tenure.keep()
+                await self.lease.keep()
         except FatalError:
-            self.tenure = None
+            self.lease = None
         except TimeoutError:
-            lease, self.tenure = self.tenure, None
+            lease, self.lease = self.lease, None
             await lease.release()
 
 
-def record(holder: str, place: LockDomain) -> LeaseRecord:
+def record(holder: str, domain: LockDomain) -> LeaseRecord:
     """Return a first record."""
     return LeaseRecord(
         holder=holder,
@@ -176,8 +176,8 @@ def record(holder: str, place: LockDomain) -> LeaseRecord:
         sidecar="s",
         host="h",
         pid=1,
-        boot=place.boot,
-        device=place.device,
+        boot=domain.boot,
+        device=domain.device,
         flocked=True,
     )
 

@@ -31,7 +31,7 @@ SHORT = LeaseTiming(beat=0.05, term=0.3, claim=0.4, still=8)
 def shared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every volume one of a server."""
     monkeypatch.setattr(root, "kind_of", lambda _: "nfs4")
-    monkeypatch.setattr(root_lock, "PACE", SHORT)
+    monkeypatch.setattr(root_lock, "TIMING", SHORT)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def lockless(monkeypatch: pytest.MonkeyPatch) -> None:
             raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(flock, "fcntl", NoLocks)
-    monkeypatch.setattr(root_lock, "PACE", SHORT)
+    monkeypatch.setattr(root_lock, "TIMING", SHORT)
 
 
 def record(**fields: Any) -> bytes:
@@ -116,7 +116,7 @@ async def test_what_a_killed_process_of_this_machine_left_is_taken_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It held the flock that we hold now; of another machine's the heartbeat is waited for."""
-    monkeypatch.setattr(root_lock, "PACE", LeaseTiming(beat=0.05, term=2.0, claim=60.0))
+    monkeypatch.setattr(root_lock, "TIMING", LeaseTiming(beat=0.05, term=2.0, claim=60.0))
     folder = tmp_path / "renders"
     folder.mkdir()
     boot = root_lock.BOOT.read_text(encoding="ascii").strip()

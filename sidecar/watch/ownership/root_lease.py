@@ -115,17 +115,17 @@ class LeaseAcquirer:
         root: str,
         file: LeaseFile,
         record: LeaseRecord,
-        place: LockDomain | None,
+        domain: LockDomain | None,
         run_blocking: RunBlocking,
         timing: LeaseTiming,
         clock: Clock,
         waiting: Callable[[str], None],
     ) -> None:
-        """``place`` is where we hold a flock, None where we do not.
+        """``domain`` is where we hold a flock, None where we do not.
 
         ``waiting`` is told for what, again and again.
         """
-        self._root, self._file, self._record, self._place = root, file, record, place
+        self._root, self._file, self._record, self._domain = root, file, record, domain
         self._run_blocking, self._timing, self._clock, self._waiting = run_blocking, timing, clock, waiting
         self._unchanged: UnchangedCount | None = None
 
@@ -159,7 +159,7 @@ class LeaseAcquirer:
             if created:
                 return await self._confirmed()
             found = b""  # another one was faster
-        if self._place is not None and is_holder_dead(found, self._place):
+        if self._domain is not None and is_holder_dead(found, self._domain):
             await self._run_blocking(partial(self._file.replace, self._record.bytes()))
             until = began + self._timing.term
             # Nobody else may act before the end of a claim that began after our look.

@@ -41,7 +41,7 @@ from .root_lease import LeaseAcquirer, RootLease, RunBlocking
 
 log = structlog.get_logger()
 BOOT = Path("/proc/sys/kernel/random/boot_id")
-PACE = LeaseTiming()
+TIMING = LeaseTiming()
 BY_FLOCK = "by flock"
 BY_LEASE = "by a lease file, for other machines may have the volume too"
 HERE_ONLY = "by flock, on this machine only: no lease file can be written ({error})"
@@ -87,19 +87,19 @@ class RootLocker:
     async def _leased(
         self, root: str, lock: Flock, run_blocking: RunBlocking, waiting: Callable[[str], None]
     ) -> AsyncIterator[RootLock]:
-        place = await run_blocking(lambda: _place(lock.fd))
-        claimant = LeaseAcquirer(
+        domain = await run_blocking(lambda: _lock_domain(lock.fd))
+        acquirer = LeaseAcquirer(
             root=root,
             file=LeaseFile(lock.fd),
-            record=self._record(lock, place),
-            place=place if lock.flocked and place.boot else None,
+            record=self._record(lock, domain),
+            domain=domain if lock.flocked and domain.boot else None,
             run_blocking=run_blocking,
-            timing=PACE,
+            timing=TIMING,
             clock=self.clock,
             waiting=waiting,
         )
         try:
-            lease = await claimant.acquire()
+            lease = await acquirer.acquire()
         except OSError as error:
             if error.errno not in _NOT_OURS_TO_WRITE:
                 raise
@@ -114,28 +114,28 @@ class RootLocker:
             self.fence.discard(lease)
             await _release(lease, root)
 
-    def _record(self, lock: Flock, place: LockDomain) -> LeaseRecord:
+    def _record(self, lock: Flock, domain: LockDomain) -> LeaseRecord:
         return LeaseRecord(
             holder=secrets.token_hex(16),
             beat=0,
             sidecar=self.sidecar_id,
             host=socket.gethostname(),
             pid=os.getpid(),
-            boot=place.boot,
-            device=place.device,
+            boot=domain.boot,
+            device=domain.device,
             flocked=lock.flocked,
         )
 
 
 async def _release(lease: RootLease, root: str) -> None:
     try:
-        async with asyncio.timeout(PACE.claim):
+        async with asyncio.timeout(TIMING.claim):
             await lease.release()
     except (OSError, TimeoutError) as error:  # it stands still: another one waits that out
         log.warning("lease_file_left_behind", root=root, error=str(error))
 
 
-def _place(fd: int) -> LockDomain:
+def _lock_domain(fd: int) -> LockDomain:
     try:
         boot = BOOT.read_text(encoding="ascii").strip()
     except OSError:
