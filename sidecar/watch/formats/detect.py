@@ -1,7 +1,7 @@
 """Judges by content whether a file is whole: complete, incomplete, or not a format that can tell.
 
 Each reader finds where its format *ends*; what stands behind that is nobody's fault. Reads are by position
-and bounded for all readers together (``form.Source``: 65,536 reads, 64 MiB); a file that asks for more
+and bounded for all readers together (``base.BoundedReader``: 65,536 reads, 64 MiB); a file that asks for more
 settles, as does what a format cannot tell. These are the formats:
 
 - JPEG (``jpeg.py``) ends with the end mark that a forward walk meets. An index of pictures that counts in
