@@ -3,7 +3,7 @@
 The lease file is one register that everybody reads and writes whole. Its holder counts up, a beat after the
 other. Three rules keep two from holding it at once, however long anybody is stopped in between:
 
-1. A holder may act for ``tenure`` seconds from the beginning of a read that showed its own record.
+1. A holder may act for ``term`` seconds from the beginning of a read that showed its own record.
 2. Whoever puts its record there waits ``claim`` seconds, more than a lease, and acts only if a read that
    begins then shows that record: by then its predecessor has read it, or has lost its lease.
 3. A beat is written into the very file that was read, a takeover is another file under the name: a beat

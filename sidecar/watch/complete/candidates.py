@@ -121,7 +121,7 @@ class Candidates:
                 group.create_task(self._probe_batch(batch, group))
 
     async def _reload(self) -> None:
-        """Take in candidates that the journal made itself: overtaken files, and those of the last process."""
+        """Take in candidates that the journal made itself: superseded ones, and those of the last process."""
         news = self._journal.subscribe(remember.Topic.CANDIDATES)
         while True:
             await news.wait()

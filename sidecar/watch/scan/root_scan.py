@@ -106,9 +106,9 @@ class Scanner:
                 if one.whole and (is_new or not self.is_watched(one.folder, one.inode))
             }
             remembered = await self._remembered([listing.folder for listing in batch])
-            hauls = self._compare(batch, remembered)
+            batches = self._compare(batch, remembered)
             while True:
-                gathered, seconds = await self.threads.timed(partial(next, hauls, None))
+                gathered, seconds = await self.threads.timed(partial(next, batches, None))
                 spent += seconds
                 if gathered is None:
                     break
