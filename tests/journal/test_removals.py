@@ -427,6 +427,24 @@ def test_a_removal_that_convex_refuses_is_kept_for_people(journal: Journal) -> N
     assert journal.one(transfer.row_id).state is State.SYNCED
 
 
+def test_dismissing_a_removal_says_nothing_of_a_file_that_is_back(journal: Journal) -> None:
+    """It keeps its slot, and once it is gone again that is a removal like any other."""
+    synced(journal)
+    gone(journal, "chunk_001.mp4")
+    [op] = sent(journal)
+    again = see(journal, 1)
+    assert again is not None
+    finish(journal, again, "a")
+    answer(journal, op, OpOutcome.REJECTED, code="SESSION_OF_OTHER_PROJECT", message="not yours")
+    assert len(journal.dismiss_removals()) == 1
+    assert set(journal.known(ROOT, "demo/lesson/s1")) == {"chunk_001.mp4"}
+    assert see(journal, 7, path="demo/lesson/s1/elsewhere/chunk_001.mp4") is None
+    ship(journal, again)
+    tell(journal)
+    gone(journal, "chunk_001.mp4")
+    assert removals(journal) == {"chunk_001.mp4": RemovalState.OWED}
+
+
 @pytest.mark.parametrize(
     ("outcome", "code", "expires"),
     [

@@ -27,6 +27,7 @@ from sidecar.journal.db.connection import transaction
 from sidecar.journal.db.rows import join, signed, split, unsigned
 
 from .removal_ops import SETTLED
+from .slot_ends import DELETING
 from .uploads import Uploads
 
 ABSENT, VACANT = 2, 3
@@ -175,8 +176,9 @@ class Removals(Uploads):
         return other is None and not newer
 
     def settle_absence(self, row: sqlite3.Row, *, spared: bool = False) -> None:
-        """Let nothing more follow from it."""
+        """Let nothing more follow from it; a file that is there by now, or that we delete, has none."""
         self.db.execute(
-            "UPDATE files SET absent = ?, spared = max(spared, ?) WHERE (root, folder, name) = (?, ?, ?)",
-            [SETTLED, int(spared), row["root"], row["folder"], row["name"]],
+            "UPDATE files SET absent = ?, spared = max(spared, ?) WHERE (root, folder, name) = (?, ?, ?)"
+            " AND absent > 0 AND absent < ?",
+            [SETTLED, int(spared), row["root"], row["folder"], row["name"], DELETING],
         )
