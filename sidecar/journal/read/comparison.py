@@ -17,6 +17,7 @@ from sidecar.core.ids import TIME_LENGTH, tags_in, transfer_in
 from sidecar.core.inconsistencies import KeyEvidence
 from sidecar.core.model import AssetType, EntityType, Slot, State
 from sidecar.core.ops import AssetVersion, VersionStatus
+from sidecar.journal.db.file_conditions import IS_PRESENT
 
 _TABLES = """
 CREATE TABLE rows (key TEXT PRIMARY KEY, id INTEGER NOT NULL, settled INTEGER NOT NULL) WITHOUT ROWID;
@@ -35,13 +36,13 @@ INSERT INTO rows SELECT key, id, ? AND state = 'synced' FROM journal.transfers
   WHERE id > ? AND bucket = ? AND state NOT IN ('gone', 'abandoned') ORDER BY id
   ON CONFLICT DO UPDATE SET id = excluded.id, settled = excluded.settled
 """
-_SEEN = """
+_SEEN = f"""
 SELECT k.key, t.id, t.transfer, t.state, t.size AS row_size, t.lease,
   r.settled AND t.state = 'synced' AS settled,
   EXISTS (SELECT 1 FROM journal.outbox b WHERE b.transfer = t.id) AS op,
   EXISTS (SELECT 1 FROM debts d WHERE d.key = k.key) AS debt,
   EXISTS (SELECT 1 FROM journal.files f WHERE (f.root, f.folder, f.name) = (t.root, t.folder, t.name)
-    AND f.transfer = t.id AND f.absent = 0) AS on_disk,
+    AND f.transfer = t.id AND {IS_PRESENT}) AS on_disk,
   o.size AS object_size, o.modified_ms, v.slot, v.version, v.transfer AS version_transfer,
   v.size AS version_size, v.status, v.retired, NULL AS upload_id,
   (SELECT value FROM journal.meta WHERE key = 'pruned') AS pruned

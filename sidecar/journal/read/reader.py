@@ -12,6 +12,7 @@ from pathlib import Path
 from sidecar.core.clock import Clock
 from sidecar.core.model import State, Transfer
 from sidecar.core.removal import Removal, RemovalState
+from sidecar.journal.db.file_conditions import IS_PRESENT
 from sidecar.journal.db.rows import FROM_TRANSFERS, TRANSFER_COLUMNS, join, split, transfer_from
 
 OPEN = "t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')"
@@ -131,7 +132,7 @@ class JournalReader:
     def standing(self) -> Mapping[str, Standing]:
         """Return the journal's side of the account by root. Delivered files cost nothing to count."""
         rows = self._all(
-            "SELECT r.path, t.state, count(*) AS files, total(f.absent = 0) AS present FROM transfers t"
+            f"SELECT r.path, t.state, count(*) AS files, total({IS_PRESENT}) AS present FROM transfers t"
             " JOIN files f ON f.slot = t.slot AND f.transfer = t.id JOIN roots r ON r.id = f.root"
             f" WHERE {OPEN} GROUP BY r.path, t.state"
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from sidecar.core.file_states import FileEvent
 from sidecar.core.ids import transfer_id
 from sidecar.core.keys import is_unique
 from sidecar.core.model import Observation, State, Transfer
 from sidecar.core.routing import object_key
 from sidecar.journal.db.connection import Topic
+from sidecar.journal.db.file_conditions import state_after
 from sidecar.journal.db.rows import route_json, split
 
 from .removal_ops import RemovalOps
@@ -45,7 +47,7 @@ class Discovery(RemovalOps):
         self.db.execute(
             "INSERT INTO files (root, folder, name, slot, fixed_key, transfer) VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET slot = excluded.slot, fixed_key = excluded.fixed_key,"
-            " transfer = excluded.transfer, absent = 0",
+            f" transfer = excluded.transfer, absent = {state_after(FileEvent.SEEN)}",
             [*place, slot.digest, fixed_key(seen), row_id],
         )
         transfer = self.one(row_id)

@@ -8,15 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from sidecar.core.file_states import FileEvent, FileState, step
 from sidecar.core.model import AssetType, Fingerprint, Observation, State, StatIdentity, Transfer
 from sidecar.core.states import Event
 from sidecar.journal.db.connection import Topic, transaction
+from sidecar.journal.db.file_conditions import HAS_SLOT, IS_ABSENT, knows, state_after
 from sidecar.journal.db.rows import FROM_TRANSFERS, identity_of, join, signed, split, transfer_from, unsigned
 
 from .discovery import fixed_key
 from .uploads import Uploads
 
-LISTINGS_UNTIL_ABSENT = 2
 _NOT_SENT = frozenset({State.DISCOVERED, State.READY, State.ABANDONED})
 
 
@@ -73,8 +74,8 @@ class Files(Uploads):
         cursor.row_factory = None  # tuples
         rows = cursor.execute(
             "SELECT name, inode, size, mtime_ns, ctime_ns, transfer FROM files"
-            " WHERE root = (SELECT id FROM roots WHERE path = ?) AND folder = ? AND absent < ?",
-            [root, folder, LISTINGS_UNTIL_ABSENT],
+            f" WHERE root = (SELECT id FROM roots WHERE path = ?) AND folder = ? AND {HAS_SLOT}",
+            [root, folder],
         )
         return {row[0]: Known._make(row) for row in rows}
 
@@ -82,8 +83,8 @@ class Files(Uploads):
         """Return what is remembered of one file."""
         row = self.db.execute(
             "SELECT name, inode, size, mtime_ns, ctime_ns, transfer FROM files"
-            " WHERE (root, folder, name) = ((SELECT id FROM roots WHERE path = ?), ?, ?) AND absent < ?",
-            [root, *split(path), LISTINGS_UNTIL_ABSENT],
+            f" WHERE (root, folder, name) = ((SELECT id FROM roots WHERE path = ?), ?, ?) AND {HAS_SLOT}",
+            [root, *split(path)],
         ).fetchone()
         return None if row is None else Known(*row)
 
@@ -101,8 +102,8 @@ class Files(Uploads):
         """
         rows = self.db.execute(
             "SELECT DISTINCT folder FROM files WHERE root = (SELECT id FROM roots WHERE path = ?)"
-            " AND folder > ? AND absent < ? ORDER BY folder LIMIT ?",
-            [root, after, LISTINGS_UNTIL_ABSENT, limit],
+            f" AND folder > ? AND {HAS_SLOT} ORDER BY folder LIMIT ?",
+            [root, after, limit],
         )
         return [row["folder"] for row in rows]
 
@@ -130,13 +131,13 @@ class Files(Uploads):
             if homes is not None and self._is_away(place, homes.get(place[1])):
                 continue
             self.db.execute(
-                "UPDATE files SET absent = absent + 1, spared = max(spared, ?)"
-                " WHERE (root, folder, name) = (?, ?, ?) AND absent < ?",
-                [int(spared), *place, LISTINGS_UNTIL_ABSENT],
+                f"UPDATE files SET absent = {state_after(FileEvent.NOT_LISTED)}, spared = max(spared, ?)"
+                f" WHERE (root, folder, name) = (?, ?, ?) AND {knows(FileEvent.NOT_LISTED)}",
+                [int(spared), *place],
             )
             row = self.db.execute(
-                "SELECT slot, transfer FROM files WHERE (root, folder, name) = (?, ?, ?) AND absent = ?",
-                [*place, LISTINGS_UNTIL_ABSENT],
+                f"SELECT slot, transfer FROM files WHERE (root, folder, name) = (?, ?, ?) AND {IS_ABSENT}",
+                place,
             ).fetchone()
             if row is None:
                 continue
@@ -207,8 +208,11 @@ class Files(Uploads):
         if row is None:
             refused = self._conflict(seen, place)
             return ObserveResult(refused=refused) if refused else ObserveResult(candidate=self.discover(seen))
-        if row["absent"]:
-            self.db.execute("UPDATE files SET absent = 0 WHERE (root, folder, name) = (?, ?, ?)", place)
+        if (state := FileState(row["absent"])) is not FileState.PRESENT:
+            self.db.execute(
+                "UPDATE files SET absent = ? WHERE (root, folder, name) = (?, ?, ?)",
+                [step(state, FileEvent.SEEN), *place],
+            )
             self.end_slot(row["slot"])
             self.withdraw_removal(row["slot"], f"{seen.path} is there again")
         newest = self.find(row["transfer"])
@@ -256,9 +260,9 @@ class Files(Uploads):
         """Two sources with one slot or one key: the second is refused until the first is gone."""
         rows = self.db.execute(
             "SELECT r.path AS root, folder, name, slot FROM files f JOIN roots r ON r.id = f.root"
-            " WHERE (slot = ? OR fixed_key = ?) AND absent < ? AND (f.root, folder, name) <> (?, ?, ?)"
+            f" WHERE (slot = ? OR fixed_key = ?) AND {HAS_SLOT} AND (f.root, folder, name) <> (?, ?, ?)"
             " LIMIT 1",
-            [seen.route.slot.digest, fixed_key(seen), LISTINGS_UNTIL_ABSENT, *place],
+            [seen.route.slot.digest, fixed_key(seen), *place],
         )
         row = rows.fetchone()
         if row is None:
@@ -319,7 +323,9 @@ class Files(Uploads):
         older = self._newest_alive(transfer)
         if older is None or self._is_elsewhere(transfer):
             self.db.execute(
-                "DELETE FROM files WHERE (root, folder, name) = (?, ?, ?) AND transfer = ?", place
+                "DELETE FROM files WHERE (root, folder, name) = (?, ?, ?) AND transfer = ?"
+                f" AND {knows(FileEvent.VANISHED)}",
+                place,
             )
             return
         self.db.execute(
@@ -331,13 +337,8 @@ class Files(Uploads):
     def _is_elsewhere(self, transfer: Transfer) -> bool:
         """Tell whether another file that is there holds the slot."""
         row = self.db.execute(
-            "SELECT 1 FROM files WHERE slot = ? AND absent < ? AND (root, folder, name) <> (?, ?, ?)",
-            [
-                transfer.route.slot.digest,
-                LISTINGS_UNTIL_ABSENT,
-                self.root_id(transfer.root),
-                *split(transfer.path),
-            ],
+            f"SELECT 1 FROM files WHERE slot = ? AND {HAS_SLOT} AND (root, folder, name) <> (?, ?, ?)",
+            [transfer.route.slot.digest, self.root_id(transfer.root), *split(transfer.path)],
         )
         return row.fetchone() is not None
 

@@ -1,7 +1,7 @@
 """Remembers local files that the sidecar itself deletes, so that nobody takes it for a removal.
 
-``files.absent`` counts the listings that did not show a file. Two values far above any count say that the
-file is absent by our own hand; a file that is seen again sets it back to 0 like any other.
+A file that is being deleted, or was, is no longer counted by listings (``core/file_states.py``). One that is
+seen again is present like any other.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from sidecar.core.file_states import FileEvent
 from sidecar.core.model import State, Transfer
 from sidecar.journal.db.connection import transaction
+from sidecar.journal.db.file_conditions import IS_BEING_DELETED, IS_PRESENT, knows, state_after
 from sidecar.journal.db.rows import FROM_TRANSFERS, identity_of, split, transfer_from
 
-from .slot_ends import DELETED, DELETING
 from .uploads import Uploads
 
 OF_FILE = "JOIN files f ON f.root = t.root AND f.folder = t.folder AND f.name = t.name AND f.transfer = t.id"
@@ -30,7 +31,7 @@ class LocalDeletion(Uploads):
         """
         rows = self.db.execute(
             f"{FROM_TRANSFERS} {OF_FILE} WHERE t.id > ? AND t.id <= ? AND t.state = 'synced'"
-            " AND t.synced_ms <= ? AND f.absent = 0 AND f.ctime_ns <= ? * 1000000 ORDER BY t.id",
+            f" AND t.synced_ms <= ? AND {IS_PRESENT} AND f.ctime_ns <= ? * 1000000 ORDER BY t.id",
             [after, after + limit, before_ms, before_ms],
         ).fetchall()
         more = self.db.execute("SELECT 1 FROM transfers WHERE id > ? LIMIT 1", [after + limit]).fetchone()
@@ -38,7 +39,7 @@ class LocalDeletion(Uploads):
 
     def deletions_begun(self) -> Sequence[Transfer]:
         """Return the files whose deletion the last process did not see to its end."""
-        rows = self.db.execute(f"{FROM_TRANSFERS} {OF_FILE} WHERE f.absent = ?", [DELETING])
+        rows = self.db.execute(f"{FROM_TRANSFERS} {OF_FILE} WHERE {IS_BEING_DELETED}")
         return [transfer_from(row) for row in rows.fetchall()]
 
     @transaction
@@ -47,20 +48,20 @@ class LocalDeletion(Uploads):
         transfer = self.find(row_id)
         if transfer is None or transfer.state is not State.SYNCED:
             return False
-        return self._mark(transfer, DELETING, only="absent = 0") == 1
+        return self._mark(transfer, FileEvent.DELETION_BEGUN) == 1
 
     @transaction
     def deleted(self, row_id: int) -> None:
         """The file is gone, by our hand."""
         transfer = self.one(row_id)
-        self._mark(transfer, DELETED, only=f"absent = {DELETING}")
+        self._mark(transfer, FileEvent.DELETED)
         self._spare(transfer)
         self.record(transfer, "deleted locally", transfer.state)
 
     @transaction
     def kept(self, row_id: int) -> None:
         """The file stays after all, or somebody else took it: listings say what becomes of it."""
-        self._mark(self.one(row_id), 0, only=f"absent = {DELETING}")
+        self._mark(self.one(row_id), FileEvent.KEPT)
 
     def _as_seen(self, transfer: Transfer) -> Transfer:
         place = (self.root_id(transfer.root), *split(transfer.path))
@@ -74,11 +75,13 @@ class LocalDeletion(Uploads):
             [self.root_id(transfer.root), *split(transfer.path)],
         )
 
-    def _mark(self, transfer: Transfer, absent: int, *, only: str) -> int:
+    def _mark(self, transfer: Transfer, event: FileEvent) -> int:
+        """Take a step, unless the file was seen meanwhile, or has newer content; return how many took it."""
         place = (self.root_id(transfer.root), *split(transfer.path))
         cursor = self.db.execute(
-            f"UPDATE files SET absent = ? WHERE (root, folder, name) = (?, ?, ?) AND transfer = ? AND {only}",
-            [absent, *place, transfer.row_id],
+            f"UPDATE files SET absent = {state_after(event)}"
+            f" WHERE (root, folder, name) = (?, ?, ?) AND transfer = ? AND {knows(event)}",
+            [*place, transfer.row_id],
         )
         self.end_slot(transfer.route.slot.digest)
         return int(cursor.rowcount)

@@ -26,11 +26,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection
 
+from sidecar.core.file_states import FileEvent
 from sidecar.core.ids import TIME_LENGTH
 from sidecar.journal.db.connection import transaction
+from sidecar.journal.db.file_conditions import IS_HERE, knows
 from sidecar.journal.db.open import INCREMENTAL
 
-from .slot_ends import HERE
 from .uploads import Uploads
 
 STEP_SECONDS = 0.003  # of one transaction, its commit not counted
@@ -50,7 +51,7 @@ SELECT EXISTS (SELECT 1 FROM debts WHERE transfer = :transfer)
   OR EXISTS (SELECT 1 FROM outbox WHERE transfer = :id)
   OR EXISTS (SELECT 1 FROM removals WHERE transfer = :id)
   OR EXISTS (SELECT 1 FROM expiries WHERE transfer = :id)
-  OR EXISTS (SELECT 1 FROM files WHERE slot = :slot AND transfer = :id AND {HERE}) AS needed
+  OR EXISTS (SELECT 1 FROM files WHERE slot = :slot AND transfer = :id AND {IS_HERE}) AS needed
 """
 
 
@@ -162,7 +163,7 @@ class Pruning(Uploads):
 
     def _forget(self, row: sqlite3.Row) -> None:
         for statement in (
-            f"DELETE FROM files WHERE slot = :slot AND transfer = :id AND NOT {HERE}",
+            f"DELETE FROM files WHERE slot = :slot AND transfer = :id AND {knows(FileEvent.PRUNED)}",
             "DELETE FROM parts WHERE transfer = :id",
             "DELETE FROM transfers WHERE id = :id",
         ):

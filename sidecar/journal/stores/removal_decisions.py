@@ -8,10 +8,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Mapping
 
+from sidecar.core.file_states import FileEvent
 from sidecar.core.model import Transfer
 from sidecar.core.ops import OpKind
 from sidecar.core.removal import Expiry
 from sidecar.journal.db.connection import transaction
+from sidecar.journal.db.file_conditions import knows, state_after
 from sidecar.journal.db.rows import split
 
 from .removals import PAGE, Removals
@@ -84,7 +86,11 @@ class RemovalDecisions(Removals):
             [removal["slot"], OpKind.REMOVE],
         )
         self._forget_removal(removal)
-        self.settle_absence(removal, spared=True)
+        self.db.execute(  # a file that is there by now, or that we delete, is passed over
+            f"UPDATE files SET absent = {state_after(FileEvent.DISMISSED)}, spared = 1"
+            f" WHERE (root, folder, name) = (?, ?, ?) AND {knows(FileEvent.DISMISSED)}",
+            [removal["root"], removal["folder"], removal["name"]],
+        )
         transfer = self.find(removal["transfer"])
         if transfer is not None:
             self.record(transfer, "removal dismissed", transfer.state)

@@ -14,16 +14,17 @@ from __future__ import annotations
 
 import sqlite3
 
+from sidecar.core.file_states import FileEvent
 from sidecar.core.model import Transfer
 from sidecar.core.ops import OpKind, OpOutcome, OpResult
 from sidecar.core.removal import RemovalState
 from sidecar.core.states import Event
 from sidecar.journal.db.connection import Topic
+from sidecar.journal.db.file_conditions import knows
 from sidecar.journal.db.rows import FROM_TRANSFERS, transfer_from
 
-from .slot_ends import DELETING, SlotEnds
+from .slot_ends import SlotEnds
 
-SETTLED = 4  # files.absent: nothing follows from it any more
 SCENE_DELETED = "SCENE_DELETED"
 
 
@@ -89,8 +90,8 @@ class RemovalOps(SlotEnds):
             return
         self._forget_removal(removal)
         self.db.execute(
-            "DELETE FROM files WHERE slot = ? AND transfer = ? AND absent > 1 AND absent < ?",
-            [op["slot"], transfer.row_id, DELETING],
+            f"DELETE FROM files WHERE slot = ? AND transfer = ? AND {knows(FileEvent.REMOVED)}",
+            [op["slot"], transfer.row_id],
         )
         self._remove_until(transfer, result.message or result.outcome)
         version = result.version or transfer.version

@@ -1,11 +1,9 @@
 """Counts files that are gone for good after full listings, and asks about them where they are too many.
 
-``files.absent`` counts the listings in a row that did not show a file: 2 free its slot; 3 means that another
-look was taken, so that whoever else has the slot has taken it; 4 means that nothing more follows. 1000 and
-1001 say that the sidecar deleted the file itself (``local_deletion.py``). ``files.spared`` says that the
-absence means nothing: the listing was made in another place than the last one, something else bears the name
-(a link, a folder), ``removal`` was keep, or we deleted the file. It holds until the file is seen as it was,
-or with complete content of its own.
+Two listings in a row that do not show a file free its slot. After another look, by which whoever else has the
+slot has taken it, it is decided what the absence means (``core/file_states.py``). It means nothing
+(``files.spared``) where the listing was made in another place than the last one, where something else bears
+the name (a link, a folder), where ``removal`` was keep, and where the sidecar deleted the file.
 
 There is one removal a slot, if the file's content is what the slot's newest transfer is and no other file
 has the slot. Its op (`remove`) enters the outbox in the same transaction (``removal_ops.py``). If more than
@@ -21,19 +19,21 @@ import sqlite3
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from sidecar.core.file_states import FileEvent, FileState, step
 from sidecar.core.model import State, Transfer
 from sidecar.core.removal import MassRemoval, RemovalState
 from sidecar.journal.db.connection import transaction
+from sidecar.journal.db.file_conditions import HAS_SLOT, IS_PRESENT, IS_UNDECIDED, knows, state_after
 from sidecar.journal.db.rows import join, signed, split, unsigned
 
-from .removal_ops import SETTLED
-from .slot_ends import DELETING
 from .uploads import Uploads
 
-ABSENT, VACANT = 2, 3
 PAGE = 200
 UNFINISHED_STATES = frozenset({State.DISCOVERED, State.READY, State.UPLOADED, State.DEAD, State.ABANDONED})
 Place = tuple[int, int]  # device, inode
+# With the words by which SQLite sees that the small partial index holds all that is asked for.
+_MAY_BE_CONFIRMED = f"{knows(FileEvent.CONFIRMED)} AND {IS_UNDECIDED}"
+_MAY_BE_DECIDED = f"{knows(FileEvent.DECIDED)} AND {IS_UNDECIDED}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +68,9 @@ class Removals(Uploads):
         """What the last listings did not show of some folders is no removal: they were others, too."""
         for folder in folders:
             self.db.execute(
-                "UPDATE files SET spared = 1 WHERE root = ?1 AND absent > 0 AND absent < ?2"
-                " AND (?3 = '' OR folder = ?3 OR substr(folder, 1, length(?3) + 1) = ?3 || '/')",
-                [self.root_id(root), SETTLED, folder],
+                f"UPDATE files SET spared = 1 WHERE root = ?1 AND {IS_UNDECIDED}"
+                " AND (?2 = '' OR folder = ?2 OR substr(folder, 1, length(?2) + 1) = ?2 || '/')",
+                [self.root_id(root), folder],
             )
 
     @transaction
@@ -85,11 +85,11 @@ class Removals(Uploads):
             "  WHERE x.root = ?1 AND x.state = 'owed' AND o.state = 'pending'))"
             " + (SELECT count(*) FROM removals WHERE state = 'asked' AND root = ?1)"
             " + (SELECT count(*) FROM files f JOIN transfers t ON t.id = f.transfer WHERE f.root = ?1"
-            "  AND f.absent > 0 AND f.absent < 4 AND f.spared = 0 AND t.state = 'synced') AS gone",
+            f"  AND {IS_UNDECIDED} AND f.spared = 0 AND t.state = 'synced') AS gone",
             [number],
         ).fetchone()
         present = self.db.execute(
-            "SELECT count(*) AS n FROM files WHERE root = ? AND absent = 0", [number]
+            f"SELECT count(*) AS n FROM files WHERE root = ? AND {IS_PRESENT}", [number]
         ).fetchone()
         return MassRemoval(gone=row["gone"], present=present["n"])
 
@@ -97,9 +97,9 @@ class Removals(Uploads):
         """Tell whether there is anything to weigh: what is owed still waits."""
         row = self.db.execute(
             "SELECT 1 FROM files f LEFT JOIN transfers t ON t.id = f.transfer WHERE f.root = ?"
-            " AND f.absent = ? AND f.absent > 0 AND f.absent < 4"
+            f" AND {_MAY_BE_DECIDED}"
             " AND (f.spared OR t.state IS NULL OR t.state IN ('synced', 'superseded', 'gone')) LIMIT 1",
-            [self.root_id(root), VACANT],
+            [self.root_id(root)],
         )
         return row.fetchone() is not None
 
@@ -110,9 +110,9 @@ class Removals(Uploads):
         One whose last content is still owed waits. ``after`` is the path before the page, "" at first.
         """
         rows = self.db.execute(
-            "SELECT * FROM files WHERE root = ? AND absent = ? AND absent > 0 AND absent < 4"
+            f"SELECT * FROM files WHERE root = ? AND {_MAY_BE_DECIDED}"
             " AND (folder, name) > (?, ?) ORDER BY folder, name LIMIT ?",
-            [self.root_id(root), VACANT, *split(after), PAGE],
+            [self.root_id(root), *split(after), PAGE],
         ).fetchall()
         begun = [self._evaluate(row, ask=ask, delete_object=delete_object) for row in rows]
         number = sum(begun)
@@ -127,9 +127,9 @@ class Removals(Uploads):
     def confirm_absence(self, root: str) -> bool:
         """Two listings did not show these files, and a third look begins; True: call it again."""
         moved = self.db.execute(
-            "UPDATE files SET absent = ? WHERE (root, folder, name) IN (SELECT root, folder, name FROM files"
-            " WHERE root = ? AND absent = ? AND absent > 0 AND absent < 4 LIMIT ?)",
-            [VACANT, self.root_id(root), ABSENT, 10 * PAGE],
+            f"UPDATE files SET absent = {state_after(FileEvent.CONFIRMED)} WHERE (root, folder, name) IN"
+            f" (SELECT root, folder, name FROM files WHERE root = ? AND {_MAY_BE_CONFIRMED} LIMIT ?)",
+            [self.root_id(root), 10 * PAGE],
         )
         return moved.rowcount == 10 * PAGE
 
@@ -169,16 +169,15 @@ class Removals(Uploads):
         if newest.state is not State.SYNCED or self.is_retracted(row["slot"]):
             return False
         other = self.db.execute(
-            "SELECT 1 FROM files WHERE slot = ? AND absent < ? AND (root, folder, name) <> (?, ?, ?)",
-            [row["slot"], ABSENT, row["root"], row["folder"], row["name"]],
+            f"SELECT 1 FROM files WHERE slot = ? AND {HAS_SLOT} AND (root, folder, name) <> (?, ?, ?)",
+            [row["slot"], row["root"], row["folder"], row["name"]],
         ).fetchone()
         newer = self._of_slot(newest, "t.state NOT IN ('superseded', 'gone') AND t.id > ?", limit=1)
         return other is None and not newer
 
-    def settle_absence(self, row: sqlite3.Row, *, spared: bool = False) -> None:
-        """Let nothing more follow from it; a file that is there by now, or that we delete, has none."""
+    def settle_absence(self, row: sqlite3.Row) -> None:
+        """Let nothing more follow from it."""
         self.db.execute(
-            "UPDATE files SET absent = ?, spared = max(spared, ?) WHERE (root, folder, name) = (?, ?, ?)"
-            " AND absent > 0 AND absent < ?",
-            [SETTLED, int(spared), row["root"], row["folder"], row["name"], DELETING],
+            "UPDATE files SET absent = ? WHERE (root, folder, name) = (?, ?, ?)",
+            [step(FileState(row["absent"]), FileEvent.DECIDED), row["root"], row["folder"], row["name"]],
         )

@@ -6,10 +6,9 @@ synced, or when no file of its slot lies here any longer.
 
 from __future__ import annotations
 
-from .scenes import SceneBook
+from sidecar.journal.db.file_conditions import IS_HERE
 
-DELETING, DELETED = 1_000, 1_001  # values of files.absent that say: by our own hand (local_deletion.py)
-HERE = f"(absent < 2 OR absent = {DELETING})"  # a deletion that was begun may yet be taken back
+from .scenes import SceneBook
 
 
 class SlotEnds(SceneBook):
@@ -29,5 +28,5 @@ class SlotEnds(SceneBook):
 
     def is_here(self, slot: str) -> bool:
         """Tell whether a file of the slot lies here, as far as listings know."""
-        row = self.db.execute(f"SELECT 1 FROM files WHERE slot = ? AND {HERE} LIMIT 1", [slot]).fetchone()
+        row = self.db.execute(f"SELECT 1 FROM files WHERE slot = ? AND {IS_HERE} LIMIT 1", [slot]).fetchone()
         return row is not None

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from sidecar.core.entities import Named
+from sidecar.core.file_states import FileState
 from sidecar.core.model import Fingerprint, Piece, State, Transfer
 from sidecar.core.scenes import derive
 from sidecar.core.states import Event
@@ -171,7 +172,8 @@ class StreamPieces(Files):
             if row is None:
                 withheld[path] = False
             elif row["state"] not in _ON_THE_WAY and (changed_ns is None or row["ctime_ns"] != changed_ns):
-                withheld[path] = row["absent"] == 0 and row["state"] not in _COUNTED_APART
+                is_present = FileState(row["absent"]) is FileState.PRESENT
+                withheld[path] = is_present and row["state"] not in _COUNTED_APART
         return withheld
 
     def parked(self) -> list[Parked]:
