@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from dataclasses import asdict
 from typing import Any
@@ -20,6 +21,8 @@ from sidecar.core.model import (
     Transfer,
 )
 
+# In `debts.due`, of a clean-up task that never falls due: looking at it again settles it, and nothing else.
+UNTIL_RECHECKED = math.inf
 TRANSFER_COLUMNS = """
   t.id, t.transfer, r.path AS root, t.folder, t.name, t.route, t.state, t.bucket, t.key,
   t.inode, t.size, t.mtime_ns, t.ctime_ns, t.checksum, t.upload_id, t.part_bytes, t.etag, t.version_id,

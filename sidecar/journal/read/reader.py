@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,14 @@ from sidecar.core.clock import Clock
 from sidecar.core.model import State, Transfer
 from sidecar.core.removal import Removal, RemovalState
 from sidecar.journal.db.file_conditions import IS_PRESENT
-from sidecar.journal.db.rows import FROM_TRANSFERS, TRANSFER_COLUMNS, join, split, transfer_from
+from sidecar.journal.db.rows import (
+    FROM_TRANSFERS,
+    TRANSFER_COLUMNS,
+    UNTIL_RECHECKED,
+    join,
+    split,
+    transfer_from,
+)
 
 OPEN = "t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')"
 NEWEST = "EXISTS (SELECT 1 FROM files f WHERE f.slot = t.slot AND f.transfer = t.id)"
@@ -182,7 +188,7 @@ class JournalReader:
 
     def pending_cleanup(self) -> int:
         """Return how many clean-ups S3 is owed, without those that found nothing to clean so far."""
-        return int(self._all("SELECT count(*) AS n FROM debts WHERE due < ?", [math.inf])[0]["n"])
+        return int(self._all("SELECT count(*) AS n FROM debts WHERE due < ?", [UNTIL_RECHECKED])[0]["n"])
 
     def unmarked_expiries(self) -> int:
         """Return how many versions Convex has still to mark as expired."""

@@ -6,7 +6,6 @@ own upload; paying one is idempotent.
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from sidecar.core.errors import ErrorKind
 from sidecar.core.model import State, Transfer
 from sidecar.core.states import Event
 from sidecar.journal.db.connection import Topic, transaction
+from sidecar.journal.db.rows import UNTIL_RECHECKED
 
 from .discovery import Discovery
 
@@ -74,9 +74,14 @@ class CleanupTasks(Discovery):
         self.db.execute("UPDATE debts SET due = ? WHERE id = ?", [due, task_id])
 
     @transaction
+    def leave_to_rechecks(self, task_id: int) -> None:
+        """Never due in this process: looking at it again settles it (``upload/cleanup/rechecks.py``)."""
+        self.db.execute("UPDATE debts SET due = ? WHERE id = ?", [UNTIL_RECHECKED, task_id])
+
+    @transaction
     def hasten_cleanup(self) -> None:
         """The daemon is to stop: no clean-up waits for its time, but those that only a look settles."""
-        self.db.execute("UPDATE debts SET due = 0 WHERE due > 0 AND due < ?", [math.inf])
+        self.db.execute("UPDATE debts SET due = 0 WHERE due > 0 AND due < ?", [UNTIL_RECHECKED])
         self.topics.add(Topic.CLEANUP)
 
     # -- inside a transaction of another method ----------------------------------------------------
@@ -147,7 +152,7 @@ class CleanupTasks(Discovery):
             "INSERT INTO debts (delete_object, key, upload_id, transfer, due)"
             f" SELECT 0, key, NULL, transfer, ? FROM transfers t WHERE {condition}"
             f" AND NOT EXISTS (SELECT 1 FROM debts d WHERE d.transfer = t.transfer AND {ONLY_RECHECKED})",
-            [math.inf, *values],
+            [UNTIL_RECHECKED, *values],
         )
 
     def _add(self, transfer: Transfer, *, delete_object: bool, upload_id: str | None) -> None:

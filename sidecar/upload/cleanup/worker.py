@@ -8,7 +8,6 @@ owes nothing else.
 from __future__ import annotations
 
 import asyncio
-import math
 
 import structlog
 
@@ -128,7 +127,7 @@ class CleanupWorker:
         if outcome is CleanupOutcome.NOTHING or self._may_return(task):
             self._rechecks.add(task)  # first: a drain looks at both
         if task in self._rechecks:  # owed until the last look: a kill must not forget it
-            await self._journal.do(Journal.postpone_cleanup, task.id, due=math.inf)
+            await self._journal.do(Journal.leave_to_rechecks, task.id)
         else:
             await self._journal.do(Journal.complete_cleanup, task.id)
 
