@@ -14,9 +14,9 @@ from sidecar.core.model import AssetType, State, Transfer
 from sidecar.core.ops import OpOutcome, ReportedScene
 from sidecar.core.scenes import SceneFacts
 from sidecar.journal.journal import Journal
-from sidecar.journal.stores.pruning import COUNTED_SCENES_KEEP, EVENTS_MAX, PRUNED
+from sidecar.journal.stores.pruning import COUNTED_SCENES_KEEP, EVENTS_MAX
 from tests.support.clock import ManualClock
-from tests.support.journals import ROOT, finish, open_journal, ready, route, see, ship, tell
+from tests.support.journals import ROOT, finish, noted, open_journal, ready, route, see, ship, tell
 
 DAY = 86_400.0
 KEEP_MS = int(30 * DAY * 1000)
@@ -273,13 +273,13 @@ def test_how_far_back_nothing_is_known_is_remembered(desk: Desk) -> None:
     lost = ready(journal, "X")
     journal.vanish(lost.row_id)
     desk.after(31)
-    assert journal.meta(PRUNED) is None
+    assert noted(journal, "pruned") is None
     first = desk.synced("A")
     desk.clock.advance(1)
     second = desk.synced("B", 2)
     desk.missing(second)
     desk.after(31)
-    assert first.transfer_id[:10] < second.transfer_id[:10] == journal.meta(PRUNED)
+    assert first.transfer_id[:10] < second.transfer_id[:10] == noted(journal, "pruned")
 
 
 def test_a_scene_without_files_is_forgotten_and_one_with_a_file_is_not(desk: Desk) -> None:

@@ -16,7 +16,7 @@ from sidecar.journal import writer as writing
 from sidecar.journal.journal import Journal
 from sidecar.journal.stores.recovery import SCENES_AT_ONCE
 from sidecar.journal.writer import JournalWriter
-from tests.support.journals import finish, identity, open_journal, ready, route, see, ship, tell
+from tests.support.journals import finish, identity, noted, open_journal, ready, route, see, ship, tell
 
 from .test_writer import failure
 
@@ -408,4 +408,4 @@ async def test_the_question_stands_although_the_disk_was_full_when_it_was_raised
         await asyncio.gather(writer.do(Journal.end_recovery), writer.do(fail))
         assert not failures
         assert await writer.do(Journal.has_scenes_to_recover)
-        assert await writer.do(Journal.meta, "scanned") == "1"
+        assert await writer.do(noted, "scanned") == "1"

@@ -14,7 +14,7 @@ from sidecar.journal.db.reserve import Reserve
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
 from tests.crash_process.disks import small_disk
-from tests.support.journals import open_journal, ready, route, ship, tell
+from tests.support.journals import note, open_journal, ready, route, ship, tell
 from tests.support.patience import DEADLINE_SECONDS
 
 from .test_writer import failure
@@ -83,7 +83,7 @@ async def test_the_log_is_emptied_before_the_reserve_is_given_up(
         steps.append(((tmp_path / "journal.db-wal").stat().st_size, reserve.is_allocated))
         if failures:
             raise failures.pop()
-        return journal.set_meta("k", "v")
+        return note(journal, "k", "v")
 
     reserve = Reserve(tmp_path / "journal.db")
     async with JournalWriter(open_journal(tmp_path), reserve=reserve) as writer:
@@ -104,11 +104,11 @@ async def test_calls_that_do_not_fit_together_are_made_one_by_one(
     def big(journal: Journal) -> str:
         if not room.is_set():
             raise failure("database or disk is full", sqlite3.SQLITE_FULL)
-        return journal.set_meta("big", "1")
+        return note(journal, "big", "1")
 
     async with JournalWriter(open_journal(tmp_path)) as writer:
         blocker = asyncio.ensure_future(writer.do(lambda _: gate.wait(10)))  # so that both are one group
-        small = asyncio.ensure_future(writer.do(Journal.set_meta, "small", "1"))
+        small = asyncio.ensure_future(writer.do(note, "small", "1"))
         large = asyncio.ensure_future(writer.do(big))
         await asyncio.sleep(0)
         gate.set()

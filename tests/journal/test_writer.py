@@ -18,7 +18,7 @@ from sidecar.journal.journal import Journal, Topic
 from sidecar.journal.read.reader import JournalReader
 from sidecar.journal.writer import JournalWriter
 from tests.support.clock import ManualClock
-from tests.support.journals import finish, open_journal, route, see
+from tests.support.journals import finish, note, open_journal, route, see
 
 
 async def test_a_call_that_returned_is_seen_by_another_connection(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ async def test_no_call_returns_before_its_commit(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(journal.db, "atomic", slowly)
     async with JournalWriter(journal) as writer:
-        call = asyncio.ensure_future(writer.do(lambda j: j.set_meta("k", "v")))
+        call = asyncio.ensure_future(writer.do(note, "k", "v"))
         assert await asyncio.to_thread(committing.wait, 10)
         returned, _ = await asyncio.wait({call}, timeout=0.1)
         may_commit.set()
@@ -94,7 +94,7 @@ async def test_no_descriptor_left_is_waited_out(tmp_path: Path, monkeypatch: pyt
     def write(journal: Journal) -> str:
         if failures:
             raise failures.pop()
-        return journal.set_meta("k", "v")
+        return note(journal, "k", "v")
 
     async with JournalWriter(open_journal(tmp_path)) as writer:
         assert await writer.do(write) == "v"
@@ -117,7 +117,7 @@ async def test_a_full_disk_is_waited_out(tmp_path: Path, monkeypatch: pytest.Mon
         seen.append(writer.trouble)
         if failures:
             raise failures.pop()
-        return journal.set_meta("k", "v")
+        return note(journal, "k", "v")
 
     async with JournalWriter(open_journal(tmp_path)) as writer:
         assert await writer.do(write) == "v"

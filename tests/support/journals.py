@@ -124,6 +124,18 @@ def tell(journal: Journal, outcome: OpOutcome = OpOutcome.APPLIED, *, kept: Kept
         )
 
 
+def note(journal: Journal, key: str, value: str) -> str:
+    """Write something of no meaning; returns it."""
+    journal.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, value])
+    return value
+
+
+def noted(journal: Journal, key: str) -> str | None:
+    """Read one of the journal's own facts as it is stored."""
+    row = journal.db.execute("SELECT value FROM meta WHERE key = ?", [key]).fetchone()
+    return None if row is None else str(row["value"])
+
+
 def spoil(path: Path, table: str) -> None:
     """Write over a page of a table, as a failing disk might."""
     with closing(sqlite3.connect(path)) as db:

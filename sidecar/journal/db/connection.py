@@ -20,6 +20,7 @@ from sidecar.core.model import State, StatIdentity, Transfer
 from sidecar.core.states import Event, step
 
 from .integrity import end_use
+from .meta import EPOCH, JOURNAL_ID, RECALLING, SCANNED
 from .open import inode, lock, lock_path, open_database
 from .quarantine import move_aside
 from .rows import FROM_TRANSFERS, identity_values, transfer_from
@@ -114,10 +115,9 @@ class JournalBase:
             row["path"]: row["id"] for row in self.db.execute("SELECT id, path FROM roots")
         }
         self.is_new = self._is_new()
-        self.journal_id = self.meta("journal_id") or self.set_meta("journal_id", str(uuid.uuid4()))
-        self.is_recovering = self.meta("recalling") is not None
-        epoch = self.meta("epoch")
-        self.epoch = int(epoch) if epoch is not None else None
+        self.journal_id = JOURNAL_ID.read(self.db) or JOURNAL_ID.write(self.db, str(uuid.uuid4()))
+        self.is_recovering = RECALLING.is_set(self.db)
+        self.epoch = EPOCH.read(self.db)
 
     @property
     def has_forerunner(self) -> bool:
@@ -127,7 +127,7 @@ class JournalBase:
     def _is_new(self) -> bool:
         """Tell whether nothing was ever put into this journal: its first life may have ended before that."""
         is_empty = self.db.execute("SELECT 1 FROM files LIMIT 1").fetchone() is None
-        return is_empty and self.meta("scanned") is None
+        return is_empty and not SCANNED.is_set(self.db)
 
     def _open(self, lost: JournalLostError | None) -> tuple[Database, bool]:
         if lost is None:
@@ -151,7 +151,7 @@ class JournalBase:
         What is written to a removed file ends with this process, and its lock holds nobody off.
         Raises JournalLostError.
         """
-        self.meta("journal_id")
+        JOURNAL_ID.read(self.db)
         try:
             found = self._found()
         except OSError:
@@ -172,16 +172,6 @@ class JournalBase:
         end_use(self.db.conn)
         self.db.close()
         os.close(self._lock_fd)
-
-    def meta(self, key: str) -> str | None:
-        """Read one of the journal's own facts."""
-        row = self.db.execute("SELECT value FROM meta WHERE key = ?", [key]).fetchone()
-        return str(row["value"]) if row else None
-
-    def set_meta(self, key: str, value: str) -> str:
-        """Write one of the journal's own facts; returns it."""
-        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, value])
-        return value
 
     def later_ms(self) -> int:
         """Return the wall's time, never an earlier one than before: a clock set back makes nothing old."""

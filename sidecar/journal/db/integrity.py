@@ -22,10 +22,11 @@ from pathlib import Path
 
 from sidecar.core.errors import JournalLostError
 
+from .meta import IN_USE
+
 AT_ONCE_BYTES = 64 * 1024 * 1024  # some 0.3 s
 # The second: SQLite's own sentence quotes what has rotted in the schema, and Python cannot read it.
 FAILURES = (sqlite3.DatabaseError, UnicodeDecodeError)
-IN_USE = "in use"  # in meta while a process has the journal open, and after one that was killed
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -46,8 +47,8 @@ def may_skip_check(connection: sqlite3.Connection, path: Path) -> bool:
     )
     if pages * page_bytes <= AT_ONCE_BYTES:
         return False
-    last = connection.execute("SELECT value FROM meta WHERE key = ?", [IN_USE]).fetchone()
-    return last is None or last[0] == _user(path)
+    last = IN_USE.read(connection)
+    return last is None or last == _user(path)
 
 
 def check(connection: sqlite3.Connection) -> None:
@@ -60,13 +61,13 @@ def check(connection: sqlite3.Connection) -> None:
 def begin_use(connection: sqlite3.Connection, path: Path) -> None:
     """Remember in the journal that it is in use from here on; on a full disk it is opened all the same."""
     with contextlib.suppress(sqlite3.OperationalError):
-        connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [IN_USE, _user(path)])
+        IN_USE.write(connection, _user(path))
 
 
 def end_use(connection: sqlite3.Connection) -> None:
     """Remember that nobody was in the middle of anything. Where it fails the next opening looks closer."""
     with contextlib.suppress(sqlite3.Error):
-        connection.execute("DELETE FROM meta WHERE key = ?", [IN_USE])
+        IN_USE.forget(connection)
 
 
 class IntegrityCheck:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.journal.db.integrity import FAILURES, is_damage
+from sidecar.journal.db.meta import JOURNAL_ID
 from sidecar.journal.db.migrations import MIGRATION_NAMES
 
 from .snapshot import open_snapshot
@@ -85,9 +86,9 @@ def check_journal(path: Path) -> CheckReport:
         notes = _unknown(db)
         findings = [] if notes else [*_broken(db)]
         transfers = dict(db.execute("SELECT state, count(*) FROM transfers GROUP BY state").fetchall())
-        name = db.execute("SELECT value FROM meta WHERE key = 'journal_id'").fetchone()
+        journal_id = JOURNAL_ID.read(db)
     return CheckReport(
-        journal_id=name[0] if name else "",
+        journal_id=journal_id or "",
         size_bytes=path.stat().st_size,
         transfers=transfers,
         findings=tuple(findings),

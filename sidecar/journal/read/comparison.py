@@ -18,6 +18,7 @@ from sidecar.core.inconsistencies import KeyEvidence
 from sidecar.core.model import AssetType, EntityType, Slot, State
 from sidecar.core.ops import AssetVersion, VersionStatus
 from sidecar.journal.db.file_conditions import IS_PRESENT
+from sidecar.journal.db.meta import PRUNED
 
 _TABLES = """
 CREATE TABLE rows (key TEXT PRIMARY KEY, id INTEGER NOT NULL, settled INTEGER NOT NULL) WITHOUT ROWID;
@@ -45,7 +46,7 @@ SELECT k.key, t.id, t.transfer, t.state, t.size AS row_size, t.lease,
     AND f.transfer = t.id AND {IS_PRESENT}) AS on_disk,
   o.size AS object_size, o.modified_ms, v.slot, v.version, v.transfer AS version_transfer,
   v.size AS version_size, v.status, v.retired, NULL AS upload_id,
-  (SELECT value FROM journal.meta WHERE key = 'pruned') AS pruned
+  (SELECT value FROM journal.meta WHERE key = '{PRUNED.key}') AS pruned
 FROM (SELECT key FROM rows UNION SELECT key FROM objects UNION SELECT key FROM versions) k
 LEFT JOIN rows r ON r.key = k.key LEFT JOIN journal.transfers t ON t.id = r.id
 LEFT JOIN objects o ON o.key = k.key LEFT JOIN versions v ON v.key = k.key

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.journal.db.fsync import fsync_path
+from sidecar.journal.db.meta import JOURNAL_ID
 
 
 class JournalUnreadableError(Exception):
@@ -84,9 +85,11 @@ def _finished(copy: sqlite3.Connection, target: Path) -> Copy:
     (finding,) = copy.execute("PRAGMA quick_check(1)").fetchone()
     if finding != "ok":
         raise sqlite3.DatabaseError(finding)
-    (journal_id,) = copy.execute("SELECT value FROM meta WHERE key = 'journal_id'").fetchone()
     seq = copy.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
     pages, page_bytes = (copy.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
     return Copy(
-        path=target, size_bytes=pages * page_bytes, journal_id=journal_id, last_seq=seq[0] if seq else 0
+        path=target,
+        size_bytes=pages * page_bytes,
+        journal_id=JOURNAL_ID.read(copy) or "",
+        last_seq=seq[0] if seq else 0,
     )

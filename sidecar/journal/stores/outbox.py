@@ -12,6 +12,7 @@ from sidecar.core.model import KnownContent, State, Transfer
 from sidecar.core.ops import Batch, Kept, Op, OpKind, OpOutcome, OpResult, Registration
 from sidecar.core.states import Event
 from sidecar.journal.db.connection import Topic, transaction
+from sidecar.journal.db.meta import EPOCH, SENT_SEQ
 from sidecar.journal.db.rows import known_content_json
 
 from .uploads import Uploads
@@ -42,10 +43,10 @@ class Outbox(Uploads):
                 f"the journal {self.path} is an old copy that was restored (Convex has applied op"
                 f" {registration.last_seq} of it, and it has sent no later one than {sent_seq})"
             )
-        if self.meta("epoch") is None:
-            self.set_meta("told_seq", "0")  # nothing is sent before the first registration
+        if EPOCH.read(self.db) is None:
+            SENT_SEQ.write(self.db, 0)  # nothing is sent before the first registration
         self.epoch = registration.epoch
-        self.set_meta("epoch", str(registration.epoch))
+        EPOCH.write(self.db, registration.epoch)
 
     @transaction
     def claim_batch(
@@ -63,7 +64,7 @@ class Outbox(Uploads):
         ).fetchall()
         for row in rows:
             self.db.execute("UPDATE outbox SET state = 'sent', lease = 1 WHERE seq = ?", [row["seq"]])
-        self.set_meta("told_seq", str(max(self._sent_seq(), rows[-1]["seq"])))
+        SENT_SEQ.write(self.db, max(self._sent_seq(), rows[-1]["seq"]))
         batch = Batch(
             project_id=first["project_id"],
             session_id=first["session_id"],
@@ -254,8 +255,8 @@ class Outbox(Uploads):
 
     def _sent_seq(self) -> int:
         """Return the highest seq that was ever sent; for a journal of an older version, that it has given."""
-        sent_seq = self.meta("told_seq")
-        return int(sent_seq) if sent_seq is not None else self._last_seq()
+        sent_seq = SENT_SEQ.read(self.db)
+        return self._last_seq() if sent_seq is None else sent_seq
 
     def _last_seq(self) -> int:
         row = self.db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()

@@ -30,6 +30,7 @@ from sidecar.core.file_states import FileEvent
 from sidecar.core.ids import TIME_LENGTH
 from sidecar.journal.db.connection import transaction
 from sidecar.journal.db.file_conditions import IS_HERE, knows
+from sidecar.journal.db.meta import PRUNED
 from sidecar.journal.db.open import INCREMENTAL
 
 from .uploads import Uploads
@@ -38,7 +39,6 @@ STEP_SECONDS = 0.003  # of one transaction, its commit not counted
 ROWS_MAX, EVENTS_MAX, SCENES_MAX = 32, 500, 200
 PAGES_MAX, SPARE_PAGES_MIN, SPARE_SHARE = 64, 256, 8  # an eighth of the file may be free
 COUNTED_SCENES_KEEP = 12  # times as long: a marker that counts chunks counts those of its earlier files
-PRUNED = "pruned"  # as a transfer id begins: the youngest time of which something uploaded was forgotten
 
 _OVER = """
 SELECT id, transfer, state, slot, lease, may_upload, may_object, uploaded_ms,
@@ -170,8 +170,8 @@ class Pruning(Uploads):
             self.db.execute(statement, {"slot": row["slot"], "id": row["id"]})
 
     def _forget_time(self, time: str) -> None:
-        if time > (self.meta(PRUNED) or ""):
-            self.set_meta(PRUNED, time)
+        if time > (PRUNED.read(self.db) or ""):
+            PRUNED.write(self.db, time)
 
     def _prune_scene(self, row: sqlite3.Row, now_ms: int, keep_ms: int) -> None:
         scene, since = [row["session_id"], row["scene_id"]], row["empty_ms"]

@@ -42,6 +42,7 @@ from sidecar.core.model import KnownContent, State, StatIdentity, StoredObject, 
 from sidecar.core.ops import ReportedScene
 from sidecar.core.states import Event
 from sidecar.journal.db.connection import Topic, transaction
+from sidecar.journal.db.meta import RECALLING, SCANNED, UNFINISHED
 from sidecar.journal.db.rows import FROM_TRANSFERS, known_content_json, transfer_from
 
 from .scenes import SCENE_CANCELLED, facts_json
@@ -57,7 +58,7 @@ class Recovery(Uploads):
     def begin_recovery(self) -> None:
         """Hold what a new journal finds from here on, also after a restart; an older journal knows it all."""
         if self.is_new:
-            self.set_meta("recalling", "1")
+            RECALLING.set(self.db)
             self.is_recovering = True
 
     @transaction
@@ -67,10 +68,10 @@ class Recovery(Uploads):
         Reports some recovered scenes: markers and manifests count now. Returns after which to go on, or None.
         """
         # Not of memory alone: a transaction that failed, and is made once more, has changed it.
-        if self.is_new or self.meta("recalling") is not None:
-            self.set_meta("scanned", "1")
-            self.set_meta("unfinished", "unasked")
-        self.db.execute("DELETE FROM meta WHERE key = 'recalling'")
+        if self.is_new or RECALLING.is_set(self.db):
+            SCANNED.set(self.db)
+            UNFINISHED.set(self.db)
+        RECALLING.clear(self.db)
         self.is_new = self.is_recovering = False
         rows = self.db.execute(
             "SELECT session_id, scene_id FROM scenes WHERE recalled = 1"
@@ -83,7 +84,7 @@ class Recovery(Uploads):
 
     def has_scenes_to_recover(self) -> bool:
         """Tell whether Convex is yet to be asked which scenes the journal before this one left unfinished."""
-        return self.meta("unfinished") is not None
+        return UNFINISHED.is_set(self.db)
 
     @transaction
     def recover_scenes(self, scenes: Sequence[ReportedScene], *, is_last: bool) -> None:
@@ -101,7 +102,7 @@ class Recovery(Uploads):
             )
             self.report_scene(scene.session_id, scene.scene_id)
         if is_last:
-            self.db.execute("DELETE FROM meta WHERE key = 'unfinished'")
+            UNFINISHED.clear(self.db)
 
     @transaction
     def candidate_written(self, row_id: int) -> None:

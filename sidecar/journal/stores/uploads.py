@@ -17,11 +17,10 @@ from sidecar.core.ops import OpKind
 from sidecar.core.states import Event
 from sidecar.core.upload_order import ANY
 from sidecar.journal.db.connection import Topic, transaction
+from sidecar.journal.db.meta import CHECKSUMS
 from sidecar.journal.db.rows import FROM_TRANSFERS, TRANSFER_COLUMNS, TRANSFERS, part_from, transfer_from
 
 from .cleanup_tasks import CleanupTasks
-
-_CHECKSUMS = "checksums"  # in meta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,12 +99,12 @@ class Uploads(CleanupTasks):
 
     def checksums(self) -> str | None:
         """Return what was kept of the checksums that a store confirms."""
-        return self.meta(_CHECKSUMS)
+        return CHECKSUMS.read(self.db)
 
     @transaction
     def keep_checksums(self, text: str) -> None:
         """Keep what was found out of a store."""
-        self.set_meta(_CHECKSUMS, text)
+        CHECKSUMS.write(self.db, text)
 
     def parts(self, row_id: int) -> list[Part]:
         """Return the parts whose success is journaled, by number."""
