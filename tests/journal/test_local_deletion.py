@@ -109,6 +109,31 @@ def test_a_deletion_that_was_begun_outlives_a_crash(tmp_path: Path) -> None:
     assert [begun.row_id for begun in journal.deletions_begun()] == [transfer.row_id]
 
 
+def test_a_file_lies_here_until_its_deletion_is_done(tmp_path: Path) -> None:
+    """Whoever was killed in between puts it back, and then must know it: nothing forgets it before."""
+    clock = ManualClock()
+    journal = open_journal(tmp_path, clock)
+    transfer = synced(journal)
+    assert journal.begin_deletion(transfer.row_id)
+    for _ in range(3):
+        clock.advance(1.0)
+        assert journal.prune_transfers(now_ms=clock.wall, keep_ms=0) == 0
+    assert [begun.row_id for begun in journal.deletions_begun()] == [transfer.row_id]
+    journal.deleted(transfer.row_id)
+    clock.advance(1.0)
+    assert journal.prune_transfers(now_ms=clock.wall, keep_ms=0) == 1
+    assert journal.find(transfer.row_id) is None
+
+
+def test_a_file_that_a_listing_missed_is_not_deleted(journal: Journal) -> None:
+    """What people removed must not pass for our own deletion: its asset would be shown for ever."""
+    transfer = synced(journal)
+    journal.missing(ROOT, [transfer.path])
+    assert spent(journal) == []
+    assert not journal.begin_deletion(transfer.row_id)
+    assert journal.deletions_begun() == []
+
+
 def test_the_journal_is_gone_through_in_pages(journal: Journal) -> None:
     """A million rows cost a little each time."""
     transfer = synced(journal)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.core.errors import JournalLostError
 from sidecar.core.ids import TIME_LENGTH
 from sidecar.core.ops import Registration
 from sidecar.journal.db import meta
@@ -56,9 +57,8 @@ def test_what_is_stored_is_what_every_version_reads(tmp_path: Path) -> None:
 def test_a_journal_from_before_is_understood(tmp_path: Path) -> None:
     """As is one that is opened again."""
     journal = open_journal(tmp_path)
-    for key, value in {
-        "journal_id": "J", "epoch": "7", "recalling": "1", "unfinished": "unasked", "checksums": "{}",
-    }.items():  # fmt: skip
+    before = {"journal_id": "J", "epoch": "7", "told_seq": "5", "recalling": "1", "unfinished": "unasked"}
+    for key, value in {**before, "checksums": "{}"}.items():
         journal.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, value])
     journal.close()
     journal = open_journal(tmp_path)
@@ -69,6 +69,8 @@ def test_a_journal_from_before_is_understood(tmp_path: Path) -> None:
     journal.close()
     journal = open_journal(tmp_path)
     assert (journal.is_new, journal.is_recovering, journal.has_scenes_to_recover()) == (False, False, True)
+    with pytest.raises(JournalLostError, match="no later one than 5"):
+        journal.registered(Registration(epoch=7, last_seq=6, contract_version=1))
 
 
 @pytest.mark.parametrize("name", DECLARED)
