@@ -52,7 +52,10 @@ class BusyError(Exception):
 
 
 class Api:
-    """Every method is one operation; raises BadRequestError for the client's mistakes."""
+    """Every public method answers one operation (``operations.py``).
+
+    Raises BadRequestError for the client's mistakes.
+    """
 
     def __init__(self, *, source: StatusSource, metrics: Metrics) -> None:
         """``source`` knows the state, ``metrics`` what happened."""
@@ -77,11 +80,11 @@ class Api:
         disks, ledger = await self._disks.measure(self._roots()), await self._ledger.read()
         return 200, await view.status(self._source, disks, ledger)
 
-    async def metrics(self) -> bytes:
+    async def metrics(self, _given: Given) -> tuple[int, bytes]:
         """Return Prometheus's text."""
         disks, ledger = await self._disks.measure(self._roots()), await self._ledger.read()
         mirror = await view.mirror(self._source, disks, ledger)
-        return self._metrics.expose(mirror)
+        return 200, self._metrics.expose(mirror)
 
     async def assets(self, given: Given) -> tuple[int, AssetPage]:
         """Transfers, by id."""
@@ -110,8 +113,15 @@ class Api:
         rows = await self._source.read(lambda journal: journal.removals(limit=limit + 1, after=after))
         return 200, view.removal_page(rows, limit=limit)
 
-    async def decide_removals(self, request: RemovalRequest, *, confirm: bool) -> tuple[int, RemovalReply]:
-        """Say what was meant by files that are gone."""
+    async def confirm_removals(self, request: RemovalRequest) -> tuple[int, RemovalReply]:
+        """Remove files that are gone: that was meant."""
+        return await self._decide_removals(request, confirm=True)
+
+    async def dismiss_removals(self, request: RemovalRequest) -> tuple[int, RemovalReply]:
+        """Keep what is shown of files that are gone."""
+        return await self._decide_removals(request, confirm=False)
+
+    async def _decide_removals(self, request: RemovalRequest, *, confirm: bool) -> tuple[int, RemovalReply]:
         if not (request.all or request.path):
             raise BadRequestError("no files are named", 'give a path, or "all": true')
         found = await located(self._source, request.path) if request.path is not None else (None, "")
@@ -162,7 +172,7 @@ class Api:
             notes=list(report.notes),
         )
 
-    async def rescan(self) -> tuple[int, RescanReply]:
+    async def rescan(self, _given: Given) -> tuple[int, RescanReply]:
         """Scan all roots now."""
         loop = asyncio.get_running_loop()
         begun = loop.time()

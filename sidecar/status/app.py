@@ -7,24 +7,21 @@ deadline for the whole connection is then a deadline for the request (see ``serv
 from __future__ import annotations
 
 import asyncio
-import functools
-import json
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
-from typing import Protocol, TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from sidecar.core.errors import SidecarError
-from sidecar.metrics import CONTENT_TYPE
 
 from .api import Api, BusyError
 from .guard import Door, DoorKind, objection
-from .models import Problem, ReconcileRequest, RemovalRequest, RequeueRequest
-from .openapi import document
-from .operations import JSON, OPERATIONS, Operation
+from .models import Problem
+from .operation import JSON, Operation
+from .operations import OPERATIONS
 from .query import BadRequestError, parameters
 from .source import CannotError
 
@@ -67,7 +64,7 @@ class _Handler:
     """One route behind one door."""
 
     def __init__(
-        self, *, api: Api, operation: Operation, door: Door, token: Token | None, extend_time: ExtendTime
+        self, *, api: Api, operation: Operation[Any], door: Door, token: Token | None, extend_time: ExtendTime
     ) -> None:
         self._api = api
         self._operation = operation
@@ -84,31 +81,18 @@ class _Handler:
         return await self._run(request, given)
 
     async def _run(self, request: web.Request, given: dict[str, str]) -> web.Response:
-        match self._operation.name:
-            case "openapi":
-                return web.Response(text=_document(), content_type=JSON)
-            case "metrics":
-                text = await self._api.metrics()
-                return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
-            case "requeue":
-                return _answer(*await self._api.requeue(await _body(request, RequeueRequest)))
-            case "confirm_removals" | "dismiss_removals" | "reconcile" | "rescan" | "wait":
-                with self._extend_time(request):
-                    return _answer(*await self._long(request, given))
-            case name:
-                return _answer(*await getattr(self._api, name)(given))
-
-    async def _long(self, request: web.Request, given: dict[str, str]) -> tuple[int, BaseModel]:
-        match self._operation.name:
-            case "reconcile":
-                return await self._api.reconcile(await _body(request, ReconcileRequest))
-            case "confirm_removals" | "dismiss_removals" as name:
-                wanted = await _body(request, RemovalRequest)
-                return await self._api.decide_removals(wanted, confirm=name == "confirm_removals")
-            case "rescan":
-                return await self._api.rescan()
+        operation = self._operation
+        with self._extend_time(request) if operation.is_long else nullcontext():
+            asked = given if operation.body is None else await _body(request, operation.body)
+            status, reply = await operation.handler(self._api, asked)
+        match reply:
+            case str():
+                return web.Response(status=status, text=reply, content_type=operation.content_type)
+            case bytes():
+                headers = {"Content-Type": operation.content_type}  # with its parameters, as it stands
+                return web.Response(status=status, body=reply, headers=headers)
             case _:
-                return await self._api.wait(given)
+                return _answer(status, reply)
 
     async def _token(self, request: web.Request) -> str | None:
         """Read the token only for those who present one or need one; it may have changed."""
@@ -166,11 +150,6 @@ async def _plain_headers(_request: web.Request, response: web.StreamResponse) ->
     response.headers["Connection"] = "close"  # said by ourselves: aiohttp has decided on its own by now
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
-
-
-@functools.cache
-def _document() -> str:
-    return json.dumps(document(OPERATIONS))
 
 
 def _answer(status: int, reply: BaseModel) -> web.Response:

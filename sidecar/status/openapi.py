@@ -11,14 +11,14 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from sidecar import __version__
 
 from .models import Problem
-from .operations import Operation, Parameter
+from .operation import Operation, Parameter
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REF = "#/components/schemas/{model}"
 _MISTAKE = {"400": "The request is wrong.", "403": "Not through this door, or not from this page."}
 
 
-def document(operations: Iterable[Operation]) -> dict[str, Any]:
+def document(operations: Iterable[Operation[Any]]) -> dict[str, Any]:
     """Return the whole document."""
     listed = list(operations)
     paths: dict[str, dict[str, Any]] = {}
@@ -40,7 +40,7 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
     }
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _operation(operation: Operation[Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
@@ -57,7 +57,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
     return described
 
 
-def _reply(text: str, operation: Operation) -> dict[str, Any]:
+def _reply(text: str, operation: Operation[Any]) -> dict[str, Any]:
     if isinstance(operation.reply, str):
         return {"description": text, "content": {operation.reply: {"schema": {}}}}
     return _json(text, operation.reply)
@@ -81,7 +81,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     }
 
 
-def _schemas(operations: list[Operation]) -> dict[str, Any]:
+def _schemas(operations: list[Operation[Any]]) -> dict[str, Any]:
     said: set[type[BaseModel]] = {Problem}
     said |= {operation.reply for operation in operations if not isinstance(operation.reply, str)}
     asked = {operation.body for operation in operations if operation.body}

@@ -1,50 +1,22 @@
-"""The table of operations: routes, what they need of the caller, parameters, replies."""
+"""The table of operations: routes, who answers them, what they need of the caller, parameters, replies."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import functools
+import json
 from typing import Any
-
-from pydantic import BaseModel
 
 from sidecar.core.model import State
 from sidecar.metrics import CONTENT_TYPE
 
 from . import models
-from .api import PAGE_DEFAULT, PAGE_MAX, WAIT_DEFAULT
+from .api import PAGE_DEFAULT, PAGE_MAX, WAIT_DEFAULT, Api, Given
 from .guard import Need
+from .openapi import document
+from .operation import JSON, Operation, Parameter
 
-JSON = "application/json"
 _PUBLIC = Need(public=True)
 _CHANGES = Need(changes=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameter:
-    """One query parameter; ``schema`` is its JSON schema."""
-
-    name: str
-    text: str
-    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
-    required: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """One route. ``name`` is Api's method; ``reply`` a model or the content type of something else."""
-
-    name: str
-    path: str
-    summary: str
-    reply: type[BaseModel] | str
-    method: str = "GET"
-    need: Need = field(default_factory=Need)
-    parameters: tuple[Parameter, ...] = ()
-    body: type[BaseModel] | None = None
-    replies: Mapping[int, str] = field(default_factory=lambda: {200: "The answer."})
-
-
 _PAGE = (
     Parameter(
         name="limit",
@@ -55,11 +27,22 @@ _PAGE = (
 )
 _PATH = "Absolute, or below a root; bytes that are not UTF-8 percent-encoded."
 
-OPERATIONS = (
+
+async def _openapi(_api: Api, _given: Given) -> tuple[int, str]:
+    return 200, _document()
+
+
+@functools.cache
+def _document() -> str:
+    return json.dumps(document(OPERATIONS))
+
+
+OPERATIONS: tuple[Operation[Any], ...] = (
     Operation(
         name="health",
         path="/healthz",
         summary="Whether a restart would cure something; never fails for outages, credentials or disks.",
+        handler=Api.health,
         reply=models.Health,
         need=_PUBLIC,
         replies={200: "All is well.", 503: "Wedged: restart it."},
@@ -68,6 +51,7 @@ OPERATIONS = (
         name="ready",
         path="/readyz",
         summary="Whether the journal is open and the first scan done.",
+        handler=Api.ready,
         reply=models.Readiness,
         need=_PUBLIC,
         replies={200: "Ready.", 503: "Not yet."},
@@ -76,14 +60,22 @@ OPERATIONS = (
         name="metrics",
         path="/metrics",
         summary="Metrics in Prometheus's text format.",
+        handler=Api.metrics,
         reply=CONTENT_TYPE,
         need=_PUBLIC,
     ),
-    Operation(name="status", path="/status", summary="Everything at a glance.", reply=models.Status),
+    Operation(
+        name="status",
+        path="/status",
+        summary="Everything at a glance.",
+        handler=Api.status,
+        reply=models.Status,
+    ),
     Operation(
         name="assets",
         path="/assets",
         summary="Transfers in the order of their discovery.",
+        handler=Api.assets,
         reply=models.AssetPage,
         parameters=(
             Parameter(name="session_id", text="Only of this session."),
@@ -98,6 +90,7 @@ OPERATIONS = (
         name="explain",
         path="/explain",
         summary="Why a path is where it is, also one that is never sent.",
+        handler=Api.explain,
         reply=models.Explanation,
         parameters=(Parameter(name="path", text=_PATH, required=True),),
     ),
@@ -105,6 +98,8 @@ OPERATIONS = (
         name="wait",
         path="/wait",
         summary="Answers when all that is named is synced or cannot be, by a scan begun after the request.",
+        handler=Api.wait,
+        is_long=True,
         reply=models.WaitReply,
         replies={
             200: "All is delivered.",
@@ -130,6 +125,7 @@ OPERATIONS = (
         name="dead_letters",
         path="/dead-letters",
         summary="Transfers that were given up.",
+        handler=Api.dead_letters,
         reply=models.AssetPage,
         parameters=_PAGE,
     ),
@@ -138,6 +134,7 @@ OPERATIONS = (
         path="/dead-letters/requeue",
         method="POST",
         summary="Sends dead letters back to work.",
+        handler=Api.requeue,
         reply=models.RequeueReply,
         body=models.RequeueRequest,
         need=_CHANGES,
@@ -146,6 +143,7 @@ OPERATIONS = (
         name="removals",
         path="/removals",
         summary="Files that are gone while Convex still shows their assets.",
+        handler=Api.removals,
         reply=models.RemovalPage,
         parameters=_PAGE,
     ),
@@ -154,6 +152,8 @@ OPERATIONS = (
         path="/removals/confirm",
         method="POST",
         summary="Removes what was asked about: so many files at once were meant to go.",
+        handler=Api.confirm_removals,
+        is_long=True,
         reply=models.RemovalReply,
         body=models.RemovalRequest,
         need=_CHANGES,
@@ -163,6 +163,8 @@ OPERATIONS = (
         path="/removals/dismiss",
         method="POST",
         summary="Keeps what was asked about: Convex and S3 go on showing it.",
+        handler=Api.dismiss_removals,
+        is_long=True,
         reply=models.RemovalReply,
         body=models.RemovalRequest,
         need=_CHANGES,
@@ -172,6 +174,8 @@ OPERATIONS = (
         path="/reconcile",
         method="POST",
         summary="Compares journal, bucket and Convex; repairs what is found only if asked to.",
+        handler=Api.reconcile,
+        is_long=True,
         reply=models.ReconcileReply,
         body=models.ReconcileRequest,
         need=_CHANGES,
@@ -181,8 +185,10 @@ OPERATIONS = (
         path="/rescan",
         method="POST",
         summary="Scans all roots now; answers when that is done.",
+        handler=Api.rescan,
+        is_long=True,
         reply=models.RescanReply,
         need=_CHANGES,
     ),
-    Operation(name="openapi", path="/openapi.json", summary="This document.", reply=JSON),
+    Operation(name="openapi", path="/openapi.json", summary="This document.", handler=_openapi, reply=JSON),
 )

@@ -17,8 +17,11 @@ from sidecar.core.errors import FatalError
 from sidecar.core.model import State
 from sidecar.metrics import Metrics
 from sidecar.settings import Secret
-from sidecar.status import server
+from sidecar.status import app, openapi, server
+from sidecar.status.api import Api
 from sidecar.status.guard import Need, door_of, objection
+from sidecar.status.models import RequeueRequest
+from sidecar.status.operation import Operation
 from sidecar.status.operations import OPERATIONS
 from sidecar.status.server import serving
 from tests.support.patience import DEADLINE_SECONDS
@@ -329,6 +332,32 @@ async def test_a_bug_is_answered_with_500_and_logged(
     reply = await served.get("/status")
     assert (reply.status_code, "log" in reply.json()["hint"]) == (500, True)
     assert "request_failed" in capsys.readouterr().out
+
+
+async def test_an_entry_of_the_table_is_all_that_an_operation_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its handler gets the body, its answer is in the reply's content type, and the document has it."""
+
+    async def echo(_api: Api, asked: RequeueRequest) -> tuple[int, bytes]:
+        return 202, str(asked.path).encode()
+
+    entry: Operation[RequeueRequest] = Operation(
+        name="echo",
+        path="/echo",
+        summary="Says what it was asked.",
+        handler=echo,
+        method="POST",
+        body=RequeueRequest,
+        reply="text/x-echo",
+    )
+    monkeypatch.setattr(app, "OPERATIONS", [entry])
+    source = FakeSource(journal_path=tmp_path / "journal.db")
+    serves = serving(source=source, metrics=Metrics(), listen="127.0.0.1:0")
+    async with serves as port, httpx.AsyncClient() as client:
+        answer = await client.post(f"http://127.0.0.1:{port}/echo", json={"path": "a.mp4"})
+    assert (answer.status_code, answer.text, answer.headers["Content-Type"]) == (202, "a.mp4", "text/x-echo")
+    assert openapi.document([entry])["paths"]["/echo"]["post"]["operationId"] == "echo"
 
 
 async def test_openapi_describes_every_operation(served: Served) -> None:
