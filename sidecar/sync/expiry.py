@@ -7,24 +7,18 @@ without `{transfer}` stay: a late deletion would take newer content along.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
-import structlog
-
-from sidecar.core.errors import SidecarError
 from sidecar.core.removal import Expiry
-from sidecar.core.retry import Again
 from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal, Topic
 from sidecar.journal.writer import AsyncJournal
 
-from .registration import FENCED, REFUSED_SECONDS, Registrar, fenced
+from .registration import Registrar, attempt_unless_fenced
 from .store import MetadataStore
 
 AT_ONCE = 100
 TARGET = "expiry"
-log = structlog.get_logger()
 
 
 class ExpiryStage:
@@ -57,28 +51,14 @@ class ExpiryStage:
 
     async def _mark(self, given_up: Sequence[Expiry]) -> None:
         versions = [(one.transfer.route.slot, one.version) for one in given_up]
-        await self._gate.admit(TARGET)
-        try:
-            marks = await self._store.expire(
-                versions, sidecar_id=self._sidecar_id, epoch=self._registrar.epoch
-            )
-        except asyncio.CancelledError:
-            self._gate.withdraw(TARGET)
-            raise
-        except SidecarError as error:
-            if error.code == FENCED:
-                raise fenced(error) from error
-            await self._wait_out(error)
+
+        async def expire() -> Sequence[bool]:
+            epoch = self._registrar.epoch  # once admitted: it may be another one by then
+            return await self._store.expire(versions, sidecar_id=self._sidecar_id, epoch=epoch)
+
+        refused = "versions_not_marked_as_expired"  # each object is kept meanwhile, so nothing is lost
+        marks = await attempt_unless_fenced(self._gate, TARGET, expire, refused=refused)
+        if marks is None:
             return
-        self._gate.answered(TARGET)
         marked = {one.transfer.row_id: mark for one, mark in zip(given_up, marks, strict=True)}
         await self._journal.do(Journal.settle_expiries, marked)
-
-    async def _wait_out(self, error: SidecarError) -> None:
-        """Wait as long as it takes: the object is kept meanwhile, so nothing is lost."""
-        match await self._gate.failed(TARGET, error, failures=0):
-            case Again(delay_seconds=delay, spent=False):
-                await asyncio.sleep(delay)
-            case _:
-                log.warning("versions_not_marked_as_expired", error=str(error))
-                await asyncio.sleep(REFUSED_SECONDS)

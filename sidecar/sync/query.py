@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.retry import Again
+from sidecar.core.retry import Again, Decision
 from sidecar.gate import RemoteGate
+from sidecar.retrying import retry
 
 T = TypeVar("T")
 _PASSING = {ErrorKind.NETWORK, ErrorKind.THROTTLED, ErrorKind.CONFLICT}
@@ -20,19 +20,12 @@ async def ask(gate: RemoteGate, target: str, question: Callable[[], Awaitable[T]
     What is told meanwhile finds out by itself whether Convex is well: older functions may not know a
     question and take every op.
     """
-    while True:
-        await gate.admit(target)
-        try:
-            answer = await question()
-        except asyncio.CancelledError:
-            gate.withdraw(target)
-            raise
-        except SidecarError as error:
-            if error.kind not in _PASSING:
-                gate.withdraw(target)
-                raise
-            decision = await gate.failed(target, error, failures=0)
-            await asyncio.sleep(decision.delay_seconds if isinstance(decision, Again) else 0.0)
-        else:
-            gate.answered(target)
-            return answer
+    return await retry(gate, target, question, pause=_delay_seconds, raises=_lasts)
+
+
+def _delay_seconds(_error: SidecarError, decision: Decision) -> float:
+    return decision.delay_seconds if isinstance(decision, Again) else 0.0
+
+
+def _lasts(error: SidecarError) -> bool:
+    return error.kind not in _PASSING

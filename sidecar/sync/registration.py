@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
 from sidecar.core.errors import FatalError, SidecarError
-from sidecar.core.retry import Again
+from sidecar.core.retry import Again, Decision
 from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
+from sidecar.retrying import attempt
 
 from .store import MetadataStore
 
@@ -18,6 +22,7 @@ TARGET = "register"
 REFUSED_SECONDS = 30.0  # there is no dead letter for a registration: it is asked again and again
 FENCED = "FENCED"
 UNREGISTERED = "UNREGISTERED"
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -59,29 +64,41 @@ class Registrar:
 
     async def _tried(self) -> bool:
         journal_id = await self._journal.do(_journal_id)
-        await self._gate.admit(TARGET)
-        try:
-            registration = await self._store.register(sidecar_id=self._sidecar_id, journal_id=journal_id)
-        except SidecarError as error:
-            if error.code == FENCED:
-                raise fenced(error) from error
-            await self._wait_out(error)
+        call = partial(self._store.register, sidecar_id=self._sidecar_id, journal_id=journal_id)
+        registration = await attempt_unless_fenced(self._gate, TARGET, call, refused="registration_refused")
+        if registration is None:
             return False
-        self._gate.answered(TARGET)
         await self._journal.do(Journal.registered, registration)
         self._epoch = registration.epoch
         self.registered.set()
         log.info("registered", sidecar_id=self._sidecar_id, epoch=registration.epoch)
         return True
 
-    async def _wait_out(self, error: SidecarError) -> None:
-        decision = await self._gate.failed(TARGET, error, failures=0)
+
+async def attempt_unless_fenced(
+    gate: RemoteGate, target: str, call: Callable[[], Awaitable[T]], *, refused: str
+) -> T | None:
+    """Try once what has no dead letter; None after a failure that was waited out, a refusal as well.
+
+    ``refused`` names a refusal in the log. Raises FatalError if a newer journal has taken over.
+    """
+
+    def seconds(error: SidecarError, decision: Decision) -> float:
         match decision:
             case Again(delay_seconds=delay, spent=False):
-                await asyncio.sleep(delay)
+                return delay
             case _:
-                log.warning("registration_refused", error=str(error))
-                await asyncio.sleep(REFUSED_SECONDS)
+                log.warning(refused, error=str(error))
+                return REFUSED_SECONDS
+
+    try:
+        return await attempt(gate, target, call, pause=seconds, raises=_is_fenced)
+    except SidecarError as error:
+        raise fenced(error) from error
+
+
+def _is_fenced(error: SidecarError) -> bool:
+    return error.code == FENCED
 
 
 def fenced(error: SidecarError) -> FatalError:

@@ -15,10 +15,11 @@ from sidecar.core.breaker import BreakerState
 from sidecar.core.clock import Clock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.ids import sidecar_tag, time_of
-from sidecar.core.retry import GiveUp
+from sidecar.core.retry import Decision, GiveUp
 from sidecar.gate import RemoteGate
 from sidecar.journal.journal import CleanupTask, Journal, Topic
 from sidecar.metrics import Metrics
+from sidecar.retrying import retry
 from sidecar.upload.context import UploadContext
 from sidecar.upload.waiting import wait_for
 
@@ -91,21 +92,19 @@ class CleanupWorker:
         Waits out an outage. A listing that is refused again and again is reported and left to the
         bucket's own rule.
         """
-        target, refused = "sweep", 0
-        while True:
-            await self._gate.admit(target)
-            try:
-                await self._sweep()
-            except SidecarError as error:
-                decision = await self._gate.failed(target, error, failures=0)
-                refused += error.kind is ErrorKind.FORBIDDEN
-                if refused >= SWEEPS_REFUSED_MAX or isinstance(decision, GiveUp):
-                    log.warning("forgotten_uploads_cannot_be_swept", error=str(error))
-                    return
-                await asyncio.sleep(decision.delay_seconds)
-            else:
-                self._gate.answered(target)
-                return
+        refused = 0
+
+        def pause(error: SidecarError, decision: Decision) -> float:
+            nonlocal refused
+            refused += error.kind is ErrorKind.FORBIDDEN
+            if refused >= SWEEPS_REFUSED_MAX or isinstance(decision, GiveUp):
+                raise error
+            return decision.delay_seconds
+
+        try:
+            await retry(self._gate, "sweep", self._sweep, pause=pause)
+        except SidecarError as error:
+            log.warning("forgotten_uploads_cannot_be_swept", error=str(error))
 
     # -- clean-up tasks and rechecks -------------------------------------------------------------------------
     async def _run_tasks(self) -> None:
@@ -164,8 +163,11 @@ class CleanupWorker:
             await self.sweep()
             await asyncio.sleep(self._sweep_seconds)
 
-    async def _sweep(self) -> None:
-        """List first, ask the journal second: an upload that is begun meanwhile is journaled before."""
+    async def _sweep(self) -> int:
+        """List first, ask the journal second: an upload that is begun meanwhile is journaled before.
+
+        Return how many are open.
+        """
         tag = sidecar_tag(self._context.sidecar_id)
         found = [upload async for upload in self._context.store.open_uploads(prefix="")]
         known = await self._journal.do(Journal.open_uploads)
@@ -173,3 +175,4 @@ class CleanupWorker:
             if is_forgotten(upload, known, tag=tag):
                 await self._context.store.abort(upload)
                 log.info("forgotten_upload_aborted", key=upload.key, upload_id=upload.upload_id)
+        return len(found)
