@@ -30,11 +30,13 @@ from sidecar.settings import Settings, build_router
 from sidecar.sync.convex import open_store as open_convex
 from sidecar.sync.lookup import LookupStage
 from sidecar.sync.stage import SyncStage
+from sidecar.sync.store import MetadataStore
 from sidecar.upload.checksum_negotiation import open_negotiation
 from sidecar.upload.factory import build_stage as build_upload
 from sidecar.upload.factory import open_s3
 from sidecar.upload.s3.endpoint import object_url, s3_config
 from sidecar.upload.stage import UploadStage
+from sidecar.upload.store import ObjectStore
 from sidecar.watch.ownership.fence import Fence
 from sidecar.watch.root import RootSettings
 from sidecar.watch.stage import WatchStage
@@ -42,7 +44,7 @@ from sidecar.watch.started import StartTime
 
 from .admission import Admission
 from .attention import Attention
-from .fenced_port import METADATA_EFFECTS, OBJECT_EFFECTS, fenced
+from .fenced_port import fenced
 from .heartbeat import Heartbeat
 from .housekeeping import Housekeeping
 from .identity import identify
@@ -108,7 +110,7 @@ async def assemble(
                 open_s3(config=config, s3=settings.s3, upload=settings.upload, clock=clock)
             ),
             fence.passable,
-            effects=OBJECT_EFFECTS,
+            port=ObjectStore,
         )
         checking = await open_negotiation(config, journal)
         skews: dict[str, Callable[[], float | None]] = {"s3": lambda: store.skew_seconds}
@@ -120,7 +122,7 @@ async def assemble(
                     open_convex(settings.convex, sidecar_id=name, clock=clock, version=__version__)
                 ),
                 fence.passable,
-                effects=METADATA_EFFECTS,
+                port=MetadataStore,
             )
             skews["convex"] = lambda: convex.skew_seconds
             gates["convex"] = _gate("convex", convex.probe, settings, clock)

@@ -1,4 +1,4 @@
-"""Puts the two ports behind the fence: no remote changes while it is uncertain that our roots are ours.
+"""Puts the two remotes behind the fence: no remote changes while it is uncertain that our roots are ours.
 
 A process that was stopped finds the fence closed when it wakes up, whatever it was about to do. Questions
 pass freely. The order of an upload matters here: a body takes its turn on the line before the fence is
@@ -10,29 +10,30 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
+from sidecar.core.ports import effects
+
 T = TypeVar("T")
-OBJECT_EFFECTS = frozenset({"put", "create", "put_part", "complete", "abort", "delete"})
-METADATA_EFFECTS = frozenset({"apply", "expire"})
+UNFENCED = frozenset({"register"})  # it changes what Convex knows of our journal, and nothing of our files
 
 
-def fenced(port: T, passable: Callable[[], Awaitable[None]], *, effects: frozenset[str]) -> T:
-    """Return the same port, whose ``effects`` (names of coroutine methods) wait for ``passable`` first."""
-    return cast("T", _Fenced(port, passable, effects))
+def fenced(store: T, passable: Callable[[], Awaitable[None]], *, port: type) -> T:
+    """Return the same store, whose effects, as ``port`` declares them, wait for ``passable`` first."""
+    return cast("T", _Fenced(store, passable, effects(port) - UNFENCED))
 
 
 class _Fenced:
-    """Hands every attribute of a port through, whatever the port may be asked."""
+    """Hands every attribute of a store through, whatever it may be asked."""
 
     def __init__(
-        self, port: object, passable: Callable[[], Awaitable[None]], effects: frozenset[str]
+        self, store: object, passable: Callable[[], Awaitable[None]], held_back: frozenset[str]
     ) -> None:
-        self._port, self._passable, self._effects = port, passable, effects
+        self._store, self._passable, self._held_back = store, passable, held_back
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._port, name)
-        return self._held_back(found) if name in self._effects else found
+        found = getattr(self._store, name)
+        return self._after_the_fence(found) if name in self._held_back else found
 
-    def _held_back(self, effect: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    def _after_the_fence(self, effect: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def pass_and_do(*args: Any, **kwargs: Any) -> Any:
             await self._passable()
             return await effect(*args, **kwargs)

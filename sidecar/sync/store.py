@@ -10,17 +10,21 @@ from typing import Protocol
 
 from sidecar.core.model import Slot
 from sidecar.core.ops import Batch, CurrentAsset, OpResult, Registration, ScenePage, VersionPage
+from sidecar.core.ports import effect, question
 
 
 class MetadataStore(Protocol):
     """Convex as this sidecar needs it."""
 
+    @question
     async def probe(self) -> None:
         """``sidecar:ping``: return if the functions answer to our credentials; raises SidecarError."""
 
+    @effect
     async def register(self, *, sidecar_id: str, journal_id: str) -> Registration:
         """Announce this journal; the server assigns its epoch. Idempotent for one journal id."""
 
+    @effect
     async def apply(self, batch: Batch, *, sidecar_id: str, epoch: int) -> Sequence[OpResult]:
         """Apply a batch in one transaction, return one result per op, in order.
 
@@ -29,21 +33,25 @@ class MetadataStore(Protocol):
         sidecar has taken over, and this one must stop.
         """
 
+    @question
     async def current_assets(self, slots: Sequence[Slot]) -> Sequence[CurrentAsset | None]:
         """Return what each of at most 500 slots holds now, in order; None for an empty one.
 
         FORBIDDEN if one of them belongs to a project that is not ours.
         """
 
+    @question
     async def versions(self, *, sidecar_id: str, cursor: str | None) -> VersionPage:
         """Return the next versions that this sidecar wrote; None begins. Others' are not shown."""
 
+    @question
     async def unfinished_scenes(self, *, sidecar_id: str, cursor: str | None) -> ScenePage:
         """Return next scenes of which this sidecar said that something is owed, and no error; None begins.
 
         UNKNOWN from functions that were deployed before there was this question.
         """
 
+    @effect
     async def expire(
         self, versions: Sequence[tuple[Slot, int]], *, sidecar_id: str, epoch: int
     ) -> Sequence[bool]:

@@ -13,6 +13,7 @@ from typing import Protocol
 from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.errors import STALE, ErrorKind, SidecarError
 from sidecar.core.model import Part, StoredObject
+from sidecar.core.ports import effect, question
 
 _ABSENT = frozenset({"NoSuchKey", "NoSuchUpload", "404"})  # an answer to HEAD has no body, and so no code
 
@@ -97,9 +98,11 @@ def is_stale(error: SidecarError) -> bool:
 class ObjectStore(Protocol):
     """S3 as this sidecar needs it."""
 
+    @question
     async def probe(self) -> None:
         """HeadBucket: return if the bucket answers to our credentials; raises SidecarError."""
 
+    @effect
     async def put(self, spec: ObjectSpec, body: Body, *, checksum: str, once: bool = False) -> StoredObject:
         """Store an object whole. Atomic: it is visible whole or not at all.
 
@@ -110,15 +113,18 @@ class ObjectStore(Protocol):
         ``maybe_done`` is raised; a store that knows no such condition stores it again.
         """
 
+    @effect
     async def create(self, spec: ObjectSpec) -> str:
         """Open a multipart upload, return its upload ID. Not idempotent: a lost answer leaves one open."""
 
+    @effect
     async def put_part(self, upload: OpenUpload, body: Body, *, number: int) -> Part:
         """Send one part (numbers 1 to 10,000), return it with the checksum of the bytes that were sent.
 
         Idempotent: the last one with a number counts. Raises NOT_FOUND if the upload is gone.
         """
 
+    @question
     async def existing_parts(self, upload: OpenUpload, bodies: Mapping[int, Body]) -> list[Part]:
         """Tell which of these parts, by number, S3 holds already, byte for byte, as ``put_part`` would.
 
@@ -126,6 +132,7 @@ class ObjectStore(Protocol):
         trusted: the MD5 of the bytes must be the part's ETag. Where ETags are no MD5 (KMS), none is held.
         """
 
+    @effect
     async def complete(
         self, upload: OpenUpload, parts: Sequence[Part], *, checksum: str, once: bool = False
     ) -> StoredObject:
@@ -135,17 +142,22 @@ class ObjectStore(Protocol):
         the upload is unknown: done before, or aborted; HEAD tells which.
         """
 
+    @effect
     async def abort(self, upload: OpenUpload) -> None:
         """Drop an upload and its parts. An upload that is not there is success."""
 
+    @question
     async def head(self, key: str) -> ObjectHead | None:
         """Describe an object; None if there is none."""
 
+    @effect
     async def delete(self, key: str) -> None:
         """Delete an object (with versioning: set a delete marker). None there is success."""
 
+    @question
     def list_objects(self, *, prefix: str) -> AsyncIterator[ListedObject]:
         """List the objects below a prefix, page by page; the order is the store's own."""
 
+    @question
     def open_uploads(self, *, prefix: str) -> AsyncIterator[OpenUpload]:
         """List the open multipart uploads below a prefix, page by page."""
