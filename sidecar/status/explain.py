@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from sidecar.core.account import FileClass, class_of
+from sidecar.core.findings import Finding
 from sidecar.core.model import State, Transfer
 from sidecar.core.removal import Removal, RemovalState
 
 from .journal_history import Remembered, remembered
 from .locate import locate, roots_in_words
 from .models import Explanation
-from .source import Finding, PathFinding, StatusSource, is_syncing
+from .source import PathFinding, StatusSource, is_syncing
 from .view import absolute, asset
 from .wording import count, failure, meaning, size
 

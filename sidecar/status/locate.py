@@ -5,9 +5,11 @@ from __future__ import annotations
 import unicodedata
 from typing import Literal
 
+from sidecar.core.findings import Finding
+
 from .journal_history import remembered
 from .query import BadRequestError, relative
-from .source import Finding, StatusSource
+from .source import StatusSource
 from .view import absolute
 
 FORMS: tuple[Literal["NFC", "NFD"] | None, ...] = (None, "NFC", "NFD")  # as written; keyboards; macOS

@@ -13,11 +13,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sidecar.core.account import FileClass
 from sidecar.core.breaker import BreakerState
 from sidecar.core.errors import ErrorKind
+from sidecar.core.findings import Finding
 from sidecar.core.model import AssetType, EntityType, State
 from sidecar.core.removal import RemovalState
 from sidecar.core.text import utf8
-
-from .source import Finding
 
 Text = Annotated[str, BeforeValidator(lambda value: utf8(value) if isinstance(value, str) else value)]
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]

@@ -9,7 +9,6 @@ the event loop, and whatever touches a file system is a coroutine that does so o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -20,22 +19,6 @@ from sidecar.core.model import State, Transfer
 from sidecar.core.removal import Removal, RemovalState
 
 T = TypeVar("T")
-
-
-class Finding(StrEnum):
-    """What the watch stage makes of one path as it is now."""
-
-    MISSING = "missing"  # nothing there
-    FOLDER = "folder"
-    IGNORED = "ignored"  # by watch[].ignore
-    UNMATCHED = "unmatched"  # no rule takes it, nor its extension
-    MISPLACED = (
-        "misplaced"  # no rule takes it, but one takes its extension; or another value than a pinned field
-    )
-    REFUSED = "refused"  # a link, a FIFO, unreadable, a slot that is taken, a name over the store's limits
-    HELD = "held"  # not sent yet by design: playlists and what belongs to them
-    WAITING = "waiting"  # a candidate: open, settling or incomplete
-    MATCHED = "matched"  # a regular file with a route; the journal knows the rest
 
 
 class Example(Protocol):

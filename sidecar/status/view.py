@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from sidecar import __version__
 from sidecar.core.account import FileClass
 from sidecar.core.breaker import BreakerState
+from sidecar.core.findings import Finding
 from sidecar.core.model import State, Transfer
 from sidecar.core.removal import Removal, RemovalState
 from sidecar.metrics import Mirror
@@ -35,7 +36,7 @@ from .models import (
     Unsent,
     Upload,
 )
-from .source import Candidate, Checksum, Finding, Remote, RootStatus, StatusSource, UploadProgress
+from .source import Candidate, Checksum, Remote, RootStatus, StatusSource, UploadProgress
 from .wording import count, hint_for, iso, iso_or_none
 
 EXAMPLES_MAX = 20

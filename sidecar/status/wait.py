@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sidecar.core.account import NAMED_MAX, FileClass, FileScope, Waiting, class_of
+from sidecar.core.findings import Finding
 from sidecar.core.model import State, Transfer
 
 from .journal_history import remembered
 from .locate import located
 from .models import Delivered, Owed, WaitReply
 from .query import is_utf8
-from .source import Candidate, Finding, JournalReader, RootStatus, StatusSource, Unsent, is_syncing
+from .source import Candidate, JournalReader, RootStatus, StatusSource, Unsent, is_syncing
 from .view import absolute
 from .wording import count, failure, meaning, size
 

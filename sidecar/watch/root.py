@@ -13,6 +13,7 @@ import structlog
 
 from sidecar.core.account import Unmatched
 from sidecar.core.clock import Clock
+from sidecar.core.findings import Finding
 from sidecar.homes import home_of
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
@@ -26,7 +27,7 @@ from sidecar.watch.os.worker_threads import WorkerThreads
 from sidecar.watch.ownership.flock import Flock, acquire, device_and_inode
 from sidecar.watch.ownership.root_lease import CLAIMING
 from sidecar.watch.ownership.root_lock import RootLock, RootLocker
-from sidecar.watch.scan.census import Census, Example, Finding
+from sidecar.watch.scan.census import Census, Example
 from sidecar.watch.scan.classify import Classifier, ListingBatch
 from sidecar.watch.scan.ingest import Ingest
 from sidecar.watch.scan.markers import Markers

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sidecar.core.account import NAMED_MAX, ClassRow, FileClass, FileScope, row_of
 from sidecar.core.clock import Clock
+from sidecar.core.findings import Finding
 from sidecar.core.model import StatIdentity
 from sidecar.core.paths import below
 from sidecar.core.routing import Router
@@ -22,7 +23,7 @@ from sidecar.watch.os.filesystem import Filesystems
 from sidecar.watch.os.worker_threads import WorkerThreads
 from sidecar.watch.ownership.fence import Fence
 from sidecar.watch.ownership.root_lock import RootLocker
-from sidecar.watch.scan.census import COUNTED, Example, Finding, Tally, UnsentGroup
+from sidecar.watch.scan.census import COUNTED, Example, Tally, UnsentGroup
 from sidecar.watch.scan.classify import Classifier
 from sidecar.watch.scan.ingest import BROKEN_MARKER
 from sidecar.watch.scan.path_lookup import PathFinding, PathLookup

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sidecar.core.account import NAMED_MAX, FileClass, FileScope, is_within
+from sidecar.core.findings import Finding
 from sidecar.core.media import extension
 from sidecar.core.routing import Router
 from sidecar.watch.complete.candidates import Candidates
-from sidecar.watch.scan.census import Example, Finding, Tally, UnsentGroup
+from sidecar.watch.scan.census import Example, Tally, UnsentGroup
 
 from .root import RootWatch
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from structlog.testing import capture_logs
 
+from sidecar.core.findings import Finding
 from sidecar.daemon.attention import Attention
-from sidecar.watch.scan.census import Example, Finding, Tally, UnsentGroup
+from sidecar.watch.scan.census import Example, Tally, UnsentGroup
 from tests.support.clock import ManualClock
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sidecar.core.account import FileClass
+from sidecar.core.findings import Finding
 from sidecar.core.model import State
 from sidecar.files import open_folder, open_regular
 from sidecar.journal.journal import Journal
@@ -18,7 +19,6 @@ from sidecar.watch.events import inotify, inotify_thread
 from sidecar.watch.os import filesystem
 from sidecar.watch.os.filesystem import ReadinessMethod
 from sidecar.watch.ownership.flock import try_flock
-from sidecar.watch.scan.census import Finding
 
 from .conftest import World, running
 

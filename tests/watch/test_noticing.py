@@ -11,10 +11,10 @@ import pytest
 
 from sidecar.core.account import FileClass
 from sidecar.core.clock import SystemClock
+from sidecar.core.findings import Finding
 from sidecar.core.model import State
 from sidecar.files import open_folder
 from sidecar.journal.journal import Journal
-from sidecar.watch.scan.census import Finding
 
 from .conftest import World, running
 

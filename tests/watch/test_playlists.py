@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.account import FileClass
+from sidecar.core.findings import Finding
 from sidecar.core.model import Piece, Transfer
 from sidecar.journal.journal import Journal
 from sidecar.watch.formats.stream_pieces import piece_of
-from sidecar.watch.scan.census import Finding
 from tests.support.journals import route
 
 from .conftest import World, ffmpeg, picture, running

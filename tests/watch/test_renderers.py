@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.core.findings import Finding
 from sidecar.core.model import State
-from sidecar.watch.scan.census import Finding
 from tests.support.processes import holds
 
 from .conftest import FFMPEG, World, picture

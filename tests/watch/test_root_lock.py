@@ -13,13 +13,13 @@ import pytest
 
 from sidecar.core.account import FileClass
 from sidecar.core.errors import FatalError
+from sidecar.core.findings import Finding
 from sidecar.core.lease_record import LeaseRecord, LeaseTiming
 from sidecar.watch import root
 from sidecar.watch.os import filesystem
 from sidecar.watch.os.filesystem import LEASE_NAME
 from sidecar.watch.ownership import flock, root_lock
 from sidecar.watch.ownership.lease_file import BeatOutcome, LeaseFile
-from sidecar.watch.scan.census import Finding
 
 from .conftest import World, running
 

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from sidecar.core.account import NAMED_MAX, FileClass, FileScope
-from sidecar.watch.scan.census import Census, Example, Finding
+from sidecar.core.findings import Finding
+from sidecar.watch.scan.census import Census, Example
 from sidecar.watch.started import StartTime
 from tests.support.clock import ManualClock
 from tests.support.journals import ship

@@ -17,28 +17,14 @@ from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import NamedTuple
 
 from sidecar.core.account import NAMED_MAX, FileClass, Shown, Unmatched, row_of
+from sidecar.core.findings import Finding
 from sidecar.core.media import extension
 
 _HEAPS = 4_096  # a million paths make them 250 long
 _HASH_BITS = 2**64 - 1
-
-
-class Finding(StrEnum):
-    """What is made of one path as it is now."""
-
-    MISSING = "missing"
-    FOLDER = "folder"
-    IGNORED = "ignored"
-    UNMATCHED = "unmatched"
-    MISPLACED = "misplaced"
-    REFUSED = "refused"
-    HELD = "held"
-    WAITING = "waiting"
-    MATCHED = "matched"
 
 
 COUNTED = (Finding.UNMATCHED, Finding.MISPLACED, Finding.REFUSED, Finding.HELD, Finding.IGNORED)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
+from sidecar.core.findings import Finding
 from sidecar.core.media import is_playlist
 from sidecar.core.model import Observation, Route, StatIdentity
 from sidecar.core.routing import Ignored, Marker, Misplaced, Refused, Router, Routing, Unmatched, Withheld
@@ -17,7 +18,7 @@ from sidecar.files import identity_of
 from sidecar.journal.journal import Known
 from sidecar.watch.os.links import Follower
 
-from .census import Example, Finding
+from .census import Example
 from .listing import Listing, SpecialEntry, join
 from .playlists import Playlists
 

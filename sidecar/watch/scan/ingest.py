@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from sidecar.core.findings import Finding
 from sidecar.core.model import Observation
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
 from sidecar.watch.complete.candidates import Candidates
 
-from .census import Example, Finding
+from .census import Example
 from .classify import ListingBatch, MarkerSeen
 from .markers import MarkerOutcome, Markers
 from .playlist_ingest import PlaylistIngest

@@ -10,6 +10,7 @@ from functools import partial
 from typing import assert_never
 
 from sidecar.core.account import FileClass
+from sidecar.core.findings import Finding
 from sidecar.core.model import Observation, Route
 from sidecar.core.routing import Ignored, Marker, Misplaced, Refused, Router, Unmatched, Withheld
 from sidecar.files import NotRegularError, identity_of, open_folder
@@ -18,7 +19,7 @@ from sidecar.journal.writer import AsyncJournal
 from sidecar.watch.os.filesystem import OWN_PREFIX
 from sidecar.watch.os.worker_threads import WorkerThreads
 
-from .census import COUNTED, Finding
+from .census import COUNTED
 from .classify import Classifier, NotSent
 from .listing import SpecialEntry, lstat_below, odd_of, unread_folder
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from sidecar.core.findings import Finding
 from sidecar.core.routing import WITHHELD_SEGMENT
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import AsyncJournal
 from sidecar.watch.complete.candidates import Candidates
 from sidecar.watch.os.worker_threads import WorkerThreads
 
-from .census import Example, Finding
+from .census import Example
 from .playlists import Playlists, PlaylistSeen
 
 
