@@ -17,7 +17,7 @@ CLOSES = """
 import sys, threading, time
 from pathlib import Path
 from sidecar.core.clock import SystemClock
-from sidecar.journal.reader import JournalReader
+from sidecar.journal.read.reader import JournalReader
 
 NUMBERS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 30000000)"
 for _ in range(10):
