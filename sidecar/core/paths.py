@@ -1,4 +1,4 @@
-"""Says which root a path lies below, by text alone."""
+"""Says which root a path lies below, and how both are written as one, by text alone."""
 
 from __future__ import annotations
 
@@ -25,3 +25,8 @@ def below(path: str, roots: Iterable[str]) -> tuple[str, str] | None:
 def plain(path: str) -> str:
     """Return an absolute path without doubled slashes, ``.`` and ``..``."""
     return "/" + posixpath.normpath(path).lstrip("/")  # normpath keeps two slashes at the beginning
+
+
+def absolute(root: str, path: str) -> str:
+    """Return a root's path and one below it as one."""
+    return f"{root.rstrip('/')}/{path}" if path else root

@@ -7,12 +7,14 @@ may take its disk with it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sidecar.core.account import Draining, FileClass, FileScope, class_of
 from sidecar.core.model import State, Transfer
+from sidecar.core.paths import absolute
 from sidecar.journal.read.reader import JournalReader
+from sidecar.status.unfinished import count_unfinished, undelivered_counts, undelivered_rows
 from sidecar.status.wording import failure, meaning
 from sidecar.upload.cleanup.worker import CleanupWorker
 from sidecar.watch.complete.schedule import Candidate
@@ -23,7 +25,6 @@ from .stream_pieces import StreamPieceRelease
 
 LOOK_SECONDS = 0.1
 NAMES_MAX = 100
-_GIVEN_UP = frozenset({State.DEAD, State.ABANDONED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,35 +97,40 @@ class Drain:
 
     async def remaining(self) -> Remaining:
         """Return what is owed now."""
-        done = set() if self._syncing else {State.UPLOADED}
-        pending = {(one.root, one.path): one for one in self._source.watch.pending()}
-        refused = {at for at, one in pending.items() if one.file_class is FileClass.REFUSED}
+        candidates = {(one.root, one.path): one for one in self._source.watch.pending()}
+        away = self._source.watch.away()
         unsent, paths = self._unsent()  # with those that are refused: the journal's numbers leave them out
-        rows, found, ops = await self._source.read(
+        found, counts, ops = await self._source.read(
             lambda reader: (
                 reader.unfinished_transfers(limit=2 * NAMES_MAX),
                 reader.unfinished(),
                 self._calls_remaining(reader),
             )
         )
-        counts = {key: number for key, number in found.items() if key[1] not in done}
-        hopeless = sum(number for (_, state), number in counts.items() if state in _GIVEN_UP)
-        files = max(0, sum(counts.values()) - len(refused))
-        named = [
-            f"{row.display}: {self._why(row, pending.get((row.root, row.path)))}"
-            for row in rows
-            if row.state not in done
-            and not (row.state is State.DISCOVERED and (row.root, row.path) in refused)
-        ]
-        away = [f"{root.root}: {root.away.why}" for root in self._source.watch.status() if root.away]
+        rows = undelivered_rows(found, syncing=self._syncing)
+        counted = count_unfinished(
+            undelivered_counts(counts, syncing=self._syncing), candidates.values(), away
+        )
+        files = max(0, counted.total - counted.refused)
+        lost = [f"{root}: {why.why}" for root, why in away.items()]
         return Remaining(
             files=files,
-            waiting=max(0, files - hopeless),
+            waiting=max(0, files - counted.given_up),
             unsent=unsent,
             away=len(away),
             ops=ops + self._cleaner.rechecks + self._asking(),
-            paths=tuple([*away, *paths, *named][:NAMES_MAX]),
+            paths=tuple([*lost, *paths, *self._names(rows, candidates)][:NAMES_MAX]),
         )
+
+    def _names(
+        self, rows: Sequence[Transfer], candidates: Mapping[tuple[str, str], Candidate]
+    ) -> Iterator[str]:
+        """Yield what the journal has, without what cannot be read and is named as unsent."""
+        for row in rows:
+            candidate = candidates.get((row.root, row.path))
+            is_refused = candidate is not None and candidate.file_class is FileClass.REFUSED
+            if not (row.state is State.DISCOVERED and is_refused):
+                yield f"{row.display}: {self._why(row, candidate)}"
 
     def _why(self, row: Transfer, candidate: Candidate | None) -> str:
         """Return the class of a file that is owed and the reason, as `wait` would name them."""
@@ -135,18 +141,14 @@ class Drain:
     def _unsent(self) -> tuple[int, list[str]]:
         """Return how many files the journal does not have make a drain fail, and the names of some."""
         watch, number, paths = self._source.watch, 0, list[str]()
-        for root in watch.status():
-            unsent = watch.unsent(FileScope(root=root.root))
+        for root in watch.roots():
+            unsent = watch.unsent(FileScope(root=root))
             for name in unsent.counts:
-                number += _failing(watch.row(root.root, name).drain, unsent.counts[name], unsent.new[name])
-            rows = {
-                one.finding: watch.row(root.root, FileClass(one.finding)).drain for _, one in unsent.examples
-            }
+                number += _failing(watch.row(root, name).drain, unsent.counts[name], unsent.new[name])
+            rows = {one.finding: watch.row(root, FileClass(one.finding)).drain for _, one in unsent.examples}
             named = {one.path: one for _, one in unsent.new_examples if _failing(rows[one.finding], 1, 1)}
             named |= {one.path: one for _, one in unsent.examples if _failing(rows[one.finding], 1, 0)}
-            paths += [
-                f"{root.root.rstrip('/')}/{one.path}: {one.finding}: {one.why}" for one in named.values()
-            ]
+            paths += [f"{absolute(root, one.path)}: {one.finding}: {one.why}" for one in named.values()]
         return number, paths
 
     def _calls_remaining(self, reader: JournalReader) -> int:

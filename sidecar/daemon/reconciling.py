@@ -17,10 +17,8 @@ tombstone`) or expired (`removal: delete`).
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -31,6 +29,7 @@ from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.inconsistencies import InconsistencyType, Repair, RepairRow, judge
 from sidecar.core.model import Transfer
 from sidecar.core.ops import AssetVersion
+from sidecar.core.reconcile_report import Inconsistency, ReconcileReport
 from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
 from sidecar.journal.read.comparison import Comparison, Seen
@@ -49,26 +48,6 @@ RETENTION = frozenset(
     {InconsistencyType.RETIRED, InconsistencyType.EXPIRED_OBJECT, InconsistencyType.DELETED_SCENE}
 )
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inconsistency:
-    """One inconsistency, for people."""
-
-    type: InconsistencyType
-    key: str
-    repair: Repair
-
-
-@dataclass(slots=True, kw_only=True)
-class ReconcileReport:
-    """What a comparison found. ``repaired`` counts what was journaled; ``notes`` are sentences."""
-
-    compared: int = 0
-    found: Counter[str] = field(default_factory=Counter)
-    repaired: Counter[str] = field(default_factory=Counter)
-    examples: list[Inconsistency] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 class ReconcileBusyError(Exception):

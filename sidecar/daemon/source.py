@@ -10,6 +10,7 @@ from typing import TypeVar
 from sidecar.core.clock import Clock, disagreement
 from sidecar.core.errors import SidecarError
 from sidecar.core.inconsistencies import InconsistencyType
+from sidecar.core.reconcile_report import ReconcileReport
 from sidecar.gate import DISPLAY, RemoteGate
 from sidecar.journal.journal import Journal
 from sidecar.journal.read.reader import JournalReader
@@ -25,7 +26,7 @@ from sidecar.watch.stage import WatchStage
 
 from .heartbeat import LIMIT_SECONDS, Heartbeat
 from .housekeeping import Housekeeping
-from .reconciling import ReconcileBusyError, Reconciler, ReconcileReport
+from .reconciling import ReconcileBusyError, Reconciler
 
 T = TypeVar("T")
 

@@ -7,20 +7,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sidecar.core.model import State, Transfer
+from sidecar.core.paths import absolute
 from sidecar.core.removal import Removal
+from sidecar.journal.read.reader import JournalReader
 from sidecar.metrics import Metrics
 
 from . import view
+from .asset_models import AssetPage, Explanation, WaitReply
 from .disks import DiskGauge
 from .explain import explain
 from .ledger import LedgerReader
 from .locate import located
-from .models import (
-    AssetPage,
-    Explanation,
-    Health,
+from .models import Health, Readiness, Status
+from .operating_models import (
     Inconsistency,
-    Readiness,
     ReconcileReply,
     ReconcileRequest,
     RemovalPage,
@@ -29,11 +29,10 @@ from .models import (
     RequeueReply,
     RequeueRequest,
     RescanReply,
-    Status,
-    WaitReply,
 )
+from .pages import page, removal_page
 from .query import BadRequestError, duration_seconds, is_utf8, whole
-from .source import JournalReader, StatusSource
+from .source import StatusSource
 from .wait import scope_of, wait
 
 PAGE_DEFAULT = 100
@@ -99,19 +98,19 @@ class Api:
                 ),
             )
         )
-        return 200, view.page(rows, gone, limit=limit)
+        return 200, page(rows, gone, limit=limit)
 
     async def dead_letters(self, given: Given) -> tuple[int, AssetPage]:
         """Transfers that were given up."""
         limit, after = _page(given)
         rows = await self._source.read(lambda journal: journal.dead_letters(limit=limit + 1, after=after))
-        return 200, view.page(rows, {}, limit=limit)
+        return 200, page(rows, {}, limit=limit)
 
     async def removals(self, given: Given) -> tuple[int, RemovalPage]:
         """Files that are gone while Convex shows their assets."""
         limit, after = _page(given)
         rows = await self._source.read(lambda journal: journal.removals(limit=limit + 1, after=after))
-        return 200, view.removal_page(rows, limit=limit)
+        return 200, removal_page(rows, limit=limit)
 
     async def confirm_removals(self, request: RemovalRequest) -> tuple[int, RemovalReply]:
         """Remove files that are gone: that was meant."""
@@ -152,7 +151,7 @@ class Api:
             raise BadRequestError(
                 "no dead letters are named", 'give transfer, path or error_kind, or "all": true'
             )
-        path = None if request.path is None else view.absolute(*await located(self._source, request.path))
+        path = None if request.path is None else absolute(*await located(self._source, request.path))
         number = await self._source.requeue(
             transfer_id=request.transfer, path=path, error_kind=request.error_kind
         )
@@ -179,8 +178,8 @@ class Api:
         await self._source.watch.scan_now()
         return 200, RescanReply(seconds=round(loop.time() - begun, 3))
 
-    def _roots(self) -> list[str]:
-        return [root.root for root in self._source.watch.status()]
+    def _roots(self) -> Sequence[str]:
+        return self._source.watch.roots()
 
 
 def _with_removals(

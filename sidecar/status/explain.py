@@ -5,13 +5,15 @@ from __future__ import annotations
 from sidecar.core.account import FileClass, class_of
 from sidecar.core.findings import Finding
 from sidecar.core.model import State, Transfer
+from sidecar.core.paths import absolute
 from sidecar.core.removal import Removal, RemovalState
+from sidecar.watch.scan.path_lookup import PathFinding
 
+from .asset_models import Explanation
 from .journal_history import Remembered, remembered
 from .locate import locate, roots_in_words
-from .models import Explanation
-from .source import PathFinding, StatusSource, is_syncing
-from .view import absolute, asset
+from .pages import asset
+from .source import StatusSource, is_syncing
 from .wording import count, failure, meaning, size
 
 _PARKED = (

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from sidecar.core.model import Transfer
 from sidecar.core.removal import Removal
+from sidecar.journal.read.reader import JournalReader
 
-from .models import HistoryEvent
+from .asset_models import HistoryEvent
 from .query import is_utf8
-from .source import JournalReader, StatusSource
+from .source import StatusSource
 from .wording import iso
 
 

@@ -13,8 +13,10 @@ from collections.abc import Mapping
 
 from sidecar.core.account import FileClass, Shown, class_of
 from sidecar.core.model import State
+from sidecar.journal.read.reader import Standing
+from sidecar.watch.stage import RootStatus
 
-from .source import RootStatus, Standing, StatusSource, is_syncing
+from .source import StatusSource, is_syncing
 from .wording import count
 
 Ledger = Mapping[str, Mapping[FileClass, int]]  # by root
@@ -97,7 +99,7 @@ def _sentence(source: StatusSource, name: FileClass, numbers: Mapping[str, int])
             for root in source.watch.status()
             if root.root in numbers
             for one in root.examples
-            if one.finding == name
+            if FileClass(one.finding) is name
         ),
         "",
     )

@@ -6,11 +6,11 @@ import unicodedata
 from typing import Literal
 
 from sidecar.core.findings import Finding
+from sidecar.core.paths import absolute
 
 from .journal_history import remembered
 from .query import BadRequestError, relative
 from .source import StatusSource
-from .view import absolute
 
 FORMS: tuple[Literal["NFC", "NFD"] | None, ...] = (None, "NFC", "NFD")  # as written; keyboards; macOS
 SEGMENTS_MAX = 32  # of a path outside, whose ends are tried below the roots
@@ -31,7 +31,7 @@ async def locate(source: StatusSource, path: str) -> tuple[str, str] | None:
         found = await source.watch.locate(path)
         return found and await _as_known(source, [found])
     inside = relative(path)
-    roots = [(root.root, inside) for root in source.watch.status()]
+    roots = [(root, inside) for root in source.watch.roots()]
     if not roots:
         return None
     known = await _as_known(source, roots)
@@ -48,7 +48,7 @@ async def located(source: StatusSource, path: str) -> tuple[str, str]:
 
 async def roots_in_words(source: StatusSource, path: str) -> list[str]:
     """Return sentences for somebody whose path lies below no root, as in another container."""
-    roots = [root.root for root in source.watch.status()]
+    roots = source.watch.roots()
     if not roots:
         return ["There are no roots."]
     sentences = [

@@ -9,7 +9,7 @@ from typing import Any
 from sidecar.core.model import State
 from sidecar.metrics import CONTENT_TYPE
 
-from . import models
+from . import asset_models, models, operating_models
 from .api import PAGE_DEFAULT, PAGE_MAX, WAIT_DEFAULT, Api, Given
 from .guard import Need
 from .openapi import document
@@ -76,7 +76,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         path="/assets",
         summary="Transfers in the order of their discovery.",
         handler=Api.assets,
-        reply=models.AssetPage,
+        reply=asset_models.AssetPage,
         parameters=(
             Parameter(name="session_id", text="Only of this session."),
             Parameter(name="entity_id", text="Only of this scene or session."),
@@ -91,7 +91,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         path="/explain",
         summary="Why a path is where it is, also one that is never sent.",
         handler=Api.explain,
-        reply=models.Explanation,
+        reply=asset_models.Explanation,
         parameters=(Parameter(name="path", text=_PATH, required=True),),
     ),
     Operation(
@@ -100,7 +100,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         summary="Answers when all that is named is synced or cannot be, by a scan begun after the request.",
         handler=Api.wait,
         is_long=True,
-        reply=models.WaitReply,
+        reply=asset_models.WaitReply,
         replies={
             200: "All is delivered.",
             409: "Something will not be delivered without help.",
@@ -126,7 +126,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         path="/dead-letters",
         summary="Transfers that were given up.",
         handler=Api.dead_letters,
-        reply=models.AssetPage,
+        reply=asset_models.AssetPage,
         parameters=_PAGE,
     ),
     Operation(
@@ -135,8 +135,8 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         method="POST",
         summary="Sends dead letters back to work.",
         handler=Api.requeue,
-        reply=models.RequeueReply,
-        body=models.RequeueRequest,
+        reply=operating_models.RequeueReply,
+        body=operating_models.RequeueRequest,
         need=_CHANGES,
     ),
     Operation(
@@ -144,7 +144,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         path="/removals",
         summary="Files that are gone while Convex still shows their assets.",
         handler=Api.removals,
-        reply=models.RemovalPage,
+        reply=operating_models.RemovalPage,
         parameters=_PAGE,
     ),
     Operation(
@@ -154,8 +154,8 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         summary="Removes what was asked about: so many files at once were meant to go.",
         handler=Api.confirm_removals,
         is_long=True,
-        reply=models.RemovalReply,
-        body=models.RemovalRequest,
+        reply=operating_models.RemovalReply,
+        body=operating_models.RemovalRequest,
         need=_CHANGES,
     ),
     Operation(
@@ -165,8 +165,8 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         summary="Keeps what was asked about: Convex and S3 go on showing it.",
         handler=Api.dismiss_removals,
         is_long=True,
-        reply=models.RemovalReply,
-        body=models.RemovalRequest,
+        reply=operating_models.RemovalReply,
+        body=operating_models.RemovalRequest,
         need=_CHANGES,
     ),
     Operation(
@@ -176,8 +176,8 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         summary="Compares journal, bucket and Convex; repairs what is found only if asked to.",
         handler=Api.reconcile,
         is_long=True,
-        reply=models.ReconcileReply,
-        body=models.ReconcileRequest,
+        reply=operating_models.ReconcileReply,
+        body=operating_models.ReconcileRequest,
         need=_CHANGES,
     ),
     Operation(
@@ -187,7 +187,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         summary="Scans all roots now; answers when that is done.",
         handler=Api.rescan,
         is_long=True,
-        reply=models.RescanReply,
+        reply=operating_models.RescanReply,
         need=_CHANGES,
     ),
     Operation(name="openapi", path="/openapi.json", summary="This document.", handler=_openapi, reply=JSON),

@@ -1,43 +1,43 @@
-"""Takes the snapshots behind /status, /metrics, /healthz, /readyz and the lists."""
+"""Takes the snapshots behind /status, /metrics, /healthz and /readyz."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from sidecar import __version__
 from sidecar.core.account import FileClass
 from sidecar.core.breaker import BreakerState
 from sidecar.core.findings import Finding
-from sidecar.core.model import State, Transfer
-from sidecar.core.removal import Removal, RemovalState
+from sidecar.core.model import State
+from sidecar.core.paths import absolute
+from sidecar.core.removal import RemovalState
 from sidecar.metrics import Mirror
+from sidecar.upload.checksum_negotiation import ChecksumNegotiation
+from sidecar.upload.progress import UploadProgress
+from sidecar.watch.complete.schedule import Candidate
+from sidecar.watch.stage import RootStatus
 
 from .disks import Disks
 from .ledger import Ledger, attention, total
 from .models import (
-    Asset,
-    AssetPage,
     Backlog,
     ChecksumReport,
-    Fault,
     Health,
     JournalReport,
     LastError,
     LogReport,
-    MissingFile,
     Pending,
     PendingReport,
     Readiness,
     RemoteStatus,
-    RemovalPage,
     RemovalReport,
     RootReport,
     Status,
     Unsent,
     Upload,
 )
-from .source import Candidate, Checksum, Remote, RootStatus, StatusSource, UploadProgress
-from .wording import count, hint_for, iso, iso_or_none
+from .source import Remote, StatusSource
+from .wording import count, iso, iso_or_none
 
 EXAMPLES_MAX = 20
 
@@ -117,57 +117,6 @@ async def mirror(source: StatusSource, disks: Disks, ledger: Ledger) -> Mirror:
     )
 
 
-def page(rows: Sequence[Transfer], gone: Mapping[int, Removal], *, limit: int) -> AssetPage:
-    """Return one page; ``rows`` holds one more than ``limit`` where there is a next one."""
-    shown = rows[:limit]
-    more = len(rows) > limit
-    assets = [asset(row, gone.get(row.row_id)) for row in shown]
-    return AssetPage(assets=assets, next=shown[-1].row_id if more else None)
-
-
-def removal_page(rows: Sequence[Removal], *, limit: int) -> RemovalPage:
-    """Return one page; ``rows`` holds one more than ``limit`` where there is a next one."""
-    shown = rows[:limit]
-    more = len(rows) > limit
-    return RemovalPage(removals=[_missing(row) for row in shown], next=shown[-1].id if more else None)
-
-
-def asset(row: Transfer, gone: Removal | None) -> Asset:
-    """Return a transfer as the endpoint shows it; ``gone`` is its removal, where there is one."""
-    slot = row.route.slot
-    return Asset(
-        id=row.row_id,
-        transfer=row.transfer_id,
-        path=row.display,
-        project_id=row.route.project_id,
-        session_id=slot.session_id,
-        entity_type=slot.entity_type,
-        entity_id=slot.entity_id,
-        asset_type=slot.asset_type,
-        name=slot.name,
-        index=row.route.index,
-        state=row.state,
-        bucket=row.bucket,
-        key=row.key,
-        size=row.size_bytes,
-        checksum=row.checksum,
-        content_type=row.route.content_type,
-        version=row.version,
-        failures=row.failures,
-        discovered_at=iso(row.discovered_ms),
-        ready_at=iso_or_none(row.ready_ms),
-        uploaded_at=iso_or_none(row.uploaded_ms),
-        synced_at=iso_or_none(row.synced_ms),
-        removal=gone.state if gone else "removed" if row.is_removed else None,
-        error=_fault(row),
-    )
-
-
-def absolute(root: str, path: str) -> str:
-    """Return a root's path and one below it as one."""
-    return f"{root.rstrip('/')}/{path}" if path else root
-
-
 def _reasons(source: StatusSource) -> list[str]:
     remotes = [remote.reason for remote in source.remotes.values() if remote.reason]
     roots = [
@@ -194,23 +143,6 @@ def _total(gone: Mapping[tuple[str, RemovalState], int], wanted: RemovalState) -
     return sum(number for (_, state), number in gone.items() if state is wanted)
 
 
-def _missing(row: Removal) -> MissingFile:
-    slot = row.transfer.route.slot
-    return MissingFile(
-        id=row.id,
-        path=absolute(row.root, row.path),
-        state=row.state,
-        deletes_object=row.deletes_object,
-        noticed_at=iso(row.noticed_ms),
-        error=row.error,
-        transfer=row.transfer.transfer_id,
-        session_id=slot.session_id,
-        entity_id=slot.entity_id,
-        asset_type=slot.asset_type,
-        version=row.transfer.version,
-    )
-
-
 def _remote(remote: Remote | None) -> RemoteStatus:
     if remote is None:
         return RemoteStatus(breaker="off", last_error=None)
@@ -222,7 +154,7 @@ def _remote(remote: Remote | None) -> RemoteStatus:
     return RemoteStatus(breaker=remote.state, last_error=shown)
 
 
-def _checksum(used: Checksum) -> ChecksumReport:
+def _checksum(used: ChecksumNegotiation) -> ChecksumReport:
     return ChecksumReport(setting=used.setting, put=used.put, multipart=used.multipart, found=used.is_found)
 
 
@@ -254,14 +186,4 @@ def _pending(one: Candidate) -> Pending:
 def _upload(upload: UploadProgress) -> Upload:
     return Upload(
         transfer=upload.transfer_id, path=upload.path, size=upload.size_bytes, sent=upload.sent_bytes
-    )
-
-
-def _fault(row: Transfer) -> Fault | None:
-    if row.error_kind is None:
-        return None
-    message = row.error_message or ""
-    has_own_hint = message.endswith(")")  # its own hint, which knows more than one for the kind
-    return Fault(
-        kind=row.error_kind, message=message, hint=None if has_own_hint else hint_for(row.error_kind)
     )

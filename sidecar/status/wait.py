@@ -6,52 +6,24 @@ What each class of file does to the answer is the account's table (core/account.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
-from sidecar.core.account import NAMED_MAX, FileClass, FileScope, Waiting, class_of
+from sidecar.core.account import FileScope
 from sidecar.core.findings import Finding
-from sidecar.core.model import State, Transfer
+from sidecar.core.paths import absolute
 
+from .asset_models import Delivered, Owed, WaitReply
 from .journal_history import remembered
 from .locate import located
-from .models import Delivered, Owed, WaitReply
 from .query import is_utf8
-from .source import Candidate, JournalReader, RootStatus, StatusSource, Unsent, is_syncing
-from .view import absolute
-from .wording import count, failure, meaning, size
+from .snapshot import Snapshot, take_snapshot
+from .source import StatusSource, is_syncing
+from .wording import count, size
 
 LOOK_SECONDS = 0.05  # the first pause between two looks; it doubles up to the next
 LOOK_SECONDS_MAX = 0.5
 SESSIONS_MAX = 20
-_GIVEN_UP = (State.DEAD, State.ABANDONED)
-_NEED_THE_ROOT = (State.DISCOVERED, State.READY)
 _UNSCANNED = "the scan that would answer was not done in time"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """What was still missing at one moment. The lists name at most NAMED_MAX each."""
-
-    counts: Mapping[State, int]  # of unfinished transfers
-    failed: Sequence[Owed]
-    failed_files: int
-    owed: Sequence[Owed]
-    owed_files: int
-
-    @property
-    def settled(self) -> bool:
-        """Tell whether waiting longer would change nothing."""
-        return not self.owed_files
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Journaled:
-    """What the journal contributes to a look."""
-
-    counts: Mapping[tuple[str, State], int]
-    rows: Sequence[Transfer]
 
 
 async def scope_of(source: StatusSource, *, path: str | None, session_id: str | None) -> FileScope:
@@ -77,7 +49,7 @@ async def wait(
             await source.watch.scan_now()
             pause = LOOK_SECONDS
             while True:
-                snapshot = await _take_snapshot(source, scope)
+                snapshot = await take_snapshot(source, scope)
                 is_seen = is_seen or await _is_seen(source, scope, snapshot)
                 if snapshot.settled and (is_seen or loop.time() - begun >= appear_seconds):
                     break
@@ -88,114 +60,6 @@ async def wait(
     if snapshot.settled and not is_seen:
         snapshot = await _unseen(source, scope)
     return await _reply(source, scope, snapshot, waited_seconds=loop.time() - begun)
-
-
-async def _take_snapshot(source: StatusSource, scope: FileScope) -> Snapshot:
-    roots = {root.root: root for root in source.watch.status()}
-    candidates = [one for one in source.watch.pending() if _covers(scope, one)]
-    unsent = source.watch.unsent(scope)  # of the same moment: it counts the candidates that cannot be read
-    settling = {
-        absolute(one.root, one.path): one
-        for one in candidates
-        if source.watch.row(one.root, one.file_class).wait is Waiting.WAITS
-    }
-    journaled = await source.read(lambda journal: _unfinished(source, journal, scope))
-    failed, failed_files = await _failures(source, scope, unsent, journaled, roots)
-    going = {key: n for key, n in journaled.counts.items() if key[1] not in _GIVEN_UP}
-    stuck = sum(n for (root, state), n in going.items() if _is_stuck(roots.get(root), state))
-    unreadable = sum(
-        one.file_class is FileClass.REFUSED and roots[one.root].away is None for one in candidates
-    )
-    owed = _pending(journaled.rows, settling, roots, {absolute(c.root, c.path) for c in candidates})
-    return Snapshot(
-        counts=_by_state(journaled.counts),
-        failed=failed,
-        failed_files=failed_files,
-        owed=owed[:NAMED_MAX],
-        owed_files=max(sum(going.values()) - stuck - unreadable, len(owed)),
-    )
-
-
-def _pending(
-    rows: Sequence[Transfer],
-    settling: Mapping[str, Candidate],
-    roots: Mapping[str, RootStatus],
-    candidates: set[str],
-) -> list[Owed]:
-    """Name what may still come: rows of the journal, and candidates that it has not yet."""
-    going = [
-        row
-        for row in rows
-        if row.state not in _GIVEN_UP
-        and not _is_stuck(roots.get(row.root), row.state)
-        and (row.display in settling or row.display not in candidates or row.state is not State.DISCOVERED)
-    ]
-    named = [_named(row, settling.get(row.display)) for row in going]
-    known = {row.display for row in going}
-    fresh = [
-        Owed(path=path, file_class=one.file_class, state="waiting", why=one.why)
-        for path, one in settling.items()
-        if path not in known
-    ]
-    return [*named, *fresh]
-
-
-def _named(row: Transfer, candidate: Candidate | None) -> Owed:
-    file_class = class_of(row.state)
-    if candidate is not None and row.state is State.DISCOVERED:
-        file_class = candidate.file_class
-    why = candidate.why if candidate is not None else meaning(row)
-    return Owed(path=row.display, file_class=file_class, state=row.state, why=why)
-
-
-async def _failures(
-    source: StatusSource,
-    scope: FileScope,
-    unsent: Unsent,
-    journaled: Journaled,
-    roots: Mapping[str, RootStatus],
-) -> tuple[list[Owed], int]:
-    """Return what will not be delivered without help, at most NAMED_MAX of it, and how much that is."""
-    away = [
-        Owed(path=root.root, file_class=None, state=root.away.kind, why=root.away.why)
-        for root in roots.values()
-        if root.away is not None and scope.root in {None, root.root}
-    ]
-    never = [
-        Owed(path=absolute(root, one.path), file_class=FileClass(one.finding), state=one.finding, why=one.why)
-        for root, one in unsent.examples
-    ]
-    never = never or await _never_itself(source, scope)
-    given_up = [row for row in journaled.rows if row.state in _GIVEN_UP]
-    letters = [
-        Owed(
-            path=row.display, file_class=class_of(row.state), state=row.state,
-            why=failure(row) or meaning(row),
-        )
-        for row in given_up
-    ]  # fmt: skip
-    files = max(sum(unsent.counts.values()), len(never)) + sum(
-        number for (_, state), number in journaled.counts.items() if state in _GIVEN_UP
-    )
-    return [*away, *never, *letters][:NAMED_MAX], files + len(away)
-
-
-async def _never_itself(source: StatusSource, scope: FileScope) -> list[Owed]:
-    """A file that is named itself was meant to be delivered, whatever becomes of its kind elsewhere."""
-    if scope.root is None:
-        return []
-    found = await source.watch.explain(scope.root, scope.path)
-    path = absolute(scope.root, scope.path)
-    if found.finding == Finding.MISSING:
-        newest = (await remembered(source, scope.root, scope.path)).newest
-        if newest is None or newest.state is not State.GONE:  # unseen, or its transfer says what became of it
-            return []
-        return [Owed(path=path, file_class=None, state=found.finding, why=found.why)]
-    if found.file_class is None or found.as_it_was:
-        return []
-    if source.watch.row(scope.root, found.file_class).wait is Waiting.WAITS:
-        return []
-    return [Owed(path=path, file_class=found.file_class, state=found.finding, why=found.why)]
 
 
 async def _is_seen(source: StatusSource, scope: FileScope, snapshot: Snapshot) -> bool:
@@ -219,19 +83,6 @@ async def _unseen(source: StatusSource, scope: FileScope) -> Snapshot:
     name = _name(scope)
     one = Owed(path=name, file_class=None, state="unseen", why=f"nothing of {name} was ever seen; {names}")
     return Snapshot(counts={}, failed=[one], failed_files=1, owed=[], owed_files=0)
-
-
-def _unfinished(source: StatusSource, journal: JournalReader, scope: FileScope) -> Journaled:
-    if not is_utf8(scope.path):
-        return Journaled(counts={}, rows=())
-    done = set() if is_syncing(source) else {State.UPLOADED}  # convex.sync: off: the upload is the end
-    within = {"session_id": scope.session_id, "root": scope.root, "prefix": scope.path}
-    found = journal.unfinished(**within)  # type: ignore[arg-type]  # the names are the parameters'
-    counts = {key: number for key, number in found.items() if key[1] not in done}
-    if not counts:
-        return Journaled(counts={}, rows=())
-    rows = journal.unfinished_transfers(**within, limit=4 * NAMED_MAX)  # type: ignore[arg-type]  # the same
-    return Journaled(counts=counts, rows=[row for row in rows if row.state not in done])
 
 
 async def _reply(
@@ -275,23 +126,6 @@ def _verdict(snapshot: Snapshot) -> tuple[Literal["synced", "failed", "timeout"]
         number = count(snapshot.failed_files, "file or folder", "files or folders")
         return "failed", f"{number} will not be delivered without help."
     return "synced", "Everything asked for is synced."
-
-
-def _is_stuck(root: RootStatus | None, state: State) -> bool:
-    """Tell whether a transfer waits for a root that is away."""
-    if root is None or root.away is None:
-        return False
-    return root.away.kind == "not ours" or state in _NEED_THE_ROOT
-
-
-def _covers(scope: FileScope, one: Candidate) -> bool:
-    return scope.session_id in {None, one.session_id} and scope.covers(one.root, one.path)
-
-
-def _by_state(counts: Mapping[tuple[str, State], int]) -> dict[State, int]:
-    return {
-        state: sum(n for (_, one), n in counts.items() if one is state) for state in {s for _, s in counts}
-    }
 
 
 def _unscanned(scope: FileScope) -> Snapshot:

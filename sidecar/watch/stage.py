@@ -185,6 +185,10 @@ class WatchStage:
         """Return the watched roots, in the order of the settings."""
         return list(self._roots)
 
+    def away(self) -> Mapping[str, RootAway]:
+        """Return the roots of which nothing can be told now, and why, in the order of the settings."""
+        return {path: away for path, root in self._roots.items() if (away := root.away) is not None}
+
     def unsent_mark(self) -> object:
         """Return what differs whenever something else is unsent; cheap."""
         unreadable = sum(one.refused for one in self._candidates.all())

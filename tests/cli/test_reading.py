@@ -35,7 +35,7 @@ async def test_status_is_plain_where_nobody_looks(served: Served) -> None:
     source.other_troubles = ["Convex has not registered this journal yet"]
     source.journal.rows = [transfer(1, VIDEO, State.READY)]
     source.in_flight = [FakeUpload("01T", f"/renders/{VIDEO}", 100, 40)]
-    source.watch.roots = [FakeRoot(examples=[FakeExample(HOSTILE, "refused", "it is a FIFO")])]
+    source.watch.watched = [FakeRoot(examples=[FakeExample(HOSTILE, "refused", "it is a FIFO")])]
     ran = await sidecar("status", "--url", served.url)
     assert (ran.status, ran.err) == (0, "")
     for text in (
@@ -55,7 +55,7 @@ async def test_status_counts_the_files_that_it_does_not_name(served: Served) -> 
     watch = served.source.watch
     watch.candidates = [FakeCandidate(f"p/s/intro/video/{n}.mp4", "it is torn") for n in range(30)]
     named = [FakeExample(f"p/{n}.x", "unmatched", "no rule matches it") for n in range(2)]
-    watch.roots = [
+    watch.watched = [
         FakeRoot(root=root, examples=named, unnamed={FileClass.UNMATCHED: 7, FileClass.HELD: 3})
         for root in ("/renders", "/more")
     ]
@@ -249,7 +249,7 @@ async def test_a_relative_path_is_one_from_here_or_one_below_a_root(served: Serv
     """Also where the file is gone meanwhile: whichever of the two the daemon knows."""
     here = tmp_path / "root" / "p" / "s"
     here.mkdir(parents=True)
-    served.source.watch.roots = [FakeRoot("/renders"), FakeRoot(str(tmp_path / "root"))]
+    served.source.watch.watched = [FakeRoot("/renders"), FakeRoot(str(tmp_path / "root"))]
     rows = [transfer(1, "p/s/gone.mp4", State.SYNCED, root=str(tmp_path / "root"))]
     served.source.journal.rows = [*rows, transfer(2, VIDEO, State.SYNCED)]
     for path, meant in (

@@ -190,7 +190,7 @@ async def test_what_the_journal_does_not_have_makes_a_drain_fail_by_the_table(
 ) -> None:
     """Misplaced files only if they changed since the process started: they may be older than this sidecar."""
     root = FakeRoot(examples=[FakeExample("p/s/a.mp4", name, "so it is")])
-    watch = FakeWatch(roots=[root], is_new=is_new)
+    watch = FakeWatch(watched=[root], is_new=is_new)
     fails = {Draining.FAILS: True, Draining.FAILS_IF_NEW: is_new}[row_of(name).drain]
     stage = rig.stage()
     async with running(stage):
@@ -204,7 +204,7 @@ async def test_a_file_that_cannot_be_read_is_counted_once_and_waited_for_no_long
     row = see(rig.journal)
     assert row is not None
     watch = FakeWatch(
-        roots=[FakeRoot(root=row.root, examples=[FakeExample(row.path, FileClass.REFUSED, "so it is")])],
+        watched=[FakeRoot(root=row.root, examples=[FakeExample(row.path, FileClass.REFUSED, "so it is")])],
         candidates=[
             FakeCandidate(row.path, "so it is", root=row.root, file_class=FileClass.REFUSED),
         ],
@@ -221,7 +221,7 @@ async def test_a_root_that_is_away_is_no_clean_end(rig: Rig) -> None:
     away = FakeAway("missing", "the folder does not exist")
     stage = rig.stage()
     async with running(stage):
-        owed = await drained(rig, stage, watch=FakeWatch(roots=[FakeRoot(away=away)]))
+        owed = await drained(rig, stage, watch=FakeWatch(watched=[FakeRoot(away=away)]))
     assert (owed.away, owed.is_clean) == (1, False)
     assert list(owed.paths) == ["/renders: the folder does not exist"]
 

@@ -123,7 +123,7 @@ async def test_what_is_not_sent_is_said_once_until_it_is_so_again(served: Served
     """Unmatched and refused files, and dead letters."""
     arrivals = Arrivals(url=served.url)
     roots = [FakeRoot(examples=[FakeExample("p/x.mp4", "unmatched", "no rule matches it")])]
-    served.source.watch.roots = roots
+    served.source.watch.watched = roots
     served.source.journal.rows = [
         transfer(1, "p/a.mp4", State.DEAD, error_kind="quota", error_message="full", failures=3)
     ]
@@ -133,9 +133,9 @@ async def test_what_is_not_sent_is_said_once_until_it_is_so_again(served: Served
         ("/renders/p/a.mp4", "dead"),
     ]
     assert (await arrivals.look()).not_sent == []
-    served.source.watch.roots = [FakeRoot()]
+    served.source.watch.watched = [FakeRoot()]
     await arrivals.look()
-    served.source.watch.roots = roots
+    served.source.watch.watched = roots
     assert len((await arrivals.look()).not_sent) == 1
 
 
@@ -161,7 +161,7 @@ async def test_the_screen_of_dev_is_whole_at_80_columns(served: Served) -> None:
 async def test_json_is_one_object_a_line(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
     """For scripts: what arrived with its address, and what is not sent."""
     served.source.journal.rows = [transfer(1, "p/a.mp4", State.SYNCED)]
-    served.source.watch.roots = [FakeRoot(examples=[FakeExample("p/x", "refused", "a FIFO")])]
+    served.source.watch.watched = [FakeRoot(examples=[FakeExample("p/x", "refused", "a FIFO")])]
     with Feed(
         Console(stderr=True), root="/renders", url_of=lambda key: f"http://s3/{key}", as_json=True
     ) as feed:

@@ -1,6 +1,6 @@
 """A small source: a journal, a watch and remotes in memory, as daemon.py would offer them."""
 
-# ruff: noqa: D102 - the protocols of sidecar.status.source say what each of these is
+# ruff: noqa: D102 - sidecar.status.source says what each of these is; ``real`` makes it what it stands for
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sidecar.core.account import (
     NAMED_MAX,
@@ -22,12 +22,24 @@ from sidecar.core.account import (
     row_of,
 )
 from sidecar.core.breaker import BreakerState
-from sidecar.core.errors import ErrorKind
+from sidecar.core.checksum_algorithms import Confirmed, StoreSupport
+from sidecar.core.findings import Finding
+from sidecar.core.inconsistencies import InconsistencyType, Repair
 from sidecar.core.model import AssetType, EntityType, Route, Slot, State, StatIdentity, Transfer
 from sidecar.core.paths import below
+from sidecar.core.reconcile_report import Inconsistency, ReconcileReport
 from sidecar.core.removal import Removal, RemovalState
-from sidecar.journal.read.reader import Standing
-from sidecar.status.source import JournalReader
+from sidecar.core.upload_order import Rank
+from sidecar.gate import LastError
+from sidecar.journal.read.reader import JournalReader, Standing
+from sidecar.upload.checksum_negotiation import ChecksumNegotiation
+from sidecar.upload.progress import UploadProgress
+from sidecar.watch.complete.schedule import Candidate
+from sidecar.watch.root import AwayKind, RootAway
+from sidecar.watch.scan.census import Example
+from sidecar.watch.scan.path_lookup import PathFinding
+from sidecar.watch.stage import RootStatus
+from sidecar.watch.unsent import Unsent
 
 T = TypeVar("T")
 ROOT = "/renders"
@@ -204,9 +216,14 @@ class FakeFinding:
     rule: str | None = None
     as_it_was: bool = False
 
-    @property
-    def file_class(self) -> FileClass | None:
-        return FileClass(self.finding) if self.finding in list(FileClass) else None
+    def real(self) -> PathFinding:
+        return PathFinding(
+            finding=Finding(self.finding),
+            why=self.why,
+            rule=self.rule,
+            file_class=FileClass(self.finding) if self.finding in list(FileClass) else None,
+            as_it_was=self.as_it_was,
+        )
 
 
 @dataclass
@@ -216,6 +233,9 @@ class FakeExample:
     path: str
     finding: str
     why: str
+
+    def real(self) -> Example:
+        return Example(path=self.path, finding=Finding(self.finding), why=self.why)
 
 
 @dataclass
@@ -228,23 +248,35 @@ class FakeCandidate:
     session_id: str = "p/s"
     file_class: FileClass = FileClass.SETTLING
 
+    def real(self) -> Candidate:
+        candidate = Candidate(
+            row_id=1,
+            root=self.root,
+            path=self.path,
+            session_id=self.session_id,
+            rule_settle_seconds=None,
+            check_structure=True,
+            identity=None,
+            quiet_since=0.0,
+            due=0.0,
+            awaits_lookup=False,
+            why=self.why,
+            refused=self.file_class is FileClass.REFUSED,
+            is_torn=self.file_class is FileClass.INCOMPLETE,
+        )
+        assert candidate.file_class is self.file_class
+        return candidate
+
 
 @dataclass
 class FakeAway:
     """Why nothing can be told of a root."""
 
-    kind: str
+    kind: AwayKind
     why: str
 
-
-@dataclass
-class FakeUnsent:
-    """What counts as unsent."""
-
-    counts: Mapping[FileClass, int]
-    new: Mapping[FileClass, int]
-    examples: Sequence[tuple[str, FakeExample]]
-    new_examples: Sequence[tuple[str, FakeExample]]
+    def real(self) -> RootAway:
+        return RootAway(kind=self.kind, why=self.why)
 
 
 @dataclass
@@ -264,32 +296,51 @@ class FakeRoot:
     last_scan_ms: int | None = NOW_MS - 2000
     unmatched: Unmatched = "misplaced"
 
-    @property
-    def counts(self) -> Mapping[FileClass, int]:
-        return Counter(FileClass(one.finding) for one in self.examples) + Counter(self.unnamed)
+    def real(self) -> RootStatus:
+        return RootStatus(
+            root=self.root,
+            readiness=self.readiness,
+            events=self.events,
+            problem=self.problem,
+            trouble=self.trouble,
+            lock=self.lock,
+            away=None if self.away is None else self.away.real(),
+            counts=Counter(FileClass(one.finding) for one in self.examples) + Counter(self.unnamed),
+            known=self.known,
+            examples=[one.real() for one in self.examples],
+            last_scan_ms=self.last_scan_ms,
+        )
 
 
 @dataclass
 class FakeWatch:
     """The watch stage; ``on_scan`` is what a scan finds."""
 
-    roots: list[FakeRoot] = field(default_factory=lambda: [FakeRoot()])
+    watched: list[FakeRoot] = field(default_factory=lambda: [FakeRoot()])
     findings: dict[str, FakeFinding] = field(default_factory=dict)
     candidates: list[FakeCandidate] = field(default_factory=list)
     on_scan: Callable[[], None] = lambda: None
     is_new: bool = True  # what is unsent changed since the process started
     scans: int = 0
+    looks: int = 0  # at all that /status shows
 
-    def status(self) -> Sequence[FakeRoot]:
-        return self.roots
+    def roots(self) -> Sequence[str]:
+        return [one.root for one in self.watched]
 
-    def pending(self) -> Sequence[FakeCandidate]:
-        return self.candidates
+    def away(self) -> Mapping[str, RootAway]:
+        return {one.root: one.away.real() for one in self.watched if one.away is not None}
 
-    def unsent(self, scope: FileScope) -> FakeUnsent:
+    def status(self) -> Sequence[RootStatus]:
+        self.looks += 1
+        return [one.real() for one in self.watched]
+
+    def pending(self) -> Sequence[Candidate]:
+        return [one.real() for one in self.candidates]
+
+    def unsent(self, scope: FileScope) -> Unsent:
         found = [
-            (root.root, one)
-            for root in self.roots
+            (root.root, one.real())
+            for root in self.watched
             for one in root.examples
             if self.row(root.root, FileClass(one.finding)).status is Shown.ATTENTION
             and scope.covers(root.root, one.path)
@@ -298,17 +349,17 @@ class FakeWatch:
         counts = Counter(FileClass(one.finding) for _, one in found)
         new = found if self.is_new else []
         new_counts = Counter(FileClass(one.finding) for _, one in new)
-        return FakeUnsent(counts, new_counts, found[:NAMED_MAX], new[:NAMED_MAX])
+        return Unsent(counts=counts, new=new_counts, examples=found[:NAMED_MAX], new_examples=new[:NAMED_MAX])
 
     def row(self, root: str, file_class: FileClass) -> ClassRow:
-        return row_of(file_class, next(one.unmatched for one in self.roots if one.root == root))
+        return row_of(file_class, next(one.unmatched for one in self.watched if one.root == root))
 
     async def locate(self, path: str) -> tuple[str, str] | None:
-        return below(path, [one.root for one in self.roots])
+        return below(path, self.roots())
 
-    async def explain(self, root: str, path: str) -> FakeFinding:
-        assert root in [one.root for one in self.roots]
-        return self.findings.get(path) or FakeFinding("missing", "nothing is there")
+    async def explain(self, root: str, path: str) -> PathFinding:
+        assert root in self.roots()
+        return (self.findings.get(path) or FakeFinding("missing", "nothing is there")).real()
 
     async def scan_now(self) -> None:
         await asyncio.sleep(0)
@@ -317,33 +368,12 @@ class FakeWatch:
 
 
 @dataclass
-class FakeFailure:
-    """A remote's newest failure."""
-
-    kind: ErrorKind
-    message: str
-    hint: str | None = None
-    at_ms: int = NOW_MS
-    code: str | None = None
-
-
-@dataclass
 class FakeRemote:
     """A remote's door."""
 
     state: BreakerState = BreakerState.CLOSED
     reason: str | None = None
-    last_error: FakeFailure | None = None
-
-
-@dataclass
-class FakeChecksum:
-    """How bytes are checked."""
-
-    setting: str = "auto"
-    put: str = "crc64nvme"
-    multipart: str = "crc64nvme"
-    is_found: bool = True
+    last_error: LastError | None = None
 
 
 @dataclass
@@ -355,25 +385,27 @@ class FakeUpload:
     size_bytes: int
     sent_bytes: int
 
+    def real(self) -> UploadProgress:
+        return UploadProgress(
+            transfer_id=self.transfer_id,
+            path=self.path,
+            size_bytes=self.size_bytes,
+            sent_bytes=self.sent_bytes,
+            rank=Rank(priority=0, is_large=False, is_fresh=True, number=0),
+        )
 
-@dataclass(slots=True, kw_only=True)
-class FakeInconsistency:
-    """One of them."""
 
-    type: str = "orphan object"
-    key: str = "demo/x.mp4"
-    repair: str = "delete"
+def negotiated() -> ChecksumNegotiation:
+    """Return what is known once the store has confirmed the best."""
+    found = Confirmed(is_found=True)
+    return ChecksumNegotiation(strictly=None, known=StoreSupport(put=found, multipart=found))
 
 
-@dataclass(slots=True, kw_only=True)
-class FakeReport:
-    """Two orphans, one of them shown."""
-
-    compared: int = 7
-    found: Mapping[str, int] = field(default_factory=lambda: {"orphan object": 2})
-    repaired: Mapping[str, int] = field(default_factory=dict)
-    examples: Sequence[FakeInconsistency] = field(default_factory=lambda: [FakeInconsistency()])
-    notes: Sequence[str] = ()
+def report() -> ReconcileReport:
+    """Return two orphans, one of them shown."""
+    orphan = InconsistencyType.ORPHAN_OBJECT
+    example = Inconsistency(type=orphan, key="demo/x.mp4", repair=Repair.DELETE)
+    return ReconcileReport(compared=7, found=Counter({orphan: 2}), examples=[example])
 
 
 @dataclass
@@ -387,7 +419,7 @@ class FakeSource:
     remotes: dict[str, FakeRemote] = field(
         default_factory=lambda: {"s3": FakeRemote(), "convex": FakeRemote()}
     )
-    checksum: FakeChecksum = field(default_factory=FakeChecksum)
+    checksum: ChecksumNegotiation = field(default_factory=negotiated)
     heartbeat_limit_seconds: float = 30.0
     beats: dict[str, float] = field(default_factory=lambda: {"loop": 0.1, "journal": 0.2})
     is_draining: bool = False
@@ -428,11 +460,11 @@ class FakeSource:
     def clock_skew_seconds(self) -> Mapping[str, float]:
         return {"s3": 0.25}
 
-    def uploads(self) -> Sequence[FakeUpload]:
-        return self.in_flight
+    def uploads(self) -> Sequence[UploadProgress]:
+        return [one.real() for one in self.in_flight]
 
     async def read(self, question: Callable[[JournalReader], T]) -> T:
-        return await asyncio.to_thread(question, self.journal)
+        return await asyncio.to_thread(question, cast("JournalReader", self.journal))
 
     async def requeue(self, *, transfer_id: str | None, path: str | None, error_kind: str | None) -> int:
         self.requeues.append((transfer_id, path, error_kind))
@@ -442,6 +474,6 @@ class FakeSource:
         self.decisions.append((confirm, root, path))
         return 2
 
-    async def reconcile(self, *, apply: bool) -> FakeReport:
+    async def reconcile(self, *, apply: bool) -> ReconcileReport:
         self.reconciles.append(apply)
-        return FakeReport()
+        return report()

@@ -6,12 +6,13 @@ from sidecar.core.breaker import BreakerState
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import State
 from sidecar.core.removal import RemovalState
+from sidecar.gate import LastError
 
 from .conftest import Get, Served
 from .fake import (
+    NOW_MS,
     FakeCandidate,
     FakeExample,
-    FakeFailure,
     FakeFinding,
     FakeRemote,
     FakeRoot,
@@ -64,9 +65,9 @@ async def test_status_says_degraded_and_why(served: Served, get: Get) -> None:
     source.remotes["s3"] = FakeRemote(
         state=BreakerState.OPEN,
         reason="S3 is unreachable since 12:00:00 UTC: refused",
-        last_error=FakeFailure(ErrorKind.NETWORK, "refused", "is it running?"),
+        last_error=LastError(kind=ErrorKind.NETWORK, message="refused", hint="is it running?", at_ms=NOW_MS),
     )
-    source.watch.roots[0].problem = "the folder does not exist"
+    source.watch.watched[0].problem = "the folder does not exist"
     source.other_troubles = ["Convex has not registered this journal yet"]
     source.journal.rows = [transfer(1, "p/s/a.mp4", State.DEAD), transfer(2, VIDEO, State.READY)]
     status = await get("/status")
@@ -88,7 +89,7 @@ async def test_status_names_uploads_candidates_and_what_is_not_sent(served: Serv
     source.is_draining = True
     source.in_flight = [FakeUpload("01T", f"/renders/{VIDEO}", 100, 40)]
     source.watch.candidates = [FakeCandidate("p/s/intro/video/2.mp4", "open for writing")]
-    source.watch.roots = [
+    source.watch.watched = [
         FakeRoot(examples=[FakeExample("bad\udcff.mp4", "unmatched", "its name is not UTF-8")])
     ]
     status = await get("/status")

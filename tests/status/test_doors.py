@@ -20,7 +20,7 @@ from sidecar.settings import Secret
 from sidecar.status import app, openapi, server
 from sidecar.status.api import Api
 from sidecar.status.guard import Need, door_of, objection
-from sidecar.status.models import RequeueRequest
+from sidecar.status.operating_models import RequeueRequest
 from sidecar.status.operation import Operation
 from sidecar.status.operations import OPERATIONS
 from sidecar.status.server import serving

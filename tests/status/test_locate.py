@@ -39,7 +39,7 @@ async def test_the_very_name_comes_first(served: Served, get: Get) -> None:
 
 async def test_a_path_of_another_container_is_told_the_roots_and_what_may_be_meant(served: Served) -> None:
     """The same folder has another name there."""
-    served.source.watch.roots = [FakeRoot("/renders"), FakeRoot("/other")]
+    served.source.watch.watched = [FakeRoot("/renders"), FakeRoot("/other")]
     served.source.journal.rows = [transfer(1, "p/s/x.mp4", State.SYNCED)]
     refused = (await served.get("/wait?path=/host/data/p/s/x.mp4")).json()
     assert refused["error"] == "'/host/data/p/s/x.mp4' lies below none of the roots"

@@ -60,6 +60,14 @@ async def test_wait_names_what_is_still_owed_at_the_timeout(served: Served, get:
     assert reply["unfinished"] == {"ready": 1, "discovered": 1}
 
 
+async def test_a_wait_does_not_gather_what_only_status_shows(served: Served, get: Get) -> None:
+    """It looks many times a minute, and the reasons of examples are found by trying all rules."""
+    served.source.journal.rows = [transfer(1, VIDEO, State.READY)]
+    assert (await get("/wait?timeout=200ms"))["result"] == "timeout"
+    assert (await get(f"/wait?path={VIDEO}&timeout=1ms"))["result"] == "timeout"
+    assert served.source.watch.looks == 0
+
+
 async def test_wait_fails_for_dead_letters_only_when_the_rest_is_through(served: Served, get: Get) -> None:
     """A renderer that ends the pod after `wait` must not cut off what still arrives."""
     dead = transfer(1, VIDEO, State.DEAD, error_kind="invalid", error_message="refused")
@@ -93,7 +101,7 @@ async def test_wait_for_a_folder_fails_for_refused_files_in_it_and_ignores_unmat
         "p": FakeFinding("folder", "a folder"),
         "q": FakeFinding("folder", "one"),
     }
-    served.source.watch.roots[0].examples = [
+    served.source.watch.watched[0].examples = [
         FakeExample("p/link.mp4", "refused", "it is a symbolic link"),
         FakeExample("q/notes.txt", "unmatched", "no rule matches it"),
     ]

@@ -9,6 +9,7 @@ import pytest
 from sidecar.core.account import FileClass, Unmatched, Waiting, row_of
 from sidecar.core.model import State
 from sidecar.status.api import WAIT_STATUS
+from sidecar.watch.root import AwayKind
 
 from .conftest import Get, Served
 from .fake import FakeAway, FakeCandidate, FakeExample, FakeSource, transfer
@@ -33,7 +34,7 @@ STATES = {
 def one_file(source: FakeSource, name: FileClass) -> None:
     """Let there be one file of a class."""
     if name not in STATES:
-        source.watch.roots[0].examples = [FakeExample(VIDEO, name, "so it is")]
+        source.watch.watched[0].examples = [FakeExample(VIDEO, name, "so it is")]
         return
     source.journal.rows = [transfer(1, VIDEO, STATES[name])]
     if STATES[name] is State.DISCOVERED:
@@ -68,16 +69,18 @@ async def test_the_setting_decides_which_unmatched_files_fail_a_wait(
     served: Served, get: Get, name: FileClass, unmatched: Unmatched
 ) -> None:
     """`watch[].unmatched`; whoever names such a file itself meant it to be sent."""
-    served.source.watch.roots[0].unmatched = unmatched
+    served.source.watch.watched[0].unmatched = unmatched
     one_file(served.source, name)
     reply = await get("/wait?timeout=5s")
     assert reply["result"] == RESULTS[row_of(name, unmatched).wait]
 
 
 @pytest.mark.parametrize("kind", ["missing", "unreadable", "not ours"])
-async def test_a_root_of_which_nothing_can_be_told_fails_a_wait(served: Served, get: Get, kind: str) -> None:
+async def test_a_root_of_which_nothing_can_be_told_fails_a_wait(
+    served: Served, get: Get, kind: AwayKind
+) -> None:
     """At once, though files of it are owed: they cannot come. Any session may lie in it."""
-    served.source.watch.roots[0].away = FakeAway(kind, "so it is")
+    served.source.watch.watched[0].away = FakeAway(kind, "so it is")
     served.source.journal.rows = [transfer(1, VIDEO, State.READY)]
     for query in ("", "&session=p/s", "&session=typo/none"):
         reply = await get(f"/wait?timeout=60s{query}")
@@ -107,7 +110,7 @@ async def test_what_appears_in_time_is_waited_for(served: Served, get: Get) -> N
 
 async def test_at_most_twenty_are_named_and_all_are_counted(served: Served, get: Get) -> None:
     """With a reason each."""
-    served.source.watch.roots[0].examples = [
+    served.source.watch.watched[0].examples = [
         FakeExample(f"p/s/{number}.mp4", "misplaced", "so it is") for number in range(50)
     ]
     reply = await get("/wait?timeout=60s")

@@ -135,7 +135,7 @@ class Crew:
             return await asyncio.to_thread(question, reader)
 
         watch = SimpleNamespace(
-            scan_now=self._noticer.scan, pending=list, status=list
+            scan_now=self._noticer.scan, pending=list, roots=list, away=dict
         )  # no roots: no findings
         source = SimpleNamespace(remotes=self._gates, watch=watch, read=read)
         drain = Drain(
