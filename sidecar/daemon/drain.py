@@ -21,6 +21,7 @@ from sidecar.watch.complete.schedule import Candidate
 
 from .scene_completion import SceneCompletion
 from .source import DaemonSource
+from .stages import Stages
 from .stream_pieces import StreamPieceRelease
 
 LOOK_SECONDS = 0.1
@@ -165,3 +166,23 @@ def _failing(drain: Draining, count: int, new: int) -> int:
             return new
         case _:
             return 0
+
+
+def build_drain(
+    stages: Stages,
+    *,
+    source: DaemonSource,
+    quiet: SceneCompletion,
+    pieces: StreamPieceRelease | None,
+    grace_seconds: float,
+) -> Drain:
+    """Build what ships the rest before the process ends."""
+    return Drain(
+        source=source,
+        quiet=quiet,
+        pieces=pieces,
+        cleaner=stages.upload.cleaner,
+        grace_seconds=grace_seconds,
+        syncing=stages.sync is not None,
+        asking=stages.is_asking,
+    )

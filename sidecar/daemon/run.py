@@ -26,7 +26,7 @@ from sidecar.watch.started import StartTime
 
 from . import termination_message
 from .composition import Components, assemble
-from .drain import Drain, Remaining
+from .drain import Drain, Remaining, build_drain
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -139,19 +139,13 @@ class DaemonRun:
                 await self._signals.stop_now.wait()
 
     def _work(self, components: Components) -> list[Coroutine[Any, Any, None]]:
-        sync = (
-            [components.sync.run(), components.sync.expiry.run(), components.sync.scene_recovery.run()]
-            if components.sync
-            else []
-        )
-        gates = [gate.run() for gate in components.gates.values()]
         reconciler = [components.reconciler.run()] if components.reconciler else []
-        stages = [components.watch.run(), components.lookup.run(), components.upload.run(), *sync]
         return [
             components.heartbeat.run(),
             self._announce(components),
-            *gates,
-            *stages,
+            *(gate.run() for gate in components.gates.values()),
+            components.watch.run(),
+            *components.stages.work(),
             *reconciler,
             components.scene_completion.run(),
             components.pieces.run(),
@@ -161,12 +155,12 @@ class DaemonRun:
 
     async def _announce(self, components: Components) -> None:
         await components.watch.ready.wait()
-        await components.lookup.end()
+        await components.stages.lookup.end()
         log.info("ready")
         components.heartbeat.notify("READY=1")
-        if components.sync is not None:
+        if (sync := components.stages.sync) is not None:
             await components.watch.seen.wait()
-            components.sync.scene_recovery.begin()
+            sync.scene_recovery.begin()
 
     async def _until_signalled(self, components: Components) -> int | Reload:
         while True:
@@ -187,14 +181,12 @@ class DaemonRun:
         components.source.is_draining = True
         components.heartbeat.notify("STOPPING=1")
         log.info("draining", grace_seconds=self._settings.shutdown.grace)
-        drain = Drain(
+        drain = build_drain(
+            components.stages,
             source=components.source,
             quiet=components.scene_completion,
             pieces=components.pieces,
-            cleaner=components.upload.cleaner,
             grace_seconds=self._settings.shutdown.grace,
-            syncing=components.sync is not None,
-            asking=lambda: components.sync is not None and components.sync.scene_recovery.is_asking,
         )
         running = asyncio.ensure_future(drain.run())
         at_once = asyncio.ensure_future(self._signals.stop_now.wait())

@@ -7,68 +7,60 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from sidecar.core.clock import Clock, disagreement
+from sidecar.core.clock import disagreement
 from sidecar.core.errors import SidecarError
 from sidecar.core.inconsistencies import InconsistencyType
 from sidecar.core.reconcile_report import ReconcileReport
-from sidecar.gate import DISPLAY, RemoteGate
+from sidecar.gate import DISPLAY
 from sidecar.journal.journal import Journal
 from sidecar.journal.read.reader import JournalReader
 from sidecar.journal.writer import JournalWriter
 from sidecar.log_lines import LineWriter
-from sidecar.obstacles import Obstacles
 from sidecar.status.source import CannotError
-from sidecar.sync.stage import SyncStage
 from sidecar.upload.checksum_negotiation import ChecksumNegotiation
 from sidecar.upload.progress import UploadProgress
-from sidecar.upload.stage import UploadStage
 from sidecar.watch.stage import WatchStage
 
 from .heartbeat import LIMIT_SECONDS, Heartbeat
 from .housekeeping import Housekeeping
 from .reconciling import ReconcileBusyError, Reconciler
+from .remotes import Remotes
+from .stages import Shared, Stages
 
 T = TypeVar("T")
 
 
 class DaemonSource:
-    """The daemon as the endpoint sees it: read live. ``sync`` is None with ``convex.sync: off``."""
+    """The daemon as the endpoint sees it: read live."""
 
     heartbeat_limit_seconds = LIMIT_SECONDS
 
     def __init__(
         self,
         *,
-        sidecar_id: str,
-        journal_path: Path,
-        watch: WatchStage,
-        upload: UploadStage,
-        sync: SyncStage | None,
-        gates: Mapping[str, RemoteGate],
+        shared: Shared,
         journal: JournalWriter,
+        journal_path: Path,
         reader: JournalReader,
+        remotes: Remotes,
+        stages: Stages,
+        watch: WatchStage,
         heartbeat: Heartbeat,
         housekeeping: Housekeeping,
-        clock: Clock,
-        skews: Mapping[str, Callable[[], float | None]],
         reconciler: Reconciler | None,
         lines: LineWriter | None,
-        obstacles: Obstacles,
         checking: ChecksumNegotiation,
     ) -> None:
-        """``gates`` and ``skews`` (our clock minus the remote's) are keyed "s3" and "convex".
-
-        ``lines`` is None where whoever logs writes itself.
-        """
-        self.sidecar_id, self.journal_path = sidecar_id, journal_path
-        self.watch, self.remotes = watch, gates
+        """``lines`` is None where whoever logs writes itself."""
+        self.sidecar_id, self.journal_path = shared.sidecar_id, journal_path
+        self.watch, self.remotes = watch, remotes.gates
         self.checksum = checking
         self.is_draining = False
         self.reload_problem: str | None = None
         self._reconciler, self._lines = reconciler, lines
-        self._upload, self._sync, self._journal, self._reader = upload, sync, journal, reader
-        self._heartbeat, self._clock, self._started = heartbeat, clock, clock.monotonic()
-        self._skews, self._housekeeping, self._obstacles = skews, housekeeping, obstacles
+        self._upload, self._sync, self._journal, self._reader = stages.upload, stages.sync, journal, reader
+        self._heartbeat, self._clock, self._started = heartbeat, shared.clock, shared.clock.monotonic()
+        self._skews, self._housekeeping, self._obstacles = remotes.skews, housekeeping, shared.obstacles
 
     def uptime_seconds(self) -> float:
         """Return the time since the daemon was built."""

@@ -1,11 +1,10 @@
-"""Builds everything of SHIP from the settings: what the daemon opens."""
+"""Opens S3 from the settings, and builds the upload stage over any store."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 
 from sidecar.core.clock import Clock
 from sidecar.core.ids import sidecar_tag
@@ -16,13 +15,14 @@ from sidecar.obstacles import Obstacles
 from sidecar.settings.s3 import S3, Upload
 from sidecar.upload.cleanup.earlier_objects import EarlierObjects
 from sidecar.upload.cleanup.rechecks import Rechecks
-from sidecar.upload.s3.endpoint import S3Config, object_url
+from sidecar.upload.s3.endpoint import S3Config
 from sidecar.upload.s3.object_store import S3Store, open_store
 
 from .checksum_negotiation import ChecksumNegotiation
 from .context import UploadContext
 from .limits import Bandwidth, MemoryBudget
 from .stage import CONCURRENCY_AUTO, UploadStage
+from .store import ObjectStore
 
 _SPARE_CONNECTIONS = 8  # probes, HEADs and clean-up never queue behind parts
 
@@ -39,28 +39,29 @@ async def open_s3(*, config: S3Config, s3: S3, upload: Upload, clock: Clock) -> 
 
 def build_stage(
     *,
-    store: S3Store,
+    store: ObjectStore,
     journal: AsyncJournal,
     gate: RemoteGate,
-    config: S3Config,
-    s3: S3,
-    upload: Upload,
     clock: Clock,
     metrics: Metrics,
     sidecar_id: str,
+    url: Callable[[str], str],
+    budget: MemoryBudget,
+    part_bytes: int,
+    concurrency: int,
     trusted: asyncio.Event | None,
     sweep_seconds: float,
     obstacles: Obstacles,
     checking: ChecksumNegotiation,
 ) -> UploadStage:
-    """Build the stage over an open store; what is not of the settings is as ``UploadStage`` says."""
+    """Build the stage over a store; the arguments are as ``UploadContext`` and ``UploadStage`` say."""
     context = UploadContext(
         store=store,
         journal=journal,
-        budget=MemoryBudget(upload.memory, turn=store.uplink.turn),
-        part_bytes=s3.part_size,
+        budget=budget,
+        part_bytes=part_bytes,
         sidecar_id=sidecar_id,
-        url=partial(object_url, config),
+        url=url,
         rechecks=Rechecks(clock=clock),
         earlier_objects=EarlierObjects(store=store, tag=sidecar_tag(sidecar_id)),
         checking=checking,
@@ -70,7 +71,7 @@ def build_stage(
         gate=gate,
         clock=clock,
         metrics=metrics,
-        concurrency=concurrency(upload),
+        concurrency=concurrency,
         trusted=trusted,
         sweep_seconds=sweep_seconds,
         obstacles=obstacles,

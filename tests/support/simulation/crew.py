@@ -1,4 +1,4 @@
-"""The daemon's parts over the simulated ports, built and started as daemon/composition.py and run.py do."""
+"""The daemon's stages over the simulated ports, built by the daemon's own steps and run as it runs them."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from sidecar.core.breaker import BreakerPolicy
 from sidecar.core.errors import SidecarError
 from sidecar.core.inconsistencies import InconsistencyType
 from sidecar.core.retry import RetryPolicy
-from sidecar.daemon.drain import Drain
+from sidecar.daemon.drain import build_drain
+from sidecar.daemon.journal_start import begin_recovery
 from sidecar.daemon.pruning import Pruner
-from sidecar.daemon.reconciling import ReconcileBusyError, Reconciler
+from sidecar.daemon.reconciling import ReconcileBusyError
+from sidecar.daemon.remotes import Remotes, build_gates
 from sidecar.daemon.scene_completion import SceneCompletion
 from sidecar.daemon.source import DaemonSource
-from sidecar.gate import RemoteGate
+from sidecar.daemon.stages import Shared, build_reconciler, build_stages
 from sidecar.journal.journal import Journal
 from sidecar.journal.read.reader import JournalReader
 from sidecar.metrics import Metrics
+from sidecar.obstacles import Obstacles
 from sidecar.settings.convex import BatchSettings
 from sidecar.settings.daemon import Retention
 from sidecar.sync.stage import SyncStage
-from sidecar.upload.cleanup.earlier_objects import EarlierObjects
-from sidecar.upload.cleanup.rechecks import Rechecks
-from sidecar.upload.context import UploadContext
+from sidecar.upload.checksum_negotiation import ChecksumNegotiation
 from sidecar.upload.limits import MemoryBudget
-from sidecar.upload.stage import UploadStage
 from sidecar.watch.deletion.sweeper import LocalFileSweeper
 
 from .convex import SimulatedConvex
 from .disk import ROOT
 from .journal import InlineJournal
-from .ledger import BUCKET, SIDECAR, TAG
+from .ledger import BUCKET, SIDECAR
 from .loop import VirtualClock
 from .noticer import Noticer
 from .outside import Outside
@@ -74,39 +74,40 @@ class Crew:
     ) -> None:
         """Nothing runs before ``work`` is started."""
         self._outside, self._scenario, self._journal = outside, scenario, journal
-        self._clock, self._chance = clock, chance
+        self._clock = clock
         s3, convex = SimulatedS3(power), SimulatedConvex(power)
-        self._s3, self._convex = s3, convex
-        self._gates = {"s3": self._gate("s3", s3), "convex": self._gate("convex", convex)}
-        self._sync = SyncStage(
-            store=convex,
-            journal=journal,
-            gate=self._gates["convex"],
-            batch=BatchSettings(),
-            sidecar_id=SIDECAR,
-            clock=clock,
-            metrics=_metrics(),
-            is_first=power.life == 1,  # the id outlives every journal
-        )
-        self.doubts = Rechecks(clock=clock)
-        self._upload = UploadStage(
-            context=UploadContext(
-                store=s3,
-                journal=journal,
-                budget=MemoryBudget(3 * PART_BYTES),  # two parts at once
-                part_bytes=PART_BYTES,
-                sidecar_id=SIDECAR,
-                url=_url,
-                rechecks=self.doubts,
-                earlier_objects=EarlierObjects(store=s3, tag=TAG),
+        self._remotes = Remotes(
+            objects=s3,
+            metadata=convex,
+            budget=MemoryBudget(3 * PART_BYTES),  # two parts at once
+            gates=build_gates(
+                s3, convex, retry=RetryPolicy(), breaker=BreakerPolicy(), clock=clock, jitter=chance.random
             ),
-            gate=self._gates["s3"],
+            skews={"s3": lambda: 0.0, "convex": lambda: 0.0},
+        )
+        self._shared = Shared(
+            journal=journal,
             clock=clock,
             metrics=_metrics(),
-            trusted=self._sync.registered,
+            sidecar_id=SIDECAR,
+            is_first=power.life == 1,  # the id outlives every journal
+            obstacles=Obstacles(clock),
+            url=_url,
+        )
+        self._stages = build_stages(
+            self._shared,
+            self._remotes,
+            batch=BatchSettings(),
+            part_bytes=PART_BYTES,
+            checking=ChecksumNegotiation(),
         )
         self._quiet = _Patient(journal=journal, clock=clock, complete_after_seconds=COMPLETE_AFTER_SECONDS)
         self._noticer = Noticer(outside, journal, power, clock=clock, removal=scenario.removal)
+
+    @property
+    def rechecks(self) -> int:
+        """How many places of S3 are still to be looked at again."""
+        return self._stages.upload.cleaner.rechecks
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """Return what runs side by side."""
@@ -115,13 +116,9 @@ class Crew:
         reconciling = [self._reconcile_on_wish()] if self._scenario.reconciles else []
         return [
             self._notice(),
-            self._sync.lookup.run(),
-            self._upload.run(),
-            self._sync.run(),
-            self._sync.expiry.run(),
-            self._sync.scene_recovery.run(),
+            *self._stages.work(),
             self._quiet.run(),
-            *(gate.run() for gate in self._gates.values()),
+            *(gate.run() for gate in self._remotes.gates.values()),
             *sweeper,
             *pruning,
             *reconciling,
@@ -137,14 +134,13 @@ class Crew:
         watch = SimpleNamespace(
             scan_now=self._noticer.scan, pending=list, roots=list, away=dict
         )  # no roots: no findings
-        source = SimpleNamespace(remotes=self._gates, watch=watch, read=read)
-        drain = Drain(
+        source = SimpleNamespace(remotes=self._remotes.gates, watch=watch, read=read)
+        drain = build_drain(
+            self._stages,
             source=cast("DaemonSource", source),  # what a drain asks of it
             quiet=self._quiet,
-            cleaner=self._upload.cleaner,
+            pieces=None,
             grace_seconds=GRACE_SECONDS,
-            syncing=True,
-            asking=lambda: self._sync.scene_recovery.is_asking,
         )
         try:
             owed = await drain.run()
@@ -154,13 +150,11 @@ class Crew:
 
     async def _notice(self) -> None:
         """The first scan ends the recall."""
-        await self._journal.do(Journal.begin_recovery)
-        watched = [] if self._scenario.removal == "keep" else [ROOT]
-        await self._journal.do(Journal.drop_undecided_removals, watched=watched)
+        await begin_recovery(self._journal, watched=[] if self._scenario.removal == "keep" else [ROOT])
         async with asyncio.TaskGroup() as group:
             group.create_task(self._noticer.run())
             await self._noticer.listed.wait()
-            await self._sync.lookup.end()
+            await self._stages.lookup.end()
             self._sync.scene_recovery.begin()
 
     async def _prune(self) -> None:
@@ -178,7 +172,17 @@ class Crew:
 
     async def _reconcile_on_wish(self) -> None:
         """An operator compares, and repairs, until there is nothing to repair."""
-        reconciler = self._reconciler()
+        reconciler = build_reconciler(
+            self._shared,
+            self._remotes,
+            self._sync,
+            journal_path=self._outside.ledger.path,
+            bucket=BUCKET,
+            retention=RETENTION,
+            every_seconds=3600.0,
+            apply=True,
+        )
+        assert reconciler is not None
         while True:
             due = self._outside.next_at() or 0.0
             await asyncio.sleep(max(ASK_AGAIN_SECONDS, due - self._outside.now))
@@ -191,34 +195,10 @@ class Crew:
             if not report.found and not await self._journal.do(_is_busy):
                 self._outside.grant("reconcile")
 
-    def _reconciler(self) -> Reconciler:
-        return Reconciler(
-            journal=self._journal,
-            journal_path=self._outside.ledger.path,
-            bucket=BUCKET,
-            tag=TAG,
-            sidecar_id=SIDECAR,
-            objects=self._s3,
-            metadata=self._convex,
-            sync=self._sync,
-            gates=list(self._gates.values()),
-            url=_url,
-            clock=self._clock,
-            skews=lambda: [0.0, 0.0],
-            retention=RETENTION,
-            every_seconds=3600.0,
-            apply=True,
-        )
-
-    def _gate(self, remote: str, store: SimulatedS3 | SimulatedConvex) -> RemoteGate:
-        return RemoteGate(
-            remote=remote,
-            probe=store.probe,
-            retry=RetryPolicy(),
-            breaker=BreakerPolicy(),
-            clock=self._clock,
-            jitter=self._chance.random,
-        )
+    @property
+    def _sync(self) -> SyncStage:
+        assert self._stages.sync is not None
+        return self._stages.sync
 
     def _tidier(self) -> LocalFileSweeper:
         return LocalFileSweeper(

@@ -140,7 +140,7 @@ class _Life:
         untidy = self._scenario.tidy and any(path in world.present() for path in world.files())
         unsettled = bool(self._outside.wishes) or self._outside.shows_removed(self._scenario.removal)
         owed = any(journal.db.execute(question).fetchone()[0] for question in (BUSY, UNQUIET, UNASKED))
-        return untidy or unsettled or len(crew.doubts) > 0 or owed
+        return untidy or unsettled or crew.rechecks > 0 or owed
 
     def _failed(self, task: asyncio.Future[None]) -> None:
         if not task.cancelled() and task.exception() is not None:

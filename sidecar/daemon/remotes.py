@@ -1,0 +1,91 @@
+"""Opens the remotes: each behind the fence, with a gate before it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from sidecar import __version__
+from sidecar.core.breaker import BreakerPolicy
+from sidecar.core.clock import Clock
+from sidecar.core.retry import RetryPolicy
+from sidecar.gate import RemoteGate
+from sidecar.settings import Settings
+from sidecar.sync.convex import open_store as open_convex
+from sidecar.sync.store import MetadataStore
+from sidecar.upload.factory import open_s3
+from sidecar.upload.limits import MemoryBudget
+from sidecar.upload.s3.endpoint import S3Config
+from sidecar.upload.store import ObjectStore
+from sidecar.watch.ownership.fence import Fence
+
+from .fenced_port import fenced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remotes:
+    """S3 and Convex. ``metadata`` is None with ``convex.sync: off``; the mappings have "s3" and "convex".
+
+    ``budget`` bounds the bodies on their way to S3. ``skews`` are our clock minus the remote's, where known.
+    """
+
+    objects: ObjectStore
+    metadata: MetadataStore | None
+    budget: MemoryBudget
+    gates: Mapping[str, RemoteGate]
+    skews: Mapping[str, Callable[[], float | None]]
+
+
+@asynccontextmanager
+async def open_remotes(
+    settings: Settings, *, config: S3Config, sidecar_id: str, fence: Fence, clock: Clock
+) -> AsyncIterator[Remotes]:
+    """Open their clients; nothing is asked before somebody does."""
+    s3 = open_s3(config=config, s3=settings.s3, upload=settings.upload, clock=clock)
+    convex, skews = None, dict[str, Callable[[], float | None]]()
+    async with AsyncExitStack() as opened:
+        store = fenced(await opened.enter_async_context(s3), fence.passable, port=ObjectStore)
+        skews["s3"] = lambda: store.skew_seconds
+        if settings.convex.sync == "on":
+            opening = open_convex(settings.convex, sidecar_id=sidecar_id, clock=clock, version=__version__)
+            client = await opened.enter_async_context(opening)
+            convex = fenced(client, fence.passable, port=MetadataStore)
+            skews["convex"] = lambda: client.skew_seconds
+        retry = settings.retry
+        yield Remotes(
+            objects=store,
+            metadata=convex,
+            budget=MemoryBudget(settings.upload.memory, turn=store.uplink.turn),
+            gates=build_gates(
+                store,
+                convex,
+                retry=RetryPolicy(
+                    initial_seconds=retry.initial, max_seconds=retry.max, attempts=retry.attempts
+                ),
+                breaker=BreakerPolicy(failures=retry.breaker_failures, reset_seconds=retry.breaker_reset),
+                clock=clock,
+                jitter=random.random,
+            ),
+            skews=skews,
+        )
+
+
+def build_gates(
+    objects: ObjectStore,
+    metadata: MetadataStore | None,
+    *,
+    retry: RetryPolicy,
+    breaker: BreakerPolicy,
+    clock: Clock,
+    jitter: Callable[[], float],
+) -> dict[str, RemoteGate]:
+    """Return a gate for each remote that there is."""
+    probes = {"s3": objects.probe} | ({} if metadata is None else {"convex": metadata.probe})
+    return {
+        remote: RemoteGate(
+            remote=remote, probe=probe, retry=retry, breaker=breaker, clock=clock, jitter=jitter
+        )
+        for remote, probe in probes.items()
+    }
