@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import dataclass
 from functools import partial
 
 from sidecar.core.clock import Clock
 from sidecar.core.errors import JournalLostError
-from sidecar.gate import RemoteGate
 from sidecar.journal.db.reserve import Reserve
 from sidecar.journal.read.reader import JournalReader
-from sidecar.journal.writer import JournalWriter
 from sidecar.log_lines import LineWriter
 from sidecar.metrics import Metrics
 from sidecar.obstacles import Obstacles
@@ -27,45 +24,11 @@ from sidecar.watch.stage import WatchStage
 from sidecar.watch.started import StartTime
 
 from .admission import Admission
-from .attention import Attention
-from .heartbeat import Heartbeat
-from .housekeeping import Housekeeping
+from .components import Components, Opened, build_components
 from .identity import identify
 from .journal_start import open_journal, take_up
-from .reconciling import Reconciler
 from .remotes import Remotes, open_remotes
-from .scene_completion import SceneCompletion
-from .source import DaemonSource
-from .stages import Shared, Stages, build_reconciler, build_stages
-from .stream_pieces import StreamPieceRelease
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Components:
-    """Everything that runs. ``reconciler`` is None with ``convex.sync: off``."""
-
-    watch: WatchStage
-    stages: Stages
-    gates: Mapping[str, RemoteGate]
-    scene_completion: SceneCompletion
-    pieces: StreamPieceRelease
-    heartbeat: Heartbeat
-    housekeeping: Housekeeping
-    source: DaemonSource
-    reconciler: Reconciler | None
-    metrics: Metrics
-    attention: Attention
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Opened:
-    """What is open for as long as the daemon runs."""
-
-    journal: JournalWriter
-    reserve: Reserve
-    reader: JournalReader
-    remotes: Remotes
-    checking: ChecksumNegotiation
+from .stages import Shared, Stages, build_stages
 
 
 @asynccontextmanager
@@ -107,10 +70,10 @@ async def assemble(
         stages = _stages(settings, shared, remotes, checking)
         room = Admission(reserve=reserve, reader=reader, syncing=stages.sync is not None)
         watch = _watch(settings, shared, room, fence, start_time)
-        yield _components(
+        yield build_components(
             settings,
             shared,
-            _Opened(journal=journal, reserve=reserve, reader=reader, remotes=remotes, checking=checking),
+            Opened(journal=journal, reserve=reserve, reader=reader, remotes=remotes, checking=checking),
             stages,
             watch,
             lines,
@@ -158,68 +121,4 @@ def _watch(
         fence=fence,
         obstacles=shared.obstacles,
         start_time=start_time,
-    )
-
-
-def _components(
-    settings: Settings,
-    shared: Shared,
-    opened: _Opened,
-    stages: Stages,
-    watch: WatchStage,
-    lines: LineWriter | None,
-) -> Components:
-    """Build what runs beside the stages, and what the endpoint asks."""
-    journal, clock, after = opened.journal, shared.clock, settings.entities.complete_after
-    reconciler = _reconciler(settings, shared, opened.remotes, stages)
-    heartbeat = Heartbeat(journal=journal, clock=clock)
-    housekeeping = Housekeeping.of(
-        settings,
-        journal=journal,
-        is_checked=journal.journal.is_checked,
-        reader=opened.reader,
-        reserve=opened.reserve,
-        watch=watch,
-        clock=clock,
-        skew=opened.remotes.skews["s3"],
-    )
-    source = DaemonSource(
-        shared=shared,
-        journal=journal,
-        journal_path=settings.journal.path,
-        reader=opened.reader,
-        remotes=opened.remotes,
-        stages=stages,
-        watch=watch,
-        heartbeat=heartbeat,
-        housekeeping=housekeeping,
-        reconciler=reconciler,
-        lines=lines,
-        checking=opened.checking,
-    )
-    return Components(
-        watch=watch,
-        stages=stages,
-        gates=opened.remotes.gates,
-        scene_completion=SceneCompletion(journal=journal, clock=clock, complete_after_seconds=after),
-        pieces=StreamPieceRelease(journal=journal, watch=watch, clock=clock, complete_after_seconds=after),
-        heartbeat=heartbeat,
-        housekeeping=housekeeping,
-        source=source,
-        reconciler=reconciler,
-        metrics=shared.metrics,
-        attention=Attention(watch=watch, clock=clock),
-    )
-
-
-def _reconciler(settings: Settings, shared: Shared, remotes: Remotes, stages: Stages) -> Reconciler | None:
-    return build_reconciler(
-        shared,
-        remotes,
-        stages.sync,
-        journal_path=settings.journal.path,
-        bucket=settings.s3.bucket,
-        retention=settings.retention,
-        every_seconds=settings.reconcile.every,
-        apply=settings.reconcile.apply,
     )

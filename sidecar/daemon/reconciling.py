@@ -26,8 +26,7 @@ import structlog
 
 from sidecar.core.clock import Clock, is_near
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.inconsistencies import InconsistencyType, Repair, RepairRow, judge
-from sidecar.core.model import Transfer
+from sidecar.core.inconsistencies import InconsistencyType, RepairRow, judge
 from sidecar.core.ops import AssetVersion
 from sidecar.core.reconcile_report import Inconsistency, ReconcileReport
 from sidecar.gate import RemoteGate
@@ -40,6 +39,7 @@ from sidecar.sync.store import MetadataStore
 from sidecar.upload.store import ObjectStore
 
 from .blocking import finished
+from .repairing import Repairer
 
 PAGE = 1000
 AT_ONCE = 100
@@ -79,9 +79,12 @@ class Reconciler:
         """``skews`` are our clock minus each remote's; ``apply`` is for the periodic runs."""
         self._journal, self._path, self._bucket, self._tag = journal, journal_path, bucket, tag
         self._sidecar_id, self._objects, self._metadata = sidecar_id, objects, metadata
-        self._sync, self._gates, self._url = sync, gates, url
+        self._sync, self._gates = sync, gates
         self._clock, self._skews, self._retention = clock, skews, retention
         self._every_seconds, self._apply = every_seconds, apply
+        self._repairer = Repairer(
+            journal=journal, metadata=metadata, sync=sync, sidecar_id=sidecar_id, url=url
+        )
         self._one_at_a_time = asyncio.Lock()
         self.last: ReconcileReport | None = None
 
@@ -125,11 +128,11 @@ class Reconciler:
             report.notes.append("the clocks disagree by more than 15 min: nothing is judged by its age")
         shown = comparison.seen(now_ms=now_ms)
         while batch := await finished(_judged, shown, AT_ONCE, report, stop=comparison.stop):
-            for seen, row in await self._confirmed(batch):
+            for seen, row in await self._repairer.confirmed(batch):
                 report.found[row.type] += 1
                 if len(report.examples) < EXAMPLES_MAX:
                     report.examples.append(Inconsistency(type=row.type, key=seen.key, repair=row.repair))
-                if row.type in types and await self._repair(seen, row):
+                if row.type in types and await self._repairer.repair(seen, row):
                     report.repaired[row.type] += 1
         return report
 
@@ -170,55 +173,6 @@ class Reconciler:
         now_ms = self._clock.wall_ms()  # before the question: a jump in between is seen
         skews = self._skews()
         return now_ms if all(map(is_near, skews)) else None
-
-    # -- judging and repairing --------------------------------------------------------------------
-    async def _confirmed(self, batch: list[tuple[Seen, RepairRow]]) -> list[tuple[Seen, RepairRow]]:
-        """Drop what another sidecar's version explains: a slot that holds something is not missing."""
-        missing = [seen for seen, row in batch if row.type is InconsistencyType.MISSING_METADATA]
-        transfers = [await self._transfer(seen) for seen in missing]
-        slots = [transfer.route.slot for transfer in transfers if transfer is not None]
-        if not slots:
-            return [pair for pair in batch if pair[0] not in missing]
-        current = dict(zip(slots, await self._metadata.current_assets(slots), strict=True))
-        empty = {
-            seen.key
-            for seen, transfer in zip(missing, transfers, strict=True)
-            if transfer is not None and current[transfer.route.slot] is None
-        }
-        return [
-            (s, r) for s, r in batch if r.type is not InconsistencyType.MISSING_METADATA or s.key in empty
-        ]
-
-    async def _transfer(self, seen: Seen) -> Transfer | None:
-        return None if seen.row is None else await self._journal.do(Journal.find, seen.row)
-
-    async def _repair(self, seen: Seen, row: RepairRow) -> bool:
-        match row.repair:
-            case Repair.ENQUEUE if seen.row is not None:
-                return await self._journal.do(Journal.enqueue_again, seen.row, url=self._url(seen.key))
-            case Repair.UPLOAD if seen.row is not None:
-                return await self._journal.do(Journal.upload_again, seen.row)
-            case Repair.EXPIRE:
-                return await self._expire(seen)
-            case Repair.DELETE | Repair.ABORT if seen.transfer_id is not None:
-                await self._journal.do(
-                    Journal.add_key_cleanup, seen.key, transfer_id=seen.transfer_id, upload_id=seen.upload_id
-                )
-                return True
-            case _:
-                return False
-
-    async def _expire(self, seen: Seen) -> bool:
-        """Have Convex mark the versions first: only then does nothing name their objects."""
-        if seen.slot is None or seen.version is None or seen.transfer_id is None:
-            return False
-        names = [(seen.slot, seen.version)]
-        marked = await self._metadata.expire(names, sidecar_id=self._sidecar_id, epoch=self._sync.epoch)
-        if marked != [True]:
-            return False
-        if seen.evidence.is_there:
-            await self._journal.do(Journal.add_key_cleanup, seen.key, transfer_id=seen.transfer_id)
-        return True
 
 
 def _judged(shown: Iterator[Seen], limit: int, report: ReconcileReport) -> list[tuple[Seen, RepairRow]]:

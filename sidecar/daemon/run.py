@@ -25,7 +25,8 @@ from sidecar.status.server import serving
 from sidecar.watch.started import StartTime
 
 from . import termination_message
-from .composition import Components, assemble
+from .components import Components
+from .composition import assemble
 from .drain import Drain, Remaining, build_drain
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sidecar.core.model import State, Transfer
+from sidecar.core.model import Transfer
 from sidecar.core.paths import absolute
 from sidecar.core.removal import Removal
 from sidecar.journal.read.reader import JournalReader
@@ -31,19 +31,14 @@ from .operating_models import (
     RescanReply,
 )
 from .pages import page, removal_page
-from .query import BadRequestError, duration_seconds, is_utf8, whole
+from .query import BadRequestError, Given, duration_seconds, name_of, needed, page_of, state_of
 from .source import StatusSource
 from .wait import scope_of, wait
 
-PAGE_DEFAULT = 100
-PAGE_MAX = 1000
-ROW_MAX = 2**63 - 1
 WAIT_DEFAULT = "30m"
 WAIT_STATUS = {"synced": 200, "failed": 409, "timeout": 504}  # for whoever has nothing but curl
 WAIT_SECONDS_MAX = 24 * 3600.0
 WAITERS_MAX = 32
-
-Given = Mapping[str, str]
 
 
 class BusyError(Exception):
@@ -87,9 +82,9 @@ class Api:
 
     async def assets(self, given: Given) -> tuple[int, AssetPage]:
         """Transfers, by id."""
-        limit, after = _page(given)
-        state = _state(given.get("state"))
-        session_id, entity_id = _name(given, "session_id"), _name(given, "entity_id")
+        limit, after = page_of(given)
+        state = state_of(given)
+        session_id, entity_id = name_of(given, "session_id"), name_of(given, "entity_id")
         rows, gone = await self._source.read(
             lambda journal: _with_removals(
                 journal,
@@ -102,13 +97,13 @@ class Api:
 
     async def dead_letters(self, given: Given) -> tuple[int, AssetPage]:
         """Transfers that were given up."""
-        limit, after = _page(given)
+        limit, after = page_of(given)
         rows = await self._source.read(lambda journal: journal.dead_letters(limit=limit + 1, after=after))
         return 200, page(rows, {}, limit=limit)
 
     async def removals(self, given: Given) -> tuple[int, RemovalPage]:
         """Files that are gone while Convex shows their assets."""
-        limit, after = _page(given)
+        limit, after = page_of(given)
         rows = await self._source.read(lambda journal: journal.removals(limit=limit + 1, after=after))
         return 200, removal_page(rows, limit=limit)
 
@@ -129,11 +124,11 @@ class Api:
 
     async def explain(self, given: Given) -> tuple[int, Explanation]:
         """Everything about one path."""
-        return 200, await explain(self._source, _needed(given, "path"))
+        return 200, await explain(self._source, needed(given, "path"))
 
     async def wait(self, given: Given) -> tuple[int, WaitReply]:
         """Answer when everything asked for is synced, or cannot be."""
-        scope = await scope_of(self._source, path=given.get("path"), session_id=_name(given, "session"))
+        scope = await scope_of(self._source, path=given.get("path"), session_id=name_of(given, "session"))
         if self._waiters.locked():
             raise BusyError(f"{WAITERS_MAX} clients wait already")
         async with self._waiters:
@@ -190,30 +185,3 @@ def _with_removals(
 
 def _seconds(given: Given, name: str, default: str) -> float:
     return min(duration_seconds(given.get(name, default)), WAIT_SECONDS_MAX)
-
-
-def _page(given: Given) -> tuple[int, int]:
-    limit = whole(given, "limit", default=PAGE_DEFAULT, least=1, most=PAGE_MAX)
-    return limit, whole(given, "after", default=0, least=0, most=ROW_MAX)
-
-
-def _state(text: str | None) -> State | None:
-    if text is None:
-        return None
-    try:
-        return State(text)
-    except ValueError:
-        raise BadRequestError(f"{text!r} is not a state", f"states: {', '.join(State)}") from None
-
-
-def _name(given: Given, name: str) -> str | None:
-    value = given.get(name)
-    if value is not None and not is_utf8(value):
-        raise BadRequestError(f"{name} is not UTF-8")
-    return value
-
-
-def _needed(given: Given, name: str) -> str:
-    if name not in given:
-        raise BadRequestError(f"the parameter {name!r} is missing")
-    return given[name]

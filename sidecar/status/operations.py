@@ -10,10 +10,11 @@ from sidecar.core.model import State
 from sidecar.metrics import CONTENT_TYPE
 
 from . import asset_models, models, operating_models
-from .api import PAGE_DEFAULT, PAGE_MAX, WAIT_DEFAULT, Api, Given
+from .api import WAIT_DEFAULT, Api
 from .guard import Need
 from .openapi import document
 from .operation import JSON, Operation, Parameter
+from .query import PAGE_DEFAULT, PAGE_MAX, Given
 
 _PUBLIC = Need(public=True)
 _CHANGES = Need(changes=True)

@@ -7,9 +7,15 @@ import re
 from collections.abc import Collection, Mapping
 from urllib.parse import parse_qsl, urlsplit
 
+from sidecar.core.model import State
 from sidecar.core.units import parse_duration
 
 PARAMETERS_MAX = 16
+PAGE_DEFAULT = 100
+PAGE_MAX = 1000
+ROW_MAX = 2**63 - 1
+
+Given = Mapping[str, str]
 
 
 class BadRequestError(Exception):
@@ -45,7 +51,7 @@ def parameters(target: str, *, allowed: Collection[str]) -> dict[str, str]:
     return given
 
 
-def whole(given: Mapping[str, str], name: str, *, default: int, least: int, most: int) -> int:
+def whole(given: Given, name: str, *, default: int, least: int, most: int) -> int:
     """Return a whole number within its limits."""
     text = given.get(name)
     if text is None:
@@ -53,6 +59,37 @@ def whole(given: Mapping[str, str], name: str, *, default: int, least: int, most
     if not re.fullmatch(r"[0-9]{1,18}", text) or not least <= int(text) <= most:
         raise BadRequestError(f"{name} is a whole number from {least} to {most}, not {text!r}")
     return int(text)
+
+
+def page_of(given: Given) -> tuple[int, int]:
+    """Return the most rows on a page, and the row after which it begins."""
+    limit = whole(given, "limit", default=PAGE_DEFAULT, least=1, most=PAGE_MAX)
+    return limit, whole(given, "after", default=0, least=0, most=ROW_MAX)
+
+
+def state_of(given: Given) -> State | None:
+    """Return the state that is asked for; None for all."""
+    if (text := given.get("state")) is None:
+        return None
+    try:
+        return State(text)
+    except ValueError:
+        raise BadRequestError(f"{text!r} is not a state", f"states: {', '.join(State)}") from None
+
+
+def name_of(given: Given, name: str) -> str | None:
+    """Return a name that the journal may hold; None where it is not given."""
+    value = given.get(name)
+    if value is not None and not is_utf8(value):
+        raise BadRequestError(f"{name} is not UTF-8")
+    return value
+
+
+def needed(given: Given, name: str) -> str:
+    """Return a parameter that must be given."""
+    if name not in given:
+        raise BadRequestError(f"the parameter {name!r} is missing")
+    return given[name]
 
 
 def duration_seconds(text: str) -> float:
