@@ -7,10 +7,11 @@ the index's own condition in its own words (``IS_UNDECIDED`` is that of ``files_
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cache
 
 from sidecar.core.file_states import HERE, SLOT_HOLDERS, UNDECIDED, FileEvent, FileState, steps
 
-_ORDER = tuple(FileState)
+_ORDER = sorted(FileState)
 
 
 def is_among(states: Collection[FileState]) -> str:
@@ -19,11 +20,13 @@ def is_among(states: Collection[FileState]) -> str:
     return ranges[0] if len(ranges) == 1 else f"({' OR '.join(ranges)})"
 
 
+@cache
 def knows(event: FileEvent) -> str:
     """Return the condition that a file's state has a step by ``event``."""
     return is_among(steps(event))
 
 
+@cache
 def state_after(event: FileEvent) -> str:
     """Return what ``absent`` is set to by ``event``, of files that know it and are remembered after it."""
     targets = {state: target for state, target in steps(event).items() if target is not None}
