@@ -7,14 +7,14 @@ may take its disk with it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sidecar.core.account import Draining, FileClass, FileScope, class_of
 from sidecar.core.model import State, Transfer
 from sidecar.core.paths import absolute
 from sidecar.journal.read.reader import JournalReader
-from sidecar.status.unfinished import count_unfinished, undelivered_counts, undelivered_rows
+from sidecar.status.unfinished import count_unfinished, refused_now, undelivered_counts, undelivered_rows
 from sidecar.status.wording import failure, meaning
 from sidecar.upload.cleanup.worker import CleanupWorker
 from sidecar.watch.complete.schedule import Candidate
@@ -99,7 +99,7 @@ class Drain:
     async def remaining(self) -> Remaining:
         """Return what is owed now."""
         candidates = {(one.root, one.path): one for one in self._source.watch.pending()}
-        away = self._source.watch.away()
+        refused = refused_now(candidates.values())
         unsent, paths = self._unsent()  # with those that are refused: the journal's numbers leave them out
         found, counts, ops = await self._source.read(
             lambda reader: (
@@ -108,10 +108,13 @@ class Drain:
                 self._calls_remaining(reader),
             )
         )
-        rows = undelivered_rows(found, syncing=self._syncing)
-        counted = count_unfinished(
-            undelivered_counts(counts, syncing=self._syncing), candidates.values(), away
-        )
+        rows, away = undelivered_rows(found, syncing=self._syncing), self._source.watch.away()
+        counted = count_unfinished(undelivered_counts(counts, syncing=self._syncing), refused, away)
+        named = [
+            f"{row.display}: {self._why(row, candidates.get((row.root, row.path)))}"
+            for row in rows
+            if not (row.state is State.DISCOVERED and (row.root, row.path) in refused)
+        ]
         files = max(0, counted.total - counted.refused)
         lost = [f"{root}: {why.why}" for root, why in away.items()]
         return Remaining(
@@ -120,18 +123,8 @@ class Drain:
             unsent=unsent,
             away=len(away),
             ops=ops + self._cleaner.rechecks + self._asking(),
-            paths=tuple([*lost, *paths, *self._names(rows, candidates)][:NAMES_MAX]),
+            paths=tuple([*lost, *paths, *named][:NAMES_MAX]),
         )
-
-    def _names(
-        self, rows: Sequence[Transfer], candidates: Mapping[tuple[str, str], Candidate]
-    ) -> Iterator[str]:
-        """Yield what the journal has, without what cannot be read and is named as unsent."""
-        for row in rows:
-            candidate = candidates.get((row.root, row.path))
-            is_refused = candidate is not None and candidate.file_class is FileClass.REFUSED
-            if not (row.state is State.DISCOVERED and is_refused):
-                yield f"{row.display}: {self._why(row, candidate)}"
 
     def _why(self, row: Transfer, candidate: Candidate | None) -> str:
         """Return the class of a file that is owed and the reason, as `wait` would name them."""

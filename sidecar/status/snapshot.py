@@ -21,7 +21,14 @@ from .asset_models import Owed
 from .journal_history import remembered
 from .query import is_utf8
 from .source import StatusSource, is_syncing
-from .unfinished import GIVEN_UP, count_unfinished, is_stuck, undelivered_counts, undelivered_rows
+from .unfinished import (
+    GIVEN_UP,
+    count_unfinished,
+    is_stuck,
+    refused_now,
+    undelivered_counts,
+    undelivered_rows,
+)
 from .wording import failure, meaning
 
 
@@ -62,7 +69,7 @@ async def take_snapshot(source: StatusSource, scope: FileScope) -> Snapshot:
     journaled = await source.read(lambda journal: _unfinished(source, journal, scope))
     failed, failed_files = await _failures(source, scope, unsent, journaled, away)
     owed = _pending(journaled.rows, settling, away, {absolute(c.root, c.path) for c in candidates})
-    coming = count_unfinished(journaled.counts, candidates, away).coming
+    coming = count_unfinished(journaled.counts, refused_now(candidates), away).coming
     return Snapshot(
         counts=_by_state(journaled.counts),
         failed=failed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sidecar.core.account import FileClass, class_of
@@ -10,6 +10,7 @@ from sidecar.core.model import State, Transfer
 from sidecar.watch.complete.schedule import Candidate
 from sidecar.watch.root import RootAway
 
+Place = tuple[str, str]  # a root, and a path below it
 GIVEN_UP = frozenset({State.DEAD, State.ABANDONED})
 _NEED_THE_ROOT = frozenset({State.DISCOVERED, State.READY})
 
@@ -33,10 +34,9 @@ class Unfinished:
 
 
 def count_unfinished(
-    counts: Mapping[tuple[str, State], int], candidates: Collection[Candidate], away: Mapping[str, RootAway]
+    counts: Mapping[tuple[str, State], int], refused: Collection[Place], away: Mapping[str, RootAway]
 ) -> Unfinished:
-    """Count by root and state; the journal has each of ``candidates`` as one that is discovered."""
-    refused = [one for one in candidates if one.file_class is FileClass.REFUSED]
+    """Count by root and state; the journal has each of the ``refused`` as one that is discovered."""
     stuck = sum(
         number
         for (root, state), number in counts.items()
@@ -46,8 +46,13 @@ def count_unfinished(
         total=sum(counts.values()),
         given_up=sum(number for (_, state), number in counts.items() if state in GIVEN_UP),
         refused=len(refused),
-        stuck=stuck - sum(one.root in away for one in refused),
+        stuck=stuck - sum(root in away for root, _ in refused),
     )
+
+
+def refused_now(candidates: Iterable[Candidate]) -> set[Place]:
+    """Return those that cannot be read; a moment later it may be others."""
+    return {(one.root, one.path) for one in candidates if one.file_class is FileClass.REFUSED}
 
 
 def is_stuck(away: RootAway | None, state: State) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, cast
@@ -22,6 +22,7 @@ from sidecar.journal.journal import CleanupTask
 from sidecar.journal.read.reader import JournalReader
 from sidecar.upload.stage import UploadStage
 from sidecar.upload.store import ObjectSpec
+from sidecar.watch.complete.schedule import Candidate
 from tests.status.fake import FakeAway, FakeCandidate, FakeExample, FakeRoot, FakeWatch
 from tests.support.clock import ManualClock
 from tests.support.journals import see
@@ -214,6 +215,46 @@ async def test_a_file_that_cannot_be_read_is_counted_once_and_waited_for_no_long
         owed = await drained(rig, stage, watch=watch, grace_seconds=10 * DEADLINE_SECONDS)
     assert (owed.files, owed.waiting, owed.unsent) == (0, 0, 1)
     assert list(owed.paths) == [f"{row.display}: refused: so it is"]
+
+
+async def test_a_file_that_cannot_be_read_any_more_while_the_journal_is_asked_is_no_clean_end(
+    rig: Rig,
+) -> None:
+    """The watch stage did not count it yet, so that the journal's number must."""
+    row = see(rig.journal)
+    assert row is not None
+    candidate = FakeCandidate(row.path, "it settles", root=row.root).real()
+    reader = JournalReader(rig.journal.path, clock=ManualClock())
+
+    @dataclass(slots=True)
+    class Turning(Asked):
+        """A daemon one of whose files becomes unreadable while the journal is asked."""
+
+        async def read(self, question: Callable[[JournalReader], T]) -> T:
+            """Ask the journal."""
+            candidate.refused = True
+            return question(self.reader)
+
+    @dataclass(slots=True)
+    class Watching(FakeWatch):
+        """A watch stage with this one candidate."""
+
+        def pending(self) -> Sequence[Candidate]:
+            """Return it as it is."""
+            return [candidate]
+
+    drain = Drain(
+        source=cast("DaemonSource", Turning(reader, Watching(watched=[FakeRoot(root=row.root)]))),
+        quiet=SceneCompletion(journal=rig.writer, clock=ManualClock(), complete_after_seconds=60.0),
+        cleaner=rig.stage().cleaner,
+        grace_seconds=1.0,
+        syncing=False,
+    )
+    try:
+        remaining = await drain.remaining()
+    finally:
+        reader.close()
+    assert (remaining.files, remaining.is_clean) == (1, False)
 
 
 async def test_a_root_that_is_away_is_no_clean_end(rig: Rig) -> None:

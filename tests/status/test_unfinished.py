@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from sidecar.core.account import FileClass
 from sidecar.core.model import State
-from sidecar.status.unfinished import Unfinished, count_unfinished, undelivered_counts
+from sidecar.status.unfinished import Unfinished, count_unfinished, refused_now, undelivered_counts
 from sidecar.watch.root import RootAway
 
 from .fake import FakeCandidate
 
 AWAY = {"/away": RootAway(kind="missing", why="it is not there")}
-
-
-def refused(root: str) -> FakeCandidate:
-    """Return a file that cannot be read."""
-    return FakeCandidate("p/x.mp4", "so it is", root=root, file_class=FileClass.REFUSED)
 
 
 def test_each_file_counts_once() -> None:
@@ -27,8 +22,12 @@ def test_each_file_counts_once() -> None:
         ("/away", State.UPLOADED): 5,
         ("/away", State.ABANDONED): 1,
     }
-    candidates = [refused("/here").real(), refused("/away").real(), FakeCandidate("p/y.mp4", "open").real()]
-    found = count_unfinished(counts, candidates, AWAY)
+    unreadable = [
+        FakeCandidate("p/x.mp4", "so it is", root=root, file_class=FileClass.REFUSED).real()
+        for root in ("/here", "/away")
+    ]
+    refused = refused_now([*unreadable, FakeCandidate("p/y.mp4", "open", root="/here").real()])
+    found = count_unfinished(counts, refused, AWAY)
     assert found == Unfinished(total=16, given_up=2, refused=2, stuck=1)
     assert found.coming == 11
 
