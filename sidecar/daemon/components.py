@@ -69,7 +69,7 @@ def build_components(
     housekeeping = Housekeeping.of(
         settings,
         journal=journal,
-        is_checked=journal.journal.is_checked,
+        is_checked=journal.journal.db.is_checked,
         reader=opened.reader,
         reserve=opened.reserve,
         watch=watch,

@@ -57,7 +57,7 @@ class Heartbeat:
 
     async def _beat_journal(self) -> None:
         while True:
-            await self._journal.do(Journal.beat)
+            await self._journal.run(Journal.beat)
             self._journal_beat = self._clock.monotonic()
             await asyncio.sleep(BEAT_SECONDS)
 

@@ -10,8 +10,12 @@ from sidecar.core.clock import Clock
 from sidecar.core.errors import JournalLostError
 from sidecar.core.ids import sidecar_tag
 from sidecar.core.states import Event
+from sidecar.journal.db.connection import Transition
 from sidecar.journal.db.reserve import Reserve
-from sidecar.journal.journal import Journal, Transition
+from sidecar.journal.journal import Journal
+from sidecar.journal.stores.recovery import Recovery
+from sidecar.journal.stores.removal_decisions import RemovalDecisions
+from sidecar.journal.stores.roots import Roots
 from sidecar.journal.writer import AsyncJournal, JournalWriter
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings
@@ -40,8 +44,8 @@ def open_journal(
     journal = Journal(
         settings.journal.path, tag=sidecar_tag(sidecar_id), bucket=settings.s3.bucket, clock=clock, lost=lost
     )
-    if journal.quarantined is not None:
-        log.error("journal_quarantined", why=journal.quarantined)
+    if journal.db.quarantined is not None:
+        log.error("journal_quarantined", why=journal.db.quarantined)
     return JournalWriter(journal, observe=observe, reserve=reserve, syncing=settings.convex.sync == "on")
 
 
@@ -49,12 +53,12 @@ async def take_up(journal: AsyncJournal, settings: Settings) -> None:
     """Begin with what is there. Every root is blocked until it is known to be ours."""
     roots = [watch.root for watch in settings.watch]
     await begin_recovery(journal, watched=[] if settings.removal == "keep" else roots)
-    await journal.do(Journal.block_roots, roots)
+    await journal.do(Roots.block_roots, roots)
     await apply_settings_change(journal, roots=roots)
 
 
 async def begin_recovery(journal: AsyncJournal, *, watched: Sequence[str]) -> None:
     """Begin a new journal's recovery, and forget what nobody decided of roots that are not ``watched``."""
-    await journal.do(Journal.begin_recovery)
-    while await journal.do(Journal.drop_undecided_removals, watched=watched):
+    await journal.do(Recovery.begin_recovery)
+    while await journal.do(RemovalDecisions.drop_undecided_removals, watched=watched):
         pass

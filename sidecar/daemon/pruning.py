@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Protocol
 
 from sidecar.core.clock import Clock, is_near
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.pruning import Pruning
+from sidecar.journal.stores.scene_pruning import ScenePruning
 from sidecar.journal.writer import AsyncJournal
 
 ROUND_SECONDS = (1.0, 3600.0)
@@ -73,29 +74,31 @@ class Pruner:
         return is_near(self._skew_seconds())
 
     async def _transfers(self, now_ms: int) -> bool:
-        return bool(await self._journal.do(Journal.prune_transfers, now_ms=now_ms, keep_ms=self._keep_ms))
+        return bool(await self._journal.do(Pruning.prune_transfers, now_ms=now_ms, keep_ms=self._keep_ms))
 
     async def _events(self, now_ms: int) -> bool:
-        return bool(await self._journal.do(Journal.prune_events, now_ms=now_ms, keep_ms=self._events_ms))
+        return bool(await self._journal.do(Pruning.prune_events, now_ms=now_ms, keep_ms=self._events_ms))
 
     async def _scenes(self, now_ms: int) -> bool:
         self._scene = await self._journal.do(
-            Journal.prune_scenes, after=self._scene or ("", ""), now_ms=now_ms, keep_ms=self._keep_ms
+            ScenePruning.prune_scenes, after=self._scene or ("", ""), now_ms=now_ms, keep_ms=self._keep_ms
         )
         return self._scene is not None
 
     async def _sessions(self, _now_ms: int) -> bool:
-        self._session = await self._journal.do(Journal.prune_sessions, after=self._session or "")
+        self._session = await self._journal.do(ScenePruning.prune_sessions, after=self._session or "")
         return self._session is not None
 
     async def _playlists(self, _now_ms: int) -> bool:
         needed = self._streams.needed_playlists()
         if needed is None:
             return False
-        forgotten, more = await self._journal.do(Journal.prune_playlists, after=self._stream, needed=needed)
+        forgotten, more = await self._journal.do(
+            ScenePruning.prune_playlists, after=self._stream, needed=needed
+        )
         self._streams.forget_playlists(forgotten)
         self._stream = more or ("", "")
         return more is not None
 
     async def _pages(self, _now_ms: int) -> bool:
-        return await self._journal.do(Journal.give_back)
+        return await self._journal.do(Pruning.give_back)

@@ -30,8 +30,8 @@ from sidecar.core.inconsistencies import InconsistencyType, RepairRow, judge
 from sidecar.core.ops import AssetVersion
 from sidecar.core.reconcile_report import Inconsistency, ReconcileReport
 from sidecar.gate import RemoteGate
-from sidecar.journal.journal import Journal
 from sidecar.journal.read.comparison import Comparison, Seen
+from sidecar.journal.stores.repairs import Repairs
 from sidecar.journal.writer import AsyncJournal
 from sidecar.settings.daemon import Retention
 from sidecar.sync.stage import SyncStage
@@ -113,7 +113,7 @@ class Reconciler:
         if not self._sync.registered.is_set():
             raise ReconcileBusyError("Convex has not registered this journal yet")
         async with self._one_at_a_time:
-            if (why := await self._journal.do(Journal.may_compare)) is not None:
+            if (why := await self._journal.do(Repairs.may_compare)) is not None:
                 raise ReconcileBusyError(why)
             comparison = await asyncio.to_thread(Comparison, self._path, bucket=self._bucket, tag=self._tag)
             with closing(comparison):

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from sidecar.core.inconsistencies import InconsistencyType, Repair, RepairRow
 from sidecar.core.model import Transfer
-from sidecar.journal.journal import Journal
 from sidecar.journal.read.comparison import Seen
+from sidecar.journal.stores.cleanup import Cleanup
+from sidecar.journal.stores.repairs import Repairs
+from sidecar.journal.stores.transfers import Transfers
 from sidecar.journal.writer import AsyncJournal
 from sidecar.sync.stage import SyncStage
 from sidecar.sync.store import MetadataStore
@@ -47,20 +49,20 @@ class Repairer:
         ]
 
     async def _transfer(self, seen: Seen) -> Transfer | None:
-        return None if seen.row is None else await self._journal.do(Journal.find, seen.row)
+        return None if seen.row is None else await self._journal.do(Transfers.find, seen.row)
 
     async def repair(self, seen: Seen, row: RepairRow) -> bool:
         """Journal a repair; False where it is not wanted any more, or where only people can help."""
         match row.repair:
             case Repair.ENQUEUE if seen.row is not None:
-                return await self._journal.do(Journal.enqueue_again, seen.row, url=self._url(seen.key))
+                return await self._journal.do(Repairs.enqueue_again, seen.row, url=self._url(seen.key))
             case Repair.UPLOAD if seen.row is not None:
-                return await self._journal.do(Journal.upload_again, seen.row)
+                return await self._journal.do(Repairs.upload_again, seen.row)
             case Repair.EXPIRE:
                 return await self._expire(seen)
             case Repair.DELETE | Repair.ABORT if seen.transfer_id is not None:
                 await self._journal.do(
-                    Journal.add_key_cleanup, seen.key, transfer_id=seen.transfer_id, upload_id=seen.upload_id
+                    Cleanup.add_key_cleanup, seen.key, transfer_id=seen.transfer_id, upload_id=seen.upload_id
                 )
                 return True
             case _:
@@ -75,5 +77,5 @@ class Repairer:
         if marked != [True]:
             return False
         if seen.evidence.is_there:
-            await self._journal.do(Journal.add_key_cleanup, seen.key, transfer_id=seen.transfer_id)
+            await self._journal.do(Cleanup.add_key_cleanup, seen.key, transfer_id=seen.transfer_id)
         return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from sidecar.core.clock import Clock
-from sidecar.journal.journal import Journal, OpenScene
+from sidecar.journal.stores.scenes import OpenScene, Scenes
 from sidecar.journal.writer import AsyncJournal
 
 
@@ -28,20 +28,20 @@ class SceneCompletion:
 
     async def look(self) -> None:
         """Report the scenes whose quiet is long enough by now."""
-        scenes = await self._journal.do(Journal.open_scenes)
+        scenes = await self._journal.do(Scenes.open_scenes)
         now = self._clock.monotonic()
         self._since = {(s.session_id, s.scene_id): self._quiet_since(s, now) for s in scenes}
         for scene in scenes:
             _, since = self._since[scene.session_id, scene.scene_id]
             if now - since >= self._after:
                 await self._journal.do(
-                    Journal.quiet_scene, scene.session_id, scene.scene_id, change=scene.change
+                    Scenes.quiet_scene, scene.session_id, scene.scene_id, change=scene.change
                 )
 
     async def finish(self) -> None:
         """Report every open scene as complete: the daemon was asked to stop, and nothing is owed."""
-        for scene in await self._journal.do(Journal.open_scenes):
-            await self._journal.do(Journal.quiet_scene, scene.session_id, scene.scene_id, change=scene.change)
+        for scene in await self._journal.do(Scenes.open_scenes):
+            await self._journal.do(Scenes.quiet_scene, scene.session_id, scene.scene_id, change=scene.change)
 
     def _quiet_since(self, scene: OpenScene, now: float) -> tuple[int, float]:
         change, since = self._since.get((scene.session_id, scene.scene_id), (None, now))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import structlog
 
 from sidecar.core.model import State, Transfer
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.settings_change import SettingsChange
 from sidecar.journal.writer import AsyncJournal
 
 NAMES_MAX = 20
@@ -23,19 +23,19 @@ async def apply_settings_change(journal: AsyncJournal, *, roots: Sequence[str]) 
     What is complete and still lies there is shipped all the same.
     """
     aimed = 0
-    while number := await journal.do(Journal.redirect_to_bucket):
+    while number := await journal.do(SettingsChange.redirect_to_bucket):
         aimed += number
     if aimed:
         log.warning(
             "bucket_changed", files=aimed, hint="what was begun in the old bucket is left to its own rule"
         )
     after = 0
-    while strays := await journal.do(Journal.unwatched_transfers, watched=roots, after=after):
+    while strays := await journal.do(SettingsChange.unwatched_transfers, watched=roots, after=after):
         after = strays[-1].row_id
         lost = await asyncio.to_thread(_lost, strays)
         if not lost:
             continue
-        await journal.do(Journal.forget_unwatched, [one.row_id for one in lost])
+        await journal.do(SettingsChange.forget_unwatched, [one.row_id for one in lost])
         log.warning(
             "files_let_go",
             files=len(lost),

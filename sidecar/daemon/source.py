@@ -12,8 +12,9 @@ from sidecar.core.errors import SidecarError
 from sidecar.core.inconsistencies import InconsistencyType
 from sidecar.core.reconcile_report import ReconcileReport
 from sidecar.gate import DISPLAY
-from sidecar.journal.journal import Journal
 from sidecar.journal.read.reader import JournalReader
+from sidecar.journal.stores.removal_decisions import RemovalDecisions
+from sidecar.journal.stores.repairs import Repairs
 from sidecar.journal.writer import JournalWriter
 from sidecar.log_lines import LineWriter
 from sidecar.status.source import CannotError
@@ -88,7 +89,7 @@ class DaemonSource:
         unregistered = self._sync is not None and not self._sync.registered.is_set()
         sentences = [
             self._journal.trouble,
-            self._journal.journal.quarantined,
+            self._journal.journal.db.quarantined,
             self.reload_problem,
             "Convex has not registered this journal yet" if unregistered else None,
             *(disagreement(DISPLAY[remote], skew()) for remote, skew in self._skews.items()),
@@ -134,7 +135,7 @@ class DaemonSource:
 
     async def decide_removals(self, *, confirm: bool, root: str | None, path: str) -> int:
         """Remove, or keep, what was asked about or refused at and below a path; returns how many."""
-        decide = Journal.confirm_removals if confirm else Journal.dismiss_removals
+        decide = RemovalDecisions.confirm_removals if confirm else RemovalDecisions.dismiss_removals
         decided, last = 0, 0
         while page := await self._journal.do(decide, root=root, path=path, after=last):
             decided, last = decided + len(page), page[-1]
@@ -143,5 +144,5 @@ class DaemonSource:
     async def requeue(self, *, transfer_id: str | None, path: str | None, error_kind: str | None) -> int:
         """Send dead letters that match all given filters back to work; returns how many."""
         return await self._journal.do(
-            Journal.requeue, transfer_id=transfer_id, path=path, error_kind=error_kind
+            Repairs.requeue, transfer_id=transfer_id, path=path, error_kind=error_kind
         )

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from sidecar.core.clock import Clock
 from sidecar.core.entities import Named
-from sidecar.journal.journal import Journal, Parked, Topic
+from sidecar.journal.db.connection import Topic
+from sidecar.journal.stores.stream_pieces import Parked, StreamPieces
 from sidecar.journal.writer import AsyncJournal
 from sidecar.watch.stage import WatchStage
 
@@ -61,7 +62,7 @@ class StreamPieceRelease:
 
     async def _parked(self) -> tuple[Sequence[Parked], float]:
         """Return what is parked, and the time; note since when each group is as it is."""
-        groups = await self._journal.do(Journal.parked)
+        groups = await self._journal.do(StreamPieces.parked)
         now = self._clock.monotonic()
         self._since = {group.stream: self._quiet_since(group, now) for group in groups}
         return groups, now
@@ -76,12 +77,12 @@ class StreamPieceRelease:
     async def _end(self, group: Parked) -> None:
         playlist = await self._playlist_of(sorted(group.places, key=str))
         if playlist is None:
-            await self._journal.do(Journal.unpark, group.stream, newest=group.newest)
+            await self._journal.do(StreamPieces.unpark, group.stream, newest=group.newest)
             return
         root, path = playlist
         session_id, scene_id = group.stream
         named = Named(project_id=group.project_id, session_id=session_id, scene_id=scene_id or None)
-        withheld = await self._journal.do(Journal.playlist_seen, named, path)
+        withheld = await self._journal.do(StreamPieces.playlist_seen, named, path)
         for one in (path, *withheld):
             self._watch.probe_later(root, one)
 

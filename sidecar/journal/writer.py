@@ -26,6 +26,7 @@ from sidecar.core.errors import JournalLostError
 from sidecar.journal.db.connection import Topic, Transition
 from sidecar.journal.db.integrity import is_damage
 from sidecar.journal.db.reserve import Reserve
+from sidecar.journal.db.store import S
 from sidecar.journal.db.transition_log import log_transition
 
 from .journal import Journal
@@ -46,12 +47,16 @@ log = structlog.get_logger()
 
 
 class AsyncJournal(Protocol):
-    """What stages use: ``await journal.do(Journal.claim_uploads, limit=4, now=...)``."""
+    """What stages use: ``await journal.do(UploadClaims.claim_uploads, limit=4, now=...)``."""
 
-    async def do(
-        self, method: Callable[Concatenate[Journal, P], T], /, *args: P.args, **kwargs: P.kwargs
+    async def do(self, method: Callable[Concatenate[S, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one method of a store as one durable transaction; returns after its commit."""
+        ...
+
+    async def run(
+        self, work: Callable[Concatenate[Journal, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run one journal method as one durable transaction; returns after its commit."""
+        """Run a function over the whole journal as one durable transaction; returns after its commit."""
         ...
 
     def subscribe(self, topic: Topic) -> asyncio.Event:
@@ -116,16 +121,19 @@ class JournalWriter:
         await asyncio.to_thread(self._thread.join)
         self.journal.close()
 
-    async def do(
-        self, method: Callable[Concatenate[Journal, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run one journal method as one durable transaction; returns after its commit.
+    async def do(self, method: Callable[Concatenate[S, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one method of a store, as its class has it, as one durable transaction.
 
-        A cancelled caller's transaction is made all the same: it may already be on disk.
+        It returns after the commit. A cancelled caller's transaction is made all the same: it may already be
+        on disk.
         """
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._calls.put(_Call(lambda: method(self.journal, *args, **kwargs), future))
-        return await future
+        return await self._queued(lambda: method(self.journal.store_of(method), *args, **kwargs))
+
+    async def run(
+        self, work: Callable[Concatenate[Journal, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a function over the whole journal as ``do`` runs a method."""
+        return await self._queued(lambda: work(self.journal, *args, **kwargs))
 
     def subscribe(self, topic: Topic) -> asyncio.Event:
         """Return an event of the caller's own, set after every commit that may have made work for it."""
@@ -133,6 +141,11 @@ class JournalWriter:
         event.set()  # what was there before the subscription is work, too
         self._subscribers[topic].append(event)
         return event
+
+    async def _queued(self, call: Callable[[], T]) -> T:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._calls.put(_Call(call, future))
+        return await future
 
     # -- the thread --------------------------------------------------------------------------------
 
@@ -171,14 +184,14 @@ class JournalWriter:
                     log.warning("journal_recovered", trouble=self.trouble)
                     self.trouble, self._is_wal_checkpointed = None, False
                 break
-        topics, transitions = self.journal.topics, self.journal.transitions
-        self.journal.topics, self.journal.transitions = set(), []
+        topics, transitions = self.journal.db.topics, self.journal.db.transitions
+        self.journal.db.topics, self.journal.db.transitions = set(), []
         assert self._loop is not None  # noqa: S101 - the thread starts after it is set
         self._loop.call_soon_threadsafe(self._publish, group, topics, transitions)
 
     def _attempt(self, group: list[_Call]) -> None:
         """Run a group as one transaction, each call in a savepoint: a call's own failure is its own."""
-        self.journal.topics, self.journal.transitions = set(), []
+        self.journal.db.topics, self.journal.db.transitions = set(), []
         with self.journal.db.atomic():
             for call in group:
                 call.error = None
@@ -190,14 +203,14 @@ class JournalWriter:
                     call.error = self._as_callers_see(error)
 
     def _fail(self, group: list[_Call], error: BaseException) -> None:
-        self.journal.topics, self.journal.transitions = set(), []
+        self.journal.db.topics, self.journal.db.transitions = set(), []
         for call in group:
             call.error = self._as_callers_see(error)
 
     def _as_callers_see(self, error: BaseException) -> BaseException:
         """Return an error as callers are to hear it: damage ends this journal, not only their call."""
         return (
-            JournalLostError(f"the journal {self.journal.path} is damaged ({error})")
+            JournalLostError(f"the journal {self.journal.db.path} is damaged ({error})")
             if is_damage(error)
             else error
         )
@@ -222,7 +235,7 @@ class JournalWriter:
         """Do what may help at once, each before the next: empty the log, give up the reserve, both."""
         if not self._is_wal_checkpointed:
             self._is_wal_checkpointed = True
-            if self.journal.checkpoint_wal():
+            if self.journal.db.checkpoint_wal():
                 return True
         if self._reserve is None or not self._reserve.give_up():
             return False

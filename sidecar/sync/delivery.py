@@ -12,7 +12,8 @@ from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.ops import Batch, Op, OpOutcome, OpResult
 from sidecar.core.retry import Again, GiveUp
 from sidecar.gate import RemoteGate
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.answers import Answers
+from sidecar.journal.stores.batches import Batches
 from sidecar.journal.writer import AsyncJournal
 from sidecar.metrics import Metrics
 
@@ -80,15 +81,15 @@ class Delivery:
             self._metrics.sync_duration_seconds.observe(self._clock.monotonic() - began)
         self._gate.succeeded(_target(ops), "call")
         if self._concurrency.succeeded():
-            await self._journal.do(Journal.hasten_ops)
-        await self._journal.do(Journal.settle, results)
+            await self._journal.do(Batches.hasten_ops)
+        await self._journal.do(Answers.settle, results)
         _log_remarks(results)
         return None
 
     async def _failed(self, batch: Batch, error: SidecarError) -> None:
         if error.kind is ErrorKind.THROTTLED:
             self._concurrency.throttled()
-        spent = await self._journal.do(Journal.op_failures, _seqs(batch.ops))
+        spent = await self._journal.do(Batches.op_failures, _seqs(batch.ops))
         decision = await self._gate.failed(_target(batch.ops), error, failures=spent)
         if len(batch.ops) > 1 and is_refusal(error) and self._gate.answers:
             await self._bisect(batch, is_refusal)
@@ -121,9 +122,9 @@ class Delivery:
         match decision:
             case Again(delay_seconds=delay, spent=spent):
                 due = self._clock.monotonic() + delay
-                await self._journal.do(Journal.fail_ops, _seqs(ops), error, due=due, spent=spent)
+                await self._journal.do(Batches.fail_ops, _seqs(ops), error, due=due, spent=spent)
             case GiveUp():
-                await self._journal.do(Journal.mark_ops_dead, _seqs(ops), error)
+                await self._journal.do(Answers.mark_ops_dead, _seqs(ops), error)
 
 
 def _target(ops: Sequence[Op]) -> str:

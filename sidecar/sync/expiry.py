@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from sidecar.core.removal import Expiry
 from sidecar.gate import RemoteGate
-from sidecar.journal.journal import Journal, Topic
+from sidecar.journal.db.connection import Topic
+from sidecar.journal.stores.removal_decisions import RemovalDecisions
 from sidecar.journal.writer import AsyncJournal
 
 from .registration import Registrar, attempt_unless_fenced
@@ -43,7 +44,7 @@ class ExpiryStage:
         while True:
             self._work.clear()
             await self._registrar.registered.wait()
-            given_up = await self._journal.do(Journal.expiries, limit=AT_ONCE)
+            given_up = await self._journal.do(RemovalDecisions.expiries, limit=AT_ONCE)
             if given_up:
                 await self._mark(given_up)
             else:
@@ -61,4 +62,4 @@ class ExpiryStage:
         if marks is None:
             return
         marked = {one.transfer.row_id: mark for one, mark in zip(given_up, marks, strict=True)}
-        await self._journal.do(Journal.settle_expiries, marked)
+        await self._journal.do(RemovalDecisions.settle_expiries, marked)

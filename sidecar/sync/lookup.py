@@ -19,7 +19,9 @@ from sidecar.core.errors import SidecarError
 from sidecar.core.model import KnownContent, Transfer
 from sidecar.core.ops import CurrentAsset
 from sidecar.gate import RemoteGate
-from sidecar.journal.journal import Journal, Topic
+from sidecar.journal.db.connection import Topic
+from sidecar.journal.stores.lookups import Lookups
+from sidecar.journal.stores.recovery import Recovery
 from sidecar.journal.writer import AsyncJournal
 
 from .query import ask
@@ -62,10 +64,10 @@ class LookupStage:
         """Look up what is held, for ever; nothing is once the first scan is over."""
         while True:
             self._work.clear()
-            transfers = await self._journal.do(Journal.awaiting_lookup, limit=SLOTS_AT_ONCE)
+            transfers = await self._journal.do(Lookups.awaiting_lookup, limit=SLOTS_AT_ONCE)
             if transfers:
                 found, asked = await self._look_up(transfers)
-                await self._journal.do(Journal.end_lookups, found, asked=asked)
+                await self._journal.do(Lookups.end_lookups, found, asked=asked)
             else:
                 await self._work.wait()
 
@@ -73,7 +75,7 @@ class LookupStage:
         """Note that the first scan is over: from here on files are new, and nothing is held."""
         after: tuple[str, str] | None = ("", "")
         while after is not None:
-            after = await self._journal.do(Journal.end_recovery, after=after)
+            after = await self._journal.do(Recovery.end_recovery, after=after)
 
     async def _look_up(self, transfers: Sequence[Transfer]) -> tuple[dict[int, KnownContent | None], bool]:
         """Return where to look for each, and whether Convex had a say in it."""

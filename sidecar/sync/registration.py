@@ -13,6 +13,7 @@ from sidecar.core.errors import FatalError, SidecarError
 from sidecar.core.retry import Again, Decision
 from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
+from sidecar.journal.stores.batches import Batches
 from sidecar.journal.writer import AsyncJournal
 from sidecar.retrying import attempt
 
@@ -63,12 +64,12 @@ class Registrar:
                 await self.register()
 
     async def _tried(self) -> bool:
-        journal_id = await self._journal.do(_journal_id)
+        journal_id = await self._journal.run(_journal_id)
         call = partial(self._store.register, sidecar_id=self._sidecar_id, journal_id=journal_id)
         registration = await attempt_unless_fenced(self._gate, TARGET, call, refused="registration_refused")
         if registration is None:
             return False
-        await self._journal.do(Journal.registered, registration)
+        await self._journal.do(Batches.registered, registration)
         self._epoch = registration.epoch
         self.registered.set()
         log.info("registered", sidecar_id=self._sidecar_id, epoch=registration.epoch)
@@ -112,4 +113,4 @@ def fenced(error: SidecarError) -> FatalError:
 
 
 def _journal_id(journal: Journal) -> str:
-    return journal.journal_id
+    return journal.db.journal_id

@@ -3,10 +3,10 @@
 Convex shows such scenes as on their way, since the lost journal said so, and would show them so for ever.
 Once every folder was listed this stage asks `sidecar:unfinishedScenes` for the scenes of which this sidecar
 said that something is owed, and the journal takes them up as it would have known them
-(``Journal.recover_scenes``). Then the quiet ends them as it ends others, or a drain does, which waits for the
-answer. ``meta.unfinished`` stands until the last page is in the journal. A failed scene stays failed. A scene
-of a folder that is missing waits for that folder. Functions that were deployed before this question existed
-are asked again, ever more seldom, and stop nothing.
+(``Recovery.recover_scenes``). Then the quiet ends them as it ends others, or a drain does, which waits for
+the answer. ``meta.unfinished`` stands until the last page is in the journal. A failed scene stays failed. A
+scene of a folder that is missing waits for that folder. Functions that were deployed before this question
+existed are asked again, ever more seldom, and stop nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import structlog
 
 from sidecar.core.errors import SidecarError
 from sidecar.gate import RemoteGate
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.recovery import Recovery
 from sidecar.journal.writer import AsyncJournal
 
 from .query import ask
@@ -56,7 +56,7 @@ class SceneRecoveryStage:
         """Ask, if there was a journal before this one, and it was not asked yet."""
         await self._begun.wait()
         await self._registrar.registered.wait()
-        if self._registrar.epoch > 1 and await self._journal.do(Journal.has_scenes_to_recover):
+        if self._registrar.epoch > 1 and await self._journal.do(Recovery.has_scenes_to_recover):
             self.is_asking = True
             await self._ask()
             self.is_asking = False
@@ -81,4 +81,4 @@ class SceneRecoveryStage:
             question = partial(self._store.unfinished_scenes, sidecar_id=self._sidecar_id, cursor=cursor)
             page = await ask(self._gate, TARGET, question)
             cursor, is_last = page.cursor, page.cursor is None
-            await self._journal.do(Journal.recover_scenes, page.scenes, is_last=is_last)
+            await self._journal.do(Recovery.recover_scenes, page.scenes, is_last=is_last)

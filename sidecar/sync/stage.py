@@ -12,7 +12,8 @@ import asyncio
 from sidecar.core.clock import Clock
 from sidecar.core.ops import Batch
 from sidecar.gate import RemoteGate
-from sidecar.journal.journal import Journal, Topic
+from sidecar.journal.db.connection import Topic
+from sidecar.journal.stores.batches import Batches
 from sidecar.journal.writer import AsyncJournal
 from sidecar.metrics import Metrics
 from sidecar.settings.convex import BatchSettings
@@ -108,7 +109,7 @@ class SyncStage:
         """Start a call for every session that has due ops; return when to look again."""
         while self._in_flight < self._concurrency.parallel:
             batch, due = await self._journal.do(
-                Journal.claim_batch,
+                Batches.claim_batch,
                 limit=self._batch.ops,
                 now=self._clock.monotonic(),
                 busy=frozenset(self._busy),

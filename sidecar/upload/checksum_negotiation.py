@@ -24,7 +24,7 @@ from sidecar.core.checksum_algorithms import (
 )
 from sidecar.core.errors import SidecarError
 from sidecar.core.s3_failures import NOT_THE_CHECKSUM
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.uploads import Uploads
 from sidecar.journal.writer import AsyncJournal
 from sidecar.upload.s3.endpoint import S3Config
 
@@ -145,7 +145,7 @@ async def open_negotiation(config: S3Config, journal: AsyncJournal) -> ChecksumN
     store = f"{config.bucket_url} {__version__}"
 
     async def keep(support: StoreSupport) -> None:
-        await journal.do(Journal.keep_checksums, to_text(support, store=store))
+        await journal.do(Uploads.keep_checksums, to_text(support, store=store))
 
-    known = from_text(await journal.do(Journal.checksums), store=store)
+    known = from_text(await journal.do(Uploads.checksums), store=store)
     return ChecksumNegotiation(strictly=config.checksum, known=known, keep=keep)

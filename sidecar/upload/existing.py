@@ -8,7 +8,8 @@ from sidecar.core.ids import TAG_LENGTH, sidecar_tag
 from sidecar.core.keys import TRANSFER_LENGTH
 from sidecar.core.model import KnownContent, Transfer
 from sidecar.core.routing import object_key
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.lookups import Lookups
+from sidecar.journal.stores.uploads import Uploads
 
 from .context import UploadContext
 from .metadata import TRANSFER, is_content_of, is_ours
@@ -31,9 +32,9 @@ async def find_existing(transfer: Transfer, *, context: UploadContext) -> Transf
     if head is None or not is_content_of(head, moved):
         return moved
     if known.version is None:
-        await context.journal.do(Journal.uploaded, transfer.row_id, head.stored, url=context.url(moved.key))
+        await context.journal.do(Uploads.uploaded, transfer.row_id, head.stored, url=context.url(moved.key))
     else:
-        await context.journal.do(Journal.adopt, transfer.row_id, head.stored)
+        await context.journal.do(Lookups.adopt, transfer.row_id, head.stored)
     return None
 
 
@@ -55,7 +56,7 @@ async def _with_known_key(transfer: Transfer, known: KnownContent, context: Uplo
     if known.transfer == transfer.transfer_id:
         return transfer  # this journal sent it, and had no time to see it arrive
     if (transfer.key, transfer.known_content) != (known.key, known):
-        await context.journal.do(Journal.take_over_key, transfer.row_id, known)
+        await context.journal.do(Lookups.take_over_key, transfer.row_id, known)
     return replace(
         transfer,
         key=known.key or transfer.key,

@@ -11,7 +11,10 @@ from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.model import Part, StoredObject, Transfer
 from sidecar.core.parts import PartRange, kept, missing, part_size, plan
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.cleanup import Cleanup
+from sidecar.journal.stores.multipart import MultipartUploads
+from sidecar.journal.stores.upload_claims import UploadClaims
+from sidecar.journal.stores.uploads import Uploads
 from sidecar.upload.cleanup.actions import abort_others
 
 from .checksum_negotiation import Try
@@ -59,7 +62,7 @@ class Multipart:
         self._try = this
         resumed = self._open_id
         if resumed is not None and self._begun not in {None, this.algorithm}:
-            await self._journal.do(Journal.forget_upload, self._transfer.row_id)
+            await self._journal.do(MultipartUploads.forget_upload, self._transfer.row_id)
             resumed = None
         try:
             return await self._attempt(resumed)
@@ -71,7 +74,7 @@ class Multipart:
         stored = await self._context.settled(self._transfer)
         if stored is not None:
             return stored
-        await self._journal.do(Journal.forget_upload, self._transfer.row_id)
+        await self._journal.do(MultipartUploads.forget_upload, self._transfer.row_id)
         return await self._attempt(None)
 
     async def _attempt(self, upload_id: str | None) -> StoredObject | None:
@@ -95,7 +98,7 @@ class Multipart:
             await self._send_parts(upload, missing(ranges, have)[:1], have)
         await self._send_parts(upload, missing(ranges, have), have)
         if not self._wanted:
-            await self._journal.do(Journal.release, self._transfer.row_id)
+            await self._journal.do(UploadClaims.release, self._transfer.row_id)
             return None
         if not await self._source.is_itself():
             return None
@@ -111,7 +114,10 @@ class Multipart:
         algorithm = self._try.algorithm
         self._open_id = None
         await self._journal.do(
-            Journal.begin_multipart, self._transfer.row_id, part_bytes=part_bytes, algorithm=algorithm
+            MultipartUploads.begin_multipart,
+            self._transfer.row_id,
+            part_bytes=part_bytes,
+            algorithm=algorithm,
         )
         try:
             upload_id = await self._create()
@@ -120,7 +126,7 @@ class Multipart:
                 raise
             upload_id = await self._create()  # at once, on another connection: a recheck sees to the first
         self._progress.on_step("CreateMultipartUpload")
-        await self._journal.do(Journal.opened, self._transfer.row_id, upload_id)
+        await self._journal.do(MultipartUploads.opened, self._transfer.row_id, upload_id)
         self._open_id, self._begun = upload_id, algorithm
         return upload_id
 
@@ -130,7 +136,7 @@ class Multipart:
             return await self._store.create(spec)
         except SidecarError as error:
             if error.maybe_done:
-                self._context.rechecks.add(await self._journal.do(Journal.add_recheck, self._transfer.row_id))
+                self._context.rechecks.add(await self._journal.do(Cleanup.add_recheck, self._transfer.row_id))
             raise
 
     async def _abort_others(self, *, keep: str | None) -> None:
@@ -144,11 +150,14 @@ class Multipart:
 
     async def _kept(self, upload: OpenUpload, ranges: list[PartRange]) -> dict[int, Part]:
         """Return the parts that need not be sent again: journaled ones, and ones whose answer was lost."""
-        stored = {part.number: part for part in await self._journal.do(Journal.parts, self._transfer.row_id)}
+        stored = {
+            part.number: part
+            for part in await self._journal.do(MultipartUploads.parts, self._transfer.row_id)
+        }
         current = await self._source.checksums([wanted for wanted in ranges if wanted.number in stored])
         have = kept(ranges, stored, current)
         for part in await self._ask_for_parts(upload, missing(ranges, have)):
-            await self._journal.do(Journal.part_stored, self._transfer.row_id, part)
+            await self._journal.do(MultipartUploads.part_stored, self._transfer.row_id, part)
             have[part.number] = part
         return have
 
@@ -190,13 +199,13 @@ class Multipart:
             except SidecarError as error:
                 return error
             have[part.number] = part
-            if not await self._journal.do(Journal.part_stored, self._transfer.row_id, part):
+            if not await self._journal.do(MultipartUploads.part_stored, self._transfer.row_id, part):
                 self._wanted = False
             self._progress.part_sent(part.size_bytes)
         return None
 
     async def _complete(self, upload: OpenUpload, parts: list[Part]) -> StoredObject:
-        await self._journal.do(Journal.begin_put, self._transfer.row_id)
+        await self._journal.do(Uploads.begin_put, self._transfer.row_id)
         checksum = self._transfer.checksum or ""
         try:
             once = self._once and not self._try.is_there
@@ -205,6 +214,6 @@ class Multipart:
             if error.maybe_done and (stored := await self._context.settled_or_none(self._transfer)):
                 return stored
             if error.kind is ErrorKind.CORRUPT:  # what S3 holds is not what it acknowledged: begin anew
-                await self._journal.do(Journal.forget_upload, self._transfer.row_id)
+                await self._journal.do(MultipartUploads.forget_upload, self._transfer.row_id)
                 self._open_id = None
             raise

@@ -12,7 +12,8 @@ from sidecar.core.model import StatIdentity, Transfer
 from sidecar.core.parts import PartRange
 from sidecar.files import NotRegularError, checksum_of, open_regular, stat_identity
 from sidecar.homes import away, is_at_home
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.completion import Completion
+from sidecar.journal.stores.uploads import Uploads
 from sidecar.journal.writer import AsyncJournal
 from sidecar.upload.s3.errors import from_disk
 
@@ -26,7 +27,7 @@ async def opened(transfer: Transfer, journal: AsyncJournal) -> AsyncIterator[Sou
     """Open the file. None, and the journal knows, if it vanished. Raises SidecarError (LOCAL_IO)."""
     fd = await asyncio.to_thread(_open, transfer)
     if fd is None:
-        await journal.do(Journal.vanish, transfer.row_id)
+        await journal.do(Completion.vanish, transfer.row_id)
         yield None
         return
     try:
@@ -75,14 +76,14 @@ class SourceFile:
                 await self._touched(before)
                 return True
         await self._journal.do(
-            Journal.content_changed, self._transfer.row_id, "the file changed before it was sent"
+            Uploads.content_changed, self._transfer.row_id, "the file changed before it was sent"
         )
         return False
 
     async def _touched(self, identity: StatIdentity) -> None:
         if identity != self._identity:
             self._identity = identity
-            await self._journal.do(Journal.touched, self._transfer.row_id, identity)
+            await self._journal.do(Uploads.touched, self._transfer.row_id, identity)
 
     async def _read(self, read: Callable[[], T]) -> T:
         try:

@@ -14,7 +14,9 @@ from sidecar.core.model import Transfer
 from sidecar.core.retry import Again, GiveUp
 from sidecar.core.upload_order import Rank, UploadRoom, room
 from sidecar.gate import RemoteGate
-from sidecar.journal.journal import Journal, Topic
+from sidecar.journal.db.connection import Topic
+from sidecar.journal.stores.upload_claims import UploadClaims
+from sidecar.journal.stores.uploads import Uploads
 from sidecar.metrics import Metrics
 from sidecar.obstacles import Obstacles
 from sidecar.upload.cleanup.worker import SWEEP_SECONDS, CleanupWorker
@@ -102,7 +104,7 @@ class UploadStage:
     async def _start(self, tasks: asyncio.TaskGroup, room: UploadRoom) -> float | None:
         """Claim and start as many as may begin; return when the next one is due, if none is now."""
         claim = await self._journal.do(
-            Journal.claim_uploads,
+            UploadClaims.claim_uploads,
             limit=room.count,
             now=self._clock.monotonic(),
             priority=room.priority,
@@ -128,7 +130,7 @@ class UploadStage:
         try:
             await self._attempt(transfer, progress)
         except asyncio.CancelledError:  # the multipart upload stays open: its ID and parts are journaled
-            await self._journal.do(Journal.release, transfer.row_id)
+            await self._journal.do(UploadClaims.release, transfer.row_id)
             raise
         finally:
             del self._uploads[transfer.row_id]
@@ -163,8 +165,8 @@ class UploadStage:
         match decision:
             case Again(delay_seconds=delay_seconds, spent=spent):
                 due = self._clock.monotonic() + delay_seconds
-                await self._journal.do(Journal.fail_upload, transfer.row_id, error, due=due, spent=spent)
+                await self._journal.do(UploadClaims.fail_upload, transfer.row_id, error, due=due, spent=spent)
             case GiveUp():
-                await self._journal.do(Journal.mark_dead, transfer.row_id, error)
+                await self._journal.do(Uploads.mark_dead, transfer.row_id, error)
             case _:
                 assert_never(decision)

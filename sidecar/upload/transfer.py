@@ -16,7 +16,7 @@ from sidecar.core.keys import is_unique
 from sidecar.core.model import StoredObject, Transfer
 from sidecar.core.parts import part_size
 from sidecar.core.upload_order import Rank
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.uploads import Uploads
 
 from .checksum_negotiation import Try
 from .context import UploadContext
@@ -52,7 +52,7 @@ async def upload(transfer: Transfer, *, context: UploadContext, progress: Upload
             raise
         if stored is None:
             return False
-        await context.journal.do(Journal.uploaded, transfer.row_id, stored, url=context.url(transfer.key))
+        await context.journal.do(Uploads.uploaded, transfer.row_id, stored, url=context.url(transfer.key))
         return True
 
 
@@ -85,7 +85,7 @@ async def _put(
     spec = object_spec(transfer, sidecar_id=context.sidecar_id, algorithm=this.algorithm)
     once = once and not this.is_there
     async with context.budget.claim(transfer.size_bytes, rank):
-        await context.journal.do(Journal.begin_put, transfer.row_id)
+        await context.journal.do(Uploads.begin_put, transfer.row_id)
         try:
             return await context.store.put(spec, source.whole(), checksum=transfer.checksum or "", once=once)
         except SidecarError as error:

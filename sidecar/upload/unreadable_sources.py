@@ -19,7 +19,7 @@ from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Transfer
 from sidecar.core.os_errors import exhausted
 from sidecar.homes import Obstruction, find_obstruction, home_of
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.upload_delays import UploadDelays
 from sidecar.journal.writer import AsyncJournal
 from sidecar.obstacles import PROCESS, Obstacles
 
@@ -54,7 +54,7 @@ class UnreadableSources:
         if exhausted(cause) is not None:
             self._obstacles.failed(PROCESS, cause)
             due = self._clock.monotonic() + self._pause(PROCESS)
-            await self._journal.do(Journal.delay_upload, transfer.row_id, error, due=due)
+            await self._journal.do(UploadDelays.delay_upload, transfer.row_id, error, due=due)
             return
         found = await asyncio.to_thread(find_obstruction, transfer.root, transfer.path, transfer.home)
         where = os.path.join(transfer.root, found.below) if found.below else transfer.root  # noqa: PTH118 - text
@@ -66,7 +66,7 @@ class UnreadableSources:
                 queue.waiting = await self._put_off_below(transfer.root, found, error)
         queue.waiting += transfer.error_kind != ErrorKind.LOCAL_IO
         due = self._clock.monotonic() + self._pause(where, queue)
-        await self._journal.do(Journal.delay_upload, transfer.row_id, error, due=due)
+        await self._journal.do(UploadDelays.delay_upload, transfer.row_id, error, due=due)
 
     def opened(self, transfer: Transfer) -> None:
         """Note that a transfer's file could be opened: every folder above it can be entered."""
@@ -81,7 +81,7 @@ class UnreadableSources:
         self._obstacles.over(transfer.display)
         if transfer.error_kind == ErrorKind.LOCAL_IO:
             await self._follow_home(transfer)
-            await self._journal.do(Journal.hasten_readable, transfer.root, limit=FOLLOWERS)
+            await self._journal.do(UploadDelays.hasten_readable, transfer.root, limit=FOLLOWERS)
 
     async def run(self) -> None:
         """Forget what nobody waits for any more, for ever."""
@@ -97,7 +97,7 @@ class UnreadableSources:
     async def _is_waited_for(self, where: str, *, unless: bool) -> bool:
         if (queue := self._queues.get(where)) is None:
             return not unless
-        return await self._journal.do(Journal.waits_for_disk, queue.root, queue.below)
+        return await self._journal.do(UploadDelays.waits_for_disk, queue.root, queue.below)
 
     def _pause(self, where: str, queue: _Queue | None = None) -> float:
         shortest, longest = PAUSE_SECONDS
@@ -109,7 +109,7 @@ class UnreadableSources:
     async def _put_off_below(self, root: str, found: Obstruction, error: SidecarError) -> int:
         due = self._clock.monotonic() + PAUSE_SECONDS[0]
         return await self._journal.do(
-            Journal.delay_uploads_below,
+            UploadDelays.delay_uploads_below,
             root,
             found.below,
             error,
@@ -122,7 +122,7 @@ class UnreadableSources:
         """Take in the new name of a volume that came back: the very file that lay on it tells."""
         now = await asyncio.to_thread(_home_by_file, transfer)
         if transfer.home is not None and now not in {None, transfer.home}:
-            await self._journal.do(Journal.move_home, transfer.root, home=transfer.home, to=now)
+            await self._journal.do(UploadDelays.move_home, transfer.root, home=transfer.home, to=now)
 
 
 def _home_by_file(transfer: Transfer) -> str | None:

@@ -15,7 +15,9 @@ from sidecar.core.account import Unmatched
 from sidecar.core.clock import Clock
 from sidecar.core.findings import Finding
 from sidecar.homes import home_of
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.roots import Roots
+from sidecar.journal.stores.stream_pieces import StreamPieces
+from sidecar.journal.stores.upload_delays import UploadDelays
 from sidecar.journal.writer import AsyncJournal
 from sidecar.obstacles import Obstacles
 from sidecar.watch.complete.candidates import Candidates
@@ -236,24 +238,24 @@ class RootWatch:
         kind = await self._threads.do(lambda: kind_of(lock.fd))
         async with self._locker.locked(self.path, lock, kind, self._wait_for) as root_lock:
             self._root_lock = root_lock
-            await self._journal.do(Journal.unblock_root, self.path)
+            await self._journal.do(Roots.unblock_root, self.path)
             try:
                 await self._watch(lock.fd, kind, root_lock)
             finally:
                 self._root_lock = None
-            await self._journal.do(Journal.block_roots, [self.path])
+            await self._journal.do(Roots.block_roots, [self.path])
 
     async def _is_away(self, problem: str, kind: AwayKind, error: OSError) -> None:
         """Nobody can watch it: what is known of its files may go its way."""
         self._was_away = True
         self._obstacles.failed(self.path, error)
-        await self._journal.do(Journal.unblock_root, self.path)
+        await self._journal.do(Roots.unblock_root, self.path)
         self._set_away(problem, kind)
 
     async def _watch(self, fd: int, kind: str | None, root_lock: RootLock) -> None:
         found = await self._threads.do(lambda: os.fstat(fd))
         home = await self._threads.do(lambda: home_of(self.path, ""))
-        self.classifier.playlists.streams.update(await self._journal.do(Journal.playlists))
+        self.classifier.playlists.streams.update(await self._journal.do(StreamPieces.playlists))
         self.readiness = await self._threads.do(lambda: self._volumes.measure(fd))
         events = self.settings.events
         self._must_scan = events == "scan" or (events == "auto" and is_remote(kind))
@@ -282,7 +284,7 @@ class RootWatch:
         """Take in that the root was removed: its folder has no name any more, and took its files along."""
         if home is not None and await self._threads.do(lambda: os.fstat(fd).st_nlink) == 0:
             self._candidates.forget_home(self.path, home)
-            await self._journal.do(Journal.move_home, self.path, home=home, to=None)
+            await self._journal.do(UploadDelays.move_home, self.path, home=home, to=None)
 
     async def _until_replaced(self, place: tuple[int, int]) -> None:
         while await self._threads.do(lambda: device_and_inode(self.path)) == place:  # noqa: ASYNC110 - no event tells of it

@@ -58,7 +58,7 @@ def path(n: int) -> str:
 
 def fill(journal: Journal, root: str, files: Iterable[tuple[int, StatIdentity]], *, gone: int = 0) -> None:
     """Add synced files, by number; of each ``gone`` the last one is missing since a year (0: none)."""
-    db, now = journal.db.conn, journal.clock.wall_ms()
+    db, now = journal.db.conn, journal.db.clock.wall_ms()
     db.execute("PRAGMA synchronous = OFF")
     db.execute("INSERT INTO roots (id, path) VALUES (1, ?)", [root])
     rows = (_rows(n, identity, now, is_gone=bool(gone) and n % gone == 0) for n, identity in files)

@@ -15,10 +15,10 @@ async def test_a_journal_is_copied_and_checked_in_words_and_in_json(tmp_path: Pa
     """The exit status says it, too."""
     journal = open_journal(tmp_path)
     ready(journal, "A")
-    at, copy = ("--journal", str(journal.path)), str(tmp_path / "copy.db")
+    at, copy = ("--journal", str(journal.db.path)), str(tmp_path / "copy.db")
     ran = await sidecar("journal", "backup", *at, copy, "--json")
     assert (ran.status, ran.err) == (0, "")
-    assert (ran.json()["path"], ran.json()["journal_id"]) == (copy, journal.journal_id)
+    assert (ran.json()["path"], ran.json()["journal_id"]) == (copy, journal.db.journal_id)
     again = await sidecar("journal", "backup", *at, copy)
     assert (again.status, "never written over" in again.err) == (1, True)
     checked = await sidecar("journal", "check", *at)
@@ -31,9 +31,9 @@ async def test_a_broken_journal_fails_the_check(tmp_path: Path) -> None:
     journal = open_journal(tmp_path)
     ready(journal, "A")
     journal.close()
-    with closing(sqlite3.connect(journal.path)) as db, db:
+    with closing(sqlite3.connect(journal.db.path)) as db, db:
         db.execute("UPDATE files SET transfer = 999")
-    ran = await sidecar("journal", "check", "--json", SIDECAR_JOURNAL__PATH=str(journal.path), **MINIMAL)
+    ran = await sidecar("journal", "check", "--json", SIDECAR_JOURNAL__PATH=str(journal.db.path), **MINIMAL)
     assert ran.status == 1
     [finding] = ran.json()["findings"]
     assert (finding["rule"], finding["count"]) == ("a file's transfer is there", 1)

@@ -28,14 +28,14 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 @pytest.fixture
 def reader(journal: Journal) -> Iterator[JournalReader]:
     """Open it for reading."""
-    reader = JournalReader(journal.path, clock=ManualClock())
+    reader = JournalReader(journal.db.path, clock=ManualClock())
     yield reader
     reader.close()
 
 
 async def test_with_its_reserve_the_journal_takes_in_many(journal: Journal, reader: JournalReader) -> None:
     """Whatever is owed."""
-    reserve = Reserve(journal.path)
+    reserve = Reserve(journal.db.path)
     assert reserve.take()
     ready(journal, "A")
     assert await Admission(reserve=reserve, reader=reader, syncing=True).wait() == OBSERVATIONS_MAX
@@ -46,7 +46,7 @@ async def test_without_it_new_files_wait_for_those_that_are_complete(
     journal: Journal, reader: JournalReader, *, syncing: bool
 ) -> None:
     """Until nothing is owed of them any more; then a few come in. Incomplete ones hold up nobody."""
-    reserve = Reserve(journal.path)
+    reserve = Reserve(journal.db.path)
     reserve.give_up()
     transfer = ready(journal, "A")
     waiting = asyncio.ensure_future(Admission(reserve=reserve, reader=reader, syncing=syncing).wait())
@@ -61,7 +61,7 @@ async def test_without_it_new_files_wait_for_those_that_are_complete(
 
 async def test_a_reserve_that_is_made_again_lets_them_in(journal: Journal, reader: JournalReader) -> None:
     """Though nothing was shipped."""
-    reserve = Reserve(journal.path)
+    reserve = Reserve(journal.db.path)
     reserve.give_up()
     ready(journal, "A")
     waiting = asyncio.ensure_future(Admission(reserve=reserve, reader=reader, syncing=True).wait())

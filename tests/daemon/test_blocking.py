@@ -44,7 +44,7 @@ def test_a_reader_that_is_closed_ends_its_question_first(tmp_path: Path) -> None
     """In a process of its own, for the worst."""
     journal = open_journal(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", CLOSES, str(journal.path)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", CLOSES, str(journal.db.path)], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
 

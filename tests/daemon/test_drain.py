@@ -18,8 +18,8 @@ from sidecar.daemon import termination_message
 from sidecar.daemon.drain import Drain, Remaining
 from sidecar.daemon.scene_completion import SceneCompletion
 from sidecar.daemon.source import DaemonSource
-from sidecar.journal.journal import CleanupTask
 from sidecar.journal.read.reader import JournalReader
+from sidecar.journal.stores.cleanup import CleanupTask
 from sidecar.upload.stage import UploadStage
 from sidecar.upload.store import ObjectSpec
 from sidecar.watch.complete.schedule import Candidate
@@ -68,7 +68,7 @@ async def drained(
     watch: FakeWatch | None = None,
 ) -> Remaining:
     """Drain what S3 is owed; nobody tells Convex anything."""
-    reader = JournalReader(rig.journal.path, clock=ManualClock())
+    reader = JournalReader(rig.journal.db.path, clock=ManualClock())
     source = cast("DaemonSource", Asked(reader, watch or Scanned()))  # as far as a drain goes
     quiet = SceneCompletion(journal=rig.writer, clock=ManualClock(), complete_after_seconds=60.0)
     try:
@@ -126,7 +126,7 @@ async def test_a_drain_that_found_nothing_to_clean_leaves_the_last_look_to_the_n
     async with running(stage):
         assert (await drained(rig, stage)).ops == 0
     bucket.objects[key] = late
-    rig.journal._recover()  # as a start does
+    rig.journal.upload_claims.void_leases()  # as a start does
     async with running(rig.stage()), asyncio.timeout(DEADLINE_SECONDS):
         while key in bucket.objects:
             await asyncio.sleep(0.01)
@@ -175,12 +175,12 @@ async def test_a_drain_ends_the_scenes_that_convex_is_still_asked_for(rig: Rig) 
         nonlocal asked
         asked += 1
         if asked == 3:
-            rig.journal.recover_scenes([scene], is_last=True)
+            rig.journal.recovery.recover_scenes([scene], is_last=True)
         return asked < 3
 
     async with running(stage):
         assert (await drained(rig, stage, asking=asking)).ops == 0
-        assert rig.journal.open_scenes() == []
+        assert rig.journal.scenes.open_scenes() == []
         assert (await drained(rig, stage, grace_seconds=0.3, asking=lambda: True)).ops == 1
 
 
@@ -224,7 +224,7 @@ async def test_a_file_that_cannot_be_read_any_more_while_the_journal_is_asked_is
     row = see(rig.journal)
     assert row is not None
     candidate = FakeCandidate(row.path, "it settles", root=row.root).real()
-    reader = JournalReader(rig.journal.path, clock=ManualClock())
+    reader = JournalReader(rig.journal.db.path, clock=ManualClock())
 
     @dataclass(slots=True)
     class Turning(Asked):

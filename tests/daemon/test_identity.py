@@ -11,6 +11,7 @@ from sidecar.core.retry import RetryPolicy
 from sidecar.daemon.identity import identify
 from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
+from sidecar.journal.stores.recovery import Recovery
 from sidecar.journal.writer import JournalWriter
 from sidecar.sync.lookup import LookupStage
 from sidecar.sync.registration import Registrar
@@ -30,8 +31,8 @@ async def test_a_sidecar_that_is_new_searches_for_nothing(tmp_path: Path) -> Non
     """Without Convex S3 is searched, unless nothing of this sidecar can be there."""
     db = Journal(tmp_path / "journal.db", tag=journals.TAG, bucket="lessons", clock=SystemClock())
     async with JournalWriter(db) as writer:
-        await writer.do(Journal.begin_recovery)
-        transfer = await writer.do(lambda journal: journals.ready(journal, "A"))
+        await writer.do(Recovery.begin_recovery)
+        transfer = await writer.run(lambda journal: journals.ready(journal, "A"))
         for is_first, recall in ((True, None), (False, KnownContent())):
             stage = LookupStage(journal=writer, is_first=is_first)
             assert await stage._look_up([transfer]) == ({transfer.row_id: recall}, False)
@@ -42,8 +43,8 @@ async def test_a_journal_that_convex_was_never_told_of_is_no_reason_to_forget_it
     db = Journal(tmp_path / "journal.db", tag=journals.TAG, bucket="lessons", clock=SystemClock())
     metadata = MemoryMetadata()
     async with JournalWriter(db) as writer:
-        await writer.do(Journal.begin_recovery)
-        transfer = await writer.do(lambda journal: journals.ready(journal, "A"))
+        await writer.do(Recovery.begin_recovery)
+        transfer = await writer.run(lambda journal: journals.ready(journal, "A"))
         for is_first, recall in ((None, None), (False, KnownContent())):
             gate = RemoteGate(
                 remote="convex",

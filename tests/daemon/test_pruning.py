@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
 from sidecar.daemon import pruning
 from sidecar.daemon.pruning import Pruner
@@ -47,7 +48,7 @@ class Desk:
 
     def left(self) -> tuple[int, int, int]:
         """Return how many transfers, events and scenes there are."""
-        db = self.journal.journal.db
+        db = Database(self.journal.journal.db.conn)
         return db["transfers"].count, db["events"].count, db["scenes"].count
 
 
@@ -57,7 +58,7 @@ async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     monkeypatch.setattr(pruning, "REST_SECONDS", 0.0)
     clock = ManualClock()
     async with JournalWriter(open_journal(tmp_path, clock)) as journal:
-        await journal.do(_supersede)
+        await journal.run(_supersede)
         clock.advance(31 * DAY)
         yield Desk(journal, clock)
 
@@ -82,10 +83,10 @@ async def test_playlists_of_which_nothing_lies_on_the_disk_are_forgotten(desk: D
     for stream in streams:
         journal.db.execute("INSERT INTO playlists VALUES (?, ?, 'index.m3u8')", stream)
     await desk.pruner.prune()
-    assert len(journal.playlists()) == len(streams)
+    assert len(journal.stream_pieces.playlists()) == len(streams)
     desk.needed = {*streams[::2]}
     await desk.pruner.prune()
-    assert [*journal.playlists()] == streams[::2]
+    assert [*journal.stream_pieces.playlists()] == streams[::2]
     assert desk.forgotten == streams[1::2]
 
 

@@ -23,6 +23,12 @@ from sidecar.daemon.reconciling import RETENTION, ReconcileBusyError, Reconciler
 from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
 from sidecar.journal.read.comparison import Comparison
+from sidecar.journal.stores.answers import Answers
+from sidecar.journal.stores.batches import Batches
+from sidecar.journal.stores.cleanup import Cleanup
+from sidecar.journal.stores.pruning import Pruning
+from sidecar.journal.stores.recovery import Recovery
+from sidecar.journal.stores.upload_claims import UploadClaims
 from sidecar.journal.writer import JournalWriter
 from sidecar.metrics import Metrics
 from sidecar.settings.convex import BatchSettings
@@ -60,21 +66,21 @@ class Desk:
 
     async def synced(self, name: str, text: str, n: int = 1) -> str:
         """Bring a file all the way; returns its key."""
-        transfer = await self.writer.do(
+        transfer = await self.writer.run(
             lambda journal: journals.ready(journal, text, n, at=journals.route(name))
         )
-        await self.writer.do(journals.ship, transfer)
+        await self.writer.run(journals.ship, transfer)
         self.keep(transfer.key, transfer.transfer_id)
-        while (claimed := await self.writer.do(Journal.claim_batch, limit=99, now=1e9, busy=()))[0]:
+        while (claimed := await self.writer.do(Batches.claim_batch, limit=99, now=1e9, busy=()))[0]:
             batch: Batch = claimed[0]
             epoch = self.reconciler._sync.epoch
             results = await self.metadata.apply(batch, sidecar_id=SIDECAR, epoch=epoch)
-            await self.writer.do(Journal.settle, results)
+            await self.writer.do(Answers.settle, results)
         return transfer.key
 
     async def debts(self) -> list[str]:
         """Return the keys of objects that are owed their deletion."""
-        owed = await self.writer.do(Journal.claim_cleanup, limit=10_000, now=1e9)
+        owed = await self.writer.do(Cleanup.claim_cleanup, limit=10_000, now=1e9)
         return sorted(task.key for task in owed if task.delete_object)
 
 
@@ -106,9 +112,9 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         await sync._registrar.register()
         reconciler = Reconciler(
             journal=writer,
-            journal_path=db.path,
+            journal_path=db.db.path,
             bucket="lessons",
-            tag=db.tag,
+            tag=db.db.tag,
             sidecar_id=SIDECAR,
             objects=objects,
             metadata=metadata,
@@ -194,7 +200,7 @@ async def test_a_crash_between_expiring_and_deleting_is_made_good(desk: Desk) ->
 async def forget(desk: Desk) -> None:
     """Have the journal forget all that is over."""
     now_ms = SystemClock().wall_ms() + 1000
-    while await desk.writer.do(Journal.prune_transfers, now_ms=now_ms, keep_ms=0):
+    while await desk.writer.do(Pruning.prune_transfers, now_ms=now_ms, keep_ms=0):
         continue
 
 
@@ -223,12 +229,12 @@ async def test_what_the_journal_forgot_is_no_orphan_though_convex_lost_it(desk: 
 
 async def test_an_op_that_was_lost_is_told(desk: Desk) -> None:
     """Its row says uploaded, and nothing is in the outbox."""
-    transfer = await desk.writer.do(lambda journal: journals.ready(journal, "A"))
-    await desk.writer.do(journals.ship, transfer)
-    await desk.writer.do(lambda journal: journal.db.execute("DELETE FROM outbox"))
+    transfer = await desk.writer.run(lambda journal: journals.ready(journal, "A"))
+    await desk.writer.run(journals.ship, transfer)
+    await desk.writer.run(lambda journal: journal.db.execute("DELETE FROM outbox"))
     report = await desk.reconciler.reconcile(ALL)
     assert dict(report.repaired) == {"lost op": 1}
-    batch, _ = await desk.writer.do(Journal.claim_batch, limit=9, now=1e9, busy=())
+    batch, _ = await desk.writer.do(Batches.claim_batch, limit=9, now=1e9, busy=())
     assert batch is not None
     assert [op.body["transfer"] for op in batch.ops if op.kind == "put"] == [transfer.transfer_id]
 
@@ -238,7 +244,7 @@ async def test_a_missing_object_goes_back_to_ready_under_its_key(desk: Desk) -> 
     key = await desk.synced("a.mp4", "A")
     del desk.objects.objects[key]
     assert dict((await desk.reconciler.reconcile(ALL)).repaired) == {"missing object": 1}
-    (claimed,) = (await desk.writer.do(Journal.claim_uploads, limit=9, now=1e9)).transfers
+    (claimed,) = (await desk.writer.do(UploadClaims.claim_uploads, limit=9, now=1e9)).transfers
     assert (claimed.key, claimed.state) == (key, State.READY)
     assert claimed.known_content is not None
     assert claimed.known_content.version == 1
@@ -270,7 +276,7 @@ async def test_another_sidecars_version_explains_a_missing_one(desk: Desk) -> No
 
 async def test_a_journal_that_still_recalls_is_not_compared(desk: Desk) -> None:
     """Everything would look like an orphan."""
-    await desk.writer.do(Journal.begin_recovery)
+    await desk.writer.do(Recovery.begin_recovery)
     with pytest.raises(ReconcileBusyError, match="the journal is new"):
         await desk.reconciler.reconcile(ALL)
 

@@ -13,6 +13,7 @@ import pytest
 from sidecar.core.model import AssetType, Fingerprint, Piece, Route
 from sidecar.daemon.stream_pieces import IDLE_SECONDS, StreamPieceRelease
 from sidecar.journal.journal import Journal
+from sidecar.journal.stores.stream_pieces import StreamPieces
 from sidecar.journal.writer import JournalWriter
 from sidecar.watch.stage import WatchStage
 from tests.support.clock import ManualClock
@@ -51,18 +52,18 @@ class Desk:
 
     async def park(self, at: Route, n: int = 1) -> None:
         """Bring a piece to its end."""
-        await self.writer.do(_park, at, n)
+        await self.writer.run(_park, at, n)
 
     async def parked(self) -> int:
         """Count what waits."""
-        return sum(group.count for group in await self.writer.do(Journal.parked))
+        return sum(group.count for group in await self.writer.do(StreamPieces.parked))
 
 
 def _park(journal: Journal, at: Route, n: int) -> None:
     candidate = see(journal, n, at=at)
     assert candidate is not None
     fingerprint = Fingerprint(identity=identity(n), checksum=f"crc64nvme:{at.slot.name}{n}")
-    journal.complete_piece(candidate.row_id, fingerprint, Piece.CHUNK)
+    journal.stream_pieces.complete_piece(candidate.row_id, fingerprint, Piece.CHUNK)
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ async def test_they_go_with_their_scene(desk: Desk) -> None:
     await desk.park(route("0.ts", scene="s2"))
     await desk.pieces.look()
     assert await desk.parked() == 2
-    await desk.writer.do(lambda journal: journal.quiet_scene("demo/lesson", "s1", change=1))
+    await desk.writer.run(lambda journal: journal.scenes.quiet_scene("demo/lesson", "s1", change=1))
     await desk.pieces.look()
     assert await desk.parked() == 1
 
@@ -90,12 +91,12 @@ async def test_they_go_with_their_scene(desk: Desk) -> None:
 async def test_a_last_look_finds_the_playlist_that_no_listing_has_shown(desk: Desk) -> None:
     """They are held then, and looked at again so that this is seen."""
     await desk.park(route("0.ts"))
-    await desk.writer.do(lambda journal: journal.quiet_scene("demo/lesson", "s1", change=1))
+    await desk.writer.run(lambda journal: journal.scenes.quiet_scene("demo/lesson", "s1", change=1))
     desk.folder.playlist = PLAYLIST
     await desk.pieces.look()
-    assert await desk.writer.do(Journal.playlists) == {("demo/lesson", "s1"): PLAYLIST}
+    assert await desk.writer.do(StreamPieces.playlists) == {("demo/lesson", "s1"): PLAYLIST}
     assert await desk.parked() == 0
-    claim = await desk.writer.do(lambda journal: journal.claim_uploads(limit=9, now=1e9))
+    claim = await desk.writer.run(lambda journal: journal.upload_claims.claim_uploads(limit=9, now=1e9))
     assert claim.transfers == ()
     assert desk.folder.looked_at == [PLAYLIST, "demo/lesson/s1/0.ts"]
 
@@ -119,10 +120,10 @@ async def test_a_drain_waits_for_what_is_still_written(desk: Desk) -> None:
     """An encoder is at work there: its playlist may yet come."""
     await desk.park(route("0.ts"))
     await desk.park(route("0.ts", scene="s2"))
-    await desk.writer.do(lambda journal: see(journal, 5, at=route("1.ts")))
+    await desk.writer.run(lambda journal: see(journal, 5, at=route("1.ts")))
     await desk.pieces.finish()
     assert await desk.parked() == 2, "an encoder may be between two fragments"
     desk.clock.advance(IDLE_SECONDS)
     await desk.pieces.finish()
-    (left,) = await desk.writer.do(Journal.parked)
+    (left,) = await desk.writer.do(StreamPieces.parked)
     assert left.stream == ("demo/lesson", "s1")

@@ -52,9 +52,9 @@ async def notice(folder: Path, total: int) -> dict[str, float]:
         before, began = peak_bytes(), time.monotonic()
         stage = build(folder, writer, Fence())
         task = asyncio.create_task(stage.run())
-        while await writer.do(_ready) < total and not task.done():
+        while await writer.run(_ready) < total and not task.done():
             await asyncio.sleep(POLL_SECONDS)
-        ready = await writer.do(_ready)
+        ready = await writer.run(_ready)
         task.cancel()
         await asyncio.wait({task})
     return {

@@ -15,7 +15,7 @@ NEVER = 1e18  # monotonic seconds that no machine lives to see
 
 def owed(journal: Journal) -> int:
     """Return what `/status` says is owed."""
-    with closing(JournalReader(journal.path, clock=ManualClock())) as reader:
+    with closing(JournalReader(journal.db.path, clock=ManualClock())) as reader:
         return reader.pending_cleanup()
 
 
@@ -23,26 +23,26 @@ def test_what_only_a_look_settles_never_falls_due_in_this_life(tmp_path: Path) -
     """However long it runs, nor because it is to stop; nobody waits for it. The next start has it first."""
     journal = open_journal(tmp_path)
     given_up = ready(journal, "a")
-    journal.begin_multipart(given_up.row_id, part_bytes=5)
-    recheck = journal.add_recheck(given_up.row_id)
-    journal.add_key_cleanup("looked-for", transfer_id=given_up.transfer_id)
-    [other] = journal.claim_cleanup(limit=9, now=NEVER)
+    journal.multipart.begin_multipart(given_up.row_id, part_bytes=5)
+    recheck = journal.cleanup.add_recheck(given_up.row_id)
+    journal.cleanup.add_key_cleanup("looked-for", transfer_id=given_up.transfer_id)
+    [other] = journal.cleanup.claim_cleanup(limit=9, now=NEVER)
     assert owed(journal) == 1
-    journal.leave_to_rechecks(other.id)
-    journal.hasten_cleanup()
-    assert journal.claim_cleanup(limit=9, now=NEVER) == []
+    journal.cleanup.leave_to_rechecks(other.id)
+    journal.cleanup.hasten_cleanup()
+    assert journal.cleanup.claim_cleanup(limit=9, now=NEVER) == []
     assert owed(journal) == 0
     journal.close()
     journal = open_journal(tmp_path)
-    assert journal.claim_cleanup(limit=9, now=0.0) == [recheck, other]
+    assert journal.cleanup.claim_cleanup(limit=9, now=0.0) == [recheck, other]
 
 
 def test_what_waits_for_its_time_is_hastened_by_a_drain(tmp_path: Path) -> None:
     """It is owed all the while."""
     journal = open_journal(tmp_path)
-    journal.add_key_cleanup("later", transfer_id="01J")
-    [task] = journal.claim_cleanup(limit=9, now=0.0)
-    journal.postpone_cleanup(task.id, due=60.0)
-    assert (journal.claim_cleanup(limit=9, now=59.0), owed(journal)) == ([], 1)
-    journal.hasten_cleanup()
-    assert journal.claim_cleanup(limit=9, now=0.0) == [task]
+    journal.cleanup.add_key_cleanup("later", transfer_id="01J")
+    [task] = journal.cleanup.claim_cleanup(limit=9, now=0.0)
+    journal.cleanup.postpone_cleanup(task.id, due=60.0)
+    assert (journal.cleanup.claim_cleanup(limit=9, now=59.0), owed(journal)) == ([], 1)
+    journal.cleanup.hasten_cleanup()
+    assert journal.cleanup.claim_cleanup(limit=9, now=0.0) == [task]

@@ -50,30 +50,30 @@ def see_again(journal: Journal, file: Transfer) -> None:
 
 def dismiss(journal: Journal, file: Transfer) -> None:
     """Keep its asset, of which Convex has refused the removal, if none was asked about."""
-    place = [file.route.slot.digest, file.row_id, journal.root_id(ROOT), FOLDER, file.route.slot.name]
+    place = [file.route.slot.digest, file.row_id, journal.db.root_id(ROOT), FOLDER, file.route.slot.name]
     journal.db.execute(
         "INSERT OR IGNORE INTO removals"
         " (slot, transfer, root, folder, name, state, delete_object, noticed_ms)"
         " VALUES (?, ?, ?, ?, ?, 'refused', 0, 0)",
         place,
     )
-    journal.dismiss_removals()
+    journal.removal_decisions.dismiss_removals()
 
 
 def decide(journal: Journal) -> None:
     """Ask about all of which it is due."""
-    journal.evaluate_absences(ROOT, after="", ask=True, delete_object=False)
+    journal.removals.evaluate_absences(ROOT, after="", ask=True, delete_object=False)
 
 
 HAPPENINGS: dict[FileEvent, Callable[[Journal, Transfer], object]] = {
     FileEvent.SEEN: see_again,
-    FileEvent.NOT_LISTED: lambda journal, file: journal.missing(ROOT, [file.path]),
-    FileEvent.CONFIRMED: lambda journal, _: journal.confirm_absence(ROOT),
+    FileEvent.NOT_LISTED: lambda journal, file: journal.files.missing(ROOT, [file.path]),
+    FileEvent.CONFIRMED: lambda journal, _: journal.removals.confirm_absence(ROOT),
     FileEvent.DECIDED: lambda journal, _: decide(journal),
     FileEvent.DISMISSED: dismiss,
-    FileEvent.DELETION_BEGUN: lambda journal, file: journal.begin_deletion(file.row_id),
-    FileEvent.DELETED: lambda journal, file: journal.deleted(file.row_id),
-    FileEvent.KEPT: lambda journal, file: journal.kept(file.row_id),
+    FileEvent.DELETION_BEGUN: lambda journal, file: journal.local_deletion.begin_deletion(file.row_id),
+    FileEvent.DELETED: lambda journal, file: journal.local_deletion.deleted(file.row_id),
+    FileEvent.KEPT: lambda journal, file: journal.local_deletion.kept(file.row_id),
 }
 
 
@@ -110,7 +110,7 @@ def test_a_removal_that_convex_carried_out_forgets_only_what_is_gone(
     file = delivered(journal)
     for event in (FileEvent.NOT_LISTED, FileEvent.NOT_LISTED, FileEvent.CONFIRMED):
         HAPPENINGS[event](journal, file)
-    journal.evaluate_absences(ROOT, after="", ask=False, delete_object=False)
+    journal.removals.evaluate_absences(ROOT, after="", ask=False, delete_object=False)
     journal.db.execute("UPDATE files SET absent = ?", [state])
     tell(journal)
     assert state_of(journal) is TRANSITIONS[state].get(FileEvent.REMOVED, state)
@@ -157,10 +157,10 @@ def test_what_is_undecided_is_found_by_its_index(journal: Journal) -> None:
     delivered(journal)
     asked: list[str] = []
     journal.db.conn.set_trace_callback(asked.append)
-    journal.has_absences(ROOT)
-    journal.mass_removal(ROOT, anew=False)
-    journal.forgive_absence(ROOT, [""])
-    journal.confirm_absence(ROOT)
+    journal.removals.has_absences(ROOT)
+    journal.removals.mass_removal(ROOT, anew=False)
+    journal.removals.forgive_absence(ROOT, [""])
+    journal.removals.confirm_absence(ROOT)
     journal.db.conn.set_trace_callback(None)
     asked = [sql for sql in asked if IS_UNDECIDED in sql]
     assert len(asked) == 4
@@ -174,6 +174,6 @@ def test_a_decision_that_is_not_due_changes_nothing(journal: Journal) -> None:
     delivered(journal)
     row = journal.db.execute("SELECT * FROM files").fetchone()
     with pytest.raises(IllegalTransitionError, match="present knows no step decided"):
-        journal.settle_absence(row)
+        journal.removals._settle_absence(row)
     assert state_of(journal) is FileState.PRESENT
     assert [step(state, FileEvent.SEEN) for state in UNDECIDED] == [FileState.PRESENT] * 3

@@ -45,7 +45,7 @@ def is_checked(folder: Path) -> bool:
     """Open it, and tell."""
     journal = open_journal(folder)
     journal.close()
-    return journal.is_checked
+    return journal.db.is_checked
 
 
 def test_after_an_end_that_was_one_a_big_journal_is_believed(folder: Path) -> None:
@@ -85,8 +85,8 @@ def test_a_small_journal_is_always_checked(folder: Path, monkeypatch: pytest.Mon
     assert is_checked(folder)
     spoil(folder / "journal.db", "events")
     journal = open_journal(folder)
-    assert journal.quarantined is not None
-    assert journal.is_checked
+    assert journal.db.quarantined is not None
+    assert journal.db.is_checked
 
 
 def test_a_schema_that_rotted_to_bytes_that_are_no_text_is_damage(folder: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_schema_that_rotted_to_bytes_that_are_no_text_is_damage(folder: Path) 
     with pytest.raises(JournalUnreadableError):
         open_snapshot(path)
     journal = open_journal(folder)
-    assert journal.quarantined is not None
+    assert journal.db.quarantined is not None
     journal.close()
 
 
@@ -107,7 +107,7 @@ async def test_the_check_beside_the_work_finds_what_rotted(folder: Path) -> None
     await check_integrity(folder / "journal.db", after=ready_to)
     spoil(folder / "journal.db", "events")
     journal = open_journal(folder)
-    assert journal.quarantined is None
+    assert journal.db.quarantined is None
     with pytest.raises(JournalLostError, match="damaged"):
         await check_integrity(folder / "journal.db", after=ready_to)
     journal.close()

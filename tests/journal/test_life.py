@@ -12,8 +12,10 @@ from sidecar.core.errors import ErrorKind, FatalError, JournalLostError, Sidecar
 from sidecar.core.model import AssetType, Observation, Part, State, StoredObject
 from sidecar.core.ops import OpKind, OpOutcome, OpResult, Registration
 from sidecar.core.states import Event, IllegalTransitionError, diagram, step
-from sidecar.journal.journal import Journal, Topic
+from sidecar.journal.db.connection import Topic
+from sidecar.journal.journal import Journal
 from sidecar.journal.read.reader import JournalReader
+from sidecar.journal.stores.upload_claims import UploadClaims
 from tests.support.clock import ManualClock
 from tests.support.journals import (
     ROOT,
@@ -42,8 +44,8 @@ def test_a_file_goes_from_seen_to_synced(journal: Journal) -> None:
     transfer = ready(journal, "A")
     assert ship(journal, transfer) is State.UPLOADED
     tell(journal)
-    assert journal.one(transfer.row_id).state is State.SYNCED
-    assert journal.claim_cleanup(limit=9, now=1e9) == []
+    assert journal.transfers.one(transfer.row_id).state is State.SYNCED
+    assert journal.cleanup.claim_cleanup(limit=9, now=1e9) == []
 
 
 def test_an_unchanged_file_is_no_candidate(journal: Journal) -> None:
@@ -58,9 +60,9 @@ def test_a_touched_file_makes_no_version(journal: Journal) -> None:
     again = see(journal, 2)
     assert again is not None
     assert finish(journal, again, "A", 2) is None
-    assert journal.find(again.row_id) is None
+    assert journal.transfers.find(again.row_id) is None
     assert see(journal, 2) is None
-    assert journal.one(first.row_id).identity == identity(2)
+    assert journal.transfers.one(first.row_id).identity == identity(2)
 
 
 def test_a_b_a_is_three_versions(journal: Journal) -> None:
@@ -69,28 +71,28 @@ def test_a_b_a_is_three_versions(journal: Journal) -> None:
         transfer = ready(journal, text, n)
         ship(journal, transfer)
         tell(journal)
-        assert journal.one(transfer.row_id).state is State.SYNCED
+        assert journal.transfers.one(transfer.row_id).state is State.SYNCED
 
 
 def test_newer_content_overtakes_what_waits_for_its_upload(journal: Journal) -> None:
     """Only the newest ready content of a slot is shipped."""
     old, new = ready(journal, "A", 1), ready(journal, "B", 2)
-    assert journal.one(old.row_id).state is State.SUPERSEDED
-    assert [t.row_id for t in journal.claim_uploads(limit=9, now=0).transfers] == [new.row_id]
+    assert journal.transfers.one(old.row_id).state is State.SUPERSEDED
+    assert [t.row_id for t in journal.upload_claims.claim_uploads(limit=9, now=0).transfers] == [new.row_id]
 
 
 def test_what_an_overtaken_upload_left_is_a_debt_once_nobody_works_on_it(journal: Journal) -> None:
     """While its worker still sends, an abort would race with it."""
     old = ready(journal, "A", 1)
-    journal.claim_uploads(limit=1, now=0)
-    journal.begin_multipart(old.row_id, part_bytes=5)
-    journal.opened(old.row_id, "U1")
+    journal.upload_claims.claim_uploads(limit=1, now=0)
+    journal.multipart.begin_multipart(old.row_id, part_bytes=5)
+    journal.multipart.opened(old.row_id, "U1")
     ready(journal, "B", 2)
-    assert journal.claim_cleanup(limit=9, now=1e9) == []
+    assert journal.cleanup.claim_cleanup(limit=9, now=1e9) == []
     part = Part(number=1, size_bytes=5, etag="e", checksum="crc64nvme:x")
-    assert journal.part_stored(old.row_id, part) is False
-    journal.release(old.row_id)
-    (task,) = journal.claim_cleanup(limit=9, now=1e9)
+    assert journal.multipart.part_stored(old.row_id, part) is False
+    journal.upload_claims.release(old.row_id)
+    (task,) = journal.cleanup.claim_cleanup(limit=9, now=1e9)
     assert (task.delete_object, task.upload_id, task.key) == (False, "U1", old.key)
 
 
@@ -98,34 +100,34 @@ def test_a_crash_turns_an_overtaken_lease_into_its_debt(tmp_path: Path) -> None:
     """The worker that would have released it is gone."""
     journal = open_journal(tmp_path)
     old = ready(journal, "A", 1)
-    journal.claim_uploads(limit=1, now=0)
-    journal.begin_put(old.row_id)
+    journal.upload_claims.claim_uploads(limit=1, now=0)
+    journal.uploads.begin_put(old.row_id)
     ready(journal, "B", 2)
     journal.close()
     journal = open_journal(tmp_path)
-    assert [d.delete_object for d in journal.claim_cleanup(limit=9, now=0)] == [True]
+    assert [d.delete_object for d in journal.cleanup.claim_cleanup(limit=9, now=0)] == [True]
 
 
 def test_an_overtaken_transfer_whose_file_is_gone_stays_superseded(journal: Journal) -> None:
     """Its worker finds the file missing: only the lease and the clean-up tasks are left to settle."""
     old = ready(journal, "A", 1)
-    journal.claim_uploads(limit=1, now=0)
-    journal.begin_put(old.row_id)
+    journal.upload_claims.claim_uploads(limit=1, now=0)
+    journal.uploads.begin_put(old.row_id)
     ready(journal, "B", 2)
-    journal.vanish(old.row_id)
-    assert journal.one(old.row_id).state is State.SUPERSEDED
-    assert [d.key for d in journal.claim_cleanup(limit=9, now=0)] == [old.key]
+    journal.completion.vanish(old.row_id)
+    assert journal.transfers.one(old.row_id).state is State.SUPERSEDED
+    assert [d.key for d in journal.cleanup.claim_cleanup(limit=9, now=0)] == [old.key]
 
 
 def test_an_upload_that_ends_after_it_was_overtaken_is_never_announced(journal: Journal) -> None:
     """Its object is owed a deletion instead."""
     old = ready(journal, "A", 1)
-    journal.claim_uploads(limit=1, now=0)
+    journal.upload_claims.claim_uploads(limit=1, now=0)
     ready(journal, "B", 2)
-    journal.begin_put(old.row_id)
+    journal.uploads.begin_put(old.row_id)
     stored = StoredObject(bucket="lessons", key=old.key, etag="e")
-    assert journal.uploaded(old.row_id, stored, url="u") is State.SUPERSEDED
-    assert [d.delete_object for d in journal.claim_cleanup(limit=9, now=0)] == [True]
+    assert journal.uploads.uploaded(old.row_id, stored, url="u") is State.SUPERSEDED
+    assert [d.delete_object for d in journal.cleanup.claim_cleanup(limit=9, now=0)] == [True]
 
 
 def test_an_older_op_that_was_never_sent_is_withdrawn(journal: Journal) -> None:
@@ -134,10 +136,10 @@ def test_an_older_op_that_was_never_sent_is_withdrawn(journal: Journal) -> None:
     ship(journal, old)
     new = ready(journal, "B", 2)
     ship(journal, new)
-    assert journal.one(old.row_id).state is State.SUPERSEDED
+    assert journal.transfers.one(old.row_id).state is State.SUPERSEDED
     puts = [op.body["transfer"] for op in batch(journal).ops if op.kind == "put"]
     assert puts == [new.transfer_id]
-    assert [d.key for d in journal.claim_cleanup(limit=9, now=0)] == [old.key]
+    assert [d.key for d in journal.cleanup.claim_cleanup(limit=9, now=0)] == [old.key]
 
 
 def test_an_older_op_that_may_have_been_applied_is_retried_first(journal: Journal) -> None:
@@ -146,7 +148,7 @@ def test_an_older_op_that_may_have_been_applied_is_retried_first(journal: Journa
     ship(journal, old)
     sent = batch(journal)
     ship(journal, ready(journal, "B", 2))
-    journal.fail_ops([op.seq for op in sent.ops], NO_WAY, due=0, spent=False)
+    journal.batches.fail_ops([op.seq for op in sent.ops], NO_WAY, due=0, spent=False)
     again = [op.op_id for op in batch(journal).ops if op.kind == "put"]
     assert again == [op.op_id for op in sent.ops if op.kind == "put"]
 
@@ -163,36 +165,39 @@ def test_leases_and_due_times_die_with_the_process(tmp_path: Path) -> None:
     """After a restart everything is claimed again at once."""
     journal = open_journal(tmp_path)
     one, two = ready(journal, "A"), ready(journal, "B", at=route("c2.mp4"))
-    assert len(journal.claim_uploads(limit=9, now=0).transfers) == 2
-    journal.fail_upload(one.row_id, NO_WAY, due=1e12, spent=True)
-    assert journal.claim_uploads(limit=9, now=0).next_due == 1e12
+    assert len(journal.upload_claims.claim_uploads(limit=9, now=0).transfers) == 2
+    journal.upload_claims.fail_upload(one.row_id, NO_WAY, due=1e12, spent=True)
+    assert journal.upload_claims.claim_uploads(limit=9, now=0).next_due == 1e12
     journal.close()
     journal = open_journal(tmp_path)
-    assert {t.row_id for t in journal.claim_uploads(limit=9, now=0).transfers} == {one.row_id, two.row_id}
-    assert journal.one(one.row_id).failures == 1
+    assert {t.row_id for t in journal.upload_claims.claim_uploads(limit=9, now=0).transfers} == {
+        one.row_id,
+        two.row_id,
+    }
+    assert journal.transfers.one(one.row_id).failures == 1
 
 
 def test_a_second_source_of_a_slot_is_refused_until_the_first_is_gone(journal: Journal) -> None:
     """Two listings in a row without the first give the slot free."""
     assert see(journal, path="a/x.mp4") is not None
     other = Observation(root=ROOT, path="b/x.mp4", identity=identity(), route=route())
-    assert "a/x.mp4" in (journal.observe([other])[0].refused or "")
-    journal.missing(ROOT, ["a/x.mp4"])
-    assert journal.observe([other])[0].refused
-    journal.missing(ROOT, ["a/x.mp4"])
-    assert journal.observe([other])[0].candidate is not None
+    assert "a/x.mp4" in (journal.files.observe([other])[0].refused or "")
+    journal.files.missing(ROOT, ["a/x.mp4"])
+    assert journal.files.observe([other])[0].refused
+    journal.files.missing(ROOT, ["a/x.mp4"])
+    assert journal.files.observe([other])[0].candidate is not None
 
 
 def test_a_candidate_that_two_listings_miss_is_gone(journal: Journal) -> None:
     """And the same file coming back is seen as new."""
     seen = see(journal, path="a/x.mp4")
     assert seen is not None
-    journal.missing(ROOT, ["a/x.mp4"])
+    journal.files.missing(ROOT, ["a/x.mp4"])
     see(journal, path="a/x.mp4")  # it is there after all: the count begins anew
-    journal.missing(ROOT, ["a/x.mp4"])
-    assert journal.one(seen.row_id).state is State.DISCOVERED
-    journal.missing(ROOT, ["a/x.mp4"])
-    assert journal.one(seen.row_id).state is State.GONE
+    journal.files.missing(ROOT, ["a/x.mp4"])
+    assert journal.transfers.one(seen.row_id).state is State.DISCOVERED
+    journal.files.missing(ROOT, ["a/x.mp4"])
+    assert journal.transfers.one(seen.row_id).state is State.GONE
     assert see(journal, path="a/x.mp4") is not None
 
 
@@ -200,7 +205,7 @@ def test_an_abandoned_file_that_changes_is_the_same_transfer_again(journal: Jour
     """Until it changes it is left alone."""
     seen = see(journal)
     assert seen is not None
-    journal.abandon(seen.row_id, "no moov", identity(1))
+    journal.completion.abandon(seen.row_id, "no moov", identity(1))
     assert see(journal, 1) is None
     again = see(journal, 2)
     assert again is not None
@@ -210,46 +215,46 @@ def test_an_abandoned_file_that_changes_is_the_same_transfer_again(journal: Jour
 def test_bytes_that_change_under_an_upload_make_the_file_a_candidate_again(journal: Journal) -> None:
     """What was begun at S3 is a clean-up task, and the new content gets its own transfer id."""
     old = ready(journal, "A")
-    journal.claim_uploads(limit=1, now=0)
-    journal.begin_put(old.row_id)
-    journal.content_changed(old.row_id, "changed")
-    (candidate,) = journal.candidates()
+    journal.upload_claims.claim_uploads(limit=1, now=0)
+    journal.uploads.begin_put(old.row_id)
+    journal.uploads.content_changed(old.row_id, "changed")
+    (candidate,) = journal.completion.candidates()
     assert candidate.transfer_id != old.transfer_id
-    assert [d.key for d in journal.claim_cleanup(limit=9, now=0)] == [old.key]
+    assert [d.key for d in journal.cleanup.claim_cleanup(limit=9, now=0)] == [old.key]
 
 
 def test_dead_letters_go_back_to_where_they_died(journal: Journal) -> None:
     """The op keeps its id and its seq."""
     dead_in_upload = ready(journal, "A")
-    journal.claim_uploads(limit=1, now=0)
-    journal.mark_dead(dead_in_upload.row_id, NO_WAY)
-    assert journal.one(dead_in_upload.row_id).state is State.DEAD
-    assert journal.requeue(transfer_id=dead_in_upload.transfer_id) == 1
+    journal.upload_claims.claim_uploads(limit=1, now=0)
+    journal.uploads.mark_dead(dead_in_upload.row_id, NO_WAY)
+    assert journal.transfers.one(dead_in_upload.row_id).state is State.DEAD
+    assert journal.repairs.requeue(transfer_id=dead_in_upload.transfer_id) == 1
     ship(journal, dead_in_upload)
     before = [op.op_id for op in batch(journal).ops if op.kind == "put"]
-    journal.fail_ops([1, 2, 3, 4], NO_WAY, due=0, spent=False)
+    journal.batches.fail_ops([1, 2, 3, 4], NO_WAY, due=0, spent=False)
     tell(journal, OpOutcome.REJECTED)
-    assert journal.one(dead_in_upload.row_id).state is State.DEAD
-    assert journal.requeue(error_kind="nothing like it") == 0
-    assert journal.requeue() == 1
+    assert journal.transfers.one(dead_in_upload.row_id).state is State.DEAD
+    assert journal.repairs.requeue(error_kind="nothing like it") == 0
+    assert journal.repairs.requeue() == 1
     assert [op.op_id for op in batch(journal).ops if op.kind == "put"] == before
 
 
 def test_newer_content_that_is_synced_overtakes_a_dead_letter(journal: Journal) -> None:
     """A requeue must never bring old content back over new."""
     dead = ready(journal, "A", 1)
-    journal.claim_uploads(limit=1, now=0)
-    journal.mark_dead(dead.row_id, NO_WAY)
+    journal.upload_claims.claim_uploads(limit=1, now=0)
+    journal.uploads.mark_dead(dead.row_id, NO_WAY)
     ship(journal, ready(journal, "B", 2))
     tell(journal)
-    assert journal.one(dead.row_id).state is State.SUPERSEDED
+    assert journal.transfers.one(dead.row_id).state is State.SUPERSEDED
 
 
 def test_the_same_bytes_again_are_shipped_if_their_transfer_is_dead(journal: Journal) -> None:
     """Touching a file is a way to have it tried again."""
     dead = ready(journal, "A", 1)
-    journal.claim_uploads(limit=1, now=0)
-    journal.mark_dead(dead.row_id, NO_WAY)
+    journal.upload_claims.claim_uploads(limit=1, now=0)
+    journal.uploads.mark_dead(dead.row_id, NO_WAY)
     assert ready(journal, "A", 2).state is State.READY
 
 
@@ -259,14 +264,16 @@ def test_facts_wait_for_the_scenes_earlier_ops(journal: Journal) -> None:
     tell(journal)
     ship(journal, ready(journal, "B", 2, at=route("chunk_002.mp4")))
     chunk = batch(journal)
-    journal.mark_scene(
+    journal.scenes.mark_scene(
         project_id="demo", session_id="demo/lesson", scene_id="s1", marker="complete", mtime_ns=10**9
     )
     assert [op.kind for op in chunk.ops] == ["put"]
-    assert journal.claim_batch(limit=9, now=1e9, busy=())[0] is None
-    journal.fail_ops([op.seq for op in chunk.ops], NO_WAY, due=0, spent=False)
+    assert journal.batches.claim_batch(limit=9, now=1e9, busy=())[0] is None
+    journal.batches.fail_ops([op.seq for op in chunk.ops], NO_WAY, due=0, spent=False)
     assert [op.kind for op in batch(journal).ops] == ["put"]
-    journal.settle([OpResult(op_id=op.op_id, outcome=OpOutcome.APPLIED, version=1) for op in chunk.ops])
+    journal.answers.settle(
+        [OpResult(op_id=op.op_id, outcome=OpOutcome.APPLIED, version=1) for op in chunk.ops]
+    )
     facts = batch(journal)
     assert [(op.kind, op.body["complete"], op.body["owed"]) for op in facts.ops] == [("facts", True, 0)]
 
@@ -274,7 +281,7 @@ def test_facts_wait_for_the_scenes_earlier_ops(journal: Journal) -> None:
 def test_new_content_voids_an_older_marker(journal: Journal) -> None:
     """A re-render goes back to uploading."""
     ship(journal, ready(journal, "A", 1))
-    journal.mark_scene(
+    journal.scenes.mark_scene(
         project_id="demo", session_id="demo/lesson", scene_id="s1", marker="complete", mtime_ns=1500
     )
     tell(journal)
@@ -295,7 +302,7 @@ def test_a_sessions_manifest_completes_its_scenes(journal: Journal) -> None:
 def test_a_session_that_is_busy_is_not_claimed(journal: Journal) -> None:
     """One call in flight per session."""
     ship(journal, ready(journal, "A"))
-    assert journal.claim_batch(limit=9, now=0, busy=("demo/lesson",)) == (None, None)
+    assert journal.batches.claim_batch(limit=9, now=0, busy=("demo/lesson",)) == (None, None)
 
 
 def test_acked_seq_stays_below_what_is_unsettled(journal: Journal) -> None:
@@ -303,30 +310,30 @@ def test_acked_seq_stays_below_what_is_unsettled(journal: Journal) -> None:
     ship(journal, ready(journal, "A"))
     first = batch(journal)
     assert first.acked_seq == min(op.seq for op in first.ops) - 1
-    journal.fail_ops([op.seq for op in first.ops], NO_WAY, due=0, spent=False)
+    journal.batches.fail_ops([op.seq for op in first.ops], NO_WAY, due=0, spent=False)
     tell(journal)
-    assert journal._acked_seq() == journal._last_seq()
+    assert journal.batches._acked_seq() == journal.batches._last_seq()
 
 
 def test_a_restored_copy_is_noticed(journal: Journal) -> None:
     """The server has seen ops that this journal never wrote."""
     with pytest.raises(JournalLostError, match="old copy"):
-        journal.registered(Registration(epoch=1, last_seq=99, contract_version=1))
+        journal.batches.registered(Registration(epoch=1, last_seq=99, contract_version=1))
 
 
 def test_a_restored_copy_is_noticed_however_much_it_has_written_since(tmp_path: Path) -> None:
     """Convex was away while it found files: what it gave them are numbers that were given before."""
     journal = open_journal(tmp_path)
-    journal.registered(Registration(epoch=1, last_seq=0, contract_version=1))
+    journal.batches.registered(Registration(epoch=1, last_seq=0, contract_version=1))
     ship(journal, ready(journal, "A"))
     last = batch(journal).ops[-1].seq
     ship(journal, ready(journal, "B", at=route("b.mp4")))
     journal.close()
     journal = open_journal(tmp_path)
-    assert journal._last_seq() > last
-    journal.registered(Registration(epoch=1, last_seq=last, contract_version=1))
+    assert journal.batches._last_seq() > last
+    journal.batches.registered(Registration(epoch=1, last_seq=last, contract_version=1))
     with pytest.raises(JournalLostError, match="old copy"):
-        journal.registered(Registration(epoch=1, last_seq=last + 1, contract_version=1))
+        journal.batches.registered(Registration(epoch=1, last_seq=last + 1, contract_version=1))
 
 
 def test_counts_follow_every_step(tmp_path: Path) -> None:
@@ -363,11 +370,11 @@ def test_a_disk_that_fails_while_the_last_life_is_voided_is_a_sentence(
 ) -> None:
     """No traceback, and the journal can be opened again at once."""
 
-    def full(_: Journal) -> None:
+    def full(_: UploadClaims) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Journal, "_recover", full)
+        patched.setattr(UploadClaims, "void_leases", full)
         with pytest.raises(FatalError, match="cannot be opened: database or disk is full"):
             open_journal(tmp_path)
     open_journal(tmp_path)
@@ -390,12 +397,12 @@ def test_a_file_that_is_no_journal_is_moved_aside_and_kept(tmp_path: Path) -> No
     """A new journal begins; nothing is overwritten."""
     (tmp_path / "journal.db").write_bytes(b"not a database" * 100)
     journal = open_journal(tmp_path)
-    assert journal.quarantined is not None
+    assert journal.db.quarantined is not None
     (aside,) = tmp_path.glob("journal.db.quarantined-*")
     assert aside.read_bytes() == b"not a database" * 100
-    assert str(aside) in journal.quarantined
+    assert str(aside) in journal.db.quarantined
     journal.close()
-    assert open_journal(tmp_path).quarantined is None
+    assert open_journal(tmp_path).db.quarantined is None
 
 
 def test_sql_and_enum_name_the_same_states(journal: Journal) -> None:
@@ -408,8 +415,8 @@ def test_an_illegal_step_changes_nothing(journal: Journal) -> None:
     """A bug is loud, and the row is as it was."""
     transfer = ready(journal, "A")
     with pytest.raises(IllegalTransitionError):
-        journal.abandon(transfer.row_id, "why")
-    assert journal.one(transfer.row_id).state is State.READY
+        journal.completion.abandon(transfer.row_id, "why")
+    assert journal.transfers.one(transfer.row_id).state is State.READY
     with pytest.raises(IllegalTransitionError):
         step(State.SYNCED, Event.UPLOADED)
 
@@ -424,21 +431,21 @@ def test_ops_that_wait_out_a_backoff_can_be_hastened(journal: Journal) -> None:
     """The remote takes calls again: nobody waits on."""
     ship(journal, ready(journal, "A"))
     sent = batch(journal)
-    journal.fail_ops([op.seq for op in sent.ops], NO_WAY, due=5000.0, spent=False)
-    assert journal.claim_batch(limit=9, now=0, busy=()) == (None, 5000.0)
-    journal.hasten_ops()
-    assert journal.claim_batch(limit=9, now=0, busy=())[0] is not None
+    journal.batches.fail_ops([op.seq for op in sent.ops], NO_WAY, due=5000.0, spent=False)
+    assert journal.batches.claim_batch(limit=9, now=0, busy=()) == (None, 5000.0)
+    journal.batches.hasten_ops()
+    assert journal.batches.claim_batch(limit=9, now=0, busy=())[0] is not None
 
 
 def test_a_cancelled_scene_abandons_what_is_not_complete(journal: Journal) -> None:
     """It is owed no more; a late word of its probe changes nothing; a change revives it."""
     seen = see(journal, 1)
     assert seen is not None
-    journal.mark_scene(
+    journal.scenes.mark_scene(
         project_id="demo", session_id="demo/lesson", scene_id="s1", marker="cancelled", mtime_ns=10**9
     )
-    assert journal.one(seen.row_id).state is State.ABANDONED
-    assert journal.candidates() == []
+    assert journal.transfers.one(seen.row_id).state is State.ABANDONED
+    assert journal.completion.candidates() == []
     assert finish(journal, seen, "A", 1) is State.ABANDONED
     assert see(journal, 1) is None
     again = see(journal, 2)
@@ -449,10 +456,10 @@ def test_a_cancelled_scene_abandons_what_is_not_complete(journal: Journal) -> No
 def test_a_marker_that_is_listed_again_cancels_no_re_render(journal: Journal) -> None:
     """Every full listing shows the old marker; it counted when it was new."""
     cancelled = {"project_id": "demo", "session_id": "demo/lesson", "scene_id": "s1", "mtime_ns": 10**9}
-    journal.mark_scene(marker="cancelled", **cancelled)  # type: ignore[arg-type]
+    journal.scenes.mark_scene(marker="cancelled", **cancelled)  # type: ignore[arg-type]
     seen = see(journal, 1)
     assert seen is not None
-    journal.mark_scene(marker="cancelled", **cancelled)  # type: ignore[arg-type]
+    journal.scenes.mark_scene(marker="cancelled", **cancelled)  # type: ignore[arg-type]
     assert finish(journal, seen, "A", 1) is State.READY
 
 
@@ -461,15 +468,15 @@ def test_nothing_is_claimed_of_a_root_that_is_not_ours(journal: Journal) -> None
     uploaded = ready(journal, "A", at=route("one.mp4"))
     ship(journal, uploaded)
     waiting = ready(journal, "B", at=route("two.mp4"))
-    journal.block_roots([ROOT, "/elsewhere"])
-    assert journal.claim_uploads(limit=9, now=0).transfers == ()
-    assert journal.claim_batch(limit=9, now=0, busy=())[0] is None
-    journal.topics.clear()
-    journal.unblock_root(ROOT)
-    assert {Topic.UPLOADS, Topic.OUTBOX} <= journal.topics
-    assert [transfer.row_id for transfer in journal.claim_uploads(limit=9, now=0).transfers] == [
-        waiting.row_id
-    ]
+    journal.roots.block_roots([ROOT, "/elsewhere"])
+    assert journal.upload_claims.claim_uploads(limit=9, now=0).transfers == ()
+    assert journal.batches.claim_batch(limit=9, now=0, busy=())[0] is None
+    journal.db.topics.clear()
+    journal.roots.unblock_root(ROOT)
+    assert {Topic.UPLOADS, Topic.OUTBOX} <= journal.db.topics
+    assert [
+        transfer.row_id for transfer in journal.upload_claims.claim_uploads(limit=9, now=0).transfers
+    ] == [waiting.row_id]
     assert OpKind.PUT in {op.kind for op in batch(journal).ops}
 
 
@@ -479,10 +486,10 @@ def test_facts_of_a_scene_that_lies_in_two_roots_are_told_by_whoever_has_one(jou
     there = Observation(
         root="/elsewhere", path="demo/lesson/s1/two.mp4", identity=identity(2), route=route("two.mp4")
     )
-    journal.observe([there])
-    journal.block_roots([ROOT, "/elsewhere"])
-    assert journal.claim_batch(limit=9, now=0, busy=())[0] is None
-    journal.unblock_root(ROOT)
+    journal.files.observe([there])
+    journal.roots.block_roots([ROOT, "/elsewhere"])
+    assert journal.batches.claim_batch(limit=9, now=0, busy=())[0] is None
+    journal.roots.unblock_root(ROOT)
     assert [op.kind for op in batch(journal).ops] == [OpKind.FACTS]
 
 
@@ -494,26 +501,32 @@ def test_what_is_begun_is_finished_first(journal: Journal) -> None:
     film = see(journal, at=route("a_long_film.mp4"))
     assert film is not None
     begun = [ready(journal, f"{n}", at=route(f"{n}.mp4")) for n in range(2)]
-    journal.claim_uploads(limit=2, now=0)
+    journal.upload_claims.claim_uploads(limit=2, now=0)
     for one in begun:
-        journal.begin_multipart(one.row_id, part_bytes=5)
-    journal.part_stored(begun[1].row_id, Part(number=1, size_bytes=5, etag="e", checksum="crc64nvme:x"))
+        journal.multipart.begin_multipart(one.row_id, part_bytes=5)
+    journal.multipart.part_stored(
+        begun[1].row_id, Part(number=1, size_bytes=5, etag="e", checksum="crc64nvme:x")
+    )
     error = SidecarError(ErrorKind.NETWORK, "reset", operation="put part", target="k")
     for one in begun:
-        journal.fail_upload(one.row_id, error, due=1.0, spent=False)
+        journal.upload_claims.fail_upload(one.row_id, error, due=1.0, spent=False)
     assert finish(journal, film, "F") is State.READY
     first = replace(route("still.png", kind=AssetType.THUMBNAIL), priority=0)
     small = ready(journal, "T", at=first)
     wanted = [small.row_id, begun[1].row_id, film.row_id, begun[0].row_id]
-    assert [one.row_id for one in journal.claim_uploads(limit=3, now=2.0).transfers] == wanted[:3]
-    assert [one.row_id for one in journal.claim_uploads(limit=3, now=2.0).transfers] == wanted[3:]
+    assert [one.row_id for one in journal.upload_claims.claim_uploads(limit=3, now=2.0).transfers] == wanted[
+        :3
+    ]
+    assert [one.row_id for one in journal.upload_claims.claim_uploads(limit=3, now=2.0).transfers] == wanted[
+        3:
+    ]
 
 
 def test_a_claim_walks_no_table(journal: Journal) -> None:
     """Two steps in two indexes, however many files wait."""
     statements: list[str] = []
     journal.db.conn.set_trace_callback(statements.append)
-    journal.claim_uploads(limit=3, now=2.0)
+    journal.upload_claims.claim_uploads(limit=3, now=2.0)
     journal.db.conn.set_trace_callback(None)
     (claim,) = [text for text in statements if "min(id)" in text]
     plan = [row["detail"] for row in journal.db.execute(f"EXPLAIN QUERY PLAN {claim}")]

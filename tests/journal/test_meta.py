@@ -30,15 +30,15 @@ def test_what_is_stored_is_what_every_version_reads(tmp_path: Path) -> None:
     """A key or a value that is written otherwise is a fact lost at the update, or at the way back."""
     clock = ManualClock()
     journal = open_journal(tmp_path, clock)
-    named = {"journal_id": journal.journal_id}
+    named = {"journal_id": journal.db.journal_id}
     assert rows(journal) == named
-    journal.begin_recovery()
+    journal.recovery.begin_recovery()
     assert rows(journal) == {**named, "recalling": "1"}
-    journal.end_recovery()
+    journal.recovery.end_recovery()
     assert rows(journal) == {**named, "scanned": "1", "unfinished": "unasked"}
-    journal.recover_scenes([], is_last=True)
-    journal.registered(Registration(epoch=3, last_seq=0, contract_version=1))
-    journal.keep_checksums('{"a": 1}')
+    journal.recovery.recover_scenes([], is_last=True)
+    journal.batches.registered(Registration(epoch=3, last_seq=0, contract_version=1))
+    journal.uploads.keep_checksums('{"a": 1}')
     known = {**named, "scanned": "1", "epoch": "3", "checksums": '{"a": 1}'}
     assert rows(journal) == {**known, "told_seq": "0"}
     first = ready(journal, "a")
@@ -49,7 +49,7 @@ def test_what_is_stored_is_what_every_version_reads(tmp_path: Path) -> None:
     (last,) = journal.db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
     assert rows(journal) == {**known, "told_seq": str(last)}
     clock.advance(1.0)
-    journal.prune_transfers(now_ms=clock.wall, keep_ms=0)
+    journal.pruning.prune_transfers(now_ms=clock.wall, keep_ms=0)
     pruned = first.transfer_id[:TIME_LENGTH]
     assert rows(journal) == {**known, "told_seq": str(last), "pruned": pruned}
 
@@ -62,15 +62,23 @@ def test_a_journal_from_before_is_understood(tmp_path: Path) -> None:
         journal.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, value])
     journal.close()
     journal = open_journal(tmp_path)
-    assert (journal.journal_id, journal.epoch, journal.has_forerunner) == ("J", 7, True)
-    assert (journal.is_new, journal.is_recovering, journal.has_scenes_to_recover()) == (True, True, True)
-    assert journal.checksums() == "{}"
-    journal.end_recovery()
+    assert (journal.db.journal_id, journal.db.epoch, journal.db.has_forerunner) == ("J", 7, True)
+    assert (journal.db.is_new, journal.db.is_recovering, journal.recovery.has_scenes_to_recover()) == (
+        True,
+        True,
+        True,
+    )
+    assert journal.uploads.checksums() == "{}"
+    journal.recovery.end_recovery()
     journal.close()
     journal = open_journal(tmp_path)
-    assert (journal.is_new, journal.is_recovering, journal.has_scenes_to_recover()) == (False, False, True)
+    assert (journal.db.is_new, journal.db.is_recovering, journal.recovery.has_scenes_to_recover()) == (
+        False,
+        False,
+        True,
+    )
     with pytest.raises(JournalLostError, match="no later one than 5"):
-        journal.registered(Registration(epoch=7, last_seq=6, contract_version=1))
+        journal.batches.registered(Registration(epoch=7, last_seq=6, contract_version=1))
 
 
 @pytest.mark.parametrize("name", DECLARED)
@@ -80,23 +88,23 @@ def test_a_fact_is_kept_until_it_is_forgotten(tmp_path: Path, name: str) -> None
     journal.db.execute("DELETE FROM meta")
     fact = DECLARED[name]
     if isinstance(fact, Mark):
-        assert not fact.is_set(journal.db)
-        fact.set(journal.db)
+        assert not fact.is_set(journal.db.conn)
+        fact.set(journal.db.conn)
         assert [other for other in DECLARED if is_known(journal, other)] == [name]
-        fact.clear(journal.db)
+        fact.clear(journal.db.conn)
     else:
         value = fact.parse("12")
-        assert fact.read(journal.db) is None
-        assert fact.write(journal.db, value) == value == fact.read(journal.db)
+        assert fact.read(journal.db.conn) is None
+        assert fact.write(journal.db.conn, value) == value == fact.read(journal.db.conn)
         assert [other for other in DECLARED if is_known(journal, other)] == [name]
-        fact.forget(journal.db)
+        fact.forget(journal.db.conn)
     assert [other for other in DECLARED if is_known(journal, other)] == []
 
 
 def is_known(journal: Journal, name: str) -> bool:
     """Tell whether a fact is so, or has a value."""
     fact = DECLARED[name]
-    return fact.is_set(journal.db) if isinstance(fact, Mark) else fact.read(journal.db) is not None
+    return fact.is_set(journal.db.conn) if isinstance(fact, Mark) else fact.read(journal.db.conn) is not None
 
 
 def test_every_key_is_declared_once_and_nowhere_else() -> None:

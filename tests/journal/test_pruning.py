@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
 from sidecar.core.entities import Named
 from sidecar.core.errors import ErrorKind, SidecarError
@@ -14,7 +15,8 @@ from sidecar.core.model import AssetType, State, Transfer
 from sidecar.core.ops import OpOutcome, ReportedScene
 from sidecar.core.scenes import SceneFacts
 from sidecar.journal.journal import Journal
-from sidecar.journal.stores.pruning import COUNTED_SCENES_KEEP, EVENTS_MAX
+from sidecar.journal.stores.pruning import EVENTS_MAX
+from sidecar.journal.stores.scene_pruning import COUNTED_SCENES_KEEP
 from tests.support.clock import ManualClock
 from tests.support.journals import ROOT, finish, noted, open_journal, ready, route, see, ship, tell
 
@@ -34,35 +36,35 @@ class Desk:
         transfer = ready(self.journal, text, n, at=route(name))
         ship(self.journal, transfer)
         tell(self.journal)
-        return self.journal.one(transfer.row_id)
+        return self.journal.transfers.one(transfer.row_id)
 
     def missing(self, *transfers: Transfer, times: int = 2) -> None:
         """List without these files."""
         for _ in range(times):
-            self.journal.missing(ROOT, [transfer.path for transfer in transfers])
+            self.journal.files.missing(ROOT, [transfer.path for transfer in transfers])
 
     def after(self, days: float) -> set[int]:
         """Let days pass, and prune; return the rows that are left."""
         self.clock.advance(days * DAY)
-        while self.journal.prune_transfers(now_ms=self.clock.wall, keep_ms=KEEP_MS):
+        while self.journal.pruning.prune_transfers(now_ms=self.clock.wall, keep_ms=KEEP_MS):
             pass
         return {row["id"] for row in self.journal.db.execute("SELECT id FROM transfers")}
 
     def prune_events(self, days: float) -> int:
         """Prune events of so many days; return how many went."""
-        return self.journal.prune_events(now_ms=self.clock.wall, keep_ms=int(days * DAY * 1000))
+        return self.journal.pruning.prune_events(now_ms=self.clock.wall, keep_ms=int(days * DAY * 1000))
 
     def prune_scenes(self, days: float) -> list[str]:
         """Let days pass, and prune scenes twice: found without files, found so for long."""
-        self.journal.prune_scenes(after=("", ""), now_ms=self.clock.wall, keep_ms=KEEP_MS)
+        self.journal.scene_pruning.prune_scenes(after=("", ""), now_ms=self.clock.wall, keep_ms=KEEP_MS)
         self.clock.advance(days * DAY)
-        self.journal.prune_scenes(after=("", ""), now_ms=self.clock.wall, keep_ms=KEEP_MS)
-        self.journal.prune_sessions(after="")
+        self.journal.scene_pruning.prune_scenes(after=("", ""), now_ms=self.clock.wall, keep_ms=KEEP_MS)
+        self.journal.scene_pruning.prune_sessions(after="")
         return [row["scene_id"] for row in self.journal.db.execute("SELECT scene_id FROM scenes")]
 
     def rows(self, table: str) -> int:
         """Count."""
-        return self.journal.db[table].count
+        return Database(self.journal.db.conn)[table].count
 
 
 @pytest.fixture
@@ -121,9 +123,9 @@ def test_a_slot_whose_file_was_moved_is_not_forgotten(desk: Desk) -> None:
 def test_what_the_sidecar_deleted_itself_is_forgotten_too(desk: Desk) -> None:
     """Not while the deletion has only begun: it may be taken back."""
     transfer = desk.synced("A")
-    assert desk.journal.begin_deletion(transfer.row_id)
+    assert desk.journal.local_deletion.begin_deletion(transfer.row_id)
     assert desk.after(60) == {transfer.row_id}
-    desk.journal.deleted(transfer.row_id)
+    desk.journal.local_deletion.deleted(transfer.row_id)
     assert desk.after(29) == {transfer.row_id}
     assert desk.after(2) == set()
     assert desk.rows("files") == 0
@@ -144,16 +146,16 @@ def test_what_is_superseded_or_gone_is_forgotten_once_its_debts_are_paid(desk: D
     """An object or an upload that may be left at S3 is still its row's."""
     journal = desk.journal
     sent = ready(journal, "A")
-    journal.claim_uploads(limit=9, now=0.0)
-    journal.begin_put(sent.row_id)
+    journal.upload_claims.claim_uploads(limit=9, now=0.0)
+    journal.uploads.begin_put(sent.row_id)
     newer = ready(journal, "B", 2)
-    assert journal.one(sent.row_id).state is State.SUPERSEDED
+    assert journal.transfers.one(sent.row_id).state is State.SUPERSEDED
     assert desk.after(60) == {sent.row_id, newer.row_id}, "a worker still holds it"
-    journal.release(sent.row_id)
-    [task] = journal.claim_cleanup(limit=9, now=1e9)
+    journal.upload_claims.release(sent.row_id)
+    [task] = journal.cleanup.claim_cleanup(limit=9, now=1e9)
     assert desk.after(60) == {sent.row_id, newer.row_id}, "its object may be there"
-    journal.complete_cleanup(task.id)
-    journal.vanish(newer.row_id)
+    journal.cleanup.complete_cleanup(task.id)
+    journal.completion.vanish(newer.row_id)
     assert desk.after(60) == set()
 
 
@@ -162,8 +164,8 @@ def test_what_is_owed_or_dead_is_never_forgotten(desk: Desk) -> None:
     journal = desk.journal
     error = SidecarError(ErrorKind.INVALID, "no", operation="put", target="k")
     dead = ready(journal, "A", at=route("dead.mp4"))
-    journal.claim_uploads(limit=9, now=0.0)
-    journal.mark_dead(dead.row_id, error)
+    journal.upload_claims.claim_uploads(limit=9, now=0.0)
+    journal.uploads.mark_dead(dead.row_id, error)
     refused = ready(journal, "B", at=route("refused.mp4"))
     ship(journal, refused)
     tell(journal, OpOutcome.REJECTED)
@@ -172,10 +174,10 @@ def test_what_is_owed_or_dead_is_never_forgotten(desk: Desk) -> None:
     waiting = ready(journal, "D", at=route("waiting.mp4"))
     torn = see(journal, at=route("torn.mp4"))
     assert torn is not None
-    journal.abandon(torn.row_id, "nobody writes it")
+    journal.completion.abandon(torn.row_id, "nobody writes it")
     desk.missing(dead, refused, untold, waiting)
     assert desk.after(1000) == {dead.row_id, refused.row_id, untold.row_id, waiting.row_id, torn.row_id}
-    assert journal.requeue() == 2
+    assert journal.repairs.requeue() == 2
 
 
 def test_a_step_is_bounded_by_its_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +187,9 @@ def test_a_step_is_bounded_by_its_time(desk: Desk, monkeypatch: pytest.MonkeyPat
     desk.clock.advance(60 * DAY)
     ticks = iter(range(1000))
     monkeypatch.setattr(desk.clock, "monotonic", lambda: float(next(ticks)))
-    assert [desk.journal.prune_transfers(now_ms=desk.clock.wall, keep_ms=KEEP_MS) for _ in range(5)] == [
+    assert [
+        desk.journal.pruning.prune_transfers(now_ms=desk.clock.wall, keep_ms=KEEP_MS) for _ in range(5)
+    ] == [
         1,
         1,
         1,
@@ -211,7 +215,7 @@ def test_a_clock_that_was_set_back_makes_nothing_old(desk: Desk) -> None:
     first, second = desk.synced("A"), desk.synced("B", name="chunk_002.mp4")
     desk.clock.wall -= int(365 * DAY * 1000)
     desk.missing(first)
-    desk.journal._latest_ms = None
+    desk.journal.transfers._latest_ms = None
     desk.missing(second)
     desk.clock.wall += int(365 * DAY * 1000)
     assert desk.after(29) == {first.row_id, second.row_id}
@@ -223,7 +227,7 @@ def test_old_events_are_forgotten_and_young_ones_are_not(desk: Desk) -> None:
     first = desk.synced("A")
     count = desk.rows("events")
     for _ in range(EVENTS_MAX):
-        desk.journal.record(first, "looked at", first.state)
+        desk.journal.transfers.record(first, "looked at", first.state)
     desk.clock.advance(8 * DAY)
     desk.synced("B", 2)
     gone = [desk.prune_events(7) for _ in range(3)]
@@ -235,14 +239,14 @@ def test_what_was_forgotten_leaves_the_disk(desk: Desk) -> None:
     """All but what rows to come will fill, a few pages in each step."""
     transfer = desk.synced("A")
     for _ in range(2000):
-        desk.journal.record(transfer, "looked at", transfer.state, "x" * 4000)
+        desk.journal.transfers.record(transfer, "looked at", transfer.state, "x" * 4000)
     desk.clock.advance(8 * DAY)
     full = size(desk.journal)
     while desk.prune_events(7):
         pass
     assert size(desk.journal) == full
     steps = 1
-    while desk.journal.give_back():
+    while desk.journal.pruning.give_back():
         steps += 1
     assert steps > 10
     assert size(desk.journal) < full / 4
@@ -255,23 +259,23 @@ def test_a_journal_that_cannot_give_pages_back_keeps_them(tmp_path: Path) -> Non
     desk = Desk(tmp_path)
     transfer = desk.synced("A")
     for _ in range(500):
-        desk.journal.record(transfer, "looked at", transfer.state, "x" * 4000)
+        desk.journal.transfers.record(transfer, "looked at", transfer.state, "x" * 4000)
     desk.clock.advance(8 * DAY)
     desk.prune_events(7)
-    assert not desk.journal.give_back()
+    assert not desk.journal.pruning.give_back()
 
 
 def size(journal: Journal) -> int:
     """Return what the file has once the log is in it."""
-    assert journal.checkpoint_wal()
-    return journal.path.stat().st_size
+    assert journal.db.checkpoint_wal()
+    return journal.db.path.stat().st_size
 
 
 def test_how_far_back_nothing_is_known_is_remembered(desk: Desk) -> None:
     """By the transfer's own time; what never reached Convex leaves nothing that it might show."""
     journal = desk.journal
     lost = ready(journal, "X")
-    journal.vanish(lost.row_id)
+    journal.completion.vanish(lost.row_id)
     desk.after(31)
     assert noted(journal, "pruned") is None
     first = desk.synced("A")
@@ -298,7 +302,7 @@ def test_a_scene_without_files_is_forgotten_and_one_with_a_file_is_not(desk: Des
 
 def mark(journal: Journal, *, chunks: int | None = None, mtime_ns: int = 10**18) -> None:
     """Write a `.complete` marker."""
-    journal.mark_scene(
+    journal.scenes.mark_scene(
         project_id="demo",
         session_id="demo/lesson",
         scene_id="s1",
@@ -319,13 +323,13 @@ def test_a_playlist_is_remembered_as_long_as_its_scene_or_a_file_of_it(desk: Des
     scene = Named(project_id="demo", session_id="demo/lesson", scene_id="s1")
     combined = ready(desk.journal, "C", at=route("all.mp4", kind=AssetType.COMBINED_VIDEO))
     for named in (scene, replace(scene, scene_id=None)):
-        desk.journal.playlist_seen(named, "index.m3u8")
+        desk.journal.stream_pieces.playlist_seen(named, "index.m3u8")
     ship(desk.journal, combined)
     tell(desk.journal)
 
     def forgotten(*needed: str) -> list[str]:
         streams = {("demo/lesson", scene_id) for scene_id in needed}
-        gone, more = desk.journal.prune_playlists(after=("", ""), needed=streams)
+        gone, more = desk.journal.scene_pruning.prune_playlists(after=("", ""), needed=streams)
         assert more is None
         return [scene_id for _, scene_id in gone]
 
@@ -336,7 +340,7 @@ def test_a_playlist_is_remembered_as_long_as_its_scene_or_a_file_of_it(desk: Des
     desk.missing(combined)
     desk.after(31)
     assert forgotten() == [""]
-    assert desk.journal.playlists() == {}
+    assert desk.journal.stream_pieces.playlists() == {}
 
 
 def test_a_forgotten_chunk_still_counts(desk: Desk) -> None:
@@ -378,8 +382,10 @@ def test_a_journal_from_before_begins_to_count_at_its_opening(tmp_path: Path) ->
     gone = desk.synced("C", name="chunk_002.mp4")
     desk.missing(gone)
     dead = ready(desk.journal, "D", at=route("dead.mp4"))
-    desk.journal.claim_uploads(limit=9, now=0.0)
-    desk.journal.mark_dead(dead.row_id, SidecarError(ErrorKind.INVALID, "no", operation="put", target="k"))
+    desk.journal.upload_claims.claim_uploads(limit=9, now=0.0)
+    desk.journal.uploads.mark_dead(
+        dead.row_id, SidecarError(ErrorKind.INVALID, "no", operation="put", target="k")
+    )
     wanted = counted(desk.journal)
     assert wanted == (
         [(first.row_id, True), (second.row_id, False), (gone.row_id, True), (dead.row_id, False)],
@@ -418,8 +424,8 @@ def test_a_scene_that_was_taken_up_is_not_forgotten_before_its_end_is_told(desk:
     """However long its quiet, or the daemon's sleep, is."""
     facts = SceneFacts(complete=False, owed=1, error=None, reason=None)
     told = ReportedScene(project_id="demo", session_id="demo/lesson", scene_id="s9", facts=facts)
-    desk.journal.recover_scenes([told], is_last=True)
+    desk.journal.recovery.recover_scenes([told], is_last=True)
     assert desk.prune_scenes(62) == ["s9"]
-    desk.journal.quiet_scene("demo/lesson", "s9", change=0)
+    desk.journal.scenes.quiet_scene("demo/lesson", "s9", change=0)
     tell(desk.journal)
     assert desk.prune_scenes(62) == []

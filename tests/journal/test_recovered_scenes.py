@@ -14,7 +14,7 @@ from sidecar.core.ops import OpOutcome, OpResult, Registration, ReportedScene
 from sidecar.core.scenes import SceneFacts
 from sidecar.journal import writer as writing
 from sidecar.journal.journal import Journal
-from sidecar.journal.stores.recovery import SCENES_AT_ONCE
+from sidecar.journal.stores.recovery import SCENES_AT_ONCE, Recovery
 from sidecar.journal.writer import JournalWriter
 from tests.support.journals import finish, identity, noted, open_journal, ready, route, see, ship, tell
 
@@ -31,7 +31,7 @@ READY: Facts = (True, False, None)
 def journal(tmp_path: Path) -> Journal:
     """Open a new journal as the daemon does."""
     journal = open_journal(tmp_path)
-    journal.begin_recovery()
+    journal.recovery.begin_recovery()
     return journal
 
 
@@ -39,7 +39,7 @@ def mark(
     journal: Journal, marker: str, mtime_ns: int, *, chunks: int | None = None, scene: str = "s1"
 ) -> None:
     """Show a scene's marker."""
-    journal.mark_scene(
+    journal.scenes.mark_scene(
         project_id="demo",
         session_id="demo/lesson",
         scene_id=scene,
@@ -52,13 +52,13 @@ def mark(
 def adopt(journal: Journal, transfer: Transfer) -> None:
     """Let Convex and S3 know the content."""
     known = KnownContent(key=f"old/{transfer.row_id}", transfer=f"01OLD{transfer.row_id}", version=1)
-    journal.end_lookups({transfer.row_id: known})
+    journal.lookups.end_lookups({transfer.row_id: known})
     assert transfer.row_id in {
-        claimed.row_id for claimed in journal.claim_uploads(limit=9, now=1e9).transfers
+        claimed.row_id for claimed in journal.upload_claims.claim_uploads(limit=9, now=1e9).transfers
     }
-    journal.take_over_key(transfer.row_id, known)
+    journal.lookups.take_over_key(transfer.row_id, known)
     stored = StoredObject(bucket="lessons", key=f"old/{transfer.row_id}", etag="e")
-    assert journal.adopt(transfer.row_id, stored) is State.SYNCED
+    assert journal.lookups.adopt(transfer.row_id, stored) is State.SYNCED
 
 
 def adopted(journal: Journal, text: str = "A", n: int = 1, *, at: Route | None = None) -> Transfer:
@@ -71,10 +71,10 @@ def adopted(journal: Journal, text: str = "A", n: int = 1, *, at: Route | None =
 def told(journal: Journal, outcome: OpOutcome = OpOutcome.APPLIED) -> list[Facts]:
     """Tell Convex what it is owed; return what it heard of scenes."""
     heard: list[Facts] = []
-    while (batch := journal.claim_batch(limit=100, now=1e9, busy=())[0]) is not None:
+    while (batch := journal.batches.claim_batch(limit=100, now=1e9, busy=())[0]) is not None:
         bodies: list[Any] = [op.body for op in batch.ops if op.kind == "facts"]
         heard += [(body["complete"], bool(body["owed"]), body["error"]) for body in bodies]
-        journal.settle(
+        journal.answers.settle(
             [
                 OpResult(op_id=op.op_id, outcome=outcome if op.kind == PUT else OpOutcome.APPLIED, version=1)
                 for op in batch.ops
@@ -85,8 +85,8 @@ def told(journal: Journal, outcome: OpOutcome = OpOutcome.APPLIED) -> list[Facts
 
 def be_quiet(journal: Journal) -> None:
     """Nothing came for complete_after."""
-    for scene in journal.open_scenes():
-        journal.quiet_scene(scene.session_id, scene.scene_id, change=scene.change)
+    for scene in journal.scenes.open_scenes():
+        journal.scenes.quiet_scene(scene.session_id, scene.scene_id, change=scene.change)
 
 
 # -- nothing new -----------------------------------------------------------------------------------
@@ -99,9 +99,9 @@ def test_a_known_scene_is_not_unsaid_and_complete_after_its_quiet(
     """Whether its files are known before or after the first scan is over."""
     transfer = ready(journal, "A")
     if is_scanned_first:
-        journal.end_recovery()
+        journal.recovery.end_recovery()
     adopt(journal, transfer)
-    journal.end_recovery()
+    journal.recovery.end_recovery()
     assert told(journal) == []
     be_quiet(journal)
     assert told(journal) == [READY]
@@ -111,7 +111,7 @@ def test_what_is_still_looked_for_is_not_owed_aloud(journal: Journal) -> None:
     """S3 is away, say: complete, but not settled yet."""
     transfer = ready(journal, "A")
     mark(journal, "complete", 5000)
-    journal.end_recovery()
+    journal.recovery.end_recovery()
     be_quiet(journal)
     assert told(journal) == []
     adopt(journal, transfer)
@@ -124,9 +124,9 @@ def test_a_marker_counts_again_once_all_is_known(journal: Journal, *, is_scanned
     mark(journal, "complete", 5000)
     transfer = ready(journal, "A")
     if is_scanned_first:
-        journal.end_recovery()
+        journal.recovery.end_recovery()
     adopt(journal, transfer)
-    journal.end_recovery()
+    journal.recovery.end_recovery()
     assert told(journal) == [READY]
 
 
@@ -134,7 +134,7 @@ def test_a_manifest_counts_again_once_all_is_known(journal: Journal) -> None:
     """As a marker does."""
     adopted(journal)
     adopted(journal, "M", 5, at=route("manifest.json", kind=AssetType.MANIFEST))
-    journal.end_recovery()
+    journal.recovery.end_recovery()
     assert told(journal) == [READY]
 
 
@@ -143,7 +143,7 @@ def test_an_old_marker_says_nothing_before_the_content_that_voids_it(journal: Jo
     mark(journal, "complete", 500)
     assert told(journal) == []
     adopted(journal)
-    journal.end_recovery()
+    journal.recovery.end_recovery()
     assert told(journal) == []
 
 
@@ -151,7 +151,7 @@ def test_chunks_that_are_not_here_any_more_are_not_missed(journal: Journal) -> N
     """Local files were deleted after they were synced: the new journal cannot count them."""
     mark(journal, "complete", 5000, chunks=3)
     adopted(journal)
-    journal.end_recovery()
+    journal.recovery.end_recovery()
     be_quiet(journal)
     assert told(journal) == []
 
@@ -160,12 +160,12 @@ def test_a_restart_changes_nothing(journal: Journal, tmp_path: Path) -> None:
     """The first life of the new journal was short: its second one reads the markers again."""
     mark(journal, "complete", 5000, chunks=3)
     adopted(journal)
-    journal.end_recovery()
+    journal.recovery.end_recovery()
     journal.close()
     again = open_journal(tmp_path)
-    again.begin_recovery()
+    again.recovery.begin_recovery()
     mark(again, "complete", 5000, chunks=3)
-    again.end_recovery()
+    again.recovery.end_recovery()
     assert told(again) == []
 
 
@@ -175,9 +175,9 @@ def test_all_scenes_with_markers_are_told_however_many(journal: Journal) -> None
     for n in range(count):
         adopted(journal, f"A{n}", at=route(scene=f"s{n}"))
         mark(journal, "complete", 5000, scene=f"s{n}")
-    after = journal.end_recovery()
+    after = journal.recovery.end_recovery()
     assert after is not None
-    assert journal.end_recovery(after=after) is None
+    assert journal.recovery.end_recovery(after=after) is None
     assert told(journal) == [READY] * count
 
 
@@ -189,10 +189,10 @@ def test_a_cancelled_scene_is_cancelled_again_and_its_files_are_known(journal: J
     seen = see(journal)
     assert seen is not None
     mark(journal, "cancelled", 5000)
-    journal.end_recovery()
+    journal.recovery.end_recovery()
     assert told(journal) == []
     assert finish(journal, seen, "A") is State.READY
-    adopt(journal, journal.one(seen.row_id))
+    adopt(journal, journal.transfers.one(seen.row_id))
     assert told(journal) == [(False, True, "Rendering of this scene was cancelled.")]
 
 
@@ -201,15 +201,15 @@ def test_what_a_cancelled_scene_left_incomplete_is_abandoned(journal: Journal) -
     torn, younger = see(journal), see(journal, at=route("chunk_002.mp4"))
     assert torn is not None
     assert younger is not None
-    assert journal.abandon_if_cancelled(torn.row_id, identity(5)) is False
+    assert journal.recovery.abandon_if_cancelled(torn.row_id, identity(5)) is False
     mark(journal, "cancelled", 5000)
-    assert journal.abandon_if_cancelled(torn.row_id, identity(5)) is True
-    assert journal.abandon_if_cancelled(younger.row_id, identity(6)) is False
-    journal.end_recovery()
+    assert journal.recovery.abandon_if_cancelled(torn.row_id, identity(5)) is True
+    assert journal.recovery.abandon_if_cancelled(younger.row_id, identity(6)) is False
+    journal.recovery.end_recovery()
     assert told(journal) == []
-    assert [row.row_id for row in journal.candidates()] == [younger.row_id]
+    assert [row.row_id for row in journal.completion.candidates()] == [younger.row_id]
     assert see(journal, 5) is None
-    journal.abandon(younger.row_id, "no end mark")
+    journal.completion.abandon(younger.row_id, "no end mark")
     assert told(journal) == [(False, True, "Rendering of this scene was cancelled.")]
 
 
@@ -218,9 +218,9 @@ def test_a_video_that_nobody_finishes_is_an_error_again(journal: Journal) -> Non
     adopted(journal)
     torn = see(journal, at=route("chunk_002.mp4"))
     assert torn is not None
-    journal.end_recovery()
+    journal.recovery.end_recovery()
     assert told(journal) == []
-    journal.abandon(torn.row_id, "no end mark")
+    journal.completion.abandon(torn.row_id, "no end mark")
     ((_, _, error),) = told(journal)
     assert error == "A video of this scene was never finished: its renderer stopped in the middle."
     see(journal, 2, at=route("chunk_002.mp4"))
@@ -234,24 +234,24 @@ def test_a_video_that_nobody_finishes_is_an_error_again(journal: Journal) -> Non
 def test_other_content_than_convex_shows_is_told_at_once(journal: Journal) -> None:
     """It was written while nobody looked."""
     transfer = ready(journal, "B")
-    journal.end_recovery()
+    journal.recovery.end_recovery()
     assert told(journal) == []
-    journal.end_lookups({transfer.row_id: KnownContent()})
+    journal.lookups.end_lookups({transfer.row_id: KnownContent()})
     assert told(journal) == [UPLOADING]
 
 
 def test_a_first_journals_content_is_told_at_once(journal: Journal) -> None:
     """Also where Convex could not be asked: nothing can be known."""
     transfer = ready(journal, "A")
-    journal.end_lookups({transfer.row_id: None}, asked=False)
-    journal.end_recovery()
+    journal.lookups.end_lookups({transfer.row_id: None}, asked=False)
+    journal.recovery.end_recovery()
     assert told(journal) == [UPLOADING]
 
 
 def test_what_is_seen_after_the_first_scan_is_told_at_once(journal: Journal) -> None:
     """Before it is complete."""
     adopted(journal)
-    journal.end_recovery()
+    journal.recovery.end_recovery()
     see(journal, at=route("chunk_002.mp4"))
     assert told(journal) == [UPLOADING]
 
@@ -260,13 +260,13 @@ def test_what_somebody_is_seen_writing_is_told_at_once(journal: Journal) -> None
     """Whatever Convex knows of it."""
     growing = see(journal)
     assert growing is not None
-    journal.candidate_written(growing.row_id)
+    journal.recovery.candidate_written(growing.row_id)
     assert told(journal) == [UPLOADING]
 
 
 def test_a_new_scene_is_told_as_ever(journal: Journal) -> None:
     """Only what the first scan found is recalled."""
-    journal.end_recovery()
+    journal.recovery.end_recovery()
     see(journal)
     assert told(journal) == [UPLOADING]
 
@@ -275,13 +275,13 @@ def test_a_new_scene_is_told_as_ever(journal: Journal) -> None:
 def test_what_s3_has_lost_is_told_when_it_is_sent(journal: Journal, *, is_multipart: bool) -> None:
     """Convex shows it, and players cannot have it."""
     transfer = ready(journal, "A")
-    journal.end_lookups({transfer.row_id: KNOWN})
-    journal.claim_uploads(limit=1, now=0)
-    journal.end_recovery()
+    journal.lookups.end_lookups({transfer.row_id: KNOWN})
+    journal.upload_claims.claim_uploads(limit=1, now=0)
+    journal.recovery.end_recovery()
     if is_multipart:
-        journal.begin_multipart(transfer.row_id, part_bytes=5)
+        journal.multipart.begin_multipart(transfer.row_id, part_bytes=5)
     else:
-        journal.begin_put(transfer.row_id)
+        journal.uploads.begin_put(transfer.row_id)
     assert told(journal) == [UPLOADING]
 
 
@@ -291,11 +291,11 @@ def test_without_convex_its_later_answer_decides(
 ) -> None:
     """It was away; S3 was searched, and has it: the op tells whether Convex knew."""
     transfer = ready(journal, "A")
-    journal.end_lookups({transfer.row_id: KnownContent()}, asked=False)
-    journal.claim_uploads(limit=1, now=0)
-    journal.end_recovery()
+    journal.lookups.end_lookups({transfer.row_id: KnownContent()}, asked=False)
+    journal.upload_claims.claim_uploads(limit=1, now=0)
+    journal.recovery.end_recovery()
     stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")
-    journal.uploaded(transfer.row_id, stored, url="https://cdn.example/a")
+    journal.uploads.uploaded(transfer.row_id, stored, url="https://cdn.example/a")
     assert told(journal, outcome) == heard
     be_quiet(journal)
     assert told(journal) == [READY]
@@ -304,7 +304,7 @@ def test_without_convex_its_later_answer_decides(
 def test_once_something_was_told_all_is_told(journal: Journal) -> None:
     """This journal has completed the scene; then it is rendered again."""
     adopted(journal)
-    journal.end_recovery()
+    journal.recovery.end_recovery()
     be_quiet(journal)
     assert told(journal) == [READY]
     new = ready(journal, "B", 2)
@@ -326,13 +326,13 @@ def unfinished(scene: str, *, complete: bool = False) -> ReportedScene:
 
 def test_a_scene_of_which_nothing_is_left_ends_after_its_quiet(journal: Journal) -> None:
     """Nothing is said before; the question is asked once, over restarts, until its last page."""
-    assert not journal.has_scenes_to_recover()
-    journal.end_recovery()
-    assert journal.has_scenes_to_recover()
-    journal.recover_scenes([unfinished("gone")], is_last=False)
-    assert journal.has_scenes_to_recover()
-    journal.recover_scenes([unfinished("gone"), unfinished("marked", complete=True)], is_last=True)
-    assert not journal.has_scenes_to_recover()
+    assert not journal.recovery.has_scenes_to_recover()
+    journal.recovery.end_recovery()
+    assert journal.recovery.has_scenes_to_recover()
+    journal.recovery.recover_scenes([unfinished("gone")], is_last=False)
+    assert journal.recovery.has_scenes_to_recover()
+    journal.recovery.recover_scenes([unfinished("gone"), unfinished("marked", complete=True)], is_last=True)
+    assert not journal.recovery.has_scenes_to_recover()
     assert told(journal) == []
     be_quiet(journal)
     assert told(journal) == [READY, READY]
@@ -341,11 +341,11 @@ def test_a_scene_of_which_nothing_is_left_ends_after_its_quiet(journal: Journal)
 def test_a_scene_that_was_found_goes_on_as_found(journal: Journal) -> None:
     """What Convex shows of it already is not told again; its end is."""
     transfer = ready(journal, "A", at=route(scene="s1"))
-    journal.end_recovery()
-    journal.recover_scenes([unfinished("s1")], is_last=True)
-    journal.end_lookups({transfer.row_id: None})
+    journal.recovery.end_recovery()
+    journal.recovery.recover_scenes([unfinished("s1")], is_last=True)
+    journal.lookups.end_lookups({transfer.row_id: None})
     assert told(journal) == []
-    ship(journal, journal.one(transfer.row_id))
+    ship(journal, journal.transfers.one(transfer.row_id))
     be_quiet(journal)
     assert told(journal)[-1] == READY
 
@@ -353,19 +353,19 @@ def test_a_scene_that_was_found_goes_on_as_found(journal: Journal) -> None:
 def test_what_this_journal_told_is_newer(journal: Journal) -> None:
     """The answer may have been on its way while the scene became complete."""
     transfer = ready(journal, "A", at=route(scene="s1"))
-    journal.end_recovery()
-    journal.end_lookups({transfer.row_id: None})
+    journal.recovery.end_recovery()
+    journal.lookups.end_lookups({transfer.row_id: None})
     ship(journal, transfer)
     be_quiet(journal)
     assert told(journal)[-1] == READY
-    journal.recover_scenes([unfinished("s1")], is_last=True)
+    journal.recovery.recover_scenes([unfinished("s1")], is_last=True)
     assert told(journal) == []
 
 
 def test_files_that_come_to_a_scene_that_was_taken_up_are_owed_aloud(journal: Journal) -> None:
     """It is told as ever from then on."""
-    journal.end_recovery()
-    journal.recover_scenes([unfinished("s1", complete=True)], is_last=True)
+    journal.recovery.end_recovery()
+    journal.recovery.recover_scenes([unfinished("s1", complete=True)], is_last=True)
     ship(journal, ready(journal, "A", at=route(scene="s1")))
     assert told(journal) == [UPLOADING]
 
@@ -380,14 +380,14 @@ def test_a_chunk_that_a_lost_journal_delivered_is_not_waited_for(
 ) -> None:
     """It may have been deleted here after it was synced. Only a sidecar's first journal can count."""
     registration = Registration(epoch=epoch, last_seq=0, contract_version=1)
-    journal.end_recovery()
+    journal.recovery.end_recovery()
     ship(journal, ready(journal, "A"))
     mark(journal, "complete", 5000, chunks=2)
     if is_quiet_first:
         be_quiet(journal)
-        journal.registered(registration)
+        journal.batches.registered(registration)
     else:
-        journal.registered(registration)
+        journal.batches.registered(registration)
         be_quiet(journal)
     assert told(journal)[-1] == last
 
@@ -404,8 +404,8 @@ async def test_the_question_stands_although_the_disk_was_full_when_it_was_raised
             raise failures.pop()
 
     async with JournalWriter(open_journal(tmp_path)) as writer:
-        await writer.do(Journal.begin_recovery)
-        await asyncio.gather(writer.do(Journal.end_recovery), writer.do(fail))
+        await writer.do(Recovery.begin_recovery)
+        await asyncio.gather(writer.do(Recovery.end_recovery), writer.run(fail))
         assert not failures
-        assert await writer.do(Journal.has_scenes_to_recover)
-        assert await writer.do(noted, "scanned") == "1"
+        assert await writer.do(Recovery.has_scenes_to_recover)
+        assert await writer.run(noted, "scanned") == "1"

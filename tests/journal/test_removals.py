@@ -27,25 +27,27 @@ def synced(journal: Journal, name: str = "chunk_001.mp4", text: str = "a", n: in
     transfer = ready(journal, text, n, at=route(name))
     ship(journal, transfer)
     tell(journal)
-    return journal.one(transfer.row_id)
+    return journal.transfers.one(transfer.row_id)
 
 
 def listing(journal: Journal, *missing: str, spared: bool = False) -> None:
     """End a full listing that did not show some files, if they are remembered."""
-    known = set(journal.known(ROOT, "demo/lesson/s1"))
-    journal.missing(ROOT, [f"demo/lesson/s1/{name}" for name in missing if name in known], spared=spared)
+    known = set(journal.files.known(ROOT, "demo/lesson/s1"))
+    journal.files.missing(
+        ROOT, [f"demo/lesson/s1/{name}" for name in missing if name in known], spared=spared
+    )
 
 
 def look(journal: Journal, *missing: str, ask: bool | None = None, delete_object: bool = False) -> None:
     """End a full listing as the watch stage does: weigh, then confirm."""
     listing(journal, *missing)
-    is_mass = journal.mass_removal(ROOT, anew=False).is_mass
+    is_mass = journal.removals.mass_removal(ROOT, anew=False).is_mass
     after: str | None = ""
     while after is not None:
-        after = journal.evaluate_absences(
+        after = journal.removals.evaluate_absences(
             ROOT, after=after, ask=is_mass if ask is None else ask, delete_object=delete_object
         ).after
-    while journal.confirm_absence(ROOT):
+    while journal.removals.confirm_absence(ROOT):
         pass
 
 
@@ -57,7 +59,7 @@ def gone(journal: Journal, *names: str, looks: int = 3, delete_object: bool = Fa
 
 def removals(journal: Journal) -> dict[str, str]:
     """Return state by name of what Convex has not acknowledged."""
-    reader = JournalReader(journal.path, clock=ManualClock())
+    reader = JournalReader(journal.db.path, clock=ManualClock())
     try:
         rows = reader.removals(limit=1000, after=0)
         return {row.path.rpartition("/")[2]: str(row.state) for row in rows}
@@ -72,7 +74,7 @@ def sent(journal: Journal) -> list[Op]:
 
 def answer(journal: Journal, op: Op, outcome: OpOutcome, **more: object) -> None:
     """Settle one op."""
-    journal.settle([OpResult(op_id=op.op_id, outcome=outcome, **more)])  # type: ignore[arg-type]  # its fields
+    journal.answers.settle([OpResult(op_id=op.op_id, outcome=outcome, **more)])  # type: ignore[arg-type]  # its fields
 
 
 def kinds(journal: Journal) -> list[str]:
@@ -100,11 +102,11 @@ def test_two_listings_and_another_look_make_a_removal(journal: Journal) -> None:
         },
     )
     answer(journal, op, OpOutcome.APPLIED, version=1)
-    assert journal.one(transfer.row_id).is_removed
+    assert journal.transfers.one(transfer.row_id).is_removed
     assert removals(journal) == {}
     assert journal.db.execute("SELECT * FROM files").fetchall() == []
-    assert journal.claim_cleanup(limit=9, now=1e9) == []
-    assert journal.expiries(limit=9) == []
+    assert journal.cleanup.claim_cleanup(limit=9, now=1e9) == []
+    assert journal.removal_decisions.expiries(limit=9) == []
 
 
 def test_a_file_that_returns_between_the_looks_was_never_removed(journal: Journal) -> None:
@@ -125,7 +127,7 @@ def test_a_file_that_returns_before_its_op_was_sent_withdraws_it(journal: Journa
     gone(journal, "chunk_001.mp4")
     candidate = see(journal, times)
     assert (removals(journal), kinds(journal)) == ({}, [])
-    assert journal.one(transfer.row_id).state is State.SYNCED
+    assert journal.transfers.one(transfer.row_id).state is State.SYNCED
     if candidate is not None:
         assert finish(journal, candidate, "a", times) is None
 
@@ -139,9 +141,9 @@ def test_a_file_that_returns_after_its_op_was_sent_is_new(journal: Journal) -> N
     assert candidate is not None
     assert finish(journal, candidate, "a") is State.READY
     ship(journal, candidate)
-    assert journal.claim_batch(limit=9, now=1e9, busy=())[0] is None
+    assert journal.batches.claim_batch(limit=9, now=1e9, busy=())[0] is None
     answer(journal, op, OpOutcome.APPLIED, version=1)
-    assert journal.one(first.row_id).is_removed
+    assert journal.transfers.one(first.row_id).is_removed
     assert [op.kind for op in sent(journal)] == ["put"]
 
 
@@ -175,23 +177,23 @@ def test_newer_content_that_vanished_unread_leaves_the_older_to_be_removed(journ
     first = synced(journal)
     second = see(journal, 2)
     assert second is not None
-    journal.vanish(second.row_id)
-    assert journal.one(second.row_id).state is State.GONE
+    journal.completion.vanish(second.row_id)
+    assert journal.transfers.one(second.row_id).state is State.GONE
     gone(journal, "chunk_001.mp4")
     assert removals(journal) == {"chunk_001.mp4": RemovalState.OWED}
     tell(journal)
-    assert journal.one(first.row_id).is_removed
+    assert journal.transfers.one(first.row_id).is_removed
 
 
 def test_what_the_sidecar_deleted_is_no_removal_even_after_newer_content(journal: Journal) -> None:
     """Nor where a newer file came and went before it could be read."""
     first = synced(journal)
-    assert journal.begin_deletion(first.row_id)
-    journal.deleted(first.row_id)
+    assert journal.local_deletion.begin_deletion(first.row_id)
+    journal.local_deletion.deleted(first.row_id)
     gone(journal, "chunk_001.mp4", looks=5)
     second = see(journal, 2)
     assert second is not None
-    journal.vanish(second.row_id)
+    journal.completion.vanish(second.row_id)
     gone(journal, "chunk_001.mp4", looks=5)
     assert (removals(journal), kinds(journal)) == ({}, [])
 
@@ -222,11 +224,11 @@ def test_a_moved_file_is_removed_from_its_new_place(journal: Journal) -> None:
     assert moved is not None
     finish(journal, moved, "a")
     for _ in range(3):
-        journal.missing(ROOT, [path])
+        journal.files.missing(ROOT, [path])
         look(journal)
     assert kinds(journal) == ["remove"]
     tell(journal)
-    assert journal.one(transfer.row_id).is_removed
+    assert journal.transfers.one(transfer.row_id).is_removed
     assert see(journal, 9, path=path) is not None
 
 
@@ -255,13 +257,13 @@ def test_a_folder_that_changed_meanwhile_spares_what_was_counted(journal: Journa
     synced(journal)
     for looks in (1, 2):
         gone(journal, "chunk_001.mp4", looks=looks)
-        journal.forgive_absence(ROOT, ["demo/lesson/s", "demo/lesson/s1/x"])  # others
-        journal.forgive_absence(ROOT, [folder])
+        journal.removals.forgive_absence(ROOT, ["demo/lesson/s", "demo/lesson/s1/x"])  # others
+        journal.removals.forgive_absence(ROOT, [folder])
         gone(journal, "chunk_001.mp4", looks=4)
         assert removals(journal) == {}
         assert see(journal, 1) is None
     gone(journal, "chunk_001.mp4", looks=2)
-    journal.forgive_absence(ROOT, ["demo/lesson/s", "demo/lesson/s1/x"])
+    journal.removals.forgive_absence(ROOT, ["demo/lesson/s", "demo/lesson/s1/x"])
     look(journal)
     assert removals(journal) == {"chunk_001.mp4": RemovalState.OWED}
 
@@ -281,7 +283,7 @@ def test_the_count_outlives_a_restart(tmp_path: Path) -> None:
     [again] = sent(journal)
     assert (again.op_id, again.seq) == (op.op_id, op.seq)
     answer(journal, again, OpOutcome.DUPLICATE, version=1)
-    assert journal.one(transfer.row_id).is_removed
+    assert journal.transfers.one(transfer.row_id).is_removed
 
 
 # -- many at once --------------------------------------------------------------------------------
@@ -297,7 +299,7 @@ def test_more_than_ten_files_and_ten_percent_ask(journal: Journal) -> None:
     tell(journal)
     gone(journal, names[10])
     assert removals(journal) == {names[10]: RemovalState.ASKED}
-    assert journal.mass_removal(ROOT, anew=True).gone == 1
+    assert journal.removals.mass_removal(ROOT, anew=True).gone == 1
 
 
 def test_ten_percent_of_a_large_root_are_not_many(journal: Journal) -> None:
@@ -332,20 +334,20 @@ def test_confirmed_files_are_removed_and_dismissed_ones_stay(journal: Journal) -
     for name in names:
         synced(journal, name, text=name)
     gone(journal, *names)
-    assert len(journal.confirm_removals(root=ROOT, path=f"demo/lesson/s1/{names[0]}")) == 1
-    assert journal.confirm_removals(root=ROOT, path="demo/lesson/s") == []
+    assert len(journal.removal_decisions.confirm_removals(root=ROOT, path=f"demo/lesson/s1/{names[0]}")) == 1
+    assert journal.removal_decisions.confirm_removals(root=ROOT, path="demo/lesson/s") == []
     assert removals(journal)[names[0]] == RemovalState.OWED
     assert kinds(journal) == ["remove"]
-    assert len(journal.dismiss_removals(root=ROOT, path="demo/lesson/s1")) == 19
-    assert journal.dismiss_removals() == []
+    assert len(journal.removal_decisions.dismiss_removals(root=ROOT, path="demo/lesson/s1")) == 19
+    assert journal.removal_decisions.dismiss_removals() == []
     tell(journal)
     gone(journal, *names, looks=4)
     assert removals(journal) == {}
     assert see(journal, 1, at=route(names[1])) is None
     unread = see(journal, 2, at=route(names[2]))
     assert unread is not None
-    journal.vanish(unread.row_id)
-    journal.mass_removal(ROOT, anew=True)
+    journal.completion.vanish(unread.row_id)
+    journal.removals.mass_removal(ROOT, anew=True)
     gone(journal, names[1], names[2])
     assert removals(journal) == {names[1]: RemovalState.OWED}
 
@@ -358,14 +360,14 @@ def test_a_question_is_not_forgotten_by_pruning(tmp_path: Path) -> None:
     for name in names:
         synced(journal, name, text=name)
     gone(journal, *names, delete_object=True)
-    journal.confirm_removals(path=f"demo/lesson/s1/{names[0]}")
+    journal.removal_decisions.confirm_removals(path=f"demo/lesson/s1/{names[0]}")
     tell(journal)
     clock.advance(1.0)
     for _ in range(3):
-        journal.prune_transfers(keep_ms=0, now_ms=clock.wall)
+        journal.pruning.prune_transfers(keep_ms=0, now_ms=clock.wall)
         clock.advance(1.0)
     assert dict.fromkeys(names[1:], "asked") == removals(journal)
-    assert len(journal.expiries(limit=9)) == 1
+    assert len(journal.removal_decisions.expiries(limit=9)) == 1
 
 
 def test_a_question_ends_with_the_return_of_its_files(journal: Journal) -> None:
@@ -386,7 +388,7 @@ def test_what_convex_was_not_told_of_counts_until_it_is(journal: Journal) -> Non
     for name in names:
         synced(journal, name, text=name)
     gone(journal, *names[:10])
-    journal.mass_removal(ROOT, anew=True)
+    journal.removals.mass_removal(ROOT, anew=True)
     gone(journal, names[10])
     assert removals(journal)[names[10]] == RemovalState.ASKED
 
@@ -399,9 +401,9 @@ def test_a_policy_that_is_keep_by_now_forgets_what_was_not_told(journal: Journal
     gone(journal, names[0])
     [op] = sent(journal)
     gone(journal, names[1])
-    assert not journal.drop_undecided_removals(watched=[ROOT])
+    assert not journal.removal_decisions.drop_undecided_removals(watched=[ROOT])
     assert len(removals(journal)) == 2
-    assert not journal.drop_undecided_removals(watched=[])
+    assert not journal.removal_decisions.drop_undecided_removals(watched=[])
     assert removals(journal) == {names[0]: RemovalState.OWED}
     answer(journal, op, OpOutcome.APPLIED, version=1)
     gone(journal, names[1], looks=4)
@@ -418,13 +420,13 @@ def test_a_removal_that_convex_refuses_is_kept_for_people(journal: Journal) -> N
     [op] = sent(journal)
     answer(journal, op, OpOutcome.REJECTED, code="SESSION_OF_OTHER_PROJECT", message="not yours")
     assert removals(journal) == {"chunk_001.mp4": RemovalState.REFUSED}
-    assert journal.one(transfer.row_id).state is State.SYNCED
-    assert len(journal.confirm_removals()) == 1
+    assert journal.transfers.one(transfer.row_id).state is State.SYNCED
+    assert len(journal.removal_decisions.confirm_removals()) == 1
     [op] = sent(journal)
     error = SidecarError(ErrorKind.INVALID, "no", operation="call", target="x")
-    journal.mark_ops_dead([op.seq], error)
+    journal.answers.mark_ops_dead([op.seq], error)
     assert removals(journal) == {"chunk_001.mp4": RemovalState.REFUSED}
-    assert journal.one(transfer.row_id).state is State.SYNCED
+    assert journal.transfers.one(transfer.row_id).state is State.SYNCED
 
 
 def test_dismissing_a_removal_says_nothing_of_a_file_that_is_back(journal: Journal) -> None:
@@ -436,8 +438,8 @@ def test_dismissing_a_removal_says_nothing_of_a_file_that_is_back(journal: Journ
     assert again is not None
     finish(journal, again, "a")
     answer(journal, op, OpOutcome.REJECTED, code="SESSION_OF_OTHER_PROJECT", message="not yours")
-    assert len(journal.dismiss_removals()) == 1
-    assert set(journal.known(ROOT, "demo/lesson/s1")) == {"chunk_001.mp4"}
+    assert len(journal.removal_decisions.dismiss_removals()) == 1
+    assert set(journal.files.known(ROOT, "demo/lesson/s1")) == {"chunk_001.mp4"}
     assert see(journal, 7, path="demo/lesson/s1/elsewhere/chunk_001.mp4") is None
     ship(journal, again)
     tell(journal)
@@ -463,8 +465,8 @@ def test_an_object_may_go_only_where_its_asset_went(
     gone(journal, "chunk_001.mp4", delete_object=True)
     [op] = sent(journal)
     answer(journal, op, outcome, code=code)
-    assert journal.one(transfer.row_id).is_removed
-    assert [one.version for one in journal.expiries(limit=9)] == ([1] if expires else [])
+    assert journal.transfers.one(transfer.row_id).is_removed
+    assert [one.version for one in journal.removal_decisions.expiries(limit=9)] == ([1] if expires else [])
 
 
 def test_an_object_is_a_debt_once_its_version_is_marked(tmp_path: Path) -> None:
@@ -475,13 +477,15 @@ def test_an_object_is_a_debt_once_its_version_is_marked(tmp_path: Path) -> None:
     tell(journal)
     journal.close()
     journal = open_journal(tmp_path)
-    assert [one.transfer.row_id for one in journal.expiries(limit=9)] == [one.row_id for one in transfers]
-    assert journal.claim_cleanup(limit=9, now=1e9) == []
-    journal.settle_expiries({transfers[0].row_id: True, transfers[1].row_id: False})
-    assert [(task.key, task.delete_object) for task in journal.claim_cleanup(limit=9, now=1e9)] == [
+    assert [one.transfer.row_id for one in journal.removal_decisions.expiries(limit=9)] == [
+        one.row_id for one in transfers
+    ]
+    assert journal.cleanup.claim_cleanup(limit=9, now=1e9) == []
+    journal.removal_decisions.settle_expiries({transfers[0].row_id: True, transfers[1].row_id: False})
+    assert [(task.key, task.delete_object) for task in journal.cleanup.claim_cleanup(limit=9, now=1e9)] == [
         (transfers[0].key, True)
     ]
-    assert journal.expiries(limit=9) == []
+    assert journal.removal_decisions.expiries(limit=9) == []
 
 
 def test_an_object_whose_key_is_used_again_stays(journal: Journal) -> None:
@@ -493,8 +497,8 @@ def test_an_object_whose_key_is_used_again_stays(journal: Journal) -> None:
     tell(journal)
     gone(journal, "chunk_001.mp4", delete_object=True)
     tell(journal)
-    journal.settle_expiries({transfer.row_id: True})
-    assert journal.claim_cleanup(limit=9, now=1e9) == []
+    journal.removal_decisions.settle_expiries({transfer.row_id: True})
+    assert journal.cleanup.claim_cleanup(limit=9, now=1e9) == []
 
 
 # -- scenes --------------------------------------------------------------------------------------
@@ -506,7 +510,7 @@ def test_a_removed_video_no_longer_counts_for_its_scene(journal: Journal) -> Non
     for n in (1, 2):
         synced(journal, "chunk_001.mp4", text=f"{n}", n=n)
     synced(journal, "chunk_002.mp4", text="other")
-    journal.mark_scene(**journal_scene, marker="complete", mtime_ns=10**12, chunks=2)
+    journal.scenes.mark_scene(**journal_scene, marker="complete", mtime_ns=10**12, chunks=2)
     assert '"complete": true' in reported(journal)
     gone(journal, "chunk_001.mp4")
     tell(journal)
@@ -526,13 +530,13 @@ def test_the_assets_of_a_session_are_removed_like_any_other(journal: Journal) ->
     """They have no scene."""
     where = route("manifest.json", kind=AssetType.MANIFEST)
     seen = Observation(root=ROOT, path="demo/lesson/manifest.json", identity=identity(1), route=where)
-    candidate = journal.observe([seen])[0].candidate
+    candidate = journal.files.observe([seen])[0].candidate
     assert candidate is not None
     finish(journal, candidate, "m")
     ship(journal, candidate)
     tell(journal)
     for _ in range(3):
-        journal.missing(ROOT, ["demo/lesson/manifest.json"])
+        journal.files.missing(ROOT, ["demo/lesson/manifest.json"])
         look(journal)
     [op] = sent(journal)
     assert (op.kind, op.body["entityType"]) == ("remove", "session")

@@ -26,12 +26,14 @@ def test_the_object_of_content_that_convex_still_shows_is_deleted_again(tmp_path
     tell(journal)
     second = ready(journal, "B", 2)
     third = ready(journal, "A", 3)
-    assert journal.one(second.row_id).state is State.SUPERSEDED
+    assert journal.transfers.one(second.row_id).state is State.SUPERSEDED
     ship(journal, third)
     tell(journal, OpOutcome.UNCHANGED, kept=named(first))
-    shown = journal.one(third.row_id)
+    shown = journal.transfers.one(third.row_id)
     assert (shown.state, shown.version, shown.key) == (State.SYNCED, 1, first.key)
-    assert [task.key for task in journal.claim_cleanup(limit=9, now=1e9) if task.delete_object] == [third.key]
+    assert [task.key for task in journal.cleanup.claim_cleanup(limit=9, now=1e9) if task.delete_object] == [
+        third.key
+    ]
     assert see(journal, 3) is None, "the file is known"
 
 
@@ -45,8 +47,10 @@ def test_an_unchanged_answer_that_was_lost_counts_as_much(tmp_path: Path) -> Non
     third = ready(journal, "A", 3)
     ship(journal, third)
     tell(journal, OpOutcome.DUPLICATE, kept=named(first))
-    assert journal.one(third.row_id).key == first.key
-    assert [task.key for task in journal.claim_cleanup(limit=9, now=1e9) if task.delete_object] == [third.key]
+    assert journal.transfers.one(third.row_id).key == first.key
+    assert [task.key for task in journal.cleanup.claim_cleanup(limit=9, now=1e9) if task.delete_object] == [
+        third.key
+    ]
 
 
 def test_content_that_another_sidecar_brought_is_not_kept_twice(tmp_path: Path) -> None:
@@ -55,14 +59,14 @@ def test_content_that_another_sidecar_brought_is_not_kept_twice(tmp_path: Path) 
     transfer = ready(journal, "A")
     ship(journal, transfer)
     tell(journal, OpOutcome.UNCHANGED, kept=Kept(key="theirs/a.mp4", transfer_id="THEIRS"))
-    told = journal.one(transfer.row_id)
+    told = journal.transfers.one(transfer.row_id)
     assert (told.state, told.version, told.key, told.transfer_id) == (
         State.SYNCED,
         1,
         "theirs/a.mp4",
         "THEIRS",
     )
-    (task,) = journal.claim_cleanup(limit=9, now=1e9)
+    (task,) = journal.cleanup.claim_cleanup(limit=9, now=1e9)
     assert (task.key, task.transfer_id, task.delete_object) == (transfer.key, transfer.transfer_id, True)
     assert see(journal, 1) is None, "the file is known"
 
@@ -73,13 +77,13 @@ def test_what_another_sidecar_brought_is_never_deleted_by_us(tmp_path: Path) -> 
     transfer = ready(journal, "A")
     ship(journal, transfer)
     tell(journal, OpOutcome.DUPLICATE, kept=Kept(key=f"theirs/{transfer.transfer_id}", transfer_id="theirs"))
-    (ours,) = journal.claim_cleanup(limit=9, now=1e9)
-    journal.complete_cleanup(ours.id)
-    assert journal.upload_again(transfer.row_id)
-    journal.begin_put(transfer.row_id)
+    (ours,) = journal.cleanup.claim_cleanup(limit=9, now=1e9)
+    journal.cleanup.complete_cleanup(ours.id)
+    assert journal.repairs.upload_again(transfer.row_id)
+    journal.uploads.begin_put(transfer.row_id)
     ready(journal, "B", 2)
-    assert journal.one(transfer.row_id).state is State.SUPERSEDED
-    assert journal.claim_cleanup(limit=9, now=1e9) == []
+    assert journal.transfers.one(transfer.row_id).state is State.SUPERSEDED
+    assert journal.cleanup.claim_cleanup(limit=9, now=1e9) == []
 
 
 def test_a_file_whose_content_came_back_is_shown_as_what_it_stands_for(tmp_path: Path) -> None:
@@ -90,10 +94,10 @@ def test_a_file_whose_content_came_back_is_shown_as_what_it_stands_for(tmp_path:
     tell(journal)
     for n in range(2, 30):
         ready(journal, f"B{n}", n)
-    journal.content_changed(newest(journal).row_id, "the file changed before it was sent")
-    candidate = journal.candidates()[0]
+    journal.uploads.content_changed(newest(journal).row_id, "the file changed before it was sent")
+    candidate = journal.completion.candidates()[0]
     assert finish(journal, candidate, "A", 30) is None
-    reader = JournalReader(journal.path, clock=ManualClock())
+    reader = JournalReader(journal.db.path, clock=ManualClock())
     rows = reader.transfers_of(ROOT, first.path)
     reader.close()
     assert (rows[0].row_id, rows[0].state, len(rows)) == (first.row_id, State.SYNCED, 20)
@@ -102,7 +106,7 @@ def test_a_file_whose_content_came_back_is_shown_as_what_it_stands_for(tmp_path:
 
 def newest(journal: Journal) -> Transfer:
     """Return the transfer that is ready."""
-    (found,) = journal.claim_uploads(limit=9, now=1e9).transfers
+    (found,) = journal.upload_claims.claim_uploads(limit=9, now=1e9).transfers
     return found
 
 
@@ -112,11 +116,11 @@ def test_an_answer_that_names_our_own_object_keeps_it(tmp_path: Path) -> None:
     transfer = ready(journal, "A")
     ship(journal, transfer)
     tell(journal, OpOutcome.DUPLICATE)
-    assert (journal.one(transfer.row_id).state, journal.one(transfer.row_id).key) == (
+    assert (journal.transfers.one(transfer.row_id).state, journal.transfers.one(transfer.row_id).key) == (
         State.SYNCED,
         transfer.key,
     )
-    assert journal.claim_cleanup(limit=9, now=1e9) == []
+    assert journal.cleanup.claim_cleanup(limit=9, now=1e9) == []
 
 
 def _lost() -> SidecarError:
@@ -131,8 +135,8 @@ def test_content_from_before_a_dead_letter_is_told_again(tmp_path: Path) -> None
     tell(journal)
     second = ready(journal, "B", 2)
     ship(journal, second)
-    journal.mark_ops_dead([op.seq for op in batch(journal).ops if op.kind == "put"], _lost())
-    assert journal.one(second.row_id).state is State.DEAD
+    journal.answers.mark_ops_dead([op.seq for op in batch(journal).ops if op.kind == "put"], _lost())
+    assert journal.transfers.one(second.row_id).state is State.DEAD
     candidate = see(journal, 3)
     assert candidate is not None
     assert finish(journal, candidate, "A", 3) is State.READY
@@ -143,12 +147,12 @@ def test_the_object_of_a_dead_letter_that_convex_may_show_stays(tmp_path: Path) 
     journal = open_journal(tmp_path)
     first = ready(journal, "A")
     ship(journal, first)
-    journal.mark_ops_dead([op.seq for op in batch(journal).ops if op.kind == "put"], _lost())
+    journal.answers.mark_ops_dead([op.seq for op in batch(journal).ops if op.kind == "put"], _lost())
     second = ready(journal, "B", 2)
     ship(journal, second)
     tell(journal)
-    assert journal.one(first.row_id).state is State.SUPERSEDED
-    assert not any(task.delete_object for task in journal.claim_cleanup(limit=9, now=1e9))
+    assert journal.transfers.one(first.row_id).state is State.SUPERSEDED
+    assert not any(task.delete_object for task in journal.cleanup.claim_cleanup(limit=9, now=1e9))
 
 
 def test_the_object_of_a_dead_letter_that_convex_refused_is_deleted_when_overtaken(tmp_path: Path) -> None:
@@ -161,23 +165,25 @@ def test_the_object_of_a_dead_letter_that_convex_refused_is_deleted_when_overtak
         for op in batch(journal).ops
         if op.kind == "put"
     ]
-    journal.settle(results)
+    journal.answers.settle(results)
     second = ready(journal, "B", 2)
     ship(journal, second)
     tell(journal)
-    assert journal.one(first.row_id).state is State.SUPERSEDED
-    assert [task.key for task in journal.claim_cleanup(limit=9, now=1e9) if task.delete_object] == [first.key]
+    assert journal.transfers.one(first.row_id).state is State.SUPERSEDED
+    assert [task.key for task in journal.cleanup.claim_cleanup(limit=9, now=1e9) if task.delete_object] == [
+        first.key
+    ]
 
 
 def test_a_finished_multipart_upload_leaves_no_other_under_its_key(tmp_path: Path) -> None:
     """A Create that was delivered twice left one open that nobody has the ID of."""
     journal = open_journal(tmp_path)
     transfer = ready(journal, "A")
-    journal.begin_multipart(transfer.row_id, part_bytes=5)
-    journal.opened(transfer.row_id, "the-one")
-    journal.part_stored(transfer.row_id, Part(number=1, size_bytes=5, etag="e", checksum="c"))
+    journal.multipart.begin_multipart(transfer.row_id, part_bytes=5)
+    journal.multipart.opened(transfer.row_id, "the-one")
+    journal.multipart.part_stored(transfer.row_id, Part(number=1, size_bytes=5, etag="e", checksum="c"))
     ship(journal, transfer)
-    (task,) = journal.claim_cleanup(limit=9, now=1e9)
+    (task,) = journal.cleanup.claim_cleanup(limit=9, now=1e9)
     assert (task.key, task.upload_id, task.delete_object) == (transfer.key, None, False)
 
 
@@ -185,13 +191,13 @@ def test_a_multipart_upload_that_was_overtaken_at_its_end_leaves_no_other_either
     """Its object and whatever else a doubled Create left under its key are both owed."""
     journal = open_journal(tmp_path)
     transfer = ready(journal, "A")
-    (claimed,) = journal.claim_uploads(limit=9, now=1e9).transfers
-    journal.begin_multipart(claimed.row_id, part_bytes=5)
-    journal.opened(claimed.row_id, "the-one")
+    (claimed,) = journal.upload_claims.claim_uploads(limit=9, now=1e9).transfers
+    journal.multipart.begin_multipart(claimed.row_id, part_bytes=5)
+    journal.multipart.opened(claimed.row_id, "the-one")
     ready(journal, "B", 2)
     stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")
-    assert journal.uploaded(claimed.row_id, stored, url="https://cdn.example/k") is State.SUPERSEDED
-    tasks = journal.claim_cleanup(limit=9, now=1e9)
+    assert journal.uploads.uploaded(claimed.row_id, stored, url="https://cdn.example/k") is State.SUPERSEDED
+    tasks = journal.cleanup.claim_cleanup(limit=9, now=1e9)
     assert {(task.key, task.upload_id, task.delete_object) for task in tasks} == {
         (transfer.key, None, False),
         (transfer.key, None, True),

@@ -10,6 +10,7 @@ from sidecar.core.model import State
 from sidecar.daemon.settings_change import apply_settings_change
 from sidecar.journal.journal import Journal
 from sidecar.journal.read.reader import JournalReader
+from sidecar.journal.stores.transfers import Transfers
 from sidecar.journal.writer import JournalWriter
 from tests.support.clock import ManualClock
 from tests.support.journals import ROOT, batch, open_journal, ready, route, see, ship, tell
@@ -30,36 +31,39 @@ def test_what_waits_goes_to_the_new_bucket(tmp_path: Path) -> None:
     shipped = ready(journal, "A", at=route("a.mp4"))
     ship(journal, shipped)
     begun = ready(journal, "B", at=route("b.mp4"))
-    journal.begin_multipart(begun.row_id, part_bytes=8)
-    journal.opened(begun.row_id, "U1")
+    journal.multipart.begin_multipart(begun.row_id, part_bytes=8)
+    journal.multipart.opened(begun.row_id, "U1")
     growing = see(journal, at=route("c.mp4"))
     assert growing is not None
     journal.close()
     journal = moved(tmp_path)
-    assert journal.redirect_to_bucket() == 2
-    assert journal.redirect_to_bucket() == 0
-    anew = journal.one(begun.row_id)
-    assert (anew.bucket, anew.upload_id, anew.may_upload, journal.parts(begun.row_id)) == (
+    assert journal.settings_change.redirect_to_bucket() == 2
+    assert journal.settings_change.redirect_to_bucket() == 0
+    anew = journal.transfers.one(begun.row_id)
+    assert (anew.bucket, anew.upload_id, anew.may_upload, journal.multipart.parts(begun.row_id)) == (
         "other",
         None,
         False,
         [],
     )
-    assert journal.one(growing.row_id).bucket == "other"
+    assert journal.transfers.one(growing.row_id).bucket == "other"
     assert [op.body["asset"]["bucket"] for op in batch(journal).ops if op.kind == "put"] == ["lessons"]
-    assert journal.one(shipped.row_id).bucket == "lessons"
+    assert journal.transfers.one(shipped.row_id).bucket == "lessons"
 
 
 def test_a_dead_letter_of_the_old_bucket_can_be_requeued(tmp_path: Path) -> None:
     """It goes to the bucket of the settings: its hint is true."""
     journal = open_journal(tmp_path)
     letter = ready(journal, "A")
-    journal.mark_dead(letter.row_id, REFUSED)
+    journal.uploads.mark_dead(letter.row_id, REFUSED)
     journal.close()
     journal = moved(tmp_path)
-    assert journal.redirect_to_bucket() == 0
-    assert journal.requeue() == 1
-    assert (journal.one(letter.row_id).state, journal.one(letter.row_id).bucket) == (State.READY, "other")
+    assert journal.settings_change.redirect_to_bucket() == 0
+    assert journal.repairs.requeue() == 1
+    assert (journal.transfers.one(letter.row_id).state, journal.transfers.one(letter.row_id).bucket) == (
+        State.READY,
+        "other",
+    )
 
 
 def test_a_dead_letter_counts_the_attempt_that_it_died_of(tmp_path: Path) -> None:
@@ -67,16 +71,16 @@ def test_a_dead_letter_counts_the_attempt_that_it_died_of(tmp_path: Path) -> Non
     journal = open_journal(tmp_path)
     letter = ready(journal, "A", at=route("a.mp4"))
     for _ in range(2):
-        journal.fail_upload(letter.row_id, REFUSED, due=0, spent=True)
-    journal.mark_dead(letter.row_id, REFUSED)
-    assert journal.one(letter.row_id).failures == 3
+        journal.upload_claims.fail_upload(letter.row_id, REFUSED, due=0, spent=True)
+    journal.uploads.mark_dead(letter.row_id, REFUSED)
+    assert journal.transfers.one(letter.row_id).failures == 3
     told = ready(journal, "B", at=route("b.mp4"))
     ship(journal, told)
     seqs = [op.seq for op in batch(journal).ops if op.kind == "put"]
     for _ in range(2):
-        journal.fail_ops(seqs, REFUSED, due=0, spent=True)
-    journal.mark_ops_dead(seqs, REFUSED)
-    assert journal.one(told.row_id).failures == 3
+        journal.batches.fail_ops(seqs, REFUSED, due=0, spent=True)
+    journal.answers.mark_ops_dead(seqs, REFUSED)
+    assert journal.transfers.one(told.row_id).failures == 3
 
 
 def test_with_sync_off_nothing_is_owed_after_the_upload(tmp_path: Path) -> None:
@@ -101,12 +105,12 @@ async def test_a_root_that_is_taken_out_leaves_no_backlog(tmp_path: Path) -> Non
     left = see(journal, at=route("d.mp4"))
     assert growing is not None
     assert left is not None
-    journal.abandon(left.row_id, "nobody writes it")
+    journal.completion.abandon(left.row_id, "nobody writes it")
     async with JournalWriter(journal) as writer:
         await apply_settings_change(writer, roots=[ROOT])
-        assert await writer.do(Journal.one, growing.row_id) == growing
+        assert await writer.do(Transfers.one, growing.row_id) == growing
         await apply_settings_change(writer, roots=["/elsewhere"])
-        rows = [await writer.do(Journal.one, one.row_id) for one in (shipped, waiting, growing, left)]
+        rows = [await writer.do(Transfers.one, one.row_id) for one in (shipped, waiting, growing, left)]
         assert [row.state for row in rows] == [State.UPLOADED, State.GONE, State.GONE, State.GONE]
         tell(journal)
         with_reader = JournalReader(tmp_path / "journal.db", clock=ManualClock())
@@ -127,7 +131,7 @@ async def test_what_lies_complete_below_a_former_root_is_still_shipped(tmp_path:
     journal.db.execute("UPDATE roots SET path = ?", [f"{tmp_path}{ROOT}"])
     async with JournalWriter(journal) as writer:
         await apply_settings_change(writer, roots=["/elsewhere"])
-        assert (await writer.do(Journal.one, waiting.row_id)).state is State.READY
+        assert (await writer.do(Transfers.one, waiting.row_id)).state is State.READY
         there.unlink()
         await apply_settings_change(writer, roots=["/elsewhere"])
-        assert (await writer.do(Journal.one, waiting.row_id)).state is State.GONE
+        assert (await writer.do(Transfers.one, waiting.row_id)).state is State.GONE

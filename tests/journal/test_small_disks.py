@@ -37,7 +37,7 @@ async def test_a_disk_of_one_mebibyte_is_enough_for_some_files(tmp_path: Path) -
             assert reserve.take()
             async with asyncio.timeout(DEADLINE_SECONDS):
                 for number in range(FILES):
-                    await writer.do(one_file, number)
+                    await writer.run(one_file, number)
             assert reserve.is_allocated, "it was not even short"
             assert (disk / "journal.db-wal").stat().st_size < 256 * 1024
 
@@ -50,10 +50,10 @@ async def test_a_tiny_disk_that_was_full_goes_on_with_what_is_freed(
     with small_disk(tmp_path / "small", options="size=1m") as disk:
         async with JournalWriter(open_journal(disk), reserve=Reserve(disk / "journal.db")) as writer:
             for number in range(5):
-                await writer.do(one_file, number)
+                await writer.run(one_file, number)
             filler = disk / "filler"
             fill(filler)
-            stuck = asyncio.gather(*(writer.do(one_file, number) for number in range(5, FILES)))
+            stuck = asyncio.gather(*(writer.run(one_file, number) for number in range(5, FILES)))
             async with asyncio.timeout(DEADLINE_SECONDS):
                 while writer.trouble is None:
                     await asyncio.sleep(0.01)
@@ -89,7 +89,7 @@ async def test_the_log_is_emptied_before_the_reserve_is_given_up(
     async with JournalWriter(open_journal(tmp_path), reserve=reserve) as writer:
         assert reserve.take()
         assert not reserve.is_lacking
-        assert await writer.do(write) == "v"
+        assert await writer.run(write) == "v"
     assert [(size > 0, held) for size, held in steps[:3]] == [(True, True), (False, True), (False, False)]
     assert reserve.is_lacking
 
@@ -107,9 +107,9 @@ async def test_calls_that_do_not_fit_together_are_made_one_by_one(
         return note(journal, "big", "1")
 
     async with JournalWriter(open_journal(tmp_path)) as writer:
-        blocker = asyncio.ensure_future(writer.do(lambda _: gate.wait(10)))  # so that both are one group
-        small = asyncio.ensure_future(writer.do(note, "small", "1"))
-        large = asyncio.ensure_future(writer.do(big))
+        blocker = asyncio.ensure_future(writer.run(lambda _: gate.wait(10)))  # so that both are one group
+        small = asyncio.ensure_future(writer.run(note, "small", "1"))
+        large = asyncio.ensure_future(writer.run(big))
         await asyncio.sleep(0)
         gate.set()
         async with asyncio.timeout(DEADLINE_SECONDS):

@@ -45,15 +45,15 @@ def path(tmp_path: Path) -> Path:
     ship(journal, ready(journal, "S", at=route("synced.mp4")))
     tell(journal)
     dead = ready(journal, "D", at=route("dead.mp4"))
-    journal.claim_uploads(limit=9, now=0.0)
-    journal.mark_dead(dead.row_id, SidecarError(ErrorKind.INVALID, "no", operation="put", target="k"))
+    journal.upload_claims.claim_uploads(limit=9, now=0.0)
+    journal.uploads.mark_dead(dead.row_id, SidecarError(ErrorKind.INVALID, "no", operation="put", target="k"))
     ready(journal, "O", 1, at=route("replaced.mp4"))
     ready(journal, "N", 2, at=route("replaced.mp4"))
     ship(journal, ready(journal, "U", at=route("uploaded.mp4")))
     ready(journal, "R", at=route("ready.mp4"))
     torn = see(journal, at=route("torn.mp4"))
     assert torn is not None
-    journal.abandon(torn.row_id, "nobody writes it")
+    journal.completion.abandon(torn.row_id, "nobody writes it")
     see(journal, at=route("new.mp4"))
     journal.close()
     return tmp_path / "journal.db"
@@ -124,7 +124,7 @@ async def test_a_copy_of_a_journal_at_work_is_one_moment_of_it(path: Path) -> No
 
         async def work() -> None:
             for n in itertools.count(1):
-                await writer.do(_one_file, n)
+                await writer.run(_one_file, n)
                 went_on.set()
 
         worker = asyncio.ensure_future(work())
@@ -139,7 +139,7 @@ async def test_a_copy_of_a_journal_at_work_is_one_moment_of_it(path: Path) -> No
     assert [check_journal(copy).findings for copy in copies] == [()] * len(copies)
     seqs = [one.last_seq for one in made]
     assert seqs == sorted(set(seqs)), "work went on"
-    assert {one.journal_id for one in made} == {writer.journal.journal_id}
+    assert {one.journal_id for one in made} == {writer.journal.db.journal_id}
     assert copies[0].stat().st_mode & 0o777 == 0o600
 
 
@@ -166,6 +166,6 @@ def test_a_copy_opens_as_a_journal(path: Path) -> None:
     folder.mkdir()
     back_up(path, folder / "journal.db")
     journal = open_journal(folder)
-    assert journal.quarantined is None
-    assert len(journal.candidates()) == 1
+    assert journal.db.quarantined is None
+    assert len(journal.completion.candidates()) == 1
     journal.close()

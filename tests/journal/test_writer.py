@@ -13,9 +13,10 @@ import pytest
 
 from sidecar.core.model import State
 from sidecar.journal import writer as writing
-from sidecar.journal.db.connection import transaction
-from sidecar.journal.journal import Journal, Topic
+from sidecar.journal.db.connection import Topic
+from sidecar.journal.journal import Journal
 from sidecar.journal.read.reader import JournalReader
+from sidecar.journal.stores.completion import Completion
 from sidecar.journal.writer import JournalWriter
 from tests.support.clock import ManualClock
 from tests.support.journals import finish, note, open_journal, route, see
@@ -25,7 +26,7 @@ async def test_a_call_that_returned_is_seen_by_another_connection(tmp_path: Path
     """Committed before the caller goes on."""
     async with JournalWriter(open_journal(tmp_path)) as journal:
         reader = JournalReader(tmp_path / "journal.db", clock=ManualClock())
-        await journal.do(see)
+        await journal.run(see)
         assert reader.counts() == {State.DISCOVERED: 1}
 
 
@@ -43,7 +44,7 @@ async def test_no_call_returns_before_its_commit(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(journal.db, "atomic", slowly)
     async with JournalWriter(journal) as writer:
-        call = asyncio.ensure_future(writer.do(note, "k", "v"))
+        call = asyncio.ensure_future(writer.run(note, "k", "v"))
         assert await asyncio.to_thread(committing.wait, 10)
         returned, _ = await asyncio.wait({call}, timeout=0.1)
         may_commit.set()
@@ -54,17 +55,17 @@ async def test_no_call_returns_before_its_commit(tmp_path: Path, monkeypatch: py
 async def test_one_failing_call_does_not_hurt_its_group(tmp_path: Path) -> None:
     """Each call has its savepoint: its own failure is its own."""
 
-    @transaction
     def half_done(journal: Journal) -> None:
-        see(journal, at=route("half.mp4"))
-        raise ValueError("in the middle")
+        with journal.db.atomic():
+            see(journal, at=route("half.mp4"))
+            raise ValueError("in the middle")
 
     async with JournalWriter(open_journal(tmp_path)) as journal:
-        calls = [journal.do(see), journal.do(half_done)]
+        calls = [journal.run(see), journal.run(half_done)]
         first, second = await asyncio.gather(*calls, return_exceptions=True)
         assert not isinstance(first, BaseException)
         assert isinstance(second, ValueError)
-        assert len(await journal.do(Journal.candidates)) == 1
+        assert len(await journal.do(Completion.candidates)) == 1
 
 
 async def test_a_commit_wakes_whom_it_made_work_for(tmp_path: Path) -> None:
@@ -72,10 +73,10 @@ async def test_a_commit_wakes_whom_it_made_work_for(tmp_path: Path) -> None:
     async with JournalWriter(open_journal(tmp_path)) as journal:
         uploads = journal.subscribe(Topic.UPLOADS)
         uploads.clear()
-        candidate = await journal.do(see)
+        candidate = await journal.run(see)
         assert candidate is not None
         assert not uploads.is_set()
-        await journal.do(lambda j: finish(j, candidate, "A"))
+        await journal.run(lambda j: finish(j, candidate, "A"))
         await asyncio.wait_for(uploads.wait(), 5)
 
 
@@ -97,14 +98,14 @@ async def test_no_descriptor_left_is_waited_out(tmp_path: Path, monkeypatch: pyt
         return note(journal, "k", "v")
 
     async with JournalWriter(open_journal(tmp_path)) as writer:
-        assert await writer.do(write) == "v"
+        assert await writer.run(write) == "v"
 
 
 async def test_our_own_mistakes_are_not_waited_out(tmp_path: Path) -> None:
     """A statement that cannot work never will."""
     async with JournalWriter(open_journal(tmp_path)) as writer:
         with pytest.raises(sqlite3.OperationalError):
-            await writer.do(lambda journal: journal.db.execute("SELECT nothing FROM nowhere"))
+            await writer.run(lambda journal: journal.db.execute("SELECT nothing FROM nowhere"))
 
 
 async def test_a_full_disk_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +121,7 @@ async def test_a_full_disk_is_waited_out(tmp_path: Path, monkeypatch: pytest.Mon
         return note(journal, "k", "v")
 
     async with JournalWriter(open_journal(tmp_path)) as writer:
-        assert await writer.do(write) == "v"
+        assert await writer.run(write) == "v"
         assert writer.trouble is None
     assert seen[0] is None
     assert "disk is full" in (seen[-1] or "")

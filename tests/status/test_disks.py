@@ -14,7 +14,7 @@ async def test_the_journal_weighs_all_that_sqlite_keeps_of_it(tmp_path: Path) ->
     ready(journal, "A")
     sizes = {path.suffix: path.stat().st_size for path in tmp_path.glob("journal.db*")}
     assert sizes[".db-wal"] > sizes[".db"] > 0
-    measured = await DiskGauge(journal.path).measure([])
+    measured = await DiskGauge(journal.db.path).measure([])
     assert measured.journal_bytes == sizes[".db"] + sizes[".db-wal"] + sizes[".db-shm"]
     journal.close()
-    assert (await DiskGauge(journal.path).measure([])).journal_bytes == journal.path.stat().st_size
+    assert (await DiskGauge(journal.db.path).measure([])).journal_bytes == journal.db.path.stat().st_size

@@ -75,13 +75,15 @@ def see(
         identity=identity(n, size=size),
         route=where,
     )
-    return journal.observe([seen])[0].candidate
+    return journal.files.observe([seen])[0].candidate
 
 
 def finish(journal: Journal, transfer: Transfer, text: str, n: int = 1, *, size: int = 10) -> State | None:
     """Complete a candidate with content that is named by a word."""
     checksum = f"crc64nvme:{text}"
-    return journal.complete(transfer.row_id, Fingerprint(identity=identity(n, size=size), checksum=checksum))
+    return journal.completion.complete(
+        transfer.row_id, Fingerprint(identity=identity(n, size=size), checksum=checksum)
+    )
 
 
 def ready(journal: Journal, text: str, n: int = 1, *, at: Route | None = None) -> Transfer:
@@ -89,21 +91,21 @@ def ready(journal: Journal, text: str, n: int = 1, *, at: Route | None = None) -
     candidate = see(journal, n, at=at)
     assert candidate is not None
     assert finish(journal, candidate, text, n) is State.READY
-    return journal.one(candidate.row_id)
+    return journal.transfers.one(candidate.row_id)
 
 
 def ship(journal: Journal, transfer: Transfer) -> State:
     """Claim a ready transfer and report it as uploaded."""
-    claimed = journal.claim_uploads(limit=100, now=1e9).transfers
+    claimed = journal.upload_claims.claim_uploads(limit=100, now=1e9).transfers
     assert transfer.row_id in {t.row_id for t in claimed}
-    journal.begin_put(transfer.row_id)
+    journal.uploads.begin_put(transfer.row_id)
     stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")
-    return journal.uploaded(transfer.row_id, stored, url=f"https://cdn.example/{transfer.key}")
+    return journal.uploads.uploaded(transfer.row_id, stored, url=f"https://cdn.example/{transfer.key}")
 
 
 def batch(journal: Journal) -> Batch:
     """Claim the next batch."""
-    found, _ = journal.claim_batch(limit=100, now=1e9, busy=())
+    found, _ = journal.batches.claim_batch(limit=100, now=1e9, busy=())
     assert found is not None
     return found
 
@@ -111,10 +113,10 @@ def batch(journal: Journal) -> Batch:
 def tell(journal: Journal, outcome: OpOutcome = OpOutcome.APPLIED, *, kept: Kept | None = None) -> None:
     """Settle everything that can be sent, with one outcome for the puts; ``kept`` is what is shown then."""
     while True:
-        found, _ = journal.claim_batch(limit=100, now=1e9, busy=())
+        found, _ = journal.batches.claim_batch(limit=100, now=1e9, busy=())
         if found is None:
             return
-        journal.settle(
+        journal.answers.settle(
             [
                 OpResult(op_id=op.op_id, outcome=outcome, version=1, kept=kept)
                 if op.kind == "put"

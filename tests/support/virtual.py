@@ -7,7 +7,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sidecar.core.clock import Clock
-from sidecar.journal.journal import Journal, Topic
+from sidecar.journal.db.connection import Topic
+from sidecar.journal.db.store import S
+from sidecar.journal.journal import Journal
 
 from .simulation.loop import VirtualClock, VirtualLoop
 
@@ -23,13 +25,17 @@ class InlineWriter:
         self.journal = journal
         self._subscribers: dict[Topic, list[asyncio.Event]] = {topic: [] for topic in Topic}
 
-    async def do(
-        self, method: Callable[Concatenate[Journal, P], T], /, *args: P.args, **kwargs: P.kwargs
+    async def do(self, method: Callable[Concatenate[S, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one method of a store."""
+        return await self.run(lambda journal: method(journal.store_of(method), *args, **kwargs))
+
+    async def run(
+        self, work: Callable[Concatenate[Journal, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run one journal method."""
+        """Run a function over the whole journal."""
         await asyncio.sleep(0)
-        result = method(self.journal, *args, **kwargs)
-        topics, self.journal.topics, self.journal.transitions = self.journal.topics, set(), []
+        result = work(self.journal, *args, **kwargs)
+        topics, self.journal.db.topics, self.journal.db.transitions = self.journal.db.topics, set(), []
         for topic in sorted(topics):
             for event in self._subscribers[topic]:
                 event.set()

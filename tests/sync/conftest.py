@@ -21,6 +21,7 @@ from sidecar.core.model import Transfer
 from sidecar.core.retry import RetryPolicy
 from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
+from sidecar.journal.stores.transfers import Transfers
 from sidecar.journal.writer import JournalWriter
 from sidecar.local.convex_server import ConvexServer, JwtTrust
 from sidecar.metrics import Metrics
@@ -91,11 +92,11 @@ class Desk:
 
     async def shipped(self, *names: str, spoil: str = "body") -> list[Transfer]:
         """Bring files to ``uploaded``: their ops are in the outbox. ``spoil`` is SQL for their bodies."""
-        return [await self.writer.do(_ship, name, spoil) for name in names]
+        return [await self.writer.run(_ship, name, spoil) for name in names]
 
     async def state_of(self, transfer: Transfer) -> str:
         """Return a transfer's state."""
-        return str((await self.writer.do(Journal.one, transfer.row_id)).state)
+        return str((await self.writer.do(Transfers.one, transfer.row_id)).state)
 
     async def until(self, condition: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> None:
         """Wait until an awaitable condition holds."""

@@ -17,6 +17,10 @@ from sidecar.core.model import Slot, Transfer
 from sidecar.core.retry import RetryPolicy
 from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
+from sidecar.journal.stores.answers import Answers
+from sidecar.journal.stores.batches import Batches
+from sidecar.journal.stores.cleanup import Cleanup
+from sidecar.journal.stores.removal_decisions import RemovalDecisions
 from sidecar.journal.writer import JournalWriter
 from sidecar.sync.expiry import ExpiryStage
 from sidecar.sync.registration import Registrar
@@ -57,14 +61,14 @@ class Desk:
 
     async def debts(self) -> list[str]:
         """Return the keys of objects that are to be deleted."""
-        return [task.key for task in await self.writer.do(Journal.claim_cleanup, limit=9, now=1e9)]
+        return [task.key for task in await self.writer.do(Cleanup.claim_cleanup, limit=9, now=1e9)]
 
     async def until_settled(self) -> None:
         """Run the stage until nothing is to be marked; its own end is the test's."""
         running = asyncio.create_task(self.stage.run())
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                while await self.writer.do(Journal.expiries, limit=9) and not running.done():
+                while await self.writer.do(RemovalDecisions.expiries, limit=9) and not running.done():
                     await asyncio.sleep(0.01)
             if running.done():
                 running.result()
@@ -92,10 +96,10 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         stage = ExpiryStage(
             store=metadata, journal=writer, gate=gate, registrar=registrar, sidecar_id=SIDECAR
         )
-        transfer = await writer.do(lambda journal: journals.ready(journal, "A"))
-        await writer.do(journals.ship, transfer)
+        transfer = await writer.run(lambda journal: journals.ready(journal, "A"))
+        await writer.run(journals.ship, transfer)
         await told(writer, metadata)
-        await writer.do(remove)
+        await writer.run(remove)
         await told(writer, metadata)
         running = asyncio.create_task(gate.run())
         yield Desk(writer=writer, metadata=metadata, stage=stage, transfer=transfer)
@@ -105,16 +109,19 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 async def told(writer: JournalWriter, metadata: MemoryMetadata) -> None:
     """Let Convex hear all that it is owed."""
-    while (batch := (await writer.do(Journal.claim_batch, limit=9, now=1e9, busy=()))[0]) is not None:
-        await writer.do(Journal.settle, await metadata.apply(batch, sidecar_id=SIDECAR, epoch=1))
+    while (batch := (await writer.do(Batches.claim_batch, limit=9, now=1e9, busy=()))[0]) is not None:
+        await writer.do(Answers.settle, await metadata.apply(batch, sidecar_id=SIDECAR, epoch=1))
 
 
 def remove(journal: Journal) -> None:
     """Let the usual file be gone in as many looks as it takes."""
     for _ in range(2):
-        journal.missing(journals.ROOT, ["demo/lesson/s1/chunk_001.mp4"])
-    journal.confirm_absence(journals.ROOT)
-    assert journal.evaluate_absences(journals.ROOT, after="", ask=False, delete_object=True).enqueued == 1
+        journal.files.missing(journals.ROOT, ["demo/lesson/s1/chunk_001.mp4"])
+    journal.removals.confirm_absence(journals.ROOT)
+    assert (
+        journal.removals.evaluate_absences(journals.ROOT, after="", ask=False, delete_object=True).enqueued
+        == 1
+    )
 
 
 async def test_a_version_is_marked_and_its_object_owed(desk: Desk) -> None:

@@ -92,7 +92,7 @@ class Trouble(MemoryMetadata):
             journal.db.execute("PRAGMA synchronous = OFF")  # no power is cut here
             transfers = [self._uploaded(journal, n) for n in range(ops)]
             hint = await self._live(InlineWriter(journal), clock)
-            states = {journal.one(transfer.row_id).state for transfer in transfers}
+            states = {journal.transfers.one(transfer.row_id).state for transfer in transfers}
         expected = State.DEAD if self._row.scope is Scope.OBJECT else State.SYNCED
         wrong = [] if states == {expected} else [f"{named(self._row)}: {states}"]
         return wrong if hint == self._row.hint else [*wrong, f"{named(self._row)}: said {hint!r}"]

@@ -18,6 +18,8 @@ from sidecar.core.ops import Batch, Op, OpKind, ScenePage
 from sidecar.core.retry import RetryPolicy
 from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
+from sidecar.journal.stores.recovery import Recovery
+from sidecar.journal.stores.scenes import Scenes
 from sidecar.journal.writer import JournalWriter
 from sidecar.sync import scene_recovery
 from sidecar.sync.registration import Registrar
@@ -70,15 +72,15 @@ class Desk:
 
     async def list_all(self) -> None:
         """Let the first scan be over."""
-        await self.writer.do(Journal.end_recovery)
+        await self.writer.do(Recovery.end_recovery)
         self.stage.begin()
 
     async def taken_up(self) -> list[str]:
         """Wait until the question is settled; return the scenes that the journal knows then."""
         async with asyncio.timeout(DEADLINE_SECONDS):
-            while await self.writer.do(Journal.has_scenes_to_recover):
+            while await self.writer.do(Recovery.has_scenes_to_recover):
                 await asyncio.sleep(0.01)
-        return [scene.scene_id for scene in await self.writer.do(Journal.open_scenes)]
+        return [scene.scene_id for scene in await self.writer.do(Scenes.open_scenes)]
 
 
 @asynccontextmanager
@@ -87,7 +89,7 @@ async def running(path: Path, metadata: Scripted, *, is_away: bool = False) -> A
     clock = SystemClock()
     db = Journal(path / "journal.db", tag=sidecar_tag(SIDECAR), bucket="lessons", clock=clock)
     async with JournalWriter(db) as writer:
-        await writer.do(Journal.begin_recovery)
+        await writer.do(Recovery.begin_recovery)
         gate = RemoteGate(
             remote="convex",
             probe=metadata.probe,

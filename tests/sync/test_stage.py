@@ -106,7 +106,7 @@ async def test_convex_down_spends_no_attempt(convex: ConvexServer, open_desk: Op
         await desk.until(is_open)
         assert desk.gate.reason is not None
         assert desk.gate.reason.startswith("Convex is unreachable since")
-        assert await desk.writer.do(_failures) == 0
+        assert await desk.writer.run(_failures) == 0
         convex.control("faults", [])
         await desk.until_state("synced", transfer)
         assert desk.gate.state is BreakerState.CLOSED
@@ -124,7 +124,7 @@ async def test_a_paused_deployment_kills_nothing(convex: ConvexServer, open_desk
             return desk.gate.state is BreakerState.OPEN
 
         await desk.until(is_open)
-        assert await desk.writer.do(_failures) == 0
+        assert await desk.writer.run(_failures) == 0
         convex.control("paused", {"paused": False})
         await desk.until_state("synced", *transfers)
 
@@ -164,7 +164,7 @@ async def test_a_redacted_poison_op_holds_up_nobody(convex: ConvexServer, open_d
         good = await desk.shipped(*(f"{n}.mp4" for n in range(20)))
         await desk.until_state("synced", *good)
         assert await desk.state_of(poison) == "uploaded"
-        assert await desk.writer.do(_failures) == 0
+        assert await desk.writer.run(_failures) == 0
 
 
 async def test_cleared_data_are_told_to_register_again(convex: ConvexServer, open_desk: OpenDesk) -> None:

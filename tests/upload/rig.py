@@ -23,6 +23,9 @@ from sidecar.files import checksum_of, stat_identity
 from sidecar.gate import RemoteGate
 from sidecar.homes import home_of
 from sidecar.journal.journal import Journal
+from sidecar.journal.stores.completion import Completion
+from sidecar.journal.stores.files import Files
+from sidecar.journal.stores.transfers import Transfers
 from sidecar.journal.writer import JournalWriter
 from sidecar.metrics import Metrics
 from sidecar.upload.checksum_negotiation import ChecksumNegotiation
@@ -199,15 +202,17 @@ class Rig:
             route=replace(route(path.name, scene=path.parent.name), priority=priority),
             home=home_of(str(self.root), str(path.parent.relative_to(self.root))),
         )
-        (sighting,) = await self.writer.do(Journal.observe, [seen])
+        (sighting,) = await self.writer.do(Files.observe, [seen])
         assert sighting.candidate is not None
         fingerprint = Fingerprint(identity=identity, checksum=checksum)
-        assert await self.writer.do(Journal.complete, sighting.candidate.row_id, fingerprint) is State.READY
+        assert (
+            await self.writer.do(Completion.complete, sighting.candidate.row_id, fingerprint) is State.READY
+        )
         return await self.now(sighting.candidate)
 
     async def now(self, transfer: Transfer) -> Transfer:
         """Return the transfer as the journal has it."""
-        return await self.writer.do(Journal.one, transfer.row_id)
+        return await self.writer.do(Transfers.one, transfer.row_id)
 
     async def until(self, transfer: Transfer, *states: State) -> Transfer:
         """Wait until the transfer is in one of the states."""

@@ -16,7 +16,8 @@ from sidecar.core.checksum_algorithms import Algorithm, Confirmed, StoreSupport
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import State, Transfer
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.multipart import MultipartUploads
+from sidecar.journal.stores.uploads import Uploads
 from sidecar.local.seaweed import SeaweedServer
 from sidecar.upload.checksum_negotiation import ChecksumNegotiation, open_negotiation
 from tests.support.front import Front, Manner, Talk, front_before, plain, told
@@ -229,7 +230,7 @@ async def test_an_object_that_was_never_confirmed_settles_nothing_after_a_kill(
             await shop.ship(content(100), name=f"small{n}")
         data = content(100)
         transfer = await shop.rig.file(data, "killed.mp4")
-        await shop.rig.writer.do(Journal.begin_put, transfer.row_id)
+        await shop.rig.writer.do(Uploads.begin_put, transfer.row_id)
         shop.seaweed.client().put_object(
             Bucket=bucket, Key=transfer.key, Body=b"?" * 100, Metadata={"transfer": transfer.transfer_id}
         )
@@ -263,7 +264,7 @@ async def begun_film(seaweed: SeaweedServer, bucket: str, tmp_path: Path) -> Tra
         film = await shop.rig.file(content(3 * PART), "film.mp4")
         shop.rig.store.before["part 3"] = hang
         async with running(shop.rig.stage()):
-            while len(await shop.rig.writer.do(Journal.parts, film.row_id)) < 2:
+            while len(await shop.rig.writer.do(MultipartUploads.parts, film.row_id)) < 2:
                 await asyncio.sleep(0.01)
     return film
 

@@ -11,7 +11,11 @@ import pytest
 
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.model import State, Transfer
-from sidecar.journal.journal import Journal, Topic
+from sidecar.journal.db.connection import Topic
+from sidecar.journal.journal import Journal
+from sidecar.journal.stores.cleanup import Cleanup
+from sidecar.journal.stores.multipart import MultipartUploads
+from sidecar.journal.stores.repairs import Repairs
 from sidecar.upload.cleanup import rechecks
 from sidecar.upload.store import ObjectSpec
 from tests.support.journals import route
@@ -55,7 +59,7 @@ async def nothing_open(rig: Rig) -> bool:
 
 async def owes_nothing(rig: Rig) -> bool:
     """Tell whether every clean-up task is done."""
-    return not await rig.writer.do(Journal.claim_cleanup, limit=1, now=1e12)
+    return not await rig.writer.do(Cleanup.claim_cleanup, limit=1, now=1e12)
 
 
 async def give_up_create(rig: Rig) -> None:
@@ -76,7 +80,7 @@ async def fixed(rig: Rig, body: bytes) -> Transfer:
     def rename(journal: Journal) -> None:
         journal.db.execute("UPDATE transfers SET key = ? WHERE id = ?", [key, transfer.row_id])
 
-    await rig.writer.do(rename)
+    await rig.writer.run(rename)
     return replace(transfer, key=key)
 
 
@@ -226,12 +230,12 @@ async def test_a_debt_under_a_fixed_key_spares_the_newer_transfers_upload(rig: R
     async with running(rig.stage()):
 
         async def three() -> bool:
-            return len(await rig.writer.do(Journal.parts, transfer.row_id)) == 3
+            return len(await rig.writer.do(MultipartUploads.parts, transfer.row_id)) == 3
 
         await eventually(three)
         (open_id,) = bucket_of(rig).uploads
         forgotten = await bucket_of(rig).create(spec(transfer.key))
-        await rig.writer.do(owe_create, transfer.key)
+        await rig.writer.run(owe_create, transfer.key)
         await eventually(lambda: owes_nothing(rig))
         assert set(bucket_of(rig).uploads) == {open_id}
         assert forgotten != open_id
@@ -242,25 +246,25 @@ def owe_create(journal: Journal, key: str) -> None:
     journal.db.execute(
         "INSERT INTO debts (delete_object, key, upload_id, transfer) VALUES (0, ?, NULL, 'older')", [key]
     )
-    journal.topics.add(Topic.CLEANUP)
+    journal.db.topics.add(Topic.CLEANUP)
 
 
 async def test_a_debt_waits_while_a_newer_transfers_create_is_under_way(rig: Rig) -> None:
     """Nobody knows yet whose upload is open there."""
     transfer = await fixed(rig, content())
-    await rig.writer.do(Journal.begin_multipart, transfer.row_id, part_bytes=PART)
+    await rig.writer.do(MultipartUploads.begin_multipart, transfer.row_id, part_bytes=PART)
     upload_id = await bucket_of(rig).create(spec(transfer.key))
-    await rig.writer.do(owe_create, transfer.key)
+    await rig.writer.run(owe_create, transfer.key)
     cleaner = rig.stage().cleaner
     task = asyncio.create_task(cleaner.run())
     try:
 
         async def postponed() -> bool:
-            return not await rig.writer.do(Journal.claim_cleanup, limit=1, now=0.0)
+            return not await rig.writer.do(Cleanup.claim_cleanup, limit=1, now=0.0)
 
         await eventually(postponed)
         assert set(bucket_of(rig).uploads) == {upload_id}
-        await rig.writer.do(Journal.opened, transfer.row_id, upload_id)
+        await rig.writer.do(MultipartUploads.opened, transfer.row_id, upload_id)
         await cleaner.hurry()
         await eventually(lambda: owes_nothing(rig))
         assert set(bucket_of(rig).uploads) == {upload_id}
@@ -282,7 +286,7 @@ async def test_a_dead_letter_leaves_no_upload_open(rig: Rig) -> None:
         await rig.until(transfer, State.DEAD)
         await eventually(lambda: nothing_open(rig))
         rig.store.before.clear()
-        await rig.writer.do(Journal.requeue)
+        await rig.writer.do(Repairs.requeue)
         await rig.until(transfer, State.UPLOADED)
         assert await nothing_open(rig)
     held = bucket_of(rig).objects[transfer.key][1]

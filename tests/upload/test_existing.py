@@ -10,6 +10,8 @@ import pytest
 from sidecar.core.ids import sidecar_tag, transfer_id
 from sidecar.core.model import KnownContent, State, Transfer
 from sidecar.journal.journal import Journal
+from sidecar.journal.stores.lookups import Lookups
+from sidecar.journal.stores.recovery import Recovery
 from sidecar.upload.cleanup import earlier_objects
 from sidecar.upload.cleanup.earlier_objects import EarlierObjects
 from sidecar.upload.store import ObjectSpec
@@ -22,24 +24,24 @@ from .rig import SIDECAR, Rig, content, rig_on, running
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     """Open a rig over the fake that the contract suite holds to the truth, on a journal that is new."""
     async with rig_on(MemoryStore(), tmp_path, bucket="lessons") as opened:
-        await opened.writer.do(Journal.begin_recovery)
+        await opened.writer.do(Recovery.begin_recovery)
         yield opened
 
 
 async def searched(rig: Rig, transfers: list[Transfer]) -> None:
     """Let transfers go as the recall stage does that has nobody to ask."""
-    await rig.writer.do(Journal.end_lookups, {transfer.row_id: KnownContent() for transfer in transfers})
+    await rig.writer.do(Lookups.end_lookups, {transfer.row_id: KnownContent() for transfer in transfers})
 
 
 async def test_what_is_there_is_not_sent_again_and_a_folder_is_listed_once(rig: Rig) -> None:
     """Twenty files of two scenes: two listings, and a HEAD for what may be it."""
     first = [await rig.file(content(n), f"c{n}.mp4", scene=f"s{n % 2}") for n in range(1, 21)]
-    await rig.writer.do(Journal.end_lookups, dict.fromkeys(one.row_id for one in first))
+    await rig.writer.do(Lookups.end_lookups, dict.fromkeys(one.row_id for one in first))
     async with running(rig.stage()):
         for one in first:
             await rig.until(one, State.UPLOADED)
     for one in first[5:]:  # their objects are known to nobody but S3
-        await rig.writer.do(_forget, one)
+        await rig.writer.run(_forget, one)
     rig.store.calls.clear()
     again = [await rig.noticed(rig.path(one)) for one in first[5:]]
     await searched(rig, again)

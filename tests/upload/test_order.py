@@ -13,7 +13,7 @@ import pytest
 
 from sidecar.core.clock import Clock
 from sidecar.core.model import Part, StoredObject, Transfer
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.roots import Roots
 from sidecar.upload.limits import MemoryBudget
 from sidecar.upload.s3.uplink import Uplink
 from sidecar.upload.store import Body, ObjectSpec, OpenUpload
@@ -146,7 +146,7 @@ def test_a_film_that_is_begun_is_not_overtaken_by_an_older_or_a_shorter_one(
             await asyncio.sleep(FILM_PARTS)
             await folder.put("short.mp4", FILM // 2)
             rig.journal.db.execute("UPDATE transfers SET held = 0 WHERE id = ?", [old.row_id])
-            await rig.writer.do(Journal.unblock_root, "/")  # wakes the stage
+            await rig.writer.do(Roots.unblock_root, "/")  # wakes the stage
             await asyncio.sleep(FILM_PARTS)
         assert (await rig.now(begun)).may_upload
         await folder.put("new.mp4", FILM)

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from sidecar.core.model import State
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.multipart import MultipartUploads
 from sidecar.local.seaweed import SeaweedServer
 from tests.support.seaweed import store_on
 
@@ -43,4 +43,4 @@ async def test_a_server_that_dies_under_an_upload_costs_nothing(tmp_path: Path) 
         answer = server.client().get_object(Bucket=server.bucket, Key=film.key)
         assert answer["Body"].read() == body
         assert len(body) == FILM
-        assert await rig.writer.do(Journal.parts, film.row_id) == []
+        assert await rig.writer.do(MultipartUploads.parts, film.row_id) == []

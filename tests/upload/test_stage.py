@@ -12,7 +12,8 @@ import pytest
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.ids import sidecar_tag, transfer_id
 from sidecar.core.model import MIB, State, StoredObject
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.cleanup import Cleanup
+from sidecar.journal.stores.multipart import MultipartUploads
 from sidecar.upload.cleanup.actions import abort_others
 from sidecar.upload.limits import MemoryBudget
 from sidecar.upload.store import ObjectSpec, OpenUpload
@@ -155,7 +156,7 @@ async def test_a_debt_never_deletes_what_is_somebody_elses(fake: Rig) -> None:
     async with running(fake.stage()):
 
         async def settled() -> bool:
-            return await fake.writer.do(Journal.claim_cleanup, limit=1, now=1e12) == []
+            return await fake.writer.do(Cleanup.claim_cleanup, limit=1, now=1e12) == []
 
         await eventually(lambda: _uploaded_both(fake))
         await eventually(settled)
@@ -182,13 +183,13 @@ async def test_a_debt_waits_out_an_outage(fake: Rig) -> None:
         await eventually(failed)
     assert isinstance(fake.store.inner, MemoryStore)
     assert old.key in fake.store.inner.objects
-    assert len(await fake.writer.do(Journal.claim_cleanup, limit=9, now=1e12)) == 1
+    assert len(await fake.writer.do(Cleanup.claim_cleanup, limit=9, now=1e12)) == 1
 
 
 async def test_the_sweep_aborts_ours_that_are_forgotten_and_nobody_elses(rig: Rig) -> None:
     """Ours under an unknown key, and a second one under a known key; never another sidecar's."""
     transfer = await rig.file(content())
-    await rig.writer.do(Journal.begin_multipart, transfer.row_id, part_bytes=PART)
+    await rig.writer.do(MultipartUploads.begin_multipart, transfer.row_id, part_bytes=PART)
 
     async def open_one(key: str) -> OpenUpload:
         made = ObjectSpec(
@@ -197,7 +198,7 @@ async def test_the_sweep_aborts_ours_that_are_forgotten_and_nobody_elses(rig: Ri
         return OpenUpload(key=key, upload_id=await rig.store.inner.create(made))
 
     current = await open_one(transfer.key)
-    await rig.writer.do(Journal.opened, transfer.row_id, current.upload_id)
+    await rig.writer.do(MultipartUploads.opened, transfer.row_id, current.upload_id)
     stranger_under_our_key = await open_one(transfer.key)
     forgotten = await open_one(key_of(SIDECAR))
     theirs = [await open_one(key_of("another-sidecar")), await open_one("backups/database.tar")]
@@ -210,7 +211,7 @@ async def test_the_sweep_aborts_ours_that_are_forgotten_and_nobody_elses(rig: Ri
 async def test_the_sweep_leaves_an_upload_alone_whose_create_is_under_way(fake: Rig) -> None:
     """Its ID is not journaled yet: the transfer itself looks after its key."""
     transfer = await fake.file(content())
-    await fake.writer.do(Journal.begin_multipart, transfer.row_id, part_bytes=PART)
+    await fake.writer.do(MultipartUploads.begin_multipart, transfer.row_id, part_bytes=PART)
     await fake.store.inner.create(spec(transfer.key))
     await fake.stage().cleaner.sweep()
     assert len(await fake.open_uploads()) == 1

@@ -10,7 +10,8 @@ import pytest
 
 from sidecar.core.errors import STALE, ErrorKind, Scope, SidecarError
 from sidecar.core.model import State, Transfer
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.multipart import MultipartUploads
+from sidecar.journal.stores.upload_claims import UploadClaims
 from sidecar.local.seaweed import SeaweedServer
 from sidecar.upload.s3.object_store import S3Store
 
@@ -51,7 +52,7 @@ async def three_parts_journaled(rig: Rig, transfer: Transfer) -> None:
     """Wait until three parts of a film are facts."""
 
     async def three() -> bool:
-        return len(await rig.writer.do(Journal.parts, transfer.row_id)) == 3
+        return len(await rig.writer.do(MultipartUploads.parts, transfer.row_id)) == 3
 
     await eventually(three)
 
@@ -131,7 +132,7 @@ async def test_a_file_that_changes_under_its_upload_is_never_shipped_torn(
         await rig.until(transfer, State.SUPERSEDED)
         await eventually(lambda: nothing_open(rig))
     assert keys(seaweed, rig.bucket) == []
-    assert [t.path for t in rig.journal.candidates()] == [transfer.path]
+    assert [t.path for t in rig.journal.completion.candidates()] == [transfer.path]
 
 
 @pytest.mark.parametrize("size", [1000, FILM])
@@ -327,7 +328,7 @@ async def test_a_cancelled_upload_stays_open_and_is_released(rig: Rig) -> None:
         await three_parts_journaled(rig, transfer)
         assert [(f.path, f.parts, f.sent_bytes) for f in stage.uploads()] == [(transfer.display, 4, 3 * PART)]
     assert len(await rig.open_uploads()) == 1
-    claim = await rig.writer.do(Journal.claim_uploads, limit=1, now=0.0)
+    claim = await rig.writer.do(UploadClaims.claim_uploads, limit=1, now=0.0)
     assert [t.row_id for t in claim.transfers] == [transfer.row_id]
 
 

@@ -51,7 +51,7 @@ class World:
 
     async def rows(self) -> list[Transfer]:
         """Every transfer in the journal, oldest first."""
-        return await self.writer.do(_all_rows)
+        return await self.writer.run(_all_rows)
 
     async def states(self) -> dict[str, list[State]]:
         """States of every path's transfers, oldest first."""
@@ -85,7 +85,7 @@ class World:
 
 def _all_rows(journal: Journal) -> list[Transfer]:
     ids = journal.db.execute("SELECT id FROM transfers ORDER BY id").fetchall()
-    return [journal.one(row["id"]) for row in ids]
+    return [journal.transfers.one(row["id"]) for row in ids]
 
 
 def build(

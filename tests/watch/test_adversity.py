@@ -14,7 +14,7 @@ from sidecar.core.account import FileClass
 from sidecar.core.findings import Finding
 from sidecar.core.model import State
 from sidecar.files import open_folder, open_regular
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.completion import Completion
 from sidecar.watch.events import inotify, inotify_thread
 from sidecar.watch.os import filesystem
 from sidecar.watch.os.filesystem import ReadinessMethod
@@ -169,7 +169,7 @@ async def test_a_change_during_the_commit_of_the_last_content_is_not_missed(
     commit, rewritten = world.writer.do, asyncio.Event()
 
     async def commit_late(method: Any, *args: Any, **kwargs: Any) -> Any:
-        if method is Journal.complete and not rewritten.is_set():
+        if method is Completion.complete and not rewritten.is_set():
             rewritten.set()
             (world.root / SOURCE).write_bytes(b"second = True\n")
             candidate = world.stage._candidates.find(str(world.root), SOURCE)

@@ -44,7 +44,7 @@ def begin_new_journal(tmp_path: Path) -> None:
     """Begin it as the daemon does: what the first scan finds is held."""
     path = tmp_path / "state" / "journal.db"
     journal = Journal(path, tag="T" * 8, bucket="lessons", clock=SystemClock())
-    journal.begin_recovery()
+    journal.recovery.begin_recovery()
     journal.close()
 
 
@@ -90,7 +90,7 @@ async def test_a_new_journal_finds_a_cancelled_scene_as_it_was_left(tmp_path: Pa
 
 
 async def _are_recalled(world: World, scenes: set[str]) -> bool:
-    rows = await world.writer.do(
+    rows = await world.writer.run(
         lambda journal: journal.db.execute("SELECT scene_id FROM scenes WHERE recalled = 1").fetchall()
     )
     return {row["scene_id"] for row in rows} == scenes
@@ -285,7 +285,9 @@ async def test_a_second_source_of_one_slot_is_refused_until_the_first_is_gone(wo
     first.parent.rename(world.root / "elsewhere")
     await world.stage.scan_now()
     await world.stage.scan_now()
-    remembered = await world.writer.do(lambda journal: journal.known(str(world.root), "p/s/one/source"))
+    remembered = await world.writer.run(
+        lambda journal: journal.files.known(str(world.root), "p/s/one/source")
+    )
     assert remembered == {}
 
 
@@ -294,7 +296,7 @@ async def test_a_scene_marker_reaches_the_journal(world: World) -> None:
     world.put("p/s/one/.complete", b'{"chunks": 12}')
 
     async def marked() -> bool:
-        rows = await world.writer.do(
+        rows = await world.writer.run(
             lambda journal: journal.db.execute(
                 "SELECT scene_id, chunks, complete_mtime_ns FROM scenes"
             ).fetchall()

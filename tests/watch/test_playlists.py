@@ -14,6 +14,7 @@ from sidecar.core.account import FileClass
 from sidecar.core.findings import Finding
 from sidecar.core.model import Piece, Transfer
 from sidecar.journal.journal import Journal
+from sidecar.journal.stores.scene_pruning import ScenePruning
 from sidecar.watch.formats.stream_pieces import piece_of
 from tests.support.journals import route
 
@@ -109,7 +110,7 @@ async def test_a_playlist_may_be_forgotten_once_no_file_of_its_scene_is_found(tm
         segment.unlink(missing_ok=True)
     async with running(tmp_path) as world:
         await world.stage.seen.wait()
-        await world.writer.do(Journal.prune_playlists, after=("", ""), needed=())
+        await world.writer.do(ScenePruning.prune_playlists, after=("", ""), needed=())
         world.stage.forget_playlists([stream])
         world.root.rename(tmp_path / "away")
 
@@ -209,10 +210,10 @@ async def test_content_tells_segments_whatever_their_names(tmp_path: Path) -> No
         await until_held(world, *paths)
         world.put(f"{VIDEO}/part2.mp4", (streams / "part1.mp4").read_bytes())
         await until_held(world, f"{VIDEO}/part2.mp4")
-        events = await world.writer.do(_events)
+        events = await world.writer.run(_events)
         for _ in range(3):
             await world.stage.scan_now()
-        assert await world.writer.do(_events) == events
+        assert await world.writer.run(_events) == events
 
 
 def _events(journal: Journal) -> int:

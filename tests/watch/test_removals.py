@@ -14,6 +14,7 @@ import pytest
 from sidecar.core.clock import SystemClock
 from sidecar.core.model import StoredObject
 from sidecar.journal.journal import Journal
+from sidecar.journal.stores.roots import Roots
 from tests.support.journals import tell
 
 from .conftest import World, running
@@ -35,13 +36,13 @@ async def synced(world: World, *paths: str) -> None:
     for path in paths:
         world.put(path, path.encode())
     await world.until_ready(*paths)
-    await world.writer.do(_deliver)
+    await world.writer.run(_deliver)
 
 
 def _deliver(journal: Journal) -> None:
-    for transfer in journal.claim_uploads(limit=100, now=1e9).transfers:
+    for transfer in journal.upload_claims.claim_uploads(limit=100, now=1e9).transfers:
         stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")
-        journal.uploaded(transfer.row_id, stored, url=f"https://cdn.example/{transfer.key}")
+        journal.uploads.uploaded(transfer.row_id, stored, url=f"https://cdn.example/{transfer.key}")
     tell(journal)
 
 
@@ -59,7 +60,7 @@ async def looks(world: World) -> None:
 
 async def removed(world: World) -> set[str]:
     """Return the names of what Convex is to remove."""
-    return await world.writer.do(_removed)
+    return await world.writer.run(_removed)
 
 
 def _removed(journal: Journal) -> set[str]:
@@ -133,7 +134,7 @@ async def test_a_file_that_is_moved_to_another_root_is_not_removed(tmp_path: Pat
         await world.stage.scan_now()
         await looks(world)
         assert await removed(world) == set()
-        assert await world.writer.do(_present) == [str(moved)]
+        assert await world.writer.run(_present) == [str(moved)]
 
 
 async def test_with_keep_nothing_is_counted(tmp_path: Path) -> None:
@@ -177,7 +178,7 @@ async def test_a_root_that_was_replaced_after_two_listings_removes_nothing(
         async def is_watched_anew() -> bool:
             await removing.stage.scan_now()
             place = (removing.root.stat().st_dev, removing.root.stat().st_ino)
-            return (await removing.writer.do(Journal.places, str(removing.root))).get("") == place
+            return (await removing.writer.do(Roots.places, str(removing.root))).get("") == place
 
         await removing.until(is_watched_anew)
     await looks(removing)

@@ -104,7 +104,7 @@ async def test_a_finding_of_a_file_that_was_delivered_before_is_told_apart(world
     film = world.put("p/s/intro/video/a.mp4", b"first" * 50)
     await world.until_ready("p/s/intro/video/a.mp4")
     (sent,) = await world.rows()
-    await world.writer.do(ship, sent)
+    await world.writer.run(ship, sent)
     world.put("p/s/intro/video/a.m3u8", b"#EXTM3U\n#EXTINF:2,\na.mp4\n")
     film.write_bytes(b"second, named by a playlist")
 

@@ -8,10 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -23,17 +20,17 @@ class Fact(Generic[T]):
     key: str
     parse: Callable[[str], T]
 
-    def read(self, db: Database | sqlite3.Connection) -> T | None:
+    def read(self, db: sqlite3.Connection) -> T | None:
         """Return the value, None where there is none."""
         row = db.execute("SELECT value FROM meta WHERE key = ?", [self.key]).fetchone()
         return None if row is None else self.parse(row[0])
 
-    def write(self, db: Database | sqlite3.Connection, value: T) -> T:
+    def write(self, db: sqlite3.Connection, value: T) -> T:
         """Keep a value instead of the one before; returns it."""
         db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [self.key, str(value)])
         return value
 
-    def forget(self, db: Database | sqlite3.Connection) -> None:
+    def forget(self, db: sqlite3.Connection) -> None:
         """Keep no value any more."""
         db.execute("DELETE FROM meta WHERE key = ?", [self.key])
 
@@ -45,15 +42,15 @@ class Mark:
     key: str
     text: str = "1"
 
-    def is_set(self, db: Database | sqlite3.Connection) -> bool:
+    def is_set(self, db: sqlite3.Connection) -> bool:
         """Tell whether it is so."""
         return self._fact.read(db) is not None
 
-    def set(self, db: Database | sqlite3.Connection) -> None:
+    def set(self, db: sqlite3.Connection) -> None:
         """Let it be so."""
         self._fact.write(db, self.text)
 
-    def clear(self, db: Database | sqlite3.Connection) -> None:
+    def clear(self, db: sqlite3.Connection) -> None:
         """Let it be so no more."""
         self._fact.forget(db)
 

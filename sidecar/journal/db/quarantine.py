@@ -1,7 +1,7 @@
 """Moves a journal that must not be used any more aside, where people find it and no daemon uses it.
 
 A journal is lost in one of three ways. It is damaged: SQLite says so, at the opening or later
-(``integrity.py``). It is an old copy: Convex knows later ops of it (``Journal.registered``). Or it was
+(``integrity.py``). It is an old copy: Convex knows later ops of it (``Batches.registered``). Or it was
 removed or replaced under the running daemon: each second the heartbeat compares the names with the open
 files. Each raises JournalLostError. Then the file is renamed to ``<path>.quarantined-<time>``, together with
 its ``-wal`` and ``-shm``, and a new journal with a new id, and so with a new epoch, is begun: at the opening,

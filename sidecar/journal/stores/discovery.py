@@ -1,4 +1,4 @@
-"""Begins a transfer: the one place that gives a file its transfer id and its key."""
+"""Begins a transfer: the one place that gives a file its transfer id and its key, or refuses it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,31 @@ from sidecar.core.ids import transfer_id
 from sidecar.core.keys import is_unique
 from sidecar.core.model import Observation, State, Transfer
 from sidecar.core.routing import object_key
-from sidecar.journal.db.connection import Topic
-from sidecar.journal.db.file_conditions import state_after
-from sidecar.journal.db.rows import route_json, split
+from sidecar.journal.db.connection import JournalConnection, Topic
+from sidecar.journal.db.file_conditions import HAS_SLOT, state_after
+from sidecar.journal.db.rows import join, route_json, split
+from sidecar.journal.db.store import Store
 
 from .removal_ops import RemovalOps
+from .scenes import Scenes
+from .transfers import Transfers
 
 
-class Discovery(RemovalOps):
-    """From an observation to `discovered`."""
+class Discovery(Store):
+    """From an observation to `discovered`; inside transactions of other methods."""
+
+    def __init__(
+        self, db: JournalConnection, transfers: Transfers, scenes: Scenes, removal_ops: RemovalOps
+    ) -> None:
+        super().__init__(db)
+        self._transfers, self._scenes, self._removal_ops = transfers, scenes, removal_ops
 
     def discover(self, seen: Observation) -> Transfer:
         """Make a file a candidate: a new row in state discovered, which the files table points to."""
-        slot, place = seen.route.slot, (self.root_id(seen.root), *split(seen.path))
-        self.withdraw_removal(slot.digest, f"{seen.path} is there")
-        name = transfer_id(wall_ms=self.clock.wall_ms(), chance=self.chance(5), tag=self.tag)
-        cursor = self.db.execute(
+        slot, place = seen.route.slot, (self._db.root_id(seen.root), *split(seen.path))
+        self._removal_ops.withdraw_removal(slot.digest, f"{seen.path} is there")
+        name = transfer_id(wall_ms=self._db.clock.wall_ms(), chance=self._db.chance(5), tag=self._db.tag)
+        cursor = self._db.execute(
             "INSERT INTO transfers (transfer, root, folder, name, slot, session_id, entity_id, scene_id,"
             " asset_type, priority, route, state, bucket, key, held, home, discovered_ms)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'discovered', ?, ?, ?, ?, ?)",
@@ -36,25 +45,39 @@ class Discovery(RemovalOps):
                 slot.asset_type,
                 seen.route.priority,
                 route_json(seen.route),
-                self.bucket,
+                self._db.bucket,
                 object_key(seen.route, name),
-                int(self.is_recovering),
+                int(self._db.is_recovering),
                 seen.home,
-                self.clock.wall_ms(),
+                self._db.clock.wall_ms(),
             ],
         )
         row_id = int(cursor.lastrowid or 0)
-        self.db.execute(
+        self._db.execute(
             "INSERT INTO files (root, folder, name, slot, fixed_key, transfer) VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET slot = excluded.slot, fixed_key = excluded.fixed_key,"
             f" transfer = excluded.transfer, absent = {state_after(FileEvent.SEEN)}",
             [*place, slot.digest, fixed_key(seen), row_id],
         )
-        transfer = self.one(row_id)
-        self.record(transfer, "discovered", State.DISCOVERED)
-        self.topics.add(Topic.CANDIDATES)
-        self._scene_seen(transfer)
+        transfer = self._transfers.one(row_id)
+        self._transfers.record(transfer, "discovered", State.DISCOVERED)
+        self._db.topics.add(Topic.CANDIDATES)
+        self._scenes.scene_seen(transfer)
         return transfer
+
+    def conflict(self, seen: Observation, place: tuple[int, str, str]) -> str | None:
+        """Two sources with one slot or one key: the second is refused until the first is gone."""
+        rows = self._db.execute(
+            "SELECT r.path AS root, folder, name, slot FROM files f JOIN roots r ON r.id = f.root"
+            f" WHERE (slot = ? OR fixed_key = ?) AND {HAS_SLOT} AND (f.root, folder, name) <> (?, ?, ?)"
+            " LIMIT 1",
+            [seen.route.slot.digest, fixed_key(seen), *place],
+        )
+        row = rows.fetchone()
+        if row is None:
+            return None
+        what = "slot" if row["slot"] == seen.route.slot.digest else "object key"
+        return f"its {what} belongs to {row['root'].rstrip('/')}/{join(row['folder'], row['name'])}"
 
 
 def fixed_key(seen: Observation) -> str | None:

@@ -24,21 +24,20 @@ that the wall clock can be trusted: that S3's clock agrees with it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
 
 from sidecar.core.file_states import FileEvent
 from sidecar.core.ids import TIME_LENGTH
-from sidecar.journal.db.connection import transaction
+from sidecar.journal.db.connection import JournalConnection
 from sidecar.journal.db.file_conditions import IS_HERE, knows
 from sidecar.journal.db.meta import PRUNED
 from sidecar.journal.db.open import INCREMENTAL
+from sidecar.journal.db.store import Store, transaction
 
-from .uploads import Uploads
+from .transfers import Transfers
 
 STEP_SECONDS = 0.003  # of one transaction, its commit not counted
 ROWS_MAX, EVENTS_MAX, SCENES_MAX = 32, 500, 200
 PAGES_MAX, SPARE_PAGES_MIN, SPARE_SHARE = 64, 256, 8  # an eighth of the file may be free
-COUNTED_SCENES_KEEP = 12  # times as long: a marker that counts chunks counts those of its earlier files
 
 _OVER = """
 SELECT id, transfer, state, slot, lease, may_upload, may_object, uploaded_ms,
@@ -55,20 +54,24 @@ SELECT EXISTS (SELECT 1 FROM debts WHERE transfer = :transfer)
 """
 
 
-class Pruning(Uploads):
+class Pruning(Store):
     """What the daemon's housekeeping calls, again and again."""
+
+    def __init__(self, db: JournalConnection, transfers: Transfers) -> None:
+        super().__init__(db)
+        self._transfers = transfers
 
     @transaction
     def prune_transfers(self, *, now_ms: int, keep_ms: int) -> int:
         """Forget some transfers that are over since ``keep_ms``, and their files; returns how many it met."""
-        deadline, looked = self.clock.monotonic() + STEP_SECONDS, 0
-        for row in self.db.execute(_OVER, [now_ms - keep_ms, ROWS_MAX]).fetchall():
+        deadline, looked = self._db.clock.monotonic() + STEP_SECONDS, 0
+        for row in self._db.execute(_OVER, [now_ms - keep_ms, ROWS_MAX]).fetchall():
             self._prune(row, now_ms)
             looked += 1
-            if self.clock.monotonic() >= deadline:
+            if self._db.clock.monotonic() >= deadline:
                 break
         if not looked:  # a clock that was ahead must not keep anything for years
-            self.db.execute(
+            self._db.execute(
                 "UPDATE transfers SET ended_ms = ?1 WHERE id IN"
                 " (SELECT id FROM transfers WHERE ended_ms > ?1 LIMIT ?2)",
                 [now_ms, ROWS_MAX],
@@ -78,80 +81,34 @@ class Pruning(Uploads):
     @transaction
     def prune_events(self, *, now_ms: int, keep_ms: int) -> int:
         """Forget some events that are older than ``keep_ms``, the oldest first; returns how many."""
-        oldest = self.db.execute("SELECT id FROM events ORDER BY id LIMIT ?", [EVENTS_MAX]).fetchall()
+        oldest = self._db.execute("SELECT id FROM events ORDER BY id LIMIT ?", [EVENTS_MAX]).fetchall()
         last = oldest[-1]["id"] if oldest else 0
-        gone = self.db.execute("DELETE FROM events WHERE id <= ? AND at_ms < ?", [last, now_ms - keep_ms])
+        gone = self._db.execute("DELETE FROM events WHERE id <= ? AND at_ms < ?", [last, now_ms - keep_ms])
         if not gone.rowcount:
-            self.db.execute("UPDATE events SET at_ms = ?2 WHERE id <= ?1 AND at_ms > ?2", [last, now_ms])
+            self._db.execute("UPDATE events SET at_ms = ?2 WHERE id <= ?1 AND at_ms > ?2", [last, now_ms])
         return gone.rowcount
-
-    @transaction
-    def prune_scenes(self, *, after: tuple[str, str], now_ms: int, keep_ms: int) -> tuple[str, str] | None:
-        """Forget scenes without a transfer since ``keep_ms``; returns where to go on, None at the end."""
-        rows = self.db.execute(
-            "SELECT * FROM scenes WHERE (session_id, scene_id) > (?, ?)"
-            " ORDER BY session_id, scene_id LIMIT ?",
-            [*after, SCENES_MAX],
-        ).fetchall()
-        for row in rows:
-            self._prune_scene(row, now_ms, keep_ms)
-        return (rows[-1]["session_id"], rows[-1]["scene_id"]) if len(rows) == SCENES_MAX else None
-
-    @transaction
-    def prune_sessions(self, *, after: str) -> str | None:
-        """Forget manifests of sessions of which nothing else is left; as ``prune_scenes``."""
-        rows = self.db.execute(
-            "SELECT session_id FROM sessions WHERE session_id > ? ORDER BY session_id LIMIT ?",
-            [after, SCENES_MAX],
-        ).fetchall()
-        for row in rows:
-            self.db.execute(
-                "DELETE FROM sessions WHERE session_id = ?1"
-                " AND NOT EXISTS (SELECT 1 FROM scenes WHERE session_id = ?1)"
-                " AND NOT EXISTS (SELECT 1 FROM transfers WHERE session_id = ?1)",
-                [row["session_id"]],
-            )
-        return rows[-1]["session_id"] if len(rows) == SCENES_MAX else None
-
-    @transaction
-    def prune_playlists(
-        self, *, after: tuple[str, str], needed: Collection[tuple[str, str]]
-    ) -> tuple[list[tuple[str, str]], tuple[str, str] | None]:
-        """Forget that streams had a playlist: nothing else of them is left here, nor on the disk.
-
-        ``needed`` are those of which something lies there. Returns what was forgotten; the rest as
-        ``prune_scenes``.
-        """
-        rows = self.db.execute(
-            "SELECT session_id, scene_id FROM playlists WHERE (session_id, scene_id) > (?, ?)"
-            " ORDER BY session_id, scene_id LIMIT ?",
-            [*after, SCENES_MAX],
-        ).fetchall()
-        streams = [(row["session_id"], row["scene_id"]) for row in rows]
-        forgotten = [stream for stream in streams if stream not in needed and self._forget_playlist(stream)]
-        return forgotten, streams[-1] if len(streams) == SCENES_MAX else None
 
     @transaction
     def give_back(self) -> bool:
         """Return some free pages to the disk; False once no more are free than rows to come will fill."""
         pages, free, mode = (
-            self.db.execute(f"PRAGMA {name}").fetchone()[0]
+            self._db.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("page_count", "freelist_count", "auto_vacuum")
         )
         if mode != INCREMENTAL or free <= max(SPARE_PAGES_MIN, pages // SPARE_SHARE):
             return False  # a journal from before cannot: it fills its free pages again
         for _ in range(PAGES_MAX):
-            self.db.execute("PRAGMA incremental_vacuum(1)")  # of more, Python would carry out one
+            self._db.execute("PRAGMA incremental_vacuum(1)")  # of more, Python would carry out one
         return True
 
     # -- one row ----------------------------------------------------------------------------------
 
     def _prune(self, row: sqlite3.Row, now_ms: int) -> None:
         is_synced = row["state"] == "synced"
-        if is_synced and not row["replaced"] and self.is_here(row["slot"]):
-            self.end_slot(row["slot"])  # it is not over at all
+        if is_synced and not row["replaced"] and self._transfers.is_here(row["slot"]):
+            self._transfers.end_slot(row["slot"])  # it is not over at all
         elif self._is_needed(row):
-            self.db.execute("UPDATE transfers SET ended_ms = ? WHERE id = ?", [now_ms, row["id"]])
+            self._db.execute("UPDATE transfers SET ended_ms = ? WHERE id = ?", [now_ms, row["id"]])
         else:
             if row["uploaded_ms"] is not None:  # Convex may have heard of it, whatever became of it then
                 self._forget_time(row["transfer"][:TIME_LENGTH])
@@ -159,7 +116,7 @@ class Pruning(Uploads):
 
     def _is_needed(self, row: sqlite3.Row) -> bool:
         left_at_s3 = row["may_upload"] or (row["may_object"] and row["state"] != "synced")
-        return bool(row["lease"] or left_at_s3 or self.db.execute(_NEEDED, dict(row)).fetchone()["needed"])
+        return bool(row["lease"] or left_at_s3 or self._db.execute(_NEEDED, dict(row)).fetchone()["needed"])
 
     def _forget(self, row: sqlite3.Row) -> None:
         for statement in (
@@ -167,37 +124,8 @@ class Pruning(Uploads):
             "DELETE FROM parts WHERE transfer = :id",
             "DELETE FROM transfers WHERE id = :id",
         ):
-            self.db.execute(statement, {"slot": row["slot"], "id": row["id"]})
+            self._db.execute(statement, {"slot": row["slot"], "id": row["id"]})
 
     def _forget_time(self, time: str) -> None:
-        if time > (PRUNED.read(self.db) or ""):
-            PRUNED.write(self.db, time)
-
-    def _prune_scene(self, row: sqlite3.Row, now_ms: int, keep_ms: int) -> None:
-        scene, since = [row["session_id"], row["scene_id"]], row["empty_ms"]
-        used = self.db.execute(
-            "SELECT EXISTS (SELECT 1 FROM transfers WHERE session_id = ?1 AND entity_id = ?2) OR EXISTS"
-            " (SELECT 1 FROM outbox WHERE session_id = ?1 AND scene_id = ?2 AND state <> 'dead') AS used",
-            scene,
-        ).fetchone()["used"]
-        waits = used or (row["recalled"] and not row["quiet"])  # its end is still to be told
-        if waits or since is None:
-            self._set_empty(scene, since, None if waits else now_ms)
-        elif since <= now_ms - keep_ms * (1 if row["chunks"] is None else COUNTED_SCENES_KEEP):
-            self.db.execute("DELETE FROM scenes WHERE session_id = ? AND scene_id = ?", scene)
-
-    def _forget_playlist(self, stream: tuple[str, str]) -> bool:
-        gone = self.db.execute(
-            "DELETE FROM playlists WHERE session_id = ?1 AND scene_id = ?2"
-            " AND NOT EXISTS (SELECT 1 FROM scenes WHERE session_id = ?1 AND scene_id = ?2)"
-            " AND NOT EXISTS (SELECT 1 FROM transfers WHERE session_id = ?1"
-            "  AND entity_id = CASE ?2 WHEN '' THEN ?1 ELSE ?2 END)",
-            stream,
-        )
-        return gone.rowcount > 0
-
-    def _set_empty(self, scene: list[str], before_ms: int | None, since_ms: int | None) -> None:
-        if before_ms != since_ms:
-            self.db.execute(
-                "UPDATE scenes SET empty_ms = ? WHERE session_id = ? AND scene_id = ?", [since_ms, *scene]
-            )
+        if time > (PRUNED.read(self._db.conn) or ""):
+            PRUNED.write(self._db.conn, time)

@@ -27,8 +27,8 @@ answers say so.
 Markers are read again. A ``.cancelled`` then meets files that nobody has looked at, and abandons those that
 are found incomplete and are not younger than it. Chunks that were deleted here after they were synced cannot
 be counted by a new journal: where the sidecar had an earlier one, the quiet overrules a marker's number
-(``Journal.has_forerunner``). Scenes that the lost journal left unfinished and of which no file is left are
-taken up from Convex (``sync/scene_recovery.py``, ``recover_scenes``).
+(``JournalConnection.has_forerunner``). Scenes that the lost journal left unfinished and of which no file is
+left are taken up from Convex (``sync/scene_recovery.py``, ``recover_scenes``).
 
 Once the first scan is over nothing is held, and nothing of this costs anything. It also runs at a first
 start, since files may be there before the sidecar is: one query for a hundred files.
@@ -36,30 +36,34 @@ start, since files may be there before the sidecar is: one query for a hundred f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from sidecar.core.model import KnownContent, State, StatIdentity, StoredObject, Transfer
+from sidecar.core.model import StatIdentity
 from sidecar.core.ops import ReportedScene
-from sidecar.core.states import Event
-from sidecar.journal.db.connection import Topic, transaction
+from sidecar.journal.db.connection import JournalConnection
 from sidecar.journal.db.meta import RECALLING, SCANNED, UNFINISHED
-from sidecar.journal.db.rows import FROM_TRANSFERS, known_content_json, transfer_from
+from sidecar.journal.db.store import Store, transaction
 
-from .scenes import SCENE_CANCELLED, facts_json
-from .uploads import Uploads
+from .scene_reports import SceneReports, facts_json
+from .scenes import SCENE_CANCELLED
+from .transfers import Transfers
 
 SCENES_AT_ONCE = 100
 
 
-class Recovery(Uploads):
+class Recovery(Store):
     """From held to sent, or straight to `uploaded` or `synced`."""
+
+    def __init__(self, db: JournalConnection, transfers: Transfers, scene_reports: SceneReports) -> None:
+        super().__init__(db)
+        self._transfers, self._scene_reports = transfers, scene_reports
 
     @transaction
     def begin_recovery(self) -> None:
         """Hold what a new journal finds from here on, also after a restart; an older journal knows it all."""
-        if self.is_new:
-            RECALLING.set(self.db)
-            self.is_recovering = True
+        if self._db.is_new:
+            RECALLING.set(self._db.conn)
+            self._db.is_recovering = True
 
     @transaction
     def end_recovery(self, *, after: tuple[str, str] = ("", "")) -> tuple[str, str] | None:
@@ -68,46 +72,46 @@ class Recovery(Uploads):
         Reports some recovered scenes: markers and manifests count now. Returns after which to go on, or None.
         """
         # Not of memory alone: a transaction that failed, and is made once more, has changed it.
-        if self.is_new or RECALLING.is_set(self.db):
-            SCANNED.set(self.db)
-            UNFINISHED.set(self.db)
-        RECALLING.clear(self.db)
-        self.is_new = self.is_recovering = False
-        rows = self.db.execute(
+        if self._db.is_new or RECALLING.is_set(self._db.conn):
+            SCANNED.set(self._db.conn)
+            UNFINISHED.set(self._db.conn)
+        RECALLING.clear(self._db.conn)
+        self._db.is_new = self._db.is_recovering = False
+        rows = self._db.execute(
             "SELECT session_id, scene_id FROM scenes WHERE recalled = 1"
             " AND (session_id, scene_id) > (?, ?) ORDER BY session_id, scene_id LIMIT ?",
             [*after, SCENES_AT_ONCE],
         ).fetchall()
         for row in rows:
-            self.report_scene(row["session_id"], row["scene_id"])
+            self._scene_reports.report_scene(row["session_id"], row["scene_id"])
         return (rows[-1]["session_id"], rows[-1]["scene_id"]) if len(rows) == SCENES_AT_ONCE else None
 
     def has_scenes_to_recover(self) -> bool:
         """Tell whether Convex is yet to be asked which scenes the journal before this one left unfinished."""
-        return UNFINISHED.is_set(self.db)
+        return UNFINISHED.is_set(self._db.conn)
 
     @transaction
     def recover_scenes(self, scenes: Sequence[ReportedScene], *, is_last: bool) -> None:
         """Know what Convex was told of scenes. Of those that no file is left of only the end is told."""
         for scene in scenes:
             name = [scene.session_id, scene.scene_id]
-            self.db.execute(
+            self._db.execute(
                 "INSERT OR IGNORE INTO scenes (session_id, scene_id, project_id, recalled)"
                 " VALUES (?, ?, ?, 1)",
                 [*name, scene.project_id],
             )
-            self.db.execute(
+            self._db.execute(
                 "UPDATE scenes SET reported = ? WHERE session_id = ? AND scene_id = ? AND reported IS NULL",
                 [facts_json(scene.facts), *name],
             )
-            self.report_scene(scene.session_id, scene.scene_id)
+            self._scene_reports.report_scene(scene.session_id, scene.scene_id)
         if is_last:
-            UNFINISHED.clear(self.db)
+            UNFINISHED.clear(self._db.conn)
 
     @transaction
     def candidate_written(self, row_id: int) -> None:
         """Somebody writes a held candidate: whatever it held, something new is coming."""
-        self.scene_has_news(row_id)
+        self._scene_reports.scene_has_news(row_id)
 
     @transaction
     def abandon_if_cancelled(self, row_id: int, identity: StatIdentity) -> bool:
@@ -115,67 +119,15 @@ class Recovery(Uploads):
 
         The marker was read before anybody had looked at the file. Returns whether it is abandoned.
         """
-        row = self.db.execute(
+        row = self._db.execute(
             "SELECT 1 FROM transfers t JOIN scenes s USING (session_id, scene_id)"
             " WHERE t.id = ? AND t.state = 'discovered' AND s.cancelled_mtime_ns >= ?",
             [row_id, identity.mtime_ns],
         ).fetchone()
         if row is None:
             return False
-        transfer = self.one(row_id)
-        self.set_identity(transfer, identity)
-        self._abandon(transfer, SCENE_CANCELLED)
-        self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+        transfer = self._transfers.one(row_id)
+        self._transfers.set_identity(transfer, identity)
+        self._transfers.abandon(transfer, SCENE_CANCELLED)
+        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
         return True
-
-    def awaiting_lookup(self, *, limit: int) -> list[Transfer]:
-        """Return ready transfers that wait for Convex's answer, oldest first."""
-        rows = self.db.execute(
-            f"{FROM_TRANSFERS} WHERE t.state = 'ready' AND t.held = 1 ORDER BY t.id LIMIT ?", [limit]
-        )
-        return [transfer_from(row) for row in rows]
-
-    @transaction
-    def end_lookups(self, found: Mapping[int, KnownContent | None], *, asked: bool = True) -> None:
-        """Let held transfers go, each with where to look for it first; None: it is new.
-
-        ``asked``: Convex said so. Otherwise it may know what is only to be searched for.
-        """
-        for row_id, known_content in found.items():
-            is_shown = known_content is not None and known_content.version is not None
-            self.db.execute(
-                "UPDATE transfers SET held = 0, recall = ?, parked = iif(?, 0, parked)"
-                " WHERE id = ? AND held = 1",
-                [known_content_json(known_content), is_shown, row_id],
-            )
-            if known_content is None or (asked and known_content.version is None):
-                self.scene_has_news(row_id)
-        self.topics.add(Topic.UPLOADS)
-
-    @transaction
-    def take_over_key(self, row_id: int, known_content: KnownContent) -> None:
-        """Take over the id and the key under which the content was known: it goes there and nowhere else."""
-        self.db.execute(
-            "UPDATE transfers SET key = ?, transfer = ?, recall = ? WHERE id = ?",
-            [known_content.key, known_content.transfer, known_content_json(known_content), row_id],
-        )
-
-    @transaction
-    def adopt(self, row_id: int, stored: StoredObject) -> State:
-        """ready -> synced: Convex holds this content, and so does S3, under the recalled key."""
-        transfer = self.one(row_id)
-        self.db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [row_id])
-        if transfer.state is State.SUPERSEDED:
-            self.add_cleanup(transfer)
-            return State.SUPERSEDED
-        now, known_content = self.clock.wall_ms(), transfer.known_content or KnownContent()
-        self.db.execute(
-            "UPDATE transfers SET etag = ?, version_id = ?, version = ?, uploaded_ms = ?, synced_ms = ?,"
-            " failures = 0, error_kind = NULL, error_message = NULL WHERE id = ?",
-            [stored.etag, stored.version_id, known_content.version, now, now, row_id],
-        )
-        self.advance(transfer, Event.ADOPTED, f"version {known_content.version}, {transfer.key}")
-        self.end_slot(transfer.route.slot.digest)
-        self.topics.add(Topic.UPLOADS)
-        self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
-        return State.SYNCED

@@ -19,34 +19,43 @@ from sidecar.core.model import Transfer
 from sidecar.core.ops import OpKind, OpOutcome, OpResult
 from sidecar.core.removal import RemovalState
 from sidecar.core.states import Event
-from sidecar.journal.db.connection import Topic
+from sidecar.journal.db.connection import JournalConnection, Topic
 from sidecar.journal.db.file_conditions import knows
 from sidecar.journal.db.rows import FROM_TRANSFERS, transfer_from
+from sidecar.journal.db.store import Store
 
-from .slot_ends import SlotEnds
+from .outbox import Outbox
+from .scene_reports import SceneReports
+from .transfers import Transfers
 
 SCENE_DELETED = "SCENE_DELETED"
 
 
-class RemovalOps(SlotEnds):
+class RemovalOps(Store):
     """Inside transactions of other methods."""
+
+    def __init__(
+        self, db: JournalConnection, transfers: Transfers, outbox: Outbox, scene_reports: SceneReports
+    ) -> None:
+        super().__init__(db)
+        self._transfers, self._outbox, self._scene_reports = transfers, outbox, scene_reports
 
     def withdraw_removal(self, slot: str, why: str) -> None:
         """Forget a slot's removal, unless Convex may know of it."""
-        row = self.db.execute("SELECT * FROM removals WHERE slot = ?", [slot]).fetchone()
+        row = self._db.execute("SELECT * FROM removals WHERE slot = ?", [slot]).fetchone()
         if row is None or self.is_retracted(slot):
             return
-        self.db.execute(
+        self._db.execute(
             "DELETE FROM outbox WHERE slot = ? AND kind = ? AND state = 'pending'", [slot, OpKind.REMOVE]
         )
-        self._forget_removal(row)
-        transfer = self.find(row["transfer"])
+        self.forget_removal(row)
+        transfer = self._transfers.find(row["transfer"])
         if transfer is not None and row["state"] != RemovalState.ASKED:
-            self.record(transfer, "removal withdrawn", transfer.state, why)
+            self._transfers.record(transfer, "removal withdrawn", transfer.state, why)
 
     def is_retracted(self, slot: str) -> bool:
         """Tell whether Convex was asked to remove the slot's asset, and has not answered."""
-        row = self.db.execute(
+        row = self._db.execute(
             "SELECT 1 FROM outbox WHERE slot = ? AND kind = ? AND state = 'sent'", [slot, OpKind.REMOVE]
         ).fetchone()
         return row is not None
@@ -54,10 +63,10 @@ class RemovalOps(SlotEnds):
     def enqueue_removal(self, row: sqlite3.Row, transfer: Transfer) -> None:
         """Put a removal's op into the outbox."""
         slot = transfer.route.slot
-        self.db.execute(
+        self._db.execute(
             "UPDATE removals SET state = ?, error = NULL WHERE id = ?", [RemovalState.OWED, row["id"]]
         )
-        self.enqueue(
+        self._outbox.enqueue(
             OpKind.REMOVE,
             project_id=transfer.route.project_id,
             session_id=slot.session_id,
@@ -71,7 +80,7 @@ class RemovalOps(SlotEnds):
                 "name": slot.name,
             },
         )
-        self.record(transfer, "removal owed", transfer.state)
+        self._transfers.record(transfer, "removal owed", transfer.state)
 
     def settle_removal(self, op: sqlite3.Row, result: OpResult) -> None:
         """Convex does not show it any more, or never did: the file is forgotten, its object may be next.
@@ -83,45 +92,46 @@ class RemovalOps(SlotEnds):
                 op, f"Convex refused it: {result.message or result.code or 'no reason given'}"
             )
             return
-        self.db.execute("DELETE FROM outbox WHERE seq = ?", [op["seq"]])
-        removal = self.db.execute("SELECT * FROM removals WHERE slot = ?", [op["slot"]]).fetchone()
-        transfer = self.find(op["transfer"])
+        self._db.execute("DELETE FROM outbox WHERE seq = ?", [op["seq"]])
+        removal = self._db.execute("SELECT * FROM removals WHERE slot = ?", [op["slot"]]).fetchone()
+        transfer = self._transfers.find(op["transfer"])
         if removal is None or transfer is None:
             return
-        self._forget_removal(removal)
-        self.db.execute(
+        self.forget_removal(removal)
+        self._db.execute(
             f"DELETE FROM files WHERE slot = ? AND transfer = ? AND {knows(FileEvent.REMOVED)}",
             [op["slot"], transfer.row_id],
         )
         self._remove_until(transfer, result.message or result.outcome)
         version = result.version or transfer.version
         if removal["delete_object"] and result.outcome is not OpOutcome.STALE and version is not None:
-            self.db.execute("INSERT OR REPLACE INTO expiries VALUES (?, ?)", [transfer.row_id, version])
-            self.topics.add(Topic.EXPIRIES)
-        self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+            self._db.execute("INSERT OR REPLACE INTO expiries VALUES (?, ?)", [transfer.row_id, version])
+            self._db.topics.add(Topic.EXPIRIES)
+        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
 
     def refuse_removal(self, op: sqlite3.Row, why: str) -> None:
         """Convex keeps the asset: people see it, and may confirm it once more."""
-        self.db.execute("DELETE FROM outbox WHERE seq = ?", [op["seq"]])
-        self.db.execute(
+        self._db.execute("DELETE FROM outbox WHERE seq = ?", [op["seq"]])
+        self._db.execute(
             "UPDATE removals SET state = ?, error = ? WHERE slot = ?",
             [RemovalState.REFUSED, why, op["slot"]],
         )
-        transfer = self.find(op["transfer"])
+        transfer = self._transfers.find(op["transfer"])
         if transfer is not None:
-            self.record(transfer, "removal refused", transfer.state, why)
+            self._transfers.record(transfer, "removal refused", transfer.state, why)
+
+    def forget_removal(self, removal: sqlite3.Row) -> None:
+        """Drop a removal's row."""
+        self._db.execute("DELETE FROM removals WHERE id = ?", [removal["id"]])
 
     def _remove_until(self, last: Transfer, detail: str) -> None:
         """-> gone, with the older versions of its slot."""
-        rows = self.db.execute(
+        rows = self._db.execute(
             f"{FROM_TRANSFERS} WHERE t.slot = ? AND t.id <= ? AND t.state = 'synced' ORDER BY t.id",
             [last.route.slot.digest, last.row_id],
         ).fetchall()
         for row in rows:
-            self.db.execute(
+            self._db.execute(
                 "UPDATE transfers SET error_kind = NULL, error_message = NULL WHERE id = ?", [row["id"]]
             )
-            self.advance(transfer_from(row), Event.REMOVED, detail)
-
-    def _forget_removal(self, removal: sqlite3.Row) -> None:
-        self.db.execute("DELETE FROM removals WHERE id = ?", [removal["id"]])
+            self._transfers.advance(transfer_from(row), Event.REMOVED, detail)

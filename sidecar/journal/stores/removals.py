@@ -16,21 +16,22 @@ lists them, and an operator decides with `sidecar removal confirm | dismiss` for
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sidecar.core.file_states import FileEvent, FileState, step
 from sidecar.core.model import State, Transfer
 from sidecar.core.removal import MassRemoval, RemovalState
-from sidecar.journal.db.connection import transaction
+from sidecar.journal.db.connection import JournalConnection
 from sidecar.journal.db.file_conditions import HAS_SLOT, IS_PRESENT, IS_UNDECIDED, knows, state_after
-from sidecar.journal.db.rows import join, signed, split, unsigned
+from sidecar.journal.db.rows import join, split
+from sidecar.journal.db.store import Store, transaction
 
-from .uploads import Uploads
+from .removal_ops import RemovalOps
+from .transfers import Transfers
 
 PAGE = 200
 UNFINISHED_STATES = frozenset({State.DISCOVERED, State.READY, State.UPLOADED, State.DEAD, State.ABANDONED})
-Place = tuple[int, int]  # device, inode
 # With the words by which SQLite sees that the small partial index holds all that is asked for.
 _MAY_BE_CONFIRMED = f"{knows(FileEvent.CONFIRMED)} AND {IS_UNDECIDED}"
 _MAY_BE_DECIDED = f"{knows(FileEvent.DECIDED)} AND {IS_UNDECIDED}"
@@ -45,41 +46,30 @@ class EvaluatedPage:
     after: str | None  # a path; None: that was the last page
 
 
-class Removals(Uploads):
+class Removals(Store):
     """From a file that is not there to an op, or to a question."""
 
-    def places(self, root: str) -> dict[str, Place]:
-        """Return where a root, and each file system below it, lay at the last listing, by folder."""
-        rows = self.db.execute("SELECT * FROM places WHERE root = ?", [self.root_id(root)]).fetchall()
-        return {row["folder"]: (unsigned(row["device"]), unsigned(row["inode"])) for row in rows}
-
-    @transaction
-    def record_places(self, root: str, places: Mapping[str, Place]) -> None:
-        """A full listing is over, and this is where it was made."""
-        number = self.root_id(root)
-        self.db.execute("DELETE FROM places WHERE root = ?", [number])
-        for folder, (device, inode) in places.items():
-            self.db.execute(
-                "INSERT INTO places VALUES (?, ?, ?, ?)", [number, folder, signed(device), signed(inode)]
-            )
+    def __init__(self, db: JournalConnection, transfers: Transfers, removal_ops: RemovalOps) -> None:
+        super().__init__(db)
+        self._transfers, self._removal_ops = transfers, removal_ops
 
     @transaction
     def forgive_absence(self, root: str, folders: Collection[str]) -> None:
         """What the last listings did not show of some folders is no removal: they were others, too."""
         for folder in folders:
-            self.db.execute(
+            self._db.execute(
                 f"UPDATE files SET spared = 1 WHERE root = ?1 AND {IS_UNDECIDED}"
                 " AND (?2 = '' OR folder = ?2 OR substr(folder, 1, length(?2) + 1) = ?2 || '/')",
-                [self.root_id(root), folder],
+                [self._db.root_id(root), folder],
             )
 
     @transaction
     def mass_removal(self, root: str, *, anew: bool) -> MassRemoval:
         """Return how much of a root is gone at once. ``anew``: what was removed until now is long ago."""
-        number = self.root_id(root)
+        number = self._db.root_id(root)
         if anew:
-            self.db.execute("UPDATE roots SET removed = 0 WHERE id = ? AND removed > 0", [number])
-        row = self.db.execute(
+            self._db.execute("UPDATE roots SET removed = 0 WHERE id = ? AND removed > 0", [number])
+        row = self._db.execute(
             "SELECT max(coalesce((SELECT removed FROM roots WHERE id = ?1), 0),"
             " (SELECT count(*) FROM removals x JOIN outbox o ON o.slot = x.slot AND o.kind = 'remove'"
             "  WHERE x.root = ?1 AND x.state = 'owed' AND o.state = 'pending'))"
@@ -88,18 +78,18 @@ class Removals(Uploads):
             f"  AND {IS_UNDECIDED} AND f.spared = 0 AND t.state = 'synced') AS gone",
             [number],
         ).fetchone()
-        present = self.db.execute(
+        present = self._db.execute(
             f"SELECT count(*) AS n FROM files WHERE root = ? AND {IS_PRESENT}", [number]
         ).fetchone()
         return MassRemoval(gone=row["gone"], present=present["n"])
 
     def has_absences(self, root: str) -> bool:
         """Tell whether there is anything to weigh: what is owed still waits."""
-        row = self.db.execute(
+        row = self._db.execute(
             "SELECT 1 FROM files f LEFT JOIN transfers t ON t.id = f.transfer WHERE f.root = ?"
             f" AND {_MAY_BE_DECIDED}"
             " AND (f.spared OR t.state IS NULL OR t.state IN ('synced', 'superseded', 'gone')) LIMIT 1",
-            [self.root_id(root)],
+            [self._db.root_id(root)],
         )
         return row.fetchone() is not None
 
@@ -109,16 +99,16 @@ class Removals(Uploads):
 
         One whose last content is still owed waits. ``after`` is the path before the page, "" at first.
         """
-        rows = self.db.execute(
+        rows = self._db.execute(
             f"SELECT * FROM files WHERE root = ? AND {_MAY_BE_DECIDED}"
             " AND (folder, name) > (?, ?) ORDER BY folder, name LIMIT ?",
-            [self.root_id(root), *split(after), PAGE],
+            [self._db.root_id(root), *split(after), PAGE],
         ).fetchall()
         begun = [self._evaluate(row, ask=ask, delete_object=delete_object) for row in rows]
         number = sum(begun)
         if not ask:
-            self.db.execute(
-                "UPDATE roots SET removed = removed + ? WHERE id = ?", [number, self.root_id(root)]
+            self._db.execute(
+                "UPDATE roots SET removed = removed + ? WHERE id = ?", [number, self._db.root_id(root)]
             )
         last = join(rows[-1]["folder"], rows[-1]["name"]) if len(rows) == PAGE else None
         return EvaluatedPage(enqueued=0 if ask else number, asked=number if ask else 0, after=last)
@@ -126,25 +116,32 @@ class Removals(Uploads):
     @transaction
     def confirm_absence(self, root: str) -> bool:
         """Two listings did not show these files, and a third look begins; True: call it again."""
-        moved = self.db.execute(
+        moved = self._db.execute(
             f"UPDATE files SET absent = {state_after(FileEvent.CONFIRMED)} WHERE (root, folder, name) IN"
             f" (SELECT root, folder, name FROM files WHERE root = ? AND {_MAY_BE_CONFIRMED} LIMIT ?)",
-            [self.root_id(root), 10 * PAGE],
+            [self._db.root_id(root), 10 * PAGE],
         )
         return moved.rowcount == 10 * PAGE
 
     # -- inside a transaction ----------------------------------------------------------------------
 
+    def _settle_absence(self, row: sqlite3.Row) -> None:
+        """Let nothing more follow from it."""
+        self._db.execute(
+            "UPDATE files SET absent = ? WHERE (root, folder, name) = (?, ?, ?)",
+            [step(FileState(row["absent"]), FileEvent.DECIDED), row["root"], row["folder"], row["name"]],
+        )
+
     def _evaluate(self, row: sqlite3.Row, *, ask: bool, delete_object: bool) -> int:
-        newest = self.find(row["transfer"])
+        newest = self._transfers.find(row["transfer"])
         if newest is not None and newest.state in UNFINISHED_STATES and not row["spared"]:
             return 0
         if row["spared"] or newest is None or not self._is_last_of_slot(row, newest):
-            self.settle_absence(row)
+            self._settle_absence(row)
             return 0
-        self.settle_absence(row)
+        self._settle_absence(row)
         state = RemovalState.ASKED if ask else RemovalState.OWED
-        inserted = self.db.execute(
+        inserted = self._db.execute(
             "INSERT OR IGNORE INTO removals"
             " (slot, transfer, root, folder, name, state, delete_object, noticed_ms)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -156,28 +153,21 @@ class Removals(Uploads):
                 row["name"],
                 state,
                 int(delete_object),
-                self.clock.wall_ms(),
+                self._db.clock.wall_ms(),
             ],
         )
         if not ask and inserted.rowcount:
-            removal = self.db.execute("SELECT * FROM removals WHERE slot = ?", [row["slot"]]).fetchone()
-            self.enqueue_removal(removal, newest)
+            removal = self._db.execute("SELECT * FROM removals WHERE slot = ?", [row["slot"]]).fetchone()
+            self._removal_ops.enqueue_removal(removal, newest)
         return inserted.rowcount
 
     def _is_last_of_slot(self, row: sqlite3.Row, newest: Transfer) -> bool:
         """Tell whether Convex shows this file's content, and no other file or newer content has its slot."""
-        if newest.state is not State.SYNCED or self.is_retracted(row["slot"]):
+        if newest.state is not State.SYNCED or self._removal_ops.is_retracted(row["slot"]):
             return False
-        other = self.db.execute(
+        other = self._db.execute(
             f"SELECT 1 FROM files WHERE slot = ? AND {HAS_SLOT} AND (root, folder, name) <> (?, ?, ?)",
             [row["slot"], row["root"], row["folder"], row["name"]],
         ).fetchone()
-        newer = self._of_slot(newest, "t.state NOT IN ('superseded', 'gone') AND t.id > ?", limit=1)
+        newer = self._transfers.of_slot(newest, "t.state NOT IN ('superseded', 'gone') AND t.id > ?", limit=1)
         return other is None and not newer
-
-    def settle_absence(self, row: sqlite3.Row) -> None:
-        """Let nothing more follow from it."""
-        self.db.execute(
-            "UPDATE files SET absent = ? WHERE (root, folder, name) = (?, ?, ?)",
-            [step(FileState(row["absent"]), FileEvent.DECIDED), row["root"], row["folder"], row["name"]],
-        )

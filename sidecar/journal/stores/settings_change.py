@@ -12,10 +12,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from sidecar.core.model import Transfer
-from sidecar.journal.db.connection import transaction
+from sidecar.journal.db.connection import JournalConnection
 from sidecar.journal.db.rows import FROM_TRANSFERS, transfer_from
+from sidecar.journal.db.store import Store, transaction
 
-from .files import Files
+from .completion import Completion
+from .multipart import MultipartUploads
+from .transfers import Transfers
 
 BATCH = 1000
 NOT_WATCHED = "let go"  # an event's name
@@ -27,8 +30,14 @@ _OPEN = (
 )
 
 
-class SettingsChange(Files):
+class SettingsChange(Store):
     """Asked once, before anything is claimed."""
+
+    def __init__(
+        self, db: JournalConnection, transfers: Transfers, completion: Completion, multipart: MultipartUploads
+    ) -> None:
+        super().__init__(db)
+        self._transfers, self._completion, self._multipart = transfers, completion, multipart
 
     @transaction
     def redirect_to_bucket(self) -> int:
@@ -37,15 +46,17 @@ class SettingsChange(Files):
         Call it until there are none. What was begun in the other one is begun anew: whatever is open there is
         that bucket's own rule's.
         """
-        rows = [row for state in _OPEN[:2] for row in self._rows(f"{state} AND t.bucket <> ?", [self.bucket])]
+        rows = [
+            row for state in _OPEN[:2] for row in self._rows(f"{state} AND t.bucket <> ?", [self._db.bucket])
+        ]
         for transfer in rows[:BATCH]:
-            self.redirect_one(transfer)
+            self._multipart.redirect_one(transfer)
         return len(rows[:BATCH])
 
     @transaction
     def unwatched_transfers(self, *, watched: Collection[str], after: int) -> Sequence[Transfer]:
         """Return what is neither in S3 nor below a watched root, by row, a batch at most."""
-        known = self.db.execute("SELECT id, path FROM roots").fetchall()
+        known = self._db.execute("SELECT id, path FROM roots").fetchall()
         numbers = ",".join(str(int(row["id"])) for row in known if row["path"] not in watched)
         where = f"t.root IN ({numbers}) AND t.id > ?"
         found = [row for state in _OPEN for row in self._rows(f"{state} AND {where}", [after])]
@@ -55,12 +66,15 @@ class SettingsChange(Files):
     def forget_unwatched(self, transfers: Collection[int]) -> None:
         """-> gone: nobody watches their root any more. If it comes back, they are files like new ones."""
         for number in transfers:
-            transfer = self.one(number)
-            self._vanish(transfer)
-            self.record(
-                transfer, NOT_WATCHED, self.one(number).state, f"{transfer.root} is no longer watched"
+            transfer = self._transfers.one(number)
+            self._completion.vanish_transfer(transfer)
+            self._transfers.record(
+                transfer,
+                NOT_WATCHED,
+                self._transfers.one(number).state,
+                f"{transfer.root} is no longer watched",
             )
 
     def _rows(self, where: str, values: Sequence[str | int]) -> list[Transfer]:
-        rows = self.db.execute(f"{FROM_TRANSFERS} WHERE {where} ORDER BY t.id LIMIT {BATCH}", values)
+        rows = self._db.execute(f"{FROM_TRANSFERS} WHERE {where} ORDER BY t.id LIMIT {BATCH}", values)
         return [transfer_from(row) for row in rows.fetchall()]

@@ -32,20 +32,19 @@ from dataclasses import dataclass
 from enum import Enum
 
 from sidecar.core.entities import Named
-from sidecar.core.file_states import FileState
 from sidecar.core.model import Fingerprint, Piece, State, Transfer
 from sidecar.core.scenes import derive
-from sidecar.core.states import Event
-from sidecar.journal.db.connection import Topic, transaction
-from sidecar.journal.db.rows import FROM_TRANSFERS, join, route_from, split, transfer_from
+from sidecar.journal.db.connection import JournalConnection, Topic
+from sidecar.journal.db.rows import FROM_TRANSFERS, route_from, transfer_from
+from sidecar.journal.db.store import Store, transaction
 
-from .files import Files
+from .completion import Completion
+from .scene_reports import SceneReports
+from .transfers import Transfers
+from .withholding import _UNSENT, Withholding
 
 Stream = tuple[str, str]  # session and scene; "" for what belongs to the session itself
 _OF_STREAM = "t.session_id = ? AND coalesce(t.scene_id, '') = ?"
-_ON_THE_WAY = {State.DISCOVERED, State.READY}
-_COUNTED_APART = {State.DEAD, State.ABANDONED}  # an account counts it by its transfer
-_UNSENT = "t.lease = 0 AND t.may_upload = 0 AND t.may_object = 0"
 
 
 class PieceOutcome(Enum):
@@ -73,112 +72,67 @@ class Parked:
     places: frozenset[tuple[str, str, str | None]]
 
 
-class StreamPieces(Files):
+class StreamPieces(Store):
     """What the watch stage and the end of scenes say of pieces."""
+
+    def __init__(
+        self,
+        db: JournalConnection,
+        transfers: Transfers,
+        scene_reports: SceneReports,
+        completion: Completion,
+        withholding: Withholding,
+    ) -> None:
+        super().__init__(db)
+        self._transfers, self._scene_reports, self._completion, self._withholding = (
+            transfers,
+            scene_reports,
+            completion,
+            withholding,
+        )
 
     def playlists(self) -> dict[Stream, str]:
         """Return a playlist of every scene, and session, that ever had one: root and path, for people."""
-        rows = self.db.execute("SELECT session_id, scene_id, path FROM playlists")
+        rows = self._db.execute("SELECT session_id, scene_id, path FROM playlists")
         return {(row["session_id"], row["scene_id"]): row["path"] for row in rows}
 
     @transaction
     def complete_piece(self, row_id: int, fingerprint: Fingerprint, piece: Piece) -> PieceOutcome:
         """discovered -> ready, and parked; or withheld, where a playlist was ever there."""
-        if self.complete(row_id, fingerprint) is not State.READY:
+        if self._completion.complete(row_id, fingerprint) is not State.READY:
             return PieceOutcome.UNCHANGED
-        transfer = self.one(row_id)
-        known = self.db.execute(
+        transfer = self._transfers.one(row_id)
+        known = self._db.execute(
             "SELECT path FROM playlists WHERE (session_id, scene_id) = (?, ?)", _stream(transfer)
         ).fetchone()
         if known is not None:
-            self._withhold(transfer, known["path"])
+            self._withholding.withhold_transfer(transfer, known["path"])
             return PieceOutcome.WITHHELD
-        self.db.execute("UPDATE transfers SET parked = 1, piece = ? WHERE id = ?", [piece, row_id])
-        self.topics.add(Topic.PIECES)
+        self._db.execute("UPDATE transfers SET parked = 1, piece = ? WHERE id = ?", [piece, row_id])
+        self._db.topics.add(Topic.PIECES)
         return PieceOutcome.PARKED
 
     @transaction
     def playlist_seen(self, named: Named, path: str) -> list[str]:
         """Remember that there is one, for ever; returns the paths, below their roots, of what it withheld."""
         stream = (named.session_id, named.scene_id or "")
-        self.db.execute("INSERT OR IGNORE INTO playlists VALUES (?, ?, ?)", [*stream, path])
+        self._db.execute("INSERT OR IGNORE INTO playlists VALUES (?, ?, ?)", [*stream, path])
         if named.scene_id is not None:
-            self._ensure_scene(named.project_id, *stream)
-        rows = self.db.execute(
+            self._scene_reports.ensure_scene(named.project_id, *stream)
+        rows = self._db.execute(
             f"{FROM_TRANSFERS} WHERE t.parked = 1 AND t.state = 'ready' AND {_OF_STREAM} AND {_UNSENT}",
             stream,
         ).fetchall()
         dropped = [transfer_from(row) for row in rows]
         for transfer in dropped:
-            self._withhold(transfer, path)
+            self._withholding.withhold_transfer(transfer, path)
         if named.scene_id is not None:
-            self.report_scene(*stream)
+            self._scene_reports.report_scene(*stream)
         return [transfer.path for transfer in dropped]
-
-    def unsent(self, root: str, folder: str) -> list[tuple[int, str]]:
-        """Return id and path of videos at or below a folder of which nothing was sent yet."""
-        rows = self.db.execute(
-            "SELECT id, folder, name FROM transfers t WHERE root = ?1 AND state IN ('discovered', 'ready')"
-            f" AND asset_type IN ('video_chunk', 'combined_video') AND {_UNSENT}"
-            " AND (?2 = '' OR folder = ?2 OR substr(folder, 1, ?3) = ?2 || '/')",
-            [self.root_id(root), folder, len(folder) + 1],
-        )
-        return [(row["id"], join(row["folder"], row["name"])) for row in rows]
-
-    @transaction
-    def withhold(self, transfers: Mapping[int, str]) -> list[str]:
-        """Drop rows of which nothing was sent, each with its reason; returns their paths."""
-        dropped = []
-        for row_id, why in transfers.items():
-            transfer = self.find(row_id)
-            if transfer is not None and self._is_unsent(transfer):
-                self._withhold(transfer, why)
-                dropped.append(transfer.path)
-        return dropped
-
-    @transaction
-    def withhold_files(self, root: str, paths: Mapping[str, str]) -> list[str]:
-        """Drop what is on its way of files that are held now, each with its reason; returns their paths."""
-        dropped = []
-        for path, why in paths.items():
-            row = self.db.execute(
-                "SELECT transfer FROM files WHERE (root, folder, name) = (?, ?, ?)",
-                [self.root_id(root), *split(path)],
-            ).fetchone()
-            transfer = self.find(row["transfer"]) if row else None
-            if transfer is None:
-                continue
-            if transfer.state is State.ABANDONED:
-                self.advance(transfer, Event.REVIVED, why)
-                transfer = self.one(transfer.row_id)
-            if self._is_unsent(transfer):
-                self._withhold(transfer, why)
-                dropped.append(path)
-        return dropped
-
-    def withheld_now(self, root: str, files: Mapping[str, int | None]) -> dict[str, bool]:
-        """Tell which held files are on their way no more, each with whether it is counted as delivered.
-
-        Each comes with its ctime, None where that is not known: what looks as it did when it was handled is
-        what became of it then.
-        """
-        withheld = {}
-        for path, changed_ns in files.items():
-            row = self.db.execute(
-                "SELECT f.ctime_ns, f.absent, t.state FROM files f LEFT JOIN transfers t ON t.id = f.transfer"
-                " WHERE (f.root, f.folder, f.name) = ((SELECT id FROM roots WHERE path = ?), ?, ?)",
-                [root, *split(path)],
-            ).fetchone()
-            if row is None:
-                withheld[path] = False
-            elif row["state"] not in _ON_THE_WAY and (changed_ns is None or row["ctime_ns"] != changed_ns):
-                is_present = FileState(row["absent"]) is FileState.PRESENT
-                withheld[path] = is_present and row["state"] not in _COUNTED_APART
-        return withheld
 
     def parked(self) -> list[Parked]:
         """Return what is parked, by scene."""
-        rows = self.db.execute(
+        rows = self._db.execute(
             "SELECT t.session_id, t.scene_id, t.id, r.path AS root, t.folder, t.mtime_ns, t.route"
             " FROM transfers t JOIN roots r ON r.id = t.root WHERE t.parked = 1 AND t.state = 'ready'"
             " ORDER BY t.id"
@@ -191,27 +145,14 @@ class StreamPieces(Files):
     @transaction
     def unpark(self, stream: Stream, *, newest: int) -> None:
         """Let pieces go, as what they are: no playlist was ever there, and the scene is complete."""
-        self.db.execute(
+        self._db.execute(
             "UPDATE transfers AS t SET parked = 0 WHERE t.parked = 1 AND t.state = 'ready' AND t.id <= ?"
             f" AND {_OF_STREAM}",
             [newest, *stream],
         )
-        self.topics.add(Topic.UPLOADS)
+        self._db.topics.add(Topic.UPLOADS)
 
     # -- inside a transaction ----------------------------------------------------------------------
-
-    def _withhold(self, transfer: Transfer, why: str) -> None:
-        self.advance(transfer, Event.WITHHELD, why)
-        self._forget_file(transfer)
-        self.end_slot(transfer.route.slot.digest)
-        self.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
-
-    def _is_unsent(self, transfer: Transfer) -> bool:
-        row = self.db.execute(
-            f"SELECT 1 FROM transfers t WHERE id = ? AND state IN ('discovered', 'ready') AND {_UNSENT}",
-            [transfer.row_id],
-        )
-        return row.fetchone() is not None
 
     def _group(self, stream: Stream, members: Sequence[Mapping[str, object]]) -> Parked:
         places = dict[tuple[str, str], str | None]()
@@ -232,7 +173,7 @@ class StreamPieces(Files):
         )
 
     def _is_unsettled(self, stream: Stream) -> bool:
-        row = self.db.execute(
+        row = self._db.execute(
             f"SELECT 1 FROM transfers t WHERE t.state = 'discovered' AND {_OF_STREAM} LIMIT 1", stream
         )
         return row.fetchone() is not None
@@ -240,9 +181,9 @@ class StreamPieces(Files):
     def _is_over(self, stream: Stream, newest_mtime_ns: int) -> bool:
         session_id, scene_id = stream
         if scene_id:
-            scene = self._scene(session_id, scene_id)
-            return scene is not None and derive(self._knowledge(scene)).complete
-        row = self.db.execute(
+            scene = self._scene_reports.scene(session_id, scene_id)
+            return scene is not None and derive(self._scene_reports.knowledge(scene)).complete
+        row = self._db.execute(
             "SELECT 1 FROM sessions WHERE session_id = ? AND manifest_mtime_ns >= ?",
             [session_id, newest_mtime_ns],
         )

@@ -7,15 +7,21 @@ from __future__ import annotations
 
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import State
-from sidecar.journal.db.connection import Topic, transaction
+from sidecar.journal.db.connection import JournalConnection, Topic
+from sidecar.journal.db.store import Store, transaction
 
-from .uploads import Uploads
+from .cleanup import Cleanup
+from .transfers import Transfers
 
 _BELOW = "(?3 = '' OR folder = ?3 OR substr(folder, 1, length(?3) + 1) = ?3 || '/')"
 
 
-class UploadDelays(Uploads):
+class UploadDelays(Store):
     """From `ready` to `ready`, later."""
+
+    def __init__(self, db: JournalConnection, transfers: Transfers, cleanup: Cleanup) -> None:
+        super().__init__(db)
+        self._transfers, self._cleanup = transfers, cleanup
 
     @transaction
     def delay_upload(self, row_id: int, error: SidecarError, *, due: float) -> None:
@@ -23,17 +29,17 @@ class UploadDelays(Uploads):
 
         However often it is tried, the history says it once.
         """
-        transfer = self.one(row_id)
-        self.db.execute(
+        transfer = self._transfers.one(row_id)
+        self._db.execute(
             "UPDATE transfers SET lease = 0, due = ?, error_kind = ?, error_message = ? WHERE id = ?",
             [due, error.kind, str(error), row_id],
         )
         if transfer.state is State.SUPERSEDED:
-            self.add_cleanup(transfer)
+            self._cleanup.add_cleanup(transfer)
         elif transfer.error_message != str(error):
-            self.db.execute(
+            self._db.execute(
                 "INSERT INTO events (at_ms, transfer, event, detail) VALUES (?, ?, 'waits', ?)",
-                [self.clock.wall_ms(), row_id, str(error)],
+                [self._db.clock.wall_ms(), row_id, str(error)],
             )
 
     @transaction
@@ -44,39 +50,39 @@ class UploadDelays(Uploads):
 
         ``home``: only what was seen there, None: all. Returns how many they are.
         """
-        put_off = self.db.execute(
+        put_off = self._db.execute(
             "UPDATE transfers SET due = ?1 + ?2 * turn.number, error_kind = ?5, error_message = ?6 FROM"
             " (SELECT id, row_number() OVER (ORDER BY priority, id) AS number FROM transfers"
             "  WHERE state = 'ready' AND lease = 0 AND held = 0 AND root = ?4 AND (?7 IS NULL OR home = ?7)"
             f" AND {_BELOW}) AS turn WHERE transfers.id = turn.id",
-            [due, apart, folder, self.root_id(root), error.kind, str(error), home],
+            [due, apart, folder, self._db.root_id(root), error.kind, str(error), home],
         )
         return put_off.rowcount
 
     @transaction
     def hasten_readable(self, root: str, *, limit: int) -> None:
         """One file of a root could be read again: let some more that wait for it try."""
-        self.db.execute(
+        self._db.execute(
             "UPDATE transfers SET due = 0 WHERE id IN (SELECT id FROM transfers WHERE state = 'ready'"
             " AND lease = 0 AND due > 0 AND error_kind = ? AND root = ? ORDER BY due LIMIT ?)",
-            [ErrorKind.LOCAL_IO, self.root_id(root), limit],
+            [ErrorKind.LOCAL_IO, self._db.root_id(root), limit],
         )
-        self.topics.add(Topic.UPLOADS)
+        self._db.topics.add(Topic.UPLOADS)
 
     @transaction
     def move_home(self, root: str, *, home: str, to: str | None) -> None:
         """A volume is back under another name, or (None) was taken away with what lay on it."""
-        self.db.execute(
+        self._db.execute(
             "UPDATE transfers SET home = ? WHERE root = ? AND home = ?"
             " AND state IN ('discovered', 'ready', 'abandoned')",
-            [to, self.root_id(root), home],
+            [to, self._db.root_id(root), home],
         )
 
     def waits_for_disk(self, root: str, path: str) -> bool:
         """Tell whether an upload still waits for a folder, "" is the root, or for a file."""
-        row = self.db.execute(
+        row = self._db.execute(
             "SELECT 1 FROM transfers WHERE state = 'ready' AND error_kind = ?1 AND root = ?2"
             f" AND ({_BELOW} OR ?3 = CASE folder WHEN '' THEN name ELSE folder || '/' || name END) LIMIT 1",
-            [ErrorKind.LOCAL_IO, self.root_id(root), path],
+            [ErrorKind.LOCAL_IO, self._db.root_id(root), path],
         ).fetchone()
         return row is not None

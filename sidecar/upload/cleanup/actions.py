@@ -14,7 +14,8 @@ import structlog
 
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.ids import tags_in
-from sidecar.journal.journal import CleanupTask, Journal
+from sidecar.journal.stores.cleanup import CleanupTask
+from sidecar.journal.stores.multipart import MultipartUploads
 from sidecar.journal.writer import AsyncJournal
 from sidecar.upload.metadata import TRANSFER
 from sidecar.upload.store import ObjectStore, OpenUpload
@@ -57,7 +58,7 @@ async def _abort_unknown(key: str, *, store: ObjectStore, journal: AsyncJournal)
     S3 is asked first, the journal second: an upload that is begun in between is journaled before.
     """
     found = await _under(key, store)
-    known = (await journal.do(Journal.open_uploads, key=key)).get(key, frozenset())
+    known = (await journal.do(MultipartUploads.open_uploads, key=key)).get(key, frozenset())
     if None in known:
         return CleanupOutcome.LATER
     for upload in found:

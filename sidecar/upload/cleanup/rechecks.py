@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 
 from sidecar.core.clock import Clock
-from sidecar.journal.journal import CleanupTask
+from sidecar.journal.stores.cleanup import CleanupTask
 
 LOOKS_SECONDS: tuple[float, ...] = (5.0, 60.0)  # who still has the request by then gives it up soon
 HURRIED_SECONDS = (1.0,)  # a drain has no minute

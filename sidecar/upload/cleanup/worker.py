@@ -17,7 +17,9 @@ from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.ids import sidecar_tag, time_of
 from sidecar.core.retry import Decision, GiveUp
 from sidecar.gate import RemoteGate
-from sidecar.journal.journal import CleanupTask, Journal, Topic
+from sidecar.journal.db.connection import Topic
+from sidecar.journal.stores.cleanup import Cleanup, CleanupTask
+from sidecar.journal.stores.multipart import MultipartUploads
 from sidecar.metrics import Metrics
 from sidecar.retrying import retry
 from sidecar.upload.context import UploadContext
@@ -64,7 +66,7 @@ class CleanupWorker:
         """Clean up for ever, once the journal is trusted."""
         if self._trusted is not None:
             await self._trusted.wait()
-        for task in await self._journal.do(Journal.rechecks):
+        for task in await self._journal.do(Cleanup.rechecks):
             self._rechecks.add(task)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sweep_forever())
@@ -75,7 +77,7 @@ class CleanupWorker:
         """Hurry, since the daemon is to stop: nothing waits for its time any more."""
         self._retry_seconds, self._is_hurried = HURRIED_RETRY_SECONDS, True
         self._rechecks.hasten()
-        await self._journal.do(Journal.hasten_cleanup)
+        await self._journal.do(Cleanup.hasten_cleanup)
 
     async def finish(self) -> None:
         """Sweep once more, if S3 is there: the next start may be far away."""
@@ -111,7 +113,7 @@ class CleanupWorker:
         while True:
             self._work.clear()
             now = self._clock.monotonic()
-            tasks = await self._journal.do(Journal.claim_cleanup, limit=TASKS_AT_ONCE, now=now)
+            tasks = await self._journal.do(Cleanup.claim_cleanup, limit=TASKS_AT_ONCE, now=now)
             for task in tasks:
                 await self._run_task(task)
             if not tasks:  # postponed ones are asked for again
@@ -121,14 +123,14 @@ class CleanupWorker:
         outcome = await self._attempt(task, f"debt {task.id}")
         if outcome is CleanupOutcome.LATER and task not in self._rechecks:
             due = self._clock.monotonic() + self._retry_seconds
-            await self._journal.do(Journal.postpone_cleanup, task.id, due=due)
+            await self._journal.do(Cleanup.postpone_cleanup, task.id, due=due)
             return
         if outcome is CleanupOutcome.NOTHING or self._may_return(task):
             self._rechecks.add(task)  # first: a drain looks at both
         if task in self._rechecks:  # owed until the last look: a kill must not forget it
-            await self._journal.do(Journal.leave_to_rechecks, task.id)
+            await self._journal.do(Cleanup.leave_to_rechecks, task.id)
         else:
-            await self._journal.do(Journal.complete_cleanup, task.id)
+            await self._journal.do(Cleanup.complete_cleanup, task.id)
 
     def _may_return(self, task: CleanupTask) -> bool:
         """Tell whether a PUT that the network delivers twice may make the deleted object once more."""
@@ -142,7 +144,7 @@ class CleanupWorker:
                     self._rechecks.postpone(task, seconds=self._retry_seconds)
                 # A hurried look is no last one: the clean-up task stays, and the next start looks again.
                 elif self._rechecks.rechecked(task) and not self._is_hurried:
-                    await self._journal.do(Journal.complete_cleanup, task.id)
+                    await self._journal.do(Cleanup.complete_cleanup, task.id)
             await wait_for(self._rechecks.changed, self._rechecks.next_due(), clock=self._clock)
 
     async def _attempt(self, task: CleanupTask, target: str) -> CleanupOutcome:
@@ -170,7 +172,7 @@ class CleanupWorker:
         """
         tag = sidecar_tag(self._context.sidecar_id)
         found = [upload async for upload in self._context.store.open_uploads(prefix="")]
-        known = await self._journal.do(Journal.open_uploads)
+        known = await self._journal.do(MultipartUploads.open_uploads)
         for upload in found:
             if is_forgotten(upload, known, tag=tag):
                 await self._context.store.abort(upload)

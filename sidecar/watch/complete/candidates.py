@@ -17,7 +17,12 @@ import structlog
 from sidecar.core.clock import Clock
 from sidecar.core.model import Fingerprint, Piece, StatIdentity, Transfer
 from sidecar.core.states import IllegalTransitionError
-from sidecar.journal import journal as remember
+from sidecar.journal.db.connection import Topic
+from sidecar.journal.db.store import S
+from sidecar.journal.stores.completion import Completion
+from sidecar.journal.stores.recovery import Recovery
+from sidecar.journal.stores.stream_pieces import PieceOutcome, StreamPieces
+from sidecar.journal.stores.withholding import Withholding
 from sidecar.journal.writer import AsyncJournal
 from sidecar.obstacles import PROCESS, Obstacles
 from sidecar.watch.os.filesystem import Filesystems
@@ -122,12 +127,12 @@ class Candidates:
 
     async def _reload(self) -> None:
         """Take in candidates that the journal made itself: superseded ones, and those of the last process."""
-        news = self._journal.subscribe(remember.Topic.CANDIDATES)
+        news = self._journal.subscribe(Topic.CANDIDATES)
         while True:
             await news.wait()
             news.clear()
             began = self._clock.monotonic()
-            for transfer in await self._journal.do(remember.Journal.candidates):
+            for transfer in await self._journal.do(Completion.candidates):
                 known = self.find(transfer.root, transfer.path)
                 if known is None or known.row_id != transfer.row_id:
                     self.add(transfer)
@@ -167,7 +172,7 @@ class Candidates:
     ) -> None:
         if candidate.awaits_lookup and not candidate.is_reported_written and _is_written(candidate, seen):
             candidate.is_reported_written = True
-            await self._journal.do(remember.Journal.candidate_written, candidate.row_id)
+            await self._journal.do(Recovery.candidate_written, candidate.row_id)
         if seen.identity is not None and seen.identity != candidate.identity:
             candidate.identity, candidate.quiet_since = seen.identity, max(now, candidate.quiet_since)
         candidate.piece = seen.piece
@@ -225,14 +230,12 @@ class Candidates:
         """Tell whether a file that a new journal found incomplete was given up by its scene's marker."""
         if not (candidate.awaits_lookup and found.is_torn and candidate.identity):
             return False
-        return await self._journal.do(
-            remember.Journal.abandon_if_cancelled, candidate.row_id, candidate.identity
-        )
+        return await self._journal.do(Recovery.abandon_if_cancelled, candidate.row_id, candidate.identity)
 
     async def _record(
         self,
         candidate: Candidate,
-        method: Callable[Concatenate[remember.Journal, P], T],
+        method: Callable[Concatenate[S, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T | None:
@@ -249,25 +252,23 @@ class Candidates:
 
     async def _record_content(self, candidate: Candidate, found: Fingerprint) -> None:
         if candidate.piece is Piece.NONE:
-            await self._record(candidate, remember.Journal.complete, candidate.row_id, found)
+            await self._record(candidate, Completion.complete, candidate.row_id, found)
             return
-        method = remember.Journal.complete_piece
+        method = StreamPieces.complete_piece
         if (
             await self._record(candidate, method, candidate.row_id, found, candidate.piece)
-            is remember.PieceOutcome.WITHHELD
+            is PieceOutcome.WITHHELD
         ):
             await self._report_withheld(candidate, found.identity, None)
 
     async def _record_end(self, candidate: Candidate, found: Vanished | Abandon | Withhold) -> None:
         match found:
             case Vanished():
-                await self._record(candidate, remember.Journal.vanish, candidate.row_id)
+                await self._record(candidate, Completion.vanish, candidate.row_id)
             case Abandon(why=why):
-                await self._record(
-                    candidate, remember.Journal.abandon, candidate.row_id, why, candidate.identity
-                )
+                await self._record(candidate, Completion.abandon, candidate.row_id, why, candidate.identity)
             case Withhold(why=why):
-                await self._record(candidate, remember.Journal.withhold, {candidate.row_id: why})
+                await self._record(candidate, Withholding.withhold, {candidate.row_id: why})
                 if candidate.identity is not None:
                     await self._report_withheld(candidate, candidate.identity, why)
             case _:
@@ -275,7 +276,7 @@ class Candidates:
 
     async def _report_withheld(self, candidate: Candidate, identity: StatIdentity, why: str | None) -> None:
         root, path = candidate.root, candidate.path
-        withheld = await self._journal.do(remember.Journal.withheld_now, root, {path: None})
+        withheld = await self._journal.do(Withholding.withheld_now, root, {path: None})
         if path in withheld:
             self._on_withheld(root, path, identity, why, is_known=withheld[path])
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import structlog
 
 from sidecar.core.clock import Clock
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.removals import Removals
+from sidecar.journal.stores.roots import Roots
 from sidecar.journal.writer import AsyncJournal
 from sidecar.watch.os.worker_threads import WorkerThreads
 from sidecar.watch.ownership.flock import device_and_inode
@@ -51,7 +52,7 @@ class RemovalDetector:
         """Return what a full listing is to be compared with; None where absence means nothing."""
         if self._removal == "keep":
             return None
-        return MountPoints(await self._journal.do(Journal.places, self._root))
+        return MountPoints(await self._journal.do(Roots.places, self._root))
 
     async def end(self, places: MountPoints | None) -> None:
         """Take in that a full listing is journaled: spare what it cannot tell of, decide the rest."""
@@ -61,11 +62,11 @@ class RemovalDetector:
         if listed == UNSEEN:
             return  # the root could not be opened: that was no listing
         if await self._threads.do(lambda: device_and_inode(self._root)) != listed:
-            await self._journal.do(Journal.forgive_absence, self._root, [""])
+            await self._journal.do(Removals.forgive_absence, self._root, [""])
             return
         if changed := places.changed():
-            await self._journal.do(Journal.forgive_absence, self._root, changed)
-            await self._journal.do(Journal.record_places, self._root, places.found)
+            await self._journal.do(Removals.forgive_absence, self._root, changed)
+            await self._journal.do(Roots.record_places, self._root, places.found)
         if self._is_time():
             await self._decide()
 
@@ -76,10 +77,10 @@ class RemovalDetector:
         return waited >= self._between_seconds and self._others_listed(self._confirmed_at)
 
     async def _decide(self) -> None:
-        if self._confirmed_at is not None and await self._journal.do(Journal.has_absences, self._root):
+        if self._confirmed_at is not None and await self._journal.do(Removals.has_absences, self._root):
             await self._evaluate()
         self._confirmed_at = self._clock.monotonic()
-        while await self._journal.do(Journal.confirm_absence, self._root):
+        while await self._journal.do(Removals.confirm_absence, self._root):
             pass
 
     async def _evaluate(self) -> None:
@@ -87,12 +88,12 @@ class RemovalDetector:
         anew = now - self._mass_removal_began > MASS_REMOVAL_SECONDS
         if anew:
             self._mass_removal_began = now
-        mass_removal = await self._journal.do(Journal.mass_removal, self._root, anew=anew)
+        mass_removal = await self._journal.do(Removals.mass_removal, self._root, anew=anew)
         after: str | None = ""
         asked = 0
         while after is not None:
             weighed = await self._journal.do(
-                Journal.evaluate_absences,
+                Removals.evaluate_absences,
                 self._root,
                 after=after,
                 ask=mass_removal.is_mass,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sidecar.core.clock import Clock, is_near
 from sidecar.core.model import Transfer
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.local_deletion import LocalDeletion
 from sidecar.journal.writer import AsyncJournal
 
 from .unlink import UnlinkOutcome, delete, restore
@@ -60,7 +60,7 @@ class LocalFileSweeper:
         """Delete what is due on one page of the journal; return where the next begins, None at the end."""
         before_ms = now_ms - int(self._after_seconds * 1000)
         spent, further = await self._journal.do(
-            Journal.deletable, after=after, before_ms=before_ms, limit=PAGE_IDS
+            LocalDeletion.deletable, after=after, before_ms=before_ms, limit=PAGE_IDS
         )
         for transfer in spent:
             if self._is_watched(transfer.root):
@@ -75,7 +75,7 @@ class LocalFileSweeper:
     async def _delete(self, transfer: Transfer) -> None:
         """Journal the intent, delete, journal the fact."""
         identity = transfer.identity
-        if identity is None or not await self._journal.do(Journal.begin_deletion, transfer.row_id):
+        if identity is None or not await self._journal.do(LocalDeletion.begin_deletion, transfer.row_id):
             return
         try:
             outcome = await asyncio.to_thread(
@@ -86,13 +86,13 @@ class LocalFileSweeper:
             outcome = UnlinkOutcome.KEPT
         else:
             self._file_trouble = None
-        done = Journal.deleted if outcome is UnlinkOutcome.DELETED else Journal.kept
+        done = LocalDeletion.deleted if outcome is UnlinkOutcome.DELETED else LocalDeletion.kept
         await self._journal.do(done, transfer.row_id)
 
     async def _finish(self) -> bool:
         """Finish what the last process had begun: put a file back, or know it deleted; False: not all yet."""
         is_done = True
-        for transfer in await self._journal.do(Journal.deletions_begun):
+        for transfer in await self._journal.do(LocalDeletion.deletions_begun):
             try:
                 is_there = await asyncio.to_thread(
                     restore, transfer.root, transfer.path, transfer_id=transfer.transfer_id
@@ -100,5 +100,5 @@ class LocalFileSweeper:
             except OSError as error:  # its volume is away, or fails: later
                 self._file_trouble, is_done = f"{transfer.display} cannot be seen: {error.strerror}", False
                 continue
-            await self._journal.do(Journal.kept if is_there else Journal.deleted, transfer.row_id)
+            await self._journal.do(LocalDeletion.kept if is_there else LocalDeletion.deleted, transfer.row_id)
         return is_done

@@ -15,7 +15,7 @@ from sidecar.core.media import is_playlist
 from sidecar.core.model import Observation, Route, StatIdentity
 from sidecar.core.routing import Ignored, Marker, Misplaced, Refused, Router, Routing, Unmatched, Withheld
 from sidecar.files import identity_of
-from sidecar.journal.journal import Known
+from sidecar.journal.stores.known import Known
 from sidecar.watch.os.links import Follower
 
 from .census import Example

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sidecar.core.findings import Finding
 from sidecar.core.model import Observation
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.files import Files
 from sidecar.journal.writer import AsyncJournal
 from sidecar.watch.complete.candidates import Candidates
 
@@ -55,9 +55,9 @@ class Ingest:
         for seen in batch.markers:
             await self._journal_marker(seen, count)
         if batch.missing:
-            await self._journal.do(Journal.missing, self._root, batch.missing, homes=batch.homes)
+            await self._journal.do(Files.missing, self._root, batch.missing, homes=batch.homes)
         if batch.spared:
-            await self._journal.do(Journal.missing, self._root, batch.spared, spared=True, homes=batch.homes)
+            await self._journal.do(Files.missing, self._root, batch.spared, spared=True, homes=batch.homes)
 
     async def _count_all(self, batch: ListingBatch, count: Callable[[Example], None]) -> None:
         """Count what is not journaled; what is on its way all the same is no such thing."""
@@ -72,7 +72,7 @@ class Ingest:
                 count(example)
 
     async def _observe(self, observations: Sequence[Observation], count: Callable[[Example], None]) -> None:
-        sightings = await self._journal.do(Journal.observe, observations)
+        sightings = await self._journal.do(Files.observe, observations)
         for observation, sighting in zip(observations, sightings, strict=True):
             if sighting.candidate is not None:
                 self._candidates.add(sighting.candidate)

@@ -9,7 +9,7 @@ from enum import Enum
 
 from sidecar.core.routing import Marker
 from sidecar.files import ForeignLinkError, NotRegularError, open_regular
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.scenes import Scenes
 from sidecar.journal.writer import AsyncJournal
 from sidecar.watch.os import write_lease
 from sidecar.watch.os.worker_threads import WorkerThreads
@@ -55,7 +55,7 @@ class Markers:
         if not isinstance(content, _Content):
             return content
         await self._journal.do(
-            Journal.mark_scene,
+            Scenes.mark_scene,
             project_id=seen.marker.project_id,
             session_id=seen.marker.session_id,
             scene_id=seen.marker.scene_id,

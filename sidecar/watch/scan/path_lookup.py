@@ -14,7 +14,7 @@ from sidecar.core.findings import Finding
 from sidecar.core.model import Observation, Route
 from sidecar.core.routing import Ignored, Marker, Misplaced, Refused, Router, Unmatched, Withheld
 from sidecar.files import NotRegularError, identity_of, open_folder
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.files import Files
 from sidecar.journal.writer import AsyncJournal
 from sidecar.watch.os.filesystem import OWN_PREFIX
 from sidecar.watch.os.worker_threads import WorkerThreads
@@ -65,13 +65,13 @@ class PathLookup:
     async def _beside_the_journal(
         self, root: str, path: str, seen: PathFinding, route: Route | None, status: os.stat_result
     ) -> PathFinding:
-        known = await self.journal.do(Journal.known_file, root, path)
+        known = await self.journal.do(Files.known_file, root, path)
         if known is not None and known.is_like(status):
             return replace(seen, as_it_was=True)
         if route is None:
             return seen
         observation = Observation(root=root, path=path, identity=identity_of(status), route=route)
-        refused = await self.journal.do(Journal.refusal, observation)
+        refused = await self.journal.do(Files.refusal, observation)
         return PathFinding(finding=Finding.REFUSED, why=refused) if refused else seen
 
     def _find(self, root: str, path: str) -> tuple[PathFinding, Route | None, os.stat_result | None]:

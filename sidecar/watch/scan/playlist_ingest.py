@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sidecar.core.findings import Finding
 from sidecar.core.routing import WITHHELD_SEGMENT
-from sidecar.journal.journal import Journal
+from sidecar.journal.stores.stream_pieces import StreamPieces
+from sidecar.journal.stores.withholding import Withholding
 from sidecar.journal.writer import AsyncJournal
 from sidecar.watch.complete.candidates import Candidates
 from sidecar.watch.os.worker_threads import WorkerThreads
@@ -38,11 +39,11 @@ class PlaylistIngest:
             return
         why = WITHHELD_SEGMENT.format(playlist=path)
         if seen.stream is not None:
-            parked = await self._journal.do(Journal.playlist_seen, seen.stream.named, path)
+            parked = await self._journal.do(StreamPieces.playlist_seen, seen.stream.named, path)
             await self._withhold_paths(parked, why, count)
         named = await self._named(seen)
         if named:
-            dropped = await self._journal.do(Journal.withhold, dict.fromkeys(named, why))
+            dropped = await self._journal.do(Withholding.withhold, dict.fromkeys(named, why))
             await self._withhold_paths(dropped, why, count)
         self._playlists.mark_journaled(seen)
 
@@ -53,15 +54,15 @@ class PlaylistIngest:
         """
         if not files:
             return {}
-        for path in await self._journal.do(Journal.withhold_files, self._root, files):
+        for path in await self._journal.do(Withholding.withhold_files, self._root, files):
             self._candidates.drop(self._root, path)
         changed = {one.path: one.changed_ns for one in examples if one.path in files}
-        return await self._journal.do(Journal.withheld_now, self._root, changed)
+        return await self._journal.do(Withholding.withheld_now, self._root, changed)
 
     async def _named(self, seen: PlaylistSeen) -> list[int]:
         """Return the transfers of videos that it names and of which nothing was sent."""
         scope = seen.playlist.place.scope
-        rows = await self._journal.do(Journal.unsent, self._root, scope)
+        rows = await self._journal.do(Withholding.unsent, self._root, scope)
         return await self._threads.do(lambda: [number for number, path in rows if seen.playlist.names(path)])
 
     async def _withhold_paths(self, paths: Sequence[str], why: str, count: Callable[[Example], None]) -> None:
@@ -69,6 +70,6 @@ class PlaylistIngest:
             return
         for path in paths:
             self._candidates.drop(self._root, path)
-        known = await self._journal.do(Journal.withheld_now, self._root, dict.fromkeys(paths))
+        known = await self._journal.do(Withholding.withheld_now, self._root, dict.fromkeys(paths))
         for path, is_known in known.items():
             count(Example(path=path, finding=Finding.HELD, why=why, known=is_known))

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from sidecar.homes import home_of, root_volume
-from sidecar.journal.journal import Journal, Known
+from sidecar.journal.journal import Journal
+from sidecar.journal.stores.files import Files
+from sidecar.journal.stores.known import Known
 from sidecar.journal.writer import AsyncJournal
 from sidecar.watch.os.worker_threads import WorkerThreads
 
@@ -123,9 +125,7 @@ class Scanner:
     async def _report_gone_folders(self, places: MountPoints | None) -> float:
         """A folder that is not there lists nothing: ask the journal which ones it remembers."""
         after, spent = "", 0.0
-        while folders := await self.journal.do(
-            Journal.folders, self.root, after=after, limit=FOLDERS_PER_PAGE
-        ):
+        while folders := await self.journal.do(Files.folders, self.root, after=after, limit=FOLDERS_PER_PAGE):
             after = folders[-1]
             gone, seconds = await self.threads.timed(partial(self._gone, folders))
             spent += seconds
@@ -143,7 +143,7 @@ class Scanner:
         return {folder: home_of(self.root, folder) for folder in folders}
 
     async def _remembered(self, folders: Sequence[str]) -> Remembered:
-        return await self.journal.do(_known_of, self.root, folders)
+        return await self.journal.run(_known_of, self.root, folders)
 
     def _gone(self, folders: Sequence[str]) -> list[str]:
         return [folder for folder in folders if self._is_gone(folder)]
@@ -160,4 +160,4 @@ class Scanner:
 
 def _known_of(journal: Journal, root: str, folders: Sequence[str]) -> dict[str, dict[str, Known]]:
     """Ask for many folders in one turn of the writer thread; for each it is one range query."""
-    return {folder: journal.known(root, folder) for folder in folders}
+    return {folder: journal.files.known(root, folder) for folder in folders}

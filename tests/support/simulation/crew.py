@@ -192,7 +192,7 @@ class Crew:
                 report = await reconciler.reconcile(frozenset(InconsistencyType))
             except (SidecarError, ReconcileBusyError):
                 continue
-            if not report.found and not await self._journal.do(_is_busy):
+            if not report.found and not await self._journal.run(_is_busy):
                 self._outside.grant("reconcile")
 
     @property

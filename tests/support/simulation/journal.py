@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
-from sidecar.journal.journal import Journal, Topic
+from sidecar.journal.db.connection import Topic
+from sidecar.journal.db.store import S
+from sidecar.journal.journal import Journal
 
 from .power import Power
 
@@ -22,23 +24,32 @@ class InlineJournal:
         self.journal, self._power = journal, power
         self._subscribers: dict[Topic, list[asyncio.Event]] = {topic: [] for topic in Topic}
 
-    async def do(
-        self, method: Callable[Concatenate[Journal, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run one journal method as one transaction; returns after its commit."""
-        journal, power = self.journal, self._power
+    async def do(self, method: Callable[Concatenate[S, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one method of a store as one transaction; returns after its commit."""
+        power, connection = self._power, self.journal.db.conn
         await asyncio.sleep(0)
         power.check()
-        connection = journal.db.conn
         changes = connection.total_changes
         before = power.before() if hasattr(method, "__wrapped__") else None  # others only read
-        result = method(journal, *args, **kwargs)
+        result = method(self.journal.store_of(method), *args, **kwargs)
         if connection.total_changes != changes:
             effect = power.happened(f"journal.{method.__name__}", before)
             self._publish()
             await power.pause(0.004)
             power.heard(effect)
             power.check()
+        return result
+
+    async def run(
+        self, work: Callable[Concatenate[Journal, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Read with a function over the whole journal."""
+        await asyncio.sleep(0)
+        self._power.check()
+        changes = self.journal.db.conn.total_changes
+        result = work(self.journal, *args, **kwargs)
+        if self.journal.db.conn.total_changes != changes:
+            raise AssertionError("what changes the journal is a method of a store: it is an effect")
         return result
 
     def subscribe(self, topic: Topic) -> asyncio.Event:
@@ -49,8 +60,8 @@ class InlineJournal:
         return event
 
     def _publish(self) -> None:
-        topics, self.journal.topics = self.journal.topics, set()
-        self.journal.transitions = []
+        topics, self.journal.db.topics = self.journal.db.topics, set()
+        self.journal.db.transitions = []
         for topic in sorted(topics):
             for event in self._subscribers[topic]:
                 event.set()

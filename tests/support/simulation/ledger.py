@@ -119,7 +119,7 @@ class InMemory:
     def close(self) -> None:
         """Keep the connection; let the lock's descriptor go."""
         if self._journal is not None:
-            os.close(self._journal._lock_fd)
+            os.close(self._journal.db._lock_fd)
             self._journal = None
 
 

@@ -9,7 +9,12 @@ from typing import Any, TypeVar, cast
 from sidecar.core.model import Fingerprint, Observation, StatIdentity, Transfer
 from sidecar.core.states import IllegalTransitionError
 from sidecar.files import identity_of
-from sidecar.journal.journal import Journal, Topic
+from sidecar.journal.db.connection import Topic
+from sidecar.journal.stores.completion import Completion
+from sidecar.journal.stores.files import Files
+from sidecar.journal.stores.recovery import Recovery
+from sidecar.journal.stores.repairs import Repairs
+from sidecar.journal.stores.scenes import Scenes
 from sidecar.watch.complete.fingerprint import Vanished, take
 from sidecar.watch.deletion.removals import RemovalDetector
 from sidecar.watch.os.worker_threads import WorkerThreads
@@ -87,7 +92,7 @@ class Noticer:
             places = await self._absences.begin()
             await self._list(places)
             await self._absences.end(places)
-        for candidate in await self._journal.do(Journal.candidates):
+        for candidate in await self._journal.do(Completion.candidates):
             await self._look_at(candidate)
 
     async def _list(self, places: MountPoints | None) -> None:
@@ -95,13 +100,13 @@ class Noticer:
             places.see("", ROOT_PLACE, device_above=None)
         found = self._found()
         folders = {path.rpartition("/")[0] for path in found}
-        folders.update(await self._journal.do(Journal.folders, ROOT, after="", limit=1000))
+        folders.update(await self._journal.do(Files.folders, ROOT, after="", limit=1000))
         for folder in sorted(folders):
             is_clear = places is not None and places.are_the_same(folder)
             await self._list_folder(folder, found, spared=not is_clear)
 
     async def _list_folder(self, folder: str, found: dict[str, StatIdentity], *, spared: bool) -> None:
-        known = await self._journal.do(Journal.known, ROOT, folder)
+        known = await self._journal.do(Files.known, ROOT, folder)
         here = {path.rpartition("/")[2]: path for path in found if path.rpartition("/")[0] == folder}
         places = self._outside.world.places
         seen = [
@@ -110,12 +115,12 @@ class Noticer:
             if name not in MARKERS and (known.get(name) is None or known[name].identity != found[path])
         ]
         if seen:
-            await self._journal.do(Journal.observe, seen)
+            await self._journal.do(Files.observe, seen)
         for name in sorted(here.keys() & MARKERS.keys()):
             await self._tell(here[name], MARKERS[name], found[here[name]].mtime_ns)
         if missing := [f"{folder}/{name}" for name in sorted(known.keys() - here.keys())]:
             self._unsure = True  # until a second listing does not show them either
-            await self._journal.do(Journal.missing, ROOT, missing, spared=spared)
+            await self._journal.do(Files.missing, ROOT, missing, spared=spared)
 
     def _found(self) -> dict[str, StatIdentity]:
         disk = self._outside.world.disk
@@ -130,7 +135,7 @@ class Noticer:
             return
         scene = path.split("/")[-2]
         await self._journal.do(
-            Journal.mark_scene,
+            Scenes.mark_scene,
             project_id="demo",
             session_id=SESSION,
             scene_id=scene,
@@ -142,13 +147,13 @@ class Noticer:
     async def _look_at(self, candidate: Transfer) -> None:
         if candidate.path in self._outside.world.growing:
             if candidate.awaits_lookup:
-                await self._journal.do(Journal.candidate_written, candidate.row_id)
+                await self._journal.do(Recovery.candidate_written, candidate.row_id)
             return
         found = await asyncio.to_thread(self._read, candidate.path)
         if isinstance(found, Fingerprint):
-            await self._record(Journal.complete, candidate.row_id, found)
+            await self._record(Completion.complete, candidate.row_id, found)
         elif found is None:
-            await self._record(Journal.vanish, candidate.row_id)
+            await self._record(Completion.vanish, candidate.row_id)
         else:
             self._unsure = True
 
@@ -169,4 +174,4 @@ class Noticer:
     async def _grant(self) -> None:
         """Do what the operator asks for, again and again: an answer may still be on its way."""
         if "requeue" in self._outside.wishes:
-            await self._journal.do(Journal.requeue)
+            await self._journal.do(Repairs.requeue)

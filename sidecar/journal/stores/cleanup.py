@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import State, Transfer
 from sidecar.core.states import Event
-from sidecar.journal.db.connection import Topic, transaction
+from sidecar.journal.db.connection import JournalConnection, Topic
 from sidecar.journal.db.rows import UNTIL_RECHECKED
+from sidecar.journal.db.store import Store, transaction
 
-from .discovery import Discovery
+from .transfers import Transfers
+
+ONLY_RECHECKED = "delete_object = 0 AND upload_id IS NULL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,24 +35,25 @@ class CleanupTask:
     transfer_id: str
 
 
-ONLY_RECHECKED = "delete_object = 0 AND upload_id IS NULL"
-
-
-class CleanupTasks(Discovery):
+class Cleanup(Store):
     """Made by whoever overtakes a transfer, paid by the upload stage."""
+
+    def __init__(self, db: JournalConnection, transfers: Transfers) -> None:
+        super().__init__(db)
+        self._transfers = transfers
 
     @transaction
     def claim_cleanup(self, *, limit: int, now: float) -> list[CleanupTask]:
         """Return clean-ups that are due, oldest first. They are idempotent, so nobody leases them."""
-        rows = self.db.execute("SELECT * FROM debts WHERE due <= ? ORDER BY id LIMIT ?", [now, limit])
+        rows = self._db.execute("SELECT * FROM debts WHERE due <= ? ORDER BY id LIMIT ?", [now, limit])
         return [_cleanup_task(row) for row in rows]
 
     @transaction
     def add_recheck(self, row_id: int) -> CleanupTask:
         """Owe the looks at what a Create that was given up may yet open, whatever becomes of its transfer."""
         self._add_rechecks("id = ?", row_id)
-        transfer = self.one(row_id).transfer_id
-        row = self.db.execute(
+        transfer = self._transfers.one(row_id).transfer_id
+        row = self._db.execute(
             f"SELECT * FROM debts WHERE transfer = ? AND {ONLY_RECHECKED}", [transfer]
         ).fetchone()
         return _cleanup_task(row)
@@ -60,29 +64,38 @@ class CleanupTasks(Discovery):
         self._add_rechecks("may_upload = 1 AND upload_id IS NULL")
         return [
             _cleanup_task(row)
-            for row in self.db.execute(f"SELECT * FROM debts WHERE {ONLY_RECHECKED} ORDER BY id")
+            for row in self._db.execute(f"SELECT * FROM debts WHERE {ONLY_RECHECKED} ORDER BY id")
         ]
 
     @transaction
     def complete_cleanup(self, task_id: int) -> None:
         """Done: S3 holds nothing of it any more."""
-        self.db.execute("DELETE FROM debts WHERE id = ?", [task_id])
+        self._db.execute("DELETE FROM debts WHERE id = ?", [task_id])
 
     @transaction
     def postpone_cleanup(self, task_id: int, *, due: float) -> None:
         """Not done: come back at ``due`` (monotonic seconds)."""
-        self.db.execute("UPDATE debts SET due = ? WHERE id = ?", [due, task_id])
+        self._db.execute("UPDATE debts SET due = ? WHERE id = ?", [due, task_id])
 
     @transaction
     def leave_to_rechecks(self, task_id: int) -> None:
         """Never due in this process: looking at it again settles it (``upload/cleanup/rechecks.py``)."""
-        self.db.execute("UPDATE debts SET due = ? WHERE id = ?", [UNTIL_RECHECKED, task_id])
+        self._db.execute("UPDATE debts SET due = ? WHERE id = ?", [UNTIL_RECHECKED, task_id])
 
     @transaction
     def hasten_cleanup(self) -> None:
         """The daemon is to stop: no clean-up waits for its time, but those that only a look settles."""
-        self.db.execute("UPDATE debts SET due = 0 WHERE due > 0 AND due < ?", [UNTIL_RECHECKED])
-        self.topics.add(Topic.CLEANUP)
+        self._db.execute("UPDATE debts SET due = 0 WHERE due > 0 AND due < ?", [UNTIL_RECHECKED])
+        self._db.topics.add(Topic.CLEANUP)
+
+    @transaction
+    def add_key_cleanup(self, key: str, *, transfer_id: str, upload_id: str | None = None) -> None:
+        """Journal that the object ``key`` of ``transfer_id`` is to be deleted, or its open upload aborted."""
+        self._db.execute(
+            "INSERT INTO debts (delete_object, key, upload_id, transfer) VALUES (?, ?, ?, ?)",
+            [upload_id is None, key, upload_id, transfer_id],
+        )
+        self._db.topics.add(Topic.CLEANUP)
 
     # -- inside a transaction of another method ----------------------------------------------------
 
@@ -92,75 +105,63 @@ class CleanupTasks(Discovery):
         A dead letter whose last call failed may have reached Convex: its object stays.
         """
         if transfer.state is State.DEAD and self._may_reach_convex(transfer):
-            self.db.execute("UPDATE transfers SET may_object = 0 WHERE id = ?", [transfer.row_id])
-        self.advance(transfer, Event.SUPERSEDED, why)
-        self.db.execute("DELETE FROM outbox WHERE transfer = ?", [transfer.row_id])
-        leased = self.db.execute("SELECT lease FROM transfers WHERE id = ?", [transfer.row_id]).fetchone()
+            self._db.execute("UPDATE transfers SET may_object = 0 WHERE id = ?", [transfer.row_id])
+        self._transfers.advance(transfer, Event.SUPERSEDED, why)
+        self._db.execute("DELETE FROM outbox WHERE transfer = ?", [transfer.row_id])
+        leased = self._db.execute("SELECT lease FROM transfers WHERE id = ?", [transfer.row_id]).fetchone()
         if not leased["lease"]:
             self.add_cleanup(transfer)
 
-    def _may_reach_convex(self, letter: Transfer) -> bool:
-        """Tell whether an op died of a failed call, not of Convex's own word on it."""
-        row = self.db.execute("SELECT died_in FROM transfers WHERE id = ?", [letter.row_id]).fetchone()
-        return row["died_in"] == State.UPLOADED and letter.error_kind in set(ErrorKind)
-
-    def redirect_one(self, transfer: Transfer) -> None:
-        """Let a transfer that S3 does not hold go to the settings' bucket, if it was meant for another."""
-        if transfer.bucket == self.bucket:
-            return
-        self.db.execute("DELETE FROM parts WHERE transfer = ?", [transfer.row_id])
-        self.db.execute(
-            "UPDATE transfers SET bucket = ?, upload_id = NULL, part_bytes = NULL, may_upload = 0,"
-            " may_object = 0, failures = 0, due = 0 WHERE id = ?",
-            [self.bucket, transfer.row_id],
-        )
-        detail = f"s3.bucket is {self.bucket} now, and was {transfer.bucket}"
-        self.record(transfer, "aimed anew", transfer.state, detail)
-
-    def _add_cleanup_of_others(self, transfer: Transfer) -> None:
+    def add_cleanup_of_others(self, transfer: Transfer) -> None:
         """A Create that was carried out twice, or took an ID back that it gave, left another one open."""
         if transfer.part_bytes is not None and transfer.transfer_id in transfer.key:
-            self._add(transfer, delete_object=False, upload_id=None)
+            self.add(transfer, delete_object=False, upload_id=None)
 
     def add_cleanup(self, transfer: Transfer) -> None:
         """Journal the clean-up of what a transfer may have left at S3, once."""
-        row = self.one(transfer.row_id)
+        row = self._transfers.one(transfer.row_id)
         self.add_upload_cleanup(row)
         self.add_object_cleanup(row)
 
     def add_upload_cleanup(self, transfer: Transfer) -> None:
         """Journal the abort of the upload that a transfer may have open, once; its parts are forgotten."""
         if transfer.may_upload:
-            self._add(transfer, delete_object=False, upload_id=transfer.upload_id)
-        self.db.execute(
+            self.add(transfer, delete_object=False, upload_id=transfer.upload_id)
+        self._db.execute(
             "UPDATE transfers SET may_upload = 0, upload_id = NULL, part_bytes = NULL WHERE id = ?",
             [transfer.row_id],
         )
-        self.db.execute("DELETE FROM parts WHERE transfer = ?", [transfer.row_id])
+        self._db.execute("DELETE FROM parts WHERE transfer = ?", [transfer.row_id])
 
     def add_object_cleanup(self, transfer: Transfer) -> None:
         """Journal the deletion of the object that a transfer may have made, once."""
         # An older row of Convex names a recalled one; a fixed key holds newer content.
         recalled = transfer.known_content is not None and transfer.known_content.key == transfer.key
         if transfer.may_object and transfer.transfer_id in transfer.key and not recalled:
-            self._add(transfer, delete_object=True, upload_id=None)
-        self.db.execute("UPDATE transfers SET may_object = 0 WHERE id = ?", [transfer.row_id])
+            self.add(transfer, delete_object=True, upload_id=None)
+        self._db.execute("UPDATE transfers SET may_object = 0 WHERE id = ?", [transfer.row_id])
+
+    def add(self, transfer: Transfer, *, delete_object: bool, upload_id: str | None) -> None:
+        """Journal one clean-up task of a transfer."""
+        self._db.execute(
+            "INSERT INTO debts (delete_object, key, upload_id, transfer) VALUES (?, ?, ?, ?)",
+            [delete_object, transfer.key, upload_id, transfer.transfer_id],
+        )
+        self._db.topics.add(Topic.CLEANUP)
+
+    def _may_reach_convex(self, letter: Transfer) -> bool:
+        """Tell whether an op died of a failed call, not of Convex's own word on it."""
+        row = self._db.execute("SELECT died_in FROM transfers WHERE id = ?", [letter.row_id]).fetchone()
+        return row["died_in"] == State.UPLOADED and letter.error_kind in set(ErrorKind)
 
     def _add_rechecks(self, condition: str, *values: int) -> None:
         """Not due: only the looks at it settle it. Once a transfer."""
-        self.db.execute(
+        self._db.execute(
             "INSERT INTO debts (delete_object, key, upload_id, transfer, due)"
             f" SELECT 0, key, NULL, transfer, ? FROM transfers t WHERE {condition}"
             f" AND NOT EXISTS (SELECT 1 FROM debts d WHERE d.transfer = t.transfer AND {ONLY_RECHECKED})",
             [UNTIL_RECHECKED, *values],
         )
-
-    def _add(self, transfer: Transfer, *, delete_object: bool, upload_id: str | None) -> None:
-        self.db.execute(
-            "INSERT INTO debts (delete_object, key, upload_id, transfer) VALUES (?, ?, ?, ?)",
-            [delete_object, transfer.key, upload_id, transfer.transfer_id],
-        )
-        self.topics.add(Topic.CLEANUP)
 
 
 def _cleanup_task(row: sqlite3.Row) -> CleanupTask:

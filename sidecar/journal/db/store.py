@@ -1,0 +1,41 @@
+"""The base of all stores: part of the journal by use case, over the one connection.
+
+A store takes the stores that it needs as arguments, and uses their public methods alone. What stages call is
+a transaction of its own where it writes; the rest is part of the caller's.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar, cast
+
+from .connection import JournalConnection
+
+P = ParamSpec("P")
+T = TypeVar("T")
+S = TypeVar("S", bound="Store")
+
+
+class Store:
+    """Some of the journal's tables, for one use case."""
+
+    def __init__(self, db: JournalConnection) -> None:
+        self._db = db
+
+
+def transaction(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """Make a store's method one transaction: all of it is durable, or none of it ever was."""
+
+    @functools.wraps(method)
+    def whole(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
+        db = self._db
+        noted = len(db.transitions)
+        try:
+            with db.atomic():
+                return method(self, *args, **kwargs)
+        except BaseException:
+            del db.transitions[noted:]
+            raise
+
+    return cast("Callable[Concatenate[S, P], T]", whole)

@@ -1,0 +1,131 @@
+"""Records what Convex made of each op: a transfer is synced, superseded, gone or a dead letter."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sidecar.core.errors import SidecarError
+from sidecar.core.model import KnownContent, State, Transfer
+from sidecar.core.ops import Kept, OpKind, OpOutcome, OpResult
+from sidecar.core.states import Event
+from sidecar.journal.db.connection import JournalConnection, Topic
+from sidecar.journal.db.rows import known_content_json
+from sidecar.journal.db.store import Store, transaction
+
+from .cleanup import Cleanup
+from .removal_ops import RemovalOps
+from .scene_reports import SceneReports
+from .transfers import Transfers
+
+
+class Answers(Store):
+    """From the outbox to `synced`."""
+
+    def __init__(
+        self,
+        db: JournalConnection,
+        transfers: Transfers,
+        scene_reports: SceneReports,
+        removal_ops: RemovalOps,
+        cleanup: Cleanup,
+    ) -> None:
+        super().__init__(db)
+        self._transfers, self._scene_reports, self._removal_ops, self._cleanup = (
+            transfers,
+            scene_reports,
+            removal_ops,
+            cleanup,
+        )
+
+    @transaction
+    def settle(self, results: Sequence[OpResult]) -> None:
+        """Record outcomes: rejected -> dead, stale -> superseded, removed -> gone, all else -> synced."""
+        for result in results:
+            row = self._db.execute("SELECT * FROM outbox WHERE op_id = ?", [result.op_id]).fetchone()
+            if row is None:
+                continue  # settled before, by an answer that came twice
+            if row["kind"] == OpKind.REMOVE:
+                self._removal_ops.settle_removal(row, result)
+            elif result.outcome is OpOutcome.REJECTED:
+                message = result.message or result.code or "no reason given"
+                self._mark_op_dead(row, result.code or "rejected", f"Convex refused it: {message}")
+            else:
+                self._settle_op(row, result)
+        self._db.topics.add(Topic.OUTBOX)
+
+    @transaction
+    def mark_ops_dead(self, seqs: Sequence[int], error: SidecarError) -> None:
+        """Attempts spent: their transfers are dead; the ops keep their opId and seq for a requeue.
+
+        A removal is no dead letter: its asset stays, and people decide.
+        """
+        for seq in seqs:
+            row = self._db.execute("SELECT * FROM outbox WHERE seq = ?", [seq]).fetchone()
+            if row["kind"] == OpKind.REMOVE:
+                self._removal_ops.refuse_removal(row, str(error))
+            else:
+                self._mark_op_dead(row, error.kind, str(error))
+
+    # -- inside a transaction ----------------------------------------------------------------------
+
+    def _settle_op(self, row: sqlite3.Row, result: OpResult) -> None:
+        self._db.execute("DELETE FROM outbox WHERE seq = ?", [row["seq"]])
+        transfer = self._transfers.find(row["transfer"]) if row["transfer"] is not None else None
+        if transfer is None or transfer.state is not State.UPLOADED:
+            return
+        if result.outcome is OpOutcome.STALE:
+            self._cleanup.supersede(transfer, "Convex has newer content of this slot")
+        else:
+            self._acknowledge(transfer, result)
+            self._transfers.end_slot(transfer.route.slot.digest)
+        if result.outcome is not OpOutcome.UNCHANGED:
+            self._scene_reports.scene_has_news(transfer.row_id)
+        if result.outcome is not OpOutcome.STALE:
+            for older in self._transfers.of_slot(transfer, "t.state = 'dead' AND t.id < ?"):
+                self._cleanup.supersede(older, "newer content of the same slot is synced")
+        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+
+    def _acknowledge(self, transfer: Transfer, result: OpResult) -> None:
+        self._db.execute(
+            "UPDATE transfers SET version = ?, synced_ms = ?, error_kind = NULL, error_message = NULL"
+            " WHERE id = ?",
+            [result.version, self._db.clock.wall_ms(), transfer.row_id],
+        )
+        detail = f"{result.outcome}, version {result.version}"
+        if result.kept is not None and result.kept.key != transfer.key:
+            self._take_over_kept(transfer, result.kept, result.version)
+            detail = f"{detail}: Convex keeps the same bytes as {result.kept.key}"
+        self._transfers.advance(replace(transfer, version=result.version), Event.ACKNOWLEDGED, detail)
+
+    def _take_over_kept(self, transfer: Transfer, kept: Kept, version: int | None) -> None:
+        """Convex goes on showing an object of the same bytes: ours goes, and the row names what is true.
+
+        Another sidecar brought it, or we did, before content that was never told. As after a recall the
+        named object is never a clean-up task of ours.
+        """
+        self._cleanup.add_object_cleanup(transfer)
+        known_content = KnownContent(key=kept.key, transfer=kept.transfer_id, version=version)
+        self._db.execute(
+            "UPDATE transfers SET key = ?, transfer = ?, etag = NULL, version_id = NULL, recall = ?"
+            " WHERE id = ?",
+            [kept.key, kept.transfer_id, known_content_json(known_content), transfer.row_id],
+        )
+
+    def _mark_op_dead(self, row: sqlite3.Row, kind: str, message: str) -> None:
+        if row["transfer"] is None:  # facts: what is refused now is derived anew at the next change
+            self._db.execute("DELETE FROM outbox WHERE seq = ?", [row["seq"]])
+            self._db.execute(
+                "UPDATE scenes SET reported = NULL WHERE session_id = ? AND scene_id = ?",
+                [row["session_id"], row["scene_id"]],
+            )
+            return
+        self._db.execute("UPDATE outbox SET state = 'dead', lease = 0 WHERE seq = ?", [row["seq"]])
+        transfer = self._transfers.one(row["transfer"])
+        self._transfers.advance(transfer, Event.FAILED, message)
+        self._db.execute(
+            "UPDATE transfers SET died_in = ?, error_kind = ?, error_message = ?, failures = ? WHERE id = ?",
+            [transfer.state, kind, message, row["failures"] + 1, transfer.row_id],
+        )
+        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)

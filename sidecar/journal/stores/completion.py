@@ -1,0 +1,174 @@
+"""Ends what a candidate waits for: its content is complete, or as it was, or it is gone, or given up."""
+
+from __future__ import annotations
+
+from sidecar.core.file_states import FileEvent
+from sidecar.core.model import AssetType, Fingerprint, State, StatIdentity, Transfer
+from sidecar.core.states import Event
+from sidecar.journal.db.connection import JournalConnection, Topic
+from sidecar.journal.db.file_conditions import HAS_SLOT, knows
+from sidecar.journal.db.rows import FROM_TRANSFERS, split, transfer_from
+from sidecar.journal.db.store import Store, transaction
+
+from .cleanup import Cleanup
+from .removal_ops import RemovalOps
+from .scene_reports import SceneReports
+from .scenes import Scenes
+from .transfers import Transfers
+
+
+class Completion(Store):
+    """From `discovered` to `ready`, or to what else becomes of a candidate."""
+
+    def __init__(
+        self,
+        db: JournalConnection,
+        transfers: Transfers,
+        scene_reports: SceneReports,
+        scenes: Scenes,
+        removal_ops: RemovalOps,
+        cleanup: Cleanup,
+    ) -> None:
+        super().__init__(db)
+        self._transfers, self._scene_reports, self._scenes, self._removal_ops = (
+            transfers,
+            scene_reports,
+            scenes,
+            removal_ops,
+        )
+        self._cleanup = cleanup
+
+    def candidates(self) -> list[Transfer]:
+        """Return all transfers in state discovered."""
+        rows = self._db.execute(f"{FROM_TRANSFERS} WHERE t.state = 'discovered' ORDER BY t.id")
+        return [transfer_from(row) for row in rows]
+
+    @transaction
+    def complete(self, row_id: int, fingerprint: Fingerprint) -> State | None:
+        """discovered -> ready; None if nothing new: the row is dropped and the identity remembered.
+
+        Unchanged means equal to the slot's newest transfer that has reached or may still reach Convex.
+        """
+        candidate = self._transfers.one(row_id)
+        if candidate.state is State.ABANDONED:  # its scene was cancelled while it was read
+            return candidate.state
+        newest = self._newest_alive(candidate)
+        self._transfers.set_identity(candidate, fingerprint.identity)
+        self.reset_absence(candidate.root, candidate.path)
+        if newest and _same_content(newest, candidate, fingerprint):
+            self._drop_unchanged(candidate, newest, fingerprint.identity)
+            return None
+        row = self._db.execute(
+            "UPDATE transfers SET checksum = ?, ready_ms = ? WHERE id = ? RETURNING held",
+            [fingerprint.checksum, self._db.clock.wall_ms(), candidate.row_id],
+        ).fetchone()
+        state = self._transfers.advance(candidate, Event.COMPLETED, f"{fingerprint.size_bytes} bytes")
+        for older in self._transfers.of_slot(candidate, "t.state = 'ready' AND t.id < ?"):
+            self._cleanup.supersede(older, "newer content of the same slot is ready")
+        self._db.topics.add(Topic.LOOKUPS if row["held"] else Topic.UPLOADS)
+        self._content_arrived(candidate, fingerprint.identity.mtime_ns)
+        return state
+
+    @transaction
+    def vanish(self, row_id: int) -> None:
+        """-> gone: the file was deleted before it could be read."""
+        self.vanish_transfer(self._transfers.one(row_id))
+
+    @transaction
+    def abandon(self, row_id: int, why: str, identity: StatIdentity | None = None) -> None:
+        """discovered -> abandoned; a file whose identity then changes is a candidate again."""
+        transfer = self._transfers.one(row_id)
+        if identity is not None:
+            self._transfers.set_identity(transfer, identity)
+        if transfer.state is not State.ABANDONED:
+            self._transfers.abandon(transfer, why)
+        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+
+    # -- inside a transaction of another method ----------------------------------------------------
+
+    def vanish_transfer(self, transfer: Transfer) -> None:
+        """End a transfer whose file is gone; what it left at S3 is a clean-up task."""
+        self._cleanup.add_cleanup(transfer)
+        self._db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [transfer.row_id])
+        if transfer.state is State.SUPERSEDED:  # overtaken while its worker held it
+            return
+        self._transfers.advance(transfer, Event.VANISHED)
+        self.forget_file(transfer)
+        self._transfers.end_slot(transfer.route.slot.digest)
+        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+
+    def forget_file(self, transfer: Transfer) -> None:
+        """Forget how a vanished file looked, so that the same one coming back is seen as new.
+
+        Where Convex shows older content of it, its absence goes on to be counted: by listings.
+        """
+        place = [self._db.root_id(transfer.root), *split(transfer.path), transfer.row_id]
+        older = self._newest_alive(transfer)
+        if older is None or self._is_elsewhere(transfer):
+            self._db.execute(
+                "DELETE FROM files WHERE (root, folder, name) = (?, ?, ?) AND transfer = ?"
+                f" AND {knows(FileEvent.VANISHED)}",
+                place,
+            )
+            return
+        self._db.execute(
+            "UPDATE files SET transfer = ?, inode = NULL, size = NULL, mtime_ns = NULL, ctime_ns = NULL"
+            " WHERE (root, folder, name) = (?, ?, ?) AND transfer = ?",
+            [older.row_id, *place],
+        )
+
+    def reset_absence(self, root: str, path: str) -> None:
+        """It was seen in this root, and not deleted by us: from here on its absence says something."""
+        self._db.execute(
+            "UPDATE files SET spared = 0 WHERE (root, folder, name) = (?, ?, ?) AND spared = 1",
+            [self._db.root_id(root), *split(path)],
+        )
+
+    def _newest_alive(self, candidate: Transfer) -> Transfer | None:
+        """A dead letter that was told, or may be once it is requeued, is alive.
+
+        Of a slot whose asset was removed nothing is, nor while Convex is being asked to remove it.
+        """
+        reached_convex = (
+            "t.state IN ('ready', 'uploaded', 'synced') OR t.died_in = 'uploaded' AND t.state = 'dead'"
+        )
+        removed = "t.state = 'gone' AND t.synced_ms IS NOT NULL"
+        newest = self._transfers.of_slot(candidate, f"({reached_convex} OR {removed}) AND t.id < ?", limit=1)
+        if not newest or newest[0].is_removed:
+            return None
+        is_retracted = newest[0].state is State.SYNCED and self._removal_ops.is_retracted(
+            newest[0].route.slot.digest
+        )
+        return None if is_retracted else newest[0]
+
+    def _drop_unchanged(self, candidate: Transfer, newest: Transfer, identity: StatIdentity) -> None:
+        self._transfers.advance(candidate, Event.UNCHANGED, f"the same bytes as {newest.transfer_id}")
+        self._db.execute(
+            "UPDATE files SET transfer = ? WHERE (root, folder, name) = (?, ?, ?)",
+            [newest.row_id, self._db.root_id(candidate.root), *split(candidate.path)],
+        )
+        self._transfers.record(newest, Event.UNCHANGED, newest.state)
+        if newest.state is State.READY:
+            self._transfers.set_identity(newest, identity)
+        self._scene_reports.report_scene(candidate.route.slot.session_id, candidate.route.scene_id)
+
+    def _content_arrived(self, transfer: Transfer, mtime_ns: int) -> None:
+        slot = transfer.route.slot
+        if slot.asset_type is AssetType.MANIFEST:
+            self._scenes.manifest_arrived(slot.session_id, mtime_ns)
+        self._scenes.scene_changed(slot.session_id, transfer.route.scene_id, mtime_ns)
+
+    def _is_elsewhere(self, transfer: Transfer) -> bool:
+        """Tell whether another file that is there holds the slot."""
+        row = self._db.execute(
+            f"SELECT 1 FROM files WHERE slot = ? AND {HAS_SLOT} AND (root, folder, name) <> (?, ?, ?)",
+            [transfer.route.slot.digest, self._db.root_id(transfer.root), *split(transfer.path)],
+        )
+        return row.fetchone() is not None
+
+
+def _same_content(newest: Transfer, candidate: Transfer, fingerprint: Fingerprint) -> bool:
+    """A ready transfer is read from its own path: another file's equal bytes do not stand in for it."""
+    if newest.state is State.READY and (newest.root, newest.path) != (candidate.root, candidate.path):
+        return False
+    return (newest.checksum, newest.size_bytes) == (fingerprint.checksum, fingerprint.size_bytes)

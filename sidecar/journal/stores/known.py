@@ -1,0 +1,54 @@
+"""What the journal remembers of a file, and what became of an observation."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sidecar.core.model import StatIdentity, Transfer
+from sidecar.journal.db.rows import signed, unsigned
+
+
+class Known(NamedTuple):
+    """What the journal remembers of a file in a folder: enough to pass over an unchanged one.
+
+    A bare row, since a start makes a million of them. The four columns are the identity of the newest
+    content that was handled, all None while none was.
+    """
+
+    name: str
+    inode: int | None  # as it is stored: signed
+    size_bytes: int | None
+    mtime_ns: int | None
+    ctime_ns: int | None
+    row_id: int
+
+    @property
+    def identity(self) -> StatIdentity | None:
+        """The four columns together."""
+        if self.inode is None or self.size_bytes is None or self.mtime_ns is None or self.ctime_ns is None:
+            return None
+        return StatIdentity(
+            inode=unsigned(self.inode),
+            size_bytes=self.size_bytes,
+            mtime_ns=self.mtime_ns,
+            ctime_ns=self.ctime_ns,
+        )
+
+    def is_like(self, found: os.stat_result) -> bool:
+        """Tell whether a file looks as it did when its content was handled."""
+        return (
+            self.mtime_ns == found.st_mtime_ns
+            and self.size_bytes == found.st_size
+            and self.ctime_ns == found.st_ctime_ns
+            and self.inode == signed(found.st_ino)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObserveResult:
+    """What became of one observation."""
+
+    candidate: Transfer | None = None  # a row in state discovered: find out when it is complete
+    refused: str | None = None  # one sentence: why it is never sent as things are

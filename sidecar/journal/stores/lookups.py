@@ -1,0 +1,77 @@
+"""Lets held transfers go once it is known what Convex and S3 hold of their content (``recovery.py``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sidecar.core.model import KnownContent, State, StoredObject, Transfer
+from sidecar.core.states import Event
+from sidecar.journal.db.connection import JournalConnection, Topic
+from sidecar.journal.db.rows import FROM_TRANSFERS, known_content_json, transfer_from
+from sidecar.journal.db.store import Store, transaction
+
+from .cleanup import Cleanup
+from .scene_reports import SceneReports
+from .transfers import Transfers
+
+
+class Lookups(Store):
+    """From held to sent, or straight to `synced`."""
+
+    def __init__(
+        self, db: JournalConnection, transfers: Transfers, scene_reports: SceneReports, cleanup: Cleanup
+    ) -> None:
+        super().__init__(db)
+        self._transfers, self._scene_reports, self._cleanup = transfers, scene_reports, cleanup
+
+    def awaiting_lookup(self, *, limit: int) -> list[Transfer]:
+        """Return ready transfers that wait for Convex's answer, oldest first."""
+        rows = self._db.execute(
+            f"{FROM_TRANSFERS} WHERE t.state = 'ready' AND t.held = 1 ORDER BY t.id LIMIT ?", [limit]
+        )
+        return [transfer_from(row) for row in rows]
+
+    @transaction
+    def end_lookups(self, found: Mapping[int, KnownContent | None], *, asked: bool = True) -> None:
+        """Let held transfers go, each with where to look for it first; None: it is new.
+
+        ``asked``: Convex said so. Otherwise it may know what is only to be searched for.
+        """
+        for row_id, known_content in found.items():
+            is_shown = known_content is not None and known_content.version is not None
+            self._db.execute(
+                "UPDATE transfers SET held = 0, recall = ?, parked = iif(?, 0, parked)"
+                " WHERE id = ? AND held = 1",
+                [known_content_json(known_content), is_shown, row_id],
+            )
+            if known_content is None or (asked and known_content.version is None):
+                self._scene_reports.scene_has_news(row_id)
+        self._db.topics.add(Topic.UPLOADS)
+
+    @transaction
+    def take_over_key(self, row_id: int, known_content: KnownContent) -> None:
+        """Take over the id and the key under which the content was known: it goes there and nowhere else."""
+        self._db.execute(
+            "UPDATE transfers SET key = ?, transfer = ?, recall = ? WHERE id = ?",
+            [known_content.key, known_content.transfer, known_content_json(known_content), row_id],
+        )
+
+    @transaction
+    def adopt(self, row_id: int, stored: StoredObject) -> State:
+        """ready -> synced: Convex holds this content, and so does S3, under the recalled key."""
+        transfer = self._transfers.one(row_id)
+        self._db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [row_id])
+        if transfer.state is State.SUPERSEDED:
+            self._cleanup.add_cleanup(transfer)
+            return State.SUPERSEDED
+        now, known_content = self._db.clock.wall_ms(), transfer.known_content or KnownContent()
+        self._db.execute(
+            "UPDATE transfers SET etag = ?, version_id = ?, version = ?, uploaded_ms = ?, synced_ms = ?,"
+            " failures = 0, error_kind = NULL, error_message = NULL WHERE id = ?",
+            [stored.etag, stored.version_id, known_content.version, now, now, row_id],
+        )
+        self._transfers.advance(transfer, Event.ADOPTED, f"version {known_content.version}, {transfer.key}")
+        self._transfers.end_slot(transfer.route.slot.digest)
+        self._db.topics.add(Topic.UPLOADS)
+        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+        return State.SYNCED

@@ -1,0 +1,138 @@
+"""Keeps the transfers themselves: the one way to advance one, its events, and since when it is over.
+
+A superseded or gone transfer is over by its state. A synced one is over when newer content of its slot is
+synced, or when no file of its slot lies here any longer. Its age counts from then (``ended_ms``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sidecar.core.model import State, StatIdentity, Transfer
+from sidecar.core.states import Event, step
+from sidecar.journal.db.connection import JournalConnection, Transition
+from sidecar.journal.db.file_conditions import IS_HERE
+from sidecar.journal.db.rows import FROM_TRANSFERS, identity_values, transfer_from
+from sidecar.journal.db.store import Store
+
+UPLOADS_KEPT_MAX = 10_000
+
+
+class Transfers(Store):
+    """Read, advanced, recorded, ended. All but the reading is part of the caller's transaction."""
+
+    def __init__(self, db: JournalConnection) -> None:
+        super().__init__(db)
+        self.uploads_began: dict[int, float] = {}  # monotonic, of what is claimed
+        self._uploads_took: dict[int, float] = {}
+        self._latest_ms: int | None = None
+
+    def one(self, row_id: int) -> Transfer:
+        """Return a transfer. Raises LookupError if there is none: a bug in the caller."""
+        transfer = self.find(row_id)
+        if transfer is None:
+            raise LookupError(f"the journal has no transfer {row_id}")
+        return transfer
+
+    def find(self, row_id: int) -> Transfer | None:
+        """Return a transfer, or None where its row was dropped."""
+        row = self._db.execute(f"{FROM_TRANSFERS} WHERE t.id = ?", [row_id]).fetchone()
+        return transfer_from(row) if row else None
+
+    def of_slot(self, transfer: Transfer, condition: str, limit: int = 1000) -> Sequence[Transfer]:
+        """Other transfers of the same slot, newest first; ``condition`` may hold one ``?``: our id."""
+        rows = self._db.execute(
+            f"{FROM_TRANSFERS} WHERE t.slot = ? AND {condition} ORDER BY t.id DESC LIMIT ?",
+            [transfer.route.slot.digest, transfer.row_id, limit],
+        ).fetchall()
+        return [transfer_from(row) for row in rows]
+
+    def advance(self, transfer: Transfer, event: Event, detail: str | None = None) -> State | None:
+        """Take one step of the state table, in the current transaction; the row of a dropped one goes."""
+        state = step(transfer.state, event)
+        if state is None:
+            self._db.execute("DELETE FROM transfers WHERE id = ?", [transfer.row_id])
+        else:
+            ended_ms = self.later_ms() if state in {State.SUPERSEDED, State.GONE} else None
+            self._db.execute(
+                "UPDATE transfers SET state = ?, ended_ms = ? WHERE id = ?",
+                [state, ended_ms, transfer.row_id],
+            )
+        self.record(transfer, event, state, detail)
+        return state
+
+    def record(self, transfer: Transfer, event: str, state: State | None, detail: str | None = None) -> None:
+        """Write an event of a transfer, and remember to log it after the commit."""
+        self._db.execute(
+            "INSERT INTO events (at_ms, transfer, event, detail) VALUES (?, ?, ?, ?)",
+            [self._db.clock.wall_ms(), transfer.row_id, event, detail],
+        )
+        since = None
+        if event in {Event.ACKNOWLEDGED, Event.UPLOADED} and transfer.ready_ms is not None:
+            since = max(0.0, (self._db.clock.wall_ms() - transfer.ready_ms) / 1000)
+        self._db.transitions.append(
+            Transition(
+                event=event,
+                transfer_id=transfer.transfer_id,
+                path=transfer.display,
+                state=state,
+                detail=detail,
+                seconds_since_ready=since,
+                session=transfer.route.slot.session_id,
+                size_bytes=transfer.size_bytes,
+                version=transfer.version,
+                upload_seconds=self._upload_seconds(transfer, event),
+            )
+        )
+
+    def abandon(self, transfer: Transfer, why: str) -> None:
+        """-> abandoned, with the reason."""
+        self.advance(transfer, Event.ABANDONED, why)
+        self._db.execute("UPDATE transfers SET error_message = ? WHERE id = ?", [why, transfer.row_id])
+
+    def set_identity(self, transfer: Transfer, identity: StatIdentity) -> None:
+        """Remember what a file looked like when its content was handled, in both tables."""
+        values = identity_values(identity)
+        self._db.execute(
+            "UPDATE transfers SET inode = ?, size = ?, mtime_ns = ?, ctime_ns = ? WHERE id = ?",
+            [*values, transfer.row_id],
+        )
+        self._db.execute(
+            "UPDATE files SET inode = ?, size = ?, mtime_ns = ?, ctime_ns = ? WHERE (root, folder, name) ="
+            " (SELECT root, folder, name FROM transfers WHERE id = ?)",
+            [*values, transfer.row_id],
+        )
+
+    def end_slot(self, slot: str) -> None:
+        """Note which of a slot's two newest synced transfers are over by now; older ones are already."""
+        rows = self._db.execute(
+            "SELECT id, ended_ms FROM transfers WHERE slot = ? AND state = 'synced' ORDER BY id DESC LIMIT 2",
+            [slot],
+        ).fetchall()
+        for place, row in enumerate(rows):
+            is_over = place > 0 or not self.is_here(slot)
+            if is_over != (row["ended_ms"] is not None):
+                ended_ms = self.later_ms() if is_over else None
+                self._db.execute("UPDATE transfers SET ended_ms = ? WHERE id = ?", [ended_ms, row["id"]])
+
+    def is_here(self, slot: str) -> bool:
+        """Tell whether a file of the slot lies here, as far as listings know."""
+        row = self._db.execute(f"SELECT 1 FROM files WHERE slot = ? AND {IS_HERE} LIMIT 1", [slot]).fetchone()
+        return row is not None
+
+    def later_ms(self) -> int:
+        """Return the wall's time, never an earlier one than before: a clock set back makes nothing old."""
+        if self._latest_ms is None:
+            row = self._db.execute("SELECT at_ms FROM events ORDER BY id DESC LIMIT 1").fetchone()
+            self._latest_ms = row["at_ms"] if row else 0
+        self._latest_ms = max(self._latest_ms, self._db.clock.wall_ms())
+        return self._latest_ms
+
+    def _upload_seconds(self, transfer: Transfer, event: str) -> float | None:
+        """Return how long the upload took, at its end and at the end of the way."""
+        if event == Event.UPLOADED and (began := self.uploads_began.pop(transfer.row_id, None)) is not None:
+            self._uploads_took[transfer.row_id] = self._db.clock.monotonic() - began
+            if len(self._uploads_took) > UPLOADS_KEPT_MAX:  # an outage of Convex: the oldest are not known
+                self._uploads_took.pop(next(iter(self._uploads_took)))
+            return self._uploads_took[transfer.row_id]
+        return self._uploads_took.pop(transfer.row_id, None) if event == Event.ACKNOWLEDGED else None

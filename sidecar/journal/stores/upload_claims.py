@@ -1,0 +1,113 @@
+"""Says who works on an upload: a lease is taken on what is ready, given back, or void with its process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sidecar.core.errors import SidecarError
+from sidecar.core.model import State, Transfer
+from sidecar.core.upload_order import ANY
+from sidecar.journal.db.connection import JournalConnection, Topic
+from sidecar.journal.db.rows import FROM_TRANSFERS, TRANSFER_COLUMNS, TRANSFERS, transfer_from
+from sidecar.journal.db.store import Store, transaction
+
+from .cleanup import Cleanup
+from .roots import Roots
+from .transfers import Transfers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Rows that are ours until released, advanced, or the process ends; else when to ask again."""
+
+    transfers: tuple[Transfer, ...]
+    begun: frozenset[int]  # those of which S3 has parts
+    next_due: float | None  # monotonic seconds of the earliest row that waits for its time
+
+
+class UploadClaims(Store):
+    """A lease is activity; it ends with the process at the latest."""
+
+    def __init__(self, db: JournalConnection, transfers: Transfers, cleanup: Cleanup, roots: Roots) -> None:
+        super().__init__(db)
+        self._transfers, self._cleanup, self._roots = transfers, cleanup, roots
+
+    @transaction
+    def claim_uploads(
+        self, *, limit: int, now: float, priority: int = ANY, shorter_than_bytes: int = ANY
+    ) -> Claim:
+        """Lease ready transfers that are due; never two of one slot at once.
+
+        By priority; of equal priority what is begun is finished first, the rest by age. An upload that was
+        opened and has no parts is not begun: on a slow line many are. Only what is more urgent than
+        ``priority``, or as urgent and shorter.
+        """
+        begun = "EXISTS (SELECT 1 FROM parts p WHERE p.transfer = t.id) AS begun"
+        due = (
+            f"SELECT id, slot, priority, {begun} FROM transfers t WHERE state = 'ready' AND lease = 0"
+            " AND held = 0 AND parked = 0 AND due <= ?1"
+            " AND NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = t.slot AND o.lease = 1)"
+            f" AND t.root NOT IN ({self._roots.blocked_roots()})"
+            " AND priority <= ?3 AND (priority < ?3 OR size < ?4)"
+        )
+        first = "ORDER BY priority, id LIMIT ?2"
+        rows = self._db.execute(
+            f"SELECT {TRANSFER_COLUMNS}, {begun} FROM {TRANSFERS} WHERE t.id IN (SELECT min(id) FROM ("
+            f"  SELECT id, slot FROM (SELECT * FROM ({due} AND may_upload = 1 AND begun {first})"
+            f"  UNION SELECT * FROM ({due} {first}))"
+            "  ORDER BY priority, begun DESC, id LIMIT ?2) GROUP BY slot)"
+            " ORDER BY t.priority, begun DESC, t.id",
+            [now, limit, priority, shorter_than_bytes],
+        ).fetchall()
+        for row in rows:
+            self._db.execute("UPDATE transfers SET lease = 1 WHERE id = ?", [row["id"]])
+            self._transfers.uploads_began[row["id"]] = now
+        return Claim(
+            transfers=tuple(transfer_from(row) for row in rows),
+            begun=frozenset(row["id"] for row in rows if row["begun"]),
+            next_due=None if rows else self._next_upload_due(now),
+        )
+
+    @transaction
+    def release(self, row_id: int) -> None:
+        """Give a lease back: nothing to report. An overtaken transfer's clean-up tasks fall due with it."""
+        self._transfers.uploads_began.pop(row_id, None)
+        self._db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [row_id])
+        transfer = self._transfers.one(row_id)
+        if transfer.state is State.SUPERSEDED:
+            self._cleanup.add_cleanup(transfer)
+        self._db.topics.add(Topic.UPLOADS)
+
+    @transaction
+    def fail_upload(self, row_id: int, error: SidecarError, *, due: float, spent: bool) -> None:
+        """Remember a failure, release the lease, come back at ``due`` (monotonic seconds)."""
+        self._db.execute(
+            "UPDATE transfers SET lease = 0, due = ?, failures = failures + ?, error_kind = ?,"
+            " error_message = ? WHERE id = ?",
+            [due, int(spent), error.kind, str(error), row_id],
+        )
+        transfer = self._transfers.one(row_id)
+        self._transfers.uploads_began.pop(row_id, None)
+        self._transfers.record(transfer, "failed", transfer.state, str(error))
+        if transfer.state is State.SUPERSEDED:
+            self._cleanup.add_cleanup(transfer)
+
+    def void_leases(self) -> None:
+        """Leases and due times belonged to a process that is no more."""
+        with self._db.atomic():
+            for row in self._db.execute(
+                f"{FROM_TRANSFERS} WHERE t.lease = 1 AND t.state = 'superseded'"
+            ).fetchall():
+                self._cleanup.add_cleanup(transfer_from(row))
+            self._db.execute("UPDATE transfers SET lease = 0 WHERE lease = 1")
+            self._db.execute("UPDATE transfers SET due = 0 WHERE state = 'ready' AND lease = 0 AND due > 0")
+            self._db.execute("UPDATE outbox SET lease = 0, due = 0 WHERE lease = 1 OR due > 0")
+            self._db.execute("UPDATE debts SET due = 0 WHERE due > 0")
+
+    def _next_upload_due(self, now: float) -> float | None:
+        row = self._db.execute(
+            "SELECT min(due) AS due FROM transfers"
+            " WHERE state = 'ready' AND lease = 0 AND due > 0 AND due > ?",
+            [now],
+        ).fetchone()
+        return row["due"] if row else None
