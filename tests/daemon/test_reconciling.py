@@ -88,10 +88,10 @@ class Desk:
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     """Open a journal and a reconciler over empty fakes; superseded versions beyond one go after a minute."""
     clock = SystemClock()
-    db = Journal(tmp_path / "journal.db", tag=sidecar_tag(SIDECAR), bucket="lessons", clock=clock)
+    journal = Journal(tmp_path / "journal.db", tag=sidecar_tag(SIDECAR), bucket="lessons", clock=clock)
     objects, metadata = MemoryStore(), MemoryMetadata()
     skews: list[float | None] = [0.0, 0.0]
-    async with JournalWriter(db) as writer:
+    async with JournalWriter(journal) as writer:
         gate = RemoteGate(
             remote="convex",
             probe=metadata.probe,
@@ -112,9 +112,9 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         await sync._registrar.register()
         reconciler = Reconciler(
             journal=writer,
-            journal_path=db.db.path,
+            journal_path=journal.db.path,
             bucket="lessons",
-            tag=db.db.tag,
+            tag=journal.db.tag,
             sidecar_id=SIDECAR,
             objects=objects,
             metadata=metadata,

@@ -1,4 +1,4 @@
-"""Holds the one connection to the journal's file: its lock, its transaction, and what a commit tells."""
+"""Holds the one connection to the journal's file: its lock, its transaction, and the news of a commit."""
 
 from __future__ import annotations
 
@@ -114,21 +114,21 @@ class JournalConnection:
         return self._root_ids[root]
 
     def beat(self) -> None:
-        """Answer, and look whether our files still have their names.
+        """Answer, and check that our files still have their names.
 
-        What is written to a removed file ends with this process, and its lock holds nobody off.
+        What is written to a removed file ends with this process, and its lock keeps nobody out.
         Raises JournalLostError.
         """
         JOURNAL_ID.read(self.conn)
         try:
             found = self._found()
         except OSError:
-            return  # it cannot be told; a folder that fails shows where it is written to
+            return  # unknown; a folder that fails shows where it is written to
         if found != self._place:
             raise JournalLostError(f"the journal {self.path} was removed or replaced while it was in use")
 
     def checkpoint_wal(self) -> bool:
-        """Take SQLite's log into the file, outside of any transaction; tell whether it holds nothing now."""
+        """Take SQLite's log into the file, outside of any transaction; tell whether it is empty now."""
         try:
             row = self.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error:  # no room for that either; whoever writes next hears of anything worse
@@ -142,7 +142,7 @@ class JournalConnection:
         os.close(self._lock_fd)
 
     def _is_new(self) -> bool:
-        """Tell whether nothing was ever put into this journal: its first life may have ended before that."""
+        """Tell whether nothing was ever put into this journal: its first process may have ended earlier."""
         is_empty = self.execute("SELECT 1 FROM files LIMIT 1").fetchone() is None
         return is_empty and not SCANNED.is_set(self.conn)
 

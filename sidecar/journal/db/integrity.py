@@ -1,7 +1,7 @@
 """Decides whether the journal's file is checked before its use or, a big one, soon after; and checks it.
 
 SQLite's log and ``synchronous = FULL`` keep the file whole through any end of the process, and through a
-power cut on a disk that keeps its word. What is left is a disk that does not, a copy that was taken of a
+power cut on a disk that keeps what it says. What is left is a disk that does not, a copy that was taken of a
 file in use, and bits that rot. ``PRAGMA quick_check`` reads every page, some five seconds a gigabyte when
 they are not cached.
 
@@ -65,7 +65,7 @@ def begin_use(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def end_use(connection: sqlite3.Connection) -> None:
-    """Remember that nobody was in the middle of anything. Where it fails the next opening looks closer."""
+    """Remember that nobody was in the middle of anything. Where it fails the next opening checks."""
     with contextlib.suppress(sqlite3.Error):
         IN_USE.forget(connection)
 

@@ -5,10 +5,10 @@ A journal is lost in one of three ways. It is damaged: SQLite says so, at the op
 removed or replaced under the running daemon: each second the heartbeat compares the names with the open
 files. Each raises JournalLostError. Then the file is renamed to ``<path>.quarantined-<time>``, together with
 its ``-wal`` and ``-shm``, and a new journal with a new id, and so with a new epoch, is begun: at the opening,
-or as a new life in the same process. The log and ``/status`` say so. No clean-up task is paid before Convex
+or as a new run in the same process. The log and ``/status`` say so. No clean-up is made before Convex
 has registered the journal, because the clean-up tasks of an old copy may be void.
 
-``journal/stores/recovery.py`` tells how the new journal finds what the lost one had sent.
+``journal/stores/recovery.py`` explains how the new journal finds what the lost one had sent.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class Reserve:
         return self.path.exists()
 
     def take(self) -> bool:
-        """Allocate the reserve if it is not held and there is room; tell whether it is held."""
+        """Allocate the reserve if it is not there and there is room; tell whether it is there."""
         self.is_lacking = not (self.is_allocated or self._allocate())
         return not self.is_lacking
 

@@ -21,7 +21,7 @@ from sidecar.core.model import (
     Transfer,
 )
 
-# In `debts.due`, of a clean-up task that never falls due: looking at it again settles it, and nothing else.
+# In `debts.due`, of a clean-up task that never falls due: a recheck settles it, and nothing else.
 UNTIL_RECHECKED = math.inf
 TRANSFER_COLUMNS = """
   t.id, t.transfer, r.path AS root, t.folder, t.name, t.route, t.state, t.bucket, t.key,

@@ -1,7 +1,7 @@
 """Turns each committed step into one log line: which name and which level it has.
 
 A delivered file is one line at info (``delivered``), and single steps are at debug. A dead letter is an
-error. An attempt that failed, and an end with something owed, are warnings (core/account.py has the levels).
+error. An attempt that failed, and an unfinished end, are warnings (core/account.py has the levels).
 The names of events are snake_case. The journal's writer logs after the commit, so a line says only what is
 true.
 """

@@ -46,7 +46,7 @@ class JournalReader:
     def __init__(self, path: Path, *, clock: Clock, syncing: bool = True) -> None:
         """Open the journal at ``path``, which must exist, for reading only.
 
-        ``syncing`` is False with ``convex.sync: off``: an uploaded file is then owed nothing.
+        ``syncing`` is False with ``convex.sync: off``: an uploaded file is then finished.
         """
         self._clock, self._syncing = clock, syncing
         self._one_at_a_time = threading.Lock()
@@ -68,7 +68,7 @@ class JournalReader:
         return {State(row["state"]): row["transfers"] for row in rows}
 
     def backlog(self) -> tuple[int, int, float]:
-        """Return files, bytes, and age in seconds of the oldest, of what is complete and still owed."""
+        """Return files, bytes, and age in seconds of the oldest, of what is complete and not delivered."""
         is_pending = "IN ('ready', 'uploaded')" if self._syncing else "= 'ready'"
         totals = self._all(
             "SELECT coalesce(sum(transfers), 0) AS files, coalesce(sum(bytes), 0) AS bytes FROM counts"
@@ -187,7 +187,7 @@ class JournalReader:
         return found
 
     def pending_cleanup(self) -> int:
-        """Return how many clean-ups S3 is owed, without those that found nothing to clean so far."""
+        """Return how many clean-ups are due at S3, without those that found nothing to clean so far."""
         return int(self._all("SELECT count(*) AS n FROM debts WHERE due < ?", [UNTIL_RECHECKED])[0]["n"])
 
     def unmarked_expiries(self) -> int:
@@ -213,7 +213,7 @@ class JournalReader:
         return {removal.transfer.row_id: removal for removal in found}
 
     def unsettled_ops(self) -> int:
-        """Return how many ops Convex is owed, dead letters not counted."""
+        """Return how many ops are to be sent or answered, dead letters not counted."""
         return int(self._all("SELECT count(*) AS n FROM outbox WHERE state <> 'dead'")[0]["n"])
 
     def _transfers(self, condition: str, values: Sequence[object]) -> list[Transfer]:

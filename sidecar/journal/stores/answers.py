@@ -100,10 +100,10 @@ class Answers(Store):
         self._transfers.advance(replace(transfer, version=result.version), Event.ACKNOWLEDGED, detail)
 
     def _take_over_kept(self, transfer: Transfer, kept: Kept, version: int | None) -> None:
-        """Convex goes on showing an object of the same bytes: ours goes, and the row names what is true.
+        """Convex goes on showing an object of the same bytes: ours is deleted, and the row names that one.
 
-        Another sidecar brought it, or we did, before content that was never told. As after a recall the
-        named object is never a clean-up task of ours.
+        Another sidecar brought it, or this one did, before content of which Convex never heard. As after a
+        recovery the named object is never a clean-up task of ours.
         """
         self._cleanup.add_object_cleanup(transfer)
         known_content = KnownContent(key=kept.key, transfer=kept.transfer_id, version=version)

@@ -107,7 +107,7 @@ class Batches(Store):
             return SENDABLE
         blocked = f"t.root IN ({self._roots.blocked_roots()})"
         of_scene = "SELECT 1 FROM transfers t WHERE t.session_id = o.session_id AND t.entity_id = o.scene_id"
-        return (  # whoever watches the root tells of the scenes that lie there alone
+        return (  # whoever watches the root reports the scenes that lie there alone
             f"{SENDABLE} AND NOT EXISTS (SELECT 1 FROM transfers t WHERE t.id = o.transfer AND {blocked})"
             f" AND (o.kind <> 'facts' OR NOT EXISTS ({of_scene} AND {blocked})"
             f" OR EXISTS ({of_scene} AND NOT {blocked}))"

@@ -1,7 +1,7 @@
-"""Keeps what S3 is owed: the clean-up of what a superseded or vanished transfer may have left there.
+"""Keeps the clean-up tasks: what a superseded or vanished transfer may have left at S3 is to be removed.
 
 A clean-up task is journaled when nobody works on its transfer any more, so that an abort never races with its
-own upload; paying one is idempotent.
+own upload. Carrying one out is idempotent.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ ONLY_RECHECKED = "delete_object = 0 AND upload_id IS NULL"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanupTask:
-    """A clean-up owed to S3: delete the object ``key``, or abort ``upload_id`` and what else is open there.
+    """The object ``key`` is to be deleted, or ``upload_id`` and what else is open under the key be aborted.
 
-    Without an ID: Create's answer was lost, or it may have been carried out twice.
+    Without an ID: Create's answer was lost, or Create may have been carried out twice.
     """
 
     id: int
@@ -36,7 +36,7 @@ class CleanupTask:
 
 
 class Cleanup(Store):
-    """Made by whoever overtakes a transfer, paid by the upload stage."""
+    """Whoever supersedes a transfer adds tasks; the upload stage carries them out."""
 
     def __init__(self, db: JournalConnection, transfers: Transfers) -> None:
         super().__init__(db)
@@ -50,7 +50,7 @@ class Cleanup(Store):
 
     @transaction
     def add_recheck(self, row_id: int) -> CleanupTask:
-        """Owe the looks at what a Create that was given up may yet open, whatever becomes of its transfer."""
+        """Let what a Create that was given up may yet open be rechecked, whatever becomes of its transfer."""
         self._add_rechecks("id = ?", row_id)
         transfer = self._transfers.one(row_id).transfer_id
         row = self._db.execute(
@@ -60,7 +60,7 @@ class Cleanup(Store):
 
     @transaction
     def rechecks(self) -> list[CleanupTask]:
-        """Return such clean-up tasks, also of Creates whose process ended before it was answered."""
+        """Return the tasks that are only rechecked, also of Creates whose process ended before the answer."""
         self._add_rechecks("may_upload = 1 AND upload_id IS NULL")
         return [
             _cleanup_task(row)
@@ -74,7 +74,7 @@ class Cleanup(Store):
 
     @transaction
     def postpone_cleanup(self, task_id: int, *, due: float) -> None:
-        """Not done: come back at ``due`` (monotonic seconds)."""
+        """Not done: the task is due again at ``due`` (monotonic seconds)."""
         self._db.execute("UPDATE debts SET due = ? WHERE id = ?", [due, task_id])
 
     @transaction
@@ -84,7 +84,7 @@ class Cleanup(Store):
 
     @transaction
     def hasten_cleanup(self) -> None:
-        """The daemon is to stop: no clean-up waits for its time, but those that only a look settles."""
+        """The daemon is to stop: no task waits for its time, except for those that are only rechecked."""
         self._db.execute("UPDATE debts SET due = 0 WHERE due > 0 AND due < ?", [UNTIL_RECHECKED])
         self._db.topics.add(Topic.CLEANUP)
 
@@ -150,12 +150,12 @@ class Cleanup(Store):
         self._db.topics.add(Topic.CLEANUP)
 
     def _may_reach_convex(self, letter: Transfer) -> bool:
-        """Tell whether an op died of a failed call, not of Convex's own word on it."""
+        """Tell whether an op died of a failed call, and not of Convex's refusal."""
         row = self._db.execute("SELECT died_in FROM transfers WHERE id = ?", [letter.row_id]).fetchone()
         return row["died_in"] == State.UPLOADED and letter.error_kind in set(ErrorKind)
 
     def _add_rechecks(self, condition: str, *values: int) -> None:
-        """Not due: only the looks at it settle it. Once a transfer."""
+        """Add a task, one for each transfer, that never falls due: only rechecks settle it."""
         self._db.execute(
             "INSERT INTO debts (delete_object, key, upload_id, transfer, due)"
             f" SELECT 0, key, NULL, transfer, ? FROM transfers t WHERE {condition}"

@@ -90,7 +90,7 @@ class Completion(Store):
         """End a transfer whose file is gone; what it left at S3 is a clean-up task."""
         self._cleanup.add_cleanup(transfer)
         self._db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [transfer.row_id])
-        if transfer.state is State.SUPERSEDED:  # overtaken while its worker held it
+        if transfer.state is State.SUPERSEDED:  # while a worker had its lease
             return
         self._transfers.advance(transfer, Event.VANISHED)
         self.forget_file(transfer)
@@ -125,9 +125,10 @@ class Completion(Store):
         )
 
     def _newest_alive(self, candidate: Transfer) -> Transfer | None:
-        """A dead letter that was told, or may be once it is requeued, is alive.
+        """Return the slot's newest older transfer that Convex shows, or may yet show, if there is one.
 
-        Of a slot whose asset was removed nothing is, nor while Convex is being asked to remove it.
+        A dead letter counts if Convex knows it, or will once it is requeued. Of a slot whose asset was
+        removed nothing counts, nor while Convex is being asked to remove it.
         """
         reached_convex = (
             "t.state IN ('ready', 'uploaded', 'synced') OR t.died_in = 'uploaded' AND t.state = 'dead'"
@@ -159,7 +160,7 @@ class Completion(Store):
         self._scenes.scene_changed(slot.session_id, transfer.route.scene_id, mtime_ns)
 
     def _is_elsewhere(self, transfer: Transfer) -> bool:
-        """Tell whether another file that is there holds the slot."""
+        """Tell whether another file that is there has the slot."""
         row = self._db.execute(
             f"SELECT 1 FROM files WHERE slot = ? AND {HAS_SLOT} AND (root, folder, name) <> (?, ?, ?)",
             [transfer.route.slot.digest, self._db.root_id(transfer.root), *split(transfer.path)],

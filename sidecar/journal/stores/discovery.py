@@ -66,7 +66,7 @@ class Discovery(Store):
         return transfer
 
     def conflict(self, seen: Observation, place: tuple[int, str, str]) -> str | None:
-        """Two sources with one slot or one key: the second is refused until the first is gone."""
+        """Return why a file is refused: another one has its slot or its key, and is not gone yet."""
         rows = self._db.execute(
             "SELECT r.path AS root, folder, name, slot FROM files f JOIN roots r ON r.id = f.root"
             f" WHERE (slot = ? OR fixed_key = ?) AND {HAS_SLOT} AND (f.root, folder, name) <> (?, ?, ?)"

@@ -98,9 +98,9 @@ class Files(Store):
         spared: bool = False,
         homes: Mapping[str, str | None] | None = None,
     ) -> None:
-        """A successful full listing did not show these remembered files; the second one in a row counts.
+        """Note that a successful full listing did not show these files; the second one in a row counts.
 
-        ``spared``: it is no removal, whatever follows. ``homes`` tells where the listing of each folder was
+        ``spared``: it is no removal, whatever follows. ``homes`` says where the listing of each folder was
         made: what was seen elsewhere and is not in S3 yet lies on a volume that is away, and is not counted.
         """
         for path in paths:
@@ -164,7 +164,7 @@ class Files(Store):
         return ObserveResult(candidate=candidate)
 
     def _is_as_it_was(self, row: sqlite3.Row, newest: Transfer | None, seen: Observation) -> bool:
-        """What Convex was asked to remove is not there any more, however it looks."""
+        """Tell whether nothing changed; what Convex was asked to remove counts as new in any case."""
         if identity_of(row) != seen.identity or row["slot"] != seen.route.slot.digest:
             return False
         return not (newest and newest.is_removed) and not self._removal_ops.is_retracted(row["slot"])

@@ -57,7 +57,7 @@ class LocalDeletion(Store):
 
     @transaction
     def deleted(self, row_id: int) -> None:
-        """The file is gone, by our hand."""
+        """Note that the sidecar has deleted the file."""
         transfer = self._transfers.one(row_id)
         self._mark(transfer, FileEvent.DELETED)
         self._spare(transfer)
@@ -65,7 +65,7 @@ class LocalDeletion(Store):
 
     @transaction
     def kept(self, row_id: int) -> None:
-        """The file stays after all, or somebody else took it: listings say what becomes of it."""
+        """Note that the file stays after all, or that somebody else took it: listings find out which."""
         self._mark(self._transfers.one(row_id), FileEvent.KEPT)
 
     def _as_seen(self, transfer: Transfer) -> Transfer:
@@ -74,7 +74,7 @@ class LocalDeletion(Store):
         return replace(transfer, identity=identity_of(row))
 
     def _spare(self, transfer: Transfer) -> None:
-        """Also if newer content comes and goes: what we deleted was never removed by anybody."""
+        """Spare the file, also if newer content comes and goes: the sidecar's own deletion is no removal."""
         self._db.execute(
             "UPDATE files SET spared = 1 WHERE (root, folder, name) = (?, ?, ?)",
             [self._db.root_id(transfer.root), *split(transfer.path)],

@@ -1,4 +1,4 @@
-"""Lets held transfers go once it is known what Convex and S3 hold of their content (``recovery.py``)."""
+"""Lets transfers go that await a lookup, once it is known what Convex and S3 have of their content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .transfers import Transfers
 
 
 class Lookups(Store):
-    """From held to sent, or straight to `synced`."""
+    """From a lookup that is awaited (``recovery.py``) to an upload, or straight to `synced`."""
 
     def __init__(
         self, db: JournalConnection, transfers: Transfers, scene_reports: SceneReports, cleanup: Cleanup
@@ -33,9 +33,9 @@ class Lookups(Store):
 
     @transaction
     def end_lookups(self, found: Mapping[int, KnownContent | None], *, asked: bool = True) -> None:
-        """Let held transfers go, each with where to look for it first; None: it is new.
+        """Let transfers go, each with the known content that is to be looked for first; None: it is new.
 
-        ``asked``: Convex said so. Otherwise it may know what is only to be searched for.
+        ``asked`` says that Convex answered. Otherwise it may know what is only to be searched for.
         """
         for row_id, known_content in found.items():
             is_shown = known_content is not None and known_content.version is not None
@@ -58,7 +58,7 @@ class Lookups(Store):
 
     @transaction
     def adopt(self, row_id: int, stored: StoredObject) -> State:
-        """ready -> synced: Convex holds this content, and so does S3, under the recalled key."""
+        """ready -> synced: Convex shows this content, and S3 has it under the key that was looked up."""
         transfer = self._transfers.one(row_id)
         self._db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [row_id])
         if transfer.state is State.SUPERSEDED:

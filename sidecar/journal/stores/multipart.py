@@ -55,7 +55,7 @@ class MultipartUploads(Store):
 
     @transaction
     def forget_upload(self, row_id: int) -> None:
-        """The multipart upload is of no use any more: whatever is open under its key is owed to S3."""
+        """The multipart upload is of no use any more: what is open under its key becomes a clean-up task."""
         self._cleanup.add_upload_cleanup(self._transfers.one(row_id))
 
     def open_uploads(self, *, key: str | None = None) -> dict[str, frozenset[str | None]]:

@@ -1,6 +1,6 @@
 """Forgets rows that are over, old events and scenes without a file: a little in each transaction.
 
-``transfers.ended_ms`` says since when nothing shows a row (``slot_ends.py``). What is over since
+``transfers.ended_ms`` says since when nothing shows a row (``transfers.py``). What is over since
 ``journal.keep`` goes, with the rows of files that are gone. So do events older than ``retention.events``,
 scenes without a transfer (one whose marker counts chunks stays twelve times as long, since forgotten chunks
 still count), manifests of sessions without scenes, and playlists of streams that are gone. Settled ops,
@@ -8,7 +8,7 @@ parts and clean-up tasks leave at once anyway.
 
 What anybody still needs stays: clean-up tasks, ops, leases, removals, dead letters, and the newest content of
 a file that lies here. Two kinds of rows are not bounded: those of a root that is no longer watched, since
-nobody looks whether its files are there, and with ``convex.sync: off`` the ops that Convex would be owed.
+nobody looks whether its files are there, and with ``convex.sync: off`` the ops that nobody sends to Convex.
 
 The objects of what is forgotten stay, and only Convex still names them. ``meta.pruned`` therefore remembers
 the youngest time from which anything uploaded was forgotten. An object of an older transfer id without a row

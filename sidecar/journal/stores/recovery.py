@@ -1,28 +1,29 @@
-"""After a journal's loss: content that S3 and Convex already hold is found before it is sent again.
+"""After a journal's loss content that S3 and Convex already have is found before it is sent again.
 
-1. What a new journal discovers before its first full scan is over is *held*: nobody claims it for an upload.
-2. ``sync/lookup.py`` asks Convex what the slots of held transfers show, and lets each transfer go with a
-``KnownContent``: the key that Convex shows for the same checksum and size; or "search", where this sidecar
-had an earlier journal; or nothing. 3. ``upload/existing.py`` asks S3 by HEAD before it sends. If the object
-is there and is the content, the transfer is `adopted` (ready -> synced, without upload and op) or, found in
-S3 alone, `uploaded` (its op is owed). If Convex shows it and S3 does not hold it, it is sent again under that
-key, with that transfer id.
+1. What a new journal discovers before its first full scan is over *awaits a lookup*: nobody claims it.
+2. ``sync/lookup.py`` asks Convex what the slots of these transfers show, and lets each transfer go with a
+   ``KnownContent``: the key that Convex shows for the same checksum and size; or "search", where this sidecar
+   had an earlier journal; or nothing.
+3. ``upload/existing.py`` asks S3 by HEAD before it sends. If the object is there and is the content, the
+   transfer is `adopted` (ready -> synced, without upload and op) or, found in S3 alone, `uploaded` (its op is
+   to be sent). If Convex shows it and S3 does not have it, it is sent again under that key, with that
+   transfer id.
 
-A recalled object is never a clean-up task, because an older row of Convex may name it. Suppose A was told,
-then B, then the journal is lost and the file is A again. The search finds A's object, and it is told as a
+A known object is never a clean-up task, because an older row of Convex may name it. Suppose A was sent, then
+B, then the journal is lost and the file is A again. The search finds A's object, and it is announced as a
 third version: two versions then name one object, and the bytes are not sent again. Whatever deletes
 (retention, reconciling, ``expire``) therefore goes by key and not by version. An object that the search finds
-under the transfer's own id is no recall: this journal sent it, and was killed before the answer.
+under the transfer's own id is no such one: this journal sent it, and was killed before the answer.
 
-Scenes that the first scan finds are recalled, too (``scenes.recalled``). Convex shows them as the lost
-journal reported them, and a new journal that told what little it knows would take every finished lesson back
-for ``complete_after``. So of a recovered scene only its end is told: after the first scan, once nothing of it
-is owed, that it is complete (marker, manifest, quiet, or a clean drain) or spoilt. Any news ends the recall,
-and from then on the scene is told like any other: content that Convex shows otherwise or not at all, a byte
-that is sent to S3, an op that Convex did not find unchanged, a file that is seen after the first scan, or a
-file that somebody is seen writing. A second sidecar that takes a root over with a new journal of its own
-does the same. Nothing is compared with what Convex shows of the scene: where Convex has lost assets, its
-answers say so.
+Scenes that the first scan finds are recovered, too (``scenes.recalled``). Convex shows them as the lost
+journal reported them, and a new journal that reported what little it knows would take every finished lesson
+back for ``complete_after``. So of a recovered scene only its end is reported: after the first scan, once all
+of it is in Convex, that it is complete (marker, manifest, quiet, or a clean drain) or spoilt. Any news ends
+that, and from then on the scene is reported like any other: content that Convex shows otherwise or not at
+all, a byte that is sent to S3, an op that Convex did not find unchanged, a file that is seen after the first
+scan, or a file that somebody is seen writing. A second sidecar that takes a root over with a new journal of
+its own does the same. Nothing is compared with what Convex shows of the scene: where Convex has lost
+assets, its answers say so.
 
 Markers are read again. A ``.cancelled`` then meets files that nobody has looked at, and abandons those that
 are found incomplete and are not younger than it. Chunks that were deleted here after they were synced cannot
@@ -30,8 +31,8 @@ be counted by a new journal: where the sidecar had an earlier one, the quiet ove
 (``JournalConnection.has_forerunner``). Scenes that the lost journal left unfinished and of which no file is
 left are taken up from Convex (``sync/scene_recovery.py``, ``recover_scenes``).
 
-Once the first scan is over nothing is held, and nothing of this costs anything. It also runs at a first
-start, since files may be there before the sidecar is: one query for a hundred files.
+Once the first scan is over nothing awaits a lookup, and nothing of this costs anything. It also runs at a
+first start, since files may be there before the sidecar is: one query for a hundred files.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ SCENES_AT_ONCE = 100
 
 
 class Recovery(Store):
-    """From held to sent, or straight to `uploaded` or `synced`."""
+    """What a new journal knows of content and scenes that an earlier one had sent."""
 
     def __init__(self, db: JournalConnection, transfers: Transfers, scene_reports: SceneReports) -> None:
         super().__init__(db)
@@ -60,7 +61,7 @@ class Recovery(Store):
 
     @transaction
     def begin_recovery(self) -> None:
-        """Hold what a new journal finds from here on, also after a restart; an older journal knows it all."""
+        """Let what a new journal finds await a lookup, also after a restart; an older one knows it all."""
         if self._db.is_new:
             RECALLING.set(self._db.conn)
             self._db.is_recovering = True
@@ -92,7 +93,7 @@ class Recovery(Store):
 
     @transaction
     def recover_scenes(self, scenes: Sequence[ReportedScene], *, is_last: bool) -> None:
-        """Know what Convex was told of scenes. Of those that no file is left of only the end is told."""
+        """Know what Convex was sent of scenes. Of those of which no file is left only the end is reported."""
         for scene in scenes:
             name = [scene.session_id, scene.scene_id]
             self._db.execute(
@@ -110,12 +111,12 @@ class Recovery(Store):
 
     @transaction
     def candidate_written(self, row_id: int) -> None:
-        """Somebody writes a held candidate: whatever it held, something new is coming."""
+        """Somebody writes a candidate that awaits a lookup: something new is coming, whatever was there."""
         self._scene_reports.scene_has_news(row_id)
 
     @transaction
     def abandon_if_cancelled(self, row_id: int, identity: StatIdentity) -> bool:
-        """A held candidate is incomplete; abandon it if that is what its scene's marker left behind.
+        """Abandon a candidate that is incomplete if that is how its scene's marker left it.
 
         The marker was read before anybody had looked at the file. Returns whether it is abandoned.
         """

@@ -1,6 +1,6 @@
 """Settles removals that were not simply made: by an operator, by a changed setting; and their objects.
 
-The counting and weighing is in ``removals.py``, an op's way in ``removal_ops.py``.
+Files that are gone are counted in ``removals.py``; an op's way is in ``removal_ops.py``.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class RemovalDecisions(Store):
 
     @transaction
     def settle_expiries(self, marked: Mapping[int, bool]) -> None:
-        """Owe S3 the deletion of objects whose versions are marked; the others somebody still shows."""
+        """Let the objects of versions that are marked be deleted; the others are still shown by somebody."""
         for row_id, is_marked in marked.items():
             self._db.execute("DELETE FROM expiries WHERE transfer = ?", [row_id])
             transfer = self._transfers.one(row_id)
@@ -127,7 +127,10 @@ class RemovalDecisions(Store):
         ).fetchall()
 
     def _is_nobody_elses(self, transfer: Transfer) -> bool:
-        """A key without the transfer's id is used again; one found in S3 alone is an older row's, too."""
+        """Tell whether no other row needs the object.
+
+        A key without the transfer's id is used again; one found in S3 alone is an older row's, too.
+        """
         known_content = transfer.known_content
         older = (
             known_content is not None and known_content.key == transfer.key and known_content.version is None

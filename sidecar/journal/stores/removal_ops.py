@@ -83,7 +83,7 @@ class RemovalOps(Store):
         self._transfers.record(transfer, "removal owed", transfer.state)
 
     def settle_removal(self, op: sqlite3.Row, result: OpResult) -> None:
-        """Convex does not show it any more, or never did: the file is forgotten, its object may be next.
+        """Convex does not show the asset any more, or never did: forget the file; its object may be next.
 
         Another sidecar's content (stale) stays, and so does the object that it took the place of.
         """
@@ -110,7 +110,7 @@ class RemovalOps(Store):
         self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
 
     def refuse_removal(self, op: sqlite3.Row, why: str) -> None:
-        """Convex keeps the asset: people see it, and may confirm it once more."""
+        """Note that Convex keeps the asset: people see that, and may confirm the removal once more."""
         self._db.execute("DELETE FROM outbox WHERE seq = ?", [op["seq"]])
         self._db.execute(
             "UPDATE removals SET state = ?, error = ? WHERE slot = ?",

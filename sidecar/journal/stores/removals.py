@@ -55,7 +55,7 @@ class Removals(Store):
 
     @transaction
     def forgive_absence(self, root: str, folders: Collection[str]) -> None:
-        """What the last listings did not show of some folders is no removal: they were others, too."""
+        """Spare what the last listings did not show of some folders: other folders were in their places."""
         for folder in folders:
             self._db.execute(
                 f"UPDATE files SET spared = 1 WHERE root = ?1 AND {IS_UNDECIDED}"
@@ -84,7 +84,7 @@ class Removals(Store):
         return MassRemoval(gone=row["gone"], present=present["n"])
 
     def has_absences(self, root: str) -> bool:
-        """Tell whether there is anything to weigh: what is owed still waits."""
+        """Tell whether there is anything to evaluate: what is not in Convex yet still waits."""
         row = self._db.execute(
             "SELECT 1 FROM files f LEFT JOIN transfers t ON t.id = f.transfer WHERE f.root = ?"
             f" AND {_MAY_BE_DECIDED}"
@@ -97,7 +97,7 @@ class Removals(Store):
     def evaluate_absences(self, root: str, *, after: str, ask: bool, delete_object: bool) -> EvaluatedPage:
         """Begin the removal of files that are gone, or ask about them, a page at a time.
 
-        One whose last content is still owed waits. ``after`` is the path before the page, "" at first.
+        One whose last content is not in Convex yet waits. ``after`` is the path before the page, "" at first.
         """
         rows = self._db.execute(
             f"SELECT * FROM files WHERE root = ? AND {_MAY_BE_DECIDED}"
@@ -115,7 +115,7 @@ class Removals(Store):
 
     @transaction
     def confirm_absence(self, root: str) -> bool:
-        """Two listings did not show these files, and a third look begins; True: call it again."""
+        """Two listings did not show these files, and a third one begins; True: call it again."""
         moved = self._db.execute(
             f"UPDATE files SET absent = {state_after(FileEvent.CONFIRMED)} WHERE (root, folder, name) IN"
             f" (SELECT root, folder, name FROM files WHERE root = ? AND {_MAY_BE_CONFIRMED} LIMIT ?)",

@@ -70,7 +70,7 @@ class Repairs(Store):
 
     @transaction
     def enqueue_again(self, row_id: int, *, url: str) -> bool:
-        """Owe Convex the op of a transfer that is in S3, unless it is owed, or its slot has newer content."""
+        """Put the op of a transfer that is in S3 into the outbox, unless it is there or newer content is."""
         transfer = self._transfers.find(row_id)
         if transfer is None or transfer.state not in {State.SYNCED, State.UPLOADED}:
             return False

@@ -28,12 +28,12 @@ class Roots(Store):
         self.blocked |= set(roots)
 
     def unblock_root(self, root: str) -> None:
-        """It is ours: what waits for it may be claimed."""
+        """The root is ours: what waits for it may be claimed."""
         self.blocked.discard(root)
         self._db.topics |= {Topic.UPLOADS, Topic.OUTBOX}
 
     def blocked_roots(self) -> str:
-        """Return the barred roots' numbers for SQL's IN."""
+        """Return the blocked roots' numbers for SQL's IN."""
         if not self.blocked:
             return ""
         rows = self._db.execute("SELECT id, path FROM roots").fetchall()
@@ -46,7 +46,7 @@ class Roots(Store):
 
     @transaction
     def record_places(self, root: str, places: Mapping[str, Place]) -> None:
-        """A full listing is over, and this is where it was made."""
+        """Remember where a full listing that is over was made."""
         number = self._db.root_id(root)
         self._db.execute("DELETE FROM places WHERE root = ?", [number])
         for folder, (device, inode) in places.items():

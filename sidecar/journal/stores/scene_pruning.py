@@ -70,7 +70,7 @@ class ScenePruning(Store):
             " (SELECT 1 FROM outbox WHERE session_id = ?1 AND scene_id = ?2 AND state <> 'dead') AS used",
             scene,
         ).fetchone()["used"]
-        waits = used or (row["recalled"] and not row["quiet"])  # its end is still to be told
+        waits = used or (row["recalled"] and not row["quiet"])  # its end is still to be reported
         if waits or since is None:
             self._set_empty(scene, since, None if waits else now_ms)
         elif since <= now_ms - keep_ms * (1 if row["chunks"] is None else COUNTED_SCENES_KEEP):

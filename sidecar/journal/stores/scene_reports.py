@@ -1,8 +1,8 @@
-"""Keeps what this sidecar knows of each scene, and the facts about it that Convex is owed.
+"""Keeps what this sidecar knows of each scene, and the facts about it that are to be sent to Convex.
 
 Facts enter the outbox only when they differ from the ones that entered it last, in the transaction that
 made them true. A scene is *recalled* if a new journal's first scan found it and nothing new has come to it
-since. Of such a scene only the end is told, because Convex may show it as complete, as the journal before
+since. Of such a scene only the end is reported, because Convex may show it as complete, as the journal before
 this one reported it (``recovery.py``).
 """
 
@@ -27,7 +27,7 @@ OPEN_OF_SCENE = (
 
 
 class SceneReports(Store):
-    """What is known of a scene, and what Convex is told of it."""
+    """What is known of a scene, and what is reported of it to Convex."""
 
     def __init__(self, db: JournalConnection, outbox: Outbox) -> None:
         super().__init__(db)
@@ -54,7 +54,7 @@ class SceneReports(Store):
         self._enqueue_facts(scene["project_id"], session_id, scene_id, facts)
 
     def scene_has_news(self, row_id: int) -> None:
-        """Convex may not know this transfer: from here on all is told of its scene, whatever is shown."""
+        """Convex may not know this transfer: from here on all is reported of its scene, whatever is shown."""
         row = self._db.execute(
             "UPDATE scenes SET recalled = 0 WHERE recalled = 1 AND (session_id, scene_id) ="
             " (SELECT session_id, scene_id FROM transfers WHERE id = ?) RETURNING session_id, scene_id",
@@ -146,7 +146,7 @@ def facts_json(facts: SceneFacts) -> str:
 def _is_bare(scene: SceneKnowledge, facts: SceneFacts) -> bool:
     """Tell whether all that is known of a scene is a marker that wants more chunks.
 
-    The scene may have been pruned, and Convex may show it as complete: that is not unsaid.
+    The scene may have been pruned, and Convex may show it as complete: that is not taken back.
     """
     nothing_came = scene.newest_content_mtime_ns is None and not scene.owed
     return nothing_came and not facts.complete and facts.error is None

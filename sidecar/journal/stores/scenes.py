@@ -26,7 +26,7 @@ class OpenScene:
 
 
 class Scenes(Store):
-    """What happens to a scene; ``scene_reports.py`` tells Convex of it."""
+    """What happens to a scene; ``scene_reports.py`` reports it to Convex."""
 
     def __init__(self, db: JournalConnection, transfers: Transfers, scene_reports: SceneReports) -> None:
         super().__init__(db)
@@ -80,7 +80,7 @@ class Scenes(Store):
 
     @transaction
     def quiet_scene(self, session_id: str, scene_id: str, *, change: int) -> None:
-        """Nothing new came for complete_after; void if something did after all (``change`` moved)."""
+        """Nothing new came for complete_after: the scene is quiet, unless something did (``change``)."""
         self._db.execute(
             "UPDATE scenes SET quiet = 1 WHERE session_id = ? AND scene_id = ? AND change = ?",
             [session_id, scene_id, change],
@@ -90,7 +90,7 @@ class Scenes(Store):
     # -- inside a transaction of another method ----------------------------------------------------
 
     def scene_seen(self, transfer: Transfer) -> None:
-        """A candidate of this scene appeared."""
+        """Note that a candidate of this scene appeared."""
         slot, scene_id = transfer.route.slot, transfer.route.scene_id
         if scene_id is None:
             return
@@ -100,7 +100,7 @@ class Scenes(Store):
         self._scene_reports.report_scene(slot.session_id, scene_id)
 
     def scene_changed(self, session_id: str, scene_id: str | None, mtime_ns: int) -> None:
-        """New content of this scene is complete on disk."""
+        """Note that new content of this scene is complete on disk."""
         self._db.execute(
             "UPDATE scenes SET quiet = 0, change = change + 1, content_mtime_ns = max(content_mtime_ns, ?)"
             " WHERE session_id = ? AND scene_id = ?",
@@ -110,7 +110,7 @@ class Scenes(Store):
         self._scene_reports.report_scene(session_id, scene_id)
 
     def manifest_arrived(self, session_id: str, mtime_ns: int) -> None:
-        """A session's manifest completes the scenes that have not changed since."""
+        """Let a session's manifest complete the scenes that have not changed since."""
         self._db.execute(
             "INSERT INTO sessions VALUES (?, ?) ON CONFLICT DO UPDATE"
             " SET manifest_mtime_ns = max(manifest_mtime_ns, excluded.manifest_mtime_ns)",
@@ -121,7 +121,7 @@ class Scenes(Store):
             self._scene_reports.report_scene(session_id, row["scene_id"])
 
     def _abandon_incomplete(self, session_id: str, scene_id: str) -> None:
-        """Nobody will finish what a cancelled scene left open: it is not owed. A change revives it."""
+        """Abandon what a cancelled scene left open: nobody will finish it. A changed file is revived."""
         rows = self._db.execute(
             f"{FROM_TRANSFERS} WHERE t.session_id = ? AND t.scene_id = ? AND t.state = 'discovered'"
             " AND t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')",

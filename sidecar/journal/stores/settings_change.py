@@ -1,6 +1,6 @@
-"""Settles what changed settings mean for what is still owed: another bucket, a root that is taken out.
+"""Settles what changed settings mean for unfinished transfers: another bucket, a root that is taken out.
 
-This happens at the start of each life, before anything is claimed. What is not in S3 yet goes to the
+This happens at the start of each process, before anything is claimed. What is not in S3 yet goes to the
 settings' bucket, and begun uploads begin anew; what they left in the old bucket is left to that bucket's
 rule. Below a root that is none any more complete files that lie there are shipped. What cannot be read there
 ends as gone and is forgotten as a file, so that the root, put back, has it as new. Nobody else would ever
@@ -31,7 +31,7 @@ _OPEN = (
 
 
 class SettingsChange(Store):
-    """Asked once, before anything is claimed."""
+    """The daemon asks once, before anything is claimed."""
 
     def __init__(
         self, db: JournalConnection, transfers: Transfers, completion: Completion, multipart: MultipartUploads
@@ -44,7 +44,7 @@ class SettingsChange(Store):
         """Let what is not in S3 yet go to the settings' bucket; returns how many were meant for another.
 
         Call it until there are none. What was begun in the other one is begun anew: whatever is open there is
-        that bucket's own rule's.
+        left to that bucket's own rule.
         """
         rows = [
             row for state in _OPEN[:2] for row in self._rows(f"{state} AND t.bucket <> ?", [self._db.bucket])
@@ -64,7 +64,7 @@ class SettingsChange(Store):
 
     @transaction
     def forget_unwatched(self, transfers: Collection[int]) -> None:
-        """-> gone: nobody watches their root any more. If it comes back, they are files like new ones."""
+        """-> gone: nobody watches their root any more. If it comes back, its files are like new ones."""
         for number in transfers:
             transfer = self._transfers.one(number)
             self._completion.vanish_transfer(transfer)

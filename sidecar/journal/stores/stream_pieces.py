@@ -4,21 +4,21 @@ Until streams are shipped as such, nothing of them may go. Muxers write segments
 so a *piece* (by name ts, m4s, `init*.mp4`; by content ``watch/formats/stream_pieces.py`` tells) is read like
 any file, becomes `ready`, and is *parked*: nobody claims it. Then one of two things happens.
 
-- A playlist is seen in its scene, or session: the rows of parked pieces are dropped (`withheld`), and the
-  files are held. ``playlists`` remembers that there was one. It may be deleted, and the segments stay held.
-  It is forgotten once the scene is forgotten, and a whole life of the daemon found neither a playlist nor a
-  held file of it, while no root is away.
+- A playlist is seen in its scene, or session: the rows of parked pieces are dropped, and the files are
+  *withheld*. ``playlists`` remembers that there was one. It may be deleted, and the segments stay withheld.
+  It is forgotten once the scene is forgotten, and a whole run of the daemon found neither a playlist nor a
+  withheld file of it, while no root is away.
 - The scene is complete (marker, manifest, quiet, or a drain): ``daemon/stream_pieces.py`` looks through the
   scene's folder once more, and lets the pieces go as the chunks that they are (``unpark``). Fragments do not
   count as a video then.
 
-A video of any other kind is held while a playlist names it, and taken back if nothing of it was sent when
-one does; what was begun goes on. Held files have no row. Each listing finds them anew, so that a later
-version ships them, and the disk is the only memory of what holds them.
+A video of any other kind is withheld while a playlist names it, and taken back if nothing of it was sent
+when one does; what was begun goes on. Withheld files have no row. Each listing finds them anew, so that a
+later version ships them, and only the disk remembers why they are withheld.
 
-A scene of which all video is held, or let go as fragments, is told as complete and owed: it is never ready.
-Convex sees to it as well: where all video of a scene is m4s or `init*.mp4` by name it is not ready, whatever
-is told, and beside a film none of these is its entry.
+A scene of which all video is withheld, or let go as fragments, is reported as complete with files to come: it
+is never ready. Convex sees to it as well: where all video of a scene is m4s or `init*.mp4` by name it is not
+ready, whatever is reported, and beside a film none of these is its entry.
 
 Three limits are known. A plain film (no piece by its content) that was sent before a playlist named it was
 sent. A playlist that comes after its scene was complete finds its segments gone. `.ts` chunks are seen
@@ -73,7 +73,7 @@ class Parked:
 
 
 class StreamPieces(Store):
-    """What the watch stage and the end of scenes say of pieces."""
+    """Pieces parked, withheld beside a playlist, or let go with their scene."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class StreamPieces(Store):
 
     @transaction
     def unpark(self, stream: Stream, *, newest: int) -> None:
-        """Let pieces go, as what they are: no playlist was ever there, and the scene is complete."""
+        """Let pieces be uploaded as what they are: no playlist was ever there, and the scene is complete."""
         self._db.execute(
             "UPDATE transfers AS t SET parked = 0 WHERE t.parked = 1 AND t.state = 'ready' AND t.id <= ?"
             f" AND {_OF_STREAM}",

@@ -40,7 +40,7 @@ class Transfers(Store):
         return transfer_from(row) if row else None
 
     def of_slot(self, transfer: Transfer, condition: str, limit: int = 1000) -> Sequence[Transfer]:
-        """Other transfers of the same slot, newest first; ``condition`` may hold one ``?``: our id."""
+        """Return other transfers of the same slot, newest first; ``condition`` may hold one ``?``: our id."""
         rows = self._db.execute(
             f"{FROM_TRANSFERS} WHERE t.slot = ? AND {condition} ORDER BY t.id DESC LIMIT ?",
             [transfer.route.slot.digest, transfer.row_id, limit],
@@ -48,7 +48,7 @@ class Transfers(Store):
         return [transfer_from(row) for row in rows]
 
     def advance(self, transfer: Transfer, event: Event, detail: str | None = None) -> State | None:
-        """Take one step of the state table, in the current transaction; the row of a dropped one goes."""
+        """Take one step of the state table, in the caller's transaction; a dropped transfer's row goes."""
         state = step(transfer.state, event)
         if state is None:
             self._db.execute("DELETE FROM transfers WHERE id = ?", [transfer.row_id])
@@ -129,7 +129,7 @@ class Transfers(Store):
         return self._latest_ms
 
     def _upload_seconds(self, transfer: Transfer, event: str) -> float | None:
-        """Return how long the upload took, at its end and at the end of the way."""
+        """Return how long the upload took, at its end and once Convex has acknowledged it."""
         if event == Event.UPLOADED and (began := self.uploads_began.pop(transfer.row_id, None)) is not None:
             self._uploads_took[transfer.row_id] = self._db.clock.monotonic() - began
             if len(self._uploads_took) > UPLOADS_KEPT_MAX:  # an outage of Convex: the oldest are not known

@@ -70,7 +70,7 @@ class UploadClaims(Store):
 
     @transaction
     def release(self, row_id: int) -> None:
-        """Give a lease back: nothing to report. An overtaken transfer's clean-up tasks fall due with it."""
+        """Give a lease back without a result; what a superseded transfer left at S3 is to be cleaned up."""
         self._transfers.uploads_began.pop(row_id, None)
         self._db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [row_id])
         transfer = self._transfers.one(row_id)
@@ -80,7 +80,7 @@ class UploadClaims(Store):
 
     @transaction
     def fail_upload(self, row_id: int, error: SidecarError, *, due: float, spent: bool) -> None:
-        """Remember a failure, release the lease, come back at ``due`` (monotonic seconds)."""
+        """Remember a failure, and release the lease until ``due`` (monotonic seconds)."""
         self._db.execute(
             "UPDATE transfers SET lease = 0, due = ?, failures = failures + ?, error_kind = ?,"
             " error_message = ? WHERE id = ?",
@@ -93,7 +93,7 @@ class UploadClaims(Store):
             self._cleanup.add_cleanup(transfer)
 
     def void_leases(self) -> None:
-        """Leases and due times belonged to a process that is no more."""
+        """Void all leases and due times: they belonged to a process that is no more."""
         with self._db.atomic():
             for row in self._db.execute(
                 f"{FROM_TRANSFERS} WHERE t.lease = 1 AND t.state = 'superseded'"

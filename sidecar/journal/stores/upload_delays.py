@@ -1,6 +1,6 @@
 """Journals uploads that wait for our own disk: no attempt is spent, and their number costs bounded work.
 
-``upload/unreadable_sources.py`` tells the story.
+``upload/unreadable_sources.py`` explains how.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class UploadDelays(Store):
 
     @transaction
     def delay_upload(self, row_id: int, error: SidecarError, *, due: float) -> None:
-        """Remember why a file cannot be read, release the lease, come back at ``due`` (monotonic seconds).
+        """Remember why a file cannot be read, and release the lease until ``due`` (monotonic seconds).
 
         However often it is tried, the history says it once.
         """
@@ -61,7 +61,7 @@ class UploadDelays(Store):
 
     @transaction
     def hasten_readable(self, root: str, *, limit: int) -> None:
-        """One file of a root could be read again: let some more that wait for it try."""
+        """One file of a root could be read again: some more uploads that wait for the root are due."""
         self._db.execute(
             "UPDATE transfers SET due = 0 WHERE id IN (SELECT id FROM transfers WHERE state = 'ready'"
             " AND lease = 0 AND due > 0 AND error_kind = ? AND root = ? ORDER BY due LIMIT ?)",
@@ -71,7 +71,7 @@ class UploadDelays(Store):
 
     @transaction
     def move_home(self, root: str, *, home: str, to: str | None) -> None:
-        """A volume is back under another name, or (None) was taken away with what lay on it."""
+        """Follow a volume that is back under another name, or (None) was taken away with what lay on it."""
         self._db.execute(
             "UPDATE transfers SET home = ? WHERE root = ? AND home = ?"
             " AND state IN ('discovered', 'ready', 'abandoned')",

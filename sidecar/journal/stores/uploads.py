@@ -67,12 +67,12 @@ class Uploads(Store):
 
     @transaction
     def touched(self, row_id: int, identity: StatIdentity) -> None:
-        """A second read found the same bytes under another identity (mtime, ctime)."""
+        """Remember that a second read found the same bytes under another identity (mtime, ctime)."""
         self._transfers.set_identity(self._transfers.one(row_id), identity)
 
     @transaction
     def content_changed(self, row_id: int, why: str) -> None:
-        """The bytes changed under a ready transfer: superseded, and its file a candidate again."""
+        """Supersede a ready transfer whose bytes changed; its file is a candidate again."""
         self._transfers.uploads_began.pop(row_id, None)
         self._db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [row_id])
         transfer = self._transfers.one(row_id)
@@ -99,9 +99,7 @@ class Uploads(Store):
         if transfer.state is State.SUPERSEDED:
             self._cleanup.add_cleanup(transfer)
         else:
-            self._cleanup.add_upload_cleanup(
-                transfer
-            )  # a requeue begins anew: nothing stays open for a letter's life
+            self._cleanup.add_upload_cleanup(transfer)  # a requeue begins anew: nothing stays open meanwhile
             self._transfers.advance(transfer, Event.FAILED, str(error))
         self._db.execute(
             "UPDATE transfers SET lease = 0, died_in = ?, error_kind = ?, error_message = ?,"
@@ -116,7 +114,7 @@ class Uploads(Store):
 
     @transaction
     def keep_checksums(self, text: str) -> None:
-        """Keep what was found out of a store."""
+        """Keep what was found out of the checksums that a store confirms."""
         CHECKSUMS.write(self._db.conn, text)
 
     # -- inside a transaction ----------------------------------------------------------------------
@@ -125,7 +123,7 @@ class Uploads(Store):
         return bool(self._transfers.of_slot(transfer, "t.state = 'discovered' AND t.id > ?", limit=1))
 
     def _withdraw_older(self, transfer: Transfer) -> None:
-        """Older content whose op was never sent is not worth telling any more."""
+        """Supersede older content whose op was never sent: Convex need not hear of it any more."""
         for older in self._transfers.of_slot(transfer, "t.state = 'uploaded' AND t.id < ?"):
             unsent = self._db.execute(
                 "SELECT 1 FROM outbox WHERE transfer = ? AND state = 'pending'", [older.row_id]

@@ -55,7 +55,7 @@ class Withholding(Store):
 
     @transaction
     def withhold_files(self, root: str, paths: Mapping[str, str]) -> list[str]:
-        """Drop what is on its way of files that are held now, each with its reason; returns their paths."""
+        """Drop what is on its way of files that are withheld now, each with a reason; returns the paths."""
         dropped = []
         for path, why in paths.items():
             row = self._db.execute(
@@ -74,10 +74,10 @@ class Withholding(Store):
         return dropped
 
     def withheld_now(self, root: str, files: Mapping[str, int | None]) -> dict[str, bool]:
-        """Tell which held files are on their way no more, each with whether it is counted as delivered.
+        """Tell which withheld files are on their way no more, and whether each counts as delivered.
 
-        Each comes with its ctime, None where that is not known: what looks as it did when it was handled is
-        what became of it then.
+        Each comes with its ctime, None where that is not known: a file that is as it was when it was handled
+        is what became of it then.
         """
         withheld = {}
         for path, changed_ns in files.items():
