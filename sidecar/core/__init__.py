@@ -1,1 +1,1 @@
-"""DECIDE: pure values and functions. No I/O, clock, chance, asyncio or logging."""
+"""Decisions: pure values and functions. No I/O, clock, chance, asyncio or logging."""

@@ -22,8 +22,7 @@ from sidecar.signals import Inbox
 from sidecar.threads import Threads
 from sidecar.watch.started import StartTime
 
-from .core_dumps import forbid_dumps
-from .malloc import keep_heaps_small
+from .process_memory import forbid_dumps, keep_heaps_small
 from .run import DaemonRun, Reload, Signals
 
 log = structlog.get_logger()

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import structlog
+
 from sidecar.core.clock import Clock
+from sidecar.journal.db.integrity import IntegrityCheck
 from sidecar.journal.db.reserve import Reserve
 from sidecar.journal.read.reader import JournalReader
 from sidecar.journal.writer import AsyncJournal
@@ -15,7 +19,7 @@ from sidecar.settings import Settings
 from sidecar.watch.deletion.sweeper import LocalFileSweeper
 from sidecar.watch.stage import WatchStage
 
-from .integrity_check import check_integrity
+from .blocking import finished
 from .pruning import Pruner
 from .watermarks import Watermarks
 
@@ -24,6 +28,7 @@ NO_RESERVE = (
     "the journal's disk has no room for its reserve: new files wait until what is under way was shipped, and"
     " when it is full, nothing can be remembered"
 )
+log = structlog.get_logger()
 
 
 class Housekeeping:
@@ -109,3 +114,11 @@ class Housekeeping:
         while True:
             self._is_reserved = await asyncio.to_thread(self._reserve.take)
             await asyncio.sleep(RESERVE_AGAIN_SECONDS)
+
+
+async def check_integrity(journal: Path, *, after: asyncio.Event) -> None:
+    """Check a big journal once ``after`` is set, beside the work. Raises JournalLostError."""
+    await after.wait()
+    inspection = IntegrityCheck(journal)
+    await finished(inspection.run, stop=inspection.stop)
+    log.info("journal_checked", journal=str(journal))

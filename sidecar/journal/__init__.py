@@ -1,1 +1,1 @@
-"""REMEMBER: SQLite, the only place where stages meet."""
+"""The journal: SQLite, the only place where stages meet."""

@@ -1,4 +1,4 @@
-"""REMEMBER: the one place where stages meet. Synchronous; what a stage calls is one transaction of one store.
+"""The one place where stages meet. It is synchronous; what a stage calls is one transaction of one store.
 
 The daemon puts a writer thread with group commit in front (writer.py); a simulation calls it inline.
 Nothing here waits, sends or reads a file of the user's.

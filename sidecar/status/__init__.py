@@ -1,1 +1,1 @@
-"""ANSWER: the local endpoint."""
+"""The local endpoint."""

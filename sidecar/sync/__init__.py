@@ -1,1 +1,1 @@
-"""TELL: from the outbox to Convex."""
+"""The sync stage: from the outbox to Convex."""

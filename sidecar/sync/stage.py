@@ -1,4 +1,4 @@
-"""TELL: the outbox, batch by batch, to Convex.
+"""Sends the outbox to Convex, batch by batch.
 
 One call is in flight per session, a few sessions are told at once. An idle session is flushed at once;
 while its call is in flight, and until ``batch.wait`` after its last flush began, its ops gather. After a

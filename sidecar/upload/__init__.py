@@ -1,1 +1,1 @@
-"""SHIP: from `ready` to `uploaded`."""
+"""The upload stage: from `ready` to `uploaded`."""

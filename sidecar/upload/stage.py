@@ -1,4 +1,4 @@
-"""SHIP: claims ready transfers and sends them side by side."""
+"""Claims ready transfers and sends them side by side."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""NOTICE: from folders to `ready`, by events, listings, leases and the files' own structure."""
+"""The watch stage: from folders to `ready`, by events, listings, leases and the files' own structure."""

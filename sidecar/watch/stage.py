@@ -71,7 +71,10 @@ async def _no_limit() -> int:
 
 
 class WatchStage:
-    """NOTICE. ``ready`` is set once every root was listed or found missing, ``seen`` once all were listed."""
+    """All roots and candidates.
+
+    ``ready`` is set once every root was listed or found missing, ``seen`` once all were listed.
+    """
 
     def __init__(
         self,

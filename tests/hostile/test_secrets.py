@@ -101,7 +101,7 @@ def test_the_daemon_ends_with_78_over_an_open_secret(tmp_path: Path) -> None:
 def test_the_daemon_forbids_dumps_of_its_memory() -> None:
     """Neither a core file nor a debugger of the same user gets what it holds."""
     script = (
-        "import ctypes, resource; from sidecar.daemon.core_dumps import forbid_dumps; forbid_dumps();"
+        "import ctypes, resource; from sidecar.daemon.process_memory import forbid_dumps; forbid_dumps();"
         "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE))"
     )
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

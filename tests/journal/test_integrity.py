@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.errors import JournalLostError
-from sidecar.daemon.integrity_check import check_integrity
+from sidecar.daemon.housekeeping import check_integrity
 from sidecar.journal.db import integrity
 from sidecar.journal.db.integrity import IntegrityCheck
 from sidecar.journal.read.snapshot import JournalUnreadableError, open_snapshot

@@ -1,12 +1,24 @@
-"""Hands memory back: the allocator would keep a heap of its own for each of our threads."""
+"""Keeps this process's memory small and out of others' reach: heaps, core files, debuggers."""
 
 from __future__ import annotations
 
 import ctypes
+import resource
 
+PR_SET_DUMPABLE = 4
 _ARENA_MAX, _TRIM_THRESHOLD = -8, -1  # mallopt's parameters, from glibc's malloc.h
 ARENAS = 2
 TRIM_BYTES = 128 * 1024
+
+
+def forbid_dumps() -> None:
+    """Let nobody have this process's memory: no core file, no debugger of the same user.
+
+    The limit alone does not stop a core handler that the kernel pipes to. Where prctl is refused (a
+    seccomp profile, say) the limit has to do.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def keep_heaps_small() -> None:
