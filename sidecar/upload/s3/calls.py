@@ -14,6 +14,7 @@ from sidecar.upload.store import Body
 
 from .bounded import READ
 from .call import Call
+from .client import Clients
 from .errors import FAULTS, from_disk, translate
 from .payload import READ_BYTES, RangePayload
 from .redirects import RedirectScope, go_the_way
@@ -34,22 +35,24 @@ class Calls:
     def __init__(
         self,
         *,
-        client: Any,
+        clients: Clients,
         bucket: str,
         clock: Clock,
         uplink: Uplink,
         throttle: Callable[[int], Awaitable[None]] | None,
     ) -> None:
-        """``client`` is aioboto3's; ``throttle`` is awaited with each chunk's size before it goes."""
+        """``throttle`` is awaited with each chunk's size before it goes."""
         self.bucket = bucket
-        self._client, self._throttle, self._uplink = client, throttle, uplink
+        self._client, self._bodies = clients.api, clients.bodies
+        self._throttle, self._uplink = throttle, uplink
         self._remote_clock = RemoteClock(clock)
         uplink.ask = self._answers
-        client.meta.events.register_last("before-call.s3", _expect_for_large_bodies_only)
-        client.meta.events.register_last("before-call.s3", go_the_way)
-        client.meta.events.register_last("before-parameter-build.s3", _stay_in_our_region)
+        events = clients.api.meta.events
+        events.register_last("before-call.s3", _expect_for_large_bodies_only)
+        events.register_last("before-call.s3", go_the_way)
+        events.register_last("before-parameter-build.s3", _stay_in_our_region)
         # botocore's own look for errors in a 200 is at s3.*, and comes after what is at *.*
-        client.meta.events.register("before-parse.*.*", read_as_s3)
+        events.register("before-parse.*.*", read_as_s3)
 
     @property
     def skew_seconds(self) -> float | None:
@@ -61,26 +64,28 @@ class Calls:
     ) -> dict[str, Any]:
         """Make one call without a body of the file's; ``seconds`` is its limit on standing still."""
         watch = self._uplink.call(STALL_SECONDS if seconds is None else seconds)
-        return await self._watched(watch, method, target, fields)
+        return await self._watched(watch, self._client, method, target, fields)
 
     async def send(self, method: str, body: Body, target: str, **fields: Any) -> dict[str, Any]:
         """Make a call with a body, which may take as long as it moves."""
         watch = self._uplink.call(STALL_SECONDS, length_bytes=body.length_bytes)
         payload = RangePayload(body, call=watch, throttle=self._throttle)
         try:
-            return await self._watched(watch, method, target, fields | {"Body": payload})
+            return await self._watched(watch, self._bodies, method, target, fields | {"Body": payload})
         except SidecarError as error:
             if payload.failure is None:
                 raise
             raise from_disk(payload.failure, operation=error.operation, target=target) from payload.failure
 
-    async def _watched(self, watch: Call, method: str, target: str, fields: dict[str, Any]) -> dict[str, Any]:
-        """Make one call of the client; its every failure becomes a SidecarError here."""
+    async def _watched(
+        self, watch: Call, client: Any, method: str, target: str, fields: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Make one call of a client; its every failure becomes a SidecarError here."""
         operation = "".join(word.capitalize() for word in method.split("_"))
         READ.set(watch.read)
         try:
             async with watch:
-                answer = await self._ask(method, fields)
+                answer = await self._ask(getattr(client, method), fields)
         except FAULTS as error:
             self._learn(error.response if isinstance(error, ClientError) else {})
             asker = Asker(skew_seconds=self.skew_seconds, region=self._client.meta.region_name)
@@ -101,12 +106,14 @@ class Calls:
             error.code = "Broken"
         return error
 
-    async def _ask(self, method: str, fields: dict[str, Any]) -> dict[str, Any]:
+    async def _ask(
+        self, method: Callable[..., Awaitable[dict[str, Any]]], fields: dict[str, Any]
+    ) -> dict[str, Any]:
         """Ask S3; again where it sends us to another of its own doors."""
         with RedirectScope(bucket=self.bucket, region=self._client.meta.region_name) as way:
             while True:
                 try:
-                    answer: dict[str, Any] = await getattr(self._client, method)(Bucket=self.bucket, **fields)
+                    answer = await method(Bucket=self.bucket, **fields)
                 except ClientError as error:
                     if not way.turn(error.response):
                         raise

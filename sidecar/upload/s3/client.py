@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -23,7 +24,9 @@ from sidecar.core.errors import FatalError
 from sidecar.core.proxies import Proxies, ProxyError
 from sidecar.trust import Bundle, TrustError, bundles
 
+from . import body_request
 from .aws_credentials import NOTHING_READ, find
+from .body_client import BodyClient
 from .connection import KEPT_SECONDS
 from .credentials import OurKeys, SharedKeys
 from .endpoint import S3Config
@@ -34,15 +37,29 @@ _HINT = "check the section s3, and the AWS_ variables of the environment"
 _PROXY_HINT = "correct it, or name S3's host in NO_PROXY"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clients:
+    """aioboto3's client, and what sends files' bytes beside it with the same methods: maybe itself."""
+
+    api: Any
+    bodies: Any
+
+
 @asynccontextmanager
-async def open_client(config: S3Config, *, connections: int, clock: Clock) -> AsyncIterator[Any]:
-    """Open the client; raises FatalError (78). It never retries, nor signs payloads.
+async def open_clients(config: S3Config, *, connections: int, clock: Clock) -> AsyncIterator[Clients]:
+    """Open the clients; raises FatalError (78). They never retry, nor sign payloads.
 
     The journal retries. Every payload carries a checksum that S3 verifies, and hashing it once more
     with SHA-256 for the signature over plain http would cost more than all the rest.
     """
     way = await _way(config)
     credentials = _credentials(config, clock)
+    sessions: list[Outbound] = []
+
+    def session(**arguments: Any) -> Outbound:
+        sessions.append(Outbound(way=way, **arguments))
+        return sessions[0]
+
     async with AsyncExitStack() as stack:
         if isinstance(credentials, SharedKeys):
             stack.push_async_callback(credentials.close)
@@ -52,7 +69,7 @@ async def open_client(config: S3Config, *, connections: int, clock: Clock) -> As
                     "s3",
                     region_name=config.region,
                     endpoint_url=config.endpoint_url,
-                    config=_settings(config, way, connections),
+                    config=_settings(config, session, connections),
                 )
             )
         except Exception as error:  # the environment reaches into botocore in more ways than are known
@@ -60,12 +77,16 @@ async def open_client(config: S3Config, *, connections: int, clock: Clock) -> As
             raise FatalError(message, exit_status=78, hint=_HINT) from error
         if isinstance(credentials, SharedKeys):
             client.meta.events.register("after-call.s3", credentials.learn)
-        yield client
+        door = await body_request.learn(client, config.bucket)
+        bodies = client if door is None else BodyClient(
+            client=client, session=sessions[0], credentials=credentials, door=door, clock=clock
+        )
+        yield Clients(api=client, bodies=bodies)
 
 
-def _settings(config: S3Config, way: ProxyRoute, connections: int) -> AioConfig:
+def _settings(config: S3Config, session: Callable[..., Outbound], connections: int) -> AioConfig:
     return AioConfig(
-        http_session_cls=partial(Outbound, way=way),
+        http_session_cls=session,
         connect_timeout=CONNECT_SECONDS,
         read_timeout=None,  # the line watches over every call
         max_pool_connections=connections,

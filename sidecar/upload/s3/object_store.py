@@ -19,7 +19,7 @@ from sidecar.upload.store import Body, ListedObject, ObjectHead, ObjectSpec, Ope
 from . import calls, checksums, listing, request_fields
 from .calls import Calls, read
 from .checksums import Scan
-from .client import open_client
+from .client import Clients, open_clients
 from .confirm import Confirmation, Expected, expected_of
 from .endpoint import S3Config
 from .errors import due
@@ -37,8 +37,8 @@ async def open_store(
     throttle: Callable[[int], Awaitable[None]] | None = None,
 ) -> AsyncIterator[S3Store]:
     """Open the store. ``throttle`` is awaited with each chunk's size before it goes (``Bandwidth.take``)."""
-    async with open_client(config, connections=connections, clock=clock) as client:
-        store = S3Store(client=client, config=config, clock=clock, most=connections, throttle=throttle)
+    async with open_clients(config, connections=connections, clock=clock) as clients:
+        store = S3Store(clients=clients, config=config, clock=clock, most=connections, throttle=throttle)
         try:
             yield store
         finally:
@@ -51,20 +51,20 @@ class S3Store:
     def __init__(
         self,
         *,
-        client: Any,
+        clients: Clients,
         config: S3Config,
         clock: Clock,
         most: int,
         throttle: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
-        """``client`` is aioboto3's, made by ``open_client``; the caller closes it.
+        """``clients`` are made by ``open_clients``; the caller closes them.
 
         ``most`` bodies are on their way at once at most.
         """
         self._config = config
         self.uplink = Uplink(most=most)
         self._calls = Calls(
-            client=client, bucket=config.bucket, clock=clock, uplink=self.uplink, throttle=throttle
+            clients=clients, bucket=config.bucket, clock=clock, uplink=self.uplink, throttle=throttle
         )
         self._default = config.checksum or Algorithm.CRC64NVME
         self._confirmation = Confirmation(strict=config.checksum is not None)
