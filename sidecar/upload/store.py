@@ -20,11 +20,15 @@ _ABSENT = frozenset({"NoSuchKey", "NoSuchUpload", "404"})  # an answer to HEAD h
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """A range of an open regular file. The store reads it with pread and never moves the file's offset."""
+    """A range of an open regular file. The store reads it with pread and never moves the file's offset.
+
+    ``data`` are all its bytes, where whoever opened a small file has read them.
+    """
 
     fd: int
     offset_bytes: int
     length_bytes: int
+    data: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 from aiobotocore.credentials import AioCredentials
-from botocore.awsrequest import AWSPreparedRequest
+from botocore.awsrequest import AWSResponse
 from botocore.parsers import create_parser
+from multidict import CIMultiDict
 
 from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.clock import Clock
 
 from . import body_request
-from .body_request import Door
+from .body_request import Address, Door
 from .payload import READ_BYTES, RangePayload
-from .proxied_session import Outbound
+from .proxied_session import Answer, Outbound
 from .redirects import go_the_way
 from .sigv4 import STAMP, UNSIGNED_PAYLOAD, Signer, Unsigned
 
 _ERROR_STATUS = 300
-_PORTS = {"http": 80, "https": 443}
 _SAID = {
     "etag": "ETag",
     "x-amz-version-id": "VersionId",
@@ -57,64 +56,62 @@ class BodyClient:
     async def _call(self, operation: str, fields: dict[str, Any]) -> dict[str, Any]:
         del fields["Bucket"]  # it is the door's
         body: RangePayload = fields.pop("Body")
-        params = {"url": self._door.url(fields)}
+        address = self._door.address(fields)
+        params = {"url": address.url}
         go_the_way(params)
-        headers = await self._headers(params["url"], fields, body)
-        request = AWSPreparedRequest("PUT", params["url"], headers, body, stream_output=False)
-        return await self._answer(operation, await self._session.send(request))
+        if params["url"] != address.url:
+            address = body_request.parse(params["url"])
+        headers = await self._headers(address, fields, body)
+        answer = await self._session.put(address.url, headers, body)
+        return await self._read(operation, address.url, answer)
 
-    async def _headers(self, url: str, fields: dict[str, Any], body: RangePayload) -> dict[str, str]:
+    async def _headers(
+        self, address: Address, fields: dict[str, Any], body: RangePayload
+    ) -> CIMultiDict[str]:
         keys = await self._credentials.get_frozen_credentials()
-        parts = urlsplit(url)
-        stamp = time.strftime(STAMP, time.gmtime(self._clock.wall_ms() / 1000))
-        headers = {"Host": _host(parts), **body_request.headers(fields)}
+        stamp = time.strftime(STAMP, time.gmtime(self._clock.wall_ms() // 1000))
+        headers = {"Host": address.host, **body_request.headers(fields)}
         if keys.token:
             headers["X-Amz-Security-Token"] = keys.token
-        headers |= {"X-Amz-Date": stamp, "x-amz-content-sha256": UNSIGNED_PAYLOAD}
-        unsigned = Unsigned(method="PUT", path=parts.path, query=parts.query, headers=headers)
+        headers["X-Amz-Date"] = stamp
+        headers["x-amz-content-sha256"] = UNSIGNED_PAYLOAD
+        unsigned = Unsigned(method="PUT", path=address.path, query=address.query, headers=headers)
         headers["Authorization"] = self._signer.authorization(
             unsigned, access_key=keys.access_key, secret_key=keys.secret_key, stamp=stamp
         )
-        headers |= {"User-Agent": self._door.user_agent, "Content-Length": str(len(body))}
+        headers["User-Agent"] = self._door.user_agent
+        headers["Accept-Encoding"] = "identity"
+        headers["Content-Length"] = str(len(body))
         if len(body) > READ_BYTES:  # so that a refusal is read, and not lost in a reset connection
             headers["Expect"] = "100-continue"
-        return headers
+        return CIMultiDict(headers)
 
-    async def _answer(self, operation: str, response: Any) -> dict[str, Any]:
-        body = await response.content
-        if response.status_code < _ERROR_STATUS and not body:
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            said = {field: headers[name] for name, field in _SAID.items() if name in headers}
-            about = {"HTTPStatusCode": response.status_code, "HTTPHeaders": headers}
-            return {**said, "ResponseMetadata": about}
-        return await self._parsed(operation, response, body)
+    async def _read(self, operation: str, url: str, answer: Answer) -> dict[str, Any]:
+        """Return an answer as the client library does; the usual one has headers alone."""
+        if answer.status >= _ERROR_STATUS or answer.body:
+            return await self._parsed(operation, url, answer)
+        said = {field: answer.headers[name] for name, field in _SAID.items() if name in answer.headers}
+        about = {"HTTPStatusCode": answer.status, "HTTPHeaders": answer.headers}
+        return {**said, "ResponseMetadata": about}
 
-    async def _parsed(self, operation: str, response: Any, body: bytes) -> dict[str, Any]:
-        """Read an answer as the client library does, which hears of it, and raise what it raises."""
+    async def _parsed(self, operation: str, url: str, answer: Answer) -> dict[str, Any]:
+        """Read an answer by the client library, with all that listens to it, and raise what it raises."""
         model = self._client.meta.service_model.operation_model(operation)
-        events = self._client.meta.events
-        answer = {
+        response = AWSResponse(url, answer.status, answer.headers, None)
+        said = {
             "headers": response.headers,
-            "status_code": response.status_code,
-            "body": body,
+            "status_code": answer.status,
+            "body": answer.body,
             "context": {"operation_name": operation},
         }
-        await events.emit(
-            f"before-parse.s3.{operation}",
-            operation_model=model,
-            response_dict=answer,
-            customized_response_dict={},
-        )
-        parsed: dict[str, Any] = self._parser.parse(answer, model.output_shape)
-        await events.emit(
-            f"after-call.s3.{operation}", http_response=response, parsed=parsed, model=model, context={}
-        )
+        await self._tell("before-parse", model, response_dict=said, customized_response_dict={})
+        parsed: dict[str, Any] = self._parser.parse(said, model.output_shape)
+        await self._tell("after-call", model, http_response=response, parsed=parsed, context={})
         if parsed["ResponseMetadata"]["HTTPStatusCode"] < _ERROR_STATUS:
             return parsed
         code = parsed.get("Error", {}).get("Code")
         raise self._client.exceptions.from_code(code)(parsed, operation)
 
-
-def _host(parts: Any) -> str:
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else str(parts.hostname)
-    return host if parts.port in {None, _PORTS[parts.scheme]} else f"{host}:{parts.port}"
+    async def _tell(self, event: str, model: Any, **about: Any) -> None:
+        names = {"before-parse": "operation_model", "after-call": "model"}
+        await self._client.meta.events.emit(f"{event}.s3.{model.name}", **{names[event]: model}, **about)

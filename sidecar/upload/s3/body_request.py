@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from botocore.awsrequest import AWSResponse
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ParamValidationError
 
 from sidecar.core.checksum_algorithms import Algorithm
 
+_PORTS = {"http": 80, "https": 443}
 _KEY = "-"  # any that is spelt as it is
 _HEADERS: Mapping[str, str] = {
     "ContentType": "Content-Type",
@@ -30,26 +31,57 @@ _HEADERS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
-    """The bucket's door: ``base`` is what a key stands behind."""
+class Address:
+    """Where a request goes, in the parts that are signed."""
 
-    base: str
+    origin: str  # scheme and host
+    host: str  # as the header Host has it
+    path: str
+    query: str = ""
+
+    @property
+    def url(self) -> str:
+        """All of it."""
+        return f"{self.origin}{self.path}?{self.query}" if self.query else self.origin + self.path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """The bucket's door: keys stand behind ``base``."""
+
+    base: Address
     region: str
     user_agent: str
 
-    def url(self, fields: dict[str, Any]) -> str:
-        """Take what says where a body goes out of the fields, and return the address."""
-        url = self.base + quote(fields.pop("Key"), safe="/~")
-        if "UploadId" not in fields:
-            return url
-        upload, number = quote(fields.pop("UploadId"), safe="-._~"), fields.pop("PartNumber")
-        return f"{url}?uploadId={upload}&partNumber={number}"
+    def address(self, fields: dict[str, Any]) -> Address:
+        """Take what says where a body goes out of the fields. Raises ParamValidationError for no key."""
+        key, base, query = fields.pop("Key"), self.base, ""
+        if not key:  # the bucket itself
+            raise ParamValidationError(report="an object's key is empty")
+        if "UploadId" in fields:
+            upload = quote(fields.pop("UploadId"), safe="-._~")
+            query = f"uploadId={upload}&partNumber={fields.pop('PartNumber')}"
+        path = base.path + quote(key, safe="/~")
+        return Address(origin=base.origin, host=base.host, path=path, query=query)
+
+
+def parse(url: str) -> Address:
+    """Take an address apart."""
+    parts = urlsplit(url)
+    name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    host = f"{name}:{parts.port}" if parts.port not in {None, _PORTS[parts.scheme]} else f"{name}"
+    return Address(origin=f"{parts.scheme}://{parts.netloc}", host=host, path=parts.path, query=parts.query)
 
 
 def headers(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Return what the fields say as headers. Raises KeyError for a field that no body of ours has."""
+    """Return what the fields say, as headers. Raises KeyError for a field that no body of ours has.
+
+    Raises ParamValidationError for metadata that a header cannot carry.
+    """
     said = {_HEADERS[name]: str(value) for name, value in fields.items() if name != "Metadata"}
     for name, value in fields.get("Metadata", {}).items():
+        if not (name.isascii() and value.isascii()):
+            raise ParamValidationError(report=f"metadata that is not ASCII: {name}")
         said[f"x-amz-meta-{name}"] = value
     return said
 
@@ -66,7 +98,7 @@ async def learn(client: Any, bucket: str) -> Door | None:
     try:
         await client.put_object(Bucket=bucket, Key=_KEY, Body=b"")
     except BotoCoreError:
-        return None  # every call says why
+        return None  # every call will say why
     finally:
         client.meta.events.unregister("before-call.s3.PutObject", catch)
     return _door(*asked[0])
@@ -77,6 +109,5 @@ def _door(params: Mapping[str, Any], context: Mapping[str, Any]) -> Door | None:
     usual = context.get("auth_type") == "v4" and signing.get("signing_name") == "s3"
     if not usual or not url.endswith(f"/{_KEY}") or urlsplit(url).query:
         return None
-    return Door(
-        base=url.removesuffix(_KEY), region=signing["region"], user_agent=params["headers"]["User-Agent"]
-    )
+    agent = params["headers"]["User-Agent"]
+    return Door(base=parse(url.removesuffix(_KEY)), region=signing["region"], user_agent=agent)

@@ -39,6 +39,11 @@ class BoundedResponse(aiohttp.ClientResponse):
         """
         return tuple((_utf8(name), _utf8(value)) for name, value in reversed(super().raw_headers))
 
+    @property
+    def said(self) -> dict[str, str]:
+        """The same as text, by lower-case names."""
+        return {_text(name).lower(): _text(value) for name, value in reversed(super().raw_headers)}
+
     async def read(self) -> bytes:
         """Return the whole body. Raises HugeAnswerError, ClientPayloadError."""
         if self._body is None:
@@ -71,11 +76,14 @@ class BoundedResponse(aiohttp.ClientResponse):
 
 
 def _utf8(raw: bytes) -> bytes:
+    return _text(raw).encode()
+
+
+def _text(raw: bytes) -> str:
     try:
-        raw.decode()
+        return raw.decode()
     except UnicodeDecodeError:
-        return raw.decode("latin-1").encode()
-    return raw
+        return raw.decode("latin-1")
 
 
 class BoundedSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore is untyped

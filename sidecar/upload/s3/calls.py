@@ -134,7 +134,9 @@ class Calls:
 
 
 async def read(reader: Callable[[Body], T], body: Body, *, operation: str, target: str) -> T:
-    """Read a body off the event loop. Raises SidecarError."""
+    """Read a body, off the event loop unless it was read before. Raises SidecarError."""
+    if body.data is not None:
+        return reader(body)
     try:
         return await asyncio.to_thread(reader, body)
     except OSError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -62,17 +62,26 @@ class Scan:
 def scan(body: Body, algorithm: Algorithm) -> Scan:
     """Read a body once. Blocking. Raises TruncatedError if the file ends before it, OSError."""
     digest = _DIGESTS[algorithm]() if algorithm in _DIGESTS else None
-    crc, offset, end = 0, body.offset_bytes, body.offset_bytes + body.length_bytes
+    crc = 0
+    for piece in _pieces(body):
+        crc = checksums.crc64nvme(piece, crc)
+        if digest is not None:
+            digest.update(piece)
+    text = to_text(crc)
+    return Scan(checksum=text, transport=_base64(digest.digest()) if digest is not None else to_header(text))
+
+
+def _pieces(body: Body) -> Iterator[bytes]:
+    if body.data is not None:
+        yield body.data
+        return
+    offset, end = body.offset_bytes, body.offset_bytes + body.length_bytes
     while offset < end:
         piece = os.pread(body.fd, min(READ_BYTES, end - offset), offset)
         if not piece:
             raise TruncatedError(f"the file ends at {offset} bytes, before {end}")
-        crc = checksums.crc64nvme(piece, crc)
-        if digest is not None:
-            digest.update(piece)
+        yield piece
         offset += len(piece)
-    text = to_text(crc)
-    return Scan(checksum=text, transport=_base64(digest.digest()) if digest is not None else to_header(text))
 
 
 def md5_hex(body: Body) -> str:

@@ -75,11 +75,14 @@ async def open_clients(config: S3Config, *, connections: int, clock: Clock) -> A
         except Exception as error:  # the environment reaches into botocore in more ways than are known
             message = f"the S3 client cannot be made: {' '.join(str(error).split())}"
             raise FatalError(message, exit_status=78, hint=_HINT) from error
-        if isinstance(credentials, SharedKeys):
-            client.meta.events.register("after-call.s3", credentials.learn)
+        client.meta.events.register("after-call.s3", credentials.learn)
         door = await body_request.learn(client, config.bucket)
-        bodies = client if door is None else BodyClient(
-            client=client, session=sessions[0], credentials=credentials, door=door, clock=clock
+        bodies = (
+            client
+            if door is None
+            else BodyClient(
+                client=client, session=sessions[0], credentials=credentials, door=door, clock=clock
+            )
         )
         yield Clients(api=client, bodies=bodies)
 
@@ -141,9 +144,9 @@ async def _way(config: S3Config) -> ProxyRoute:
     return way
 
 
-def _credentials(config: S3Config, clock: Clock) -> AioCredentials:
+def _credentials(config: S3Config, clock: Clock) -> OurKeys | SharedKeys:
     if config.keys is not None:
-        return OurKeys(config.keys)
+        return OurKeys(config.keys, in_files=config.keys_in_files, clock=clock)
     ours = [] if config.ca_bundle is None else [Bundle(path=config.ca_bundle, named_by="s3.ca_bundle")]
     trusted = [*ours, *bundles(os.environ, first=(config.aws_ca_bundle,))]  # STS may be AWS's, S3 one's own
     way = ProxyRoute(proxies=Proxies(os.environ), trusted=trusted)

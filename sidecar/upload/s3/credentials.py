@@ -26,6 +26,7 @@ LOOKUP_SECONDS = 60.0  # a helper may ask a person's keyring, or start a contain
 WAIT_SECONDS = 8.0  # shorter than any call's own time limit, which would call it S3's silence
 EARLY_SECONDS = 15 * 60  # before they expire, while there is time to fail
 AGAIN_SECONDS = 30.0  # between two look-ups while the keys that we have are still good for something
+LOOK_SECONDS = 1.0  # between two looks at the settings' files
 FAILED_SECONDS = 3.0  # for so long all who come share a failure
 _CREDENTIALS_COUNT = frozenset(
     {"AccessDenied", "AllAccessDisabled"}
@@ -43,16 +44,29 @@ class Keys:
 
 
 class OurKeys(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
-    """The settings' keys, read for every request: they may be files, and may change."""
+    """The settings' keys, which may change. Files are looked at once a second, and after each refusal."""
 
-    def __init__(self, keys: Callable[[], Keys]) -> None:
+    def __init__(self, keys: Callable[[], Keys], *, in_files: bool, clock: Clock) -> None:
         super().__init__("", "", method="sidecar")
-        self._keys = keys
+        self._keys, self._in_files, self._clock = keys, in_files, clock
+        self._read: Keys | None = None
+        self._read_at = 0.0
 
     async def get_frozen_credentials(self) -> ReadOnlyCredentials:
         """Return what the next request is signed with. Raises SidecarError."""
-        keys = await asyncio.to_thread(self._keys)
+        keys = await self._as_they_are() if self._in_files else self._keys()
         return ReadOnlyCredentials(keys.access_key_id, keys.secret_access_key, keys.session_token)
+
+    def learn(self, parsed: Mapping[str, Any], **_: Any) -> None:
+        """Hear S3's answer (botocore's event ``after-call``): keys that it refuses may be old ones."""
+        if _are_refused(parsed):
+            self._read = None
+
+    async def _as_they_are(self) -> Keys:
+        now = self._clock.monotonic()
+        if self._read is None or now - self._read_at >= LOOK_SECONDS:
+            self._read, self._read_at = await asyncio.to_thread(self._keys), now
+        return self._read
 
 
 class SharedKeys(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
@@ -86,9 +100,7 @@ class SharedKeys(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
 
     def learn(self, parsed: Mapping[str, Any], **_: Any) -> None:
         """Hear S3's answer (botocore's event ``after-call``): keys that it refuses may be old ones."""
-        status = parsed.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        code = parsed.get("Error", {}).get("Code")
-        if status in _REFUSED and code not in _CREDENTIALS_COUNT:
+        if _are_refused(parsed):
             self._refused = True
 
     async def close(self) -> None:
@@ -132,6 +144,12 @@ class SharedKeys(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
         self._failure = failure
         if self._good_keys() is None:
             self._found = None  # the next look-up begins with the files as they are then
+
+
+def _are_refused(parsed: Mapping[str, Any]) -> bool:
+    """Whether an answer may mean that the keys are no longer good."""
+    status = parsed.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status in _REFUSED and parsed.get("Error", {}).get("Code") not in _CREDENTIALS_COUNT
 
 
 def _ends_within(credentials: AioCredentials, seconds: float) -> bool:

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.settings.s3 import S3
+from sidecar.settings.secret import Secret
 from sidecar.trust import Bundle
 
 from .aws_environment import read_aws_environment, takes_region
@@ -23,9 +24,9 @@ from .credentials import Keys
 class S3Config:
     """``settings.s3`` as the adapter needs it.
 
-    ``keys`` is called in a thread for every request, so that secrets in files may change; None means
-    the AWS chain (environment, profile, container, IMDS, web identity), which renews itself. ``alone`` lets
-    the chain do without a profile. ``dualstack``, ``fips`` and ``accelerate`` are AWS's own endpoints.
+    ``keys`` are asked for again and again, so that secrets in files may change, in a thread if
+    ``keys_in_files``; None means the AWS chain (environment, profile, container, IMDS, web identity), which
+    renews itself. ``alone`` lets the chain do without a profile. ``dualstack``, ``fips`` and ``accelerate`` are AWS's own endpoints.
     ``checksum`` None is auto.
     """
 
@@ -38,6 +39,7 @@ class S3Config:
     fips: bool = False
     accelerate: bool = False
     keys: Callable[[], Keys] | None = None
+    keys_in_files: bool = False
     profile: str | None = None
     alone: bool = False
     ca_bundle: str | None = None
@@ -96,6 +98,7 @@ def s3_config(settings: S3) -> S3Config:
         fips=on_aws and shared.fips,
         accelerate=on_aws and shared.accelerate and "." not in settings.bucket and asked != "path",
         keys=None if settings.access_key_id is None else partial(_keys, settings),
+        keys_in_files=any(secret is not None and secret.path for secret in _secrets(settings)),
         profile=settings.profile,
         alone=shared.alone,
         ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
@@ -116,9 +119,13 @@ def object_url(config: S3Config, key: str) -> str:
 
 def _keys(settings: S3) -> Keys:
     """Read the keys as they are now. Blocking. Raises SidecarError (UNAUTHORIZED) for unreadable files."""
-    key_id, secret, token = settings.access_key_id, settings.secret_access_key, settings.session_token
+    key_id, secret, token = _secrets(settings)
     return Keys(
         access_key_id=key_id.get() if key_id else "",
         secret_access_key=secret.get() if secret else "",
         session_token=token.get() if token else None,
     )
+
+
+def _secrets(settings: S3) -> tuple[Secret | None, Secret | None, Secret | None]:
+    return settings.access_key_id, settings.secret_access_key, settings.session_token

@@ -58,12 +58,19 @@ class RangePayload(Payload):
             size = min(most, end - offset)
             if self._throttle:
                 await self._call.throttled(self._throttle(size))
-            data = await loop.run_in_executor(None, self._read, size, offset)
+            data = self._known(size, offset) or await loop.run_in_executor(None, self._read, size, offset)
             offset += len(data)
             self.is_sent = offset >= end
             self._call.wrote(len(data))
             await writer.write(data)
         self._call.wrote(0)
+
+    def _known(self, size: int, offset: int) -> bytes | None:
+        data = self._body.data
+        if data is None or size == len(data):
+            return data
+        begin = offset - self._body.offset_bytes
+        return data[begin : begin + size]
 
     def _read(self, size: int, offset: int) -> bytes:
         try:

@@ -11,15 +11,22 @@ import asyncio
 import base64
 import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
+from aiohttp.payload import Payload
+from multidict import CIMultiDict
+from yarl import URL
 
 from sidecar.core.proxies import Proxies, Proxy
 from sidecar.trust import Bundle, tls_context
 
 from .bounded import BoundedSession
+from .connection_errors import as_client_error
 
+HOSTS_MAX = 64  # S3's doors, STS, SSO
 _SOCKS = "socks5"
 
 
@@ -32,6 +39,7 @@ class ProxyRoute:
         self._proxies, self._trusted = proxies, trusted
         self._known: dict[str | None, Proxy] = {}
         self._context: ssl.SSLContext | None = None
+        self._url_for = lru_cache(HOSTS_MAX)(self._decided)
 
     def check(self, url: str) -> None:
         """Raise ProxyError or TrustError where the way to a URL cannot be gone. Blocking."""
@@ -40,8 +48,11 @@ class ProxyRoute:
             self._load()
 
     def proxy_url_for(self, url: str) -> str | None:
-        """Return a proxy's URL without credentials. Raises ProxyError."""
-        proxy = self._proxies.of(url)
+        """Return a proxy's URL without credentials, once for each host. Raises ProxyError."""
+        return self._url_for("/".join(url.split("/", 3)[:3]))
+
+    def _decided(self, origin: str) -> str | None:
+        proxy = self._proxies.of(origin)
         if proxy is None:
             return None
         self._known[proxy.url] = proxy
@@ -92,6 +103,15 @@ def _basic(proxy: Proxy) -> str:
     return f"Basic {base64.b64encode(f'{proxy.username}:{proxy.password}'.encode()).decode()}"
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer, read whole; the headers by lower-case names."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
 class Outbound(BoundedSession):
     """A client's HTTP session that goes a way of ours."""
 
@@ -117,6 +137,19 @@ class Outbound(BoundedSession):
             **limits,
         )
         return socks
+
+    async def put(self, url: str, headers: CIMultiDict[str], body: Payload) -> Answer:
+        """Do what ``send`` does, for a PUT: raises the same, and makes of the answer only what is needed."""
+        proxy_url = None
+        try:
+            proxy_url = self._way.proxy_url_for(url)
+            session = await self._get_session(proxy_url)
+            answer = await session.request(
+                "PUT", url=URL(url, encoded=True), headers=headers, data=body, proxy=proxy_url
+            )
+            return Answer(answer.status, answer.said, await answer.read())
+        except Exception as error:
+            raise as_client_error(error, url=url, proxy_url=proxy_url) from error
 
     async def _get_session(self, proxy_url: str | None) -> Any:
         session = await super()._get_session(proxy_url)

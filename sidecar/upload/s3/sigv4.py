@@ -15,7 +15,9 @@ from hashlib import sha256
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 STAMP = "%Y%m%dT%H%M%SZ"  # of x-amz-date, in UTC
 _DAY_CHARS = 8
-_NOT_SIGNED = frozenset({"expect", "transfer-encoding", "user-agent", "x-amzn-trace-id"})  # fronts change them
+_NOT_SIGNED = frozenset(
+    {"expect", "transfer-encoding", "user-agent", "x-amzn-trace-id"}
+)  # fronts change them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
