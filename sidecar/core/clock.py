@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Protocol
 
 SKEW_SECONDS_MAX = 15 * 60.0  # further away AWS refuses what was signed (RequestTimeTooSkewed)
@@ -62,8 +63,7 @@ class RemoteClock:
     def learn(self, date: str | None) -> None:
         """Take in a Date header; anything that is none is passed over."""
         try:
-            remote = parsedate_to_datetime(date or "")
-            remote_seconds = remote.replace(tzinfo=remote.tzinfo or UTC).timestamp()
+            remote_seconds = _seconds(date or "")
         except (ValueError, OverflowError):
             return
         self._ahead_seconds = remote_seconds - self._clock.monotonic()
@@ -80,3 +80,9 @@ class RemoteClock:
         skew = self.skew_seconds
         ours = self._clock.wall_ms() / 1000
         return int(ours if skew is None or abs(skew) < _JITTER_SECONDS else ours - skew)
+
+
+@lru_cache(maxsize=8)  # all answers of one second say the same
+def _seconds(date: str) -> float:
+    remote = parsedate_to_datetime(date)
+    return remote.replace(tzinfo=remote.tzinfo or UTC).timestamp()

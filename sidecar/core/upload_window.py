@@ -70,7 +70,7 @@ def passed(window: Window, length_bytes: int, seconds: float, now: float) -> Win
 
     For a while after trouble only a share of that: one more after each round.
     """
-    if seconds >= QUICK_SECONDS:
+    if seconds >= QUICK_SECONDS or window.limit >= window.most:
         return window
     calm = now - window.halved_at >= AGAIN_SECONDS
     more = weight(length_bytes) / (1.0 if calm else window.limit)

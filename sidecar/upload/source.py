@@ -1,11 +1,16 @@
-"""Holds the local file of a transfer open while it is sent: whatever becomes of its name, it stays."""
+"""Holds the local file of a transfer open while it is sent: whatever becomes of its name, it stays.
+
+It is opened, looked at and, if it is small, read by one thread at one go.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 from sidecar.core.model import StatIdentity, Transfer
@@ -20,35 +25,47 @@ from sidecar.upload.s3.errors import from_disk
 from .store import Body
 
 T = TypeVar("T")
+SMALL_BYTES = 64 * 1024  # so much is read at once, for each of the few dozen transfers under way
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A descriptor, what fstat said of it, and the bytes of a small file, unless they cannot be read."""
+
+    fd: int
+    identity: StatIdentity | None
+    data: bytes | None
 
 
 @asynccontextmanager
 async def opened(transfer: Transfer, journal: AsyncJournal) -> AsyncIterator[SourceFile | None]:
     """Open the file. None, and the journal knows, if it vanished. Raises SidecarError (LOCAL_IO)."""
-    fd = await asyncio.to_thread(_open, transfer)
-    if fd is None:
+    found = await asyncio.to_thread(_open, transfer)
+    if found is None:
         await journal.do(Completion.vanish, transfer.row_id)
         yield None
         return
     try:
-        yield SourceFile(fd=fd, transfer=transfer, journal=journal)
+        yield SourceFile(found, transfer=transfer, journal=journal)
     finally:
-        os.close(fd)
+        os.close(found.fd)
 
 
 class SourceFile:
     """An open file and the fingerprint it is expected to have."""
 
-    def __init__(self, *, fd: int, transfer: Transfer, journal: AsyncJournal) -> None:
-        """``fd`` belongs to the caller."""
-        self._fd = fd
+    def __init__(self, found: _Opened, *, transfer: Transfer, journal: AsyncJournal) -> None:
+        """``found`` belongs to the caller."""
+        self._fd, self._seen, self._data = found.fd, found.identity, found.data
         self._transfer = transfer
         self._identity = transfer.identity
         self._journal = journal
 
     def whole(self) -> Body:
         """Return all of it as a body."""
-        return Body(fd=self._fd, offset_bytes=0, length_bytes=self._transfer.size_bytes)
+        size_bytes = self._transfer.size_bytes
+        data = self._data if self._data is not None and len(self._data) == size_bytes else None
+        return Body(fd=self._fd, offset_bytes=0, length_bytes=size_bytes, data=data)
 
     def part(self, wanted: PartRange) -> Body:
         """Return a part of it as a body."""
@@ -66,7 +83,9 @@ class SourceFile:
         The stat identity alone answers if it is the journal's, unless ``reread`` asks for the bytes. Other
         times with the same bytes are remembered; other bytes overtake the transfer.
         """
-        before = await self._read(lambda: stat_identity(self._fd))
+        before, self._seen = self._seen, None
+        if before is None:
+            before = await self._read(lambda: stat_identity(self._fd))
         if before == self._identity and not reread:
             return True
         if before.size_bytes == self._transfer.size_bytes:
@@ -92,14 +111,14 @@ class SourceFile:
             raise from_disk(error, operation="read", target=self._transfer.display) from error
 
 
-def _open(transfer: Transfer) -> int | None:
-    """Return a descriptor, or None if the file is gone.
+def _open(transfer: Transfer) -> _Opened | None:
+    """Open the file and look at it; None if it is gone.
 
     It is, too, where something else bears its name, or that of a folder above it. A root or volume that is
     away, or another one now, says nothing of its files.
     """
     try:
-        return open_regular(transfer.root, transfer.path)
+        fd = open_regular(transfer.root, transfer.path)
     except (FileNotFoundError, NotRegularError):
         if is_at_home(transfer.root, transfer.path, transfer.home):
             return None
@@ -107,3 +126,13 @@ def _open(transfer: Transfer) -> int | None:
         raise from_disk(error, operation="open", target=transfer.display) from error
     except OSError as error:
         raise from_disk(error, operation="open", target=transfer.display) from error
+    return _looked_at(fd)
+
+
+def _looked_at(fd: int) -> _Opened:
+    identity = data = None
+    with contextlib.suppress(OSError):  # who needs it asks again, and then says why not
+        identity = stat_identity(fd)
+        if identity.size_bytes <= SMALL_BYTES:
+            data = os.pread(fd, SMALL_BYTES, 0)
+    return _Opened(fd, identity, data)

@@ -14,6 +14,7 @@ from sidecar.journal.stores.multipart import MultipartUploads
 from sidecar.journal.stores.upload_claims import UploadClaims
 from sidecar.local.seaweed import SeaweedServer
 from sidecar.upload.s3.object_store import S3Store
+from sidecar.upload.source import SMALL_BYTES
 
 from .rig import FILM, PART, SIDECAR, Rig, content, eventually, hang, lose, lost, rig_on, running
 
@@ -135,7 +136,7 @@ async def test_a_file_that_changes_under_its_upload_is_never_shipped_torn(
     assert [t.path for t in rig.journal.completion.candidates()] == [transfer.path]
 
 
-@pytest.mark.parametrize("size", [1000, FILM])
+@pytest.mark.parametrize("size", [SMALL_BYTES + 1, FILM])
 async def test_a_change_that_leaves_no_trace_in_stat_is_refused_by_s3(
     rig: Rig, seaweed: SeaweedServer, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
@@ -153,6 +154,34 @@ async def test_a_change_that_leaves_no_trace_in_stat_is_refused_by_s3(
         await rig.until(transfer, State.SUPERSEDED)
         await eventually(lambda: nothing_open(rig))
     assert keys(seaweed, rig.bucket) == []
+
+
+async def test_a_small_file_is_refused_if_it_changed_before_it_was_read(
+    rig: Rig, seaweed: SeaweedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read as it is opened: S3 compares those bytes, too."""
+    transfer = await rig.file(content(1000))
+    monkeypatch.setattr("sidecar.upload.source.stat_identity", lambda _fd: transfer.identity)
+    with rig.path(transfer).open("r+b") as file:
+        file.write(b"scribbled")
+    async with running(rig.stage()):
+        await rig.until(transfer, State.SUPERSEDED)
+        await eventually(lambda: nothing_open(rig))
+    assert keys(seaweed, rig.bucket) == []
+
+
+async def test_a_small_file_is_sent_as_it_was_opened(rig: Rig, seaweed: SeaweedServer) -> None:
+    """What is written over it meanwhile, cut off or put in its place is another version's business."""
+    data = content(SMALL_BYTES)
+    transfer = await rig.file(data)
+
+    async def spoil() -> None:
+        rig.path(transfer).write_bytes(b"scribbled")
+
+    rig.store.before["put"] = spoil
+    async with running(rig.stage()):
+        await rig.until(transfer, State.UPLOADED)
+    assert download(seaweed, transfer) == data
 
 
 async def test_a_file_that_shrinks_under_its_upload_is_overtaken(rig: Rig, seaweed: SeaweedServer) -> None:

@@ -1,7 +1,7 @@
-"""Makes the requests that carry a file's bytes, PutObject and UploadPart, from the client library's own fields.
+"""Makes the requests that carry a file's bytes, PutObject and UploadPart, of the client library's own fields.
 
-Where the bucket's objects are, and for which region requests are signed, is the client library's to say; it is
-asked once (``learn``). What is not told by its usual signature is sent by itself.
+Where the bucket's objects are, and for which region requests are signed, is the client library's to say; it
+is asked once (``learn``). Where it signs in another way, as for directory buckets, it sends bodies itself.
 """
 
 from __future__ import annotations

@@ -42,7 +42,11 @@ class BoundedResponse(aiohttp.ClientResponse):
     @property
     def said(self) -> dict[str, str]:
         """The same as text, by lower-case names."""
-        return {_text(name).lower(): _text(value) for name, value in reversed(super().raw_headers)}
+        raw = super().raw_headers[::-1]
+        try:
+            return {name.decode().lower(): value.decode() for name, value in raw}
+        except UnicodeDecodeError:
+            return {_text(name).lower(): _text(value) for name, value in raw}
 
     async def read(self) -> bytes:
         """Return the whole body. Raises HugeAnswerError, ClientPayloadError."""

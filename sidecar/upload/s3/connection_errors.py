@@ -1,33 +1,30 @@
-"""Names what broke on a connection as aiobotocore does, so that one table of ours reads the failures of both."""
+"""Names what broke on a connection as aiobotocore does: one table of ours reads the failures of both."""
 
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 import aiohttp
 from botocore import exceptions as boto
 
+_CLOSED = (
+    aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, aiohttp.http_exceptions.BadStatusLine
+)  # fmt: skip
+_KINDS: tuple[tuple[Any, Any], ...] = (  # the first that fits
+    (aiohttp.ClientSSLError, boto.SSLError),
+    ((aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError), boto.ProxyConnectionError),
+    (_CLOSED, boto.ConnectionClosedError),
+    (aiohttp.ConnectionTimeoutError, boto.ConnectTimeoutError),
+    (aiohttp.ServerTimeoutError, boto.ReadTimeoutError),
+    ((aiohttp.ClientConnectionError, socket.gaierror), boto.EndpointConnectionError),
+    (TimeoutError, boto.ReadTimeoutError),
+)
+
 
 def as_client_error(error: Exception, *, url: str, proxy_url: str | None) -> Exception:
     """Return what aiobotocore would raise where aiohttp raised this."""
-    match error:
-        case aiohttp.ClientSSLError():
-            return boto.SSLError(endpoint_url=url, error=error)
-        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return boto.ProxyConnectionError(proxy_url=proxy_url, error=error)
-        case (
-            aiohttp.ServerDisconnectedError()
-            | aiohttp.ClientPayloadError()
-            | aiohttp.http_exceptions.BadStatusLine()
-        ):
-            return boto.ConnectionClosedError(endpoint_url=url, error=error)
-        case aiohttp.ServerTimeoutError():
-            is_connect = str(error).lower().startswith("connect")
-            kind = boto.ConnectTimeoutError if is_connect else boto.ReadTimeoutError
-            return kind(endpoint_url=url, error=error)
-        case aiohttp.ClientConnectionError() | socket.gaierror():
-            return boto.EndpointConnectionError(endpoint_url=url, error=error)
-        case TimeoutError():
-            return boto.ReadTimeoutError(endpoint_url=url, error=error)
-        case _:
-            return boto.HTTPClientError(error=error)
+    kind = next((kind for kinds, kind in _KINDS if isinstance(error, kinds)), boto.HTTPClientError)
+    where = {"proxy_url": proxy_url} if kind is boto.ProxyConnectionError else {"endpoint_url": url}
+    made: Exception = kind(error=error, **where)
+    return made

@@ -26,8 +26,8 @@ class S3Config:
 
     ``keys`` are asked for again and again, so that secrets in files may change, in a thread if
     ``keys_in_files``; None means the AWS chain (environment, profile, container, IMDS, web identity), which
-    renews itself. ``alone`` lets the chain do without a profile. ``dualstack``, ``fips`` and ``accelerate`` are AWS's own endpoints.
-    ``checksum`` None is auto.
+    renews itself. ``alone`` lets the chain do without a profile. ``dualstack``, ``fips`` and ``accelerate``
+    are AWS's own endpoints. ``checksum`` None is auto.
     """
 
     bucket: str

@@ -58,16 +58,18 @@ class RangePayload(Payload):
             size = min(most, end - offset)
             if self._throttle:
                 await self._call.throttled(self._throttle(size))
-            data = self._known(size, offset) or await loop.run_in_executor(None, self._read, size, offset)
+            data = self._known(size, offset)
+            if not data:
+                data = await loop.run_in_executor(None, self._read, size, offset)
             offset += len(data)
             self.is_sent = offset >= end
             self._call.wrote(len(data))
             await writer.write(data)
         self._call.wrote(0)
 
-    def _known(self, size: int, offset: int) -> bytes | None:
-        data = self._body.data
-        if data is None or size == len(data):
+    def _known(self, size: int, offset: int) -> bytes:
+        data = self._body.data or b""
+        if size == len(data):
             return data
         begin = offset - self._body.offset_bytes
         return data[begin : begin + size]
