@@ -78,11 +78,11 @@ def headers(fields: Mapping[str, Any]) -> dict[str, str]:
 
     Raises ParamValidationError for metadata that a header cannot carry.
     """
-    said = {_HEADERS[name]: str(value) for name, value in fields.items() if name != "Metadata"}
+    said = {_HEADERS[name]: value.strip() for name, value in fields.items() if name != "Metadata"}
     for name, value in fields.get("Metadata", {}).items():
         if not (name.isascii() and value.isascii()):
             raise ParamValidationError(report=f"metadata that is not ASCII: {name}")
-        said[f"x-amz-meta-{name}"] = value
+        said[f"x-amz-meta-{name}"] = value.strip()
     return said
 
 

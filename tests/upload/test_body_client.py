@@ -1,0 +1,257 @@
+"""The client for bodies reads answers as the client library does, and fails as it does."""
+
+from __future__ import annotations
+
+import socket
+import string
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import product
+from typing import Any
+from unittest.mock import patch
+
+import aiohttp
+import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest, HeadersDict
+from botocore.credentials import Credentials
+from botocore.exceptions import BotoCoreError
+from botocore.parsers import create_parser
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.upload.s3.body_client import BodyClient
+from sidecar.upload.s3.connection import StaleConnectionError
+from sidecar.upload.s3.connection_errors import as_client_error
+from sidecar.upload.s3.credentials import Keys
+from sidecar.upload.s3.endpoint import S3Config
+from sidecar.upload.s3.object_store import S3Store, open_store
+from sidecar.upload.s3.proxied_session import Answer, Outbound
+from sidecar.upload.s3.sigv4 import Signer, Unsigned
+from sidecar.upload.store import Body, ObjectSpec
+from tests.support.clock import ManualClock
+from tests.support.memory_store import checksum_of
+
+BYTES = b"0123456789"
+WHOLE = checksum_of(BYTES)
+CONFIG = S3Config(
+    bucket="lessons",
+    region="eu-west-1",
+    endpoint_url="http://minio.local:9000",
+    keys=lambda: Keys(access_key_id="AKID", secret_access_key="secret"),
+)
+BODY = Body(fd=-1, offset_bytes=0, length_bytes=len(BYTES), data=BYTES)
+SPEC = ObjectSpec(bucket="lessons", key="a b.mp4", content_type="video/mp4", cache_control=None, metadata={})
+STORED = {"etag": '"e"', "x-amz-checksum-crc64nvme": WHOLE.removeprefix("crc64nvme:")}
+Reply = Callable[[str, Any], Answer]
+
+
+@asynccontextmanager
+async def store_that_hears(
+    *replies: Answer | Exception, **changes: Any
+) -> AsyncIterator[tuple[S3Store, list[Any]]]:
+    """Open a store whose bodies get these replies; what was asked is gathered."""
+    asked: list[Any] = []
+    due = list(replies)
+
+    async def put(_self: Any, url: str, headers: Any, _body: Any) -> Answer:
+        asked.append((url, dict(headers)))
+        reply = due.pop(0)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    with patch.object(Outbound, "put", put):
+        async with open_store(replace(CONFIG, **changes), clock=ManualClock(), connections=2) as store:
+            yield store, asked
+
+
+# -- signatures ---------------------------------------------------------------------------------------
+NAME = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,12}", fullmatch=True)
+VALUE = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=30)
+PATH = st.text(string.ascii_letters + "/.%+~é", max_size=20).map(lambda text: f"/{text}")
+QUERY = st.lists(st.from_regex(r"[a-z]{1,3}=[A-Za-z0-9%.~_-]{0,4}", fullmatch=True), max_size=4).map("&".join)
+SECRET = st.from_regex(r"[A-Za-z0-9/+]{1,40}", fullmatch=True)
+
+
+PAIR = st.tuples(SECRET, SECRET)
+TIMES = st.tuples(st.integers(0, 4_000_000_000), st.integers(0, 4_000_000_000))  # seconds since 1970
+UNSIGNED = {"Authorization", "Accept-Encoding", "Content-Length"}
+SENT_ALWAYS = {"Host": "minio.local:9000", "User-Agent": "x", "Expect": "100-continue"}
+
+
+def signed_by_botocore(url: str, headers: dict[str, str], secret: str, seconds: float) -> dict[str, str]:
+    """Return the headers of a PUT as botocore's own signer makes them."""
+    request = AWSRequest("PUT", url, headers=headers)
+    request.context = {"client_config": type("Config", (), {"s3": {"payload_signing_enabled": False}})}
+    at = datetime.fromtimestamp(seconds, UTC)
+    with patch("botocore.auth.get_current_datetime", lambda: at):
+        S3SigV4Auth(Credentials("AKID", secret), "s3", "eu-west-1").add_auth(request)
+    return dict(request.headers.items())
+
+
+@settings(max_examples=50, derandomize=True)
+@given(headers=st.dictionaries(NAME, VALUE, max_size=8), path=PATH, query=QUERY, secrets=PAIR, times=TIMES)
+def test_a_signature_is_botocores(
+    headers: dict[str, str], path: str, query: str, secrets: tuple[str, str], times: tuple[int, int]
+) -> None:
+    """Whatever is signed, and whichever day and secret were signed with before."""
+    signer = Signer(region="eu-west-1")
+    once = {name.lower(): (name, value) for name, value in (headers | SENT_ALWAYS).items()}
+    named = dict(once[name] for name in once if name != "date")
+    url = f"http://minio.local:9000{path}{'?' if query else ''}{query}"
+    for secret, seconds in product(secrets, times):
+        theirs = signed_by_botocore(url, named, secret, seconds)
+        stamp = theirs["X-Amz-Date"]
+        ours = named | {"X-Amz-Date": stamp, "X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"}
+        unsigned = Unsigned(method="PUT", path=path, query=query, headers=ours)
+        said = signer.authorization(unsigned, access_key="AKID", secret_key=secret, stamp=stamp)
+        assert said == theirs["Authorization"]
+
+
+async def test_another_door_is_signed_for_as_well() -> None:
+    """A redirect to the endpoint's own door changes host and path; the one it points to must believe us."""
+    there = "http://lessons.minio.local:9000/a%20b.mp4"
+    moved = Answer(307, {"location": there}, b"")
+    async with store_that_hears(moved, Answer(200, STORED, b"")) as (store, asked):
+        await store.put(SPEC, BODY, checksum=WHOLE)
+    url, headers = asked[1]
+    assert (url, headers["Host"]) == (there, "lessons.minio.local:9000")
+    plain = {name: value for name, value in headers.items() if name not in UNSIGNED}
+    theirs = signed_by_botocore(there, plain, "secret", ManualClock().wall_ms() // 1000)
+    assert headers["Authorization"] == theirs["Authorization"]
+
+
+async def test_a_bucket_that_wants_another_signature_is_left_to_the_client_library() -> None:
+    """S3 Express asks for a session of its own first."""
+    directory = replace(CONFIG, bucket="lessons--euw1-az1--x-s3", endpoint_url=None)
+    async with open_store(directory, clock=ManualClock(), connections=1) as store:
+        assert store._calls._bodies is store._calls._client
+    async with open_store(CONFIG, clock=ManualClock(), connections=1) as store:
+        assert isinstance(store._calls._bodies, BodyClient)
+
+
+@pytest.mark.parametrize("wrong", [{"key": ""}, {"metadata": {"title": "é"}}, {"metadata": {"é": "title"}}])
+async def test_what_no_request_can_say_is_invalid_and_not_sent(wrong: dict[str, Any]) -> None:
+    """A PUT without a key would be the bucket's."""
+    async with store_that_hears() as (store, asked):
+        with pytest.raises(SidecarError) as caught:
+            await store.put(replace(SPEC, **wrong), BODY, checksum=WHOLE)
+    assert (caught.value.kind, asked) == (ErrorKind.INVALID, [])
+
+
+# -- answers ------------------------------------------------------------------------------------------
+CHECKSUMS = ("x-amz-checksum-crc64nvme", "x-amz-checksum-crc32c", "x-amz-checksum-sha256")
+SAID = st.sampled_from(["ETag", "x-amz-version-id", "Date", "x-amz-request-id", "X-Odd", *CHECKSUMS])
+
+
+@settings(max_examples=20, derandomize=True)
+@given(headers=st.dictionaries(SAID, VALUE, max_size=9), status=st.sampled_from([200, 201, 204, 206]))
+async def test_headers_say_what_the_client_library_hears(headers: dict[str, str], status: int) -> None:
+    lowered = {name.lower(): value for name, value in headers.items()}
+    async with open_store(CONFIG, clock=ManualClock(), connections=1) as store:
+        client, bodies = store._calls._client, store._calls._bodies
+        ours = await bodies._read("PutObject", "http://x/", Answer(status, lowered, b""))
+        shape = client.meta.service_model.operation_model("PutObject").output_shape
+        theirs = create_parser("rest-xml").parse(
+            {"headers": HeadersDict(lowered), "status_code": status, "body": b""}, shape
+        )
+    fields = ("ETag", "VersionId", "ChecksumCRC64NVME", "ChecksumCRC32C", "ChecksumSHA256")
+    assert {name: ours.get(name) for name in fields} == {name: theirs.get(name) for name in fields}
+    about = ("HTTPStatusCode", "HTTPHeaders")
+    assert [ours["ResponseMetadata"][name] for name in about] == [
+        theirs["ResponseMetadata"][name] for name in about
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "code"),
+    [
+        (200, b"<Error><Code>SlowDown</Code></Error>", ErrorKind.THROTTLED, "SlowDown"),
+        (200, b"\xef\xbb\xbf <Error><Code>InternalError</Code></Error>", ErrorKind.NETWORK, "InternalError"),
+        (200, b"<html>Welcome</html>", ErrorKind.UNKNOWN, "ResponseParserError"),
+        (200, b"welcome", ErrorKind.UNKNOWN, "ResponseParserError"),
+        (300, b"", ErrorKind.NOT_FOUND, "300"),
+        (403, b"", ErrorKind.FORBIDDEN, "403"),
+        (503, b"<html>Sorry</html>", ErrorKind.THROTTLED, "503"),
+    ],
+)  # fmt: skip
+async def test_an_answer_that_is_no_success_is_none(
+    status: int, body: bytes, kind: ErrorKind, code: str
+) -> None:
+    """With all that a success would say in its headers."""
+    async with store_that_hears(Answer(status, STORED, body)) as (store, _):
+        with pytest.raises(SidecarError) as caught:
+            await store.put(SPEC, BODY, checksum=WHOLE)
+    assert (caught.value.kind, caught.value.code) == (kind, code)
+
+
+async def test_a_success_may_have_a_body() -> None:
+    """Some stores say more than they must."""
+    async with store_that_hears(Answer(200, STORED, b"<PutObjectResult/>")) as (store, _):
+        assert (await store.put(SPEC, BODY, checksum=WHOLE)).etag == '"e"'
+
+
+# -- failures -----------------------------------------------------------------------------------------
+KEY = aiohttp.client_reqrep.ConnectionKey(
+    host="h", port=1, is_ssl=False, ssl=True, proxy=None, proxy_auth=None, proxy_headers_hash=None,
+    server_hostname=None,
+)  # fmt: skip
+ASKED = aiohttp.RequestInfo(URL("http://h"), "PUT", CIMultiDictProxy(CIMultiDict()), URL("http://h"))
+REFUSED = OSError(111, "Connection refused")
+FAILURES: list[Exception] = [
+    aiohttp.ClientConnectorError(KEY, REFUSED),
+    aiohttp.ClientConnectorDNSError(KEY, socket.gaierror(-2, "Name or service not known")),
+    aiohttp.ClientConnectorSSLError(KEY, OSError(1, "[SSL: WRONG_VERSION_NUMBER]")),
+    aiohttp.ClientConnectorCertificateError(KEY, ValueError("[SSL: CERTIFICATE_VERIFY_FAILED]")),
+    aiohttp.ClientProxyConnectionError(KEY, REFUSED),
+    aiohttp.ClientHttpProxyError(ASKED, (), status=407, message="who are you"),
+    aiohttp.ServerDisconnectedError(),
+    StaleConnectionError(),
+    aiohttp.ClientPayloadError("cut off"),
+    aiohttp.http_exceptions.BadStatusLine("odd"),
+    aiohttp.ConnectionTimeoutError("Connection timeout to host http://h"),
+    aiohttp.SocketTimeoutError("Timeout on reading data from socket"),
+    aiohttp.ClientOSError(104, "Connection reset by peer"),
+    aiohttp.ClientConnectionResetError("closing"),
+    aiohttp.ClientResponseError(ASKED, (), status=400, message="Bad chunk"),
+    socket.gaierror(-3, "Temporary failure in name resolution"),
+    TimeoutError("slow"),
+    OSError(24, "Too many open files"),
+    ValueError("a header with a line break"),
+]
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=[type(failure).__name__ for failure in FAILURES])
+async def test_what_breaks_has_the_name_that_the_client_library_gives(failure: Exception) -> None:
+    """One table of ours reads both."""
+
+    class Breaking:
+        async def request(self, *_: object, **__: object) -> None:
+            raise failure
+
+    async def session(_self: Any, _proxy_url: str | None) -> Breaking:
+        return Breaking()
+
+    async with open_store(CONFIG, clock=ManualClock(), connections=1) as store:
+        outbound = store._calls._bodies._session
+        with patch.object(Outbound, "_get_session", session):
+            request = AWSRequest("PUT", "http://h/k", headers={}).prepare()
+            with pytest.raises((BotoCoreError, OSError)) as theirs:
+                await outbound.send(request)
+            with pytest.raises((BotoCoreError, OSError)) as ours:
+                await outbound.put("http://h/k", {}, None)
+    assert type(ours.value) is type(theirs.value)
+    assert (str(ours.value), ours.value.kwargs["error"]) == (str(theirs.value), failure)
+
+
+def test_a_proxy_is_named_without_its_password() -> None:
+    named = as_client_error(
+        aiohttp.ClientProxyConnectionError(KEY, REFUSED), url="http://h", proxy_url="http://p:1"
+    )
+    assert str(named) == 'Failed to connect to proxy URL: "http://p:1"'
