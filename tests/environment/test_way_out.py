@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import os
 import subprocess
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,7 +18,10 @@ from sidecar.settings.convex import Convex, NoAuth
 from sidecar.settings.s3 import S3
 from sidecar.sync.convex import open_store as open_convex
 from sidecar.upload.s3.endpoint import s3_config
+from sidecar.upload.s3.object_store import S3Store
 from sidecar.upload.s3.object_store import open_store as open_s3
+from sidecar.upload.store import Body, ObjectSpec
+from tests.support.memory_store import checksum_of
 from tests.support.outside import Authority, remote, way
 
 PROXIES = [
@@ -30,6 +34,21 @@ Ask = Callable[[str], Awaitable[None]]
 
 
 async def s3(url: str) -> None:
+    async with _opened(url) as store:
+        await store.probe()
+
+
+async def body(url: str) -> None:
+    """Files' bytes go another way through the program, and the same way out."""
+    data = b"0123456789"
+    spec = ObjectSpec(bucket="lessons", key="k", content_type="a/b", cache_control=None, metadata={})
+    async with _opened(url) as store:
+        range_ = Body(fd=-1, offset_bytes=0, length_bytes=len(data), data=data)
+        await store.put(spec, range_, checksum=checksum_of(data))
+
+
+@asynccontextmanager
+async def _opened(url: str) -> AsyncIterator[S3Store]:
     settings = {
         "bucket": "lessons",
         "endpoint_url": url,
@@ -38,7 +57,7 @@ async def s3(url: str) -> None:
     }
     config = s3_config(S3.model_validate(settings))
     async with open_s3(config, clock=SystemClock(), connections=2) as store:
-        await store.probe()
+        yield store
 
 
 async def sts(url: str) -> None:
@@ -56,7 +75,7 @@ async def convex(url: str) -> None:
         await store.probe()
 
 
-REMOTES = pytest.mark.parametrize("ask", [s3, sts, convex])
+REMOTES = pytest.mark.parametrize("ask", [s3, body, sts, convex])
 
 
 @pytest.fixture(scope="module")

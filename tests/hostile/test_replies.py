@@ -18,6 +18,8 @@ from sidecar.sync.convex import open_store as open_convex
 from sidecar.upload.s3.credentials import Keys
 from sidecar.upload.s3.endpoint import S3Config
 from sidecar.upload.s3.object_store import S3Store, open_store
+from sidecar.upload.store import Body, ObjectSpec
+from tests.support.memory_store import checksum_of
 
 MIB = 1024 * 1024
 MEMORY_BYTES_MAX = 120 * MIB
@@ -133,16 +135,29 @@ async def _costs(attempt: Callable[[], Awaitable[object]]) -> SidecarError:
     return raised.value
 
 
+async def _listing(store: S3Store) -> None:
+    async for _ in store.open_uploads(prefix=""):
+        pass
+
+
+async def _sending(store: S3Store) -> None:
+    spec = ObjectSpec(bucket="lessons", key="k", content_type="a/b", cache_control=None, metadata={})
+    await store.put(
+        spec, Body(fd=-1, offset_bytes=0, length_bytes=10, data=b"0123456789"), checksum=checksum_of(b"")
+    )
+
+
+@pytest.mark.parametrize("attempt", [_listing, _sending])
 @pytest.mark.parametrize("flood", FLOODS)
-async def test_no_answer_of_s3_costs_more_than_it_may(flood: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is said, the listing of open uploads ends with an error that the journal can decide on."""
+async def test_no_answer_of_s3_costs_more_than_it_may(
+    flood: str, attempt: Callable[[S3Store], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is said, the listing of open uploads ends with an error that the journal can decide on.
+
+    So does a file's way, which is another client's.
+    """
     seconds = 2 * SECONDS_MAX if flood in BOUNDED else 1.0  # not by time, but by its size
     monkeypatch.setattr("sidecar.upload.s3.calls.STALL_SECONDS", seconds)
-
-    async def attempt(store: S3Store) -> None:
-        async for _ in store.open_uploads(prefix=""):
-            pass
-
     async with speaking(FLOODS[flood]) as url, store_at(url) as store:
         error = await _costs(lambda: attempt(store))
     assert error.kind in {ErrorKind.NETWORK, ErrorKind.UNKNOWN}

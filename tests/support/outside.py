@@ -89,7 +89,8 @@ async def remote(context: ssl.SSLContext | None = None) -> AsyncIterator[Remote]
             return web.json_response({"status": "success", "value": {"contractVersion": 1}})
         if request.method == "POST":
             return web.Response(text=_STS, content_type="text/xml")
-        return web.Response()
+        checked = {name: value for name, value in request.headers.items() if "x-amz-checksum-" in name}
+        return web.Response(headers={"ETag": '"e"', **checked} if request.method == "PUT" else None)
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)
@@ -122,12 +123,16 @@ class Way:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Open the way to the port for one who asks."""
-        self._serving.add(asyncio.current_task())
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await (self._socks(reader, writer) if self.scheme == "socks5" else self._connect(reader, writer))
-            inner, outer = await asyncio.open_connection("127.0.0.1", self.to)
-            await asyncio.gather(_pour(reader, outer), _pour(inner, writer))
+            await self.join(reader, writer)
         await _closed(writer)
+
+    async def join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry what both say to each other."""
+        self._serving.add(asyncio.current_task())
+        inner, outer = await asyncio.open_connection("127.0.0.1", self.to)
+        await asyncio.gather(_pour(reader, outer), _pour(inner, writer))
 
     async def end(self) -> None:
         """End all that is under way."""
@@ -167,6 +172,24 @@ async def way(to: int, scheme: str = "http") -> AsyncIterator[Way]:
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made
+    finally:
+        server.close()
+        await made.end()
+
+
+@asynccontextmanager
+async def tls_before(port: int, context: ssl.SSLContext) -> AsyncIterator[int]:
+    """Speak TLS in the place of a server on loopback; yield the port."""
+    made = Way(port)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            await made.join(reader, writer)
+        await _closed(writer)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
         await made.end()
