@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -18,10 +19,12 @@ from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.settings.s3 import S3
 from sidecar.upload.s3 import credentials
 from sidecar.upload.s3.aws_credentials import CredentialsError
-from sidecar.upload.s3.credentials import SharedKeys
+from sidecar.upload.s3.credentials import Keys, OurKeys, SharedKeys
 from sidecar.upload.s3.endpoint import s3_config
 from sidecar.upload.s3.object_store import open_store
+from sidecar.upload.store import Body, ObjectSpec
 from tests.support.clock import ManualClock
+from tests.support.memory_store import checksum_of
 from tests.support.outside import remote
 
 pytestmark = pytest.mark.usefixtures("environ")
@@ -159,6 +162,88 @@ async def test_a_look_up_that_hangs_is_named_and_goes_on(monkeypatch: pytest.Mon
     monkeypatch.setattr(credentials, "WAIT_SECONDS", 10)
     assert (await keys.get_frozen_credentials()).access_key == "AKID"
     assert chain.asked == 1
+
+
+async def test_files_of_keys_are_looked_at_once_a_second_and_after_a_refusal() -> None:
+    """A burst does not read them as often; what was rewritten is used at once where it must be."""
+    looks, clock = [], ManualClock()
+
+    def look() -> Keys:
+        looks.append(threading.current_thread())
+        return Keys(access_key_id=f"K{len(looks)}", secret_access_key="s")
+
+    keys = OurKeys(look, in_files=True, clock=clock)
+    for _ in range(3):
+        assert (await keys.get_frozen_credentials()).access_key == "K1"
+    clock.advance(credentials.LOOK_SECONDS)
+    assert (await keys.get_frozen_credentials()).access_key == "K2"
+    keys.learn({"ResponseMetadata": {"HTTPStatusCode": 403}, "Error": {"Code": "AccessDenied"}})
+    assert (await keys.get_frozen_credentials()).access_key == "K2"
+    keys.learn({"ResponseMetadata": {"HTTPStatusCode": 403}, "Error": {"Code": "InvalidAccessKeyId"}})
+    assert (await keys.get_frozen_credentials()).access_key == "K3"
+    assert threading.current_thread() not in looks
+
+
+async def test_files_that_cannot_be_read_are_looked_at_again_and_again() -> None:
+    """Nothing is kept of a failure."""
+    outcomes: list[OSError | Keys] = [OSError("away"), Keys(access_key_id="A", secret_access_key="s")]
+
+    def look() -> Keys:
+        if isinstance(outcome := outcomes.pop(0), OSError):
+            raise outcome
+        return outcome
+
+    keys = OurKeys(look, in_files=True, clock=ManualClock())
+    with pytest.raises(OSError, match="away"):
+        await keys.get_frozen_credentials()
+    assert (await keys.get_frozen_credentials()).access_key == "A"
+
+
+@pytest.mark.parametrize("given", ["files", "chain"])
+async def test_a_body_that_is_refused_brings_newer_keys(
+    given: str, environ: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A token expired, and whoever renews it has written the next one: the next body is signed with that."""
+    environ.setattr(credentials, "AGAIN_SECONDS", 0.0)
+    clock, signed = ManualClock(), []
+    settings = {"bucket": "lessons"}
+    names = ("access_key_id", "secret_access_key", "session_token")
+
+    def write(access_key: str) -> None:
+        if given == "files":
+            for name in names:
+                (tmp_path / name).write_text(access_key)
+        else:
+            lines = "".join(f"aws_{name} = {access_key}\n" for name in names)
+            (tmp_path / "credentials").write_text(f"[default]\n{lines}")
+
+    def answer(request: web.Request) -> web.Response:
+        key = request.headers["Authorization"].partition("Credential=")[2].partition("/")[0]
+        signed.append((key, request.headers["X-Amz-Security-Token"]))
+        if key == "OLD":
+            text = (
+                "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+            )
+            return web.Response(status=400, text=text, content_type="application/xml")
+        checked = {name: value for name, value in request.headers.items() if "x-amz-checksum-" in name}
+        return web.Response(headers={"ETag": '"e"', **checked})
+
+    if given == "files":
+        settings |= {f"{name}_file": str(tmp_path / name) for name in names}
+    data = b"0123456789"
+    spec = ObjectSpec(bucket="lessons", key="k", content_type="a/b", cache_control=None, metadata={})
+    body = Body(fd=-1, offset_bytes=0, length_bytes=len(data), data=data)
+    async with metadata(answer) as url:
+        write("OLD")
+        config = s3_config(S3.model_validate(settings | {"endpoint_url": url}))
+        async with open_store(config, clock=clock, connections=1) as store:
+            for _ in range(2):
+                with pytest.raises(SidecarError) as caught:
+                    await store.put(spec, body, checksum=checksum_of(data))
+                assert (caught.value.kind, caught.value.code) == (ErrorKind.UNAUTHORIZED, "ExpiredToken")
+            write("NEW")
+            await store.put(spec, body, checksum=checksum_of(data))
+    assert signed == [("OLD", "OLD"), ("OLD", "OLD"), ("NEW", "NEW")]
 
 
 # -- the chain itself ---------------------------------------------------------------------------------
