@@ -97,7 +97,7 @@ async def learn(client: Any, bucket: str) -> Door | None:
     client.meta.events.register_first("before-call.s3.PutObject", catch)
     try:
         await client.put_object(Bucket=bucket, Key=_KEY, Body=b"")
-    except BotoCoreError:
+    except (BotoCoreError, ValueError):
         return None  # every call will say why
     finally:
         client.meta.events.unregister("before-call.s3.PutObject", catch)
@@ -106,7 +106,7 @@ async def learn(client: Any, bucket: str) -> Door | None:
 
 def _door(params: Mapping[str, Any], context: Mapping[str, Any]) -> Door | None:
     signing, url = context.get("signing", {}), str(params["url"])
-    usual = context.get("auth_type") == "v4" and signing.get("signing_name") == "s3"
+    usual = context.get("auth_type") == "v4" and signing.get("signing_name") == "s3" and "region" in signing
     if not usual or not url.endswith(f"/{_KEY}") or urlsplit(url).query:
         return None
     agent = params["headers"]["User-Agent"]
