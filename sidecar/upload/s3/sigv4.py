@@ -15,9 +15,8 @@ from hashlib import sha256
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 STAMP = "%Y%m%dT%H%M%SZ"  # of x-amz-date, in UTC
 _DAY_CHARS = 8
-_NOT_SIGNED = frozenset(
-    {"expect", "transfer-encoding", "user-agent", "x-amzn-trace-id"}
-)  # fronts change them
+# What fronts may change on its way.
+_NOT_SIGNED = frozenset({"expect", "transfer-encoding", "user-agent", "x-amzn-trace-id"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
