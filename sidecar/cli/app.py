@@ -10,6 +10,7 @@ import typer
 from sidecar import __version__
 
 from . import common, config, convex, dead_letters, journal, removal
+from .bench import bench
 from .demo import demo
 from .dev import dev
 from .explain import explain
@@ -39,6 +40,7 @@ def run_(context: typer.Context) -> None:
 
 app.command(short_help="Watch a folder with local servers.")(dev)
 app.command(short_help="Watch a lesson arrive, from ffmpeg to Convex.")(demo)
+app.command(short_help="Measure it beside other tools.")(bench)
 app.command()(wait)
 app.command(short_help="Show what the sidecar does.")(status)
 app.command()(explain)

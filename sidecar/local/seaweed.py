@@ -25,6 +25,7 @@ from botocore.handlers import add_expect_header
 
 from sidecar.upload.s3.aws_credentials import NOTHING_READ
 
+from .certificates import Tls
 from .child import Child, ServerError, neutral_environment, wait, wait_async
 from .ports import COMPANION, LOOPBACK, free_ports
 
@@ -58,8 +59,11 @@ class SeaweedServer:
     The data outlives ``restart`` and ``kill`` and goes with the context, unless ``folder`` was given.
     """
 
-    def __init__(self, *, bucket: str = "lessons", folder: Path | None = None) -> None:
+    def __init__(
+        self, *, bucket: str = "lessons", folder: Path | None = None, tls: Tls | None = None
+    ) -> None:
         """Choose keys; ``folder`` (made if need be) keeps the data when the server is gone."""
+        self._tls = tls
         self.bucket = bucket
         self.region = "us-east-1"
         self.access_key = f"LOCAL{secrets.token_hex(8).upper()}"
@@ -73,7 +77,12 @@ class SeaweedServer:
     @property
     def endpoint_url(self) -> str:
         """The address of the S3 API."""
-        return f"http://{LOOPBACK}:{self._ports[0]}"
+        return f"{'https' if self._tls else 'http'}://{LOOPBACK}:{self._ports[0]}"
+
+    @property
+    def port(self) -> int:
+        """The S3 API's."""
+        return self._ports[0]
 
     @property
     def master_url(self) -> str:
@@ -197,7 +206,9 @@ class SeaweedServer:
 
     def _flags(self) -> list[str]:
         s3, master, filer, volume, admin, metrics = self._ports
+        pair = self._tls and (f"-s3.cert.file={self._tls.certificate}", f"-s3.key.file={self._tls.key}")
         return [
+            *(pair or ()),
             f"-dir={self._folder}",
             f"-ip={LOOPBACK}",
             f"-ip.bind={LOOPBACK}",
@@ -234,6 +245,7 @@ class SeaweedServer:
             region_name=self.region,
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
+            verify=str(self._tls.authority) if self._tls else None,
             config=Config(
                 connect_timeout=2,
                 read_timeout=30,

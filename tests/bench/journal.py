@@ -18,16 +18,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from sidecar.core.model import StatIdentity
 from sidecar.journal.journal import Journal
+from sidecar.local.bench.filling import MachineClock, fill, written
 from sidecar.local.ports import free_port
 from tests.support.journals import ROOT, TAG
-
-from .filling import MachineClock, fill, path
 
 T = TypeVar("T")
 MILLION = 1_000_000
@@ -84,25 +83,6 @@ def start(folder: Path, count: int) -> None:
 def opened(folder: Path) -> Journal:
     """Open the journal of the folder."""
     return Journal(folder / "journal.db", tag=TAG, bucket="lessons", clock=MachineClock())
-
-
-def written(root: Path, count: int) -> Iterator[tuple[int, StatIdentity]]:
-    """Make the files."""
-    for n in range(1, count + 1):
-        file = root / path(n)
-        if not file.parent.exists():
-            file.parent.mkdir(parents=True)
-        file.touch()
-        found = file.stat()
-        yield (
-            n,
-            StatIdentity(
-                inode=found.st_ino,
-                size_bytes=found.st_size,
-                mtime_ns=found.st_mtime_ns,
-                ctime_ns=found.st_ctime_ns,
-            ),
-        )
 
 
 def started(folder: Path, root: Path) -> tuple[float, subprocess.Popen[bytes]]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 from sidecar.core.ids import transfer_id
-from sidecar.core.model import EntityType, StatIdentity
-from sidecar.core.routing import object_key
+from sidecar.core.model import Route, StatIdentity
+from sidecar.core.presets import LESSON
+from sidecar.core.routing import Router, object_key
+from sidecar.core.rules import Ids, Root
 from sidecar.journal.db.rows import route_json
 from sidecar.journal.journal import Journal
-from tests.support.journals import TAG, route
 
 FILES, SCENES = 100, 50  # of a scene, of a session
 DAY_MS = 86_400_000
@@ -27,7 +28,7 @@ _TRANSFER = """
 INSERT INTO transfers (id, transfer, root, folder, name, slot, session_id, entity_id, scene_id, asset_type,
   priority, route, state, bucket, key, inode, size, mtime_ns, ctime_ns, checksum, may_object, etag, version,
   discovered_ms, ready_ms, uploaded_ms, synced_ms, ended_ms)
-VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, 'video_chunk', 3, ?, 'synced', 'lessons', ?, ?, ?, ?, ?, ?, 1, ?, 1,
+VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'synced', ?, ?, ?, ?, ?, ?, ?, 1, ?, 1,
   ?, ?, ?, ?, ?)
 """
 
@@ -56,12 +57,42 @@ def path(n: int) -> str:
     return f"{session}/{scene}/video/{name}"
 
 
+def written(root: Path, count: int, *, first: int = 1) -> Iterator[tuple[int, StatIdentity]]:
+    """Make empty files, by number."""
+    for n in range(first, first + count):
+        file = root / path(n)
+        if not file.parent.exists():
+            file.parent.mkdir(parents=True)
+        file.touch()
+        found = file.stat()
+        yield (
+            n,
+            StatIdentity(
+                inode=found.st_ino,
+                size_bytes=found.st_size,
+                mtime_ns=found.st_mtime_ns,
+                ctime_ns=found.st_ctime_ns,
+            ),
+        )
+
+
 def fill(journal: Journal, root: str, files: Iterable[tuple[int, StatIdentity]], *, gone: int = 0) -> None:
     """Add synced files, by number; of each ``gone`` the last one is missing since a year (0: none)."""
     db, now = journal.db.conn, journal.db.clock.wall_ms()
     db.execute("PRAGMA synchronous = OFF")
-    db.execute("INSERT INTO roots (id, path) VALUES (1, ?)", [root])
-    rows = (_rows(n, identity, now, is_gone=bool(gone) and n % gone == 0) for n, identity in files)
+    db.execute("INSERT OR IGNORE INTO roots (id, path) VALUES (1, ?)", [root])
+    router = Router(roots=[Root(path=root)], rules=LESSON, ids=Ids())
+    rows = (
+        _rows(
+            n,
+            identity,
+            now,
+            at=_route(router, root, n),
+            tag=journal.tag,
+            is_gone=bool(gone) and n % gone == 0,
+        )
+        for n, identity in files
+    )
     while batch := list(islice(rows, AT_ONCE)):
         db.execute("BEGIN")
         db.executemany(_FILE, (file for file, _ in batch))
@@ -76,20 +107,23 @@ def fill(journal: Journal, root: str, files: Iterable[tuple[int, StatIdentity]],
         db.execute("COMMIT")
 
 
-def _rows(n: int, identity: StatIdentity, now: int, *, is_gone: bool) -> tuple[Row, Row]:
-    session, scene, name = place(n)
-    folder, then = f"{session}/{scene}/video", now - 400 * DAY_MS + n
-    at = replace(
-        route(name, scene=scene),
-        key=f"{session}/{scene}/video_chunk/chunk_{n % FILES:03}.{{transfer}}.mp4",
-        slot=replace(route(name).slot, session_id=session, entity_type=EntityType.SCENE, entity_id=scene),
-        entity_folder=f"{session}/{scene}",
-    )
-    transfer = transfer_id(wall_ms=then, chance=n.to_bytes(5), tag=TAG)
+def _route(router: Router, root: str, n: int) -> Route:
+    found = router.route(root, path(n))
+    if not isinstance(found, Route):
+        raise TypeError(f"{path(n)} is not routed: {found}")
+    return found
+
+
+def _rows(n: int, identity: StatIdentity, now: int, *, at: Route, tag: str, is_gone: bool) -> tuple[Row, Row]:
+    folder, _, name = path(n).rpartition("/")
+    then = now - 400 * DAY_MS + n
+    transfer = transfer_id(wall_ms=then, chance=n.to_bytes(5), tag=tag)
     stat = (identity.inode, identity.size_bytes, identity.mtime_ns, identity.ctime_ns)
     ended = now - 365 * DAY_MS + n if is_gone else None
-    return (folder, name, *stat, at.slot.digest, n, 4 if is_gone else 0), (
-        *(n, transfer, folder, name, at.slot.digest, session, scene, scene, route_json(at)),
+    slot = at.slot
+    where = (n, transfer, folder, name, slot.digest, slot.session_id, slot.entity_id, slot.entity_id)
+    return (folder, name, *stat, slot.digest, n, 4 if is_gone else 0), (
+        *(*where, slot.asset_type, at.priority, route_json(at), "lessons"),
         *(object_key(at, transfer), *stat, f"crc64nvme:{n:011}=", f"{n:032x}", then, then, then, then, ended),
     )
 
@@ -97,4 +131,4 @@ def _rows(n: int, identity: StatIdentity, now: int, *, is_gone: bool) -> tuple[R
 def _events(batch: list[tuple[Row, Row]], now: int) -> Iterator[Row]:
     for _, transfer in batch:
         for event in EVENTS:
-            yield now - 8 * DAY_MS, transfer[0], event, transfer[9] if event == "uploaded" else None
+            yield now - 8 * DAY_MS, transfer[0], event, transfer[12] if event == "uploaded" else None

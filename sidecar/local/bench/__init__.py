@@ -1,0 +1,1 @@
+"""``sidecar bench``: the sidecar beside the tools that one would take instead, in one run on one machine."""

@@ -1,0 +1,62 @@
+"""``delay.c`` in plain Python, for machines without a compiler: ``slow_line LISTEN_PORT TARGET_PORT MS``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import uvloop
+
+from sidecar.local.ports import LOOPBACK
+
+_PIECE_BYTES = 128 * 1024
+_PIECES_MAX = 48  # of a direction, under way: 6 MiB
+
+
+async def serve(listen: int, target: int, rtt_seconds: float) -> None:
+    """Serve for ever."""
+
+    async def joined(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(rtt_seconds)  # as a handshake takes
+        far_reader, far_writer = await asyncio.open_connection(LOOPBACK, target)
+        await asyncio.gather(
+            _carry(reader, far_writer, rtt_seconds / 2), _carry(far_reader, writer, rtt_seconds / 2)
+        )
+
+    server = await asyncio.start_server(joined, LOOPBACK, listen, backlog=1024)
+    await server.serve_forever()
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
+    """Carry one direction to its end; each piece arrives so many seconds after it came."""
+    pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_PIECES_MAX)
+    leaving = asyncio.create_task(_leave(pieces, writer))
+    loop = asyncio.get_running_loop()
+    piece = b"-"
+    while piece:
+        try:
+            piece = await reader.read(_PIECE_BYTES)
+        except ConnectionError:
+            piece = b""
+        await pieces.put((loop.time() + seconds, piece))
+    await leaving
+
+
+async def _leave(pieces: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:
+    loop, is_open = asyncio.get_running_loop(), True
+    while True:
+        due, piece = await pieces.get()
+        await asyncio.sleep(due - loop.time())
+        if not piece:
+            writer.close()
+            return
+        if is_open:
+            try:
+                writer.write(piece)
+                await writer.drain()
+            except ConnectionError:
+                is_open = False  # what still comes is let fall
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]) / 1000))
