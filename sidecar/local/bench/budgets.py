@@ -16,7 +16,7 @@ OURS = "sidecar"
 _NUMBER = r"\d+(?:\.\d+)?"
 _LINE = re.compile(
     rf"(?P<figure>[a-z]\w*) <= (?P<least>{_NUMBER})(?:, aim (?P<aim>{_NUMBER}))?"
-    r"(?: x (?P<peer>[a-z]\w*)| (?P<unit>[^\d\s]\S*))?"
+    r"(?: x (?P<peer>[a-z]\w*)| (?P<unit>[^\d\s].*))?"
 )
 
 
@@ -45,6 +45,11 @@ class Budget:
         """Write the line."""
         aim = "" if self.aim is None else f", aim {self.aim:g}"
         return f"{self.figure} <= {self.least:g}{aim}{self.of}"
+
+    @property
+    def limits(self) -> str:
+        """The numbers, in words."""
+        return f"at most {self.least:g}" + ("" if self.aim is None else f", aim {self.aim:g}")
 
     @property
     def of(self) -> str:
@@ -102,8 +107,8 @@ class Verdict:
 
 
 def number(value: float) -> str:
-    """Return a number with as many digits as a reader can use: 0.04, 7.1, 116.9, 1300."""
-    for above, digits in ((1000, 0), (10, 1), (1, 2), (0, 3)):
+    """Return a number with as many digits as a reader can use: 0.042, 7.12, 17.3, 117, 1,300."""
+    for above, digits in ((100, 0), (10, 1), (1, 2)):
         if abs(value) >= above:
-            return f"{value:.{digits}f}"
+            return f"{value:,.{digits}f}"
     return f"{value:.3f}"

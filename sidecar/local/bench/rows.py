@@ -15,7 +15,7 @@ FILES_MIN = 20
 BYTES_MIN = 16 * MIB  # of one large file: still several parts
 BYTES_PER_CORE = 2 * GIB  # of what a whole region's machines are meant for
 AWS_LARGE_BYTES = 5 * GIB
-_SMALL = ("wall <= 1.5, aim 1.0 x s5cmd", "cpu <= 1.5, aim 1.0 x s5cmd", "calls <= 20, aim 12 per-1,000")
+_SMALL = ("wall <= 1.5, aim 1.0 x s5cmd", "cpu <= 1.5, aim 1.0 x s5cmd", "calls <= 20, aim 12 for each 1,000")
 _TIMES = ("wall <= 1.0 x s5cmd", "wall <= 1.1, aim 1.0 x floor")
 _CHUNKS = (*_TIMES, "cpu <= 0.8 x s5cmd")
 _LARGE = (*_TIMES, "cpu <= 0.6, aim 0.4 x s5cmd")

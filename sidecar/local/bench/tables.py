@@ -1,10 +1,9 @@
-"""How a report looks on a terminal."""
+"""How a report looks on a terminal: a block for each row, its budgets below it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -23,14 +22,36 @@ UNITS: Mapping[str, str] = {
     "waiting": "{} waiting",
     "growth": "{} times the first cost",
 }
+NAMES: Mapping[str, str] = {
+    "wall": "time",
+    "cpu": "CPU",
+    "rss": "memory",
+    "visible": "close to visible",
+    "p50": "close to synced, p50",
+    "p99": "close to synced, p99",
+    "idle": "CPU when idle",
+    "calls": "calls of Convex",
+    "start": "start to ready",
+    "growth": "a file's CPU",
+}
 TRANSPORTS = {"plain": "plain", "tls": "TLS"}
+_COLUMNS = {"": 9, "time s": 7, "CPU s": 7, "MiB": 6, "time, CPU x s5cmd": 17, "time, CPU x floor": 17}
+_ALONE = 4  # columns that say something without another tool
 
 
 def show(console: Console, report: Report) -> None:
-    """Print the figures, the budgets, and what is to be known of both."""
-    console.print(_figures(report))
-    if any(True for _ in report.verdicts()):
-        console.print(_budgets(report))
+    """Print the figures with their budgets, and what is to be known of them."""
+    for result in report.rows:
+        title = f"{result.row.title}, {TRANSPORTS[result.transport]}"
+        console.print(f"\n[bold]{escape(title)}[/]", highlight=False)
+        if result.medians():
+            console.print(_figures(result))
+        for verdict in result.verdicts():
+            colour, sign = mark(verdict)
+            budget = verdict.budget
+            said = f"{sign} {NAMES.get(budget.figure, budget.figure)} {verdict.words}"
+            console.print(f"  [{colour}]{said}[/] [dim]({budget.limits})[/]", highlight=False)
+    console.print()
     for line in notes(report):
         console.print(f"[yellow]{escape(line)}[/]", highlight=False)
     console.print(f"[dim]{escape(machine.sentence(dict(report.machine)))}[/]", highlight=False)
@@ -51,18 +72,22 @@ def besides(figures: Figures) -> str:
     return ", ".join(text.format(number(figures[name])) for name, text in UNITS.items() if name in figures)
 
 
-def _figures(report: Report) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title="Time, CPU (servers not counted) and most memory; medians")
-    table.add_column("", no_wrap=True)
-    for column in ("time s", "CPU s", "MiB", "x s5cmd", "x floor"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("")
-    for result in report.rows:
-        table.add_section()
-        table.add_row(f"[bold]{escape(result.row.title)}[/], {TRANSPORTS[result.transport]}")
-        for tool, figures in result.medians().items():
-            style = "bold cyan" if tool == OURS else ""
-            table.add_row(f"  {tool}", *_cells(result, tool, figures), besides(figures), style=style)
+def mark(verdict: Verdict) -> tuple[str, str]:
+    """Return the colour and the sign of a verdict."""
+    if verdict.is_met is None:
+        return "dim", "?"
+    return ("green", "✓") if verdict.is_met else ("red", "✗")
+
+
+def _figures(result: RowResult) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 1), header_style="dim")
+    shown = _COLUMNS if len(result.medians()) > 1 else dict(list(_COLUMNS.items())[:_ALONE])
+    for name, width in shown.items():
+        table.add_column(name, justify="right" if name else "left", width=width, no_wrap=True)
+    table.add_column("", no_wrap=False)
+    for tool, figures in result.medians().items():
+        cells = [f" {tool}", *_cells(result, tool, figures)][: len(shown)]
+        table.add_row(*cells, besides(figures), style="cyan" if tool == OURS else "")
     return table
 
 
@@ -76,22 +101,4 @@ def _cells(result: RowResult, tool: str, figures: Figures) -> Iterator[str]:
 
 def _ratio(figures: Figures, other: Figures) -> str:
     name = "visible" if "visible" in other else "wall"
-    return " / ".join(number(figures[one] / other[one]) for one in (name, "cpu") if other.get(one))
-
-
-def _budgets(report: Report) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title="Budgets")
-    for column in ("", "at most", "measured"):
-        table.add_column(column)
-    for result, verdict in report.verdicts():
-        colour, sign = mark(verdict)
-        name = f"{escape(result.row.title)}, {TRANSPORTS[result.transport]}"
-        table.add_row(name, str(verdict.budget), f"[{colour}]{sign} {verdict.words}[/]")
-    return table
-
-
-def mark(verdict: Verdict) -> tuple[str, str]:
-    """Return the colour and the sign of a verdict."""
-    if verdict.is_met is None:
-        return "dim", "?"
-    return ("green", "✓") if verdict.is_met else ("red", "✗")
+    return ", ".join(number(figures[one] / other[one]) for one in (name, "cpu") if other.get(one))
