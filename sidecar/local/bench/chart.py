@@ -24,7 +24,7 @@ _BAR_WIDTH = _PANEL_WIDTH - _NAME_WIDTH - _VALUE_WIDTH
 _SLOW = "aws"  # so much slower than the others that its bar is cut
 _GAUGE_COLUMNS, _GAUGE_HEIGHT = 3, 74
 _GAUGE_WIDTH = (WIDTH - 2 * MARGIN) // _GAUGE_COLUMNS
-_PANELS = (("time", ("visible", "wall"), "s"), ("CPU", ("cpu",), "s"))
+_PANELS = (("time", ("visible", "wall")), ("CPU, servers not counted", ("cpu",)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +38,10 @@ class _Mark:
 
 def drawn(report: Report) -> str:
     """Return the SVG."""
-    shapes, y = list(_head(report)), 128.0
+    shapes, y = list(_head(report)), 144.0
     for result in (result for result in report.rows if len(result.medians()) > 1):
         shapes += _compared(result, y)
-        y += LANE * len(result.medians()) + 34
+        y += LANE * len(result.medians()) + 26
     gauges = [
         (result, verdict)
         for result, verdict in report.verdicts()
@@ -78,6 +78,9 @@ def _head(report: Report) -> Iterator[str]:
     yield text(x + 13, 97, "budget", size=13)
     yield line(x + 74, 84, x + 74, 100, AIM, width=2)
     yield text(x + 81, 97, "aim", size=13)
+    for n, (title, _) in enumerate(_PANELS):
+        at = MARGIN + _LABEL_WIDTH + n * _PANEL_WIDTH + _NAME_WIDTH
+        yield text(at, 127, f"{title}; x is of s5cmd's", size=12, colour=GREY)
 
 
 _TOOLS = {"floor": "awscrt alone (the floor)", "aws": "AWS CLI"}
@@ -90,18 +93,18 @@ def _compared(result: RowResult, y: float) -> Iterator[str]:
         yield text(MARGIN, y + 15 + 18 * n, part, size=14, weight=600)
     below = y + 15 + 18 * len(textwrap.wrap(result.row.title, 28))
     yield text(MARGIN, below, TRANSPORTS[result.transport], size=12, colour=GREY)
-    for n, (title, names, unit) in enumerate(_PANELS):
+    for n, (_, names) in enumerate(_PANELS):
         name = next((one for one in names if all(one in figures for figures in found.values())), None)
         if name is not None:
             x = MARGIN + _LABEL_WIDTH + n * _PANEL_WIDTH
-            yield from _panel(result, found, _Panel(name=name, title=title, unit=unit, x=x, y=y))
+            yield from _panel(result, found, _Panel(name=name, x=x, y=y))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Panel:
+    """One figure of all tools; ``x`` and ``y`` are its upper left corner."""
+
     name: str
-    title: str
-    unit: str
     x: float
     y: float
 
@@ -116,11 +119,12 @@ def _panel(result: RowResult, found: Mapping[str, Figures], panel: _Panel) -> It
         long = min(1.0, value / full) * _BAR_WIDTH
         yield text(x - 6, y + 12, tool, size=11, colour=GREY, anchor="end")
         yield box(x, y + 2, max(long, 1.5), BAR, COLOURS.get(tool, GREY), cut=value > full)
-        said = f"{number(value)} {panel.unit}"
+        said = f"{number(value)} s"
         if tool == OURS:
             ratio = _ratio(values)
             colour = INK if goal is None else AIM if goal.is_met else MISSED
-            yield text(x + long + 7, y + 13, said + ratio, size=12, weight=700, colour=colour)
+            beside = max(long, min(goal.least / full, 1.0) * _BAR_WIDTH if goal else 0.0)
+            yield text(x + beside + 7, y + 13, said + ratio, size=12, weight=700, colour=colour)
         else:
             yield text(x + long + 7, y + 13, said, size=11, colour=INK)
     if goal is not None and OURS in values:
@@ -129,8 +133,6 @@ def _panel(result: RowResult, found: Mapping[str, Figures], panel: _Panel) -> It
             if limit is not None:
                 x = panel.x + _NAME_WIDTH + limit / full * _BAR_WIDTH
                 yield line(x, at - 1, x, at + LANE - 2, colour, width=2)
-    end = panel.y + LANE * len(values) + 8
-    yield text(panel.x + _NAME_WIDTH, end, panel.title, size=10, colour=GREY)
 
 
 def _ratio(values: Mapping[str, float]) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 from xml.sax.saxutils import escape
 
 INK, GREY, PAPER = "#1f2933", "#65727f", "#ffffff"
-LIMIT, AIM, MISSED = "#d9480f", "#2b8a3e", "#c92a2a"
+LIMIT, AIM, MISSED = INK, "#2b8a3e", "#c92a2a"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 _CUT = 5.0  # a bar that is longer than its place ends in a gap and a stroke
 
