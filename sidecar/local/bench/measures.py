@@ -164,6 +164,7 @@ def memory(trial: Trial) -> Figures:
     big = Row(name="four", kind=Kind.BATCH, files=4, file_bytes=max(16 << 20, GIB * row.files // 100_000))
     plant(large, big)
     with trial.daemon() as daemon:
+        daemon.until_ready()
         daemon.until("journaled", lambda pause: _journaled(daemon, row.files, pause))
         scanned = daemon.peak()
         waiting = daemon.transfers()["ready"]

@@ -100,7 +100,7 @@ def fresh(folder: Path, *, tls: Tls | None, lines: Lines, rtt_ms: int) -> Iterat
             secret_key=server.secret_key,
             tls=tls,
         )
-        yield Remotes(server=server, target=target, stub=stub, convex_url=stub.url(convex_port))
+        yield Remotes(server=server, target=target, stub=stub, convex_url=stub.url_by(convex_port))
 
 
 def _objects(client: Any) -> Iterator[Any]:

@@ -123,7 +123,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         name="memory", kind=Kind.MEMORY, files=100_000, file_bytes=4 * KIB, once=True,
-        what="waiting, four of 1 GiB in flight", budgets=("rss <= 240, aim 160 MiB",),
+        what="waiting, four large ones in flight", budgets=("rss <= 240, aim 160 MiB",),
     ),
     Row(
         name="crt-small", kind=Kind.BATCH, files=10_000, file_bytes=256 * KIB,

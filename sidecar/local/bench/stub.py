@@ -47,9 +47,14 @@ class ConvexStub:
         self._reached = threading.Event()
         self._trouble: BaseException | None = None
 
-    def url(self, port: int | None = None) -> str:
-        """Return the address; by another port where something lies between."""
-        return f"{'https' if self._tls else 'http'}://{LOOPBACK}:{port or self.port}"
+    @property
+    def url(self) -> str:
+        """The address."""
+        return self.url_by(self.port)
+
+    def url_by(self, port: int) -> str:
+        """Return the address by another port, where something lies between."""
+        return f"{'https' if self._tls else 'http'}://{LOOPBACK}:{port}"
 
     def __enter__(self) -> Self:
         """Start. Raises TimeoutError."""
