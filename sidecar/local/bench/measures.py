@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sidecar.core.ids import sidecar_tag
 from sidecar.journal.journal import Journal
+from sidecar.local.child import ServerError
 from sidecar.local.demo import percentile
 
 from . import filling
@@ -98,6 +99,7 @@ def batch(trial: Trial) -> Figures:
         wall = max(stub.acknowledged.values()) * NANO - daemon.began
         daemon.until_synced(row.files)
         figures = {"wall": wall, "cpu": daemon.cpu(), "rss": daemon.peak()}
+        figures["first_call"] = (stub.first_call or daemon.began) - daemon.began
     trial.remotes.check(row.files, row.bytes)
     return {**figures, "calls": stub.calls["applyAssets"] * 1000 / row.files}
 
@@ -154,6 +156,8 @@ def idle(trial: Trial) -> Figures:
         began, used = time.monotonic(), daemon.cpu()
         time.sleep(trial.row.seconds)
         spent, wall = daemon.cpu() - used, time.monotonic() - began
+        if trial.remotes.stub.acknowledged:
+            raise ServerError("files that were delivered before were told to Convex again")
         return {"wall": wall, "cpu": spent, "rss": daemon.peak(), "idle": 100 * spent / wall, "start": start}
 
 

@@ -65,7 +65,8 @@ class Peer:
             [program, *self.version], capture_output=True, text=True, check=False, timeout=_VERSION_SECONDS,
             env=neutral_environment(),
         )  # fmt: skip
-        return (said.stdout or said.stderr).strip().partition("\n")[0]
+        words = (said.stdout or said.stderr).strip().partition("\n")[0]
+        return words if words.lower().startswith(("aws", self.name)) else f"{self.name} {words}"
 
 
 def _s5cmd() -> str | None:

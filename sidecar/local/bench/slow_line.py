@@ -19,9 +19,10 @@ async def serve(listen: int, target: int, rtt_seconds: float) -> None:
     async def joined(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(rtt_seconds)  # as a handshake takes
         far_reader, far_writer = await asyncio.open_connection(LOOPBACK, target)
-        await asyncio.gather(
-            _carry(reader, far_writer, rtt_seconds / 2), _carry(far_reader, writer, rtt_seconds / 2)
-        )
+        half = rtt_seconds / 2
+        await asyncio.gather(_carry(reader, far_writer, half), _carry(far_reader, writer, half))
+        far_writer.close()
+        writer.close()
 
     server = await asyncio.start_server(joined, LOOPBACK, listen, backlog=1024)
     await server.serve_forever()
@@ -47,15 +48,14 @@ async def _leave(pieces: asyncio.Queue[tuple[float, bytes]], writer: asyncio.Str
     while True:
         due, piece = await pieces.get()
         await asyncio.sleep(due - loop.time())
-        if not piece:
-            writer.close()
-            return
         if is_open:
             try:
-                writer.write(piece)
+                writer.write(piece) if piece else writer.write_eof()
                 await writer.drain()
-            except ConnectionError:
+            except OSError:
                 is_open = False  # what still comes is let fall
+        if not piece:
+            return
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ class ConvexStub:
         self.port = free_port()
         self.acknowledged: dict[str, int] = {}  # by session, scene and name
         self.calls: Counter[str] = Counter()
+        self.first_call: float | None = None  # monotonic: the sidecar is there
         self._tls = tls
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="bench-convex", daemon=True)
@@ -88,6 +89,7 @@ class ConvexStub:
         call = json.loads(body)
         name = call["path"].partition(":")[2].removesuffix("Internal")
         self.calls[name] += 1
+        self.first_call = self.first_call or time.monotonic()
         value = {"status": "success", "value": self._value(name, call["args"]), "logLines": []}
         return json.dumps(value, separators=(",", ":")).encode()
 

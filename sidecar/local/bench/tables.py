@@ -19,6 +19,7 @@ UNITS: Mapping[str, str] = {
     "idle": "{} % of a core",
     "calls": "{} calls for each 1,000",
     "start": "ready after {} s",
+    "first_call": "first call after {} s",
     "waiting": "{} waiting",
     "growth": "{} times the first cost",
 }
