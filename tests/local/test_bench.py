@@ -25,6 +25,7 @@ from sidecar.journal.read.check import check_journal
 from sidecar.local.bench import course, machine, measures, usage
 from sidecar.local.bench.budgets import OURS, Budget, Figures, number
 from sidecar.local.bench.chart import drawn
+from sidecar.local.bench.command import Options, main
 from sidecar.local.bench.data import film, render, thumbnail
 from sidecar.local.bench.line import Lines
 from sidecar.local.bench.peers import PEERS
@@ -67,9 +68,9 @@ def report(**changes: Any) -> Report:
 
 
 def test_a_small_bench_measures_the_sidecar_beside_another_tool(tmp_path: Path) -> None:
-    """Plain and with TLS: figures, budgets, a chart; what is not installed is named; nothing is left."""
+    """Figures, budgets, a chart; what is not installed is named; nothing is left. TLS is the harder half."""
     chart, folder = tmp_path / "chart.svg", tmp_path / "files"
-    command = [sys.executable, "-m", "sidecar", "bench", "--rows", "small", "--scale", "0.002"]
+    command = [sys.executable, "-m", "sidecar", "bench", "--tls", "--rows", "small", "--scale", "0.002"]
     options = ["--peers", "s5cmd,floor", "--json", "--svg", str(chart), "--folder", str(folder)]
     ran = subprocess.run(
         [*command, *options], capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False,
@@ -78,7 +79,6 @@ def test_a_small_bench_measures_the_sidecar_beside_another_tool(tmp_path: Path) 
     assert ran.returncode == 0, ran.stderr
     told = json.loads(ran.stdout)
     assert [(row["row"], row["transport"], row["files"]) for row in told["rows"]] == [
-        ("small", "plain", 20),
         ("small", "tls", 20),
     ]
     for row in told["rows"]:
@@ -93,15 +93,17 @@ def test_a_small_bench_measures_the_sidecar_beside_another_tool(tmp_path: Path) 
     assert list(folder.iterdir()) == []
 
 
-def test_a_row_that_nobody_knows_is_a_sentence(tmp_path: Path) -> None:
-    """Status 2, and the rows that there are."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "sidecar", "bench", "--rows", "smal", "--folder", str(tmp_path)],
-        capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False,
-    )  # fmt: skip
-    assert ran.returncode == 2
-    assert "no row 'smal'" in " ".join(ran.stderr.split())
-    assert "Traceback" not in ran.stderr
+@pytest.mark.parametrize("wrong", [{"rows": "small,smal"}, {"peers": "curl"}])
+def test_a_name_that_nobody_knows_is_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: dict[str, str]
+) -> None:
+    """Status 2, and the names that there are."""
+    given: dict[str, Any] = {"rows": "small", "peers": "floor", "transports": ["plain"], "folder": tmp_path}
+    options = Options(**{**given, **wrong}, scale=0.002, repeat=1, json_output=True, svg=None)
+    assert main(options) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert any(name in said for name in ("no row 'smal': small, chunks", "no peer 'curl': s5cmd, rclone"))
+    assert list(tmp_path.iterdir()) == []
 
 
 # -- budgets ----------------------------------------------------------------------------------------
@@ -313,7 +315,7 @@ def test_a_line_adds_its_round_trip_and_changes_nothing(
     with lines.to(echo, 40) as port:
         assert _ping(port) >= 0.040
         with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS) as line:
-            sender = threading.Thread(target=lambda: (line.sendall(data), line.shutdown(socket.SHUT_WR)))
+            sender = threading.Thread(target=_say, args=[line, data])
             sender.start()
             received = b"".join(iter(lambda: line.recv(1 << 20), b""))
             sender.join()

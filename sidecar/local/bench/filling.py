@@ -88,7 +88,7 @@ def fill(journal: Journal, root: str, files: Iterable[tuple[int, StatIdentity]],
             identity,
             now,
             at=_route(router, root, n),
-            tag=journal.tag,
+            tag=journal.db.tag,
             is_gone=bool(gone) and n % gone == 0,
         )
         for n, identity in files

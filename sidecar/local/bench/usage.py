@@ -13,10 +13,11 @@ from pathlib import Path
 
 from sidecar.local.child import ServerError
 
-SAMPLE_SECONDS = 0.03
+SAMPLE_SECONDS = 0.05
+_FAMILY_SECONDS = 0.5  # between two looks for children: looking at every thread takes long
 LIMIT_SECONDS = 3600.0
 _TICKS = os.sysconf("SC_CLK_TCK")
-_KIB_PER_MIB = 1024
+_PAGE_BYTES, _KIB, _MIB = os.sysconf("SC_PAGE_SIZE"), 1024, 1024 * 1024
 _TAIL = 1500
 
 
@@ -51,10 +52,12 @@ class PeakMemory:
         return self.mib
 
     def _watch(self) -> None:
+        family, looked = [self._pid], 0.0
         while True:
-            alone = status_mib(self._pid, "VmHWM") if self._since_start else 0.0
-            together = sum(status_mib(one, "VmRSS") for one in tree(self._pid))
-            self.mib = max(self.mib, alone, together)
+            if time.monotonic() > looked + _FAMILY_SECONDS:
+                family, looked = tree(self._pid), time.monotonic()
+            alone = most_mib(self._pid) if self._since_start else 0.0
+            self.mib = max(self.mib, alone, sum(map(resident_mib, family)))
             if self._ended.wait(SAMPLE_SECONDS):
                 return
 
@@ -110,14 +113,22 @@ def cpu_seconds(pid: int) -> float:
     return (ended + sum(sum(_stat(one)[11:13]) for one in tree(pid))) / _TICKS
 
 
-def status_mib(pid: int, name: str) -> float:
-    """Return what a process holds (VmRSS), or held at most (VmHWM)."""
+def resident_mib(pid: int) -> float:
+    """Return what a process holds now."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES / _MIB
+    except OSError:
+        return 0.0  # it has ended
+
+
+def most_mib(pid: int) -> float:
+    """Return what a process held at most since its program was loaded."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return 0.0
-    _, _, rest = status.partition(f"{name}:")
-    return int(rest.split(None, 1)[0]) / _KIB_PER_MIB if rest else 0.0
+    _, _, rest = status.partition("VmHWM:")
+    return int(rest.split(None, 1)[0]) * _KIB / _MIB if rest else 0.0
 
 
 def _stat(pid: int) -> list[int]:
