@@ -1,7 +1,7 @@
 """The long and growing rows of `sidecar bench`: `python -m tests.bench [OPTIONS]`. Not part of the test run.
 
-A start with a million delivered files, and what a file costs beside more and more of them: 10 GB of inodes and
-half an hour. `--rows all` has the short ones, too.
+A start with a million delivered files, and what a file costs beside more and more of them: two million inodes
+and half an hour. `--rows all` has the short ones, too.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ from sidecar.local.bench.tables import show
 from sidecar.local.child import ServerError
 from sidecar.watch.formats.base import Completeness
 from sidecar.watch.formats.detect import judge
+from tests.support.system import eventually
 
 FIGURES: dict[str, Figures] = {
     OURS: {"wall": 30.0, "cpu": 4.0, "rss": 120.0, "calls": 14.0},
@@ -91,6 +92,23 @@ def test_a_small_bench_measures_the_sidecar_beside_another_tool(tmp_path: Path) 
     assert "s5cmd" in told["missing"]["s5cmd"]
     assert ET.parse(chart).getroot().tag.endswith("svg")  # noqa: S314 - our own
     assert list(folder.iterdir()) == []
+
+
+def test_an_interrupted_bench_ends_what_it_started_and_shows_what_is_there(tmp_path: Path) -> None:
+    """Status 130; SIGTERM as Ctrl-C."""
+    command = [sys.executable, "-m", "sidecar", "bench", "--plain", "--rows", "trickle", "--json"]
+    with subprocess.Popen(
+        [*command, "--folder", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        eventually("the sidecar is at work", lambda: [*tmp_path.glob("*/row/run/journal.db")])
+        started = set(usage.tree(process.pid)) - {process.pid}
+        process.terminate()
+        out, err = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 130, err
+    assert "interrupted: what is there is shown" in json.loads(out)["notes"]
+    assert len(started) >= 2
+    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("wrong", [{"rows": "small,smal"}, {"peers": "curl"}])

@@ -23,6 +23,7 @@ UNITS: Mapping[str, str] = {
     "waiting": "{} waiting",
     "growth": "{} times the first cost",
 }
+COST = "cost_"  # of a file in ms of CPU, beside so many
 NAMES: Mapping[str, str] = {
     "wall": "time",
     "cpu": "CPU",
@@ -70,7 +71,14 @@ def notes(report: Report) -> Iterator[str]:
 
 def besides(figures: Figures) -> str:
     """Return the figures that only some rows have."""
-    return ", ".join(text.format(number(figures[name])) for name, text in UNITS.items() if name in figures)
+    costs = [
+        f"{number(value)} ms beside {int(name.removeprefix(COST)):,}"
+        for name, value in figures.items()
+        if name.startswith(COST)
+    ]
+    return ", ".join(
+        [*costs, *(text.format(number(figures[name])) for name, text in UNITS.items() if name in figures)]
+    )
 
 
 def mark(verdict: Verdict) -> tuple[str, str]:
