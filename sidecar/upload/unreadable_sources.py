@@ -19,6 +19,7 @@ from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Transfer
 from sidecar.core.os_errors import exhausted
 from sidecar.homes import Obstruction, find_obstruction, home_of
+from sidecar.journal.stores.roots import Roots
 from sidecar.journal.stores.upload_delays import UploadDelays
 from sidecar.journal.writer import AsyncJournal
 from sidecar.obstacles import PROCESS, Obstacles
@@ -122,7 +123,7 @@ class UnreadableSources:
         """Take in the new name of a volume that came back: the very file that lay on it tells."""
         now = await asyncio.to_thread(_home_by_file, transfer)
         if transfer.home is not None and now not in {None, transfer.home}:
-            await self._journal.do(UploadDelays.move_home, transfer.root, home=transfer.home, to=now)
+            await self._journal.do(Roots.move_home, transfer.root, home=transfer.home, to=now)
 
 
 def _home_by_file(transfer: Transfer) -> str | None:

@@ -17,7 +17,6 @@ from sidecar.core.findings import Finding
 from sidecar.homes import home_of
 from sidecar.journal.stores.roots import Roots
 from sidecar.journal.stores.stream_pieces import StreamPieces
-from sidecar.journal.stores.upload_delays import UploadDelays
 from sidecar.journal.writer import AsyncJournal
 from sidecar.obstacles import Obstacles
 from sidecar.watch.complete.candidates import Candidates
@@ -284,7 +283,7 @@ class RootWatch:
         """Take in that the root was removed: its folder has no name any more, and took its files along."""
         if home is not None and await self._threads.do(lambda: os.fstat(fd).st_nlink) == 0:
             self._candidates.forget_home(self.path, home)
-            await self._journal.do(UploadDelays.move_home, self.path, home=home, to=None)
+            await self._journal.do(Roots.move_home, self.path, home=home, to=None)
 
     async def _until_replaced(self, place: tuple[int, int]) -> None:
         while await self._threads.do(lambda: device_and_inode(self.path)) == place:  # noqa: ASYNC110 - no event tells of it

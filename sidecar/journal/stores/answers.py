@@ -32,12 +32,8 @@ class Answers(Store):
         cleanup: Cleanup,
     ) -> None:
         super().__init__(db)
-        self._transfers, self._scene_reports, self._removal_ops, self._cleanup = (
-            transfers,
-            scene_reports,
-            removal_ops,
-            cleanup,
-        )
+        self._transfers, self._scene_reports = transfers, scene_reports
+        self._removal_ops, self._cleanup = removal_ops, cleanup
 
     @transaction
     def settle(self, results: Sequence[OpResult]) -> None:

@@ -30,13 +30,8 @@ class Completion(Store):
         cleanup: Cleanup,
     ) -> None:
         super().__init__(db)
-        self._transfers, self._scene_reports, self._scenes, self._removal_ops = (
-            transfers,
-            scene_reports,
-            scenes,
-            removal_ops,
-        )
-        self._cleanup = cleanup
+        self._transfers, self._scene_reports, self._scenes = transfers, scene_reports, scenes
+        self._removal_ops, self._cleanup = removal_ops, cleanup
 
     def candidates(self) -> list[Transfer]:
         """Return all transfers in state discovered."""

@@ -37,13 +37,8 @@ class Files(Store):
         completion: Completion,
     ) -> None:
         super().__init__(db)
-        self._transfers, self._scene_reports, self._removal_ops, self._discovery = (
-            transfers,
-            scene_reports,
-            removal_ops,
-            discovery,
-        )
-        self._completion = completion
+        self._transfers, self._scene_reports = transfers, scene_reports
+        self._removal_ops, self._discovery, self._completion = removal_ops, discovery, completion
 
     def known(self, root: str, folder: str) -> dict[str, Known]:
         """Return what is remembered of one folder ("" is the root), by name: one range query."""

@@ -32,13 +32,8 @@ class Repairs(Store):
         multipart: MultipartUploads,
     ) -> None:
         super().__init__(db)
-        self._transfers, self._outbox, self._scene_reports, self._cleanup = (
-            transfers,
-            outbox,
-            scene_reports,
-            cleanup,
-        )
-        self._multipart = multipart
+        self._transfers, self._outbox, self._scene_reports = transfers, outbox, scene_reports
+        self._cleanup, self._multipart = cleanup, multipart
 
     @transaction
     def requeue(

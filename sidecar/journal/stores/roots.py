@@ -53,3 +53,12 @@ class Roots(Store):
             self._db.execute(
                 "INSERT INTO places VALUES (?, ?, ?, ?)", [number, folder, signed(device), signed(inode)]
             )
+
+    @transaction
+    def move_home(self, root: str, *, home: str, to: str | None) -> None:
+        """Follow a volume that is back under another name, or (None) was taken away with what lay on it."""
+        self._db.execute(
+            "UPDATE transfers SET home = ? WHERE root = ? AND home = ?"
+            " AND state IN ('discovered', 'ready', 'abandoned')",
+            [to, self._db.root_id(root), home],
+        )

@@ -84,12 +84,8 @@ class StreamPieces(Store):
         withholding: Withholding,
     ) -> None:
         super().__init__(db)
-        self._transfers, self._scene_reports, self._completion, self._withholding = (
-            transfers,
-            scene_reports,
-            completion,
-            withholding,
-        )
+        self._transfers, self._scene_reports = transfers, scene_reports
+        self._completion, self._withholding = completion, withholding
 
     def playlists(self) -> dict[Stream, str]:
         """Return a playlist of every scene, and session, that ever had one: root and path, for people."""

@@ -69,15 +69,6 @@ class UploadDelays(Store):
         )
         self._db.topics.add(Topic.UPLOADS)
 
-    @transaction
-    def move_home(self, root: str, *, home: str, to: str | None) -> None:
-        """Follow a volume that is back under another name, or (None) was taken away with what lay on it."""
-        self._db.execute(
-            "UPDATE transfers SET home = ? WHERE root = ? AND home = ?"
-            " AND state IN ('discovered', 'ready', 'abandoned')",
-            [to, self._db.root_id(root), home],
-        )
-
     def waits_for_disk(self, root: str, path: str) -> bool:
         """Tell whether an upload still waits for a folder, "" is the root, or for a file."""
         row = self._db.execute(

@@ -29,13 +29,8 @@ class Uploads(Store):
         discovery: Discovery,
     ) -> None:
         super().__init__(db)
-        self._transfers, self._outbox, self._scene_reports, self._cleanup = (
-            transfers,
-            outbox,
-            scene_reports,
-            cleanup,
-        )
-        self._discovery = discovery
+        self._transfers, self._outbox, self._scene_reports = transfers, outbox, scene_reports
+        self._cleanup, self._discovery = cleanup, discovery
 
     @transaction
     def begin_put(self, row_id: int) -> None:
