@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import string
 from collections.abc import AsyncIterator, Callable
@@ -9,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -25,14 +27,17 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.files import TruncatedError
 from sidecar.upload.s3.body_client import BodyClient
 from sidecar.upload.s3.connection import StaleConnectionError
 from sidecar.upload.s3.connection_errors import as_client_error
 from sidecar.upload.s3.credentials import Keys
 from sidecar.upload.s3.endpoint import S3Config
 from sidecar.upload.s3.object_store import S3Store, open_store
+from sidecar.upload.s3.payload import THROTTLED_BYTES, RangePayload
 from sidecar.upload.s3.proxied_session import Answer, Outbound
 from sidecar.upload.s3.sigv4 import Signer, Unsigned
+from sidecar.upload.s3.uplink import Uplink
 from sidecar.upload.store import Body, ObjectSpec
 from tests.support.clock import ManualClock
 from tests.support.memory_store import checksum_of
@@ -255,3 +260,54 @@ def test_a_proxy_is_named_without_its_password() -> None:
         aiohttp.ClientProxyConnectionError(KEY, REFUSED), url="http://h", proxy_url="http://p:1"
     )
     assert str(named) == 'Failed to connect to proxy URL: "http://p:1"'
+
+
+# -- bytes --------------------------------------------------------------------------------------------
+class Wire:
+    """Takes what a body writes."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    async def write(self, data: bytes) -> None:
+        """Take a piece."""
+        self.pieces.append(data)
+
+
+@pytest.mark.parametrize("limited", [False, True])
+@pytest.mark.parametrize("known", [False, True])
+async def test_a_body_is_fed_whole_and_in_order(tmp_path: Path, *, limited: bool, known: bool) -> None:
+    """Read before or as it goes, in small pieces under a limit of ours, and twice if need be."""
+    data, paid = os.urandom(2 * THROTTLED_BYTES + 7), []
+    (tmp_path / "file").write_bytes(b"before" + data + b"after")
+    fd = os.open(tmp_path / "file", os.O_RDONLY)
+    body = Body(fd=fd, offset_bytes=6, length_bytes=len(data), data=data if known else None)
+
+    async def pay(size: int) -> None:
+        paid.append(size)
+
+    uplink = Uplink(most=1)
+    payload = RangePayload(
+        body, call=uplink.call(30.0, length_bytes=len(data)), throttle=pay if limited else None
+    )
+    for _ in range(2):
+        wire = Wire()
+        await payload.write(wire)  # type: ignore[arg-type] # as much of a writer as it needs
+        assert b"".join(wire.pieces) == data
+        assert [len(piece) for piece in wire.pieces] == (
+            [THROTTLED_BYTES] * 2 + [7] if limited else [len(data)]
+        )
+        assert payload.is_sent
+    assert paid == ([THROTTLED_BYTES, THROTTLED_BYTES, 7] * 2 if limited else [])
+    os.close(fd)
+
+
+async def test_bytes_that_are_not_all_are_read_on(tmp_path: Path) -> None:
+    """Whatever was read before, a body of another length is never sent."""
+    (tmp_path / "file").write_bytes(b"short")
+    fd = os.open(tmp_path / "file", os.O_RDONLY)
+    body = Body(fd=fd, offset_bytes=0, length_bytes=6, data=b"short")
+    payload = RangePayload(body, call=Uplink(most=1).call(30.0), throttle=None)
+    with pytest.raises(TruncatedError):
+        await payload.write(Wire())  # type: ignore[arg-type] # as above
+    os.close(fd)

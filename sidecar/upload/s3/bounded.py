@@ -59,6 +59,8 @@ class BoundedResponse(aiohttp.ClientResponse):
         return self._body
 
     async def _whole(self) -> bytes:
+        if self.content.at_eof():
+            return b""
         body, heard = bytearray(), READ.get()
         async for piece in self.content.iter_any():
             body += piece

@@ -20,9 +20,11 @@ from typing import Any
 from weakref import WeakSet
 
 import aiohttp
+from aiohttp import hdrs
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
+from multidict import CIMultiDict
 
 from .payload import RangePayload
 
@@ -72,6 +74,13 @@ class Request(aiohttp.ClientRequest):
         self._behaviour = behaviour
         self.is_kept = False  # on a connection that has carried others
         self.continued: bool | None = None  # whether 100 Continue came in time; None: it was not waited for
+
+    def update_headers(self, headers: Any) -> None:
+        """Take headers as they are where they name the host: they were made, and signed, for this request."""
+        if isinstance(headers, CIMultiDict) and hdrs.HOST in headers:
+            self.headers = headers
+        else:
+            super().update_headers(headers)
 
     @property
     def may_go_again(self) -> bool:
