@@ -48,6 +48,9 @@ def show(console: Console, report: Report) -> None:
         console.print(f"\n[bold]{escape(title)}[/]", highlight=False)
         if result.medians():
             console.print(_figures(result))
+        for tool, figures in result.medians().items():
+            if said := besides(figures):
+                console.print(f"  [dim]{tool}: {said}[/]", highlight=False)
         for verdict in result.verdicts():
             colour, sign = mark(verdict)
             budget = verdict.budget
@@ -93,10 +96,9 @@ def _figures(result: RowResult) -> Table:
     shown = _COLUMNS if len(result.medians()) > 1 else dict(list(_COLUMNS.items())[:_ALONE])
     for name, width in shown.items():
         table.add_column(name, justify="right" if name else "left", width=width, no_wrap=True)
-    table.add_column("", no_wrap=False)
     for tool, figures in result.medians().items():
         cells = [f" {tool}", *_cells(result, tool, figures)][: len(shown)]
-        table.add_row(*cells, besides(figures), style="cyan" if tool == OURS else "")
+        table.add_row(*cells, style="cyan" if tool == OURS else "")
     return table
 
 
