@@ -26,7 +26,8 @@ class Upload:
 class MemoryStore:
     """One bucket. ``objects`` and ``uploads`` are there for tests to look at; ``log`` names the calls.
 
-    ``shown`` holds every content that was ever visible, with its key; ``pread`` reads bodies;
+    ``shown`` holds every content that was ever visible, with its key; ``pread`` reads bodies as they go,
+    also those that were read before: what changes under a PUT must be refused;
     ``forgets``: a second Complete of an upload is answered with NoSuchUpload, as some stores do.
     """
 
@@ -175,7 +176,7 @@ class MemoryStore:
         return self._stored(spec.key)
 
     def _read(self, body: Body) -> bytes:
-        content = body.data or self.pread(body.fd, body.length_bytes, body.offset_bytes)
+        content = self.pread(body.fd, body.length_bytes, body.offset_bytes)
         if len(content) != body.length_bytes:
             raise failure(ErrorKind.CORRUPT, "TruncatedError", "body")
         return content
