@@ -58,7 +58,7 @@ async def open_clients(config: S3Config, *, connections: int, clock: Clock) -> A
 
     def session(**arguments: Any) -> Outbound:
         sessions.append(Outbound(way=way, **arguments))
-        return sessions[0]
+        return sessions[-1]
 
     async with AsyncExitStack() as stack:
         if isinstance(credentials, SharedKeys):
@@ -76,14 +76,11 @@ async def open_clients(config: S3Config, *, connections: int, clock: Clock) -> A
             message = f"the S3 client cannot be made: {' '.join(str(error).split())}"
             raise FatalError(message, exit_status=78, hint=_HINT) from error
         client.meta.events.register("after-call.s3", credentials.learn)
-        door = await body_request.learn(client, config.bucket)
-        bodies = (
-            client
-            if door is None
-            else BodyClient(
+        door, bodies = await body_request.learn(client, config.bucket), client
+        if door is not None:
+            bodies = BodyClient(
                 client=client, session=sessions[0], credentials=credentials, door=door, clock=clock
             )
-        )
         yield Clients(api=client, bodies=bodies)
 
 
