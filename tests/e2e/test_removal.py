@@ -123,7 +123,7 @@ def test_many_files_at_once_wait_for_somebodys_word(lesson: System) -> None:
         write(system.root / "p" / "s" / "many" / "source" / f"{n}.py", b"%d" % n)
     system.start()
     system.wait_settled(synced=15)
-    shutil.rmtree(system.root / "p" / "s")
+    (system.root / "p" / "s").rename(system.root.parent / "gone")  # at once: no listing sees a half
     eventually("it asks", lambda: system.status()["removals"]["asked"] == 15)
     status = system.status()
     assert status["state"] == "degraded"
