@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.core.breaker import BreakerPolicy, BreakerState
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
-from sidecar.core.retry import Again, GiveUp, RetryPolicy
+from sidecar.core.retry import SUCCESSES_PER_FAILURE, SUSPICIOUS_FAILURES, Again, GiveUp, RetryPolicy
 from sidecar.core.success_tracker import MEMOS_MAX
 from sidecar.gate import RemoteGate
 
@@ -335,10 +335,13 @@ async def test_failures_at_once_share_a_probe(gate: RemoteGate, remote: Remote) 
 async def test_a_straggler_of_an_outage_spends_nothing(gate: RemoteGate, remote: Remote) -> None:
     """Others got through since its attempt began, but the breaker is open by now: it is the outage's."""
     await gate.admit("straggler")
-    gate.succeeded("good", "put")
-    remote.error = failure()
-    while gate.state is not BreakerState.OPEN:
-        await gate.failed("lost", failure(), failures=0)
+    for _ in range(SUSPICIOUS_FAILURES):  # it has failed so often that it looks like poison
+        await gate.failed("straggler", failure(ErrorKind.THROTTLED), failures=2)
+    for _ in range(SUCCESSES_PER_FAILURE):
+        gate.succeeded("good", "put")
+    remote.error = failure(ErrorKind.FORBIDDEN)
+    await gate.failed("lost", failure(ErrorKind.FORBIDDEN), failures=0)
+    assert gate.state is BreakerState.OPEN
     decision = await gate.failed("straggler", failure(), failures=2)
     assert isinstance(decision, Again)
     assert not decision.spent
