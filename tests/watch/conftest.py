@@ -28,6 +28,7 @@ from tests.support.patience import DEADLINE_SECONDS
 
 IGNORE = ("**/.*", "**/*.tmp", "**/*.part", "**/*~")
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+RESCAN_SECONDS = 3600.0  # longer than any test waits: what comes by events must come by them
 
 
 @dataclass
@@ -97,7 +98,7 @@ def build(
     settle: float = 0.25,
     abandon_after: float = 900.0,
     rule: str | None = None,
-    rescan: float = 30.0,
+    rescan: float = RESCAN_SECONDS,
     removal: str = "keep",
     more_roots: tuple[Path, ...] = (),
 ) -> WatchStage:
@@ -115,7 +116,7 @@ def build(
                 path=root,
                 events=events,
                 settle_seconds=settle,
-                rescan_seconds=rescan if root == roots[0] else 30.0,
+                rescan_seconds=rescan if root == roots[0] else RESCAN_SECONDS,
                 removal=removal,
             )
             for root in roots
