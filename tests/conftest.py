@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import botocore.session
 import pytest
+import structlog
 from hypothesis import settings
 
 from sidecar.local.seaweed import SeaweedServer
@@ -77,3 +79,15 @@ def bucket(seaweed: SeaweedServer) -> str:
     name = f"test-{secrets.token_hex(6)}"
     seaweed.client().create_bucket(Bucket=name)
     return name
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Undo what a test that runs the daemon in this process did to logging: the next one may count lines."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)

@@ -6,10 +6,8 @@ That keys are injective, stay below their prefix and within 1,024 bytes is prove
 from __future__ import annotations
 
 import json
-import logging
 import sys
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
 from urllib.parse import unquote
@@ -29,17 +27,6 @@ NAMES = st.text(st.characters(), max_size=40) | st.binary(max_size=20).map(
 )
 BIDI = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
 
 
 @pytest.fixture(scope="module")
