@@ -12,7 +12,7 @@ EFFECTS = {
     "grow": 34,
     "replace-ready": 32,
     "replace-synced": 39,
-    "replace-under-put": 27,
+    "replace-under-put": 30,
     "swap-under-put": 30,
     "replace-under-part": 50,
     "big-then-small": 43,
