@@ -33,6 +33,16 @@ class OpOutcome(StrEnum):
     REJECTED = "rejected"  # refused for good; ``code`` says why
 
 
+def slot_fields(slot: Slot) -> dict[str, str]:
+    """Return a slot as the wire names it within its session."""
+    return {
+        "entityType": slot.entity_type,
+        "entityId": slot.entity_id,
+        "assetType": slot.asset_type,
+        "name": slot.name,
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Op:
     """A row of the outbox on its way. ``body`` is the JSON object without opId, seq and kind."""

@@ -16,7 +16,15 @@ import httpx
 from sidecar.core.clock import Clock, RemoteClock
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.model import Slot
-from sidecar.core.ops import Batch, CurrentAsset, OpResult, Registration, ScenePage, VersionPage
+from sidecar.core.ops import (
+    Batch,
+    CurrentAsset,
+    OpResult,
+    Registration,
+    ScenePage,
+    VersionPage,
+    slot_fields,
+)
 from sidecar.core.retry_after import asked_pause_seconds
 from sidecar.settings.convex import Convex as ConvexSettings
 
@@ -133,13 +141,7 @@ class ConvexStore:
 
 
 def _wire_slot(slot: Slot) -> dict[str, str]:
-    return {
-        "sessionId": slot.session_id,
-        "entityType": slot.entity_type,
-        "entityId": slot.entity_id,
-        "assetType": slot.asset_type,
-        "name": slot.name,
-    }
+    return {"sessionId": slot.session_id, **slot_fields(slot)}
 
 
 @asynccontextmanager

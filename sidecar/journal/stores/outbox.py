@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from sidecar.core.model import Transfer
-from sidecar.core.ops import OpKind
+from sidecar.core.ops import OpKind, slot_fields
 from sidecar.journal.db.connection import Topic
 from sidecar.journal.db.store import Store
 
@@ -44,35 +44,37 @@ class Outbox(Store):
 
     def announce(self, transfer: Transfer, url: str) -> None:
         """Put a transfer's op into the outbox: its object is in S3, under ``url``."""
-        slot, stored = transfer.route.slot, transfer
         asset = {
-            "s3Key": stored.key,
+            "s3Key": transfer.key,
             "s3Url": url,
-            "bucket": stored.bucket,
+            "bucket": transfer.bucket,
             "contentType": transfer.route.content_type,
             "size": transfer.size_bytes,
             "checksum": transfer.checksum,
-            "etag": stored.etag,
+            "etag": transfer.etag,
             "uploadedAt": transfer.uploaded_ms,
         }
-        if stored.version_id:
-            asset["s3VersionId"] = stored.version_id
-        self.enqueue(
+        if transfer.version_id:
+            asset["s3VersionId"] = transfer.version_id
+        self.enqueue_of_asset(
             OpKind.PUT,
-            project_id=transfer.route.project_id,
+            transfer,
+            index=transfer.route.index,
+            role=transfer.route.role,
+            transfer=transfer.transfer_id,
+            metadata=dict(transfer.route.metadata),
+            asset=asset,
+        )
+
+    def enqueue_of_asset(self, kind: OpKind, of: Transfer, /, **more: Any) -> None:
+        """Add an op of one asset: its body names the slot, and has ``more`` as it stands."""
+        slot = of.route.slot
+        self.enqueue(
+            kind,
+            project_id=of.route.project_id,
             session_id=slot.session_id,
-            scene_id=transfer.route.scene_id,
+            scene_id=of.route.scene_id,
             slot=slot.digest,
-            transfer=transfer.row_id,
-            body={
-                "entityType": slot.entity_type,
-                "entityId": slot.entity_id,
-                "assetType": slot.asset_type,
-                "name": slot.name,
-                "index": transfer.route.index,
-                "role": transfer.route.role,
-                "transfer": transfer.transfer_id,
-                "metadata": dict(transfer.route.metadata),
-                "asset": asset,
-            },
+            transfer=of.row_id,
+            body={**slot_fields(slot), **more},
         )

@@ -62,24 +62,10 @@ class RemovalOps(Store):
 
     def enqueue_removal(self, row: sqlite3.Row, transfer: Transfer) -> None:
         """Put a removal's op into the outbox."""
-        slot = transfer.route.slot
         self._db.execute(
             "UPDATE removals SET state = ?, error = NULL WHERE id = ?", [RemovalState.OWED, row["id"]]
         )
-        self._outbox.enqueue(
-            OpKind.REMOVE,
-            project_id=transfer.route.project_id,
-            session_id=slot.session_id,
-            scene_id=transfer.route.scene_id,
-            slot=slot.digest,
-            transfer=transfer.row_id,
-            body={
-                "entityType": slot.entity_type,
-                "entityId": slot.entity_id,
-                "assetType": slot.asset_type,
-                "name": slot.name,
-            },
-        )
+        self._outbox.enqueue_of_asset(OpKind.REMOVE, transfer)
         self._transfers.record(transfer, "removal owed", transfer.state)
 
     def settle_removal(self, op: sqlite3.Row, result: OpResult) -> None:
