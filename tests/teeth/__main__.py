@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .bugs import Bug, load
-from .trial import Result, Run, Verdict, copy_tree, run_tests, try_bug
+from .trial import Result, Run, Verdict, copy_tree, not_found, run_tests, try_bug
 
 FINE = {Verdict.CAUGHT, Verdict.SKIPPED}
 
@@ -68,6 +68,11 @@ async def _without(bugs: Sequence[Bug], clean: Path, *, at_once: int, limit_seco
     tests = sorted({test for bug in bugs for test in bug.bites})
     _say(f"{len(bugs)} bugs; first their {len(tests)} tests without them ...")
     words = ["-n", str(at_once)] if at_once > 1 else []
+    # If one is not there, pytest runs none, and with workers it does not even say why.
+    collected = await run_tests(clean, tests, limit_seconds=limit_seconds, words=["--collect-only", "-q"])
+    absent = not_found(tests, collected)
+    _say(*[f"there is no test {test}" for test in absent])
+    tests = [test for test in tests if test not in absent]
     run = await run_tests(clean, tests, limit_seconds=limit_seconds * len(bugs), words=words)
     if failed := [one.test for one in run.outcomes if one.outcome == "failed"]:
         _say(f"{len(failed)} of them failed; once more, alone ...")  # the machine may have been starved

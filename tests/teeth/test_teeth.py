@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from .bugs import ROOT, Bug, apply, load
-from .trial import Outcome, Run, Verdict, judge, unfit_for
+from .trial import Outcome, Run, Verdict, judge, not_found, unfit_for
 
 BUGS = load()
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="patches are applied by git")
@@ -73,6 +73,16 @@ def test_tests_that_fail_or_do_not_run_without_the_bug_prove_nothing() -> None:
     missing = unfit_for(bug, run(4))
     assert missing is not None
     assert missing.verdict is Verdict.UNSOUND
+
+
+def test_a_test_that_is_not_there_is_named_and_the_others_are_run() -> None:
+    """Pytest runs none of the tests of a command that names one which it cannot find."""
+    tail = (
+        "ERROR: not found: /copy/t.py::none\n(no match)\nERROR: not found: /copy/t.py::one[b]\n(no match)\n"
+    )
+    collected = Run(status=4, outcomes=[], seconds=1.0, tail=tail)
+    tests = ["t.py::none[a]", "t.py::one[a]", "t.py::one[b]"]
+    assert not_found(tests, collected) == ["t.py::none[a]", "t.py::one[b]"]
 
 
 @needs_git

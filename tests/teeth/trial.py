@@ -138,6 +138,16 @@ async def try_bug(bug: Bug, *, clean: Path, before: Run, tree: Path, limit_secon
     return judge(bug, run)
 
 
+def not_found(tests: Sequence[str], collected: Run) -> list[str]:
+    """Return the tests that pytest could not find; of no such function it names no parameters."""
+    refused = [line for line in collected.tail.splitlines() if line.startswith("ERROR: not found: ")]
+    return [
+        test
+        for test in tests
+        if any(line.endswith((f"/{test}", f"/{test.partition('[')[0]}")) for line in refused)
+    ]
+
+
 def unfit_for(bug: Bug, before: Run) -> Result | None:
     """Return what already the clean tree says of a bug's tests, if they prove nothing."""
     outcomes = before.of(bug.bites)
