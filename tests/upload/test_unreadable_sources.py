@@ -29,7 +29,7 @@ from sidecar.upload.s3.errors import translate
 from sidecar.upload.s3.refusals import Asker
 from tests.support.memory_store import MemoryStore
 
-from .rig import Rig, content, eventually, rig_on, running
+from .rig import HASTY, Rig, content, eventually, rig_on, running
 
 PAUSES = [
     errno.EACCES,
@@ -183,9 +183,9 @@ async def test_a_closed_folder_is_named_itself(rig: Rig) -> None:
 
 
 async def test_a_read_that_fails_in_the_middle_waits(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever of the body had gone: nothing is spent, and it is sent again."""
+    """Whatever of the body had gone: nothing is spent, or it would be dead, and it is sent again."""
     transfer = await rig.file(content(10))
-    real, failures = stat_identity, [OSError(errno.EIO, "Input/output error")] * 4
+    real, failures = stat_identity, [OSError(errno.EIO, "Input/output error")] * 4 * HASTY.attempts
 
     def fail(fd: int) -> object:
         if failures:
@@ -195,8 +195,7 @@ async def test_a_read_that_fails_in_the_middle_waits(rig: Rig, monkeypatch: pyte
     monkeypatch.setattr(source, "stat_identity", fail)
     monkeypatch.setattr("sidecar.upload.unreadable_sources.PAUSE_SECONDS", (0.01, 0.02))
     async with running(rig.stage()):
-        shipped = await rig.until(transfer, State.UPLOADED)
-    assert shipped.failures == 0
+        await rig.until(transfer, State.UPLOADED)
     assert not failures
 
 
