@@ -85,7 +85,7 @@ async def shop(request: pytest.FixtureRequest, seaweed: SeaweedServer, bucket: s
 
 async def sent_small(shop: Shop, body: Body, key: str) -> None:
     """PUT as the stage does: what may have been carried out is looked for."""
-    small = Body(fd=body.fd, offset_bytes=0, length_bytes=100)
+    small = Body(fd=-1, offset_bytes=0, length_bytes=100, data=LARGE[:100])
     whole = checksum_of(LARGE[:100])
     try:
         await shop.store.put(shop.spec(key), small, checksum=whole, once=True)

@@ -35,8 +35,9 @@ from sidecar.upload.s3.credentials import Keys
 from sidecar.upload.s3.endpoint import S3Config
 from sidecar.upload.s3.object_store import S3Store, open_store
 from sidecar.upload.s3.payload import THROTTLED_BYTES, RangePayload
-from sidecar.upload.s3.proxied_session import Answer, Outbound
+from sidecar.upload.s3.proxied_session import Outbound
 from sidecar.upload.s3.sigv4 import Signer, Unsigned
+from sidecar.upload.s3.small_put import Answer, head_of
 from sidecar.upload.s3.uplink import Uplink
 from sidecar.upload.store import Body, ObjectSpec
 from tests.support.clock import ManualClock
@@ -203,6 +204,11 @@ async def test_a_success_may_have_a_body() -> None:
 
 
 # -- failures -----------------------------------------------------------------------------------------
+def payload_of(body: Body) -> RangePayload:
+    """Return a body as it is sent."""
+    return RangePayload(body, call=Uplink(most=1).call(30.0), throttle=None)
+
+
 KEY = aiohttp.client_reqrep.ConnectionKey(
     host="h", port=1, is_ssl=False, ssl=True, proxy=None, proxy_auth=None, proxy_headers_hash=None,
     server_hostname=None,
@@ -245,14 +251,44 @@ async def test_what_breaks_has_the_name_that_the_client_library_gives(failure: E
 
     async with open_store(CONFIG, clock=ManualClock(), connections=1) as store:
         outbound = store._calls._bodies._session
+        to_be_read = payload_of(replace(BODY, data=None))
         with patch.object(Outbound, "_get_session", session):
             request = AWSRequest("PUT", "http://h/k", headers={}).prepare()
             with pytest.raises((BotoCoreError, OSError)) as theirs:
                 await outbound.send(request)
             with pytest.raises((BotoCoreError, OSError)) as ours:
-                await outbound.put("http://h/k", {}, None)
+                await outbound.put("http://h/k", {}, to_be_read)
     assert type(ours.value) is type(theirs.value)
     assert (str(ours.value), ours.value.kwargs["error"]) == (str(theirs.value), failure)
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=[type(failure).__name__ for failure in FAILURES])
+async def test_what_breaks_under_a_small_body_has_that_name_too(failure: Exception) -> None:
+    """It goes on the connections of the client library's session without that session's requests."""
+
+    async def connect(*_: object, **__: object) -> None:
+        raise failure
+
+    async with open_store(CONFIG, clock=ManualClock(), connections=1) as store:
+        outbound = store._calls._bodies._session
+        with patch.object(aiohttp.TCPConnector, "connect", connect):
+            request = AWSRequest("PUT", "http://h/k", headers={}).prepare()
+            with pytest.raises((BotoCoreError, OSError)) as theirs:
+                await outbound.send(request)
+            with pytest.raises((BotoCoreError, OSError)) as ours:
+                await outbound.put("http://h/k", {}, payload_of(BODY))
+    assert type(ours.value) is type(theirs.value)
+
+
+@pytest.mark.parametrize("broken", ["a\nb", "a\rb", "a\r\nX-Amz-Acl: public-read", "a\0b"])
+@pytest.mark.parametrize("place", ["name", "value", "target"])
+def test_no_line_of_a_request_ends_early(place: str, broken: str) -> None:
+    """Else whoever names a file could write headers."""
+    target = broken if place == "target" else "/k"
+    headers = {broken if place == "name" else "X": broken if place == "value" else "v"}
+    with pytest.raises(ValueError, match="end of a line"):
+        head_of(target, headers)
+    assert head_of("/k", {"X": "é"}) == "PUT /k HTTP/1.1\r\nX: é\r\n\r\n".encode()
 
 
 def test_a_proxy_is_named_without_its_password() -> None:
@@ -307,7 +343,8 @@ async def test_bytes_that_are_not_all_are_read_on(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"short")
     fd = os.open(tmp_path / "file", os.O_RDONLY)
     body = Body(fd=fd, offset_bytes=0, length_bytes=6, data=b"short")
-    payload = RangePayload(body, call=Uplink(most=1).call(30.0), throttle=None)
+    payload = payload_of(body)
+    assert not payload.is_at_hand
     with pytest.raises(TruncatedError):
         await payload.write(Wire())  # type: ignore[arg-type] # as above
     os.close(fd)

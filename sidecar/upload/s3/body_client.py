@@ -21,9 +21,10 @@ from sidecar.core.clock import Clock
 from . import body_request
 from .body_request import Address, Door
 from .payload import READ_BYTES, RangePayload
-from .proxied_session import Answer, Outbound
+from .proxied_session import Outbound
 from .redirects import go_the_way
 from .sigv4 import STAMP, UNSIGNED_PAYLOAD, Signer, Unsigned
+from .small_put import Answer
 
 _ERROR_STATUS = 300
 _SAID = {

@@ -13,7 +13,9 @@ from typing import Any
 
 import aiohttp
 from aiobotocore.httpsession import AIOHTTPSession
+from aiohttp.streams import StreamReader
 from aiohttp.typedefs import RawHeaders
+from multidict import CIMultiDictProxy
 
 from sidecar.core.content_encoding import unpacked
 
@@ -26,6 +28,39 @@ READ: ContextVar[Callable[[int], None] | None] = ContextVar("READ", default=None
 
 class HugeAnswerError(aiohttp.ClientPayloadError):
     """An answer that no S3 gives; as a broken connection, it says nothing of what was carried out."""
+
+
+async def body_of(content: StreamReader, headers: CIMultiDictProxy[str]) -> bytes:
+    """Return the whole body of an answer. Raises HugeAnswerError, ClientPayloadError."""
+    if content.at_eof():
+        return b""
+    body, heard = bytearray(), READ.get()
+    async for piece in content.iter_any():
+        body += piece
+        if heard is not None:
+            heard(len(piece))
+        if len(body) > ANSWER_BYTES_MAX:
+            raise HugeAnswerError(f"an answer of more than {ANSWER_BYTES_MAX} bytes")
+    plain = _unpacked(bytes(body), ",".join(headers.getall("Content-Encoding", ())))
+    if plain.count(b"<") > 2 * TAGS_MAX:
+        raise HugeAnswerError(f"an answer of more than {TAGS_MAX} elements")
+    return plain
+
+
+def _unpacked(body: bytes, encoding: str) -> bytes:
+    try:
+        return unpacked(body, encoding, bytes_max=ANSWER_BYTES_MAX)
+    except ValueError as error:
+        raise HugeAnswerError(str(error)) from error
+
+
+def text_of(raw_headers: RawHeaders) -> dict[str, str]:
+    """Return headers as text, by lower-case names; of two with one name the first counts."""
+    raw = raw_headers[::-1]
+    try:
+        return {name.decode().lower(): value.decode() for name, value in raw}
+    except UnicodeDecodeError:
+        return {_text(name).lower(): _text(value) for name, value in raw}
 
 
 class BoundedResponse(aiohttp.ClientResponse):
@@ -42,43 +77,17 @@ class BoundedResponse(aiohttp.ClientResponse):
     @property
     def said(self) -> dict[str, str]:
         """The same as text, by lower-case names."""
-        raw = super().raw_headers[::-1]
-        try:
-            return {name.decode().lower(): value.decode() for name, value in raw}
-        except UnicodeDecodeError:
-            return {_text(name).lower(): _text(value) for name, value in raw}
+        return text_of(super().raw_headers)
 
     async def read(self) -> bytes:
         """Return the whole body. Raises HugeAnswerError, ClientPayloadError."""
         if self._body is None:
             try:
-                self._body = await self._whole()
+                self._body = await body_of(self.content, self.headers)
             except BaseException:
                 self.close()  # aiobotocore would leave the connection to the garbage collector
                 raise
         return self._body
-
-    async def _whole(self) -> bytes:
-        if self.content.at_eof():
-            return b""
-        body, heard = bytearray(), READ.get()
-        async for piece in self.content.iter_any():
-            body += piece
-            if heard is not None:
-                heard(len(piece))
-            if len(body) > ANSWER_BYTES_MAX:
-                raise HugeAnswerError(f"an answer of more than {ANSWER_BYTES_MAX} bytes")
-        plain = self._unpacked(bytes(body))
-        if plain.count(b"<") > 2 * TAGS_MAX:
-            raise HugeAnswerError(f"an answer of more than {TAGS_MAX} elements")
-        return plain
-
-    def _unpacked(self, body: bytes) -> bytes:
-        encoding = ",".join(self.headers.getall("Content-Encoding", ()))
-        try:
-            return unpacked(body, encoding, bytes_max=ANSWER_BYTES_MAX)
-        except ValueError as error:
-            raise HugeAnswerError(str(error)) from error
 
 
 def _utf8(raw: bytes) -> bytes:

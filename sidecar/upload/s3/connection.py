@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
 import aiohttp
@@ -52,6 +52,19 @@ class ServerBehaviour:
     used: WeakSet[ResponseHandler] = field(default_factory=WeakSet)
     distrusted_until: float = 0.0  # on the event loop's clock
     _silences: int = 0
+
+    def take(self, protocol: ResponseHandler) -> bool:
+        """Take a connection; return whether it has carried requests before. Raises DeadConnectionError."""
+        is_kept = protocol in self.used
+        distrusted = asyncio.get_running_loop().time() < self.distrusted_until
+        if is_kept and (distrusted or _is_dead(protocol)):
+            raise DeadConnectionError
+        self.used.add(protocol)
+        return is_kept
+
+    def distrust(self) -> None:
+        """Trust no connection that was kept, for a while."""
+        self.distrusted_until = asyncio.get_running_loop().time() + DISTRUST_SECONDS
 
     def refused(self) -> None:
         """Remember that the store does not take the question, so that it is not asked again."""
@@ -93,11 +106,7 @@ class Request(aiohttp.ClientRequest):
         """Send it. Raises DeadConnectionError, and nothing was sent."""
         protocol = conn.protocol
         assert protocol is not None  # noqa: S101 - aiohttp's own certainty, for the type checker
-        self.is_kept = protocol in self._behaviour.used
-        distrusted = self.loop.time() < self._behaviour.distrusted_until
-        if self.is_kept and (distrusted or _is_dead(protocol)):
-            raise DeadConnectionError
-        self._behaviour.used.add(protocol)
+        self.is_kept = self._behaviour.take(protocol)
         return await super().send(conn)
 
     async def write_bytes(
@@ -156,27 +165,66 @@ class Session:
         return answer
 
     async def _sent(self, method: str, **arguments: Any) -> aiohttp.ClientResponse:
-        """Send; again while connections that were kept are dead. Raises StaleConnectionError."""
-        while True:
-            made: list[Request] = []
-            try:
-                answer = await self._session.request(
-                    method, allow_redirects=False, middlewares=(_noting(made),), **arguments
-                )
-            except DeadConnectionError:
-                continue
-            except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-                if not made[0].is_kept:
-                    raise
-                self._behaviour.distrusted_until = made[0].loop.time() + DISTRUST_SECONDS
-                if not made[0].may_go_again:
-                    raise StaleConnectionError(str(error)) from error
-            else:
-                if answer.status != REQUEST_TIMEOUT or not made[0].is_kept:
-                    self._behaviour.learn(made[0], answer.status)
-                    return answer
-                answer.close()  # it was said to the idle connection, not to us
-                self._behaviour.distrusted_until = made[0].loop.time() + DISTRUST_SECONDS
+        made: list[Request] = []
+
+        async def send() -> aiohttp.ClientResponse:
+            made.clear()
+            return await self._session.request(
+                method, allow_redirects=False, middlewares=(_noting(made),), **arguments
+            )
+
+        answer = await sent_alive(send, made, self._behaviour)
+        self._behaviour.learn(made[0], answer.status)
+        return answer
+
+
+class Attempt(Protocol):
+    """What was sent."""
+
+    is_kept: bool
+
+    @property
+    def may_go_again(self) -> bool:
+        """Whether, its connection dead, it was surely not carried out, or does no harm twice."""
+
+
+class AnyAnswer(Protocol):
+    """What came back."""
+
+    @property
+    def status(self) -> int:
+        """HTTP's."""
+
+    def close(self) -> None:
+        """Give up what was not read."""
+
+
+A = TypeVar("A", bound=AnyAnswer)
+
+
+async def sent_alive(
+    send: Callable[[], Awaitable[A]], made: Sequence[Attempt], behaviour: ServerBehaviour
+) -> A:
+    """Send; again while connections that were kept are dead. Raises StaleConnectionError.
+
+    ``made`` holds what ``send`` sent, once a connection was had for it.
+    """
+    while True:
+        try:
+            answer = await send()
+        except DeadConnectionError:
+            continue
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            if not made[0].is_kept:
+                raise
+            behaviour.distrust()
+            if not made[0].may_go_again:
+                raise StaleConnectionError(str(error)) from error
+        else:
+            if answer.status != REQUEST_TIMEOUT or not made[0].is_kept:
+                return answer
+            answer.close()  # it was said to the idle connection, not to us
+            behaviour.distrust()
 
 
 def _noting(made: list[Request]) -> Callable[..., Any]:

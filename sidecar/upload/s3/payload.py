@@ -67,6 +67,20 @@ class RangePayload(Payload):
             await writer.write(data)
         self._call.wrote(0)
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether all of it was read before, and may go at once."""
+        return self._throttle is None and len(self._body.data or b"") == self._body.length_bytes
+
+    def write_at_once(self, transport: asyncio.Transport, head: bytes) -> None:
+        """Send a request's head and the body, which is at hand, in one write."""
+        data = self._body.data or b""
+        self._call.on(transport)
+        self.is_sent = True
+        self._call.wrote(len(data))
+        self._call.wrote(0)
+        transport.write(head + data)
+
     def _known(self, size: int, offset: int) -> bytes:
         data = self._body.data or b""
         if size == len(data):

@@ -11,12 +11,10 @@ import asyncio
 import base64
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import aiohttp
-from aiohttp.payload import Payload
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -25,6 +23,8 @@ from sidecar.trust import Bundle, tls_context
 
 from .bounded import BoundedSession
 from .connection_errors import as_client_error
+from .payload import RangePayload
+from .small_put import Answer, SmallPuts
 
 HOSTS_MAX = 64  # S3's doors, STS, SSO
 _SOCKS = "socks5"
@@ -103,15 +103,6 @@ def _basic(proxy: Proxy) -> str:
     return f"Basic {base64.b64encode(f'{proxy.username}:{proxy.password}'.encode()).decode()}"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer, read whole; the headers by lower-case names."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-
 class Outbound(BoundedSession):
     """A client's HTTP session that goes a way of ours."""
 
@@ -119,6 +110,7 @@ class Outbound(BoundedSession):
         """``arguments`` are aiobotocore's; what they say of proxies and certificates is not heard."""
         super().__init__(**(arguments | {"proxies": {}, "verify": True}))
         self._proxy_config = self._way = way
+        self._small = SmallPuts(tls=way.tls, behaviour=self._behaviour)
 
     def _create_connector(self, proxy_url: str | None) -> aiohttp.BaseConnector:
         proxy = self._way.proxy(proxy_url)
@@ -138,12 +130,14 @@ class Outbound(BoundedSession):
         )
         return socks
 
-    async def put(self, url: str, headers: CIMultiDict[str], body: Payload) -> Answer:
+    async def put(self, url: str, headers: CIMultiDict[str], body: RangePayload) -> Answer:
         """Do what ``send`` does, for a PUT: raises the same, and makes of the answer only what is needed."""
         proxy_url = None
         try:
             proxy_url = self._way.proxy_url_for(url)
             session = await self._get_session(proxy_url)
+            if proxy_url is None and body.is_at_hand:
+                return await self._small.put(self._sessions[None], url, headers, body)
             answer = await session.request(
                 "PUT", url=URL(url, encoded=True), headers=headers, data=body, proxy=proxy_url
             )
