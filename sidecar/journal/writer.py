@@ -190,20 +190,38 @@ class JournalWriter:
         self._loop.call_soon_threadsafe(self._publish, group, topics, transitions)
 
     def _attempt(self, group: list[_Call]) -> None:
-        """Run a group as one transaction, each call in a savepoint: a call's own failure is its own."""
-        self.journal.db.topics, self.journal.db.transitions = set(), []
-        with self.journal.db.atomic():
+        """Run a group as one transaction. If a call fails by its own fault, each gets a savepoint then."""
+        self._forget_news()
+        try:
+            with self.journal.db.atomic():
+                for call in group:
+                    call.error, call.result = None, call.run()
+        except (sqlite3.OperationalError, sqlite3.InternalError):
+            raise  # the disk's failure: the whole group is tried again
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, in its own task
+            if len(group) > 1:
+                self._attempt_apart(group)
+            else:
+                self._fail(group, error)
+
+    def _attempt_apart(self, group: list[_Call]) -> None:
+        """Run a group as one transaction in which a call's own failure is its own."""
+        with self.journal.db.apart(), self.journal.db.atomic():
             for call in group:
                 call.error = None
                 try:
-                    call.result = call.run()
+                    with self.journal.db.atomic():
+                        call.result = call.run()
                 except (sqlite3.OperationalError, sqlite3.InternalError):
-                    raise  # the disk's failure: the whole group is tried again
+                    raise
                 except BaseException as error:  # noqa: BLE001 - handed to the caller, in its own task
                     call.error = self._as_callers_see(error)
 
-    def _fail(self, group: list[_Call], error: BaseException) -> None:
+    def _forget_news(self) -> None:
         self.journal.db.topics, self.journal.db.transitions = set(), []
+
+    def _fail(self, group: list[_Call], error: BaseException) -> None:
+        self._forget_news()
         for call in group:
             call.error = self._as_callers_see(error)
 

@@ -238,8 +238,9 @@ def test_old_events_are_forgotten_and_young_ones_are_not(desk: Desk) -> None:
 def test_what_was_forgotten_leaves_the_disk(desk: Desk) -> None:
     """All but what rows to come will fill, a few pages in each step."""
     transfer = desk.synced("A")
-    for _ in range(2000):
-        desk.journal.transfers.record(transfer, "looked at", transfer.state, "x" * 4000)
+    with desk.journal.db.atomic():
+        for _ in range(2000):
+            desk.journal.transfers.record(transfer, "looked at", transfer.state, "x" * 4000)
     desk.clock.advance(8 * DAY)
     full = size(desk.journal)
     while desk.prune_events(7):

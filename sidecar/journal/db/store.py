@@ -29,13 +29,7 @@ def transaction(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[
 
     @functools.wraps(method)
     def whole(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
-        db = self._db
-        noted = len(db.transitions)
-        try:
-            with db.atomic():
-                return method(self, *args, **kwargs)
-        except BaseException:
-            del db.transitions[noted:]
-            raise
+        with self._db.atomic():
+            return method(self, *args, **kwargs)
 
     return cast("Callable[Concatenate[S, P], T]", whole)

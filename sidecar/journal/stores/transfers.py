@@ -6,12 +6,14 @@ synced, or when no file of its slot lies here any longer. Its age counts from th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from sidecar.core.model import State, StatIdentity, Transfer
 from sidecar.core.states import Event, step
 from sidecar.journal.db.connection import JournalConnection, Transition
 from sidecar.journal.db.file_conditions import IS_HERE
+from sidecar.journal.db.gathered import Gathered
 from sidecar.journal.db.rows import FROM_TRANSFERS, identity_values, transfer_from
 from sidecar.journal.db.store import Store
 
@@ -26,6 +28,7 @@ class Transfers(Store):
         self.uploads_began: dict[int, float] = {}  # monotonic, of what is claimed
         self._uploads_took: dict[int, float] = {}
         self._latest_ms: int | None = None
+        db.at_end(self._write_events)
 
     def one(self, row_id: int) -> Transfer:
         """Return a transfer. Raises LookupError if there is none: a bug in the caller."""
@@ -63,10 +66,7 @@ class Transfers(Store):
 
     def record(self, transfer: Transfer, event: str, state: State | None, detail: str | None = None) -> None:
         """Write an event of a transfer, and remember to log it after the commit."""
-        self._db.execute(
-            "INSERT INTO events (at_ms, transfer, event, detail) VALUES (?, ?, ?, ?)",
-            [self._db.clock.wall_ms(), transfer.row_id, event, detail],
-        )
+        self.remember(transfer, event, detail)
         since = None
         if event in {Event.ACKNOWLEDGED, Event.UPLOADED} and transfer.ready_ms is not None:
             since = max(0.0, (self._db.clock.wall_ms() - transfer.ready_ms) / 1000)
@@ -84,6 +84,10 @@ class Transfers(Store):
                 upload_seconds=self._upload_seconds(transfer, event),
             )
         )
+
+    def remember(self, transfer: Transfer, event: str, detail: str | None) -> None:
+        """Write an event of a transfer that is not logged."""
+        self._db.gathered.events.append((self._db.clock.wall_ms(), transfer.row_id, event, detail))
 
     def abandon(self, transfer: Transfer, why: str) -> None:
         """-> abandoned, with the reason."""
@@ -127,6 +131,16 @@ class Transfers(Store):
             self._latest_ms = row["at_ms"] if row else 0
         self._latest_ms = max(self._latest_ms, self._db.clock.wall_ms())
         return self._latest_ms
+
+    def _write_events(self, gathered: Gathered) -> None:
+        if not gathered.events:
+            return
+        self._db.execute(
+            "INSERT INTO events (at_ms, transfer, event, detail)"
+            " SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)",
+            [json.dumps(gathered.events)],
+        )
+        gathered.events.clear()
 
     def _upload_seconds(self, transfer: Transfer, event: str) -> float | None:
         """Return how long the upload took, at its end and once Convex has acknowledged it."""
