@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -533,3 +534,23 @@ def test_a_claim_walks_no_table(journal: Journal) -> None:
     assert sum("INDEX uploads_begun" in step for step in plan) == 1
     assert sum("INDEX uploads_waiting" in step for step in plan) == 1
     assert not [step for step in plan if step.startswith("SCAN t") and "INDEX" not in step]
+
+
+def test_a_transaction_reports_a_scene_once_for_all_that_it_did(journal: Journal) -> None:
+    """However many of its files took a step: the facts are those at the transaction's end."""
+    transfers = [ready(journal, name, at=route(f"{name}.mp4")) for name in "AB"]
+    journal.db.execute("DELETE FROM outbox")
+    with journal.db.atomic():
+        for transfer in transfers:
+            journal.uploads.mark_dead(transfer.row_id, NO_WAY)
+    rows = journal.db.execute("SELECT kind, body FROM outbox").fetchall()
+    assert [(row["kind"], json.loads(row["body"])["error"][:1]) for row in rows] == [("facts", "2")]
+
+
+def test_news_of_a_recalled_scene_count_in_their_transaction(journal: Journal) -> None:
+    """Bytes are about to be sent: from here on all is reported, also if nothing else ever happens."""
+    transfer = ready(journal, "A")
+    journal.db.execute("UPDATE scenes SET recalled = 1, reported = NULL")
+    journal.db.execute("DELETE FROM outbox")
+    journal.uploads.begin_put(transfer.row_id)
+    assert [op.kind for op in batch(journal).ops] == [OpKind.FACTS]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+Scene = tuple[str, str]  # session and scene
 EventRow = tuple[int, int, str, str | None]  # at_ms, transfer, event, detail
 
 
@@ -15,7 +16,20 @@ class Gathered:
     """Each in the order in which it came; whoever writes one of them empties it."""
 
     events: list[EventRow] = field(default_factory=list)
+    touched: dict[Scene, None] = field(default_factory=dict)  # their facts may be others now
+    new: dict[Scene, None] = field(default_factory=dict)  # Convex may not know something of them
+
+    def touch(self, session_id: str, scene_id: str | None) -> None:
+        """Let a scene's facts be derived at the end."""
+        if scene_id is not None:
+            self.touched[session_id, scene_id] = None
+
+    def bring_news(self, session_id: str, scene_id: str | None) -> None:
+        """From here on all is reported of a scene, whatever Convex shows: it may not know something of it."""
+        if scene_id is not None:
+            self.new[session_id, scene_id] = None
 
     def clear(self) -> None:
         """Drop all of it."""
-        self.events.clear()
+        for gathered in (self.events, self.touched, self.new):
+            gathered.clear()

@@ -16,7 +16,6 @@ from sidecar.journal.db.store import Store, transaction
 
 from .cleanup import Cleanup
 from .removal_ops import RemovalOps
-from .scene_reports import SceneReports
 from .transfers import Transfers
 
 
@@ -27,13 +26,11 @@ class Answers(Store):
         self,
         db: JournalConnection,
         transfers: Transfers,
-        scene_reports: SceneReports,
         removal_ops: RemovalOps,
         cleanup: Cleanup,
     ) -> None:
         super().__init__(db)
-        self._transfers, self._scene_reports = transfers, scene_reports
-        self._removal_ops, self._cleanup = removal_ops, cleanup
+        self._transfers, self._removal_ops, self._cleanup = transfers, removal_ops, cleanup
 
     @transaction
     def settle(self, results: Sequence[OpResult]) -> None:
@@ -77,11 +74,10 @@ class Answers(Store):
             self._acknowledge(transfer, result)
             self._transfers.end_slot(transfer.route.slot.digest)
         if result.outcome is not OpOutcome.UNCHANGED:
-            self._scene_reports.scene_has_news(transfer.row_id)
+            self._db.gathered.bring_news(transfer.route.slot.session_id, transfer.route.scene_id)
         if result.outcome is not OpOutcome.STALE:
             for older in self._transfers.of_slot(transfer, "t.state = 'dead' AND t.id < ?"):
                 self._cleanup.supersede(older, "newer content of the same slot is synced")
-        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
 
     def _acknowledge(self, transfer: Transfer, result: OpResult) -> None:
         self._db.execute(
@@ -124,4 +120,3 @@ class Answers(Store):
             "UPDATE transfers SET died_in = ?, error_kind = ?, error_message = ?, failures = ? WHERE id = ?",
             [transfer.state, kind, message, row["failures"] + 1, transfer.row_id],
         )
-        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)

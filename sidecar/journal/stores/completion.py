@@ -12,7 +12,6 @@ from sidecar.journal.db.store import Store, transaction
 
 from .cleanup import Cleanup
 from .removal_ops import RemovalOps
-from .scene_reports import SceneReports
 from .scenes import Scenes
 from .transfers import Transfers
 
@@ -24,13 +23,12 @@ class Completion(Store):
         self,
         db: JournalConnection,
         transfers: Transfers,
-        scene_reports: SceneReports,
         scenes: Scenes,
         removal_ops: RemovalOps,
         cleanup: Cleanup,
     ) -> None:
         super().__init__(db)
-        self._transfers, self._scene_reports, self._scenes = transfers, scene_reports, scenes
+        self._transfers, self._scenes = transfers, scenes
         self._removal_ops, self._cleanup = removal_ops, cleanup
 
     def candidates(self) -> list[Transfer]:
@@ -77,7 +75,6 @@ class Completion(Store):
             self._transfers.set_identity(transfer, identity)
         if transfer.state is not State.ABANDONED:
             self._transfers.abandon(transfer, why)
-        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
 
     # -- inside a transaction of another method ----------------------------------------------------
 
@@ -90,7 +87,6 @@ class Completion(Store):
         self._transfers.advance(transfer, Event.VANISHED)
         self.forget_file(transfer)
         self._transfers.end_slot(transfer.route.slot.digest)
-        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
 
     def forget_file(self, transfer: Transfer) -> None:
         """Forget how a vanished file looked, so that the same one coming back is seen as new.
@@ -146,7 +142,6 @@ class Completion(Store):
         self._transfers.record(newest, Event.UNCHANGED, newest.state)
         if newest.state is State.READY:
             self._transfers.set_identity(newest, identity)
-        self._scene_reports.report_scene(candidate.route.slot.session_id, candidate.route.scene_id)
 
     def _content_arrived(self, transfer: Transfer, mtime_ns: int) -> None:
         slot = transfer.route.slot

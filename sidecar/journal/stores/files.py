@@ -18,7 +18,6 @@ from .completion import Completion
 from .discovery import Discovery
 from .known import Known, ObserveResult
 from .removal_ops import RemovalOps
-from .scene_reports import SceneReports
 from .transfers import Transfers
 
 _NOT_SENT = frozenset({State.DISCOVERED, State.READY, State.ABANDONED})
@@ -31,13 +30,12 @@ class Files(Store):
         self,
         db: JournalConnection,
         transfers: Transfers,
-        scene_reports: SceneReports,
         removal_ops: RemovalOps,
         discovery: Discovery,
         completion: Completion,
     ) -> None:
         super().__init__(db)
-        self._transfers, self._scene_reports = transfers, scene_reports
+        self._transfers = transfers
         self._removal_ops, self._discovery, self._completion = removal_ops, discovery, completion
 
     def known(self, root: str, folder: str) -> dict[str, Known]:
@@ -176,5 +174,4 @@ class Files(Store):
             self._transfers.set_identity(abandoned, seen.identity)
             return ObserveResult()
         self._transfers.advance(abandoned, Event.REVIVED)
-        self._scene_reports.report_scene(abandoned.route.slot.session_id, abandoned.route.scene_id)
         return ObserveResult(candidate=self._transfers.one(abandoned.row_id))

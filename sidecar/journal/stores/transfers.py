@@ -51,8 +51,9 @@ class Transfers(Store):
         return [transfer_from(row) for row in rows]
 
     def advance(self, transfer: Transfer, event: Event, detail: str | None = None) -> State | None:
-        """Take one step of the state table, in the caller's transaction; a dropped transfer's row goes."""
+        """Take one step of the state table; a dropped transfer's row goes. It touches its scene."""
         state = step(transfer.state, event)
+        self._db.gathered.touch(transfer.route.slot.session_id, transfer.route.scene_id)
         if state is None:
             self._db.execute("DELETE FROM transfers WHERE id = ?", [transfer.row_id])
         else:
@@ -84,6 +85,12 @@ class Transfers(Store):
                 upload_seconds=self._upload_seconds(transfer, event),
             )
         )
+
+    def bring_news(self, row_id: int) -> None:
+        """Convex may not know this transfer: from here on all is reported of its scene."""
+        scene = self._db.execute("SELECT session_id, scene_id FROM transfers WHERE id = ?", [row_id])
+        for row in scene:
+            self._db.gathered.bring_news(*row)
 
     def remember(self, transfer: Transfer, event: str, detail: str | None) -> None:
         """Write an event of a transfer that is not logged."""

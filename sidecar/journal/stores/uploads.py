@@ -12,7 +12,6 @@ from sidecar.journal.db.store import Store, transaction
 from .cleanup import Cleanup
 from .discovery import Discovery
 from .outbox import Outbox
-from .scene_reports import SceneReports
 from .transfers import Transfers
 
 
@@ -24,19 +23,20 @@ class Uploads(Store):
         db: JournalConnection,
         transfers: Transfers,
         outbox: Outbox,
-        scene_reports: SceneReports,
         cleanup: Cleanup,
         discovery: Discovery,
     ) -> None:
         super().__init__(db)
-        self._transfers, self._outbox, self._scene_reports = transfers, outbox, scene_reports
+        self._transfers, self._outbox = transfers, outbox
         self._cleanup, self._discovery = cleanup, discovery
 
     @transaction
     def begin_put(self, row_id: int) -> None:
         """Note the intent, before a PUT or a Complete: from here on the object may exist."""
-        self._db.execute("UPDATE transfers SET may_object = 1 WHERE id = ?", [row_id])
-        self._scene_reports.scene_has_news(row_id)
+        scene = self._db.execute(
+            "UPDATE transfers SET may_object = 1 WHERE id = ? RETURNING session_id, scene_id", [row_id]
+        ).fetchone()
+        self._db.gathered.bring_news(*scene)
 
     @transaction
     def uploaded(self, row_id: int, stored: StoredObject, *, url: str) -> State:
@@ -57,7 +57,6 @@ class Uploads(Store):
         self._withdraw_older(transfer)
         self._outbox.announce(transfer, url)
         self._db.topics.add(Topic.UPLOADS)
-        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
         return State.UPLOADED
 
     @transaction
@@ -101,7 +100,6 @@ class Uploads(Store):
             " failures = failures + 1 WHERE id = ?",
             [transfer.state, error.kind, str(error), row_id],
         )
-        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
 
     def checksums(self) -> str | None:
         """Return what was kept of the checksums that a store confirms."""
