@@ -127,7 +127,7 @@ def test_an_upload_that_ends_after_it_was_overtaken_is_never_announced(journal: 
     ready(journal, "B", 2)
     journal.uploads.begin_put(old.row_id)
     stored = StoredObject(bucket="lessons", key=old.key, etag="e")
-    assert journal.uploads.uploaded(old.row_id, stored, url="u") is State.SUPERSEDED
+    assert journal.uploads.uploaded(old, stored, url="u") is State.SUPERSEDED
     assert [d.delete_object for d in journal.cleanup.claim_cleanup(limit=9, now=0)] == [True]
 
 
@@ -554,3 +554,15 @@ def test_news_of_a_recalled_scene_count_in_their_transaction(journal: Journal) -
     journal.db.execute("DELETE FROM outbox")
     journal.uploads.begin_put(transfer.row_id)
     assert [op.kind for op in batch(journal).ops] == [OpKind.FACTS]
+
+
+def test_a_manifest_completes_all_scenes_of_its_session(journal: Journal) -> None:
+    """One file's transaction touches them all, and what is to be told of each is in the outbox with it."""
+    for scene in ("s1", "s2", "s3"):
+        ship(journal, ready(journal, scene, at=route(scene=scene)))
+    tell(journal)
+    ready(journal, "M", 5, at=route("manifest.json", kind=AssetType.MANIFEST))
+    rows = journal.db.execute("SELECT scene_id, body FROM outbox WHERE kind = 'facts'").fetchall()
+    assert [(row["scene_id"], json.loads(row["body"])["complete"]) for row in rows] == [
+        (scene, True) for scene in ("s1", "s2", "s3")
+    ]

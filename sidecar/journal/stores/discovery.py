@@ -30,7 +30,9 @@ class Discovery(Store):
         """Make a file a candidate: a new row in state discovered, which the files table points to."""
         slot, place = seen.route.slot, (self._db.root_id(seen.root), *split(seen.path))
         self._removal_ops.withdraw_removal(slot.digest, f"{seen.path} is there")
-        name = transfer_id(wall_ms=self._db.clock.wall_ms(), chance=self._db.chance(5), tag=self._db.tag)
+        now_ms = self._db.clock.wall_ms()
+        name = transfer_id(wall_ms=now_ms, chance=self._db.chance(5), tag=self._db.tag)
+        key = object_key(seen.route, name)
         cursor = self._db.execute(
             "INSERT INTO transfers (transfer, root, folder, name, slot, session_id, entity_id, scene_id,"
             " asset_type, priority, route, state, bucket, key, held, home, discovered_ms)"
@@ -46,10 +48,10 @@ class Discovery(Store):
                 seen.route.priority,
                 route_json(seen.route),
                 self._db.bucket,
-                object_key(seen.route, name),
+                key,
                 int(self._db.is_recovering),
                 seen.home,
-                self._db.clock.wall_ms(),
+                now_ms,
             ],
         )
         row_id = int(cursor.lastrowid or 0)
@@ -59,7 +61,34 @@ class Discovery(Store):
             f" transfer = excluded.transfer, absent = {state_after(FileEvent.SEEN)}",
             [*place, slot.digest, fixed_key(seen), row_id],
         )
-        transfer = self._transfers.one(row_id)
+        transfer = Transfer(
+            row_id=row_id,
+            transfer_id=name,
+            root=seen.root,
+            path=seen.path,
+            route=seen.route,
+            state=State.DISCOVERED,
+            bucket=self._db.bucket,
+            key=key,
+            identity=None,
+            checksum=None,
+            upload_id=None,
+            part_bytes=None,
+            may_upload=False,
+            may_object=False,
+            etag=None,
+            version_id=None,
+            version=None,
+            failures=0,
+            discovered_ms=now_ms,
+            ready_ms=None,
+            uploaded_ms=None,
+            synced_ms=None,
+            error_kind=None,
+            error_message=None,
+            awaits_lookup=self._db.is_recovering,
+            home=seen.home,
+        )
         self._transfers.record(transfer, "discovered", State.DISCOVERED)
         self._db.topics.add(Topic.CANDIDATES)
         self._scenes.scene_seen(transfer)

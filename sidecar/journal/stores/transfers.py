@@ -7,7 +7,7 @@ synced, or when no file of its slot lies here any longer. Its age counts from th
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sidecar.core.model import State, StatIdentity, Transfer
 from sidecar.core.states import Event, step
@@ -42,6 +42,17 @@ class Transfers(Store):
         row = self._db.execute(f"{FROM_TRANSFERS} WHERE t.id = ?", [row_id]).fetchone()
         return transfer_from(row) if row else None
 
+    def with_older(self, row_id: int) -> tuple[Transfer, bool]:
+        """Return a transfer, and whether its slot has older ones. Raises LookupError as ``one`` does."""
+        rows = self._db.execute(
+            f"{FROM_TRANSFERS} WHERE t.slot = (SELECT slot FROM transfers WHERE id = ?1) AND t.id <= ?1"
+            " ORDER BY t.id DESC LIMIT 2",
+            [row_id],
+        ).fetchall()
+        if not rows:
+            raise LookupError(f"the journal has no transfer {row_id}")
+        return transfer_from(rows[0]), len(rows) > 1
+
     def of_slot(self, transfer: Transfer, condition: str, limit: int = 1000) -> Sequence[Transfer]:
         """Return other transfers of the same slot, newest first; ``condition`` may hold one ``?``: our id."""
         rows = self._db.execute(
@@ -50,20 +61,34 @@ class Transfers(Store):
         ).fetchall()
         return [transfer_from(row) for row in rows]
 
-    def advance(self, transfer: Transfer, event: Event, detail: str | None = None) -> State | None:
-        """Take one step of the state table; a dropped transfer's row goes. It touches its scene."""
+    def advance(
+        self,
+        transfer: Transfer,
+        event: Event,
+        detail: str | None = None,
+        also: Mapping[str, str | int | None] | None = None,
+    ) -> State | None:
+        """Take one step of the state table; a dropped transfer's row goes. It touches its scene.
+
+        ``also`` are columns that change with it.
+        """
         state = step(transfer.state, event)
-        self._db.gathered.touch(transfer.route.slot.session_id, transfer.route.scene_id)
         if state is None:
             self._db.execute("DELETE FROM transfers WHERE id = ?", [transfer.row_id])
         else:
             ended_ms = self.later_ms() if state in {State.SUPERSEDED, State.GONE} else None
+            columns = {"state": state, "ended_ms": ended_ms} | dict(also or {})
             self._db.execute(
-                "UPDATE transfers SET state = ?, ended_ms = ? WHERE id = ?",
-                [state, ended_ms, transfer.row_id],
+                f"UPDATE transfers SET {', '.join(f'{name} = ?' for name in columns)} WHERE id = ?",
+                [*columns.values(), transfer.row_id],
             )
-        self.record(transfer, event, state, detail)
+        self.stepped(transfer, event, state, detail)
         return state
+
+    def stepped(self, transfer: Transfer, event: Event, state: State | None, detail: str | None) -> None:
+        """Touch the scene of a transfer that took a step, and write the step down."""
+        self._db.gathered.touch(transfer.route.slot.session_id, transfer.route.scene_id)
+        self.record(transfer, event, state, detail)
 
     def record(self, transfer: Transfer, event: str, state: State | None, detail: str | None = None) -> None:
         """Write an event of a transfer, and remember to log it after the commit."""
