@@ -566,3 +566,17 @@ def test_a_manifest_completes_all_scenes_of_its_session(journal: Journal) -> Non
     assert [(row["scene_id"], json.loads(row["body"])["complete"]) for row in rows] == [
         (scene, True) for scene in ("s1", "s2", "s3")
     ]
+
+
+def test_an_answer_that_came_twice_hurts_none_of_its_batch(journal: Journal) -> None:
+    """What was settled before is passed over, and each of the others has its own outcome."""
+    transfers = [ready(journal, name, at=route(f"{name}.mp4")) for name in "ABC"]
+    for transfer in transfers:
+        ship(journal, transfer)
+    ops = [op for op in batch(journal).ops if op.kind == "put"]
+    outcomes = [OpOutcome.APPLIED, OpOutcome.REJECTED, OpOutcome.APPLIED]
+    results = [OpResult(op_id=op.op_id, outcome=one) for op, one in zip(ops, outcomes, strict=True)]
+    journal.answers.settle(results[:1])
+    journal.answers.settle([results[0], results[0], *results[1:]])
+    states = [journal.transfers.one(transfer.row_id).state for transfer in transfers]
+    assert states == [State.SYNCED, State.DEAD, State.SYNCED]
