@@ -570,9 +570,10 @@ def test_a_manifest_completes_all_scenes_of_its_session(journal: Journal) -> Non
 
 def test_an_answer_that_came_twice_hurts_none_of_its_batch(journal: Journal) -> None:
     """What was settled before is passed over, and each of the others has its own outcome."""
-    transfers = [ready(journal, name, at=route(f"{name}.mp4")) for name in "ABC"]
-    for transfer in transfers:
-        ship(journal, transfer)
+    transfers = []
+    for name in "ABC":
+        transfers.append(ready(journal, name, at=route(f"{name}.mp4")))
+        ship(journal, transfers[-1])
     ops = [op for op in batch(journal).ops if op.kind == "put"]
     outcomes = [OpOutcome.APPLIED, OpOutcome.REJECTED, OpOutcome.APPLIED]
     results = [OpResult(op_id=op.op_id, outcome=one) for op, one in zip(ops, outcomes, strict=True)]
@@ -580,3 +581,16 @@ def test_an_answer_that_came_twice_hurts_none_of_its_batch(journal: Journal) -> 
     journal.answers.settle([results[0], results[0], *results[1:]])
     states = [journal.transfers.one(transfer.row_id).state for transfer in transfers]
     assert states == [State.SYNCED, State.DEAD, State.SYNCED]
+
+
+def test_of_two_files_of_one_slot_in_one_listing_the_second_is_refused(journal: Journal) -> None:
+    """What is asked at once for all of a listing does not know what the listing itself brings."""
+    seen = [
+        Observation(root=ROOT, path=path, identity=identity(), route=route())
+        for path in ("a/chunk_001.mp4", "b/chunk_001.mp4", "a/chunk_001.mp4")
+    ]
+    first, second, again = journal.files.observe(seen)
+    assert first.candidate is not None
+    assert second.candidate is None
+    assert "a/chunk_001.mp4" in (second.refused or "")
+    assert again.candidate == journal.transfers.one(first.candidate.row_id)

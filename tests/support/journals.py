@@ -100,7 +100,9 @@ def ship(journal: Journal, transfer: Transfer) -> State:
     assert transfer.row_id in claimed
     journal.uploads.begin_put(transfer.row_id)
     stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")
-    return journal.uploads.uploaded(claimed[transfer.row_id], stored, url=f"https://cdn.example/{transfer.key}")
+    return journal.uploads.uploaded(
+        claimed[transfer.row_id], stored, url=f"https://cdn.example/{transfer.key}"
+    )
 
 
 def batch(journal: Journal) -> Batch:

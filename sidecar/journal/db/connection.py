@@ -112,7 +112,6 @@ class JournalConnection:
             yield from self._part()
             return
         noted = len(self.transitions)
-        self._is_spoilt = False
         try:
             with self._database.atomic():
                 yield
@@ -121,6 +120,7 @@ class JournalConnection:
             del self.transitions[noted:]
             self.gathered.clear()
             self._new_root_ids.clear()
+            self._is_spoilt = False
             raise
         if not is_inner:
             self._root_ids |= self._new_root_ids
@@ -145,6 +145,7 @@ class JournalConnection:
             raise RuntimeError("a part of the transaction failed, and its caller went on")
         for write in self._writers:
             write(self.gathered)
+        self.gathered.clear()
 
     def _part(self) -> Iterator[None]:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 Scene = tuple[str, str]  # session and scene
+Arrival = tuple[str, str, int]  # of content: session, scene, mtime_ns
 EventRow = tuple[int, int, str, str | None]  # at_ms, transfer, event, detail
 
 
@@ -18,6 +19,9 @@ class Gathered:
     events: list[EventRow] = field(default_factory=list)
     touched: dict[Scene, None] = field(default_factory=dict)  # their facts may be others now
     new: dict[Scene, None] = field(default_factory=dict)  # Convex may not know something of them
+
+    known: set[Scene] = field(default_factory=set)  # that have a row
+    arrivals: list[Arrival] = field(default_factory=list)
 
     def touch(self, session_id: str, scene_id: str | None) -> None:
         """Let a scene's facts be derived at the end."""
@@ -31,5 +35,5 @@ class Gathered:
 
     def clear(self) -> None:
         """Drop all of it."""
-        for gathered in (self.events, self.touched, self.new):
+        for gathered in (self.events, self.touched, self.new, self.known, self.arrivals):
             gathered.clear()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 from sidecar.core.file_states import FileEvent
 from sidecar.core.ids import transfer_id
 from sidecar.core.keys import is_unique
@@ -16,6 +19,17 @@ from .removal_ops import RemovalOps
 from .scenes import Scenes
 from .transfers import Transfers
 
+_NOTHING_KNOWN = f"""
+WITH asked AS (
+  SELECT value ->> 0 AS number, value ->> 1 AS root, value ->> 2 AS folder, value ->> 3 AS name,
+    value ->> 4 AS slot, value ->> 5 AS fixed_key FROM json_each(?))
+SELECT number FROM asked a
+WHERE NOT EXISTS (SELECT 1 FROM files f WHERE f.root = a.root AND f.folder = a.folder AND f.name = a.name)
+  AND NOT EXISTS (SELECT 1 FROM files f WHERE f.slot = a.slot AND {HAS_SLOT})
+  AND NOT EXISTS (SELECT 1 FROM files f WHERE f.fixed_key = a.fixed_key AND {HAS_SLOT})
+  AND NOT EXISTS (SELECT 1 FROM removals r WHERE r.slot = a.slot)
+"""
+
 
 class Discovery(Store):
     """From an observation to `discovered`; inside transactions of other methods."""
@@ -28,8 +42,24 @@ class Discovery(Store):
 
     def discover(self, seen: Observation) -> Transfer:
         """Make a file a candidate: a new row in state discovered, which the files table points to."""
+        self._removal_ops.withdraw_removal(seen.route.slot.digest, f"{seen.path} is there")
+        return self.begin(seen)
+
+    def nothing_is_known(self, observations: Sequence[Observation]) -> frozenset[int]:
+        """Return which of them are of files, slots and keys that nobody has, and none before them."""
+        asked, taken = list[tuple[int, *tuple[object, ...]]](), set[object]()
+        for number, seen in enumerate(observations):
+            place = (self._db.root_id(seen.root), *split(seen.path))
+            names = {place, ("slot", seen.route.slot.digest), ("key", fixed_key(seen) or place)}
+            if taken.isdisjoint(names):
+                asked.append((number, *place, seen.route.slot.digest, fixed_key(seen)))
+            taken |= names
+        rows = self._db.execute(_NOTHING_KNOWN, [json.dumps(asked)])
+        return frozenset(row["number"] for row in rows)
+
+    def begin(self, seen: Observation) -> Transfer:
+        """Make a file a candidate whose slot has no removal."""
         slot, place = seen.route.slot, (self._db.root_id(seen.root), *split(seen.path))
-        self._removal_ops.withdraw_removal(slot.digest, f"{seen.path} is there")
         now_ms = self._db.clock.wall_ms()
         name = transfer_id(wall_ms=now_ms, chance=self._db.chance(5), tag=self._db.tag)
         key = object_key(seen.route, name)

@@ -80,7 +80,13 @@ class Files(Store):
     @transaction
     def observe(self, observations: Sequence[Observation]) -> list[ObserveResult]:
         """Take in files that a listing or an event showed: new or changed content becomes a candidate."""
-        return [self._observe(observation) for observation in observations]
+        strange = self._discovery.nothing_is_known(observations)
+        return [
+            ObserveResult(candidate=self._discovery.begin(observation))
+            if number in strange
+            else self._observe(observation)
+            for number, observation in enumerate(observations)
+        ]
 
     @transaction
     def missing(

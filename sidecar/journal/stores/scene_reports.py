@@ -44,6 +44,14 @@ _SCENES = (
     " LEFT JOIN sessions ON sessions.session_id = s.session_id ORDER BY j.key"
 )
 
+# Content that is complete on disk.
+_ARRIVED = """
+UPDATE scenes SET quiet = 0, change = change + a.files, content_mtime_ns = max(content_mtime_ns, a.mtime_ns)
+FROM (SELECT value ->> 0 AS session_id, value ->> 1 AS scene_id, max(value ->> 2) AS mtime_ns,
+  count(*) AS files FROM json_each(?) GROUP BY 1, 2) AS a
+WHERE scenes.session_id = a.session_id AND scenes.scene_id = a.scene_id
+"""
+
 
 class SceneReports(Store):
     """What is known of a scene, and what is reported of it to Convex."""
@@ -55,6 +63,9 @@ class SceneReports(Store):
 
     def ensure_scene(self, project_id: str, session_id: str, scene_id: str) -> None:
         """Begin to know a scene, unless it is known."""
+        if (session_id, scene_id) in self._db.gathered.known:
+            return
+        self._db.gathered.known.add((session_id, scene_id))
         self._db.execute(
             "INSERT OR IGNORE INTO scenes (session_id, scene_id, project_id, recalled) VALUES (?, ?, ?, ?)",
             [session_id, scene_id, project_id, int(self._db.is_recovering)],
@@ -62,6 +73,7 @@ class SceneReports(Store):
 
     def scene(self, session_id: str, scene_id: str | None) -> dict[str, Any] | None:
         """Return a scene's row with what else is known of it, None if it is not known."""
+        self._db.write_gathered()
         return next(self._found([(session_id, scene_id)] if scene_id is not None else []), None)
 
     def knowledge(self, scene: dict[str, Any]) -> SceneKnowledge:
@@ -85,6 +97,8 @@ class SceneReports(Store):
 
     def _report_touched(self, gathered: Gathered) -> None:
         """Put the facts of scenes into the outbox that changed: all callers touch, none has to report."""
+        if gathered.arrivals:
+            self._db.execute(_ARRIVED, [json.dumps(gathered.arrivals)])
         if gathered.new:
             self._end_recall(gathered)
         if gathered.touched:

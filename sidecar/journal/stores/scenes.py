@@ -101,11 +101,8 @@ class Scenes(Store):
 
     def scene_changed(self, session_id: str, scene_id: str | None, mtime_ns: int) -> None:
         """Note that new content of this scene is complete on disk."""
-        self._db.execute(
-            "UPDATE scenes SET quiet = 0, change = change + 1, content_mtime_ns = max(content_mtime_ns, ?)"
-            " WHERE session_id = ? AND scene_id = ?",
-            [mtime_ns, session_id, scene_id],
-        )
+        if scene_id is not None:
+            self._db.gathered.arrivals.append((session_id, scene_id, mtime_ns))
         self._db.topics.add(Topic.SCENES)
         self._db.gathered.touch(session_id, scene_id)
 
