@@ -594,3 +594,16 @@ def test_of_two_files_of_one_slot_in_one_listing_the_second_is_refused(journal: 
     assert second.candidate is None
     assert "a/chunk_001.mp4" in (second.refused or "")
     assert again.candidate == journal.transfers.one(first.candidate.row_id)
+
+
+def test_all_content_that_arrives_in_a_transaction_ends_the_quiet_and_counts(journal: Journal) -> None:
+    """Whoever waits for the quiet began to wait before the last of it came."""
+    ready(journal, "A")
+    journal.scenes.quiet_scene("demo/lesson", "s1", change=1)
+    assert journal.scenes.open_scenes() == []
+    with journal.db.atomic():
+        for name in "BC":
+            ready(journal, name, 5, at=route(f"{name}.mp4"))
+    assert [scene.change for scene in journal.scenes.open_scenes()] == [3]
+    journal.scenes.quiet_scene("demo/lesson", "s1", change=2)
+    assert len(journal.scenes.open_scenes()) == 1
