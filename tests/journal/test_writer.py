@@ -100,6 +100,17 @@ def test_a_part_that_failed_is_not_committed_by_a_caller_who_goes_on(tmp_path: P
     assert see(journal) is not None
 
 
+async def test_what_only_reads_begins_no_transaction(tmp_path: Path) -> None:
+    """Watching asks for what is known of every file that moves; what writes is one transaction as before."""
+    journal, begun = open_journal(tmp_path), list[str]()
+    journal.db.conn.set_trace_callback(begun.append)
+    async with JournalWriter(journal) as writer:
+        assert await writer.do(Completion.candidates) == []
+        assert "BEGIN" not in begun
+        await writer.run(see)
+        assert (begun.count("BEGIN"), begun.count("COMMIT")) == (1, 1)
+
+
 async def test_a_commit_wakes_whom_it_made_work_for(tmp_path: Path) -> None:
     """A subscriber that waits is set by the commit, not by a timer."""
     async with JournalWriter(open_journal(tmp_path)) as journal:
