@@ -35,5 +35,8 @@ class Gathered:
 
     def clear(self) -> None:
         """Drop all of it."""
-        for gathered in (self.events, self.touched, self.new, self.known, self.arrivals):
-            gathered.clear()
+        self.events.clear()
+        self.touched.clear()
+        self.new.clear()
+        self.known.clear()
+        self.arrivals.clear()

@@ -91,7 +91,15 @@ class Discovery(Store):
             f" transfer = excluded.transfer, absent = {state_after(FileEvent.SEEN)}",
             [*place, slot.digest, fixed_key(seen), row_id],
         )
-        transfer = Transfer(
+        transfer = self._candidate(seen, row_id, name, key, now_ms)
+        self._transfers.record(transfer, "discovered", State.DISCOVERED)
+        self._db.topics.add(Topic.CANDIDATES)
+        self._scenes.scene_seen(transfer)
+        return transfer
+
+    def _candidate(self, seen: Observation, row_id: int, name: str, key: str, now_ms: int) -> Transfer:
+        """Return the row that was just written, as reading it would."""
+        return Transfer(
             row_id=row_id,
             transfer_id=name,
             root=seen.root,
@@ -119,10 +127,6 @@ class Discovery(Store):
             awaits_lookup=self._db.is_recovering,
             home=seen.home,
         )
-        self._transfers.record(transfer, "discovered", State.DISCOVERED)
-        self._db.topics.add(Topic.CANDIDATES)
-        self._scenes.scene_seen(transfer)
-        return transfer
 
     def conflict(self, seen: Observation, place: tuple[int, str, str]) -> str | None:
         """Return why a file is refused: another one has its slot or its key, and is not gone yet."""
