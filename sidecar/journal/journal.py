@@ -68,33 +68,33 @@ class Journal:
         outbox = self.outbox = Outbox(db)
         scene_reports = self.scene_reports = SceneReports(db, outbox)
         scenes = self.scenes = Scenes(db, transfers, scene_reports)
-        removal_ops = self.removal_ops = RemovalOps(db, transfers, outbox, scene_reports)
+        removal_ops = self.removal_ops = RemovalOps(db, transfers, outbox)
         cleanup = self.cleanup = Cleanup(db, transfers)
         discovery = self.discovery = Discovery(db, transfers, scenes, removal_ops)
-        completion = self.completion = Completion(db, transfers, scene_reports, scenes, removal_ops, cleanup)
+        completion = self.completion = Completion(db, transfers, scenes, removal_ops, cleanup)
         # The watch stage's.
-        self.files = Files(db, transfers, scene_reports, removal_ops, discovery, completion)
-        withholding = self.withholding = Withholding(db, transfers, scene_reports, completion)
+        self.files = Files(db, transfers, removal_ops, discovery, completion)
+        withholding = self.withholding = Withholding(db, transfers, completion)
         self.stream_pieces = StreamPieces(db, transfers, scene_reports, completion, withholding)
         self.local_deletion = LocalDeletion(db, transfers)
         self.removals = Removals(db, transfers, removal_ops)
         # The upload stage's.
         roots = self.roots = Roots(db)
-        multipart = self.multipart = MultipartUploads(db, transfers, scene_reports, cleanup)
+        multipart = self.multipart = MultipartUploads(db, transfers, cleanup)
         self.upload_claims = UploadClaims(db, transfers, cleanup, roots)
         self.upload_delays = UploadDelays(db, transfers, cleanup)
-        self.uploads = Uploads(db, transfers, outbox, scene_reports, cleanup, discovery)
+        self.uploads = Uploads(db, transfers, outbox, cleanup, discovery)
         # The sync stage's.
         self.batches = Batches(db, roots)
-        self.answers = Answers(db, transfers, scene_reports, removal_ops, cleanup)
-        self.recovery = Recovery(db, transfers, scene_reports)
-        self.lookups = Lookups(db, transfers, scene_reports, cleanup)
+        self.answers = Answers(db, transfers, removal_ops, cleanup)
+        self.recovery = Recovery(db, transfers)
+        self.lookups = Lookups(db, transfers, cleanup)
         # The daemon's, and the operator's.
         self.removal_decisions = RemovalDecisions(db, transfers, removal_ops, cleanup)
         self.settings_change = SettingsChange(db, transfers, completion, multipart)
         self.pruning = Pruning(db, transfers)
         self.scene_pruning = ScenePruning(db)
-        self.repairs = Repairs(db, transfers, outbox, scene_reports, cleanup, multipart)
+        self.repairs = Repairs(db, transfers, outbox, cleanup, multipart)
         self._stores = {type(one).__name__: one for one in vars(self).values() if isinstance(one, Store)}
         try:
             with reporting(path):

@@ -18,6 +18,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import structlog
@@ -26,7 +27,7 @@ from sidecar.core.errors import JournalLostError
 from sidecar.journal.db.connection import Topic, Transition
 from sidecar.journal.db.integrity import is_damage
 from sidecar.journal.db.reserve import Reserve
-from sidecar.journal.db.store import S
+from sidecar.journal.db.store import S, is_transaction
 from sidecar.journal.db.transition_log import log_transition
 
 from .journal import Journal
@@ -67,10 +68,10 @@ class AsyncJournal(Protocol):
 class _Call:
     """One method call on its way through the writer thread."""
 
-    __slots__ = ("error", "future", "result", "run")
+    __slots__ = ("error", "future", "only_reads", "result", "run")
 
-    def __init__(self, run: Callable[[], Any], future: asyncio.Future[Any]) -> None:
-        self.run, self.future = run, future
+    def __init__(self, run: Callable[[], Any], future: asyncio.Future[Any], *, only_reads: bool) -> None:
+        self.run, self.future, self.only_reads = run, future, only_reads
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -127,13 +128,16 @@ class JournalWriter:
         It returns after the commit. A cancelled caller's transaction is made all the same: it may already be
         on disk.
         """
-        return await self._queued(lambda: method(self.journal.store_of(method), *args, **kwargs))
+        return await self._queued(
+            lambda: method(self.journal.store_of(method), *args, **kwargs),
+            only_reads=not is_transaction(method),
+        )
 
     async def run(
         self, work: Callable[Concatenate[Journal, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run a function over the whole journal as ``do`` runs a method."""
-        return await self._queued(lambda: work(self.journal, *args, **kwargs))
+        return await self._queued(lambda: work(self.journal, *args, **kwargs), only_reads=False)
 
     def subscribe(self, topic: Topic) -> asyncio.Event:
         """Return an event of the caller's own, set after every commit that may have made work for it."""
@@ -142,9 +146,9 @@ class JournalWriter:
         self._subscribers[topic].append(event)
         return event
 
-    async def _queued(self, call: Callable[[], T]) -> T:
+    async def _queued(self, call: Callable[[], T], *, only_reads: bool) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._calls.put(_Call(call, future))
+        self._calls.put(_Call(call, future, only_reads=only_reads))
         return await future
 
     # -- the thread --------------------------------------------------------------------------------
@@ -190,20 +194,42 @@ class JournalWriter:
         self._loop.call_soon_threadsafe(self._publish, group, topics, transitions)
 
     def _attempt(self, group: list[_Call]) -> None:
-        """Run a group as one transaction, each call in a savepoint: a call's own failure is its own."""
-        self.journal.db.topics, self.journal.db.transitions = set(), []
-        with self.journal.db.atomic():
+        """Run a group as one transaction. If a call fails by its own fault, each gets a savepoint then.
+
+        What only reads needs none: nobody else writes.
+        """
+        self._forget_news()
+        only_reads = all(call.only_reads for call in group)
+        try:
+            with nullcontext() if only_reads else self.journal.db.atomic():
+                for call in group:
+                    call.error, call.result = None, call.run()
+        except (sqlite3.OperationalError, sqlite3.InternalError):
+            raise  # the disk's failure: the whole group is tried again
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, in its own task
+            if len(group) > 1:
+                self._attempt_apart(group)
+            else:
+                self._fail(group, error)
+
+    def _attempt_apart(self, group: list[_Call]) -> None:
+        """Run a group as one transaction in which a call's own failure is its own."""
+        with self.journal.db.apart(), self.journal.db.atomic():
             for call in group:
                 call.error = None
                 try:
-                    call.result = call.run()
+                    with self.journal.db.atomic():
+                        call.result = call.run()
                 except (sqlite3.OperationalError, sqlite3.InternalError):
-                    raise  # the disk's failure: the whole group is tried again
+                    raise
                 except BaseException as error:  # noqa: BLE001 - handed to the caller, in its own task
                     call.error = self._as_callers_see(error)
 
-    def _fail(self, group: list[_Call], error: BaseException) -> None:
+    def _forget_news(self) -> None:
         self.journal.db.topics, self.journal.db.transitions = set(), []
+
+    def _fail(self, group: list[_Call], error: BaseException) -> None:
+        self._forget_news()
         for call in group:
             call.error = self._as_callers_see(error)
 

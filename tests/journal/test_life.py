@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -126,7 +127,7 @@ def test_an_upload_that_ends_after_it_was_overtaken_is_never_announced(journal: 
     ready(journal, "B", 2)
     journal.uploads.begin_put(old.row_id)
     stored = StoredObject(bucket="lessons", key=old.key, etag="e")
-    assert journal.uploads.uploaded(old.row_id, stored, url="u") is State.SUPERSEDED
+    assert journal.uploads.uploaded(old, stored, url="u") is State.SUPERSEDED
     assert [d.delete_object for d in journal.cleanup.claim_cleanup(limit=9, now=0)] == [True]
 
 
@@ -533,3 +534,76 @@ def test_a_claim_walks_no_table(journal: Journal) -> None:
     assert sum("INDEX uploads_begun" in step for step in plan) == 1
     assert sum("INDEX uploads_waiting" in step for step in plan) == 1
     assert not [step for step in plan if step.startswith("SCAN t") and "INDEX" not in step]
+
+
+def test_a_transaction_reports_a_scene_once_for_all_that_it_did(journal: Journal) -> None:
+    """However many of its files took a step: the facts are those at the transaction's end."""
+    transfers = [ready(journal, name, at=route(f"{name}.mp4")) for name in "AB"]
+    journal.db.execute("DELETE FROM outbox")
+    with journal.db.atomic():
+        for transfer in transfers:
+            journal.uploads.mark_dead(transfer.row_id, NO_WAY)
+    rows = journal.db.execute("SELECT kind, body FROM outbox").fetchall()
+    assert [(row["kind"], json.loads(row["body"])["error"][:1]) for row in rows] == [("facts", "2")]
+
+
+def test_news_of_a_recalled_scene_count_in_their_transaction(journal: Journal) -> None:
+    """Bytes are about to be sent: from here on all is reported, also if nothing else ever happens."""
+    transfer = ready(journal, "A")
+    journal.db.execute("UPDATE scenes SET recalled = 1, reported = NULL")
+    journal.db.execute("DELETE FROM outbox")
+    journal.uploads.begin_put(transfer.row_id)
+    assert [op.kind for op in batch(journal).ops] == [OpKind.FACTS]
+
+
+def test_a_manifest_completes_all_scenes_of_its_session(journal: Journal) -> None:
+    """One file's transaction touches them all, and what is to be told of each is in the outbox with it."""
+    for scene in ("s1", "s2", "s3"):
+        ship(journal, ready(journal, scene, at=route(scene=scene)))
+    tell(journal)
+    ready(journal, "M", 5, at=route("manifest.json", kind=AssetType.MANIFEST))
+    rows = journal.db.execute("SELECT scene_id, body FROM outbox WHERE kind = 'facts'").fetchall()
+    assert [(row["scene_id"], json.loads(row["body"])["complete"]) for row in rows] == [
+        (scene, True) for scene in ("s1", "s2", "s3")
+    ]
+
+
+def test_an_answer_that_came_twice_hurts_none_of_its_batch(journal: Journal) -> None:
+    """What was settled before is passed over, and each of the others has its own outcome."""
+    transfers = []
+    for name in "ABC":
+        transfers.append(ready(journal, name, at=route(f"{name}.mp4")))
+        ship(journal, transfers[-1])
+    ops = [op for op in batch(journal).ops if op.kind == "put"]
+    outcomes = [OpOutcome.APPLIED, OpOutcome.REJECTED, OpOutcome.APPLIED]
+    results = [OpResult(op_id=op.op_id, outcome=one) for op, one in zip(ops, outcomes, strict=True)]
+    journal.answers.settle(results[:1])
+    journal.answers.settle([results[0], results[0], *results[1:]])
+    states = [journal.transfers.one(transfer.row_id).state for transfer in transfers]
+    assert states == [State.SYNCED, State.DEAD, State.SYNCED]
+
+
+def test_of_two_files_of_one_slot_in_one_listing_the_second_is_refused(journal: Journal) -> None:
+    """What is asked at once for all of a listing does not know what the listing itself brings."""
+    seen = [
+        Observation(root=ROOT, path=path, identity=identity(), route=route())
+        for path in ("a/chunk_001.mp4", "b/chunk_001.mp4", "a/chunk_001.mp4")
+    ]
+    first, second, again = journal.files.observe(seen)
+    assert first.candidate is not None
+    assert second.candidate is None
+    assert "a/chunk_001.mp4" in (second.refused or "")
+    assert again.candidate == journal.transfers.one(first.candidate.row_id)
+
+
+def test_all_content_that_arrives_in_a_transaction_ends_the_quiet_and_counts(journal: Journal) -> None:
+    """Whoever waits for the quiet began to wait before the last of it came."""
+    ready(journal, "A")
+    journal.scenes.quiet_scene("demo/lesson", "s1", change=1)
+    assert journal.scenes.open_scenes() == []
+    with journal.db.atomic():
+        for name in "BC":
+            ready(journal, name, 5, at=route(f"{name}.mp4"))
+    assert [scene.change for scene in journal.scenes.open_scenes()] == [3]
+    journal.scenes.quiet_scene("demo/lesson", "s1", change=2)
+    assert len(journal.scenes.open_scenes()) == 1

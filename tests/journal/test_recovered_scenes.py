@@ -295,7 +295,7 @@ def test_without_convex_its_later_answer_decides(
     journal.upload_claims.claim_uploads(limit=1, now=0)
     journal.recovery.end_recovery()
     stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")
-    journal.uploads.uploaded(transfer.row_id, stored, url="https://cdn.example/a")
+    journal.uploads.uploaded(transfer, stored, url="https://cdn.example/a")
     assert told(journal, outcome) == heard
     be_quiet(journal)
     assert told(journal) == [READY]

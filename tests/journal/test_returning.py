@@ -196,7 +196,7 @@ def test_a_multipart_upload_that_was_overtaken_at_its_end_leaves_no_other_either
     journal.multipart.opened(claimed.row_id, "the-one")
     ready(journal, "B", 2)
     stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")
-    assert journal.uploads.uploaded(claimed.row_id, stored, url="https://cdn.example/k") is State.SUPERSEDED
+    assert journal.uploads.uploaded(claimed, stored, url="https://cdn.example/k") is State.SUPERSEDED
     tasks = journal.cleanup.claim_cleanup(limit=9, now=1e9)
     assert {(task.key, task.upload_id, task.delete_object) for task in tasks} == {
         (transfer.key, None, False),

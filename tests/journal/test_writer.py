@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -66,6 +66,49 @@ async def test_one_failing_call_does_not_hurt_its_group(tmp_path: Path) -> None:
         assert not isinstance(first, BaseException)
         assert isinstance(second, ValueError)
         assert len(await journal.do(Completion.candidates)) == 1
+
+
+async def test_neighbours_of_a_failing_call_keep_all_they_did(tmp_path: Path) -> None:
+    """Their rows, their history, and what is logged: as if it had not been there."""
+    seen: list[str] = []
+
+    def fail(journal: Journal) -> None:
+        see(journal, at=route("half.mp4"))
+        raise ValueError("at its end")
+
+    journal = open_journal(tmp_path)
+    async with JournalWriter(journal, observe=lambda transition: seen.append(transition.path)) as writer:
+        calls = [writer.run(see, at=route(f"{n}.mp4")) for n in range(2)]
+        results = await asyncio.gather(calls[0], writer.run(fail), calls[1], return_exceptions=True)
+        assert [isinstance(result, ValueError) for result in results] == [False, True, False]
+        reader = JournalReader(tmp_path / "journal.db", clock=ManualClock())
+        assert reader.counts() == {State.DISCOVERED: 2}
+        rows = journal.db.execute("SELECT transfer, event FROM events ORDER BY id").fetchall()
+        assert [tuple(row) for row in rows] == [(1, "discovered"), (2, "discovered")]
+    assert [path.rpartition("/")[2] for path in seen] == ["0.mp4", "1.mp4"]
+
+
+def test_a_part_that_failed_is_not_committed_by_a_caller_who_goes_on(tmp_path: Path) -> None:
+    """It left half of its rows behind: there is no savepoint to go back to."""
+    journal = open_journal(tmp_path)
+    with pytest.raises(RuntimeError, match="went on"), journal.db.atomic():  # noqa: PT012 - a part of it
+        with suppress(ValueError), journal.db.atomic():
+            see(journal)
+            raise ValueError("in the middle")
+        note(journal, "k", "v")
+    assert journal.completion.candidates() == []
+    assert see(journal) is not None
+
+
+async def test_what_only_reads_begins_no_transaction(tmp_path: Path) -> None:
+    """Watching asks for what is known of every file that moves; what writes is one transaction as before."""
+    journal, begun = open_journal(tmp_path), list[str]()
+    journal.db.conn.set_trace_callback(begun.append)
+    async with JournalWriter(journal) as writer:
+        assert await writer.do(Completion.candidates) == []
+        assert "BEGIN" not in begun
+        await writer.run(see)
+        assert (begun.count("BEGIN"), begun.count("COMMIT")) == (1, 1)
 
 
 async def test_a_commit_wakes_whom_it_made_work_for(tmp_path: Path) -> None:

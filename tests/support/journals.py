@@ -96,11 +96,13 @@ def ready(journal: Journal, text: str, n: int = 1, *, at: Route | None = None) -
 
 def ship(journal: Journal, transfer: Transfer) -> State:
     """Claim a ready transfer and report it as uploaded."""
-    claimed = journal.upload_claims.claim_uploads(limit=100, now=1e9).transfers
-    assert transfer.row_id in {t.row_id for t in claimed}
+    claimed = {t.row_id: t for t in journal.upload_claims.claim_uploads(limit=100, now=1e9).transfers}
+    assert transfer.row_id in claimed
     journal.uploads.begin_put(transfer.row_id)
     stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")
-    return journal.uploads.uploaded(transfer.row_id, stored, url=f"https://cdn.example/{transfer.key}")
+    return journal.uploads.uploaded(
+        claimed[transfer.row_id], stored, url=f"https://cdn.example/{transfer.key}"
+    )
 
 
 def batch(journal: Journal) -> Batch:

@@ -42,7 +42,7 @@ async def synced(world: World, *paths: str) -> None:
 def _deliver(journal: Journal) -> None:
     for transfer in journal.upload_claims.claim_uploads(limit=100, now=1e9).transfers:
         stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")
-        journal.uploads.uploaded(transfer.row_id, stored, url=f"https://cdn.example/{transfer.key}")
+        journal.uploads.uploaded(transfer, stored, url=f"https://cdn.example/{transfer.key}")
     tell(journal)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +17,7 @@ from sqlite_utils import Database
 from sidecar.core.clock import Clock
 from sidecar.core.errors import JournalLostError
 
+from .gathered import Gathered
 from .integrity import end_use
 from .meta import EPOCH, JOURNAL_ID, RECALLING, SCANNED
 from .open import inode, lock, lock_path, open_database
@@ -75,6 +76,10 @@ class JournalConnection:
         self.path, self.tag, self.bucket, self.clock, self.chance = path, tag, bucket, clock, chance
         self.topics: set[Topic] = set()
         self.transitions: list[Transition] = []
+        self.gathered = Gathered()
+        self._writers: list[Callable[[Gathered], None]] = []
+        self._new_root_ids: dict[str, int] = {}  # of a transaction that may yet fail
+        self._is_apart = self._is_spoilt = False
         self.quarantined: str | None = None
         self._lock_fd = lock(path)
         try:
@@ -96,9 +101,58 @@ class JournalConnection:
         """Run one statement."""
         return self.conn.execute(sql, parameters)
 
-    def atomic(self) -> AbstractContextManager[Database]:
-        """Make all that is run inside durable, or none of it; inside of another one it is a savepoint."""
-        return self._database.atomic()
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """Make all that is run inside durable, or none of it. At its end what was gathered is written.
+
+        Inside of another one it is a part of that, which fails as a whole; while ``apart`` it fails alone.
+        """
+        is_inner = self.conn.in_transaction
+        if is_inner and not self._is_apart:
+            yield from self._part()
+            return
+        noted = len(self.transitions)
+        try:
+            with self._database.atomic():
+                yield
+                self.write_gathered()
+        except BaseException:
+            del self.transitions[noted:]
+            self.gathered.clear()
+            self._new_root_ids.clear()
+            self._is_spoilt = False
+            raise
+        if not is_inner:
+            self._root_ids |= self._new_root_ids
+            self._new_root_ids.clear()
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Let each ``atomic`` inside of another one fail alone: it is a savepoint then."""
+        self._is_apart = True
+        try:
+            yield
+        finally:
+            self._is_apart = False
+
+    def at_end(self, write: Callable[[Gathered], None]) -> None:
+        """Let ``write`` turn what transactions have gathered into rows; who was first here writes first."""
+        self._writers.append(write)
+
+    def write_gathered(self) -> None:
+        """Write what was gathered until now: for whoever reads it in the same transaction."""
+        if self._is_spoilt:
+            raise RuntimeError("a part of the transaction failed, and its caller went on")
+        for write in self._writers:
+            write(self.gathered)
+        self.gathered.clear()
+
+    def _part(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._is_spoilt = True
+            raise
 
     @property
     def has_forerunner(self) -> bool:
@@ -107,11 +161,13 @@ class JournalConnection:
 
     def root_id(self, root: str) -> int:
         """Return the number of a root, giving it one if it is new."""
-        if root not in self._root_ids:
+        number = self._root_ids.get(root) or self._new_root_ids.get(root)
+        if number is None:
             self.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", [root])
-            row = self.execute("SELECT id FROM roots WHERE path = ?", [root]).fetchone()
-            return int(row["id"])  # remembered by the next opening only: this transaction may yet fail
-        return self._root_ids[root]
+            number = int(self.execute("SELECT id FROM roots WHERE path = ?", [root]).fetchone()["id"])
+            known = self._new_root_ids if self.conn.in_transaction else self._root_ids
+            known[root] = number
+        return number
 
     def beat(self) -> None:
         """Answer, and check that our files still have their names.

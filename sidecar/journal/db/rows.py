@@ -54,8 +54,11 @@ def unsigned(number: int) -> int:
     return number + (1 << 64) if number < 0 else number
 
 
+IDENTITY = ("inode", "size", "mtime_ns", "ctime_ns")
+
+
 def identity_values(identity: StatIdentity | None) -> tuple[int | None, int | None, int | None, int | None]:
-    """Return inode, size, mtime_ns, ctime_ns as stored."""
+    """Return the columns of IDENTITY as stored."""
     if identity is None:
         return None, None, None, None
     return signed(identity.inode), identity.size_bytes, identity.mtime_ns, identity.ctime_ns

@@ -1,7 +1,7 @@
 """The base of all stores: part of the journal by use case, over the one connection.
 
 A store takes the stores that it needs as arguments, and uses their public methods alone. What stages call is
-a transaction of its own where it writes; the rest is part of the caller's.
+a transaction of its own where it writes; the rest is part of the caller's, or reads.
 """
 
 from __future__ import annotations
@@ -29,13 +29,12 @@ def transaction(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[
 
     @functools.wraps(method)
     def whole(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
-        db = self._db
-        noted = len(db.transitions)
-        try:
-            with db.atomic():
-                return method(self, *args, **kwargs)
-        except BaseException:
-            del db.transitions[noted:]
-            raise
+        with self._db.atomic():
+            return method(self, *args, **kwargs)
 
     return cast("Callable[Concatenate[S, P], T]", whole)
+
+
+def is_transaction(method: Callable[..., object]) -> bool:
+    """Tell whether a store's method is a transaction; the others that stages call only read."""
+    return hasattr(method, "__wrapped__")

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from sidecar.core.errors import SidecarError
 from sidecar.core.model import KnownContent, State, Transfer
 from sidecar.core.ops import Kept, OpKind, OpOutcome, OpResult
 from sidecar.core.states import Event
 from sidecar.journal.db.connection import JournalConnection, Topic
-from sidecar.journal.db.rows import known_content_json
+from sidecar.journal.db.file_conditions import IS_HERE
+from sidecar.journal.db.rows import TRANSFER_COLUMNS, TRANSFERS, known_content_json, transfer_from
 from sidecar.journal.db.store import Store, transaction
 
 from .cleanup import Cleanup
 from .removal_ops import RemovalOps
-from .scene_reports import SceneReports
 from .transfers import Transfers
+
+# Alone: its slot has no other transfer, and its file lies here. Nothing is over, then, but its own way.
+_TOLD = f"""
+SELECT {TRANSFER_COLUMNS},
+  NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = t.slot AND o.id <> t.id)
+  AND EXISTS (SELECT 1 FROM files WHERE slot = t.slot AND {IS_HERE}) AS is_alone
+FROM {TRANSFERS} WHERE t.id IN (SELECT value FROM json_each(?))
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What an op was about."""
+
+    transfer: Transfer
+    is_alone: bool
 
 
 class Answers(Store):
@@ -27,19 +44,20 @@ class Answers(Store):
         self,
         db: JournalConnection,
         transfers: Transfers,
-        scene_reports: SceneReports,
         removal_ops: RemovalOps,
         cleanup: Cleanup,
     ) -> None:
         super().__init__(db)
-        self._transfers, self._scene_reports = transfers, scene_reports
-        self._removal_ops, self._cleanup = removal_ops, cleanup
+        self._transfers, self._removal_ops, self._cleanup = transfers, removal_ops, cleanup
 
     @transaction
     def settle(self, results: Sequence[OpResult]) -> None:
         """Record outcomes: rejected -> dead, stale -> superseded, removed -> gone, all else -> synced."""
+        ops = self._ops([result.op_id for result in results])
+        self._drop([ops[one.op_id]["seq"] for one in results if one.op_id in ops and _is_settled(ops, one)])
+        told = self._told(ops.values())
         for result in results:
-            row = self._db.execute("SELECT * FROM outbox WHERE op_id = ?", [result.op_id]).fetchone()
+            row = ops.pop(result.op_id, None)
             if row is None:
                 continue  # settled before, by an answer that came twice
             if row["kind"] == OpKind.REMOVE:
@@ -48,7 +66,7 @@ class Answers(Store):
                 message = result.message or result.code or "no reason given"
                 self._mark_op_dead(row, result.code or "rejected", f"Convex refused it: {message}")
             else:
-                self._settle_op(row, result)
+                self._settle_op(told.get(row["transfer"]), result)
         self._db.topics.add(Topic.OUTBOX)
 
     @transaction
@@ -66,34 +84,54 @@ class Answers(Store):
 
     # -- inside a transaction ----------------------------------------------------------------------
 
-    def _settle_op(self, row: sqlite3.Row, result: OpResult) -> None:
-        self._db.execute("DELETE FROM outbox WHERE seq = ?", [row["seq"]])
-        transfer = self._transfers.find(row["transfer"]) if row["transfer"] is not None else None
-        if transfer is None or transfer.state is not State.UPLOADED:
+    def _ops(self, op_ids: Sequence[str]) -> dict[str, sqlite3.Row]:
+        rows = self._db.execute(
+            "SELECT * FROM outbox WHERE op_id IN (SELECT value FROM json_each(?))", [json.dumps(op_ids)]
+        )
+        return {row["op_id"]: row for row in rows}
+
+    def _drop(self, seqs: Sequence[int]) -> None:
+        self._db.execute(
+            "DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?))", [json.dumps(seqs)]
+        )
+
+    def _told(self, ops: Iterable[sqlite3.Row]) -> dict[int, _Told]:
+        """Return the transfers that ops are about, by row."""
+        rows = self._db.execute(_TOLD, [json.dumps([op["transfer"] for op in ops if op["transfer"]])])
+        return {row["id"]: _Told(transfer=transfer_from(row), is_alone=bool(row["is_alone"])) for row in rows}
+
+    def _settle_op(self, told: _Told | None, result: OpResult) -> None:
+        if told is None or told.transfer.state is not State.UPLOADED:
             return
+        transfer = told.transfer
         if result.outcome is OpOutcome.STALE:
             self._cleanup.supersede(transfer, "Convex has newer content of this slot")
         else:
             self._acknowledge(transfer, result)
-            self._transfers.end_slot(transfer.route.slot.digest)
+            if not told.is_alone:
+                self._transfers.end_slot(transfer.route.slot.digest)
         if result.outcome is not OpOutcome.UNCHANGED:
-            self._scene_reports.scene_has_news(transfer.row_id)
-        if result.outcome is not OpOutcome.STALE:
+            self._db.gathered.bring_news(transfer.route.slot.session_id, transfer.route.scene_id)
+        if result.outcome is not OpOutcome.STALE and not told.is_alone:
             for older in self._transfers.of_slot(transfer, "t.state = 'dead' AND t.id < ?"):
                 self._cleanup.supersede(older, "newer content of the same slot is synced")
-        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
 
     def _acknowledge(self, transfer: Transfer, result: OpResult) -> None:
-        self._db.execute(
-            "UPDATE transfers SET version = ?, synced_ms = ?, error_kind = NULL, error_message = NULL"
-            " WHERE id = ?",
-            [result.version, self._db.clock.wall_ms(), transfer.row_id],
-        )
         detail = f"{result.outcome}, version {result.version}"
         if result.kept is not None and result.kept.key != transfer.key:
             self._take_over_kept(transfer, result.kept, result.version)
             detail = f"{detail}: Convex keeps the same bytes as {result.kept.key}"
-        self._transfers.advance(replace(transfer, version=result.version), Event.ACKNOWLEDGED, detail)
+        self._transfers.advance(
+            replace(transfer, version=result.version),
+            Event.ACKNOWLEDGED,
+            detail,
+            also={
+                "version": result.version,
+                "synced_ms": self._db.clock.wall_ms(),
+                "error_kind": None,
+                "error_message": None,
+            },
+        )
 
     def _take_over_kept(self, transfer: Transfer, kept: Kept, version: int | None) -> None:
         """Convex goes on showing an object of the same bytes: ours is deleted, and the row names that one.
@@ -124,4 +162,8 @@ class Answers(Store):
             "UPDATE transfers SET died_in = ?, error_kind = ?, error_message = ?, failures = ? WHERE id = ?",
             [transfer.state, kind, message, row["failures"] + 1, transfer.row_id],
         )
-        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+
+
+def _is_settled(ops: Mapping[str, sqlite3.Row], result: OpResult) -> bool:
+    """Tell whether an op leaves the outbox whatever its transfer has become."""
+    return ops[result.op_id]["kind"] != OpKind.REMOVE and result.outcome is not OpOutcome.REJECTED

@@ -63,8 +63,10 @@ class Batches(Store):
             " ORDER BY o.seq LIMIT :limit",
             {"session": first["session_id"], "project": first["project_id"], "now": now, "limit": limit},
         ).fetchall()
-        for row in rows:
-            self._db.execute("UPDATE outbox SET state = 'sent', lease = 1 WHERE seq = ?", [row["seq"]])
+        self._db.execute(
+            "UPDATE outbox SET state = 'sent', lease = 1 WHERE seq IN (SELECT value FROM json_each(?))",
+            [json.dumps([row["seq"] for row in rows])],
+        )
         SENT_SEQ.write(self._db.conn, max(self._sent_seq(), rows[-1]["seq"]))
         batch = Batch(
             project_id=first["project_id"],

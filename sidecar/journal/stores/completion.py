@@ -7,12 +7,11 @@ from sidecar.core.model import AssetType, Fingerprint, State, StatIdentity, Tran
 from sidecar.core.states import Event
 from sidecar.journal.db.connection import JournalConnection, Topic
 from sidecar.journal.db.file_conditions import HAS_SLOT, knows
-from sidecar.journal.db.rows import FROM_TRANSFERS, split, transfer_from
+from sidecar.journal.db.rows import FROM_TRANSFERS, IDENTITY, identity_values, split, transfer_from
 from sidecar.journal.db.store import Store, transaction
 
 from .cleanup import Cleanup
 from .removal_ops import RemovalOps
-from .scene_reports import SceneReports
 from .scenes import Scenes
 from .transfers import Transfers
 
@@ -24,13 +23,12 @@ class Completion(Store):
         self,
         db: JournalConnection,
         transfers: Transfers,
-        scene_reports: SceneReports,
         scenes: Scenes,
         removal_ops: RemovalOps,
         cleanup: Cleanup,
     ) -> None:
         super().__init__(db)
-        self._transfers, self._scene_reports, self._scenes = transfers, scene_reports, scenes
+        self._transfers, self._scenes = transfers, scenes
         self._removal_ops, self._cleanup = removal_ops, cleanup
 
     def candidates(self) -> list[Transfer]:
@@ -44,23 +42,26 @@ class Completion(Store):
 
         Unchanged means equal to the slot's newest transfer that has reached or may still reach Convex.
         """
-        candidate = self._transfers.one(row_id)
+        candidate, has_older = self._transfers.with_older(row_id)
         if candidate.state is State.ABANDONED:  # its scene was cancelled while it was read
             return candidate.state
-        newest = self._newest_alive(candidate)
-        self._transfers.set_identity(candidate, fingerprint.identity)
-        self.reset_absence(candidate.root, candidate.path)
+        newest = self._newest_alive(candidate) if has_older else None
+        self._seen_complete(candidate, fingerprint.identity)
         if newest and _same_content(newest, candidate, fingerprint):
             self._drop_unchanged(candidate, newest, fingerprint.identity)
             return None
-        row = self._db.execute(
-            "UPDATE transfers SET checksum = ?, ready_ms = ? WHERE id = ? RETURNING held",
-            [fingerprint.checksum, self._db.clock.wall_ms(), candidate.row_id],
-        ).fetchone()
-        state = self._transfers.advance(candidate, Event.COMPLETED, f"{fingerprint.size_bytes} bytes")
-        for older in self._transfers.of_slot(candidate, "t.state = 'ready' AND t.id < ?"):
+        state = self._transfers.advance(
+            candidate,
+            Event.COMPLETED,
+            f"{fingerprint.size_bytes} bytes",
+            also=dict(zip(IDENTITY, identity_values(fingerprint.identity), strict=True))
+            | {"checksum": fingerprint.checksum, "ready_ms": self._db.clock.wall_ms()},
+        )
+        for older in (
+            self._transfers.of_slot(candidate, "t.state = 'ready' AND t.id < ?") if has_older else ()
+        ):
             self._cleanup.supersede(older, "newer content of the same slot is ready")
-        self._db.topics.add(Topic.LOOKUPS if row["held"] else Topic.UPLOADS)
+        self._db.topics.add(Topic.LOOKUPS if candidate.awaits_lookup else Topic.UPLOADS)
         self._content_arrived(candidate, fingerprint.identity.mtime_ns)
         return state
 
@@ -77,7 +78,6 @@ class Completion(Store):
             self._transfers.set_identity(transfer, identity)
         if transfer.state is not State.ABANDONED:
             self._transfers.abandon(transfer, why)
-        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
 
     # -- inside a transaction of another method ----------------------------------------------------
 
@@ -90,7 +90,6 @@ class Completion(Store):
         self._transfers.advance(transfer, Event.VANISHED)
         self.forget_file(transfer)
         self._transfers.end_slot(transfer.route.slot.digest)
-        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
 
     def forget_file(self, transfer: Transfer) -> None:
         """Forget how a vanished file looked, so that the same one coming back is seen as new.
@@ -117,6 +116,14 @@ class Completion(Store):
         self._db.execute(
             "UPDATE files SET spared = 0 WHERE (root, folder, name) = (?, ?, ?) AND spared = 1",
             [self._db.root_id(root), *split(path)],
+        )
+
+    def _seen_complete(self, candidate: Transfer, identity: StatIdentity) -> None:
+        """Remember how the file looked; it was seen, and not deleted by us, as ``reset_absence`` says."""
+        self._db.execute(
+            f"UPDATE files SET {', '.join(f'{name} = ?' for name in IDENTITY)}, spared = 0"
+            " WHERE (root, folder, name) = (?, ?, ?)",
+            [*identity_values(identity), self._db.root_id(candidate.root), *split(candidate.path)],
         )
 
     def _newest_alive(self, candidate: Transfer) -> Transfer | None:
@@ -146,7 +153,6 @@ class Completion(Store):
         self._transfers.record(newest, Event.UNCHANGED, newest.state)
         if newest.state is State.READY:
             self._transfers.set_identity(newest, identity)
-        self._scene_reports.report_scene(candidate.route.slot.session_id, candidate.route.scene_id)
 
     def _content_arrived(self, transfer: Transfer, mtime_ns: int) -> None:
         slot = transfer.route.slot

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 from sidecar.core.file_states import FileEvent
 from sidecar.core.ids import transfer_id
 from sidecar.core.keys import is_unique
@@ -16,6 +19,17 @@ from .removal_ops import RemovalOps
 from .scenes import Scenes
 from .transfers import Transfers
 
+_NOTHING_KNOWN = f"""
+WITH asked AS (
+  SELECT value ->> 0 AS number, value ->> 1 AS root, value ->> 2 AS folder, value ->> 3 AS name,
+    value ->> 4 AS slot, value ->> 5 AS fixed_key FROM json_each(?))
+SELECT number FROM asked a
+WHERE NOT EXISTS (SELECT 1 FROM files f WHERE f.root = a.root AND f.folder = a.folder AND f.name = a.name)
+  AND NOT EXISTS (SELECT 1 FROM files f WHERE f.slot = a.slot AND {HAS_SLOT})
+  AND NOT EXISTS (SELECT 1 FROM files f WHERE f.fixed_key = a.fixed_key AND {HAS_SLOT})
+  AND NOT EXISTS (SELECT 1 FROM removals r WHERE r.slot = a.slot)
+"""
+
 
 class Discovery(Store):
     """From an observation to `discovered`; inside transactions of other methods."""
@@ -28,9 +42,27 @@ class Discovery(Store):
 
     def discover(self, seen: Observation) -> Transfer:
         """Make a file a candidate: a new row in state discovered, which the files table points to."""
+        self._removal_ops.withdraw_removal(seen.route.slot.digest, f"{seen.path} is there")
+        return self.begin(seen)
+
+    def nothing_is_known(self, observations: Sequence[Observation]) -> frozenset[int]:
+        """Return which of them are of files, slots and keys that nobody has, and none before them."""
+        asked, taken = list[tuple[int, *tuple[object, ...]]](), set[object]()
+        for number, seen in enumerate(observations):
+            place = (self._db.root_id(seen.root), *split(seen.path))
+            names = {place, ("slot", seen.route.slot.digest), ("key", fixed_key(seen) or place)}
+            if taken.isdisjoint(names):
+                asked.append((number, *place, seen.route.slot.digest, fixed_key(seen)))
+            taken |= names
+        rows = self._db.execute(_NOTHING_KNOWN, [json.dumps(asked)])
+        return frozenset(row["number"] for row in rows)
+
+    def begin(self, seen: Observation) -> Transfer:
+        """Make a file a candidate whose slot has no removal."""
         slot, place = seen.route.slot, (self._db.root_id(seen.root), *split(seen.path))
-        self._removal_ops.withdraw_removal(slot.digest, f"{seen.path} is there")
-        name = transfer_id(wall_ms=self._db.clock.wall_ms(), chance=self._db.chance(5), tag=self._db.tag)
+        now_ms = self._db.clock.wall_ms()
+        name = transfer_id(wall_ms=now_ms, chance=self._db.chance(5), tag=self._db.tag)
+        key = object_key(seen.route, name)
         cursor = self._db.execute(
             "INSERT INTO transfers (transfer, root, folder, name, slot, session_id, entity_id, scene_id,"
             " asset_type, priority, route, state, bucket, key, held, home, discovered_ms)"
@@ -46,10 +78,10 @@ class Discovery(Store):
                 seen.route.priority,
                 route_json(seen.route),
                 self._db.bucket,
-                object_key(seen.route, name),
+                key,
                 int(self._db.is_recovering),
                 seen.home,
-                self._db.clock.wall_ms(),
+                now_ms,
             ],
         )
         row_id = int(cursor.lastrowid or 0)
@@ -59,11 +91,42 @@ class Discovery(Store):
             f" transfer = excluded.transfer, absent = {state_after(FileEvent.SEEN)}",
             [*place, slot.digest, fixed_key(seen), row_id],
         )
-        transfer = self._transfers.one(row_id)
+        transfer = self._candidate(seen, row_id, name, key, now_ms)
         self._transfers.record(transfer, "discovered", State.DISCOVERED)
         self._db.topics.add(Topic.CANDIDATES)
         self._scenes.scene_seen(transfer)
         return transfer
+
+    def _candidate(self, seen: Observation, row_id: int, name: str, key: str, now_ms: int) -> Transfer:
+        """Return the row that was just written, as reading it would."""
+        return Transfer(
+            row_id=row_id,
+            transfer_id=name,
+            root=seen.root,
+            path=seen.path,
+            route=seen.route,
+            state=State.DISCOVERED,
+            bucket=self._db.bucket,
+            key=key,
+            identity=None,
+            checksum=None,
+            upload_id=None,
+            part_bytes=None,
+            may_upload=False,
+            may_object=False,
+            etag=None,
+            version_id=None,
+            version=None,
+            failures=0,
+            discovered_ms=now_ms,
+            ready_ms=None,
+            uploaded_ms=None,
+            synced_ms=None,
+            error_kind=None,
+            error_message=None,
+            awaits_lookup=self._db.is_recovering,
+            home=seen.home,
+        )
 
     def conflict(self, seen: Observation, place: tuple[int, str, str]) -> str | None:
         """Return why a file is refused: another one has its slot or its key, and is not gone yet."""

@@ -18,7 +18,6 @@ from .completion import Completion
 from .discovery import Discovery
 from .known import Known, ObserveResult
 from .removal_ops import RemovalOps
-from .scene_reports import SceneReports
 from .transfers import Transfers
 
 _NOT_SENT = frozenset({State.DISCOVERED, State.READY, State.ABANDONED})
@@ -31,13 +30,12 @@ class Files(Store):
         self,
         db: JournalConnection,
         transfers: Transfers,
-        scene_reports: SceneReports,
         removal_ops: RemovalOps,
         discovery: Discovery,
         completion: Completion,
     ) -> None:
         super().__init__(db)
-        self._transfers, self._scene_reports = transfers, scene_reports
+        self._transfers = transfers
         self._removal_ops, self._discovery, self._completion = removal_ops, discovery, completion
 
     def known(self, root: str, folder: str) -> dict[str, Known]:
@@ -50,6 +48,10 @@ class Files(Store):
             [root, folder],
         )
         return {row[0]: Known._make(row) for row in rows}
+
+    def known_in(self, root: str, folders: Sequence[str]) -> dict[str, dict[str, Known]]:
+        """Return what is remembered of many folders, by folder: asked in one turn of the writer's thread."""
+        return {folder: self.known(root, folder) for folder in folders}
 
     def known_file(self, root: str, path: str) -> Known | None:
         """Return what is remembered of one file."""
@@ -82,7 +84,13 @@ class Files(Store):
     @transaction
     def observe(self, observations: Sequence[Observation]) -> list[ObserveResult]:
         """Take in files that a listing or an event showed: new or changed content becomes a candidate."""
-        return [self._observe(observation) for observation in observations]
+        strange = self._discovery.nothing_is_known(observations)
+        return [
+            ObserveResult(candidate=self._discovery.begin(observation))
+            if number in strange
+            else self._observe(observation)
+            for number, observation in enumerate(observations)
+        ]
 
     @transaction
     def missing(
@@ -176,5 +184,4 @@ class Files(Store):
             self._transfers.set_identity(abandoned, seen.identity)
             return ObserveResult()
         self._transfers.advance(abandoned, Event.REVIVED)
-        self._scene_reports.report_scene(abandoned.route.slot.session_id, abandoned.route.scene_id)
         return ObserveResult(candidate=self._transfers.one(abandoned.row_id))

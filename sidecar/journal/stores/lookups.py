@@ -11,18 +11,15 @@ from sidecar.journal.db.rows import FROM_TRANSFERS, known_content_json, transfer
 from sidecar.journal.db.store import Store, transaction
 
 from .cleanup import Cleanup
-from .scene_reports import SceneReports
 from .transfers import Transfers
 
 
 class Lookups(Store):
     """From a lookup that is awaited (``recovery.py``) to an upload, or straight to `synced`."""
 
-    def __init__(
-        self, db: JournalConnection, transfers: Transfers, scene_reports: SceneReports, cleanup: Cleanup
-    ) -> None:
+    def __init__(self, db: JournalConnection, transfers: Transfers, cleanup: Cleanup) -> None:
         super().__init__(db)
-        self._transfers, self._scene_reports, self._cleanup = transfers, scene_reports, cleanup
+        self._transfers, self._cleanup = transfers, cleanup
 
     def awaiting_lookup(self, *, limit: int) -> list[Transfer]:
         """Return ready transfers that wait for Convex's answer, oldest first."""
@@ -45,7 +42,7 @@ class Lookups(Store):
                 [known_content_json(known_content), is_shown, row_id],
             )
             if known_content is None or (asked and known_content.version is None):
-                self._scene_reports.scene_has_news(row_id)
+                self._transfers.bring_news(row_id)
         self._db.topics.add(Topic.UPLOADS)
 
     @transaction
@@ -73,5 +70,4 @@ class Lookups(Store):
         self._transfers.advance(transfer, Event.ADOPTED, f"version {known_content.version}, {transfer.key}")
         self._transfers.end_slot(transfer.route.slot.digest)
         self._db.topics.add(Topic.UPLOADS)
-        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
         return State.SYNCED

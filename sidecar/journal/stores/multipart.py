@@ -9,18 +9,15 @@ from sidecar.journal.db.rows import part_from
 from sidecar.journal.db.store import Store, transaction
 
 from .cleanup import Cleanup
-from .scene_reports import SceneReports
 from .transfers import Transfers
 
 
 class MultipartUploads(Store):
     """What S3 may have open, and what of it is stored."""
 
-    def __init__(
-        self, db: JournalConnection, transfers: Transfers, scene_reports: SceneReports, cleanup: Cleanup
-    ) -> None:
+    def __init__(self, db: JournalConnection, transfers: Transfers, cleanup: Cleanup) -> None:
         super().__init__(db)
-        self._transfers, self._scene_reports, self._cleanup = transfers, scene_reports, cleanup
+        self._transfers, self._cleanup = transfers, cleanup
 
     def parts(self, row_id: int) -> list[Part]:
         """Return the parts whose success is journaled, by number."""
@@ -30,12 +27,12 @@ class MultipartUploads(Store):
     @transaction
     def begin_multipart(self, row_id: int, *, part_bytes: int, algorithm: Algorithm | None = None) -> None:
         """Note the intent, before Create: from here on an upload under this key may exist."""
-        self._db.execute(
+        scene = self._db.execute(
             "UPDATE transfers SET may_upload = 1, part_bytes = ?, algorithm = ?, upload_id = NULL"
-            " WHERE id = ?",
+            " WHERE id = ? RETURNING session_id, scene_id",
             [part_bytes, algorithm, row_id],
-        )
-        self._scene_reports.scene_has_news(row_id)
+        ).fetchone()
+        self._db.gathered.bring_news(*scene)
 
     @transaction
     def opened(self, row_id: int, upload_id: str) -> None:

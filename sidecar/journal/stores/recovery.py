@@ -45,7 +45,7 @@ from sidecar.journal.db.connection import JournalConnection
 from sidecar.journal.db.meta import RECALLING, SCANNED, UNFINISHED
 from sidecar.journal.db.store import Store, transaction
 
-from .scene_reports import SceneReports, facts_json
+from .scene_reports import facts_json
 from .scenes import SCENE_CANCELLED
 from .transfers import Transfers
 
@@ -55,9 +55,9 @@ SCENES_AT_ONCE = 100
 class Recovery(Store):
     """What a new journal knows of content and scenes that an earlier one had sent."""
 
-    def __init__(self, db: JournalConnection, transfers: Transfers, scene_reports: SceneReports) -> None:
+    def __init__(self, db: JournalConnection, transfers: Transfers) -> None:
         super().__init__(db)
-        self._transfers, self._scene_reports = transfers, scene_reports
+        self._transfers = transfers
 
     @transaction
     def begin_recovery(self) -> None:
@@ -84,7 +84,7 @@ class Recovery(Store):
             [*after, SCENES_AT_ONCE],
         ).fetchall()
         for row in rows:
-            self._scene_reports.report_scene(row["session_id"], row["scene_id"])
+            self._db.gathered.touch(row["session_id"], row["scene_id"])
         return (rows[-1]["session_id"], rows[-1]["scene_id"]) if len(rows) == SCENES_AT_ONCE else None
 
     def has_scenes_to_recover(self) -> bool:
@@ -105,14 +105,14 @@ class Recovery(Store):
                 "UPDATE scenes SET reported = ? WHERE session_id = ? AND scene_id = ? AND reported IS NULL",
                 [facts_json(scene.facts), *name],
             )
-            self._scene_reports.report_scene(scene.session_id, scene.scene_id)
+            self._db.gathered.touch(scene.session_id, scene.scene_id)
         if is_last:
             UNFINISHED.clear(self._db.conn)
 
     @transaction
     def candidate_written(self, row_id: int) -> None:
         """Somebody writes a candidate that awaits a lookup: something new is coming, whatever was there."""
-        self._scene_reports.scene_has_news(row_id)
+        self._transfers.bring_news(row_id)
 
     @transaction
     def abandon_if_cancelled(self, row_id: int, identity: StatIdentity) -> bool:
@@ -130,5 +130,4 @@ class Recovery(Store):
         transfer = self._transfers.one(row_id)
         self._transfers.set_identity(transfer, identity)
         self._transfers.abandon(transfer, SCENE_CANCELLED)
-        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
         return True

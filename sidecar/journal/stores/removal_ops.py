@@ -25,7 +25,6 @@ from sidecar.journal.db.rows import FROM_TRANSFERS, transfer_from
 from sidecar.journal.db.store import Store
 
 from .outbox import Outbox
-from .scene_reports import SceneReports
 from .transfers import Transfers
 
 SCENE_DELETED = "SCENE_DELETED"
@@ -34,11 +33,9 @@ SCENE_DELETED = "SCENE_DELETED"
 class RemovalOps(Store):
     """Inside transactions of other methods."""
 
-    def __init__(
-        self, db: JournalConnection, transfers: Transfers, outbox: Outbox, scene_reports: SceneReports
-    ) -> None:
+    def __init__(self, db: JournalConnection, transfers: Transfers, outbox: Outbox) -> None:
         super().__init__(db)
-        self._transfers, self._outbox, self._scene_reports = transfers, outbox, scene_reports
+        self._transfers, self._outbox = transfers, outbox
 
     def withdraw_removal(self, slot: str, why: str) -> None:
         """Forget a slot's removal, unless Convex may know of it."""
@@ -93,7 +90,7 @@ class RemovalOps(Store):
         if removal["delete_object"] and result.outcome is not OpOutcome.STALE and version is not None:
             self._db.execute("INSERT OR REPLACE INTO expiries VALUES (?, ?)", [transfer.row_id, version])
             self._db.topics.add(Topic.EXPIRIES)
-        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
+        self._db.gathered.touch(transfer.route.slot.session_id, transfer.route.scene_id)
 
     def refuse_removal(self, op: sqlite3.Row, why: str) -> None:
         """Note that Convex keeps the asset: people see that, and may confirm the removal once more."""

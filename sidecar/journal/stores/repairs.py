@@ -15,7 +15,6 @@ from sidecar.journal.db.store import Store, transaction
 from .cleanup import Cleanup
 from .multipart import MultipartUploads
 from .outbox import Outbox
-from .scene_reports import SceneReports
 from .transfers import Transfers
 
 
@@ -27,12 +26,11 @@ class Repairs(Store):
         db: JournalConnection,
         transfers: Transfers,
         outbox: Outbox,
-        scene_reports: SceneReports,
         cleanup: Cleanup,
         multipart: MultipartUploads,
     ) -> None:
         super().__init__(db)
-        self._transfers, self._outbox, self._scene_reports = transfers, outbox, scene_reports
+        self._transfers, self._outbox = transfers, outbox
         self._cleanup, self._multipart = cleanup, multipart
 
     @transaction
@@ -75,7 +73,6 @@ class Repairs(Store):
         if transfer.state is State.SYNCED:
             self._transfers.advance(transfer, Event.REQUEUED_SYNC, "Convex does not know it any more")
         self._outbox.announce(transfer, url)
-        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
         return True
 
     @transaction
@@ -91,7 +88,6 @@ class Repairs(Store):
         )
         self._transfers.advance(transfer, Event.REQUEUED_UPLOAD, "S3 does not hold it any more")
         self._db.topics.add(Topic.UPLOADS)
-        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
         return True
 
     # -- inside a transaction ----------------------------------------------------------------------
@@ -113,7 +109,6 @@ class Repairs(Store):
             self._multipart.redirect_one(letter)
             self._transfers.advance(letter, Event.REQUEUED_UPLOAD)
         self._db.topics |= {Topic.UPLOADS, Topic.OUTBOX}
-        self._scene_reports.report_scene(letter.route.slot.session_id, letter.route.scene_id)
 
     def _has_newer(self, transfer: Transfer) -> bool:
         return bool(

@@ -18,6 +18,7 @@ class ScenePruning(Store):
     @transaction
     def prune_scenes(self, *, after: tuple[str, str], now_ms: int, keep_ms: int) -> tuple[str, str] | None:
         """Forget scenes without a transfer since ``keep_ms``; returns where to go on, None at the end."""
+        self._db.write_gathered()  # what a scene has to report keeps it
         rows = self._db.execute(
             "SELECT * FROM scenes WHERE (session_id, scene_id) > (?, ?)"
             " ORDER BY session_id, scene_id LIMIT ?",

@@ -9,6 +9,7 @@ this one reported it (``recovery.py``).
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,14 +17,40 @@ from sidecar.core.model import State
 from sidecar.core.ops import OpKind
 from sidecar.core.scenes import SceneFacts, SceneKnowledge, derive, is_settled
 from sidecar.journal.db.connection import JournalConnection, Topic
+from sidecar.journal.db.gathered import Gathered, Scene
 from sidecar.journal.db.store import Store
 
 from .outbox import Outbox
 
-# The words of the partial index open_by_scene: SQLite uses it only where it finds them.
-OPEN_OF_SCENE = (
-    "session_id = ? AND scene_id = ? AND state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')"
+_ABOUT = "t.session_id = s.session_id AND t.scene_id = s.scene_id"
+# One state at a time: of two lists SQLite searches all that the longer one finds. In words: with a bound
+# value, on which the partial index depends, it is planned anew each time.
+_OPEN = " OR ".join(
+    f"EXISTS (SELECT 1 FROM transfers t WHERE {_ABOUT} AND t.state = '{state}'"
+    " AND t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned'))"
+    for state in (State.DISCOVERED, State.READY, State.UPLOADED)
 )
+# All of its video that is known of is pieces of streams.
+_UNPLAYABLE = (
+    "(EXISTS (SELECT 1 FROM playlists p WHERE p.session_id = s.session_id AND p.scene_id = s.scene_id)"
+    f" OR EXISTS (SELECT 1 FROM transfers t WHERE {_ABOUT} AND t.piece = 2)) AND NOT EXISTS"
+    " (SELECT 1 FROM transfers t WHERE t.session_id = s.session_id AND t.entity_id = s.scene_id"
+    " AND t.piece <> 2 AND t.asset_type = 'video_chunk' AND t.state IN ('ready', 'uploaded', 'synced'))"
+)
+# What derive needs of some scenes, at a cost that does not grow with the scene's files.
+_SCENES = (
+    f"SELECT s.*, manifest_mtime_ns, {_OPEN} AS owed, {_UNPLAYABLE} AS unplayable FROM json_each(?) j"
+    " CROSS JOIN scenes s ON s.session_id = j.value ->> 0 AND s.scene_id = j.value ->> 1"
+    " LEFT JOIN sessions ON sessions.session_id = s.session_id ORDER BY j.key"
+)
+
+# Content that is complete on disk.
+_ARRIVED = """
+UPDATE scenes SET quiet = 0, change = change + a.files, content_mtime_ns = max(content_mtime_ns, a.mtime_ns)
+FROM (SELECT value ->> 0 AS session_id, value ->> 1 AS scene_id, max(value ->> 2) AS mtime_ns,
+  count(*) AS files FROM json_each(?) GROUP BY 1, 2) AS a
+WHERE scenes.session_id = a.session_id AND scenes.scene_id = a.scene_id
+"""
 
 
 class SceneReports(Store):
@@ -32,12 +59,69 @@ class SceneReports(Store):
     def __init__(self, db: JournalConnection, outbox: Outbox) -> None:
         super().__init__(db)
         self._outbox = outbox
+        db.at_end(self._report_touched)
 
-    def report_scene(self, session_id: str, scene_id: str | None) -> None:
-        """Put a scene's facts into the outbox if they changed. Part of the caller's transaction."""
-        scene = self.scene(session_id, scene_id)
-        if scene is None or scene_id is None:
+    def ensure_scene(self, project_id: str, session_id: str, scene_id: str) -> None:
+        """Begin to know a scene, unless it is known."""
+        if (session_id, scene_id) in self._db.gathered.known:
             return
+        self._db.gathered.known.add((session_id, scene_id))
+        self._db.execute(
+            "INSERT OR IGNORE INTO scenes (session_id, scene_id, project_id, recalled) VALUES (?, ?, ?, ?)",
+            [session_id, scene_id, project_id, int(self._db.is_recovering)],
+        )
+
+    def scene(self, session_id: str, scene_id: str | None) -> dict[str, Any] | None:
+        """Return a scene's row with what else is known of it, None if it is not known."""
+        self._db.write_gathered()
+        return next(self._found([(session_id, scene_id)] if scene_id is not None else []), None)
+
+    def knowledge(self, scene: dict[str, Any]) -> SceneKnowledge:
+        """Say what derive needs."""
+        return SceneKnowledge(
+            newest_content_mtime_ns=scene["content_mtime_ns"] or None,
+            complete_mtime_ns=scene["complete_mtime_ns"],
+            chunks_wanted=scene["chunks"],
+            manifest_mtime_ns=scene["manifest_mtime_ns"],
+            cancelled_mtime_ns=scene["cancelled_mtime_ns"],
+            quiet=bool(scene["quiet"]),
+            owed=scene["owed"],
+            videos=scene["videos"],
+            is_counted=not self._db.has_forerunner,
+            videos_dead=scene["videos_dead"],
+            videos_abandoned=scene["videos_abandoned"],
+            is_unplayable=bool(scene["unplayable"]),
+        )
+
+    # -- at the end of each transaction ------------------------------------------------------------
+
+    def _report_touched(self, gathered: Gathered) -> None:
+        """Put the facts of scenes into the outbox that changed: all callers touch, none has to report."""
+        if gathered.arrivals:
+            self._db.execute(_ARRIVED, [json.dumps(gathered.arrivals)])
+        if gathered.new:
+            self._end_recall(gathered)
+        if gathered.touched:
+            touched = list(gathered.touched)
+            gathered.touched.clear()
+            for scene in self._found(touched):
+                self._report(scene)
+
+    def _end_recall(self, gathered: Gathered) -> None:
+        rows = self._db.execute(
+            "UPDATE scenes SET recalled = 0 WHERE recalled = 1 AND (session_id, scene_id) IN"
+            " (SELECT value ->> 0, value ->> 1 FROM json_each(?)) RETURNING session_id, scene_id",
+            [json.dumps(list(gathered.new))],
+        ).fetchall()
+        gathered.new.clear()
+        for row in sorted(tuple(row) for row in rows):
+            gathered.touch(*row)
+
+    def _found(self, scenes: Sequence[Scene]) -> Iterator[dict[str, Any]]:
+        rows = self._db.execute(_SCENES, [json.dumps(scenes)]).fetchall()
+        return (dict(row) for row in rows)
+
+    def _report(self, scene: dict[str, Any]) -> None:
         knowledge = self.knowledge(scene)
         facts = derive(knowledge)
         if scene["recalled"] and (self._db.is_recovering or not is_settled(knowledge, facts)):
@@ -47,82 +131,11 @@ class SceneReports(Store):
             return
         self._db.execute(
             "UPDATE scenes SET reported = ?, recalled = 0 WHERE session_id = ? AND scene_id = ?",
-            [text, session_id, scene_id],
+            [text, scene["session_id"], scene["scene_id"]],
         )
         if facts.complete:
             self._db.topics.add(Topic.PIECES)
-        self._enqueue_facts(scene["project_id"], session_id, scene_id, facts)
-
-    def scene_has_news(self, row_id: int) -> None:
-        """Convex may not know this transfer: from here on all is reported of its scene, whatever is shown."""
-        row = self._db.execute(
-            "UPDATE scenes SET recalled = 0 WHERE recalled = 1 AND (session_id, scene_id) ="
-            " (SELECT session_id, scene_id FROM transfers WHERE id = ?) RETURNING session_id, scene_id",
-            [row_id],
-        ).fetchone()
-        if row is not None:
-            self.report_scene(row["session_id"], row["scene_id"])
-
-    def ensure_scene(self, project_id: str, session_id: str, scene_id: str) -> None:
-        """Begin to know a scene, unless it is known."""
-        self._db.execute(
-            "INSERT OR IGNORE INTO scenes (session_id, scene_id, project_id, recalled) VALUES (?, ?, ?, ?)",
-            [session_id, scene_id, project_id, int(self._db.is_recovering)],
-        )
-
-    def scene(self, session_id: str, scene_id: str | None) -> dict[str, Any] | None:
-        """Return a scene's row with its session's manifest, None if it is not known."""
-        row = self._db.execute(
-            "SELECT s.*, manifest_mtime_ns FROM scenes s LEFT JOIN sessions USING (session_id)"
-            " WHERE s.session_id = ? AND scene_id = ?",
-            [session_id, scene_id],
-        ).fetchone()
-        return dict(row) if row else None
-
-    def knowledge(self, scene: dict[str, Any]) -> SceneKnowledge:
-        """Gather what derive needs, at a cost that does not grow with the scene's files."""
-        session_id, scene_id = scene["session_id"], scene["scene_id"]
-        owed = any(
-            self._db.execute(
-                # One state at a time: of two lists SQLite searches all that the longer one finds. In words:
-                # with a bound value, on which the partial index depends, it is planned anew each time.
-                f"SELECT 1 FROM transfers WHERE {OPEN_OF_SCENE} AND state = '{state}' LIMIT 1",
-                [session_id, scene_id],
-            ).fetchone()
-            for state in (State.DISCOVERED, State.READY, State.UPLOADED)
-        )
-        return SceneKnowledge(
-            newest_content_mtime_ns=scene["content_mtime_ns"] or None,
-            complete_mtime_ns=scene["complete_mtime_ns"],
-            chunks_wanted=scene["chunks"],
-            manifest_mtime_ns=scene["manifest_mtime_ns"],
-            cancelled_mtime_ns=scene["cancelled_mtime_ns"],
-            quiet=bool(scene["quiet"]),
-            owed=int(owed),
-            videos=scene["videos"],
-            is_counted=not self._db.has_forerunner,
-            videos_dead=scene["videos_dead"],
-            videos_abandoned=scene["videos_abandoned"],
-            is_unplayable=self._is_unplayable(session_id, scene_id),
-        )
-
-    # -- inside a transaction of another method ----------------------------------------------------
-
-    def _is_unplayable(self, session_id: str, scene_id: str) -> bool:
-        """Tell whether all of its video that is known of is pieces of streams."""
-        streams = self._db.execute(
-            "SELECT 1 FROM playlists WHERE session_id = ?1 AND scene_id = ?2 UNION ALL"
-            " SELECT 1 FROM transfers WHERE session_id = ?1 AND scene_id = ?2 AND piece = 2 LIMIT 1",
-            [session_id, scene_id],
-        )
-        if streams.fetchone() is None:
-            return False
-        films = self._db.execute(
-            "SELECT 1 FROM transfers WHERE session_id = ? AND entity_id = ? AND piece <> 2"
-            " AND asset_type = 'video_chunk' AND state IN ('ready', 'uploaded', 'synced') LIMIT 1",
-            [session_id, scene_id],
-        )
-        return films.fetchone() is None
+        self._enqueue_facts(scene["project_id"], scene["session_id"], scene["scene_id"], facts)
 
     def _enqueue_facts(self, project_id: str, session_id: str, scene_id: str, facts: SceneFacts) -> None:
         slot = f"facts:{session_id}\n{scene_id}"

@@ -57,7 +57,7 @@ class Scenes(Store):
         # Once: what is written later is a re-render. In a first scan nobody has looked at the files yet.
         if marker == "cancelled" and is_written_anew and not self._db.is_recovering:
             self._abandon_incomplete(session_id, scene_id)
-        self._scene_reports.report_scene(session_id, scene_id)
+        self._db.gathered.touch(session_id, scene_id)
 
     def open_scenes(self) -> list[OpenScene]:
         """Return the scenes whose quiet has to be waited out."""
@@ -85,7 +85,7 @@ class Scenes(Store):
             "UPDATE scenes SET quiet = 1 WHERE session_id = ? AND scene_id = ? AND change = ?",
             [session_id, scene_id, change],
         )
-        self._scene_reports.report_scene(session_id, scene_id)
+        self._db.gathered.touch(session_id, scene_id)
 
     # -- inside a transaction of another method ----------------------------------------------------
 
@@ -96,18 +96,15 @@ class Scenes(Store):
             return
         self._scene_reports.ensure_scene(transfer.route.project_id, slot.session_id, scene_id)
         if not self._db.is_recovering:
-            self._scene_reports.scene_has_news(transfer.row_id)
-        self._scene_reports.report_scene(slot.session_id, scene_id)
+            self._db.gathered.bring_news(slot.session_id, scene_id)
+        self._db.gathered.touch(slot.session_id, scene_id)
 
     def scene_changed(self, session_id: str, scene_id: str | None, mtime_ns: int) -> None:
         """Note that new content of this scene is complete on disk."""
-        self._db.execute(
-            "UPDATE scenes SET quiet = 0, change = change + 1, content_mtime_ns = max(content_mtime_ns, ?)"
-            " WHERE session_id = ? AND scene_id = ?",
-            [mtime_ns, session_id, scene_id],
-        )
+        if scene_id is not None:
+            self._db.gathered.arrivals.append((session_id, scene_id, mtime_ns))
         self._db.topics.add(Topic.SCENES)
-        self._scene_reports.report_scene(session_id, scene_id)
+        self._db.gathered.touch(session_id, scene_id)
 
     def manifest_arrived(self, session_id: str, mtime_ns: int) -> None:
         """Let a session's manifest complete the scenes that have not changed since."""
@@ -118,7 +115,7 @@ class Scenes(Store):
         )
         rows = self._db.execute("SELECT scene_id FROM scenes WHERE session_id = ?", [session_id]).fetchall()
         for row in rows:
-            self._scene_reports.report_scene(session_id, row["scene_id"])
+            self._db.gathered.touch(session_id, row["scene_id"])
 
     def _abandon_incomplete(self, session_id: str, scene_id: str) -> None:
         """Abandon what a cancelled scene left open: nobody will finish it. A changed file is revived."""

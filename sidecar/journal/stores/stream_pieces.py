@@ -123,7 +123,7 @@ class StreamPieces(Store):
         for transfer in dropped:
             self._withholding.withhold_transfer(transfer, path)
         if named.scene_id is not None:
-            self._scene_reports.report_scene(*stream)
+            self._db.gathered.touch(*stream)
         return [transfer.path for transfer in dropped]
 
     def parked(self) -> list[Parked]:

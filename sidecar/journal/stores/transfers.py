@@ -6,12 +6,14 @@ synced, or when no file of its slot lies here any longer. Its age counts from th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
 from sidecar.core.model import State, StatIdentity, Transfer
 from sidecar.core.states import Event, step
 from sidecar.journal.db.connection import JournalConnection, Transition
 from sidecar.journal.db.file_conditions import IS_HERE
+from sidecar.journal.db.gathered import Gathered
 from sidecar.journal.db.rows import FROM_TRANSFERS, identity_values, transfer_from
 from sidecar.journal.db.store import Store
 
@@ -26,6 +28,7 @@ class Transfers(Store):
         self.uploads_began: dict[int, float] = {}  # monotonic, of what is claimed
         self._uploads_took: dict[int, float] = {}
         self._latest_ms: int | None = None
+        db.at_end(self._write_events)
 
     def one(self, row_id: int) -> Transfer:
         """Return a transfer. Raises LookupError if there is none: a bug in the caller."""
@@ -39,6 +42,17 @@ class Transfers(Store):
         row = self._db.execute(f"{FROM_TRANSFERS} WHERE t.id = ?", [row_id]).fetchone()
         return transfer_from(row) if row else None
 
+    def with_older(self, row_id: int) -> tuple[Transfer, bool]:
+        """Return a transfer, and whether its slot has older ones. Raises LookupError as ``one`` does."""
+        rows = self._db.execute(
+            f"{FROM_TRANSFERS} WHERE t.slot = (SELECT slot FROM transfers WHERE id = ?1) AND t.id <= ?1"
+            " ORDER BY t.id DESC LIMIT 2",
+            [row_id],
+        ).fetchall()
+        if not rows:
+            raise LookupError(f"the journal has no transfer {row_id}")
+        return transfer_from(rows[0]), len(rows) > 1
+
     def of_slot(self, transfer: Transfer, condition: str, limit: int = 1000) -> Sequence[Transfer]:
         """Return other transfers of the same slot, newest first; ``condition`` may hold one ``?``: our id."""
         rows = self._db.execute(
@@ -47,26 +61,38 @@ class Transfers(Store):
         ).fetchall()
         return [transfer_from(row) for row in rows]
 
-    def advance(self, transfer: Transfer, event: Event, detail: str | None = None) -> State | None:
-        """Take one step of the state table, in the caller's transaction; a dropped transfer's row goes."""
+    def advance(
+        self,
+        transfer: Transfer,
+        event: Event,
+        detail: str | None = None,
+        also: Mapping[str, str | int | None] | None = None,
+    ) -> State | None:
+        """Take one step of the state table; a dropped transfer's row goes. It touches its scene.
+
+        ``also`` are columns that change with it.
+        """
         state = step(transfer.state, event)
         if state is None:
             self._db.execute("DELETE FROM transfers WHERE id = ?", [transfer.row_id])
         else:
             ended_ms = self.later_ms() if state in {State.SUPERSEDED, State.GONE} else None
+            columns = {"state": state, "ended_ms": ended_ms} | dict(also or {})
             self._db.execute(
-                "UPDATE transfers SET state = ?, ended_ms = ? WHERE id = ?",
-                [state, ended_ms, transfer.row_id],
+                f"UPDATE transfers SET {', '.join(f'{name} = ?' for name in columns)} WHERE id = ?",
+                [*columns.values(), transfer.row_id],
             )
-        self.record(transfer, event, state, detail)
+        self.stepped(transfer, event, state, detail)
         return state
+
+    def stepped(self, transfer: Transfer, event: Event, state: State | None, detail: str | None) -> None:
+        """Touch the scene of a transfer that took a step, and write the step down."""
+        self._db.gathered.touch(transfer.route.slot.session_id, transfer.route.scene_id)
+        self.record(transfer, event, state, detail)
 
     def record(self, transfer: Transfer, event: str, state: State | None, detail: str | None = None) -> None:
         """Write an event of a transfer, and remember to log it after the commit."""
-        self._db.execute(
-            "INSERT INTO events (at_ms, transfer, event, detail) VALUES (?, ?, ?, ?)",
-            [self._db.clock.wall_ms(), transfer.row_id, event, detail],
-        )
+        self.remember(transfer, event, detail)
         since = None
         if event in {Event.ACKNOWLEDGED, Event.UPLOADED} and transfer.ready_ms is not None:
             since = max(0.0, (self._db.clock.wall_ms() - transfer.ready_ms) / 1000)
@@ -84,6 +110,16 @@ class Transfers(Store):
                 upload_seconds=self._upload_seconds(transfer, event),
             )
         )
+
+    def bring_news(self, row_id: int) -> None:
+        """Convex may not know this transfer: from here on all is reported of its scene."""
+        scene = self._db.execute("SELECT session_id, scene_id FROM transfers WHERE id = ?", [row_id])
+        for row in scene:
+            self._db.gathered.bring_news(*row)
+
+    def remember(self, transfer: Transfer, event: str, detail: str | None) -> None:
+        """Write an event of a transfer that is not logged."""
+        self._db.gathered.events.append((self._db.clock.wall_ms(), transfer.row_id, event, detail))
 
     def abandon(self, transfer: Transfer, why: str) -> None:
         """-> abandoned, with the reason."""
@@ -127,6 +163,16 @@ class Transfers(Store):
             self._latest_ms = row["at_ms"] if row else 0
         self._latest_ms = max(self._latest_ms, self._db.clock.wall_ms())
         return self._latest_ms
+
+    def _write_events(self, gathered: Gathered) -> None:
+        if not gathered.events:
+            return
+        self._db.execute(
+            "INSERT INTO events (at_ms, transfer, event, detail)"
+            " SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)",
+            [json.dumps(gathered.events)],
+        )
+        gathered.events.clear()
 
     def _upload_seconds(self, transfer: Transfer, event: str) -> float | None:
         """Return how long the upload took, at its end and once Convex has acknowledged it."""

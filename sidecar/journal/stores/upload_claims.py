@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from sidecar.core.errors import SidecarError
@@ -59,9 +60,12 @@ class UploadClaims(Store):
             " ORDER BY t.priority, begun DESC, t.id",
             [now, limit, priority, shorter_than_bytes],
         ).fetchall()
-        for row in rows:
-            self._db.execute("UPDATE transfers SET lease = 1 WHERE id = ?", [row["id"]])
-            self._transfers.uploads_began[row["id"]] = now
+        if rows:
+            self._db.execute(
+                "UPDATE transfers SET lease = 1 WHERE id IN (SELECT value FROM json_each(?))",
+                [json.dumps([row["id"] for row in rows])],
+            )
+        self._transfers.uploads_began |= {row["id"]: now for row in rows}
         return Claim(
             transfers=tuple(transfer_from(row) for row in rows),
             begun=frozenset(row["id"] for row in rows if row["begun"]),

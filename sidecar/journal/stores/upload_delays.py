@@ -37,10 +37,7 @@ class UploadDelays(Store):
         if transfer.state is State.SUPERSEDED:
             self._cleanup.add_cleanup(transfer)
         elif transfer.error_message != str(error):
-            self._db.execute(
-                "INSERT INTO events (at_ms, transfer, event, detail) VALUES (?, ?, 'waits', ?)",
-                [self._db.clock.wall_ms(), row_id, str(error)],
-            )
+            self._transfers.remember(transfer, "waits", str(error))
 
     @transaction
     def delay_uploads_below(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sidecar.core.errors import SidecarError
 from sidecar.core.model import Observation, State, StatIdentity, StoredObject, Transfer
-from sidecar.core.states import Event
+from sidecar.core.states import Event, step
 from sidecar.journal.db.connection import JournalConnection, Topic
 from sidecar.journal.db.meta import CHECKSUMS
 from sidecar.journal.db.store import Store, transaction
@@ -12,8 +14,16 @@ from sidecar.journal.db.store import Store, transaction
 from .cleanup import Cleanup
 from .discovery import Discovery
 from .outbox import Outbox
-from .scene_reports import SceneReports
 from .transfers import Transfers
+
+# What S3 confirmed, of a transfer that was claimed and is wanted still, or was superseded meanwhile.
+_UPLOADED = """
+UPDATE transfers SET state = iif(state = 'ready', 'uploaded', state), etag = ?, version_id = ?,
+  uploaded_ms = ?, lease = 0, failures = 0, upload_id = NULL, may_upload = 0, may_object = 1,
+  error_kind = NULL, error_message = NULL, home = NULL WHERE id = ? AND state IN ('ready', 'superseded')
+  RETURNING state, part_bytes,
+  EXISTS (SELECT 1 FROM transfers o WHERE o.slot = transfers.slot AND o.id < transfers.id) AS has_older
+"""
 
 
 class Uploads(Store):
@@ -24,40 +34,49 @@ class Uploads(Store):
         db: JournalConnection,
         transfers: Transfers,
         outbox: Outbox,
-        scene_reports: SceneReports,
         cleanup: Cleanup,
         discovery: Discovery,
     ) -> None:
         super().__init__(db)
-        self._transfers, self._outbox, self._scene_reports = transfers, outbox, scene_reports
+        self._transfers, self._outbox = transfers, outbox
         self._cleanup, self._discovery = cleanup, discovery
 
     @transaction
     def begin_put(self, row_id: int) -> None:
         """Note the intent, before a PUT or a Complete: from here on the object may exist."""
-        self._db.execute("UPDATE transfers SET may_object = 1 WHERE id = ?", [row_id])
-        self._scene_reports.scene_has_news(row_id)
+        scene = self._db.execute(
+            "UPDATE transfers SET may_object = 1 WHERE id = ? RETURNING session_id, scene_id", [row_id]
+        ).fetchone()
+        self._db.gathered.bring_news(*scene)
 
     @transaction
-    def uploaded(self, row_id: int, stored: StoredObject, *, url: str) -> State:
-        """ready -> uploaded with its op in the outbox; or superseded, with its object as a clean-up task."""
-        self._db.execute(
-            "UPDATE transfers SET etag = ?, version_id = ?, uploaded_ms = ?, lease = 0, failures = 0,"
-            " upload_id = NULL, may_upload = 0, may_object = 1, error_kind = NULL, error_message = NULL,"
-            " home = NULL WHERE id = ?",
-            [stored.etag, stored.version_id, self._db.clock.wall_ms(), row_id],
+    def uploaded(self, claimed: Transfer, stored: StoredObject, *, url: str) -> State:
+        """ready -> uploaded with its op in the outbox; or superseded, with its object as a clean-up task.
+
+        ``claimed`` is the transfer as it was claimed, under the key that it was sent to.
+        """
+        now_ms = self._db.clock.wall_ms()
+        row = self._db.execute(_UPLOADED, [stored.etag, stored.version_id, now_ms, claimed.row_id]).fetchone()
+        if row is None:  # nobody has its lease: not to be overlooked
+            step(self._transfers.one(claimed.row_id).state, Event.UPLOADED)
+        transfer = replace(
+            claimed,
+            part_bytes=row["part_bytes"],
+            etag=stored.etag,
+            version_id=stored.version_id,
+            uploaded_ms=now_ms,
         )
-        self._db.execute("DELETE FROM parts WHERE transfer = ?", [row_id])
-        transfer = self._transfers.one(row_id)
+        if transfer.part_bytes is not None:
+            self._db.execute("DELETE FROM parts WHERE transfer = ?", [transfer.row_id])
         self._cleanup.add_cleanup_of_others(transfer)
-        if transfer.state is State.SUPERSEDED:
+        if row["state"] == State.SUPERSEDED:
             self._cleanup.add_cleanup(transfer)
             return State.SUPERSEDED
-        self._transfers.advance(transfer, Event.UPLOADED, transfer.key)
-        self._withdraw_older(transfer)
+        self._transfers.stepped(transfer, Event.UPLOADED, step(claimed.state, Event.UPLOADED), transfer.key)
+        if row["has_older"]:
+            self._withdraw_older(transfer)
         self._outbox.announce(transfer, url)
         self._db.topics.add(Topic.UPLOADS)
-        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
         return State.UPLOADED
 
     @transaction
@@ -101,7 +120,6 @@ class Uploads(Store):
             " failures = failures + 1 WHERE id = ?",
             [transfer.state, error.kind, str(error), row_id],
         )
-        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
 
     def checksums(self) -> str | None:
         """Return what was kept of the checksums that a store confirms."""

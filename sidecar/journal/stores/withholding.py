@@ -15,7 +15,6 @@ from sidecar.journal.db.rows import join, split
 from sidecar.journal.db.store import Store, transaction
 
 from .completion import Completion
-from .scene_reports import SceneReports
 from .transfers import Transfers
 
 _ON_THE_WAY = {State.DISCOVERED, State.READY}
@@ -26,11 +25,9 @@ _UNSENT = "t.lease = 0 AND t.may_upload = 0 AND t.may_object = 0"
 class Withholding(Store):
     """From a row on its way to no row at all."""
 
-    def __init__(
-        self, db: JournalConnection, transfers: Transfers, scene_reports: SceneReports, completion: Completion
-    ) -> None:
+    def __init__(self, db: JournalConnection, transfers: Transfers, completion: Completion) -> None:
         super().__init__(db)
-        self._transfers, self._scene_reports, self._completion = transfers, scene_reports, completion
+        self._transfers, self._completion = transfers, completion
 
     def unsent(self, root: str, folder: str) -> list[tuple[int, str]]:
         """Return id and path of videos at or below a folder of which nothing was sent yet."""
@@ -100,7 +97,6 @@ class Withholding(Store):
         self._transfers.advance(transfer, Event.WITHHELD, why)
         self._completion.forget_file(transfer)
         self._transfers.end_slot(transfer.route.slot.digest)
-        self._scene_reports.report_scene(transfer.route.slot.session_id, transfer.route.scene_id)
 
     def _is_unsent(self, transfer: Transfer) -> bool:
         row = self._db.execute(

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from sidecar.homes import home_of, root_volume
-from sidecar.journal.journal import Journal
 from sidecar.journal.stores.files import Files
 from sidecar.journal.stores.known import Known
 from sidecar.journal.writer import AsyncJournal
@@ -143,7 +142,7 @@ class Scanner:
         return {folder: home_of(self.root, folder) for folder in folders}
 
     async def _remembered(self, folders: Sequence[str]) -> Remembered:
-        return await self.journal.run(_known_of, self.root, folders)
+        return await self.journal.do(Files.known_in, self.root, folders)
 
     def _gone(self, folders: Sequence[str]) -> list[str]:
         return [folder for folder in folders if self._is_gone(folder)]
@@ -156,8 +155,3 @@ class Scanner:
         except OSError:
             return False  # it cannot be seen, which is not absence
         return False
-
-
-def _known_of(journal: Journal, root: str, folders: Sequence[str]) -> dict[str, dict[str, Known]]:
-    """Ask for many folders in one turn of the writer thread; for each it is one range query."""
-    return {folder: journal.files.known(root, folder) for folder in folders}
