@@ -285,9 +285,14 @@ ALGORITHMS = """
 ALTER TABLE transfers ADD COLUMN algorithm TEXT;
 """
 
+OPS_BACKING_OFF = """
+-- When the next op that failed is due: seldom any, among very many that wait.
+CREATE INDEX ops_backing_off ON outbox (due) WHERE lease = 0 AND due > 0;
+"""
+
 MIGRATION_NAMES = {
     "first", "recall", "pruning", "videos", "removals", "recalled_scenes", "homes", "present", "pieces",
-    "algorithms",
+    "algorithms", "ops_backing_off",
 }  # fmt: skip
 
 
@@ -358,6 +363,13 @@ def pieces(db: Database) -> None:
 def algorithms(db: Database) -> None:
     """Let an upload go on as it was begun."""
     for statement in _statements(ALGORITHMS):
+        db.execute(statement)
+
+
+@migrations()
+def ops_backing_off(db: Database) -> None:
+    """Find the next op that is due without reading them all."""
+    for statement in _statements(OPS_BACKING_OFF):
         db.execute(statement)
 
 

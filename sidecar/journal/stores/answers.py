@@ -10,7 +10,7 @@ from sidecar.core.errors import SidecarError
 from sidecar.core.model import KnownContent, State, Transfer
 from sidecar.core.ops import Kept, OpKind, OpOutcome, OpResult
 from sidecar.core.states import Event
-from sidecar.journal.db.connection import JournalConnection, Topic
+from sidecar.journal.db.connection import JournalConnection
 from sidecar.journal.db.rows import known_content_json
 from sidecar.journal.db.store import Store, transaction
 
@@ -49,7 +49,6 @@ class Answers(Store):
                 self._mark_op_dead(row, result.code or "rejected", f"Convex refused it: {message}")
             else:
                 self._settle_op(row, result)
-        self._db.topics.add(Topic.OUTBOX)
 
     @transaction
     def mark_ops_dead(self, seqs: Sequence[int], error: SidecarError) -> None:
