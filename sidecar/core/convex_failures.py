@@ -23,6 +23,7 @@ RIVAL = "another sidecar runs with the same sidecar_id"
 PLAN = "see the deployment's plan and usage in Convex's dashboard"
 RIGHTS = "the credentials of convex.auth lack a right"
 PROXY = "the proxy wants credentials: write them into HTTPS_PROXY, or name the host in NO_PROXY"
+OVERLOADED = frozenset({429, 503})  # too many calls, lost races or a full queue: fewer calls at once help
 _FUNCTION, _BACKEND = frozenset({FUNCTION}), frozenset({BACKEND})
 
 

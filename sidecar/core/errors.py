@@ -63,7 +63,8 @@ class SidecarError(Exception):
     ``redacted`` marks an answer whose cause the remote hides (Convex in production): it never spends
     an attempt, because a paused deployment looks the same as a bug. ``silent`` marks a refusal without
     the remote's own words, such as any answer to HEAD: it tells less than one that has them.
-    ``pause_seconds`` is what the remote asks for before the next try.
+    ``pause_seconds`` is what the remote asks for before the next try. ``asks_for_less``: it has too much to
+    do, whatever it says of this call.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class SidecarError(Exception):
         scope: Scope | None = None,
         silent: bool = False,
         pause_seconds: float = 0.0,
+        asks_for_less: bool = False,
     ) -> None:
         """Keep all parts; ``target`` names the object (a key, a path, a function), never a secret."""
         super().__init__(message)
@@ -94,6 +96,7 @@ class SidecarError(Exception):
         self.scope = scope or usual_scope(kind)
         self.silent = silent
         self.pause_seconds = pause_seconds
+        self.asks_for_less = asks_for_less or kind is ErrorKind.THROTTLED
 
     @property
     def of_the_line(self) -> bool:

@@ -6,6 +6,7 @@ Every op carries ``op_id`` (minted once when it enters the outbox, reused by eve
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -45,16 +46,23 @@ def slot_fields(slot: Slot) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Op:
-    """A row of the outbox on its way. ``body`` is the JSON object without opId, seq and kind."""
+    """A row of the outbox on its way. ``text`` is its JSON object as stored, without opId, seq and kind."""
 
     seq: int
     op_id: str
     kind: OpKind
-    body: Mapping[str, Any]
+    text: str
 
-    def wire(self) -> dict[str, Any]:
-        """Return the JSON object that ``sidecarLib/shapes.ts`` describes."""
-        return {"opId": self.op_id, "seq": self.seq, "kind": str(self.kind), **self.body}
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """Return the JSON object, read anew."""
+        body: dict[str, Any] = json.loads(self.text)
+        return body
+
+    def wire(self) -> str:
+        """Return the JSON object that ``sidecarLib/shapes.ts`` describes: nothing is read or written anew."""
+        head = f'{{"opId":{json.dumps(self.op_id)},"seq":{self.seq},"kind":"{self.kind}"'
+        return f"{head}{'' if self.text == '{}' else ','}{self.text[1:]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

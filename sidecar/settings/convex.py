@@ -93,7 +93,7 @@ class BatchSettings(Section):
     ops: Annotated[int, Field(ge=1, le=OPS_MAX)] = OPS_MAX
     """Most ops in a call."""
     wait: Seconds = 0.2
-    """Longest that an op waits for company; an idle session is flushed at once."""
+    """Longest that ops gather while files of their session wait to be uploaded; else they go at once."""
 
 
 class Convex(Section):

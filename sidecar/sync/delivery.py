@@ -8,7 +8,7 @@ from dataclasses import replace
 import structlog
 
 from sidecar.core.clock import Clock
-from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.errors import SidecarError
 from sidecar.core.ops import Batch, Op, OpOutcome, OpResult
 from sidecar.core.retry import Again, GiveUp
 from sidecar.gate import RemoteGate
@@ -71,6 +71,8 @@ class Delivery:
                 )
         except SidecarError as error:
             self._metrics.errors_total.labels(kind=error.kind, stage="sync").inc()
+            if error.asks_for_less:
+                self._concurrency.throttled()
             if error.code == FENCED:
                 raise fenced(error) from error
             if error.code == UNREGISTERED:
@@ -87,8 +89,6 @@ class Delivery:
         return None
 
     async def _failed(self, batch: Batch, error: SidecarError) -> None:
-        if error.kind is ErrorKind.THROTTLED:
-            self._concurrency.throttled()
         spent = await self._journal.do(Batches.op_failures, _seqs(batch.ops))
         decision = await self._gate.failed(_target(batch.ops), error, failures=spent)
         if len(batch.ops) > 1 and is_refusal(error) and self._gate.answers:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from sidecar.core import os_errors
-from sidecar.core.convex_failures import BACKEND, CONVEX_ROWS, FUNCTION
+from sidecar.core.convex_failures import BACKEND, CONVEX_ROWS, FUNCTION, OVERLOADED
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.failures import Refusal, meaning
 
@@ -115,6 +115,7 @@ def _of_backend(status: int, answer: Any, body: bytes, *, operation: str, target
     return SidecarError(
         row.kind, message, operation=operation, target=target,
         hint=row.hint, code=code, maybe_done=row.maybe_done, scope=row.scope, silent=not body,
+        asks_for_less=status in OVERLOADED,
     )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """Sends the outbox to Convex, batch by batch.
 
-One call is in flight per session, a few sessions are told at once. An idle session is flushed at once;
-while its call is in flight, and until ``batch.wait`` after its last flush began, its ops gather. After a
-full batch there is nothing to gather for: the next one goes at once.
+One call is in flight per session, which keeps the order of its ops; a few sessions are told at once. Which
+ops go and which gather is decided where they are claimed (``core/batching.py``). The stage looks for more
+when ops entered the outbox, when some are due by time, and when a call has ended that kept others back:
+never without a cause.
 """
 
 from __future__ import annotations
@@ -26,9 +27,7 @@ from .registration import Registrar
 from .scene_recovery import SceneRecoveryStage
 from .store import MetadataStore
 
-BURST = 20  # a batch of more than a twentieth of the most is part of one: some 100 ops a second
-TRICKLE_SECONDS = 0.02  # what gathers after a smaller one
-ROUND_SECONDS = 0.01  # uploads wake us hundreds of times a second; looking this often is enough
+GATHERING_SECONDS = 0.02  # between two looks at ops that gather: a burst's enter hundreds of times a second
 
 
 class SyncStage:
@@ -77,8 +76,8 @@ class SyncStage:
             metrics=metrics,
         )
         self._work = journal.subscribe(Topic.OUTBOX)
-        self._in_flight = 0
-        self._busy: set[str] = set()  # sessions with a call in flight, or gathering after one
+        self._busy: set[str] = set()  # sessions with a call in flight
+        self._passed_over = False  # somebody looked and could not claim all, for a call that is in flight
 
     @property
     def registered(self) -> asyncio.Event:
@@ -101,37 +100,38 @@ class SyncStage:
             while True:
                 self._work.clear()
                 await self._gate.passable()
-                due = await self._launch(calls)
-                await asyncio.sleep(ROUND_SECONDS)
-                await self._work_or(due)
+                await self._work_or(await self._look(calls))
 
-    async def _launch(self, calls: asyncio.TaskGroup) -> float | None:
-        """Start a call for every session that has due ops; return when to look again."""
-        while self._in_flight < self._concurrency.parallel:
-            batch, due = await self._journal.do(
-                Batches.claim_batch,
-                limit=self._batch.ops,
-                now=self._clock.monotonic(),
-                busy=frozenset(self._busy),
-            )
-            if batch is None:
-                return due
-            self._in_flight += 1
+    async def _look(self, calls: asyncio.TaskGroup) -> float | None:
+        """Start a call for every session whose ops go now; return when to look again, by time alone."""
+        places = self._concurrency.parallel - len(self._busy)
+        self._passed_over |= bool(self._busy)
+        if places <= 0:
+            return None
+        claimed = await self._journal.do(
+            Batches.claim_batches,
+            limit=self._batch.ops,
+            now=self._clock.monotonic(),
+            busy=frozenset(self._busy),
+            sessions_max=places,
+            wait_seconds=self._batch.wait,
+        )
+        self._passed_over |= not claimed.is_all
+        for batch in claimed.batches:
             self._busy.add(batch.session_id)
             calls.create_task(self._deliver(batch))
-        return None
+        if claimed.is_gathering:
+            await asyncio.sleep(GATHERING_SECONDS)
+        return claimed.due
 
     async def _deliver(self, batch: Batch) -> None:
-        began = self._clock.monotonic()
         try:
             await self._delivery.deliver(batch)
         finally:
-            self._in_flight -= 1
-            self._work.set()
-        gathering = gather_seconds(len(batch.ops), most=self._batch.ops, wait_seconds=self._batch.wait)
-        await asyncio.sleep(max(0.0, began + gathering - self._clock.monotonic()))
-        self._busy.discard(batch.session_id)
-        self._work.set()
+            self._busy.discard(batch.session_id)
+            if self._passed_over:
+                self._passed_over = False
+                self._work.set()
 
     async def _work_or(self, due: float | None) -> None:
         seconds = None if due is None else max(0.0, due - self._clock.monotonic())
@@ -140,14 +140,3 @@ class SyncStage:
                 await self._work.wait()
         except TimeoutError:
             return
-
-
-def gather_seconds(ops: int, *, most: int, wait_seconds: float) -> float:
-    """Return how long a session gathers from the begin of a call with so many ops.
-
-    A full batch has more behind it: nothing to wait for. A small one was no burst: whoever comes next
-    must not pay for company that does not come.
-    """
-    if ops >= most:
-        return 0.0
-    return wait_seconds if ops * BURST > most else min(wait_seconds, TRICKLE_SECONDS)

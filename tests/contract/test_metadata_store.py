@@ -19,6 +19,7 @@ from sidecar.settings.secret import Secret
 from sidecar.sync.convex import open_store
 from sidecar.sync.store import MetadataStore
 from tests.support.memory_metadata import MemoryMetadata
+from tests.support.ops import make_op
 from tests.support.simulation.calm import calm_power
 from tests.support.simulation.convex import SimulatedConvex
 
@@ -82,20 +83,20 @@ def put(seq: int, checksum: str = A, *, op_id: str | None = None, name: str = "a
         "metadata": {"quality": "high"},
         "asset": asset,
     }
-    return Op(seq=seq, op_id=op_id or f"op-{next(_numbers)}", kind=OpKind.PUT, body={**body, **over})
+    return make_op(OpKind.PUT, {**body, **over}, seq=seq, op_id=op_id or f"op-{next(_numbers)}")
 
 
 def remove(seq: int, name: str = "a.mp4") -> Op:
     """Return the op of a removal."""
     body = {"entityType": "scene", "entityId": "intro", "assetType": "video_chunk", "name": name}
-    return Op(seq=seq, op_id=f"op-{next(_numbers)}", kind=OpKind.REMOVE, body=body)
+    return make_op(OpKind.REMOVE, body, seq=seq, op_id=f"op-{next(_numbers)}")
 
 
 def facts(seq: int, scene: str, *, complete: bool = False, owed: int = 1, error: str | None = None) -> Op:
     """Return the op of a scene's facts."""
     reason = "marker" if complete else None
     body = {"sceneId": scene, "complete": complete, "owed": owed, "error": error, "reason": reason}
-    return Op(seq=seq, op_id=f"op-{next(_numbers)}", kind=OpKind.FACTS, body=body)
+    return make_op(OpKind.FACTS, body, seq=seq, op_id=f"op-{next(_numbers)}")
 
 
 async def apply(store: MetadataStore, sidecar_id: str, epoch: int, *ops: Op) -> Sequence[OpResult]:
@@ -175,8 +176,7 @@ async def test_the_same_content_in_another_bucket_is_a_version(
     store: MetadataStore, sidecar_id: str, epoch: int
 ) -> None:
     """Whoever moved to another bucket wants the asset shown from there."""
-    moved = put(2)
-    moved.body["asset"]["bucket"] = "elsewhere"
+    moved = put(2, asset={**put(2).body["asset"], "bucket": "elsewhere"})
     (first,), (second,) = [await apply(store, sidecar_id, epoch, op) for op in (put(1), moved)]
     assert (first.version, second.outcome, second.version) == (1, OpOutcome.APPLIED, 2)
 
@@ -206,7 +206,7 @@ async def test_a_refused_op_disturbs_no_other(store: MetadataStore, sidecar_id: 
 async def test_facts_are_applied(store: MetadataStore, sidecar_id: str, epoch: int) -> None:
     """What the scenes' derivation reports is what the functions take."""
     body = {"sceneId": "intro", "complete": True, "owed": 0, "error": None, "reason": "marker"}
-    op = Op(seq=1, op_id=f"op-{next(_numbers)}", kind=OpKind.FACTS, body=body)
+    op = make_op(OpKind.FACTS, body, op_id=f"op-{next(_numbers)}")
     (result,) = await apply(store, sidecar_id, epoch, op)
     assert result.outcome is OpOutcome.APPLIED
 
@@ -324,8 +324,8 @@ async def test_an_old_version_does_not_expire_while_its_object_is_shown_again(
     """After a journal's loss, content that came back is found under its old key, and told again."""
     for seq in range(1, 13):
         await apply(store, sidecar_id, epoch, put(seq, f"crc64nvme:{seq}"))
-    back = put(13, "crc64nvme:1", transfer="T1")
-    back.body["asset"]["s3Key"] = "k/1"
+    asset = {**put(13, "crc64nvme:1").body["asset"], "s3Key": "k/1"}
+    back = put(13, transfer="T1", asset=asset)
     (result,) = await apply(store, sidecar_id, epoch, back)
     assert (result.outcome, result.version) == (OpOutcome.APPLIED, 13)
     assert [one.version for one in await all_versions(store, sidecar_id) if one.status != "current"] == [2]

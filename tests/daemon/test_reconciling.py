@@ -24,7 +24,6 @@ from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
 from sidecar.journal.read.comparison import Comparison
 from sidecar.journal.stores.answers import Answers
-from sidecar.journal.stores.batches import Batches
 from sidecar.journal.stores.cleanup import Cleanup
 from sidecar.journal.stores.pruning import Pruning
 from sidecar.journal.stores.recovery import Recovery
@@ -38,6 +37,7 @@ from sidecar.upload.store import ObjectSpec, OpenUpload
 from tests.support import journals
 from tests.support.memory_metadata import MemoryMetadata
 from tests.support.memory_store import MemoryStore, failure
+from tests.support.ops import make_op
 
 SIDECAR = "test-sidecar"
 ALL = frozenset(InconsistencyType)
@@ -71,8 +71,7 @@ class Desk:
         )
         await self.writer.run(journals.ship, transfer)
         self.keep(transfer.key, transfer.transfer_id)
-        while (claimed := await self.writer.do(Batches.claim_batch, limit=99, now=1e9, busy=()))[0]:
-            batch: Batch = claimed[0]
+        while (batch := await self.writer.run(journals.claim)) is not None:
             epoch = self.reconciler._sync.epoch
             results = await self.metadata.apply(batch, sidecar_id=SIDECAR, epoch=epoch)
             await self.writer.do(Answers.settle, results)
@@ -234,8 +233,7 @@ async def test_an_op_that_was_lost_is_told(desk: Desk) -> None:
     await desk.writer.run(lambda journal: journal.db.execute("DELETE FROM outbox"))
     report = await desk.reconciler.reconcile(ALL)
     assert dict(report.repaired) == {"lost op": 1}
-    batch, _ = await desk.writer.do(Batches.claim_batch, limit=9, now=1e9, busy=())
-    assert batch is not None
+    batch = await desk.writer.run(journals.batch)
     assert [op.body["transfer"] for op in batch.ops if op.kind == "put"] == [transfer.transfer_id]
 
 
@@ -302,7 +300,7 @@ def put(seq: int) -> Op:
     key, name = orphan(seq)
     asset = {"s3Key": f"{key}-{seq}", "bucket": "lessons", "size": 10, "checksum": f"crc64nvme:{seq}"}
     body = {"entityType": "scene", "entityId": "s", "assetType": "video_chunk", "name": f"{seq}.mp4"}
-    return Op(seq=seq, op_id=f"op-{seq}", kind=OpKind.PUT, body={**body, "transfer": name, "asset": asset})
+    return make_op(OpKind.PUT, {**body, "transfer": name, "asset": asset}, seq=seq, op_id=f"op-{seq}")
 
 
 async def test_a_comparison_that_is_cancelled_is_closed_when_its_thread_is_done(

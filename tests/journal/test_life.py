@@ -21,6 +21,7 @@ from tests.support.clock import ManualClock
 from tests.support.journals import (
     ROOT,
     batch,
+    claim,
     finish,
     identity,
     open_journal,
@@ -269,7 +270,7 @@ def test_facts_wait_for_the_scenes_earlier_ops(journal: Journal) -> None:
         project_id="demo", session_id="demo/lesson", scene_id="s1", marker="complete", mtime_ns=10**9
     )
     assert [op.kind for op in chunk.ops] == ["put"]
-    assert journal.batches.claim_batch(limit=9, now=1e9, busy=())[0] is None
+    assert claim(journal) is None
     journal.batches.fail_ops([op.seq for op in chunk.ops], NO_WAY, due=0, spent=False)
     assert [op.kind for op in batch(journal).ops] == ["put"]
     journal.answers.settle(
@@ -303,7 +304,8 @@ def test_a_sessions_manifest_completes_its_scenes(journal: Journal) -> None:
 def test_a_session_that_is_busy_is_not_claimed(journal: Journal) -> None:
     """One call in flight per session."""
     ship(journal, ready(journal, "A"))
-    assert journal.batches.claim_batch(limit=9, now=0, busy=("demo/lesson",)) == (None, None)
+    claimed = journal.batches.claim_batches(limit=9, now=0, busy=("demo/lesson",))
+    assert (claimed.batches, claimed.due) == ((), None)
 
 
 def test_acked_seq_stays_below_what_is_unsettled(journal: Journal) -> None:
@@ -433,9 +435,10 @@ def test_ops_that_wait_out_a_backoff_can_be_hastened(journal: Journal) -> None:
     ship(journal, ready(journal, "A"))
     sent = batch(journal)
     journal.batches.fail_ops([op.seq for op in sent.ops], NO_WAY, due=5000.0, spent=False)
-    assert journal.batches.claim_batch(limit=9, now=0, busy=()) == (None, 5000.0)
+    claimed = journal.batches.claim_batches(limit=9, now=0)
+    assert (claimed.batches, claimed.due) == ((), 5000.0)
     journal.batches.hasten_ops()
-    assert journal.batches.claim_batch(limit=9, now=0, busy=())[0] is not None
+    assert claim(journal, now=0) is not None
 
 
 def test_a_cancelled_scene_abandons_what_is_not_complete(journal: Journal) -> None:
@@ -471,7 +474,7 @@ def test_nothing_is_claimed_of_a_root_that_is_not_ours(journal: Journal) -> None
     waiting = ready(journal, "B", at=route("two.mp4"))
     journal.roots.block_roots([ROOT, "/elsewhere"])
     assert journal.upload_claims.claim_uploads(limit=9, now=0).transfers == ()
-    assert journal.batches.claim_batch(limit=9, now=0, busy=())[0] is None
+    assert claim(journal, now=0) is None
     journal.db.topics.clear()
     journal.roots.unblock_root(ROOT)
     assert {Topic.UPLOADS, Topic.OUTBOX} <= journal.db.topics
@@ -489,7 +492,7 @@ def test_facts_of_a_scene_that_lies_in_two_roots_are_told_by_whoever_has_one(jou
     )
     journal.files.observe([there])
     journal.roots.block_roots([ROOT, "/elsewhere"])
-    assert journal.batches.claim_batch(limit=9, now=0, busy=())[0] is None
+    assert claim(journal, now=0) is None
     journal.roots.unblock_root(ROOT)
     assert [op.kind for op in batch(journal).ops] == [OpKind.FACTS]
 

@@ -16,7 +16,7 @@ from sidecar.journal import writer as writing
 from sidecar.journal.journal import Journal
 from sidecar.journal.stores.recovery import SCENES_AT_ONCE, Recovery
 from sidecar.journal.writer import JournalWriter
-from tests.support.journals import finish, identity, noted, open_journal, ready, route, see, ship, tell
+from tests.support.journals import claim, finish, identity, noted, open_journal, ready, route, see, ship, tell
 
 from .test_writer import failure
 
@@ -71,7 +71,7 @@ def adopted(journal: Journal, text: str = "A", n: int = 1, *, at: Route | None =
 def told(journal: Journal, outcome: OpOutcome = OpOutcome.APPLIED) -> list[Facts]:
     """Tell Convex what it is owed; return what it heard of scenes."""
     heard: list[Facts] = []
-    while (batch := journal.batches.claim_batch(limit=100, now=1e9, busy=())[0]) is not None:
+    while (batch := claim(journal)) is not None:
         bodies: list[Any] = [op.body for op in batch.ops if op.kind == "facts"]
         heard += [(body["complete"], bool(body["owed"]), body["error"]) for body in bodies]
         journal.answers.settle(

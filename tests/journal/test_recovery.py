@@ -10,6 +10,7 @@ from sidecar.core.errors import JournalLostError
 from sidecar.core.model import KnownContent, State, StoredObject
 from sidecar.journal.journal import Journal
 from tests.support.journals import (
+    claim,
     finish,
     open_journal,
     ready,
@@ -106,7 +107,7 @@ def test_adopted_content_is_synced_and_owes_nothing(journal: Journal) -> None:
     assert journal.lookups.adopt(transfer.row_id, stored("old/key.01OLD")) is State.SYNCED
     adopted = journal.transfers.one(transfer.row_id)
     assert (adopted.key, adopted.transfer_id, adopted.version) == ("old/key.01OLD", "01OLD", 4)
-    assert journal.batches.claim_batch(limit=9, now=1e9, busy=()) == (None, None)
+    assert claim(journal) is None
 
 
 def test_adopted_content_that_was_overtaken_leaves_its_object_alone(journal: Journal) -> None:

@@ -13,7 +13,19 @@ from sidecar.core.removal import RemovalState
 from sidecar.journal.journal import Journal
 from sidecar.journal.read.reader import JournalReader
 from tests.support.clock import ManualClock
-from tests.support.journals import ROOT, batch, finish, identity, open_journal, ready, route, see, ship, tell
+from tests.support.journals import (
+    ROOT,
+    batch,
+    claim,
+    finish,
+    identity,
+    open_journal,
+    ready,
+    route,
+    see,
+    ship,
+    tell,
+)
 
 
 @pytest.fixture
@@ -141,7 +153,7 @@ def test_a_file_that_returns_after_its_op_was_sent_is_new(journal: Journal) -> N
     assert candidate is not None
     assert finish(journal, candidate, "a") is State.READY
     ship(journal, candidate)
-    assert journal.batches.claim_batch(limit=9, now=1e9, busy=())[0] is None
+    assert claim(journal) is None
     answer(journal, op, OpOutcome.APPLIED, version=1)
     assert journal.transfers.one(first.row_id).is_removed
     assert [op.kind for op in sent(journal)] == ["put"]

@@ -105,19 +105,22 @@ def ship(journal: Journal, transfer: Transfer) -> State:
     )
 
 
+def claim(journal: Journal, *, limit: int = 100, now: float = 1e9) -> Batch | None:
+    """Claim the ops of one session, if any may go."""
+    claimed = journal.batches.claim_batches(limit=limit, now=now)
+    return claimed.batches[0] if claimed.batches else None
+
+
 def batch(journal: Journal) -> Batch:
     """Claim the next batch."""
-    found, _ = journal.batches.claim_batch(limit=100, now=1e9, busy=())
+    found = claim(journal)
     assert found is not None
     return found
 
 
 def tell(journal: Journal, outcome: OpOutcome = OpOutcome.APPLIED, *, kept: Kept | None = None) -> None:
     """Settle everything that can be sent, with one outcome for the puts; ``kept`` is what is shown then."""
-    while True:
-        found, _ = journal.batches.claim_batch(limit=100, now=1e9, busy=())
-        if found is None:
-            return
+    while (found := claim(journal)) is not None:
         journal.answers.settle(
             [
                 OpResult(op_id=op.op_id, outcome=outcome, version=1, kept=kept)

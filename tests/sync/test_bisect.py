@@ -11,11 +11,12 @@ from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.ops import Op, OpKind
 from sidecar.sync.bisect import REFUSED_ALONE_MAX, search
 from sidecar.sync.concurrency import GROW_AFTER, PARALLEL_MAX, Concurrency
+from tests.support.ops import make_op
 
 
 def ops(count: int) -> list[Op]:
     """Return ops that differ in their seq."""
-    return [Op(seq=n, op_id=f"op-{n}", kind=OpKind.REMOVE, body={}) for n in range(1, count + 1)]
+    return [make_op(OpKind.REMOVE, {}, seq=n, op_id=f"op-{n}") for n in range(1, count + 1)]
 
 
 def error(kind: ErrorKind) -> SidecarError:

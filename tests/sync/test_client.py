@@ -15,12 +15,13 @@ from aiohttp import web
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import AssetType, EntityType, Slot
-from sidecar.core.ops import Batch, Op, OpKind, ReportedScene
+from sidecar.core.ops import Batch, OpKind, ReportedScene
 from sidecar.core.scenes import SceneFacts
 from sidecar.local.ports import free_port
 from sidecar.settings.convex import Convex
 from sidecar.settings.secret import Secret
 from sidecar.sync.convex import ConvexStore, open_store
+from tests.support.ops import make_op
 from tests.support.relay import Relay
 from tests.support.wire import Wire
 
@@ -208,7 +209,7 @@ async def test_the_call_is_what_convex_expects(wire: Wire, store: ConvexStore) -
 async def test_hostile_names_survive_the_wire(wire: Wire, store: ConvexStore) -> None:
     """Emoji, quotes and control characters arrive as they are."""
     name = 'sc"ène \U0001f3ac\x01.mp4'
-    op = Op(seq=1, op_id="o", kind=OpKind.REMOVE, body={"name": name})
+    op = make_op(OpKind.REMOVE, {"name": name})
     value = [{"opId": "o", "outcome": "applied", "version": 3.0}]
     wire.answers(200, {"status": "success", "value": value})
     batch = Batch(project_id="p", session_id="s", acked_seq=0, ops=(op,))
@@ -231,7 +232,7 @@ async def test_hostile_names_survive_the_wire(wire: Wire, store: ConvexStore) ->
 async def test_results_that_do_not_fit_settle_nothing(wire: Wire, store: ConvexStore, value: Any) -> None:
     """Never guess which op an outcome belongs to: the same opIds are sent again."""
     wire.answers(200, {"status": "success", "value": value})
-    op = Op(seq=1, op_id="o", kind=OpKind.REMOVE, body={})
+    op = make_op(OpKind.REMOVE, {})
     batch = Batch(project_id="p", session_id="s", acked_seq=0, ops=(op,))
     with pytest.raises(SidecarError) as caught:
         await store.apply(batch, sidecar_id="s", epoch=1)
@@ -274,7 +275,7 @@ async def test_a_page_of_scenes_is_read(wire: Wire, store: ConvexStore) -> None:
 
 async def test_a_body_over_the_limit_is_not_sent(wire: Wire, store: ConvexStore) -> None:
     """Convex takes 16 MiB; the stage halves the batch."""
-    op = Op(seq=1, op_id="o", kind=OpKind.REMOVE, body={"name": "x" * 17_000_000})
+    op = make_op(OpKind.REMOVE, {"name": "x" * 17_000_000})
     batch = Batch(project_id="p", session_id="s", acked_seq=0, ops=(op,))
     with pytest.raises(SidecarError) as caught:
         await store.apply(batch, sidecar_id="s", epoch=1)

@@ -18,7 +18,6 @@ from sidecar.core.retry import RetryPolicy
 from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
 from sidecar.journal.stores.answers import Answers
-from sidecar.journal.stores.batches import Batches
 from sidecar.journal.stores.cleanup import Cleanup
 from sidecar.journal.stores.removal_decisions import RemovalDecisions
 from sidecar.journal.writer import JournalWriter
@@ -109,7 +108,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 async def told(writer: JournalWriter, metadata: MemoryMetadata) -> None:
     """Let Convex hear all that it is owed."""
-    while (batch := (await writer.do(Batches.claim_batch, limit=9, now=1e9, busy=()))[0]) is not None:
+    while (batch := await writer.run(journals.claim)) is not None:
         await writer.do(Answers.settle, await metadata.apply(batch, sidecar_id=SIDECAR, epoch=1))
 
 

@@ -14,7 +14,7 @@ from sidecar.core.breaker import BreakerPolicy, BreakerState
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.ids import sidecar_tag
-from sidecar.core.ops import Batch, Op, OpKind, ScenePage
+from sidecar.core.ops import Batch, OpKind, ScenePage
 from sidecar.core.retry import RetryPolicy
 from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
@@ -25,6 +25,7 @@ from sidecar.sync import scene_recovery
 from sidecar.sync.registration import Registrar
 from sidecar.sync.scene_recovery import SceneRecoveryStage
 from tests.support.memory_metadata import MemoryMetadata
+from tests.support.ops import make_op
 from tests.support.patience import DEADLINE_SECONDS
 
 SIDECAR = "test-sidecar"
@@ -47,7 +48,7 @@ class Scripted(MemoryMetadata):
         await self.register(sidecar_id=SIDECAR, journal_id="lost")
         body = {"complete": False, "owed": 1, "error": None, "reason": None}
         ops = tuple(
-            Op(seq=n, op_id=f"op{n}", kind=OpKind.FACTS, body={"sceneId": f"s{n}", **body}) for n in (1, 2)
+            make_op(OpKind.FACTS, {"sceneId": f"s{n}", **body}, seq=n, op_id=f"op{n}") for n in (1, 2)
         )
         batch = Batch(project_id="p", session_id="p/lesson", acked_seq=0, ops=ops)
         await self.apply(batch, sidecar_id=SIDECAR, epoch=1)

@@ -312,9 +312,14 @@ WHEN new.asset_type = 'video_chunk' AND old.state <> new.state AND NOT (
 END;
 """
 
+OPS_BACKING_OFF = """
+-- When the next op that failed is due: seldom any, among very many that wait.
+CREATE INDEX ops_backing_off ON outbox (due) WHERE lease = 0 AND due > 0;
+"""
+
 MIGRATION_NAMES = {
     "first", "recall", "pruning", "videos", "removals", "recalled_scenes", "homes", "present", "pieces",
-    "algorithms", "lean_triggers",
+    "algorithms", "lean_triggers", "ops_backing_off",
 }  # fmt: skip
 
 
@@ -392,6 +397,13 @@ def algorithms(db: Database) -> None:
 def lean_triggers(db: Database) -> None:
     """Count with fewer statements."""
     for statement in _statements(LEAN_TRIGGERS):
+        db.execute(statement)
+
+
+@migrations()
+def ops_backing_off(db: Database) -> None:
+    """Find the next op that is due without reading them all."""
+    for statement in _statements(OPS_BACKING_OFF):
         db.execute(statement)
 
 

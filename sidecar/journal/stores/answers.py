@@ -11,7 +11,7 @@ from sidecar.core.errors import SidecarError
 from sidecar.core.model import KnownContent, State, Transfer
 from sidecar.core.ops import Kept, OpKind, OpOutcome, OpResult
 from sidecar.core.states import Event
-from sidecar.journal.db.connection import JournalConnection, Topic
+from sidecar.journal.db.connection import JournalConnection
 from sidecar.journal.db.file_conditions import IS_HERE
 from sidecar.journal.db.rows import TRANSFER_COLUMNS, TRANSFERS, known_content_json, transfer_from
 from sidecar.journal.db.store import Store, transaction
@@ -67,7 +67,6 @@ class Answers(Store):
                 self._mark_op_dead(row, result.code or "rejected", f"Convex refused it: {message}")
             else:
                 self._settle_op(told.get(row["transfer"]), result)
-        self._db.topics.add(Topic.OUTBOX)
 
     @transaction
     def mark_ops_dead(self, seqs: Sequence[int], error: SidecarError) -> None:

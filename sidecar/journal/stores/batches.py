@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
+from sidecar.core.batching import WaitingOps, due_at
 from sidecar.core.errors import JournalLostError, SidecarError
 from sidecar.core.ops import Batch, Op, OpKind, Registration
 from sidecar.journal.db.connection import JournalConnection, Topic
@@ -23,6 +25,32 @@ SENDABLE = """
        AND e.scene_id = o.scene_id AND e.state <> 'dead' AND e.seq < o.seq))
 """
 
+# The sessions that have ops, one step in the index for each: what waits of one is not walked for another.
+SESSIONS = """
+WITH RECURSIVE found (id) AS (
+  SELECT min(session_id) FROM outbox WHERE state <> 'dead'
+  UNION ALL
+  SELECT (SELECT min(session_id) FROM outbox WHERE state <> 'dead' AND session_id > found.id)
+    FROM found WHERE found.id IS NOT NULL
+)
+SELECT id FROM found WHERE id IS NOT NULL AND id NOT IN (SELECT value FROM json_each(?))
+ORDER BY (SELECT min(seq) FROM outbox WHERE state <> 'dead' AND session_id = found.id)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedBatches:
+    """Ops that are ours until they are settled or have failed.
+
+    ``due`` (monotonic) is when more may go by time alone. ``is_gathering``: a session's ops wait for its
+    files. Not ``is_all``: more may go once one of these is settled.
+    """
+
+    batches: tuple[Batch, ...]
+    due: float | None
+    is_gathering: bool
+    is_all: bool
+
 
 class Batches(Store):
     """Leased, sent, failed; ``answers.py`` says what became of them."""
@@ -30,6 +58,7 @@ class Batches(Store):
     def __init__(self, db: JournalConnection, roots: Roots) -> None:
         super().__init__(db)
         self._roots = roots
+        self._since: dict[str, float] = {}  # of sessions that gather, monotonic: it dies with the process
 
     @transaction
     def registered(self, registration: Registration) -> None:
@@ -50,31 +79,40 @@ class Batches(Store):
         EPOCH.write(self._db.conn, registration.epoch)
 
     @transaction
-    def claim_batch(
-        self, *, limit: int, now: float, busy: Collection[str]
-    ) -> tuple[Batch | None, float | None]:
-        """Lease the oldest due ops of one session that is not ``busy``; else say when to ask again."""
-        first = self._first_sendable(now, busy)
-        if first is None:
-            return None, self._next_op_due(now)
-        rows = self._db.execute(
-            "SELECT * FROM outbox o WHERE o.session_id = :session AND o.project_id = :project"
-            f" AND {self._sendable()}"
-            " ORDER BY o.seq LIMIT :limit",
-            {"session": first["session_id"], "project": first["project_id"], "now": now, "limit": limit},
-        ).fetchall()
-        self._db.execute(
-            "UPDATE outbox SET state = 'sent', lease = 1 WHERE seq IN (SELECT value FROM json_each(?))",
-            [json.dumps([row["seq"] for row in rows])],
+    def claim_batches(
+        self,
+        *,
+        limit: int,
+        now: float,
+        busy: Collection[str] = (),
+        sessions_max: int = 1,
+        wait_seconds: float = 0.0,
+    ) -> ClaimedBatches:
+        """Lease the ops that go now: the oldest ``limit`` of each session that is not ``busy``.
+
+        Of ``sessions_max`` sessions, the one with the oldest op first. ``core/batching.py`` decides which
+        gather instead, for ``wait_seconds`` at most.
+        """
+        going, gathering = list[Sequence[sqlite3.Row]](), dict[str, WaitingOps]()
+        sessions = self._sessions(busy)
+        for session in sessions:
+            if not (rows := self._sendable_of(session, now=now, limit=limit)):
+                continue
+            waiting = self._waiting(session, rows, limit=limit, now=now)
+            if due_at(waiting, most=limit, wait_seconds=wait_seconds) > now:
+                gathering[session] = waiting
+            else:
+                going.append(rows)
+            if len(going) == sessions_max:
+                break
+        self._since = {session: waiting.since for session, waiting in gathering.items()}
+        dues = [since + wait_seconds for since in self._since.values()]
+        return ClaimedBatches(
+            batches=self._leased(going),
+            due=min([*dues, *self._next_op_due(now)], default=None),
+            is_gathering=any(waiting.files_wait for waiting in gathering.values()),
+            is_all=next(sessions, None) is None and not any(self._has_more(rows) for rows in going),
         )
-        SENT_SEQ.write(self._db.conn, max(self._sent_seq(), rows[-1]["seq"]))
-        batch = Batch(
-            project_id=first["project_id"],
-            session_id=first["session_id"],
-            acked_seq=self._acked_seq(),
-            ops=tuple(_op(row) for row in rows),
-        )
-        return batch, None
 
     @transaction
     def fail_ops(self, seqs: Sequence[int], error: SidecarError, *, due: float, spent: bool) -> None:
@@ -89,6 +127,7 @@ class Batches(Store):
                 " WHERE id = (SELECT transfer FROM outbox WHERE seq = ?)",
                 [error.kind, str(error), seq],
             )
+        self._db.topics.add(Topic.OUTBOX)  # work for whoever waits for the next time that is due
 
     @transaction
     def hasten_ops(self) -> None:
@@ -115,21 +154,73 @@ class Batches(Store):
             f" OR EXISTS ({of_scene} AND NOT {blocked}))"
         )
 
-    def _first_sendable(self, now: float, busy: Collection[str]) -> sqlite3.Row | None:
-        marks = ",".join(f":busy{i}" for i in range(len(busy)))
-        names = {f"busy{i}": session for i, session in enumerate(busy)}
-        row: sqlite3.Row | None = self._db.execute(
-            f"SELECT session_id, project_id FROM outbox o WHERE {self._sendable()}"
-            f" AND o.session_id NOT IN ({marks}) ORDER BY o.seq LIMIT 1",
-            {"now": now, **names},
-        ).fetchone()
-        return row
+    def _sessions(self, busy: Collection[str]) -> Iterator[str]:
+        """Yield the sessions that have ops, the one with the oldest first."""
+        rows = self._db.execute(SESSIONS, [json.dumps(list(busy))]).fetchall()
+        return (row["id"] for row in rows)
 
-    def _next_op_due(self, now: float) -> float | None:
-        row = self._db.execute(
-            "SELECT min(due) AS due FROM outbox WHERE state <> 'dead' AND lease = 0 AND due > ?", [now]
+    def _sendable_of(self, session: str, *, now: float, limit: int) -> Sequence[sqlite3.Row]:
+        """Return a session's oldest ops that may go; all of them are of one project."""
+        rows = self._db.execute(
+            f"SELECT * FROM outbox o WHERE o.session_id = :session AND {self._sendable()}"
+            " ORDER BY o.seq LIMIT :limit",
+            {"session": session, "now": now, "limit": limit},
+        ).fetchall()
+        return [row for row in rows if row["project_id"] == rows[0]["project_id"]]
+
+    def _waiting(self, session: str, rows: Sequence[sqlite3.Row], *, limit: int, now: float) -> WaitingOps:
+        return WaitingOps(
+            count=len(rows),
+            since=self._since.get(session, now),
+            only_openings=all(_is_opening(row) for row in rows),
+            files_wait=len(rows) < limit and self._files_wait(session, now),
+        )
+
+    def _files_wait(self, session: str, now: float) -> bool:
+        """Tell whether files of a session are ready, could be claimed, and are not."""
+        row = self._db.execute(  # the list of states is the index's, and makes SQLite use it
+            "SELECT 1 FROM transfers WHERE session_id = ? AND state IN"
+            " ('discovered', 'ready', 'uploaded', 'dead', 'abandoned') AND state = 'ready' AND lease = 0"
+            " AND held = 0 AND parked = 0 AND due <= ?"
+            f" AND root NOT IN ({self._roots.blocked_roots()}) LIMIT 1",
+            [session, now],
         ).fetchone()
-        return row["due"] if row else None
+        return row is not None
+
+    def _leased(self, found: Sequence[Sequence[sqlite3.Row]]) -> tuple[Batch, ...]:
+        if not found:
+            return ()
+        seqs = [row["seq"] for rows in found for row in rows]
+        self._db.execute(
+            "UPDATE outbox SET state = 'sent', lease = 1 WHERE seq IN (SELECT value FROM json_each(?))",
+            [json.dumps(seqs)],
+        )
+        SENT_SEQ.write(self._db.conn, max(self._sent_seq(), *seqs))
+        acked_seq = self._acked_seq()
+        return tuple(
+            Batch(
+                project_id=rows[0]["project_id"],
+                session_id=rows[0]["session_id"],
+                acked_seq=acked_seq,
+                ops=tuple(_op(row) for row in rows),
+            )
+            for rows in found
+        )
+
+    def _has_more(self, rows: Sequence[sqlite3.Row]) -> bool:
+        """Tell whether a session has ops beside those that were leased: these may let them go."""
+        row = self._db.execute(
+            "SELECT 1 FROM outbox WHERE session_id = ? AND state <> 'dead' AND lease = 0 LIMIT 1",
+            [rows[0]["session_id"]],
+        ).fetchone()
+        return row is not None
+
+    def _next_op_due(self, now: float) -> list[float]:
+        row = self._db.execute(
+            "SELECT min(due) AS due FROM outbox WHERE state <> 'dead' AND lease = 0 AND due > 0 AND due > ?",
+            [now],
+        ).fetchone()
+        return [] if row["due"] is None else [row["due"]]
 
     def _sent_seq(self) -> int:
         """Return the highest seq that was ever sent; for a journal of an older version, that it has given."""
@@ -147,4 +238,12 @@ class Batches(Store):
 
 
 def _op(row: sqlite3.Row) -> Op:
-    return Op(seq=row["seq"], op_id=row["op_id"], kind=OpKind(row["kind"]), body=json.loads(row["body"]))
+    return Op(seq=row["seq"], op_id=row["op_id"], kind=OpKind(row["kind"]), text=row["body"])
+
+
+def _is_opening(row: sqlite3.Row) -> bool:
+    """Tell whether an op says no more of a scene than that something is on its way."""
+    if row["kind"] != OpKind.FACTS:
+        return False
+    facts = json.loads(row["body"])
+    return bool(facts["owed"]) and facts["error"] is None

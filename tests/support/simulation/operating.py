@@ -223,7 +223,7 @@ OPERATING: dict[str, Scenario] = {
         steps=[
             write(FILM, LONG_A),
             delete(FILM, 10),
-            during("convex.apply", lambda o: o.write(FILM, LONG_B), 4),
+            during("convex.apply", lambda o: o.write(FILM, LONG_B), 3),
         ],
         removal="delete",
     ),
