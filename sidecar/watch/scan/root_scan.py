@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from sidecar.homes import home_of, root_volume
-from sidecar.journal.journal import Journal
 from sidecar.journal.stores.files import Files
-from sidecar.journal.stores.known import Known
+from sidecar.journal.stores.known import IdentityRow
 from sidecar.journal.writer import AsyncJournal
 from sidecar.watch.os.worker_threads import WorkerThreads
 
@@ -25,7 +24,7 @@ from .mount_points import MountPoints
 FILES_PER_BATCH = 4_000
 FOLDERS_PER_BATCH = 256
 FOLDERS_PER_PAGE = 1_000
-Remembered = Mapping[str, Mapping[str, Known]]  # folder -> name -> what the journal knows
+Remembered = Mapping[str, set[IdentityRow]]  # folder -> what the journal knows of its files
 
 
 class Walk:
@@ -134,7 +133,7 @@ class Scanner:
                 gathered.homes.update(await self.threads.do(partial(self._homes, gone)))
                 for folder in gone:
                     is_clear = places is not None and places.are_the_same(folder)
-                    missing = [f"{folder}/{name}" for name in remembered[folder]]
+                    missing = [f"{folder}/{name}" for name, *_ in remembered[folder]]
                     (gathered.missing if is_clear else gathered.spared).extend(missing)
                 await self.take(gathered)
         return spent
@@ -143,7 +142,7 @@ class Scanner:
         return {folder: home_of(self.root, folder) for folder in folders}
 
     async def _remembered(self, folders: Sequence[str]) -> Remembered:
-        return await self.journal.run(_known_of, self.root, folders)
+        return await self.journal.do(Files.known_in, self.root, folders)
 
     def _gone(self, folders: Sequence[str]) -> list[str]:
         return [folder for folder in folders if self._is_gone(folder)]
@@ -156,8 +155,3 @@ class Scanner:
         except OSError:
             return False  # it cannot be seen, which is not absence
         return False
-
-
-def _known_of(journal: Journal, root: str, folders: Sequence[str]) -> dict[str, dict[str, Known]]:
-    """Ask for many folders in one turn of the writer thread; for each it is one range query."""
-    return {folder: journal.files.known(root, folder) for folder in folders}
