@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +20,8 @@ from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
 from sidecar.local.bench.filling import FILES, MachineClock, fill, path, written
 from sidecar.watch.os.worker_threads import WorkerThreads
-from sidecar.watch.scan.classify import Classifier, ListingBatch
+from sidecar.watch.scan import root_scan
+from sidecar.watch.scan.classify import Classifier, ListingBatch, classify_listing
 from sidecar.watch.scan.playlists import Playlists
 from sidecar.watch.scan.root_scan import Scanner
 from tests.support.journals import TAG
@@ -113,6 +115,14 @@ async def test_a_folder_that_is_known_costs_one_statement(library: Library) -> N
     assert len(asked) <= ALL_FOLDERS + 3
 
 
+@pytest.fixture(params=["whole folders", "folders in pieces"])
+def at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """List folders whole, or as if they held very many files."""
+    if request.param == "folders in pieces":
+        monkeypatch.setattr(root_scan, "FILES_PER_BATCH", FILES // 4)
+
+
+@pytest.mark.usefixtures("at_once")
 async def test_what_differs_in_anything_is_looked_at(library: Library) -> None:
     """Size, time, inode, name: a file that is not the very same is told, and so is one that is gone."""
     library.file(0).write_bytes(b"more")
@@ -125,7 +135,37 @@ async def test_what_differs_in_anything_is_looked_at(library: Library) -> None:
     copy.touch()
     copy.rename(other)
     library.file(4).chmod(0o600)  # its ctime alone
+    library.file(5).unlink()
+    library.file(5).mkdir()  # something else has its name
     found = await library.list()
     differing = {path(n) for n in (0, 1, 3, 4)} | {str(moved.relative_to(library.root))}
     assert {one.path for one in found.observations} == differing
-    assert found.spared == [path(2)]
+    assert sorted(found.spared) == [path(2), path(5)]
+
+
+async def test_a_folder_of_very_many_files_is_compared_in_pieces(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither its listing nor what is known of it is in memory as a whole; no descriptor is left."""
+    monkeypatch.setattr(root_scan, "FILES_PER_BATCH", 10)
+    sizes, known = list[int](), list[int]()
+    compare = classify_listing
+
+    def seen(*given: Any) -> Iterator[ListingBatch]:
+        sizes.append(len(given[1].files))
+        known.append(len(given[2]))
+        return compare(*given)
+
+    monkeypatch.setattr(root_scan, "classify_listing", seen)
+    found = await library.list()
+    assert (found.observations, found.spared) == ([], [])
+    assert (sum(sizes), sum(known)) == (COUNT, COUNT)
+    assert max(sizes) == max(known) == 10
+    assert not [one for one in os.scandir("/proc/self/fd") if _leads_to(one.path, library.root)]
+
+
+def _leads_to(descriptor: str, folder: Path) -> bool:
+    try:
+        return Path(descriptor).readlink().is_relative_to(folder)
+    except FileNotFoundError:  # that of the listing of descriptors itself
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -71,6 +72,37 @@ class Files(Store):
             )
             for folder in folders
         }
+
+    def known_among(self, root: str, folder: str, names: Sequence[str]) -> set[IdentityRow]:
+        """Return what is remembered of some files of a folder that holds too many to ask for all."""
+        cursor = self._db.conn.cursor()
+        cursor.row_factory = None  # tuples
+        return set(
+            cursor.execute(
+                "SELECT name, inode, size, mtime_ns, ctime_ns FROM files"
+                " WHERE root = (SELECT id FROM roots WHERE path = ?) AND folder = ?"
+                f" AND name IN (SELECT value FROM json_each(?)) AND {HAS_SLOT}",
+                [root, folder, json.dumps(names, ensure_ascii=False)],
+            )
+        )
+
+    def count_known(self, root: str, folder: str) -> int:
+        """Return how many files of a folder are remembered."""
+        row = self._db.execute(
+            "SELECT count(*) AS n FROM files"
+            f" WHERE root = (SELECT id FROM roots WHERE path = ?) AND folder = ? AND {HAS_SLOT}",
+            [root, folder],
+        ).fetchone()
+        return int(row["n"])
+
+    def names(self, root: str, folder: str, *, after: str, limit: int) -> list[str]:
+        """Return names of remembered files of a folder in order, from the first one past ``after``."""
+        rows = self._db.execute(
+            "SELECT name FROM files WHERE root = (SELECT id FROM roots WHERE path = ?) AND folder = ?"
+            f" AND name > ? AND {HAS_SLOT} ORDER BY name LIMIT ?",
+            [root, folder, after, limit],
+        )
+        return [row["name"] for row in rows]
 
     def known_file(self, root: str, path: str) -> Known | None:
         """Return what is remembered of one file."""

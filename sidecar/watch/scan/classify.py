@@ -6,7 +6,8 @@ Blocking only where playlists that may name a video have to be looked for; runs 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -141,6 +142,23 @@ def _miss(listing: Listing, missing: set[str], batch: ListingBatch) -> None:
     for name in missing:
         is_clear = listing.clear and name not in kinds
         (batch.missing if is_clear else batch.spared).append(join(listing.folder, name))
+
+
+def classify_absent(root: str, listing: Listing, names: Sequence[str]) -> ListingBatch:
+    """Look once more for files that the journal knows in a folder that was listed in pieces."""
+    batch = ListingBatch(homes={listing.folder: listing.home})
+    for name in names:
+        path = join(listing.folder, name)
+        try:
+            found = os.lstat(os.path.join(root, path))  # noqa: PTH118 - text
+        except FileNotFoundError:
+            (batch.missing if listing.clear else batch.spared).append(path)
+        except OSError:
+            batch.spared.append(path)  # it cannot be seen, which is not absence
+        else:
+            if not stat.S_ISREG(found.st_mode):
+                batch.spared.append(path)
+    return batch
 
 
 def classify_file(

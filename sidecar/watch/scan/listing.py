@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 from sidecar.files import NotRegularError, kind_of, open_folder
 from sidecar.journal.stores.known import IdentityRow, identity_row
@@ -39,6 +40,7 @@ class Listing:
     why one that is there, or an entry of it, could not be read. ``inode`` is the folder's own, ``device``
     what it lies on, None where it could not be opened. ``clear``: it lies where it lay, so that what is
     absent was perhaps removed. ``home`` is where what lies in it is at home, None where that cannot be told.
+    A folder of very many entries comes in pieces, by ``number``; the last one says what is said of the whole.
     """
 
     folder: str
@@ -51,6 +53,13 @@ class Listing:
     device: int | None = None
     clear: bool = False
     home: str | None = None
+    number: int = 0
+    is_last: bool = True
+
+    @property
+    def is_piece(self) -> bool:
+        """Whether there are other pieces of the same folder."""
+        return self.number > 0 or not self.is_last
 
     def others(self) -> set[str]:
         """Return the names of what is no regular file, or not seen well enough to tell."""
@@ -61,6 +70,12 @@ class Listing:
 
 def list_folder(root: str, folder: str) -> Listing:
     """Return the listing of ``root``/``folder``; an unreadable or vanished folder is named, not raised."""
+    (listing,) = list_pieces(root, folder, None)
+    return listing
+
+
+def list_pieces(root: str, folder: str, most: int | None) -> Iterator[Listing]:
+    """Yield it in pieces of at most so many entries; between two of them the folder is open."""
     listing = Listing(folder=folder)
     try:
         fd = open_folder(root, folder)
@@ -68,7 +83,17 @@ def list_folder(root: str, folder: str) -> Listing:
             found = os.fstat(fd)
             listing.inode, listing.device = found.st_ino, found.st_dev
             with os.scandir(fd) as entries:
-                _add_all(listing, entries)
+                _add_all(listing, islice(entries, most))
+                while (first := next(entries, None)) is not None:
+                    listing.is_last = False
+                    yield listing
+                    listing = Listing(
+                        folder=folder,
+                        inode=found.st_ino,
+                        device=found.st_dev,
+                        number=listing.number + 1,
+                    )
+                    _add_all(listing, islice(chain([first], entries), most))
         finally:
             os.close(fd)
     except (FileNotFoundError, NotRegularError):  # gone, or swapped for a link since its folder was listed
@@ -76,7 +101,7 @@ def list_folder(root: str, folder: str) -> Listing:
     except OSError as error:
         listing.whole, listing.unread = False, error
         listing.special.append(unread_folder(folder or ".", error))
-    return listing
+    yield listing
 
 
 def lstat_below(root: str, path: str) -> os.stat_result | None:
