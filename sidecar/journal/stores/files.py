@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,11 +17,21 @@ from sidecar.journal.db.store import Store, transaction
 
 from .completion import Completion
 from .discovery import Discovery
-from .known import Known, ObserveResult
+from .known import IdentityRow, Known, ObserveResult
 from .removal_ops import RemovalOps
 from .transfers import Transfers
 
 _NOT_SENT = frozenset({State.DISCOVERED, State.READY, State.ABANDONED})
+# One seek a folder, from each to the next: DISTINCT would read every row. NULL is the end.
+_NEXT_FOLDER = (
+    "(SELECT folder FROM files WHERE root = (SELECT id FROM roots WHERE path = :root)"
+    f" AND folder > {{after}} AND {HAS_SLOT} ORDER BY folder LIMIT 1)"
+)
+_FOLDERS = (
+    f"WITH RECURSIVE found(folder) AS (SELECT {_NEXT_FOLDER.format(after=':after')} UNION ALL"
+    f" SELECT {_NEXT_FOLDER.format(after='found.folder')} FROM found WHERE found.folder IS NOT NULL"
+    " LIMIT :limit) SELECT folder FROM found"
+)
 
 
 class Files(Store):
@@ -39,15 +50,57 @@ class Files(Store):
         self._removal_ops, self._discovery, self._completion = removal_ops, discovery, completion
 
     def known(self, root: str, folder: str) -> dict[str, Known]:
-        """Return what is remembered of one folder ("" is the root), by name: one range query."""
+        """Return what is remembered of one folder ("" is the root), by name."""
+        return {row[0]: Known._make(row) for row in self.known_in(root, [folder])[folder]}
+
+    def known_in(self, root: str, folders: Sequence[str]) -> dict[str, set[IdentityRow]]:
+        """Return what is remembered of many folders, by folder: asked in one turn of the writer's thread.
+
+        It is one range query a folder, and bare rows: a start reads a million of them.
+        """
         cursor = self._db.conn.cursor()
         cursor.row_factory = None  # tuples
-        rows = cursor.execute(
-            "SELECT name, inode, size, mtime_ns, ctime_ns, transfer FROM files"
+        return {
+            folder: set(
+                cursor.execute(
+                    "SELECT name, inode, size, mtime_ns, ctime_ns FROM files"
+                    f" WHERE root = (SELECT id FROM roots WHERE path = ?) AND folder = ? AND {HAS_SLOT}",
+                    [root, folder],
+                )
+            )
+            for folder in folders
+        }
+
+    def known_among(self, root: str, folder: str, names: Sequence[str]) -> set[IdentityRow]:
+        """Return what is remembered of some files of a folder that holds too many to ask for all."""
+        cursor = self._db.conn.cursor()
+        cursor.row_factory = None  # tuples
+        return set(
+            cursor.execute(
+                "SELECT name, inode, size, mtime_ns, ctime_ns FROM files"
+                " WHERE root = (SELECT id FROM roots WHERE path = ?) AND folder = ?"
+                f" AND name IN (SELECT value FROM json_each(?)) AND {HAS_SLOT}",
+                [root, folder, json.dumps(names, ensure_ascii=False)],
+            )
+        )
+
+    def count_known(self, root: str, folder: str) -> int:
+        """Return how many files of a folder are remembered."""
+        row = self._db.execute(
+            "SELECT count(*) AS n FROM files"
             f" WHERE root = (SELECT id FROM roots WHERE path = ?) AND folder = ? AND {HAS_SLOT}",
             [root, folder],
+        ).fetchone()
+        return int(row["n"])
+
+    def names(self, root: str, folder: str, *, after: str, limit: int) -> list[str]:
+        """Return names of remembered files of a folder in order, from the first one past ``after``."""
+        rows = self._db.execute(
+            "SELECT name FROM files WHERE root = (SELECT id FROM roots WHERE path = ?) AND folder = ?"
+            f" AND name > ? AND {HAS_SLOT} ORDER BY name LIMIT ?",
+            [root, folder, after, limit],
         )
-        return {row[0]: Known._make(row) for row in rows}
+        return [row["name"] for row in rows]
 
     def known_in(self, root: str, folders: Sequence[str]) -> dict[str, dict[str, Known]]:
         """Return what is remembered of many folders, by folder: asked in one turn of the writer's thread."""
@@ -56,7 +109,7 @@ class Files(Store):
     def known_file(self, root: str, path: str) -> Known | None:
         """Return what is remembered of one file."""
         row = self._db.execute(
-            "SELECT name, inode, size, mtime_ns, ctime_ns, transfer FROM files"
+            "SELECT name, inode, size, mtime_ns, ctime_ns FROM files"
             f" WHERE (root, folder, name) = ((SELECT id FROM roots WHERE path = ?), ?, ?) AND {HAS_SLOT}",
             [root, *split(path)],
         ).fetchone()
@@ -74,12 +127,8 @@ class Files(Store):
 
         The root's own folder, "", sorts first and is never returned.
         """
-        rows = self._db.execute(
-            "SELECT DISTINCT folder FROM files WHERE root = (SELECT id FROM roots WHERE path = ?)"
-            f" AND folder > ? AND {HAS_SLOT} ORDER BY folder LIMIT ?",
-            [root, after, limit],
-        )
-        return [row["folder"] for row in rows]
+        rows = self._db.execute(_FOLDERS, {"root": root, "after": after, "limit": limit})
+        return [row["folder"] for row in rows if row["folder"] is not None]
 
     @transaction
     def observe(self, observations: Sequence[Observation]) -> list[ObserveResult]:

@@ -9,12 +9,16 @@ from typing import NamedTuple
 from sidecar.core.model import StatIdentity, Transfer
 from sidecar.journal.db.rows import signed, unsigned
 
+# A file's name and its identity as they are stored: name, inode (signed), size, mtime_ns, ctime_ns.
+IdentityRow = tuple[str, int | None, int | None, int | None, int | None]
+_SIGNED_MAX = (1 << 63) - 1
+
 
 class Known(NamedTuple):
     """What the journal remembers of a file in a folder: enough to pass over an unchanged one.
 
-    A bare row, since a start makes a million of them. The four columns are the identity of the newest
-    content that was handled, all None while none was.
+    An ``IdentityRow`` with names. The four columns are the identity of the newest content that was handled,
+    all None while none was.
     """
 
     name: str
@@ -22,7 +26,6 @@ class Known(NamedTuple):
     size_bytes: int | None
     mtime_ns: int | None
     ctime_ns: int | None
-    row_id: int
 
     @property
     def identity(self) -> StatIdentity | None:
@@ -38,12 +41,15 @@ class Known(NamedTuple):
 
     def is_like(self, found: os.stat_result) -> bool:
         """Tell whether a file looks as it did when its content was handled."""
-        return (
-            self.mtime_ns == found.st_mtime_ns
-            and self.size_bytes == found.st_size
-            and self.ctime_ns == found.st_ctime_ns
-            and self.inode == signed(found.st_ino)
-        )
+        return self == identity_row(self.name, found)
+
+
+def identity_row(name: str, found: os.stat_result) -> IdentityRow:
+    """Return a file as the journal would have it if it was unchanged. A listing asks it of every file."""
+    inode = found.st_ino
+    if inode > _SIGNED_MAX:
+        inode = signed(inode)
+    return name, inode, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from watchfiles import Change
 
+from sidecar.files import identity_of
 from sidecar.homes import home_of
 from sidecar.obstacles import Obstacles
 from sidecar.watch.complete.candidates import Candidates
@@ -123,7 +124,8 @@ class EventHandler:
                 seen.folders.append(path)
             else:
                 at = home(path.rpartition("/")[0])
-                classify_file(self._classifier, path, found, seen.batch, home=at, may_be_journaled=True)
+                identity = identity_of(found)
+                classify_file(self._classifier, path, identity, seen.batch, home=at, may_be_journaled=True)
         return seen
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from watchfiles._rust_notify import RustNotify
 
 STEP_MS = 10  # how long events gather: half of what a file waits for its notice
+QUIET_STEP_MS = 40  # the same while nothing happens: watchfiles takes 50 us of CPU for each step
 POLL_MS = 200  # how soon a net that is not needed any more ends
+QUIET_POLLS = 50  # so many in a row that brought nothing, some ten seconds, make it quiet
 
 
 class InotifyThread:
@@ -47,13 +49,16 @@ class InotifyThread:
 
     def _empty(self) -> None:
         try:
-            retires = False
+            retires, empty_polls = False, 0
             while not retires and not self._ends.is_set():
                 retires = self._gone.is_set()
+                step_ms = STEP_MS if empty_polls < QUIET_POLLS else QUIET_STEP_MS
                 # What comes while watchfiles gives up waiting it forgets: let it seldom give up.
-                found = self._notify.watch(STEP_MS, STEP_MS, 1 if retires else POLL_MS, self._ends)
+                found = self._notify.watch(STEP_MS, step_ms, 1 if retires else POLL_MS, self._ends)
+                empty_polls += 1
                 if isinstance(found, set):
                     self._take(found)
+                    empty_polls = 0
         except BaseException as error:  # noqa: BLE001 - whatever it is, events are lost; the loop decides
             self._fail(error)
         finally:

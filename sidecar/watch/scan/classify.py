@@ -6,7 +6,8 @@ Blocking only where playlists that may name a video have to be looked for; runs 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -15,7 +16,7 @@ from sidecar.core.media import is_playlist
 from sidecar.core.model import Observation, Route, StatIdentity
 from sidecar.core.routing import Ignored, Marker, Misplaced, Refused, Router, Routing, Unmatched, Withheld
 from sidecar.files import identity_of
-from sidecar.journal.stores.known import Known
+from sidecar.journal.stores.known import IdentityRow, Known
 from sidecar.watch.os.links import Follower
 
 from .census import Example
@@ -103,41 +104,67 @@ class Classifier:
 
 
 def classify_listing(
-    classifier: Classifier, listing: Listing, known: Mapping[str, Known], batch: ListingBatch
+    classifier: Classifier, listing: Listing, known: set[IdentityRow], batch: ListingBatch
 ) -> Iterator[ListingBatch]:
     """Compare a folder with what the journal remembers of it; unchanged files cost nothing more.
 
     Yields what is in ``batch`` whenever that is a lot: a folder may hold any number of new files.
     """
-    for name, found in listing.files.items():
-        remembered = known.get(name)
-        if remembered is None or not remembered.is_like(found):
-            path = join(listing.folder, name)
-            classify_file(
-                classifier,
-                path,
-                found,
-                batch,
-                home=listing.home,
-                is_known=remembered is not None and remembered.identity is not None,
-                may_be_journaled=remembered is not None,
-            )
+    fresh = [row for row in listing.files.values() if row not in known]
+    has_others = len(known) > len(listing.files) - len(fresh)
+    others = (
+        {row[0]: Known._make(row) for row in known.difference(listing.files.values())} if has_others else {}
+    )
+    for row in fresh:
+        name, seen = row[0], Known._make(row).identity
+        assert seen is not None  # noqa: S101 - it was made of a stat
+        classify_file(
+            classifier,
+            join(listing.folder, name),
+            seen,
+            batch,
+            home=listing.home,
+            is_known=name in others and others[name].identity is not None,
+            may_be_journaled=name in others,
+        )
         if len(batch.observations) + len(batch.examples) >= BATCH_ENTRIES_MAX:
             yield batch.drain()
     for special in listing.special:
         classify_special(classifier, special, batch)
-    if listing.whole and (missing := known.keys() - listing.files.keys()):
-        others = listing.others()
-        batch.homes[listing.folder] = listing.home
-        for name in missing:
-            is_clear = listing.clear and name not in others
-            (batch.missing if is_clear else batch.spared).append(join(listing.folder, name))
+    if listing.whole and (missing := others.keys() - listing.files.keys()):
+        _miss(listing, missing, batch)
+
+
+def _miss(listing: Listing, missing: set[str], batch: ListingBatch) -> None:
+    """Take in the names that a folder lacks; what has another kind now is spared."""
+    kinds = listing.others()
+    batch.homes[listing.folder] = listing.home
+    for name in missing:
+        is_clear = listing.clear and name not in kinds
+        (batch.missing if is_clear else batch.spared).append(join(listing.folder, name))
+
+
+def classify_absent(root: str, listing: Listing, names: Sequence[str]) -> ListingBatch:
+    """Look once more for files that the journal knows in a folder that was listed in pieces."""
+    batch = ListingBatch(homes={listing.folder: listing.home})
+    for name in names:
+        path = join(listing.folder, name)
+        try:
+            found = os.lstat(os.path.join(root, path))  # noqa: PTH118 - text
+        except FileNotFoundError:
+            (batch.missing if listing.clear else batch.spared).append(path)
+        except OSError:
+            batch.spared.append(path)  # it cannot be seen, which is not absence
+        else:
+            if not stat.S_ISREG(found.st_mode):
+                batch.spared.append(path)
+    return batch
 
 
 def classify_file(
     classifier: Classifier,
     path: str,
-    found: os.stat_result,
+    seen: StatIdentity,
     batch: ListingBatch,
     *,
     home: str | None = None,
@@ -150,19 +177,15 @@ def classify_file(
     """
 
     def example(finding: Finding, why: str | None) -> None:
-        shown = Example(
-            path=path, finding=finding, why=why or "", changed_ns=found.st_ctime_ns, known=is_known
-        )
+        shown = Example(path=path, finding=finding, why=why or "", changed_ns=seen.ctime_ns, known=is_known)
         batch.examples.append(shown)
 
-    match _routed(classifier, path, found, batch):
+    match _routed(classifier, path, seen, batch):
         case Route() as route:
-            seen = Observation(
-                root=classifier.root, path=path, identity=identity_of(found), route=route, home=home
-            )
-            batch.observations.append(seen)
+            observation = Observation(root=classifier.root, path=path, identity=seen, route=route, home=home)
+            batch.observations.append(observation)
         case Marker() as marker:
-            batch.markers.append(MarkerSeen(path=path, marker=marker, mtime_ns=found.st_mtime_ns))
+            batch.markers.append(MarkerSeen(path=path, marker=marker, mtime_ns=seen.mtime_ns))
         case Unmatched(reason=reason):
             example(Finding.UNMATCHED, reason)
         case Misplaced(reason=why):
@@ -179,9 +202,9 @@ def classify_file(
             assert_never(never)
 
 
-def _routed(classifier: Classifier, path: str, found: os.stat_result, batch: ListingBatch) -> Routing:
+def _routed(classifier: Classifier, path: str, seen: StatIdentity, batch: ListingBatch) -> Routing:
     """Say what a file means, and take in the playlist that it is, or that holds it."""
-    routing, playlist = classifier.routed(path, identity_of(found))
+    routing, playlist = classifier.routed(path, seen)
     if is_playlist(path.rpartition("/")[2]) and not isinstance(routing, Ignored):
         playlist = path
         classifier.playlists.changed(path)

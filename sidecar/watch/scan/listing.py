@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 from sidecar.files import NotRegularError, kind_of, open_folder
+from sidecar.journal.stores.known import IdentityRow, identity_row
 from sidecar.watch.os.filesystem import OWN_PREFIX
 
 
@@ -31,17 +34,18 @@ class SpecialEntry:
 
 @dataclass(slots=True, kw_only=True)
 class Listing:
-    """One folder ("" is the root): its regular files, its folders, and what is neither.
+    """One folder ("" is the root): its regular files by name, its folders, and what is neither.
 
     ``whole`` is False where the folder could not be read: then absence from it says nothing. ``unread`` is
     why one that is there, or an entry of it, could not be read. ``inode`` is the folder's own, ``device``
     what it lies on, None where it could not be opened. ``clear``: it lies where it lay, so that what is
     absent was perhaps removed. ``home`` is where what lies in it is at home, None where that cannot be told.
+    A folder of very many entries comes in pieces, by ``number``; the last one says what is said of the whole.
     """
 
     folder: str
     inode: int = 0
-    files: dict[str, os.stat_result] = field(default_factory=dict)
+    files: dict[str, IdentityRow] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)
     special: list[SpecialEntry] = field(default_factory=list)
     whole: bool = True
@@ -49,6 +53,13 @@ class Listing:
     device: int | None = None
     clear: bool = False
     home: str | None = None
+    number: int = 0
+    is_last: bool = True
+
+    @property
+    def is_piece(self) -> bool:
+        """Whether there are other pieces of the same folder."""
+        return self.number > 0 or not self.is_last
 
     def others(self) -> set[str]:
         """Return the names of what is no regular file, or not seen well enough to tell."""
@@ -59,6 +70,12 @@ class Listing:
 
 def list_folder(root: str, folder: str) -> Listing:
     """Return the listing of ``root``/``folder``; an unreadable or vanished folder is named, not raised."""
+    (listing,) = list_pieces(root, folder, None)
+    return listing
+
+
+def list_pieces(root: str, folder: str, most: int | None) -> Iterator[Listing]:
+    """Yield it in pieces of at most so many entries; between two of them the folder is open."""
     listing = Listing(folder=folder)
     try:
         fd = open_folder(root, folder)
@@ -66,8 +83,17 @@ def list_folder(root: str, folder: str) -> Listing:
             found = os.fstat(fd)
             listing.inode, listing.device = found.st_ino, found.st_dev
             with os.scandir(fd) as entries:
-                for entry in entries:
-                    _add(listing, entry)
+                _add_all(listing, islice(entries, most))
+                while (first := next(entries, None)) is not None:
+                    listing.is_last = False
+                    yield listing
+                    listing = Listing(
+                        folder=folder,
+                        inode=found.st_ino,
+                        device=found.st_dev,
+                        number=listing.number + 1,
+                    )
+                    _add_all(listing, islice(chain([first], entries), most))
         finally:
             os.close(fd)
     except (FileNotFoundError, NotRegularError):  # gone, or swapped for a link since its folder was listed
@@ -75,7 +101,7 @@ def list_folder(root: str, folder: str) -> Listing:
     except OSError as error:
         listing.whole, listing.unread = False, error
         listing.special.append(unread_folder(folder or ".", error))
-    return listing
+    yield listing
 
 
 def lstat_below(root: str, path: str) -> os.stat_result | None:
@@ -117,19 +143,35 @@ def is_utf8(name: str) -> bool:
     return True
 
 
-def _add(listing: Listing, entry: os.DirEntry[str]) -> None:
-    path = join(listing.folder, entry.name)
-    try:
-        found = entry.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        listing.unread = error
-        listing.special.append(SpecialEntry(path=path, reason=f"no stat: {error.strerror}", inside=True))
-        return
+def _add_all(listing: Listing, entries: Iterable[os.DirEntry[str]]) -> None:
+    """Sort entries. Of a regular file one stat is made, and nothing else is done: there may be a million."""
+    for entry in entries:
+        try:
+            found = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            _add_unseen(listing, entry.name, error)
+            continue
+        name = entry.name
+        if stat.S_ISREG(found.st_mode) and name.isascii():
+            if not name.startswith(OWN_PREFIX):
+                listing.files[name] = identity_row(name, found)
+        else:
+            _add_other(listing, name, found)
+
+
+def _add_unseen(listing: Listing, name: str, error: OSError) -> None:
+    listing.unread = error
+    path = join(listing.folder, name)
+    listing.special.append(SpecialEntry(path=path, reason=f"no stat: {error.strerror}", inside=True))
+
+
+def _add_other(listing: Listing, name: str, found: os.stat_result) -> None:
+    path = join(listing.folder, name)
     if (special := odd_of(path, found)) is not None:
         listing.special.append(special)
     elif stat.S_ISDIR(found.st_mode):
         listing.folders.append(path)
-    elif not entry.name.startswith(OWN_PREFIX):
-        listing.files[entry.name] = found
+    else:
+        listing.files[name] = identity_row(name, found)

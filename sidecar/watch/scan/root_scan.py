@@ -1,30 +1,32 @@
 """Lists a root in full, folder by folder, against what the journal remembers, in bounded memory.
 
 The walk and the comparison run in worker threads in batches of folders; the journal is asked one
-range query a folder. A million finished files cost a stat and a comparison each; nothing is kept.
+range query a folder. A million finished files cost a stat and a comparison each; nothing is kept. A folder
+of very many files is compared in pieces, and what it lacks is looked for only where their number says so.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from sidecar.homes import home_of, root_volume
 from sidecar.journal.stores.files import Files
-from sidecar.journal.stores.known import Known
+from sidecar.journal.stores.known import IdentityRow
 from sidecar.journal.writer import AsyncJournal
 from sidecar.watch.os.worker_threads import WorkerThreads
 
-from .classify import Classifier, ListingBatch, classify_listing
-from .listing import Listing, list_folder
+from .classify import Classifier, ListingBatch, classify_absent, classify_listing
+from .listing import Listing, list_pieces
 from .mount_points import MountPoints
 
 FILES_PER_BATCH = 4_000
 FOLDERS_PER_BATCH = 256
 FOLDERS_PER_PAGE = 1_000
-Remembered = Mapping[str, Mapping[str, Known]]  # folder -> name -> what the journal knows
+Remembered = Sequence[set[IdentityRow]]  # what the journal knows of each listing's files
 
 
 class Walk:
@@ -34,22 +36,36 @@ class Walk:
         """With ``places`` each listing tells whether absence from it is clear."""
         self._root, self._places = root, places
         self._open: list[tuple[str, int | None]] = [(start, None)]  # a folder, and the device that it lies on
+        self._pieces: Iterator[Listing] | None = None  # of the folder that is being listed
+        self._device: int | None = None  # what that one lies on
 
     def next_batch(self) -> list[Listing]:
         """List more folders; an empty batch is the end."""
         batch, files, ground = list[Listing](), 0, root_volume(self._root)
-        while self._open and files < FILES_PER_BATCH and len(batch) < FOLDERS_PER_BATCH:
-            folder, device = self._open.pop()
-            listing = list_folder(self._root, folder)
-            self._open += [(inner, listing.device) for inner in listing.folders]
-            if self._places is not None:
-                listing.clear = self._is_clear(self._places, listing, device)
+        while self._is_open and files < FILES_PER_BATCH and len(batch) < FOLDERS_PER_BATCH:
+            listing = self._next_piece()
             files += len(listing.files)
             batch.append(listing)
         if ground is not None and ground == root_volume(self._root):  # else it was swapped meanwhile
             for listing in batch:
                 listing.home = ground.home_on(listing.device)
         return batch
+
+    @property
+    def _is_open(self) -> bool:
+        return bool(self._open) or self._pieces is not None
+
+    def _next_piece(self) -> Listing:
+        if self._pieces is None:
+            folder, self._device = self._open.pop()
+            self._pieces = list_pieces(self._root, folder, FILES_PER_BATCH)
+        listing = next(self._pieces)
+        if listing.is_last:
+            self._pieces = None
+        self._open += [(inner, listing.device) for inner in listing.folders]
+        if self._places is not None:
+            listing.clear = self._is_clear(self._places, listing, self._device)
+        return listing
 
     def _is_clear(self, places: MountPoints, listing: Listing, device: int | None) -> bool:
         if not listing.whole and not listing.special:
@@ -94,7 +110,7 @@ class Scanner:
     async def walk(self, start: str, *, is_new: bool = False, places: MountPoints | None = None) -> Walked:
         """List everything at and below a folder. What had the name of a new one may have been watched."""
         walk, spent = Walk(self.root, start, places=places), 0.0
-        unwatched, unread = dict[str, int](), dict[str, OSError]()
+        unwatched, unread, met = dict[str, int](), dict[str, OSError](), Counter[str]()
         while True:
             batch, seconds = await self.threads.timed(walk.next_batch)
             spent += seconds
@@ -106,7 +122,7 @@ class Scanner:
                 for one in batch
                 if one.whole and (is_new or not self.is_watched(one.folder, one.inode))
             }
-            remembered = await self._remembered([listing.folder for listing in batch])
+            remembered = await self._remembered(batch)
             batches = self._compare(batch, remembered)
             while True:
                 gathered, seconds = await self.threads.timed(partial(next, batches, None))
@@ -114,11 +130,14 @@ class Scanner:
                 if gathered is None:
                     break
                 await self.take(gathered)
+            for listing, known in zip(batch, remembered, strict=True):
+                if listing.is_piece:
+                    spent += await self._report_gone_files(listing, len(known), met)
 
     def _compare(self, batch: Sequence[Listing], remembered: Remembered) -> Iterator[ListingBatch]:
         gathered = ListingBatch()
-        for listing in batch:
-            yield from classify_listing(self.classifier, listing, remembered[listing.folder], gathered)
+        for listing, known in zip(batch, remembered, strict=True):
+            yield from classify_listing(self.classifier, listing, known, gathered)
         yield gathered
 
     async def _report_gone_folders(self, places: MountPoints | None) -> float:
@@ -129,20 +148,44 @@ class Scanner:
             gone, seconds = await self.threads.timed(partial(self._gone, folders))
             spent += seconds
             if gone:
-                remembered, gathered = await self._remembered(gone), ListingBatch()
+                known = await self.journal.do(Files.known_in, self.root, gone)
+                gathered = ListingBatch()
                 gathered.homes.update(await self.threads.do(partial(self._homes, gone)))
                 for folder in gone:
                     is_clear = places is not None and places.are_the_same(folder)
-                    missing = [f"{folder}/{name}" for name in remembered[folder]]
+                    missing = [f"{folder}/{name}" for name, *_ in known[folder]]
                     (gathered.missing if is_clear else gathered.spared).extend(missing)
                 await self.take(gathered)
+        return spent
+
+    async def _report_gone_files(self, piece: Listing, known: int, met: Counter[str]) -> float:
+        """Look for what a folder lacks that is listed in pieces, if the journal knows more than was met."""
+        after, spent, folder = "", 0.0, piece.folder
+        met[folder] += known
+        if not piece.is_last:
+            return spent
+        if await self.journal.do(Files.count_known, self.root, folder) == met.pop(folder) or not piece.whole:
+            return spent
+        while names := await self.journal.do(
+            Files.names, self.root, folder, after=after, limit=FILES_PER_BATCH
+        ):
+            after = names[-1]
+            gathered, seconds = await self.threads.timed(partial(classify_absent, self.root, piece, names))
+            spent += seconds
+            await self.take(gathered)
         return spent
 
     def _homes(self, folders: Sequence[str]) -> dict[str, str | None]:
         return {folder: home_of(self.root, folder) for folder in folders}
 
-    async def _remembered(self, folders: Sequence[str]) -> Remembered:
-        return await self.journal.do(Files.known_in, self.root, folders)
+    async def _remembered(self, batch: Sequence[Listing]) -> Remembered:
+        """Return what the journal knows of the files of each listing."""
+        whole = [one.folder for one in batch if not one.is_piece]
+        known = await self.journal.do(Files.known_in, self.root, whole)
+        return [await self._known_among(one) if one.is_piece else known[one.folder] for one in batch]
+
+    async def _known_among(self, piece: Listing) -> set[IdentityRow]:
+        return await self.journal.do(Files.known_among, self.root, piece.folder, list(piece.files))
 
     def _gone(self, folders: Sequence[str]) -> list[str]:
         return [folder for folder in folders if self._is_gone(folder)]
