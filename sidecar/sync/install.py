@@ -1,19 +1,22 @@
 """``sidecar convex install``: writes the Convex functions into a user's own Convex project.
 
 Every generated file begins with one line that names the contract and the hash of the rest, so that
-an upgrade can tell a file that nobody touched from one that somebody changed. Files that belong to
-the user are written once and never again.
+an upgrade can tell a file that nobody touched from one that somebody changed, and both from a file that
+is not ours. What is not ours is never overwritten. Files that belong to the user are written once.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
+
+from . import schema_tables
 
 FUNCTIONS = Path(str(files("sidecar.sync"))) / "functions"
 CONTRACT_VERSION = 1
@@ -23,6 +26,7 @@ _DEPENDENCIES = ("dependencies", "devDependencies", "peerDependencies")
 _BESIDE = ("convex.json", "package.json")
 _INSIDE = ("schema", "_generated", "sidecarTables", "convex.config")
 _HEADER = re.compile(r"// render-sidecar, contract (\d+), sha256 ([0-9a-f]{64}): [^\n]*\n")
+_EXTENSIONS = (".ts", ".tsx", ".js", ".jsx", ".mts", ".mjs", ".cts", ".cjs")  # one module of Convex's each
 
 
 class Action(StrEnum):
@@ -42,15 +46,20 @@ class InstallError(Exception):
 def install(into: Path, *, force: bool = False) -> list[tuple[Path, Action]]:
     """Write the functions into a Convex project's ``convex`` folder; return each file's path and fate.
 
-    Raises InstallError, before anything is written, if a file in the way is not as an earlier
-    ``install`` left it; ``force`` overwrites such files, never those that belong to the user.
+    Raises InstallError, before anything is written, if a file or a table in the way is not ours, or if a
+    file of ours was edited or is a newer sidecar's; ``force`` overwrites the latter two and nothing else.
     """
     if into.exists() and not into.is_dir():
         raise InstallError(f"{into} is not a folder: name your Convex project's convex folder")
     wanted = {path: path.relative_to(FUNCTIONS) for path in sorted(FUNCTIONS.rglob("*.ts"))}
-    obsolete = list(_obsolete(into, {into / name for name in wanted.values()}))
-    if not force and (changed := _changed(into, wanted) + _newer(into, wanted)):
-        raise InstallError(_refusal(changed))
+    targets = [into / name for name in wanted.values() if not _belongs_to_user(name.name)]
+    if in_the_way := list(dict.fromkeys(path for target in targets for path in _foreign(target))):
+        raise InstallError(_refusal_of_files(in_the_way))
+    if tables := _tables_of_the_application(into):
+        raise InstallError(_refusal_of_tables(tables))
+    if not force and (changed := _changed(targets)):
+        raise InstallError(_refusal_of_changes(changed))
+    obsolete = list(_obsolete(into, set(targets)))
     results = [_write(source, into / name) for source, name in wanted.items()]
     for path in obsolete:
         path.unlink()
@@ -124,15 +133,25 @@ def _users_own(target: Path) -> Path | None:
     return next((path for path in (target, target.with_suffix(".js")) if path.exists()), None)
 
 
-def _changed(into: Path, wanted: dict[Path, Path]) -> list[Path]:
-    """Files in the way that an earlier install did not write, or that were edited since."""
-    targets = [into / name for name in wanted.values() if not _belongs_to_user(name.name)]
-    return [path for path in targets if path.exists() and _contract(path) is None]
+def _foreign(target: Path) -> Iterator[Path]:
+    """What is in a target's place and was never ours; ``scenes.js`` is in the place of ``scenes.ts``."""
+    if target.parent.exists() and not target.parent.is_dir():
+        yield target.parent
+    for path in map(target.with_suffix, _EXTENSIONS):
+        if os.path.lexists(path) and not (path == target and _header(path)):
+            yield path
 
 
-def _newer(into: Path, wanted: dict[Path, Path]) -> list[Path]:
-    targets = [into / name for name in wanted.values()]
-    return [path for path in targets if path.is_file() and (_contract(path) or 0) > CONTRACT_VERSION]
+def _changed(targets: list[Path]) -> list[Path]:
+    """Files of ours that were edited since, or that a newer sidecar wrote."""
+    return [path for path in targets if path.exists() and not 0 < (_contract(path) or 0) <= CONTRACT_VERSION]
+
+
+def _tables_of_the_application(into: Path) -> dict[str, Path]:
+    """Tables of the application under names of ours: they would break the types of both."""
+    taken = schema_tables.names((FUNCTIONS / "sidecarTables.ts").read_text(encoding="utf-8"))
+    theirs = (path for path in schema_tables.sources(into) if _header(path) is None)
+    return schema_tables.own_tables(theirs, taken)
 
 
 def _obsolete(into: Path, wanted: set[Path]) -> Iterator[Path]:
@@ -144,20 +163,46 @@ def _obsolete(into: Path, wanted: set[Path]) -> Iterator[Path]:
 
 def _contract(path: Path) -> int | None:
     """The contract of an untouched generated file; None for every other file."""
+    found = _header(path)
+    if found is None:
+        return None
+    header, text = found
+    return int(header[1]) if hashlib.sha256(text.encode()).hexdigest() == header[2] else None
+
+
+def _header(path: Path) -> tuple[re.Match[str], str] | None:
+    """The stamp of a file that ``install`` once wrote, and the text below it; None for every other file."""
+    if not path.is_file():
+        return None
     text = path.read_text(encoding="utf-8", errors="replace")
     header = _HEADER.match(text)
-    if header is None or hashlib.sha256(text[header.end() :].encode()).hexdigest() != header[2]:
-        return None
-    return int(header[1])
+    return None if header is None else (header, text[header.end() :])
 
 
-def _refusal(paths: list[Path]) -> str:
-    names = "\n".join(f"  {path}" for path in paths)
+def _refusal_of_files(paths: list[Path]) -> str:
     return (
-        f"nothing was written, because these files were edited, are yours, "
-        f"or are of a newer sidecar:\n{names}\n"
-        "move your changes elsewhere, or overwrite the files with --force"
+        f"nothing was written, because these files are not the sidecar's, which never overwrites them:\n"
+        f"{_lines(paths)}\ngive them other names: the sidecar's functions are called by theirs"
     )
+
+
+def _refusal_of_changes(paths: list[Path]) -> str:
+    return (
+        f"nothing was written, because these files of the sidecar were edited, or are of a newer one:\n"
+        f"{_lines(paths)}\nmove your changes elsewhere, or overwrite the files with --force"
+    )
+
+
+def _refusal_of_tables(tables: dict[str, Path]) -> str:
+    names = "\n".join(f"  {name}, in {path}" for name, path in tables.items())
+    return (
+        "nothing was written, because your schema defines tables by names that the sidecar's functions need:"
+        f"\n{names}\nrename them, or define them from sidecarTables and its fields"
+    )
+
+
+def _lines(paths: list[Path]) -> str:
+    return "\n".join(f"  {path}" for path in paths)
 
 
 _SCHEMA_LINES = """

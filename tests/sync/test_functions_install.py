@@ -46,20 +46,87 @@ def test_an_upgrade_replaces_untouched_files(tmp_path: Path) -> None:
     assert not (tmp_path / "sidecarLib/gone.ts").exists()
 
 
-@pytest.mark.parametrize(
-    "text", ["export const mine = 1;\n", None], ids=["a file of yours", "an edited file"]
-)
-def test_an_edited_file_is_never_lost(tmp_path: Path, text: str | None) -> None:
-    """Nothing at all is written, the file is named, and --force is the way."""
+def test_an_edited_file_is_never_lost_by_accident(tmp_path: Path) -> None:
+    """Nothing at all is written, the file is named, and --force is the way: the file is ours."""
     install(tmp_path)
     scenes = tmp_path / "scenes.ts"
-    scenes.write_text(text or scenes.read_text() + "// mine\n")
+    scenes.write_text(scenes.read_text() + "// mine\n")
     (tmp_path / "assets.ts").unlink()
-    with pytest.raises(InstallError, match=r"scenes\.ts"):
+    with pytest.raises(InstallError, match=r"(?s)scenes\.ts.*--force"):
         install(tmp_path)
     assert not (tmp_path / "assets.ts").exists()
     results = fates(install(tmp_path, force=True))
     assert (results["scenes.ts"], results["assets.ts"]) == (Action.UPDATED, Action.WRITTEN)
+
+
+@pytest.mark.parametrize("force", [False, True], ids=["plainly", "with --force"])
+@pytest.mark.parametrize(
+    "name", ["scenes.ts", "scenes.js", "scenes.tsx", "sidecarLib/apply.ts", "sidecarLib/apply.mjs"]
+)
+def test_a_file_that_is_not_ours_is_never_overwritten(tmp_path: Path, name: str, *, force: bool) -> None:
+    """Nor is a module written beside one of the same name: nothing is written, and the file is named."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("export const mine = 1;\n")
+    with pytest.raises(InstallError, match=name.replace(".", r"\.")):
+        install(tmp_path, force=force)
+    assert (tmp_path / name).read_text() == "export const mine = 1;\n"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
+
+
+@pytest.mark.parametrize("force", [False, True], ids=["plainly", "with --force"])
+@pytest.mark.parametrize("kind", ["a folder", "a link to nowhere", "the library is a file"])
+def test_whatever_else_is_in_a_files_place_stays(tmp_path: Path, kind: str, *, force: bool) -> None:
+    """One sentence, not a traceback in the middle of an installation."""
+    place = tmp_path / ("sidecarLib" if kind == "the library is a file" else "scenes.ts")
+    match kind:
+        case "a folder":
+            place.mkdir()
+        case "a link to nowhere":
+            place.symlink_to(tmp_path / "away.ts")
+        case _:
+            place.write_text("mine")
+    with pytest.raises(InstallError, match=place.name):
+        install(tmp_path, force=force)
+    assert list(tmp_path.iterdir()) == [place]
+
+
+@pytest.mark.parametrize("force", [False, True], ids=["plainly", "with --force"])
+def test_tables_of_the_application_are_not_taken_for_ours(tmp_path: Path, *, force: bool) -> None:
+    """Dozens of type errors under names that we need: they are named, and nothing is written."""
+    schema = tmp_path / "schema.ts"
+    schema.write_text(
+        'import { sidecarTables } from "./sidecarTables";\n'
+        "// assets: defineTable({}) is only a remark\n"
+        "export default defineSchema({ ...sidecarTables,\n"
+        "  scenes: defineTable({ title: v.string() }),\n"
+        '  "videoSessions" : defineTable ( { mine: v.number() }),\n});\n'
+    )
+    with pytest.raises(InstallError) as refused:
+        install(tmp_path, force=force)
+    assert [
+        name for name in ("scenes", "videoSessions", "assets") if f"  {name}, in" in str(refused.value)
+    ] == [
+        *("scenes", "videoSessions"),
+    ]
+    assert list(tmp_path.iterdir()) == [schema]
+
+
+def test_our_tables_may_be_given_more(tmp_path: Path) -> None:
+    """A table that spreads the sidecar's fields is still the sidecar's."""
+    (tmp_path / "schema.ts").write_text(
+        "export default defineSchema({ ...sidecarTables,\n"
+        '  scenes: defineTable({ ...sceneFields, title: v.string() }).index("by_session", ["sessionId"]),\n'
+        "  lessons: defineTable({ scenes: v.array(v.string()) }) });\n"
+    )
+    assert fates(install(tmp_path))["scenes.ts"] is Action.WRITTEN
+
+
+def test_a_file_whose_lines_end_otherwise_is_not_edited(tmp_path: Path) -> None:
+    """Git on Windows rewrites the ends of lines."""
+    install(tmp_path)
+    scenes = tmp_path / "scenes.ts"
+    scenes.write_bytes(scenes.read_bytes().replace(b"\n", b"\r\n"))
+    install(tmp_path)
 
 
 def test_files_of_a_newer_contract_are_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

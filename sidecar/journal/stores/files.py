@@ -102,10 +102,6 @@ class Files(Store):
         )
         return [row["name"] for row in rows]
 
-    def known_in(self, root: str, folders: Sequence[str]) -> dict[str, dict[str, Known]]:
-        """Return what is remembered of many folders, by folder: asked in one turn of the writer's thread."""
-        return {folder: self.known(root, folder) for folder in folders}
-
     def known_file(self, root: str, path: str) -> Known | None:
         """Return what is remembered of one file."""
         row = self._db.execute(

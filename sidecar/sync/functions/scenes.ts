@@ -4,6 +4,7 @@ import type { Doc } from "./_generated/dataModel";
 import { internalMutation, query } from "./_generated/server";
 import { readableSession } from "./sidecarLib/access";
 import { deleteScene } from "./sidecarLib/deletion";
+import { defined } from "./sidecarLib/optional";
 import { sceneRow } from "./sidecarLib/rows";
 import { sceneFields } from "./sidecarLib/shapes";
 
@@ -50,9 +51,9 @@ function toScene(row: Doc<"scenes">) {
   const { _id, _creationTime, sessionId, projectId, sceneId, ownerId } = row;
   const { videoAsset, sourceCodeAsset, thumbnailAsset, subtitleAsset } = row;
   const { assetsStatus, assetsErrorMessage, assetVersion, previousAssetVersions, updatedAt } = row;
-  return {
+  return defined({
     ...{ _id, _creationTime, sessionId, projectId, sceneId, ownerId },
     ...{ videoAsset, sourceCodeAsset, thumbnailAsset, subtitleAsset },
     ...{ assetsStatus, assetsErrorMessage, assetVersion, previousAssetVersions, updatedAt },
-  };
+  });
 }

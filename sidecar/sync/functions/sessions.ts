@@ -3,6 +3,7 @@ import { v } from "convex/values";
 import type { Doc } from "./_generated/dataModel";
 import { query } from "./_generated/server";
 import { readableSession } from "./sidecarLib/access";
+import { defined } from "./sidecarLib/optional";
 import { sessionFields } from "./sidecarLib/shapes";
 
 const session = v.object({ _id: v.id("videoSessions"), _creationTime: v.number(), ...sessionFields });
@@ -22,9 +23,9 @@ function toSession(row: Doc<"videoSessions">) {
   const { _id, _creationTime, sessionId, projectId, ownerId } = row;
   const { combinedVideoAsset, combinedSubtitleAsset, manifestAsset } = row;
   const { totalAssetSize, assetCount, assetsStatus, sceneCount, readyCount, updatedAt } = row;
-  return {
+  return defined({
     ...{ _id, _creationTime, sessionId, projectId, ownerId },
     ...{ combinedVideoAsset, combinedSubtitleAsset, manifestAsset },
     ...{ totalAssetSize, assetCount, assetsStatus, sceneCount, readyCount, updatedAt },
-  };
+  });
 }

@@ -4,6 +4,7 @@
  */
 import type { Doc } from "./_generated/dataModel";
 import type { QueryCtx } from "./_generated/server";
+import type { Keys } from "./sidecarLib/rules";
 
 /** Convex's environment variables; declared here for projects without @types/node. */
 declare const process: { env: Record<string, string | undefined> };
@@ -29,4 +30,20 @@ export async function canReadSession(
  */
 export function projectsOf(issuer: string): string[] | "all" {
   return issuer === process.env.SIDECAR_JWT_ISSUER ? "all" : [];
+}
+
+/**
+ * May this issuer begin a session that nobody has written yet, for a project of its own? The first to write a session
+ * has it for good. A session that your application made is the project's that it names, whatever this says.
+ */
+export function ownsSession(issuer: string, projectId: string, sessionId: string): boolean {
+  return projectsOf(issuer) === "all" || sessionId.startsWith(`${projectId}/`);
+}
+
+/**
+ * Where the objects of a project are: the sidecars of its issuers can name no other. `hosts` of a CDN, or of a store
+ * that is not Amazon's, may be in an asset's s3Url ("cdn.example.com"); any other address is replaced by Amazon's.
+ */
+export function keysOf(projectId: string): Keys {
+  return { buckets: "any", prefixes: [`${projectId}/`], hosts: [] };
 }

@@ -60,7 +60,7 @@ def test_a_token_speaks_for_its_own_sidecar_only(callers: Callers) -> None:
 def test_an_issuer_writes_only_its_own_projects(connect: Connect) -> None:
     """One issuer per trust domain, mapped to its projects in sidecarAccess.ts."""
     lab = connect(signer=NARROW_WRITERS, project_id="lab", session_id="lab/1")
-    assert lab.outcomes(put()) == ["applied"]
+    assert lab.outcomes(put(key="lab/1/a.mp4")) == ["applied"]
     with pytest.raises(Refused) as refused:
         lab.apply(put(), projectId="p")
     assert refused.value.code == "FORBIDDEN"
@@ -172,5 +172,5 @@ def test_as_installed_nobody_reads_and_the_configured_issuer_writes() -> None:
     trust = JwtTrust(issuer=signer.issuer, jwks_data_uri=signer.jwks_data_uri(), audience="render-sidecar")
     with ConvexServer(jwt=trust) as server, Caller(server.url, f"Bearer {signer.token('a')}") as caller:
         sidecar = Sidecar(caller, sidecar_id="a", session_id="p/s")
-        assert sidecar.outcomes(put()) == ["applied"]
+        assert sidecar.outcomes(put(key="p/s/a.mp4"), put("b.mp4", key="q/b.mp4")) == ["applied", "rejected"]
         assert caller.query("scenes:get", sessionId="p/s", sceneId="intro") is None

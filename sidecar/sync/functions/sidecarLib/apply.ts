@@ -12,6 +12,8 @@ import { requireNewestEpoch } from "./epochs";
 import { fail } from "./errors";
 import { isOlder, newestOfSlot, prune, remember } from "./ledger";
 import { saveChanges } from "./changes";
+import { defined } from "./optional";
+import { addressOf, keysFor, problemWithObject } from "./objects";
 import { versionRow } from "./rows";
 import type { Effect, Op, OpResult } from "./shapes";
 
@@ -27,8 +29,9 @@ export async function applyBatch(
   if (args.sessionId === "" || args.projectId === "") fail("INVALID", "sessionId or projectId is empty");
   requireProject(sidecar, args.projectId);
   await requireNewestEpoch(ctx, sidecar.producer, args.epoch);
-  const batch = newBatch(args, sidecar.producer, Date.now());
-  const foreign = await problemWithSession(ctx, batch);
+  const keys = keysFor(args.projectId, sidecar);
+  const batch = newBatch(args, { producer: sidecar.producer, keys, now: Date.now() });
+  const foreign = await problemWithSession(ctx, batch, sidecar);
   const results: OpResult[] = [];
   for (const op of ops) {
     const effect = foreign === null ? await applyOp(ctx, batch, op) : rejected(foreign);
@@ -40,7 +43,7 @@ export async function applyBatch(
 }
 
 async function applyOp(ctx: MutationCtx, batch: Batch, op: Op): Promise<Effect> {
-  const problem = problemWith(op, batch.sessionId);
+  const problem = problemWith(op, batch.sessionId) ?? foreignObject(batch, op);
   if (problem !== null) return rejected(problem);
   const slot = slotKey(batch, op);
   const content = contentOf(op);
@@ -54,7 +57,7 @@ async function applyOp(ctx: MutationCtx, batch: Batch, op: Op): Promise<Effect> 
   const newest = await newestOfSlot(ctx, batch.producer, slot);
   const late = newest !== null && isOlder({ epoch: batch.epoch, seq: op.seq }, newest);
   const effect: Effect = late
-    ? { outcome: "stale", version: newest.version, message: `op ${newest.seq} of this slot came before it` }
+    ? stale(newest)
     : await takeEffect(ctx, batch, op);
   await remember(ctx, batch, { op, slot, content, version: effect.version, newest, late });
   return effect;
@@ -62,8 +65,10 @@ async function applyOp(ctx: MutationCtx, batch: Batch, op: Op): Promise<Effect> 
 
 async function takeEffect(ctx: MutationCtx, batch: Batch, op: Op): Promise<Effect> {
   switch (op.kind) {
-    case "put":
-      return await putAsset(ctx, batch, op);
+    case "put": {
+      const s3Url = addressOf(op.asset, batch.keys);
+      return await putAsset(ctx, batch, { ...op, asset: { ...op.asset, s3Url } });
+    }
     case "remove":
       return await removeAsset(ctx, batch, op);
     case "facts":
@@ -80,12 +85,14 @@ async function again(
   if (seen.slot !== slot || seen.content !== content) {
     return rejected({ code: "OP_ID_REUSED", message: "this opId was applied before, with other content" });
   }
-  const effect: Effect = { outcome: "duplicate", version: seen.version };
+  const effect: Effect = defined({ outcome: "duplicate" as const, version: seen.version });
   if (op.kind !== "put" || seen.version === undefined) return effect;
   const named = await versionRow(ctx, slotOf(op, batch.sessionId), seen.version);
   return named === null ? effect : { ...effect, ...keptInstead(named, op) };
 }
 
+const stale = ({ seq, version }: Doc<"appliedOps">): Effect =>
+  defined({ outcome: "stale" as const, version, message: `op ${seq} of this slot came before it` });
 const rejected = (problem: Problem): Effect => ({ outcome: "rejected", ...problem });
 
 /** A slot's key; a scene's facts are a slot of their own. */
@@ -106,9 +113,19 @@ function contentOf(op: Op): string {
   }
 }
 
-async function problemWithSession(ctx: MutationCtx, batch: Batch): Promise<Problem | null> {
+function foreignObject({ projectId, keys }: Batch, op: Op): Problem | null {
+  return op.kind === "put" ? problemWithObject(op.asset, projectId, keys) : null;
+}
+
+/** A session that nobody has written yet is claimed for its project, for good. */
+async function problemWithSession(ctx: MutationCtx, batch: Batch, sidecar: Sidecar): Promise<Problem | null> {
   const projectId = await projectOf(ctx, batch.sessionId);
-  if (projectId === null || projectId === batch.projectId) return null;
+  if (projectId === batch.projectId) return null;
+  if (projectId === null) {
+    if (sidecar.mayClaim(batch.projectId, batch.sessionId)) return null;
+    const message = `session "${batch.sessionId}" is not project "${batch.projectId}"'s to begin: see ownsSession in convex/sidecarAccess.ts`;
+    return { code: "FOREIGN_SESSION", message };
+  }
   return {
     code: "SESSION_OF_OTHER_PROJECT",
     message: `session "${batch.sessionId}" belongs to project "${projectId}", not "${batch.projectId}"`,

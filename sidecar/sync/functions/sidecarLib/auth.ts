@@ -1,11 +1,19 @@
 /** Who is calling, and what that caller may write. */
 import type { Auth } from "convex/server";
 import type { QueryCtx } from "../_generated/server";
-import { projectsOf } from "../sidecarAccess";
 import { fail } from "./errors";
+import { rules } from "./rules";
 
-/** `producer` tells sidecars of different issuers apart although they may share a sidecarId. */
-export type Sidecar = { producer: string; mayWrite: (projectId: string) => boolean };
+/**
+ * `producer` tells sidecars of different issuers apart although they may share a sidecarId. `isTrusted`: there is no
+ * project that it may not write.
+ */
+export type Sidecar = {
+  producer: string;
+  isTrusted: boolean;
+  mayWrite: (projectId: string) => boolean;
+  mayClaim: (projectId: string, sessionId: string) => boolean;
+};
 
 /** The caller of a public function: a JWT of an issuer that sidecarAccess.ts knows as a writer. */
 export async function requireSidecar(ctx: { auth: Auth }, sidecarId?: string): Promise<Sidecar> {
@@ -16,19 +24,26 @@ export async function requireSidecar(ctx: { auth: Auth }, sidecarId?: string): P
   if (sidecarId !== undefined && identity.subject !== sidecarId) {
     fail("FORBIDDEN", `the token's sub is "${identity.subject}", but the call is for sidecar "${sidecarId}"`);
   }
-  const projects = projectsOf(identity.issuer);
+  const { issuer } = identity;
+  const projects = rules.projectsOf(issuer);
   if (projects.length === 0) {
-    fail("FORBIDDEN", `issuer "${identity.issuer}" may write no project: see projectsOf in sidecarAccess.ts`);
+    fail("FORBIDDEN", `issuer "${issuer}" may write no project: see projectsOf in sidecarAccess.ts`);
   }
   return {
-    producer: `${identity.issuer}|${identity.subject}`,
+    producer: `${issuer}|${identity.subject}`,
+    isTrusted: projects === "all",
     mayWrite: (projectId) => projects === "all" || projects.includes(projectId),
+    mayClaim: (projectId, sessionId) =>
+      rules.ownsSession === undefined
+        ? projects === "all" || sessionId.startsWith(`${projectId}/`)
+        : rules.ownsSession(issuer, projectId, sessionId),
   };
 }
 
 /** The caller of an internal twin: whoever holds a deploy key, which Convex has checked. */
 export function deployedSidecar(sidecarId?: string): Sidecar {
-  return { producer: `deploy key|${sidecarId ?? ""}`, mayWrite: () => true };
+  const producer = `deploy key|${sidecarId ?? ""}`;
+  return { producer, isTrusted: true, mayWrite: () => true, mayClaim: () => true };
 }
 
 /** Throws FORBIDDEN unless the caller's issuer is mapped to this project. */
@@ -48,6 +63,6 @@ export async function projectOf(ctx: Pick<QueryCtx, "db">, sessionId: string): P
   const session = await ctx.db
     .query("videoSessions")
     .withIndex("by_session", (q) => q.eq("sessionId", sessionId))
-    .unique();
+    .first();
   return session?.projectId ?? null;
 }

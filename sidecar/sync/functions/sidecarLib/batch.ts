@@ -1,4 +1,5 @@
 /** A batch on its way: who sent it, and what its ops have touched so far. */
+import type { Keys } from "./rules";
 import type { AssetType, EntityType, ReplacedAsset } from "./shapes";
 
 export type BatchArgs = {
@@ -22,13 +23,15 @@ export type Change = {
 
 export type Batch = BatchArgs & {
   producer: string;
+  keys: Keys | null; // what its objects may be
   now: number;
   changes: Map<string, Change>;
 };
 
-export function newBatch(args: BatchArgs, producer: string, now: number): Batch {
+export function newBatch(args: BatchArgs, of: Pick<Batch, "producer" | "keys" | "now">): Batch {
   const { projectId, sessionId, epoch, ackedSeq } = args;
-  return { projectId, sessionId, epoch, ackedSeq, producer, now, changes: new Map() };
+  const { producer, keys, now } = of;
+  return { projectId, sessionId, epoch, ackedSeq, producer, keys, now, changes: new Map() };
 }
 
 /** The change of an entity, begun empty. */

@@ -4,6 +4,7 @@ import type { MutationCtx } from "../_generated/server";
 import type { Batch, Change } from "./batch";
 import { newScene, newSession } from "./newDocuments";
 import { chosenAsset, sceneRow, sessionRow, toS3Asset } from "./rows";
+import { defined } from "./optional";
 import { scheduleRollup } from "./rollupQueue";
 import { EMPTIED, type AssetsStatus, type AssetType, type S3Asset } from "./shapes";
 import { sceneStatus } from "./status";
@@ -76,7 +77,7 @@ async function saveScene(
     previousAssetVersions: [...before.previousAssetVersions, ...change.replaced].slice(-PREVIOUS_MAX),
     updatedAt: now,
   };
-  if (scene === null) await ctx.db.insert("scenes", { ...before, ...fields });
+  if (scene === null) await ctx.db.insert("scenes", defined({ ...before, ...fields }));
   else await ctx.db.patch("scenes", scene._id, fields);
   return fields.assetsStatus;
 }

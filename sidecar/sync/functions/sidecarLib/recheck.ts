@@ -21,7 +21,10 @@ export const look = internalMutation({
     if (scene === null || scene.assetsStatus !== "uploading") return null;
     const { assetsStatus } = await sceneStatus(ctx, sessionId, sceneId, now); // asks again if it still waits
     if (assetsStatus === "uploading") return null;
-    const batch = newBatch({ sessionId, projectId: scene.projectId, epoch: 0, ackedSeq: 0 }, "", now);
+    const batch = newBatch(
+      { sessionId, projectId: scene.projectId, epoch: 0, ackedSeq: 0 },
+      { producer: "", keys: null, now },
+    );
     changeOf(batch, "scene", sceneId).factsChanged = true;
     await saveChanges(ctx, batch);
     return null;

@@ -90,16 +90,17 @@ export async function chosenAsset(
     .first();
 }
 
+/** The first one, as of a session: the application writes this table too, and may have made two. */
 export async function sceneRow(ctx: Db, sessionId: string, sceneId: string): Promise<Doc<"scenes"> | null> {
   return await ctx.db
     .query("scenes")
     .withIndex("by_session", (q) => q.eq("sessionId", sessionId).eq("sceneId", sceneId))
-    .unique();
+    .first();
 }
 
 export async function sessionRow(ctx: Db, sessionId: string): Promise<Doc<"videoSessions"> | null> {
   return await ctx.db
     .query("videoSessions")
     .withIndex("by_session", (q) => q.eq("sessionId", sessionId))
-    .unique();
+    .first();
 }

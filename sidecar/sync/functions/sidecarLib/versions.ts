@@ -4,6 +4,7 @@ import type { MutationCtx, QueryCtx } from "../_generated/server";
 import type { Sidecar } from "./auth";
 import { requireNewestEpoch } from "./epochs";
 import { fail } from "./errors";
+import { keysFor, problemWithObject } from "./objects";
 import { assetRow, lastVersion, sceneRow, versionRow } from "./rows";
 import type { VersionName } from "./shapes";
 
@@ -25,21 +26,23 @@ export async function listVersions(ctx: QueryCtx, { producer }: Sidecar, cursor:
 /** Marks versions whose objects may go; returns which are marked now. What is still shown is left alone. */
 export async function expireVersions(
   ctx: MutationCtx,
-  { producer }: Sidecar,
+  sidecar: Sidecar,
   { epoch, versions }: { epoch: number; versions: VersionName[] },
 ): Promise<boolean[]> {
   if (versions.length > MAX_VERSIONS) {
     fail("BATCH_TOO_LARGE", `${versions.length} versions in one call; at most ${MAX_VERSIONS}`);
   }
-  await requireNewestEpoch(ctx, producer, epoch);
+  await requireNewestEpoch(ctx, sidecar.producer, epoch);
   const marked: boolean[] = [];
-  for (const name of versions) marked.push(await expire(ctx, producer, name));
+  for (const name of versions) marked.push(await expire(ctx, sidecar, name));
   return marked;
 }
 
-async function expire(ctx: MutationCtx, producer: string, name: VersionName): Promise<boolean> {
+/** The object is looked at once more: its row may be older than the rule, or than the issuer's list of projects. */
+async function expire(ctx: MutationCtx, sidecar: Sidecar, name: VersionName): Promise<boolean> {
   const row = await versionRow(ctx, name, name.version);
-  if (row === null || row.producer !== producer) return false;
+  if (row === null || row.producer !== sidecar.producer || !sidecar.mayWrite(row.projectId)) return false;
+  if (problemWithObject(row, row.projectId, keysFor(row.projectId, sidecar)) !== null) return false;
   if ((await statusOf(ctx, row)) === "current") return false;
   if (!row.expired) await ctx.db.patch("assetVersions", row._id, { expired: true });
   return true;
