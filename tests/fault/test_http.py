@@ -83,7 +83,7 @@ async def shop(request: pytest.FixtureRequest, seaweed: SeaweedServer, bucket: s
         yield Shop(bucket=bucket, seaweed=seaweed, store=store, front=front)
 
 
-async def sent_small(shop: Shop, body: Body, key: str) -> None:
+async def sent_small(shop: Shop, key: str) -> None:
     """PUT as the stage does: what may have been carried out is looked for."""
     small = Body(fd=-1, offset_bytes=0, length_bytes=100, data=LARGE[:100])
     whole = checksum_of(LARGE[:100])
@@ -111,7 +111,7 @@ async def test_every_call_succeeds_through_every_front(shop: Shop, large: Body) 
     store, whole = shop.store, checksum_of(LARGE)
     await store.probe()
     for number in range(3):
-        await sent_small(shop, large, f"small-{number}")
+        await sent_small(shop, f"small-{number}")
     await store.put(shop.spec("large"), large, checksum=whole, once=True)
     upload = await opened(shop, "film")
     part = await store.put_part(upload, large, number=1)
