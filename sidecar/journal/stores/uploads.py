@@ -21,7 +21,7 @@ _UPLOADED = """
 UPDATE transfers SET state = iif(state = 'ready', 'uploaded', state), etag = ?, version_id = ?,
   uploaded_ms = ?, lease = 0, failures = 0, upload_id = NULL, may_upload = 0, may_object = 1,
   error_kind = NULL, error_message = NULL, home = NULL WHERE id = ? AND state IN ('ready', 'superseded')
-  RETURNING state, part_bytes,
+  RETURNING state, part_bytes, coalesce(size, 0) AS size,
   EXISTS (SELECT 1 FROM transfers o WHERE o.slot = transfers.slot AND o.id < transfers.id) AS has_older
 """
 
@@ -72,7 +72,8 @@ class Uploads(Store):
         if row["state"] == State.SUPERSEDED:
             self._cleanup.add_cleanup(transfer)
             return State.SUPERSEDED
-        self._transfers.stepped(transfer, Event.UPLOADED, step(claimed.state, Event.UPLOADED), transfer.key)
+        state = step(claimed.state, Event.UPLOADED)
+        self._transfers.stepped(transfer, Event.UPLOADED, state, transfer.key, size_bytes=row["size"])
         if row["has_older"]:
             self._withdraw_older(transfer)
         self._outbox.announce(transfer, url)
