@@ -87,20 +87,40 @@ class Transfers(Store):
                 f"UPDATE transfers SET {', '.join(f'{name} = ?' for name in columns)} WHERE id = ?",
                 [*columns.values(), transfer.row_id],
             )
-        size_bytes = (also or {}).get("size", transfer.size_bytes)
-        self.stepped(transfer, event, state, detail, size_bytes=cast("int", size_bytes))
+        now = also or {}
+        size_bytes = cast("int", now.get("size", transfer.size_bytes))
+        version = cast("int | None", now.get("version", transfer.version))
+        self.stepped(transfer, event, state, detail, size_bytes=size_bytes, version=version)
         return state
 
     def stepped(
-        self, transfer: Transfer, event: Event, state: State | None, detail: str | None, *, size_bytes: int
+        self,
+        transfer: Transfer,
+        event: Event,
+        state: State | None,
+        detail: str | None,
+        *,
+        size_bytes: int,
+        version: int | None = None,
     ) -> None:
         """Count the step of a transfer that has ``size_bytes`` now, touch its scene, write the step down."""
         self._counts.stepped(transfer, state, size_bytes=size_bytes)
         self._db.gathered.touch(transfer.route.slot.session_id, transfer.route.scene_id)
-        self.record(transfer, event, state, detail)
+        self.record(transfer, event, state, detail, version=version)
 
-    def record(self, transfer: Transfer, event: str, state: State | None, detail: str | None = None) -> None:
-        """Write an event of a transfer, and remember to log it after the commit."""
+    def record(
+        self,
+        transfer: Transfer,
+        event: str,
+        state: State | None,
+        detail: str | None = None,
+        *,
+        version: int | None = None,
+    ) -> None:
+        """Write an event of a transfer, and remember to log it after the commit.
+
+        ``version`` is Convex's, where it is another one than ``transfer`` has.
+        """
         self.remember(transfer, event, detail)
         since = None
         if event in {Event.ACKNOWLEDGED, Event.UPLOADED} and transfer.ready_ms is not None:
@@ -115,7 +135,7 @@ class Transfers(Store):
                 seconds_since_ready=since,
                 session=transfer.route.slot.session_id,
                 size_bytes=transfer.size_bytes,
-                version=transfer.version,
+                version=transfer.version if version is None else version,
                 upload_seconds=self._upload_seconds(transfer, event),
             )
         )
