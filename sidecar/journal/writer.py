@@ -29,7 +29,7 @@ from sidecar.journal.db.connection import Topic, Transition
 from sidecar.journal.db.integrity import is_damage
 from sidecar.journal.db.reserve import Reserve
 from sidecar.journal.db.store import S, is_transaction
-from sidecar.journal.db.transition_log import log_transition
+from sidecar.journal.db.transition_log import log_transitions
 
 from .journal import Journal
 
@@ -290,7 +290,7 @@ class JournalWriter:
                 event.set()
         for transition in transitions:
             self._observe(transition)
-            log_transition(transition, syncing=self._syncing)
+        log_transitions(transitions, syncing=self._syncing)
 
 
 def _code(error: sqlite3.Error) -> int:
