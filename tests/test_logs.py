@@ -100,6 +100,7 @@ def test_secrets_are_known_by_their_key_and_their_shape(capsys: pytest.CaptureFi
         token_file="/run/token",
         url="https://s/x?X-Amz-Signature=0123456789abcdef&a=1",
         header="Authorization: Convex prod:abc|def",
+        bare=jwt,
     )
     [line] = lines(capsys)
     assert line["event"] == "sent [secret]"
@@ -107,6 +108,7 @@ def test_secrets_are_known_by_their_key_and_their_shape(capsys: pytest.CaptureFi
     assert line["token_file"] == "/run/token"
     assert line["url"] == "https://s/x?X-Amz-Signature=[secret]&a=1"
     assert "abc|def" not in line["header"]
+    assert line["bare"] == logs.MASK
 
 
 def test_a_log_reader_that_went_away_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

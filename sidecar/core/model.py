@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 
 from .checksum_algorithms import Algorithm
 
@@ -79,9 +80,13 @@ class Slot:
     @property
     def digest(self) -> str:
         """base64url (no padding) of the SHA-256 of the slot's five fields as a JSON array."""
-        fields = [self.session_id, self.entity_type, self.entity_id, self.asset_type, self.name]
-        raw = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
-        return base64.urlsafe_b64encode(hashlib.sha256(raw).digest()).rstrip(b"=").decode()
+        return _digest(self.session_id, self.entity_type, self.entity_id, self.asset_type, self.name)
+
+
+@lru_cache(maxsize=512)
+def _digest(*fields: str) -> str:
+    raw = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(hashlib.sha256(raw).digest()).rstrip(b"=").decode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

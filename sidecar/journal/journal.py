@@ -20,6 +20,7 @@ from sidecar.journal.stores.answers import Answers
 from sidecar.journal.stores.batches import Batches
 from sidecar.journal.stores.cleanup import Cleanup
 from sidecar.journal.stores.completion import Completion
+from sidecar.journal.stores.counts import Counts
 from sidecar.journal.stores.discovery import Discovery
 from sidecar.journal.stores.files import Files
 from sidecar.journal.stores.local_deletion import LocalDeletion
@@ -64,13 +65,14 @@ class Journal:
         """
         db = self.db = JournalConnection(path, tag=tag, bucket=bucket, clock=clock, chance=chance, lost=lost)
         # What all of them use.
-        transfers = self.transfers = Transfers(db)
+        counts = self.counts = Counts(db)
+        transfers = self.transfers = Transfers(db, counts)
         outbox = self.outbox = Outbox(db)
         scene_reports = self.scene_reports = SceneReports(db, outbox)
         scenes = self.scenes = Scenes(db, transfers, scene_reports)
         removal_ops = self.removal_ops = RemovalOps(db, transfers, outbox)
         cleanup = self.cleanup = Cleanup(db, transfers)
-        discovery = self.discovery = Discovery(db, transfers, scenes, removal_ops)
+        discovery = self.discovery = Discovery(db, transfers, scenes, removal_ops, counts)
         completion = self.completion = Completion(db, transfers, scenes, removal_ops, cleanup)
         # The watch stage's.
         self.files = Files(db, transfers, removal_ops, discovery, completion)
@@ -92,7 +94,7 @@ class Journal:
         # The daemon's, and the operator's.
         self.removal_decisions = RemovalDecisions(db, transfers, removal_ops, cleanup)
         self.settings_change = SettingsChange(db, transfers, completion, multipart)
-        self.pruning = Pruning(db, transfers)
+        self.pruning = Pruning(db, transfers, counts)
         self.scene_pruning = ScenePruning(db)
         self.repairs = Repairs(db, transfers, outbox, cleanup, multipart)
         self._stores = {type(one).__name__: one for one in vars(self).values() if isinstance(one, Store)}

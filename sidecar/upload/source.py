@@ -11,6 +11,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from sidecar.core.model import StatIdentity, Transfer
@@ -22,6 +23,7 @@ from sidecar.journal.stores.uploads import Uploads
 from sidecar.journal.writer import AsyncJournal
 from sidecar.upload.s3.errors import from_disk
 
+from .openings import Openings
 from .store import Body
 
 T = TypeVar("T")
@@ -29,7 +31,7 @@ SMALL_BYTES = 64 * 1024  # so much is read at once, for each of the few dozen tr
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class Opened:
     """A descriptor, what fstat said of it, and the bytes of a small file, unless they cannot be read."""
 
     fd: int
@@ -38,9 +40,11 @@ class _Opened:
 
 
 @asynccontextmanager
-async def opened(transfer: Transfer, journal: AsyncJournal) -> AsyncIterator[SourceFile | None]:
+async def opened(
+    transfer: Transfer, journal: AsyncJournal, openings: Openings[Opened]
+) -> AsyncIterator[SourceFile | None]:
     """Open the file. None, and the journal knows, if it vanished. Raises SidecarError (LOCAL_IO)."""
-    found = await asyncio.to_thread(_open, transfer)
+    found = await openings.open(transfer.root, partial(_open, transfer))
     if found is None:
         await journal.do(Completion.vanish, transfer.row_id)
         yield None
@@ -54,7 +58,7 @@ async def opened(transfer: Transfer, journal: AsyncJournal) -> AsyncIterator[Sou
 class SourceFile:
     """An open file and the fingerprint it is expected to have."""
 
-    def __init__(self, found: _Opened, *, transfer: Transfer, journal: AsyncJournal) -> None:
+    def __init__(self, found: Opened, *, transfer: Transfer, journal: AsyncJournal) -> None:
         """``found`` belongs to the caller."""
         self._fd, self._seen, self._data = found.fd, found.identity, found.data
         self._transfer = transfer
@@ -111,7 +115,7 @@ class SourceFile:
             raise from_disk(error, operation="read", target=self._transfer.display) from error
 
 
-def _open(transfer: Transfer) -> _Opened | None:
+def _open(transfer: Transfer) -> Opened | None:
     """Open the file and look at it; None if it is gone.
 
     It is, too, where something else bears its name, or that of a folder above it. A root or volume that is
@@ -129,10 +133,10 @@ def _open(transfer: Transfer) -> _Opened | None:
     return _looked_at(fd)
 
 
-def _looked_at(fd: int) -> _Opened:
+def _looked_at(fd: int) -> Opened:
     identity = data = None
     with contextlib.suppress(OSError):  # who needs it asks again, and then says why not
         identity = stat_identity(fd)
         if identity.size_bytes <= SMALL_BYTES:
             data = os.pread(fd, SMALL_BYTES, 0)
-    return _Opened(fd, identity, data)
+    return Opened(fd, identity, data)

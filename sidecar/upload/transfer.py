@@ -34,7 +34,7 @@ async def upload(transfer: Transfer, *, context: UploadContext, progress: Upload
     the bytes with the fingerprint's checksum, so that a file that changes meanwhile is never shipped
     torn: it is refused, read again, and overtaken if it did change.
     """
-    async with opened(transfer, context.journal) as source:
+    async with opened(transfer, context.journal, context.openings) as source:
         if source is None:
             return False
         progress.on_open()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -610,3 +611,37 @@ def test_all_content_that_arrives_in_a_transaction_ends_the_quiet_and_counts(jou
     assert [scene.change for scene in journal.scenes.open_scenes()] == [3]
     journal.scenes.quiet_scene("demo/lesson", "s1", change=2)
     assert len(journal.scenes.open_scenes()) == 1
+
+
+def instructions(journal: Journal, work: Callable[[], object]) -> int:
+    """Return how many of its virtual machine's instructions SQLite carries out for a piece of work."""
+    done = 0
+
+    def count() -> int:
+        nonlocal done
+        done += 1
+        return 0
+
+    journal.db.conn.set_progress_handler(count, 1)
+    try:
+        work()
+    finally:
+        journal.db.conn.set_progress_handler(None, 1)
+    return done
+
+
+def test_a_step_costs_the_same_however_many_files_there_are(tmp_path: Path) -> None:
+    """Counted, not timed: a table that is walked over shows."""
+    journal = open_journal(tmp_path)
+
+    def way(name: str) -> int:
+        return instructions(
+            journal, lambda: (ship(journal, ready(journal, "A", at=route(name))), tell(journal))
+        )
+
+    way("first.mp4")  # a scene's first file makes more of it
+    few = way("few.mp4")
+    for n in range(300):
+        ready(journal, str(n), at=route(f"{n}.mp4", scene=f"other{n // 100}"))
+    journal.upload_claims.claim_uploads(limit=300, now=0.0)
+    assert way("many.mp4") < 1.2 * few

@@ -409,12 +409,11 @@ def counted(journal: Journal) -> tuple[list[tuple[int, bool]], list[tuple[str, i
 def make_older(journal: Journal) -> None:
     """Take two migrations back, and what came to them later."""
     for statement in (
-        *("DROP TRIGGER video_moved", "DROP TRIGGER video_withheld"),
         *("DROP INDEX ended", "DROP INDEX debts_by_transfer", "DROP INDEX dead_videos"),
         *("ALTER TABLE transfers DROP COLUMN ended_ms", "ALTER TABLE scenes DROP COLUMN empty_ms"),
         *("ALTER TABLE scenes DROP COLUMN videos", "ALTER TABLE scenes DROP COLUMN videos_dead"),
         "ALTER TABLE scenes DROP COLUMN videos_abandoned",
-        "DELETE FROM _sqlite_migrations WHERE name IN ('pruning', 'videos', 'lean_triggers')",
+        "DELETE FROM _sqlite_migrations WHERE name IN ('pruning', 'videos', 'gathered_counts')",
     ):
         journal.db.execute(statement)
 

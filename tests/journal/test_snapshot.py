@@ -34,6 +34,7 @@ BREAKS = {
     ),
     "what is over has its end": "UPDATE transfers SET ended_ms = NULL WHERE state = 'superseded'",
     "the counts are those of the rows": "UPDATE counts SET transfers = transfers + 1 WHERE state = 'ready'",
+    "the files that are there are counted": "UPDATE present SET files = files - 1",
     "a scene's lost videos are counted": "UPDATE scenes SET videos_dead = 7",
 }
 

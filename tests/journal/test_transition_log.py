@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from sidecar.core.states import Event
 from sidecar.journal.db.connection import Transition
-from sidecar.journal.db.transition_log import ATTEMPT_FAILED, log_transition
+from sidecar.journal.db.transition_log import ATTEMPT_FAILED, log_transitions
 
 
 def line(event: str, *, told: bool = True) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def line(event: str, *, told: bool = True) -> dict[str, Any]:
         upload_seconds=0.5,
     )
     with capture_logs() as lines:
-        log_transition(step, syncing=told)
+        log_transitions([step], syncing=told)
     [one] = lines
     return dict(one)
 

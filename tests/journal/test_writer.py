@@ -111,6 +111,26 @@ async def test_what_only_reads_begins_no_transaction(tmp_path: Path) -> None:
         assert (begun.count("BEGIN"), begun.count("COMMIT")) == (1, 1)
 
 
+async def test_calls_of_one_turn_of_the_loop_wake_the_thread_once(tmp_path: Path) -> None:
+    """They are one transaction: each hand-over costs more than the call itself."""
+    journal, begun = open_journal(tmp_path), list[str]()
+    journal.db.conn.set_trace_callback(begun.append)
+    async with JournalWriter(journal) as writer:
+        calls = [asyncio.ensure_future(writer.run(see, at=route(f"{n}.mp4"))) for n in range(20)]
+        await asyncio.sleep(0)
+        assert len(writer._turn) == len(calls)
+        await asyncio.gather(*calls)
+        assert begun.count("COMMIT") == 1
+
+
+async def test_calls_of_the_last_turn_are_made_all_the_same(tmp_path: Path) -> None:
+    """The thread ends after them."""
+    async with JournalWriter(open_journal(tmp_path)) as writer:
+        call = asyncio.ensure_future(writer.run(note, "k", "v"))
+        await asyncio.sleep(0)
+    assert await asyncio.wait_for(call, 10) == "v"
+
+
 async def test_a_commit_wakes_whom_it_made_work_for(tmp_path: Path) -> None:
     """A subscriber that waits is set by the commit, not by a timer."""
     async with JournalWriter(open_journal(tmp_path)) as journal:

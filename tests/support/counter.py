@@ -8,8 +8,8 @@ counted since the one before is written to that file as JSON.
   whether or not the trigger's WHEN is true, and one for each statement in there. SQLite names these in a
   comment (``-- TRIGGER name``, ``-- UPDATE ...``), but Python hands out the outer statement's text again, so
   they are counted under it.
-- *hops*: hand-overs from the event loop to another thread and back: calls of the journal's writer, what is
-  given to a pool of threads, and what awscrt's native threads call back.
+- *hops*: hand-overs from the event loop to another thread and back: what the journal's writer is given at
+  once (named by its first call), what a pool of threads is given, and what awscrt's native threads call back.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ class Work:
     def _count_hops(self) -> None:
         from sidecar.journal.writer import JournalWriter  # noqa: PLC0415 - patched before the daemon uses it
 
-        submit, do = ThreadPoolExecutor.submit, JournalWriter.do
+        submit, do, hand_over = ThreadPoolExecutor.submit, JournalWriter.do, JournalWriter._hand_over
+        turn = list[str]()
 
         def submitted(
             pool: ThreadPoolExecutor, work: Callable[..., Any], /, *args: Any, **kwargs: Any
@@ -90,11 +91,18 @@ class Work:
         async def done(
             writer: JournalWriter, method: Callable[..., Any], /, *args: Any, **kwargs: Any
         ) -> Any:
-            self._hop(f"journal: {_named(method, ())}")
+            turn.append(_named(method, ()))
             return await do(writer, method, *args, **kwargs)
+
+        def handed_over(writer: JournalWriter) -> None:
+            if writer._turn:
+                self._hop(f"journal: {turn[0] if turn else 'run'}")
+                turn.clear()
+            hand_over(writer)
 
         ThreadPoolExecutor.submit = submitted  # type: ignore[assignment,method-assign]
         JournalWriter.do = done  # type: ignore[method-assign]
+        JournalWriter._hand_over = handed_over  # type: ignore[method-assign]
 
     def _count_callbacks(self) -> None:
         make_request = S3Client.make_request

@@ -5,11 +5,38 @@ It is dropped with what is rolled back, as rows are. ``JournalConnection.atomic`
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+
+from sidecar.core.model import State
 
 Scene = tuple[str, str]  # session and scene
 Arrival = tuple[str, str, int]  # of content: session, scene, mtime_ns
 EventRow = tuple[int, int, str, str | None]  # at_ms, transfer, event, detail
+
+
+@dataclass(slots=True)
+class VideoSteps:
+    """What the transaction made of the transfers of one video's slot, by row."""
+
+    came: set[int] = field(default_factory=set)  # they are ready or further now
+    went: bool = False  # one that was before is no more
+    dead: int = 0  # more
+    abandoned: int = 0  # more
+
+    def add(self, row_id: int, *, is_there: bool, was_there: bool) -> None:
+        """Take in one step."""
+        if is_there and not was_there:
+            self.came.add(row_id)
+        elif was_there and not is_there and row_id in self.came:
+            self.came.discard(row_id)
+        elif was_there and not is_there:
+            self.went = True
+
+    @property
+    def matter(self) -> bool:
+        """Whether the scene may count something else now."""
+        return bool(self.came or self.went or self.dead or self.abandoned)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +47,17 @@ class Gathered:
     touched: dict[Scene, None] = field(default_factory=dict)  # their facts may be others now
     new: dict[Scene, None] = field(default_factory=dict)  # Convex may not know something of them
 
+    counts: dict[State, list[int]] = field(default_factory=dict)  # more transfers, and more bytes
+    present: Counter[int] = field(default_factory=Counter)  # more files, by root
+    videos: dict[tuple[str, str, str], VideoSteps] = field(default_factory=dict)  # by scene and slot
     known: set[Scene] = field(default_factory=set)  # that have a row
     arrivals: list[Arrival] = field(default_factory=list)
+
+    def count(self, state: State, *, transfers: int, size_bytes: int) -> None:
+        """Count more of a state, or fewer."""
+        count = self.counts.setdefault(state, [0, 0])
+        count[0] += transfers
+        count[1] += size_bytes
 
     def touch(self, session_id: str, scene_id: str | None) -> None:
         """Let a scene's facts be derived at the end."""
@@ -38,5 +74,8 @@ class Gathered:
         self.events.clear()
         self.touched.clear()
         self.new.clear()
+        self.counts.clear()
+        self.present.clear()
+        self.videos.clear()
         self.known.clear()
         self.arrivals.clear()

@@ -285,31 +285,18 @@ ALGORITHMS = """
 ALTER TABLE transfers ADD COLUMN algorithm TEXT;
 """
 
-LEAN_TRIGGERS = """
--- As before, in one trigger and one statement each: every trigger that is entered costs, true or not.
-DROP TRIGGER count_changed;
-CREATE TRIGGER count_changed AFTER UPDATE OF state, size ON transfers
-WHEN old.state <> new.state OR old.size IS NOT new.size BEGIN
-  INSERT INTO counts VALUES (old.state, -1, -coalesce(old.size, 0)), (new.state, 1, coalesce(new.size, 0))
-    ON CONFLICT (state) DO UPDATE
-    SET transfers = transfers + excluded.transfers, bytes = bytes + excluded.bytes;
-END;
-DROP TRIGGER video_lost;
-DROP TRIGGER video_found;
-DROP TRIGGER video_there;
-DROP TRIGGER video_no_more;
-CREATE TRIGGER video_moved AFTER UPDATE OF state ON transfers
-WHEN new.asset_type = 'video_chunk' AND old.state <> new.state AND NOT (
-  old.state IN ('ready', 'uploaded', 'synced') AND new.state IN ('ready', 'uploaded', 'synced')) BEGIN
-  UPDATE scenes SET
-    videos_dead = videos_dead + (new.state = 'dead') - (old.state = 'dead'),
-    videos_abandoned = videos_abandoned + (new.state = 'abandoned') - (old.state = 'abandoned'),
-    videos = videos + CASE
-      WHEN EXISTS (SELECT 1 FROM transfers o WHERE o.slot = new.slot AND o.id <> new.id
-                   AND o.state IN ('ready', 'uploaded', 'synced')) THEN 0
-      ELSE (new.state IN ('ready', 'uploaded', 'synced')) - (old.state IN ('ready', 'uploaded', 'synced')) END
-    WHERE session_id = new.session_id AND scene_id = new.scene_id;
-END;
+GATHERED_COUNTS = """
+-- Counted once for all that a transaction changed (stores/counts.py): every trigger that is entered costs,
+-- true or not. Files that are marked absent, or go, have their triggers still.
+DROP TRIGGER IF EXISTS count_new;
+DROP TRIGGER IF EXISTS count_changed;
+DROP TRIGGER IF EXISTS count_dropped;
+DROP TRIGGER IF EXISTS video_lost;
+DROP TRIGGER IF EXISTS video_found;
+DROP TRIGGER IF EXISTS video_there;
+DROP TRIGGER IF EXISTS video_no_more;
+DROP TRIGGER IF EXISTS video_withheld;
+DROP TRIGGER IF EXISTS file_came;
 """
 
 OPS_BACKING_OFF = """
@@ -319,7 +306,7 @@ CREATE INDEX ops_backing_off ON outbox (due) WHERE lease = 0 AND due > 0;
 
 MIGRATION_NAMES = {
     "first", "recall", "pruning", "videos", "removals", "recalled_scenes", "homes", "present", "pieces",
-    "algorithms", "lean_triggers", "ops_backing_off",
+    "algorithms", "gathered_counts", "ops_backing_off",
 }  # fmt: skip
 
 
@@ -394,9 +381,9 @@ def algorithms(db: Database) -> None:
 
 
 @migrations()
-def lean_triggers(db: Database) -> None:
-    """Count with fewer statements."""
-    for statement in _statements(LEAN_TRIGGERS):
+def gathered_counts(db: Database) -> None:
+    """Count once a transaction."""
+    for statement in _statements(GATHERED_COUNTS):
         db.execute(statement)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from functools import lru_cache
 from typing import Any
 
 from sidecar.core.checksum_algorithms import Algorithm
@@ -54,6 +55,9 @@ def unsigned(number: int) -> int:
     return number + (1 << 64) if number < 0 else number
 
 
+_SLOT_FIELDS = tuple(field.name for field in fields(Slot))
+_ROUTE_FIELDS = tuple(field.name for field in fields(Route))
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=dict).encode
 IDENTITY = ("inode", "size", "mtime_ns", "ctime_ns")
 
 
@@ -78,13 +82,15 @@ def identity_of(row: sqlite3.Row) -> StatIdentity | None:
 
 def route_json(route: Route) -> str:
     """Return a route as JSON."""
-    return json.dumps(asdict(route), ensure_ascii=False, separators=(",", ":"))
+    slot = {name: getattr(route.slot, name) for name in _SLOT_FIELDS}
+    return _ENCODE({name: getattr(route, name) for name in _ROUTE_FIELDS} | {"slot": slot})
 
 
+@lru_cache(maxsize=512)  # each step of a transfer reads its own once more
 def route_from(text: str) -> Route:
     """Undo ``route_json``."""
-    fields: dict[str, Any] = json.loads(text)
-    slot = fields.pop("slot")
+    stored: dict[str, Any] = json.loads(text)
+    slot = stored.pop("slot")
     return Route(
         slot=Slot(
             session_id=slot["session_id"],
@@ -93,7 +99,7 @@ def route_from(text: str) -> Route:
             asset_type=AssetType(slot["asset_type"]),
             name=slot["name"],
         ),
-        **fields,
+        **stored,
     )
 
 

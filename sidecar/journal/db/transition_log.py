@@ -8,6 +8,9 @@ true.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import structlog
 
 from sidecar.core.account import TABLE, FileClass, Level
@@ -28,10 +31,17 @@ _NAMES: dict[str, tuple[str, Level | None]] = {
 }
 
 
-def log_transition(transition: Transition, *, syncing: bool) -> None:
-    """Write the line of a step. ``syncing`` is False where the upload is the end of the way."""
+def log_transitions(transitions: Sequence[Transition], *, syncing: bool) -> None:
+    """Write the lines of steps. ``syncing`` is False where the upload is the end of the way."""
+    if transitions:
+        bound = log.bind()  # once: it costs more than a line that no level wants
+        for transition in transitions:
+            _log(bound, transition, syncing=syncing)
+
+
+def _log(bound: Any, transition: Transition, *, syncing: bool) -> None:
     if transition.event == (Event.ACKNOWLEDGED if syncing else Event.UPLOADED):
-        log.info(
+        bound.info(
             "delivered",
             path=transition.path,
             session=transition.session,
@@ -43,7 +53,7 @@ def log_transition(transition: Transition, *, syncing: bool) -> None:
         )
         return
     name, level = _NAMES.get(transition.event, (transition.event.replace(" ", "_"), "debug"))
-    write = getattr(log, level or "debug")
+    write = getattr(bound, level or "debug")
     write(
         name,
         transfer=transition.transfer_id,

@@ -47,6 +47,9 @@ RULES: Mapping[str, str] = {
           SELECT state, count(*) AS n, sum(coalesce(size, 0)) AS bytes FROM transfers GROUP BY state
           UNION ALL SELECT state, -transfers, -bytes FROM counts)
         GROUP BY state HAVING sum(n) <> 0 OR sum(bytes) <> 0""",
+    "the files that are there are counted": """
+        SELECT root FROM (SELECT root, count(*) AS n FROM files WHERE absent = 0 GROUP BY root
+          UNION ALL SELECT root, -files FROM present) GROUP BY root HAVING sum(n) <> 0""",
     "a scene's lost videos are counted": """
         SELECT session_id || '/' || scene_id FROM scenes s WHERE (videos_dead, videos_abandoned) <> (
           SELECT coalesce(sum(state = 'dead'), 0), coalesce(sum(state = 'abandoned'), 0) FROM transfers t

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sidecar.core.errors import SidecarError
 from sidecar.core.model import KnownContent, State, Transfer
@@ -121,7 +121,7 @@ class Answers(Store):
             self._take_over_kept(transfer, result.kept, result.version)
             detail = f"{detail}: Convex keeps the same bytes as {result.kept.key}"
         self._transfers.advance(
-            replace(transfer, version=result.version),
+            transfer,
             Event.ACKNOWLEDGED,
             detail,
             also={

@@ -75,7 +75,7 @@ class Completion(Store):
         """discovered -> abandoned; a file whose identity then changes is a candidate again."""
         transfer = self._transfers.one(row_id)
         if identity is not None:
-            self._transfers.set_identity(transfer, identity)
+            transfer = self._transfers.set_identity(transfer, identity)
         if transfer.state is not State.ABANDONED:
             self._transfers.abandon(transfer, why)
 

@@ -15,6 +15,7 @@ from sidecar.journal.db.file_conditions import HAS_SLOT, state_after
 from sidecar.journal.db.rows import join, route_json, split
 from sidecar.journal.db.store import Store
 
+from .counts import Counts
 from .removal_ops import RemovalOps
 from .scenes import Scenes
 from .transfers import Transfers
@@ -35,15 +36,21 @@ class Discovery(Store):
     """From an observation to `discovered`; inside transactions of other methods."""
 
     def __init__(
-        self, db: JournalConnection, transfers: Transfers, scenes: Scenes, removal_ops: RemovalOps
+        self,
+        db: JournalConnection,
+        transfers: Transfers,
+        scenes: Scenes,
+        removal_ops: RemovalOps,
+        counts: Counts,
     ) -> None:
         super().__init__(db)
-        self._transfers, self._scenes, self._removal_ops = transfers, scenes, removal_ops
+        self._transfers, self._scenes = transfers, scenes
+        self._removal_ops, self._counts = removal_ops, counts
 
     def discover(self, seen: Observation) -> Transfer:
         """Make a file a candidate: a new row in state discovered, which the files table points to."""
         self._removal_ops.withdraw_removal(seen.route.slot.digest, f"{seen.path} is there")
-        return self.begin(seen)
+        return self.begin(seen, is_strange=False)
 
     def nothing_is_known(self, observations: Sequence[Observation]) -> frozenset[int]:
         """Return which of them are of files, slots and keys that nobody has, and none before them."""
@@ -57,8 +64,8 @@ class Discovery(Store):
         rows = self._db.execute(_NOTHING_KNOWN, [json.dumps(asked)])
         return frozenset(row["number"] for row in rows)
 
-    def begin(self, seen: Observation) -> Transfer:
-        """Make a file a candidate whose slot has no removal."""
+    def begin(self, seen: Observation, *, is_strange: bool = True) -> Transfer:
+        """Make a file a candidate whose slot has no removal; a strange one has no row yet."""
         slot, place = seen.route.slot, (self._db.root_id(seen.root), *split(seen.path))
         now_ms = self._db.clock.wall_ms()
         name = transfer_id(wall_ms=now_ms, chance=self._db.chance(5), tag=self._db.tag)
@@ -85,17 +92,27 @@ class Discovery(Store):
             ],
         )
         row_id = int(cursor.lastrowid or 0)
-        self._db.execute(
-            "INSERT INTO files (root, folder, name, slot, fixed_key, transfer) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET slot = excluded.slot, fixed_key = excluded.fixed_key,"
-            f" transfer = excluded.transfer, absent = {state_after(FileEvent.SEEN)}",
-            [*place, slot.digest, fixed_key(seen), row_id],
-        )
+        is_new_file = is_strange or not self._points_to(row_id, seen, place)
+        if is_new_file:
+            self._db.execute(
+                "INSERT INTO files (root, folder, name, slot, fixed_key, transfer) VALUES (?, ?, ?, ?, ?, ?)",
+                [*place, slot.digest, fixed_key(seen), row_id],
+            )
+        self._counts.began(place[0], is_new_file=is_new_file)
         transfer = self._candidate(seen, row_id, name, key, now_ms)
         self._transfers.record(transfer, "discovered", State.DISCOVERED)
         self._db.topics.add(Topic.CANDIDATES)
         self._scenes.scene_seen(transfer)
         return transfer
+
+    def _points_to(self, row_id: int, seen: Observation, place: tuple[int, str, str]) -> bool:
+        """Let a file that has a row point to its new transfer; tell whether it has one."""
+        known = self._db.execute(
+            "UPDATE files SET slot = ?, fixed_key = ?, transfer = ?,"
+            f" absent = {state_after(FileEvent.SEEN)} WHERE (root, folder, name) = (?, ?, ?)",
+            [seen.route.slot.digest, fixed_key(seen), row_id, *place],
+        )
+        return known.rowcount > 0
 
     def _candidate(self, seen: Observation, row_id: int, name: str, key: str, now_ms: int) -> Transfer:
         """Return the row that was just written, as reading it would."""

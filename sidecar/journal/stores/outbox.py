@@ -10,6 +10,8 @@ from sidecar.core.ops import OpKind, slot_fields
 from sidecar.journal.db.connection import Topic
 from sidecar.journal.db.store import Store
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 class Outbox(Store):
     """Ops in the order in which they became true; ``batches.py`` carries them."""
@@ -37,13 +39,21 @@ class Outbox(Store):
                 scene_id,
                 slot,
                 transfer,
-                json.dumps(body, ensure_ascii=False, separators=(",", ":")),
+                _ENCODE(body),
             ],
         )
         self._db.topics.add(Topic.OUTBOX)
 
-    def announce(self, transfer: Transfer, url: str) -> None:
-        """Put a transfer's op into the outbox: its object is in S3, under ``url``."""
+    def announce(
+        self,
+        transfer: Transfer,
+        *,
+        url: str,
+        etag: str | None,
+        version_id: str | None,
+        uploaded_ms: int | None,
+    ) -> None:
+        """Put a transfer's op into the outbox: its object is in S3, under ``url``, as S3 confirmed it."""
         asset = {
             "s3Key": transfer.key,
             "s3Url": url,
@@ -51,11 +61,11 @@ class Outbox(Store):
             "contentType": transfer.route.content_type,
             "size": transfer.size_bytes,
             "checksum": transfer.checksum,
-            "etag": transfer.etag,
-            "uploadedAt": transfer.uploaded_ms,
+            "etag": etag,
+            "uploadedAt": uploaded_ms,
         }
-        if transfer.version_id:
-            asset["s3VersionId"] = transfer.version_id
+        if version_id:
+            asset["s3VersionId"] = version_id
         self.enqueue_of_asset(
             OpKind.PUT,
             transfer,

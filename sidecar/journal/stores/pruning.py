@@ -27,12 +27,14 @@ import sqlite3
 
 from sidecar.core.file_states import FileEvent
 from sidecar.core.ids import TIME_LENGTH
+from sidecar.core.model import State
 from sidecar.journal.db.connection import JournalConnection
 from sidecar.journal.db.file_conditions import IS_HERE, knows
 from sidecar.journal.db.meta import PRUNED
 from sidecar.journal.db.open import INCREMENTAL
 from sidecar.journal.db.store import Store, transaction
 
+from .counts import Counts
 from .transfers import Transfers
 
 STEP_SECONDS = 0.003  # of one transaction, its commit not counted
@@ -40,7 +42,7 @@ ROWS_MAX, EVENTS_MAX, SCENES_MAX = 32, 500, 200
 PAGES_MAX, SPARE_PAGES_MIN, SPARE_SHARE = 64, 256, 8  # an eighth of the file may be free
 
 _OVER = """
-SELECT id, transfer, state, slot, lease, may_upload, may_object, uploaded_ms,
+SELECT id, transfer, state, coalesce(size, 0) AS size, slot, lease, may_upload, may_object, uploaded_ms,
   t.state = 'synced' AND EXISTS (SELECT 1 FROM transfers n
     WHERE n.slot = t.slot AND n.id > t.id AND n.state = 'synced') AS replaced
 FROM transfers t WHERE t.ended_ms <= ? ORDER BY t.ended_ms LIMIT ?
@@ -57,9 +59,9 @@ SELECT EXISTS (SELECT 1 FROM debts WHERE transfer = :transfer)
 class Pruning(Store):
     """What the daemon's housekeeping calls, again and again."""
 
-    def __init__(self, db: JournalConnection, transfers: Transfers) -> None:
+    def __init__(self, db: JournalConnection, transfers: Transfers, counts: Counts) -> None:
         super().__init__(db)
-        self._transfers = transfers
+        self._transfers, self._counts = transfers, counts
 
     @transaction
     def prune_transfers(self, *, now_ms: int, keep_ms: int) -> int:
@@ -125,6 +127,7 @@ class Pruning(Store):
             "DELETE FROM transfers WHERE id = :id",
         ):
             self._db.execute(statement, {"slot": row["slot"], "id": row["id"]})
+        self._counts.forgotten(State(row["state"]), row["size"])
 
     def _forget_time(self, time: str) -> None:
         if time > (PRUNED.read(self._db.conn) or ""):

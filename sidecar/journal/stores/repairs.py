@@ -72,7 +72,13 @@ class Repairs(Store):
             return False
         if transfer.state is State.SYNCED:
             self._transfers.advance(transfer, Event.REQUEUED_SYNC, "Convex does not know it any more")
-        self._outbox.announce(transfer, url)
+        self._outbox.announce(
+            transfer,
+            url=url,
+            etag=transfer.etag,
+            version_id=transfer.version_id,
+            uploaded_ms=transfer.uploaded_ms,
+        )
         return True
 
     @transaction

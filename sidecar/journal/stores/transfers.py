@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import cast
 
 from sidecar.core.model import State, StatIdentity, Transfer
 from sidecar.core.states import Event, step
@@ -17,14 +19,17 @@ from sidecar.journal.db.gathered import Gathered
 from sidecar.journal.db.rows import FROM_TRANSFERS, identity_values, transfer_from
 from sidecar.journal.db.store import Store
 
+from .counts import Counts
+
 UPLOADS_KEPT_MAX = 10_000
 
 
 class Transfers(Store):
     """Read, advanced, recorded, ended. All but the reading is part of the caller's transaction."""
 
-    def __init__(self, db: JournalConnection) -> None:
+    def __init__(self, db: JournalConnection, counts: Counts) -> None:
         super().__init__(db)
+        self._counts = counts
         self.uploads_began: dict[int, float] = {}  # monotonic, of what is claimed
         self._uploads_took: dict[int, float] = {}
         self._latest_ms: int | None = None
@@ -82,16 +87,40 @@ class Transfers(Store):
                 f"UPDATE transfers SET {', '.join(f'{name} = ?' for name in columns)} WHERE id = ?",
                 [*columns.values(), transfer.row_id],
             )
-        self.stepped(transfer, event, state, detail)
+        now = also or {}
+        size_bytes = cast("int", now.get("size", transfer.size_bytes))
+        version = cast("int | None", now.get("version", transfer.version))
+        self.stepped(transfer, event, state, detail, size_bytes=size_bytes, version=version)
         return state
 
-    def stepped(self, transfer: Transfer, event: Event, state: State | None, detail: str | None) -> None:
-        """Touch the scene of a transfer that took a step, and write the step down."""
+    def stepped(
+        self,
+        transfer: Transfer,
+        event: Event,
+        state: State | None,
+        detail: str | None,
+        *,
+        size_bytes: int,
+        version: int | None = None,
+    ) -> None:
+        """Count the step of a transfer that has ``size_bytes`` now, touch its scene, write the step down."""
+        self._counts.stepped(transfer, state, size_bytes=size_bytes)
         self._db.gathered.touch(transfer.route.slot.session_id, transfer.route.scene_id)
-        self.record(transfer, event, state, detail)
+        self.record(transfer, event, state, detail, version=version)
 
-    def record(self, transfer: Transfer, event: str, state: State | None, detail: str | None = None) -> None:
-        """Write an event of a transfer, and remember to log it after the commit."""
+    def record(
+        self,
+        transfer: Transfer,
+        event: str,
+        state: State | None,
+        detail: str | None = None,
+        *,
+        version: int | None = None,
+    ) -> None:
+        """Write an event of a transfer, and remember to log it after the commit.
+
+        ``version`` is Convex's, where it is another one than ``transfer`` has.
+        """
         self.remember(transfer, event, detail)
         since = None
         if event in {Event.ACKNOWLEDGED, Event.UPLOADED} and transfer.ready_ms is not None:
@@ -106,7 +135,7 @@ class Transfers(Store):
                 seconds_since_ready=since,
                 session=transfer.route.slot.session_id,
                 size_bytes=transfer.size_bytes,
-                version=transfer.version,
+                version=transfer.version if version is None else version,
                 upload_seconds=self._upload_seconds(transfer, event),
             )
         )
@@ -126,8 +155,9 @@ class Transfers(Store):
         self.advance(transfer, Event.ABANDONED, why)
         self._db.execute("UPDATE transfers SET error_message = ? WHERE id = ?", [why, transfer.row_id])
 
-    def set_identity(self, transfer: Transfer, identity: StatIdentity) -> None:
-        """Remember what a file looked like when its content was handled, in both tables."""
+    def set_identity(self, transfer: Transfer, identity: StatIdentity) -> Transfer:
+        """Remember what a file looked like when its content was handled, in both tables; return it so."""
+        self._counts.resized(transfer, identity)
         values = identity_values(identity)
         self._db.execute(
             "UPDATE transfers SET inode = ?, size = ?, mtime_ns = ?, ctime_ns = ? WHERE id = ?",
@@ -138,6 +168,7 @@ class Transfers(Store):
             " (SELECT root, folder, name FROM transfers WHERE id = ?)",
             [*values, transfer.row_id],
         )
+        return replace(transfer, identity=identity)
 
     def end_slot(self, slot: str) -> None:
         """Note which of a slot's two newest synced transfers are over by now; older ones are already."""

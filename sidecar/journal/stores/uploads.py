@@ -17,12 +17,14 @@ from .outbox import Outbox
 from .transfers import Transfers
 
 # What S3 confirmed, of a transfer that was claimed and is wanted still, or was superseded meanwhile.
+# In RETURNING a column has no type: without the cast no index is used, and all transfers are walked over.
 _UPLOADED = """
 UPDATE transfers SET state = iif(state = 'ready', 'uploaded', state), etag = ?, version_id = ?,
   uploaded_ms = ?, lease = 0, failures = 0, upload_id = NULL, may_upload = 0, may_object = 1,
   error_kind = NULL, error_message = NULL, home = NULL WHERE id = ? AND state IN ('ready', 'superseded')
-  RETURNING state, part_bytes,
-  EXISTS (SELECT 1 FROM transfers o WHERE o.slot = transfers.slot AND o.id < transfers.id) AS has_older
+  RETURNING state, part_bytes, coalesce(size, 0) AS size,
+  EXISTS (SELECT 1 FROM transfers o WHERE o.slot = CAST(transfers.slot AS TEXT) AND o.id < transfers.id)
+    AS has_older
 """
 
 
@@ -59,23 +61,19 @@ class Uploads(Store):
         row = self._db.execute(_UPLOADED, [stored.etag, stored.version_id, now_ms, claimed.row_id]).fetchone()
         if row is None:  # nobody has its lease: not to be overlooked
             step(self._transfers.one(claimed.row_id).state, Event.UPLOADED)
-        transfer = replace(
-            claimed,
-            part_bytes=row["part_bytes"],
-            etag=stored.etag,
-            version_id=stored.version_id,
-            uploaded_ms=now_ms,
-        )
-        if transfer.part_bytes is not None:
-            self._db.execute("DELETE FROM parts WHERE transfer = ?", [transfer.row_id])
-        self._cleanup.add_cleanup_of_others(transfer)
+        if row["part_bytes"] is not None:
+            self._db.execute("DELETE FROM parts WHERE transfer = ?", [claimed.row_id])
+            self._cleanup.add_cleanup_of_others(replace(claimed, part_bytes=row["part_bytes"]))
         if row["state"] == State.SUPERSEDED:
-            self._cleanup.add_cleanup(transfer)
+            self._cleanup.add_cleanup(claimed)
             return State.SUPERSEDED
-        self._transfers.stepped(transfer, Event.UPLOADED, step(claimed.state, Event.UPLOADED), transfer.key)
+        state = step(claimed.state, Event.UPLOADED)
+        self._transfers.stepped(claimed, Event.UPLOADED, state, claimed.key, size_bytes=row["size"])
         if row["has_older"]:
-            self._withdraw_older(transfer)
-        self._outbox.announce(transfer, url)
+            self._withdraw_older(claimed)
+        self._outbox.announce(
+            claimed, url=url, etag=stored.etag, version_id=stored.version_id, uploaded_ms=now_ms
+        )
         self._db.topics.add(Topic.UPLOADS)
         return State.UPLOADED
 

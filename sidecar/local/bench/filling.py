@@ -32,6 +32,9 @@ VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'synced', ?, ?, ?, ?, ?, ?, ?, 1, ?,
   ?, ?, ?, ?, ?)
 """
 
+_COUNTS = "INSERT OR REPLACE INTO counts SELECT state, count(*), sum(size) FROM transfers GROUP BY state"
+_PRESENT = "INSERT OR REPLACE INTO present SELECT root, count(*) FROM files WHERE absent = 0 GROUP BY root"
+
 
 class MachineClock:
     """The machine's."""
@@ -105,6 +108,8 @@ def fill(journal: Journal, root: str, files: Iterable[tuple[int, StatIdentity]],
             {(transfer[5], transfer[6]) for _, transfer in batch},
         )
         db.execute("COMMIT")
+    db.execute(_COUNTS)
+    db.execute(_PRESENT)
 
 
 def _route(router: Router, root: str, n: int) -> Route:
