@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 
 import httpx
 
@@ -29,6 +31,7 @@ async def open_http(url: str, *, version: str) -> AsyncIterator[httpx.AsyncClien
         raise FatalError(str(error), exit_status=78, hint=hint) from None
     except TrustError as error:
         raise FatalError(str(error), exit_status=78, hint="name a readable PEM file, or none") from None
+    _forget_sniffio()
     async with httpx.AsyncClient(
         base_url=url,
         headers={
@@ -48,6 +51,12 @@ async def open_http(url: str, *, version: str) -> AsyncIterator[httpx.AsyncClien
         proxy=None if proxy is None else _proxy(proxy, context),
     ) as http:
         yield http
+
+
+def _forget_sniffio() -> None:
+    """Spare httpcore looking for a module that is not installed: on the disk, twice in every call."""
+    if "sniffio" not in sys.modules and find_spec("sniffio") is None:
+        sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 
 def _context(environ: Mapping[str, str], *, encrypted: bool) -> ssl.SSLContext:

@@ -27,7 +27,9 @@ from .registration import Registrar
 from .scene_recovery import SceneRecoveryStage
 from .store import MetadataStore
 
-GATHERING_SECONDS = 0.02  # between two looks at ops that gather: a burst's enter hundreds of times a second
+PAUSE_SECONDS = (
+    0.02  # after a look in vain, unless a call ends: a burst's ops enter hundreds of times a second
+)
 
 
 class SyncStage:
@@ -78,6 +80,7 @@ class SyncStage:
         self._work = journal.subscribe(Topic.OUTBOX)
         self._busy: set[str] = set()  # sessions with a call in flight
         self._passed_over = False  # somebody looked and could not claim all, for a call that is in flight
+        self._call_ended = asyncio.Event()
 
     @property
     def registered(self) -> asyncio.Event:
@@ -106,6 +109,7 @@ class SyncStage:
         """Start a call for every session whose ops go now; return when to look again, by time alone."""
         places = self._concurrency.parallel - len(self._busy)
         self._passed_over |= bool(self._busy)
+        self._call_ended.clear()
         if places <= 0:
             return None
         claimed = await self._journal.do(
@@ -120,8 +124,8 @@ class SyncStage:
         for batch in claimed.batches:
             self._busy.add(batch.session_id)
             calls.create_task(self._deliver(batch))
-        if claimed.is_gathering:
-            await asyncio.sleep(GATHERING_SECONDS)
+        if claimed.is_gathering or (self._busy and not claimed.batches):
+            await _set_within(self._call_ended, PAUSE_SECONDS)
         return claimed.due
 
     async def _deliver(self, batch: Batch) -> None:
@@ -129,14 +133,20 @@ class SyncStage:
             await self._delivery.deliver(batch)
         finally:
             self._busy.discard(batch.session_id)
+            self._call_ended.set()
             if self._passed_over:
                 self._passed_over = False
                 self._work.set()
 
     async def _work_or(self, due: float | None) -> None:
         seconds = None if due is None else max(0.0, due - self._clock.monotonic())
-        try:
-            async with asyncio.timeout(seconds):
-                await self._work.wait()
-        except TimeoutError:
-            return
+        await _set_within(self._work, seconds)
+
+
+async def _set_within(event: asyncio.Event, seconds: float | None) -> None:
+    """Wait until an event is set, so many seconds at most."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return

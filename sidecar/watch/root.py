@@ -265,7 +265,9 @@ class RootWatch:
             self._obstacles.over(self.path)
         self._was_away = False
         async with asyncio.TaskGroup() as group:
-            for_ever = (self._list_for_ever(), self._handler.follow_up(), self._handler.retry.look_again())
+            handler = self._handler
+            looks = handler.follow_up(), handler.follow_watches(), handler.retry.look_again()
+            for_ever = self._list_for_ever(), *looks
             tasks = [group.create_task(task) for task in for_ever]
             if self._must_scan:
                 self._wanted.set()

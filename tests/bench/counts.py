@@ -33,10 +33,12 @@ def main() -> None:
             one = system.trickle(ones)
             say("a trickle: statements", ones, one.statements)
             say("a trickle: hops", ones, one.hops)
+            say("", ones, {"calls of Convex": one.calls})
             many = system.burst(files)
             say(f"a burst of {files}: statements", files, many.statements)
             say(f"a burst of {files}: hops", files, many.hops)
             say("", 1, {"bytes read for each byte sent": many.read_bytes / (files * SMALL_BYTES)})
+            say("", 1, {"calls of Convex for each 1,000": many.calls * 1000 / files})
         finally:
             system.kill()
 

@@ -1,4 +1,4 @@
-"""What each file costs, counted and not timed: statements, hops between threads, bytes read.
+"""What each file costs, counted and not timed: statements, hops between threads, bytes read, calls of Convex.
 
 ``python -m tests.bench.counts`` prints what the numbers are made of.
 """
@@ -19,8 +19,10 @@ LIMITS: dict[str, tuple[float, float]] = {
     "burst: statements a file": (12, 12),
     "burst: hops a file": (2.2, 2),
     "burst: bytes read for each byte sent": (2.25, 1),
+    "burst: calls of Convex for each 1,000 files": (100, 12),
     "trickle: statements a file": (103, 20),
     "trickle: hops a file": (36, 4),
+    "trickle: calls of Convex a file": (1.5, 1),
     "large file: bytes read for each byte sent": (3.02, 2),
 }
 
@@ -46,9 +48,11 @@ def _counted(system: CountedSystem) -> dict[str, float]:
     return {
         "burst: statements a file": each["statements"],
         "burst: hops a file": each["hops"],
+        "burst: calls of Convex for each 1,000 files": each["calls"] * 1000,
         "burst: bytes read for each byte sent": burst.read_bytes / (BURST * SMALL_BYTES),
         "trickle: statements a file": trickle["statements"],
         "trickle: hops a file": trickle["hops"],
+        "trickle: calls of Convex a file": trickle["calls"],
         "large file: bytes read for each byte sent": large.read_bytes / LARGE_BYTES,
     }
 

@@ -23,17 +23,22 @@ SMALL_BYTES, THUMBNAIL_BYTES, MIB = 32 * 1024, 50 * 1024, 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """One phase: how often each statement began and each hop was made, and how many bytes were read."""
+    """One phase: how often each statement began and each hop was made, how many bytes were read.
+
+    ``calls``: of ``sidecar:applyAssets``.
+    """
 
     statements: Mapping[str, int]
     hops: Mapping[str, int]
     read_bytes: int
+    calls: int
 
     def each(self, files: int) -> dict[str, float]:
-        """Return statements and hops for each file."""
+        """Return statements, hops and calls for each file."""
         return {
             "statements": sum(self.statements.values()) / files,
             "hops": sum(self.hops.values()) / files,
+            "calls": self.calls / files,
         }
 
 
@@ -47,7 +52,7 @@ class CountedSystem(System):
         """Nothing runs yet."""
         super().__init__(folder, s3, cast("ConvexServer", stub))  # of which the address alone is used
         self._stub = stub
-        self._phase, self._read = 0, 0
+        self._phase, self._read, self._called = 0, 0, 0
 
     def start_counted(self) -> None:
         """Start it, and wait until it is ready."""
@@ -65,8 +70,10 @@ class CountedSystem(System):
         with self._pipe.open("w") as pipe:
             pipe.write(f"{file}\n")
         eventually(f"{file.name} is written", file.exists)
-        before, self._read = self._read, self._read_bytes()
-        return Counts(**json.loads(file.read_text()), read_bytes=self._read - before)
+        read, self._read = self._read, self._read_bytes()
+        called, self._called = self._called, self._stub.calls["applyAssets"]
+        counted = json.loads(file.read_text())
+        return Counts(**counted, read_bytes=self._read - read, calls=self._called - called)
 
     def burst(self, files: int) -> Counts:
         """Let a folder with so many small films appear at once; return what they took."""

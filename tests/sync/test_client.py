@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import sys
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -204,6 +205,23 @@ async def test_the_call_is_what_convex_expects(wire: Wire, store: ConvexStore) -
     assert headers["Convex-Client"] == "render-sidecar-1.2.3"
     assert headers["Content-Type"] == "application/json"
     assert "Authorization" not in headers
+
+
+async def test_a_call_looks_for_no_module(store: ConvexStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is imported in vain is looked for on the disk again each time, on the event loop."""
+    looked_for: list[str] = []
+
+    class Finder:
+        """Finds nothing."""
+
+        def find_spec(self, name: str, *_: object) -> None:
+            """Note it."""
+            looked_for.append(name)
+
+    await store.probe()
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    await store.probe()
+    assert looked_for == []
 
 
 async def test_hostile_names_survive_the_wire(wire: Wire, store: ConvexStore) -> None:

@@ -25,7 +25,7 @@ from sidecar.journal.journal import Journal
 from sidecar.metrics import Metrics
 from sidecar.settings.convex import BatchSettings
 from sidecar.sync.errors import value_of
-from sidecar.sync.stage import GATHERING_SECONDS, SyncStage
+from sidecar.sync.stage import PAUSE_SECONDS, SyncStage
 from tests.support import journals
 from tests.support.memory_metadata import MemoryMetadata
 from tests.support.virtual import InlineWriter, virtually
@@ -226,7 +226,7 @@ def test_a_full_call_goes_before_the_wait_is_over(at_desk: Any) -> None:
         await desk.writer.run(
             lambda journal: [journals.ship(journal, one) for one in unleased(journal, files[:-1])]
         )
-        assert await desk.until(lambda: bool(desk.calls())) <= GATHERING_SECONDS + 0.002
+        assert await desk.until(lambda: bool(desk.calls())) <= PAUSE_SECONDS + 0.002
         assert [len(puts) for puts in desk.calls()] == [100]
 
     at_desk(work)
@@ -242,7 +242,7 @@ def test_gathering_ends_when_no_file_waits_any_more(at_desk: Any) -> None:
         await asyncio.sleep(0.05)
         assert desk.calls() == []
         await desk.uploaded(last)
-        assert await desk.until(lambda: bool(desk.calls())) <= GATHERING_SECONDS
+        assert await desk.until(lambda: bool(desk.calls())) <= PAUSE_SECONDS
         assert desk.calls() == [("first.mp4", "last.mp4")]
 
     at_desk(work)
@@ -258,7 +258,7 @@ def test_a_file_that_waits_out_a_backoff_is_waited_for_by_no_op(at_desk: Any) ->
         await desk.writer.run(
             lambda journal: journal.upload_claims.fail_upload(failed.row_id, error, due=1e12, spent=False)
         )
-        assert await desk.until(lambda: bool(desk.calls())) <= GATHERING_SECONDS + 0.002
+        assert await desk.until(lambda: bool(desk.calls())) <= PAUSE_SECONDS + 0.002
 
     at_desk(work)
 
@@ -330,10 +330,11 @@ def test_an_op_whose_backoff_ends_goes_although_another_session_is_busy(at_desk:
         error = SidecarError(ErrorKind.THROTTLED, "no", operation="call", target="x")
         desk.convex.errors = [error]
         await desk.file("a.mp4")
-        await desk.until(lambda: not desk.convex.errors)
+        await asyncio.sleep(2 * CALL_SECONDS)
         desk.convex.slow = {"demo/slow": 600.0}
         await desk.file("b.mp4", session="demo/slow")
         await desk.until(lambda: ("b.mp4",) in desk.calls())
+        assert desk.calls().count(("a.mp4",)) == 1
         await desk.until(lambda: desk.calls().count(("a.mp4",)) == 2)
 
     at_desk(work)
@@ -347,6 +348,24 @@ def test_each_op_of_a_trickle_costs_two_questions(at_desk: Any) -> None:
             await desk.file(f"{n}.mp4")
             await asyncio.sleep(0.1)
         assert desk.writer.asked == {"claim_batches": 10, "settle": 10}
+
+    at_desk(work)
+
+
+@pytest.mark.parametrize(("files_per_second", "calls"), [(500, 12), (250, 20)])
+def test_a_burst_is_told_in_few_calls(at_desk: Any, files_per_second: int, calls: int) -> None:
+    """For each 1,000 files, at the pace of their uploads; the last ones are not waited for."""
+    number = 500
+
+    async def work(desk: Desk) -> None:
+        files = [await desk.ready(f"{n}.mp4") for n in range(number)]
+        for file in files:
+            await asyncio.sleep(1 / files_per_second)
+            await desk.uploaded(file)
+            await desk.writer.run(release)
+        assert await desk.until(lambda: len(desk.convex.assets) == number + 1) < 2 * CALL_SECONDS + 0.1
+        assert len(desk.calls()) * 1000 / number <= calls
+        assert desk.writer.asked["claim_batches"] < number / files_per_second / PAUSE_SECONDS + 2 * calls
 
     at_desk(work)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,10 @@ from sidecar.core.findings import Finding
 from sidecar.core.model import State
 from sidecar.files import open_folder
 from sidecar.journal.journal import Journal
+from sidecar.watch.events import event_handler
+from sidecar.watch.events.inotify import Inotify
+from sidecar.watch.events.inotify_thread import InotifyThread
+from tests.support.patience import DEADLINE_SECONDS
 
 from .conftest import World, running
 
@@ -102,6 +107,26 @@ async def test_folders_made_and_filled_at_once_miss_no_file(world: World) -> Non
     for path in paths:
         world.put(path, path.encode())
     await world.until_ready(*paths)
+
+
+async def test_what_comes_before_a_new_folder_is_watched_is_found_once_it_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, not with what is looked at a little later: no event tells of it."""
+    monkeypatch.setattr(event_handler, "AGAIN_SECONDS", 3600.0)
+    asked, filled, start = asyncio.Event(), asyncio.Event(), Inotify._start_watcher
+
+    async def held(notifier: Inotify, folders: Iterable[str]) -> InotifyThread:
+        asked.set()
+        await filled.wait()
+        return await start(notifier, folders)
+
+    monkeypatch.setattr(Inotify, "_start_watcher", held)
+    world.put("p/s/one/source/first.py")
+    await asyncio.wait_for(asked.wait(), DEADLINE_SECONDS)
+    world.put("p/s/one/source/second.py")
+    filled.set()
+    await world.until_ready("p/s/one/source/first.py", "p/s/one/source/second.py")
 
 
 async def test_a_folder_that_is_renamed_in_is_walked(world: World) -> None:

@@ -23,7 +23,7 @@ from sidecar.watch.scan.root_scan import Scanner
 
 from .folder_retry import FolderRetry
 
-AGAIN_SECONDS = 0.3  # a new folder was perhaps being filled before it was watched
+AGAIN_SECONDS = 0.3  # what is being written is whole then
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class EventHandler:
         """``unfinished`` is ``Ingest``'s: paths that it wants looked at again.
 
         ``watch_folders`` has folders watched, soon; then they have to be looked at once more:
-        ``look_again_later``.
+        ``look_at_watched``.
         """
         self._root, self._classifier, self._candidates = root, classifier, candidates
         self._threads, self._scanner, self._unfinished, self._watch_folders = (
@@ -63,6 +63,7 @@ class EventHandler:
         )
         self._again = set[str]()
         self._later = asyncio.Event()
+        self._watched, self._are_watched = set[str](), asyncio.Event()
         self.retry = FolderRetry(root, self._look_at, obstacles)
 
     async def handle(self, changes: Iterable[tuple[Change, str]]) -> None:
@@ -78,6 +79,19 @@ class EventHandler:
             self._later.clear()
             paths, self._again = self._again, set()
             await self._look_at(paths)
+
+    async def follow_watches(self) -> None:
+        """Look once more at folders that are watched now, for ever; a task of its own."""
+        while True:
+            await self._are_watched.wait()
+            self._are_watched.clear()
+            folders, self._watched = self._watched, set()
+            await self._look_at(folders)
+
+    def look_at_watched(self, folders: Iterable[str]) -> None:
+        """Look at some folders at once: they were perhaps being filled before they were watched."""
+        self._watched.update(folders)
+        self._are_watched.set()
 
     def _path_of(self, change: Change, path: str) -> str | None:
         """Return the path below the root, or None where nothing is to be found out at it."""

@@ -57,7 +57,7 @@ class Listener:
 
     async def _listen(self) -> None:
         async with Inotify(
-            self._root, clock=self._clock, watch_initial=self._handler.look_again_later
+            self._root, clock=self._clock, watch_initial=self._handler.look_at_watched
         ) as notifier:
             self._notifier, self.is_deaf, self.trouble = notifier, False, None
             self._list_again()  # after the watches are in place, or something falls between
