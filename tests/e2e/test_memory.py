@@ -18,12 +18,12 @@ def resident_mib(system: System) -> float:
 
 
 def test_memory_is_given_back_after_an_upload(system: System) -> None:
-    """Idle is idle also after work: the budget is 130 MiB before the first file and after the last."""
+    """Idle is idle also after work: the budget is 120 MiB before the first file and after the last."""
     system.fresh = True  # what a parent has imported would count as the daemon's, or not
     system.start()
-    assert resident_mib(system) < 130
+    assert resident_mib(system) < 120
     write(system.root / "demo/lesson/s1/video/c1.mp4", random.Random(1).randbytes(100 * MIB))
     for n in range(50):
         write(system.root / f"demo/lesson/s{n % 5}/source/f{n}.py", b"# %d\n" % n)
     system.wait_settled(synced=51)
-    eventually("memory is given back", lambda: resident_mib(system) < 130)
+    eventually("memory is given back", lambda: resident_mib(system) < 120)

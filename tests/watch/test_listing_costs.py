@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections import Counter
@@ -17,6 +18,8 @@ from sidecar.core.presets import LESSON
 from sidecar.core.routing import Router
 from sidecar.core.rules import Ids, Root
 from sidecar.journal.journal import Journal
+from sidecar.journal.stores.files import Files
+from sidecar.journal.stores.known import KnownFolders
 from sidecar.journal.writer import JournalWriter
 from sidecar.local.bench.filling import FILES, MachineClock, fill, path, written
 from sidecar.watch.os.worker_threads import WorkerThreads
@@ -37,7 +40,7 @@ class Library:
     def __init__(self, folder: Path) -> None:
         """Write the files."""
         self.root = folder / "renders"
-        self.taken = list[ListingBatch]()
+        self.taken, self.spent_seconds = list[ListingBatch](), 0.0
         self.journal = Journal(folder / "journal.db", tag=TAG, bucket="lessons", clock=MachineClock())
         fill(self.journal, str(self.root), written(self.root, COUNT, first=0))
 
@@ -52,7 +55,7 @@ class Library:
         self.taken = []
         try:
             async with JournalWriter(self.journal) as writer:
-                await Scanner(
+                walked = await Scanner(
                     root=root,
                     classifier=Classifier(root=root, router=router, playlists=Playlists(root, router, {})),
                     journal=writer,
@@ -60,6 +63,7 @@ class Library:
                     take=self._take,
                     is_watched=lambda *_: True,
                 ).scan(None)
+                self.spent_seconds = walked.spent_seconds
         finally:
             threads.close()
         whole = ListingBatch()
@@ -105,6 +109,21 @@ async def test_a_file_that_is_known_costs_one_stat_and_one_call(library: Library
     assert calls["DirEntry.stat"] == COUNT + ALL_FOLDERS - 1  # the root is nobody's entry
     assert calls["python"] < COUNT + 50 * ALL_FOLDERS
     assert calls["Router.route"] == 0
+
+
+async def test_what_the_journal_takes_counts_as_a_listings_cost(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Listings are spaced by what they cost, in whichever thread."""
+    known_in = Files.known_in
+
+    @functools.wraps(known_in)
+    def slow(*given: Any) -> KnownFolders:
+        return known_in(*given)._replace(cpu_seconds=1000.0)
+
+    monkeypatch.setattr(Files, "known_in", slow)
+    await library.list()
+    assert library.spent_seconds > 1000.0
 
 
 async def test_a_folder_that_is_known_costs_one_statement(library: Library) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -17,11 +18,15 @@ from sidecar.journal.db.store import Store, transaction
 
 from .completion import Completion
 from .discovery import Discovery
-from .known import IdentityRow, Known, ObserveResult
+from .known import Known, KnownFolders, ObserveResult
 from .removal_ops import RemovalOps
 from .transfers import Transfers
 
 _NOT_SENT = frozenset({State.DISCOVERED, State.READY, State.ABANDONED})
+_KNOWN = (
+    "SELECT name, inode, size, mtime_ns, ctime_ns FROM files"
+    " WHERE root = (SELECT id FROM roots WHERE path = ?) AND folder = ?"
+)
 # One seek a folder, from each to the next: DISTINCT would read every row. NULL is the end.
 _NEXT_FOLDER = (
     "(SELECT folder FROM files WHERE root = (SELECT id FROM roots WHERE path = :root)"
@@ -51,38 +56,26 @@ class Files(Store):
 
     def known(self, root: str, folder: str) -> dict[str, Known]:
         """Return what is remembered of one folder ("" is the root), by name."""
-        return {row[0]: Known._make(row) for row in self.known_in(root, [folder])[folder]}
+        found = self.known_in(root, [folder]).by_folder[folder]
+        return {row[0]: Known._make(row) for row in found}
 
-    def known_in(self, root: str, folders: Sequence[str]) -> dict[str, set[IdentityRow]]:
-        """Return what is remembered of many folders, by folder: asked in one turn of the writer's thread.
+    def known_in(self, root: str, folders: Sequence[str]) -> KnownFolders:
+        """Return what is remembered of many folders, asked in one turn of the writer's thread.
 
         It is one range query a folder, and bare rows: a start reads a million of them.
         """
-        cursor = self._db.conn.cursor()
-        cursor.row_factory = None  # tuples
-        return {
-            folder: set(
-                cursor.execute(
-                    "SELECT name, inode, size, mtime_ns, ctime_ns FROM files"
-                    f" WHERE root = (SELECT id FROM roots WHERE path = ?) AND folder = ? AND {HAS_SLOT}",
-                    [root, folder],
-                )
-            )
-            for folder in folders
+        began, cursor = time.thread_time(), self._tuples()
+        found = {
+            folder: set(cursor.execute(f"{_KNOWN} AND {HAS_SLOT}", [root, folder])) for folder in folders
         }
+        return KnownFolders(found, time.thread_time() - began)
 
-    def known_among(self, root: str, folder: str, names: Sequence[str]) -> set[IdentityRow]:
+    def known_among(self, root: str, folder: str, names: Sequence[str]) -> KnownFolders:
         """Return what is remembered of some files of a folder that holds too many to ask for all."""
-        cursor = self._db.conn.cursor()
-        cursor.row_factory = None  # tuples
-        return set(
-            cursor.execute(
-                "SELECT name, inode, size, mtime_ns, ctime_ns FROM files"
-                " WHERE root = (SELECT id FROM roots WHERE path = ?) AND folder = ?"
-                f" AND name IN (SELECT value FROM json_each(?)) AND {HAS_SLOT}",
-                [root, folder, json.dumps(names, ensure_ascii=False)],
-            )
-        )
+        began, cursor = time.thread_time(), self._tuples()
+        among = f"{_KNOWN} AND name IN (SELECT value FROM json_each(?)) AND {HAS_SLOT}"
+        found = set(cursor.execute(among, [root, folder, json.dumps(names, ensure_ascii=False)]))
+        return KnownFolders({folder: found}, time.thread_time() - began)
 
     def count_known(self, root: str, folder: str) -> int:
         """Return how many files of a folder are remembered."""
@@ -172,6 +165,11 @@ class Files(Store):
             self._transfers.end_slot(row["slot"])
 
     # -- the steps ---------------------------------------------------------------------------------
+
+    def _tuples(self) -> sqlite3.Cursor:
+        cursor = self._db.conn.cursor()
+        cursor.row_factory = None
+        return cursor
 
     def _is_away(self, place: tuple[int, str, str], home: str | None) -> bool:
         row = self._db.execute(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,6 +51,13 @@ def identity_row(name: str, found: os.stat_result) -> IdentityRow:
     if inode > _SIGNED_MAX:
         inode = signed(inode)
     return name, inode, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+class KnownFolders(NamedTuple):
+    """What the journal remembers of folders, and what it cost: listings are spaced by their CPU time."""
+
+    by_folder: Mapping[str, set[IdentityRow]]
+    cpu_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from sidecar.core.file_states import FileEvent, FileState, step
 from sidecar.core.model import State, Transfer
 from sidecar.core.removal import MassRemoval, RemovalState
 from sidecar.journal.db.connection import JournalConnection
-from sidecar.journal.db.file_conditions import HAS_SLOT, IS_PRESENT, IS_UNDECIDED, knows, state_after
+from sidecar.journal.db.file_conditions import HAS_SLOT, IS_UNDECIDED, knows, state_after
 from sidecar.journal.db.rows import join, split
 from sidecar.journal.db.store import Store, transaction
 
@@ -78,10 +78,8 @@ class Removals(Store):
             f"  AND {IS_UNDECIDED} AND f.spared = 0 AND t.state = 'synced') AS gone",
             [number],
         ).fetchone()
-        present = self._db.execute(
-            f"SELECT count(*) AS n FROM files WHERE root = ? AND {IS_PRESENT}", [number]
-        ).fetchone()
-        return MassRemoval(gone=row["gone"], present=present["n"])
+        present = self._db.execute("SELECT files FROM present WHERE root = ?", [number]).fetchone()
+        return MassRemoval(gone=row["gone"], present=0 if present is None else present["files"])
 
     def has_absences(self, root: str) -> bool:
         """Tell whether there is anything to evaluate: what is not in Convex yet still waits."""
@@ -100,8 +98,9 @@ class Removals(Store):
         One whose last content is not in Convex yet waits. ``after`` is the path before the page, "" at first.
         """
         rows = self._db.execute(
-            f"SELECT * FROM files WHERE root = ? AND {_MAY_BE_DECIDED}"
-            " AND (folder, name) > (?, ?) ORDER BY folder, name LIMIT ?",
+            # The plus, and the order: else SQLite walks the whole root instead of files_absent.
+            f"SELECT * FROM files WHERE root = ? AND +{_MAY_BE_DECIDED}"
+            " AND (folder, name) > (?, ?) ORDER BY absent, folder, name LIMIT ?",
             [self._db.root_id(root), *split(after), PAGE],
         ).fetchall()
         begun = [self._evaluate(row, ask=ask, delete_object=delete_object) for row in rows]
@@ -117,8 +116,10 @@ class Removals(Store):
     def confirm_absence(self, root: str) -> bool:
         """Two listings did not show these files, and a third one begins; True: call it again."""
         moved = self._db.execute(
-            f"UPDATE files SET absent = {state_after(FileEvent.CONFIRMED)} WHERE (root, folder, name) IN"
-            f" (SELECT root, folder, name FROM files WHERE root = ? AND {_MAY_BE_CONFIRMED} LIMIT ?)",
+            f"UPDATE files SET absent = {state_after(FileEvent.CONFIRMED)}"
+            " FROM (SELECT folder AS its_folder, name AS its_name FROM files"
+            f"  WHERE root = ?1 AND {_MAY_BE_CONFIRMED} LIMIT ?2)"
+            " WHERE root = ?1 AND folder = its_folder AND name = its_name",
             [self._db.root_id(root), 10 * PAGE],
         )
         return moved.rowcount == 10 * PAGE

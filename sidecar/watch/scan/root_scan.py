@@ -77,7 +77,7 @@ class Walk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walked:
-    """What a walk cost, in CPU seconds of the worker threads, and the inodes of folders not watched.
+    """What a walk cost, in CPU seconds of all threads, and the inodes of folders not watched.
 
     ``unread`` tells why it could not read some folders.
     """
@@ -122,7 +122,8 @@ class Scanner:
                 for one in batch
                 if one.whole and (is_new or not self.is_watched(one.folder, one.inode))
             }
-            remembered = await self._remembered(batch)
+            remembered, seconds = await self._remembered(batch)
+            spent += seconds
             batches = self._compare(batch, remembered)
             while True:
                 gathered, seconds = await self.threads.timed(partial(next, batches, None))
@@ -148,7 +149,7 @@ class Scanner:
             gone, seconds = await self.threads.timed(partial(self._gone, folders))
             spent += seconds
             if gone:
-                known = await self.journal.do(Files.known_in, self.root, gone)
+                known, _ = await self.journal.do(Files.known_in, self.root, gone)
                 gathered = ListingBatch()
                 gathered.homes.update(await self.threads.do(partial(self._homes, gone)))
                 for folder in gone:
@@ -178,14 +179,18 @@ class Scanner:
     def _homes(self, folders: Sequence[str]) -> dict[str, str | None]:
         return {folder: home_of(self.root, folder) for folder in folders}
 
-    async def _remembered(self, batch: Sequence[Listing]) -> Remembered:
-        """Return what the journal knows of the files of each listing."""
-        whole = [one.folder for one in batch if not one.is_piece]
-        known = await self.journal.do(Files.known_in, self.root, whole)
-        return [await self._known_among(one) if one.is_piece else known[one.folder] for one in batch]
-
-    async def _known_among(self, piece: Listing) -> set[IdentityRow]:
-        return await self.journal.do(Files.known_among, self.root, piece.folder, list(piece.files))
+    async def _remembered(self, batch: Sequence[Listing]) -> tuple[Remembered, float]:
+        """Return what the journal knows of the files of each listing, and the CPU seconds that it took."""
+        folders = [one.folder for one in batch if not one.is_piece]
+        (whole, spent), remembered = await self.journal.do(Files.known_in, self.root, folders), []
+        for listing in batch:
+            known, folder = whole, listing.folder
+            if listing.is_piece:
+                names = list(listing.files)
+                known, seconds = await self.journal.do(Files.known_among, self.root, folder, names)
+                spent += seconds
+            remembered.append(known[folder])
+        return remembered, spent
 
     def _gone(self, folders: Sequence[str]) -> list[str]:
         return [folder for folder in folders if self._is_gone(folder)]

@@ -1,13 +1,17 @@
-"""What a watched tree costs while nothing happens in it: counted, no clock is looked at."""
+"""What watching a tree costs: counted, no clock is looked at."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sidecar.watch.events import inotify_thread
+from sidecar.watch.events import directories, inotify_thread
+from sidecar.watch.events.directories import folder_inodes
 from sidecar.watch.events.inotify_thread import POLL_MS, QUIET_POLLS, QUIET_STEP_MS, STEP_MS, InotifyThread
 
 CHANGE = {(1, "/renders/one.mp4")}
@@ -56,3 +60,46 @@ def test_it_is_polled_as_before_from_the_first_event_on(monkeypatch: pytest.Monk
     """Only the first file after a silence is noticed some hundredths of a second later."""
     steps = polled(monkeypatch, ["timeout"] * QUIET_POLLS + [CHANGE, "timeout"])
     assert steps[-3:] == [QUIET_STEP_MS, STEP_MS, STEP_MS]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Return a root with a folder in a folder, and files in both."""
+    (tmp_path / "p" / "s").mkdir(parents=True)
+    for folder in ("p", "p/s"):
+        (tmp_path / folder / "file.mp4").touch()
+    return tmp_path
+
+
+def read_folders(monkeypatch: pytest.MonkeyPatch, root: Path, *, kind: str) -> tuple[list[str], int]:
+    """Return the folders that are found in a root of such a file system, and how many of them are read."""
+    read, scandir = list[int](), os.scandir
+
+    def scanned(fd: int) -> Any:
+        read.append(fd)
+        return scandir(fd)
+
+    monkeypatch.setattr(directories, "kind_of", lambda _: kind)
+    monkeypatch.setattr(os, "scandir", scanned)
+    return sorted(folder_inodes(str(root))), len(read)
+
+
+def test_a_folder_without_folders_is_not_read_for_its_watch(
+    monkeypatch: pytest.MonkeyPatch, tree: Path
+) -> None:
+    """It holds the files, a million of them maybe; its number of links says that there is nothing else."""
+    assert read_folders(monkeypatch, tree, kind="ext4") == (["", "p", "p/s"], 2)
+
+
+def test_links_are_not_believed_where_they_may_not_be_counted(
+    monkeypatch: pytest.MonkeyPatch, tree: Path
+) -> None:
+    """Some file systems say 2 of every folder."""
+    real = os.fstat
+
+    def two_links(fd: int) -> os.stat_result:
+        mode, inode, device, _, *rest = real(fd)
+        return os.stat_result((mode, inode, device, 2, *rest))
+
+    monkeypatch.setattr(os, "fstat", two_links)
+    assert read_folders(monkeypatch, tree, kind="exfat") == (["", "p", "p/s"], 3)
