@@ -1,13 +1,10 @@
 /** Every asset of a scene or a session, reactive and paginated. */
 import { paginationOptsValidator, paginationResultValidator } from "convex/server";
 import { v } from "convex/values";
-import type { Doc } from "./_generated/dataModel";
 import { query } from "./_generated/server";
-import { readableSession } from "./sidecarLib/access";
-import { toS3Asset } from "./sidecarLib/rows";
-import { assetReferenceFields, entityType } from "./sidecarLib/shapes";
-
-const assetReference = v.object({ id: v.id("assets"), ...assetReferenceFields });
+import { assetRule, readableSession } from "./sidecarLib/access";
+import { toAssetReference } from "./sidecarLib/references";
+import { assetReference, entityType } from "./sidecarLib/shapes";
 
 /** By index, then name; assets without an index come last. */
 export const byEntity = query({
@@ -19,7 +16,8 @@ export const byEntity = query({
   },
   returns: paginationResultValidator(assetReference),
   handler: async (ctx, { sessionId, entityType, entityId, paginationOpts }) => {
-    if ((await readableSession(ctx, sessionId)) === null) {
+    const session = await readableSession(ctx, sessionId);
+    if (session === null) {
       return { page: [], isDone: true, continueCursor: "" };
     }
     const result = await ctx.db
@@ -28,16 +26,9 @@ export const byEntity = query({
         q.eq("sessionId", sessionId).eq("entityType", entityType).eq("entityId", entityId),
       )
       .paginate(paginationOpts);
-    return { ...result, page: result.page.map(toAssetReference) };
+    const isReadable = await assetRule(ctx, session);
+    const shown = await Promise.all(result.page.map(isReadable));
+    const page = result.page.filter((_, i) => shown[i]);
+    return { ...result, page: await Promise.all(page.map(toAssetReference)) };
   },
 });
-
-function toAssetReference(row: Doc<"assets">) {
-  const { _id, sessionId, projectId, entityId, entityType, assetType } = row;
-  const { name, index, role, transfer, version, createdAt, metadata } = row;
-  return {
-    ...{ id: _id, sessionId, projectId, entityId, entityType, assetType },
-    ...{ name, index, role, transfer, version, createdAt, metadata },
-    ...toS3Asset(row),
-  };
-}

@@ -33,7 +33,10 @@ export const sidecarTables = {
     order: v.number(), // the index; assets without one come last
     producer: v.string(), // who wrote the current version
     updatedAt: v.number(),
+    assetId: v.optional(v.string()), // the slot's digest; rows of earlier versions get it from a migration
   })
+    .index("by_asset", ["assetId"])
+    .index("by_project", ["projectId", "sessionId", "entityType", "entityId", "order", "name"])
     .index("by_slot", ["sessionId", "entityType", "entityId", "assetType", "name"])
     .index("by_choice", ["sessionId", "entityType", "entityId", "assetType", "rank", "order", "name"])
     .index("by_entity", ["sessionId", "entityType", "entityId", "order", "name"]),
@@ -52,7 +55,9 @@ export const sidecarTables = {
     producer: v.string(),
     createdAt: v.number(),
     expired: v.boolean(),
+    assetId: v.optional(v.string()), // as of `assets`
   })
+    .index("by_asset", ["assetId", "version"])
     .index("by_slot", ["sessionId", "entityType", "entityId", "assetType", "name", "version"])
     .index("by_producer", ["producer"]),
 

@@ -83,7 +83,7 @@ export const sessionFields = {
   updatedAt: v.number(),
 };
 
-/** An asset as front ends see it, without its `id`, which is the row's. */
+/** An asset as rows keep it and front ends see it. */
 export const assetReferenceFields = {
   sessionId: v.string(),
   projectId: v.string(),
@@ -99,6 +99,9 @@ export const assetReferenceFields = {
   createdAt: v.number(),
   metadata: v.record(v.string(), v.string()),
 };
+
+/** `id` is the slot's digest: it stays whatever becomes of rows. */
+export const assetReference = v.object({ id: v.string(), ...assetReferenceFields });
 
 const opHead = { opId: v.string(), seq: v.number() };
 /** Entity and asset types are strings here: one op that nobody understands is refused alone, not with its batch. */
@@ -143,6 +146,7 @@ export const kept = v.object({ s3Key: v.string(), transfer: v.string() });
  */
 export const opResult = v.object({
   opId: v.string(),
+  assetId: v.optional(v.string()), // of a put or a remove
   outcome: v.union(
     v.literal("applied"),
     v.literal("unchanged"),
@@ -156,7 +160,7 @@ export const opResult = v.object({
   kept: v.optional(kept),
 });
 export type OpResult = Infer<typeof opResult>;
-export type Effect = Omit<OpResult, "opId">;
+export type Effect = Omit<OpResult, "opId" | "assetId">;
 
 export const registration = v.object({
   epoch: v.number(),
@@ -176,6 +180,7 @@ export type Slot = Infer<typeof slot>;
 /** A version as its sidecar compares it with the bucket. */
 export const versionRow = v.object({
   ...slot.fields,
+  assetId: v.string(),
   version: v.number(),
   transfer: v.string(),
   bucket: v.string(),
@@ -212,9 +217,30 @@ export type VersionName = Infer<typeof versionName>;
 
 export const currentAsset = v.object({
   ...s3AssetFields,
+  assetId: v.string(),
   version: v.number(),
   transfer: v.string(),
   index: v.union(v.number(), v.null()),
   role: v.union(v.string(), v.null()),
   metadata: v.record(v.string(), v.string()),
 });
+
+export const assetPage = v.object({
+  assets: v.array(assetReference),
+  cursor: v.union(v.string(), v.null()),
+});
+
+/** An asset to be removed, if it still has the version that the caller saw. */
+export const removal = v.object({ slot, expectedVersion: v.number() });
+export type Removal = Infer<typeof removal>;
+
+/** `changed`: a newer version came meanwhile, and stays. */
+export const removalResult = v.object({
+  assetId: v.string(),
+  outcome: v.union(v.literal("removed"), v.literal("absent"), v.literal("changed")),
+  version: v.optional(v.number()),
+});
+export type RemovalResult = Infer<typeof removalResult>;
+
+/** Who would read; null for somebody who is not signed in. */
+export const viewer = v.union(v.null(), v.object({ issuer: v.string(), subject: v.string() }));
