@@ -19,7 +19,10 @@ import {
 
 export const sidecarTables = {
   /** What a player subscribes to: one document per scene. Scene ids are unique within a session only. */
-  scenes: defineTable(sceneFields).index("by_session", ["sessionId", "sceneId"]),
+  scenes: defineTable(sceneFields)
+    .index("by_session", ["sessionId", "sceneId"])
+    .index("by_order", ["sessionId", "sortKey", "sceneId"])
+    .index("by_sort_key", ["sortKey"]),
 
   /** One document per session; its totals are written by the rollup alone. */
   videoSessions: defineTable(sessionFields)

@@ -272,6 +272,31 @@ def test_a_backend_asks_for_a_viewer(backend: Caller, connect: Connect) -> None:
     assert [may(video, None), may(video, learner | {"subject": "eve"}), may("none", staff)] == [False] * 3
 
 
+def test_a_learner_never_receives_the_key_of_source_code(callers: Callers, connect: Connect) -> None:
+    """Not in a scene, a list, its history, nor among the assets; what it may see is there."""
+    sidecar = connect()
+    for content in "AB":
+        code = of(sidecar, name="a.py", content=content, assetType="source_code")
+        sidecar.apply(of(sidecar, content=content), code)
+    learner = callers(f"Bearer {OTHER.token(sidecar.sidecar_id)}")
+    where = {"sessionId": sidecar.session_id, "sceneId": "intro"}
+    opts = {"paginationOpts": {"numItems": 9, "cursor": None}}
+    entity = {"sessionId": sidecar.session_id, "entityType": "scene", "entityId": "intro"}
+    answers = [
+        learner.query("scenes:get", **where),
+        learner.query("scenes:bySession", sessionId=sidecar.session_id),
+        learner.query("scenes:bySession", sessionId=sidecar.session_id, **opts),
+        learner.query("scenes:sceneHistory", **where, **opts),
+        learner.query("assets:byEntity", **entity, **opts),
+        learner.query("assets:chunks", **where),
+    ]
+    for answer in answers:
+        text = json.dumps(answer)
+        assert "source_code" not in text
+        assert "sourceCodeAsset" not in text
+        assert '"s3Key": "p/' in text
+
+
 def test_a_hundred_are_the_limit(backend: Caller) -> None:
     """As of every call."""
     with pytest.raises(Refused) as refused:

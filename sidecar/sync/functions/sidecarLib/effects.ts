@@ -143,6 +143,8 @@ export async function reportFacts(ctx: MutationCtx, batch: Batch, op: FactsOp): 
     .unique();
   if (current === null) await ctx.db.insert("sceneFacts", row);
   else await ctx.db.replace("sceneFacts", current._id, row);
-  changeOf(batch, "scene", sceneId).factsChanged = true;
+  const change = changeOf(batch, "scene", sceneId);
+  change.factsChanged = true;
+  change.expected = op.expected ?? change.expected;
   return { outcome: "applied" };
 }

@@ -3,6 +3,7 @@ import { v } from "convex/values";
 import { internal } from "../_generated/api";
 import type { Doc } from "../_generated/dataModel";
 import { internalMutation, type MutationCtx, type QueryCtx } from "../_generated/server";
+import { naturalKey } from "./order";
 import type { Slot } from "./shapes";
 
 const ROWS_PER_STEP = 100;
@@ -29,9 +30,10 @@ export async function assetById(ctx: Pick<QueryCtx, "db">, assetId: string): Pro
     .first();
 }
 
-/** Begins the migration of rows that do not keep their identity yet, if there are any. */
+/** Begins the migration of rows that lack their identity or their place in natural order, if there are any. */
 export async function startBackfill(ctx: MutationCtx): Promise<void> {
-  if ((await unnamedAssets(ctx, 1)).length + (await unnamedVersions(ctx, 1)).length === 0) return;
+  const some = [await unnamedAssets(ctx, 1), await unnamedVersions(ctx, 1), await unsortedScenes(ctx, 1)];
+  if (some.every((rows) => rows.length === 0)) return;
   await ctx.scheduler.runAfter(0, internal.sidecarLib.identity.backfill, {});
 }
 
@@ -42,9 +44,11 @@ export const backfill = internalMutation({
   handler: async (ctx) => {
     const assets = await unnamedAssets(ctx, ROWS_PER_STEP);
     const versions = await unnamedVersions(ctx, ROWS_PER_STEP);
+    const scenes = await unsortedScenes(ctx, ROWS_PER_STEP);
     for (const row of assets) await ctx.db.patch("assets", row._id, { assetId: await slotDigest(row) });
     for (const row of versions) await ctx.db.patch("assetVersions", row._id, { assetId: await slotDigest(row) });
-    if (assets.length + versions.length > 0) {
+    for (const row of scenes) await ctx.db.patch("scenes", row._id, { sortKey: naturalKey(row.sceneId) });
+    if (assets.length + versions.length + scenes.length > 0) {
       await ctx.scheduler.runAfter(0, internal.sidecarLib.identity.backfill, {});
     }
     return null;
@@ -62,5 +66,12 @@ async function unnamedVersions(ctx: MutationCtx, most: number) {
   return await ctx.db
     .query("assetVersions")
     .withIndex("by_asset", (q) => q.eq("assetId", undefined))
+    .take(most);
+}
+
+async function unsortedScenes(ctx: MutationCtx, most: number) {
+  return await ctx.db
+    .query("scenes")
+    .withIndex("by_sort_key", (q) => q.eq("sortKey", undefined))
     .take(most);
 }

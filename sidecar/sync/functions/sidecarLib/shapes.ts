@@ -52,10 +52,12 @@ export const replacedAsset = v.object({
 });
 export type ReplacedAsset = Infer<typeof replacedAsset>;
 
-export const sceneFields = {
+/** A scene as lists show it. */
+export const sceneListFields = {
   sessionId: v.string(),
   projectId: v.string(),
   sceneId: v.string(),
+  sortKey: v.optional(v.string()), // see naturalKey
   ownerId: v.optional(v.string()), // yours to set; the sidecar never does
   videoAsset: v.optional(s3Asset),
   sourceCodeAsset: v.optional(s3Asset),
@@ -63,9 +65,14 @@ export const sceneFields = {
   subtitleAsset: v.optional(s3Asset),
   assetsStatus,
   assetsErrorMessage: v.optional(v.string()),
+  stalledSince: v.optional(v.number()), // when a sidecar was last heard of that owes something and is gone
+  expectedChunks: v.optional(v.number()), // as the renderer's marker says
   assetVersion: v.number(), // 1 + replacements in the scene
-  previousAssetVersions: v.array(replacedAsset), // the last 10, oldest first
   updatedAt: v.number(),
+};
+export const sceneFields = {
+  ...sceneListFields,
+  previousAssetVersions: v.array(replacedAsset), // the last 10, oldest first
 };
 
 export const sessionFields = {
@@ -129,6 +136,7 @@ export const factsOp = v.object({
   owed: v.number(),
   error: v.union(v.string(), v.null()),
   reason: v.union(v.string(), v.null()),
+  expected: v.optional(v.number()), // chunks, where a marker says how many there will be
 });
 export const removeOp = v.object({ ...opHead, kind: v.literal("remove"), ...slotFields });
 export const op = v.union(putOp, factsOp, removeOp);
