@@ -131,7 +131,8 @@ def test_only_a_backend_of_the_project_is_answered(
     def refusal(authorization: str | None, name: str = function) -> str | None:
         with pytest.raises(Refused) as refused:
             getattr(callers(authorization), kind)(f"sidecar:{name}", **args)
-        return refused.value.code
+        code: str | None = refused.value.code
+        return code
 
     assert refusal(None) == "UNAUTHENTICATED"
     assert refusal(f"Bearer {PRODUCER.token('a')}") == "FORBIDDEN"

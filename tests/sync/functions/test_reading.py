@@ -132,7 +132,7 @@ def test_a_scenes_history_is_whole(sidecar: Sidecar, player: Caller) -> None:
     for number in range(13):
         sidecar.apply(put(content=f"v{number}"))
     sidecar.apply(put("a.srt", assetType="subtitle"), put("other.mp4", entityId="outro"))
-    slot = {"sessionId": sidecar.session_id, "entityType": "scene", "entityId": "intro"}
+    slot: dict[str, Any] = {"sessionId": sidecar.session_id, "entityType": "scene", "entityId": "intro"}
     slot |= {"assetType": "video_chunk", "name": "a.mp4", "version": 1}
     args = {"sidecarId": sidecar.sidecar_id, "epoch": sidecar.epoch, "versions": [slot]}
     assert sidecar.caller.mutation("sidecar:expire", **args) == [True]
