@@ -1,38 +1,113 @@
 /** Scenes for players and editors, reactive. */
-import { v } from "convex/values";
-import type { Doc } from "./_generated/dataModel";
-import { internalMutation, query } from "./_generated/server";
-import { readableSession } from "./sidecarLib/access";
+import {
+  paginationOptsValidator,
+  paginationResultValidator,
+  type PaginationOptions,
+  type PaginationResult,
+  type RegisteredQuery,
+} from "convex/server";
+import { v, type Infer } from "convex/values";
+import { internalMutation, query, type QueryCtx } from "./_generated/server";
+import { assetRule, readableSession } from "./sidecarLib/access";
 import { deleteScene } from "./sidecarLib/deletion";
-import { defined } from "./sidecarLib/optional";
-import { sceneRow } from "./sidecarLib/rows";
-import { sceneFields } from "./sidecarLib/shapes";
+import { fail } from "./sidecarLib/errors";
+import { assetIdOf } from "./sidecarLib/identity";
+import { sceneRow, toS3Asset } from "./sidecarLib/rows";
+import { assetType, s3AssetFields, sceneFields, sceneListFields } from "./sidecarLib/shapes";
+import { toListedScene, toScene } from "./sidecarLib/views";
 
 const SCENES_MAX = 1000;
-const scene = v.object({ _id: v.id("scenes"), _creationTime: v.number(), ...sceneFields });
+const system = { _id: v.id("scenes"), _creationTime: v.number() };
+const scene = v.object({ ...system, ...sceneFields });
+const listedScene = v.object({ ...system, ...sceneListFields });
+const version = v.object({
+  assetId: v.string(),
+  assetType,
+  name: v.string(),
+  version: v.number(),
+  ...s3AssetFields,
+  createdAt: v.number(),
+  expired: v.boolean(), // its object has gone, or is about to
+});
 
 /** Null for a scene that is not there, or that canReadSession refuses. */
 export const get = query({
   args: { sessionId: v.string(), sceneId: v.string() },
   returns: v.union(v.null(), scene),
   handler: async (ctx, { sessionId, sceneId }) => {
-    if ((await readableSession(ctx, sessionId)) === null) return null;
+    const session = await readableSession(ctx, sessionId);
+    if (session === null) return null;
     const row = await sceneRow(ctx, sessionId, sceneId);
-    return row && toScene(row);
+    return row && (await toScene(row, await assetRule(ctx, session)));
   },
 });
 
-/** All scenes of a session by their id, at most 1,000. */
+/**
+ * The scenes of a session in natural order (scene-2 before scene-10), without their history. A tab that was loaded
+ * before there were pages asks without `paginationOpts` and gets its list: of at most 1,000, else TOO_MANY.
+ */
 export const bySession = query({
-  args: { sessionId: v.string() },
-  returns: v.array(scene),
-  handler: async (ctx, { sessionId }) => {
-    if ((await readableSession(ctx, sessionId)) === null) return [];
-    const rows = await ctx.db
-      .query("scenes")
-      .withIndex("by_session", (q) => q.eq("sessionId", sessionId))
-      .take(SCENES_MAX);
-    return rows.map(toScene);
+  args: { sessionId: v.string(), paginationOpts: v.optional(paginationOptsValidator) },
+  returns: v.union(v.array(scene), paginationResultValidator(listedScene)),
+  handler: async (ctx, { sessionId, paginationOpts }) =>
+    paginationOpts === undefined ? await allScenes(ctx, sessionId) : await pageOf(ctx, sessionId, paginationOpts),
+}) as unknown as RegisteredQuery<
+  "public",
+  { sessionId: string; paginationOpts: PaginationOptions },
+  Promise<PaginationResult<Infer<typeof listedScene>>>
+>;
+
+async function pageOf(ctx: QueryCtx, sessionId: string, paginationOpts: PaginationOptions) {
+  const session = await readableSession(ctx, sessionId);
+  if (session === null) return { page: [], isDone: true, continueCursor: "" };
+  const result = await ctx.db
+    .query("scenes")
+    .withIndex("by_order", (q) => q.eq("sessionId", sessionId))
+    .paginate(paginationOpts);
+  const isReadable = await assetRule(ctx, session);
+  return { ...result, page: await Promise.all(result.page.map((row) => toListedScene(row, isReadable))) };
+}
+
+async function allScenes(ctx: QueryCtx, sessionId: string) {
+  const session = await readableSession(ctx, sessionId);
+  if (session === null) return [];
+  const rows = await ctx.db
+    .query("scenes")
+    .withIndex("by_session", (q) => q.eq("sessionId", sessionId))
+    .take(SCENES_MAX + 1);
+  if (rows.length > SCENES_MAX) fail("TOO_MANY", `more than ${SCENES_MAX} scenes: ask with paginationOpts`);
+  const isReadable = await assetRule(ctx, session);
+  return await Promise.all(rows.map((row) => toScene(row, isReadable)));
+}
+
+/** Every version that a slot of the scene ever held, by type and name, the newest of each first. */
+export const sceneHistory = query({
+  args: { sessionId: v.string(), sceneId: v.string(), paginationOpts: paginationOptsValidator },
+  returns: paginationResultValidator(version),
+  handler: async (ctx, { sessionId, sceneId, paginationOpts }) => {
+    const session = await readableSession(ctx, sessionId);
+    if (session === null || (await sceneRow(ctx, sessionId, sceneId)) === null) {
+      return { page: [], isDone: true, continueCursor: "" };
+    }
+    const result = await ctx.db
+      .query("assetVersions")
+      .withIndex("by_slot", (q) =>
+        q.eq("sessionId", sessionId).eq("entityType", "scene").eq("entityId", sceneId),
+      )
+      .order("desc")
+      .paginate(paginationOpts);
+    const isReadable = await assetRule(ctx, session);
+    const shown = await Promise.all(result.page.map(isReadable));
+    const page = result.page.filter((_, i) => shown[i]);
+    return {
+      ...result,
+      page: await Promise.all(
+        page.map(async (row) => {
+          const { assetType, name, version, createdAt, expired } = row;
+          return { assetId: await assetIdOf(row), assetType, name, version, ...toS3Asset(row), createdAt, expired };
+        }),
+      ),
+    };
   },
 });
 
@@ -45,15 +120,3 @@ export const remove = internalMutation({
     return null;
   },
 });
-
-/** The contract's fields: a table that you have given more keeps them to itself. */
-function toScene(row: Doc<"scenes">) {
-  const { _id, _creationTime, sessionId, projectId, sceneId, ownerId } = row;
-  const { videoAsset, sourceCodeAsset, thumbnailAsset, subtitleAsset } = row;
-  const { assetsStatus, assetsErrorMessage, assetVersion, previousAssetVersions, updatedAt } = row;
-  return defined({
-    ...{ _id, _creationTime, sessionId, projectId, sceneId, ownerId },
-    ...{ videoAsset, sourceCodeAsset, thumbnailAsset, subtitleAsset },
-    ...{ assetsStatus, assetsErrorMessage, assetVersion, previousAssetVersions, updatedAt },
-  });
-}

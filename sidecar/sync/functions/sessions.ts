@@ -1,10 +1,11 @@
 /** Sessions for players and dashboards, reactive. */
+import { paginationOptsValidator, paginationResultValidator } from "convex/server";
 import { v } from "convex/values";
-import type { Doc } from "./_generated/dataModel";
 import { query } from "./_generated/server";
-import { readableSession } from "./sidecarLib/access";
-import { defined } from "./sidecarLib/optional";
+import { assetRule, readableSession } from "./sidecarLib/access";
+import { rules } from "./sidecarLib/rules";
 import { sessionFields } from "./sidecarLib/shapes";
+import { toSession } from "./sidecarLib/views";
 
 const session = v.object({ _id: v.id("videoSessions"), _creationTime: v.number(), ...sessionFields });
 
@@ -14,18 +15,21 @@ export const get = query({
   returns: v.union(v.null(), session),
   handler: async (ctx, { sessionId }) => {
     const row = await readableSession(ctx, sessionId);
-    return row && toSession(row);
+    return row && (await toSession(row, await assetRule(ctx, row)));
   },
 });
 
-/** The contract's fields: a table that you have given more keeps them to itself. */
-function toSession(row: Doc<"videoSessions">) {
-  const { _id, _creationTime, sessionId, projectId, ownerId } = row;
-  const { combinedVideoAsset, combinedSubtitleAsset, manifestAsset } = row;
-  const { totalAssetSize, assetCount, assetsStatus, sceneCount, readyCount, updatedAt } = row;
-  return defined({
-    ...{ _id, _creationTime, sessionId, projectId, ownerId },
-    ...{ combinedVideoAsset, combinedSubtitleAsset, manifestAsset },
-    ...{ totalAssetSize, assetCount, assetsStatus, sceneCount, readyCount, updatedAt },
-  });
-}
+/** The sessions of a project that the caller may see, the oldest first; a page may hold fewer than it was asked for. */
+export const sessionsByProject = query({
+  args: { projectId: v.string(), paginationOpts: paginationOptsValidator },
+  returns: paginationResultValidator(session),
+  handler: async (ctx, { projectId, paginationOpts }) => {
+    const result = await ctx.db
+      .query("videoSessions")
+      .withIndex("by_project", (q) => q.eq("projectId", projectId))
+      .paginate(paginationOpts);
+    const shown = await Promise.all(result.page.map(async (row) => await rules.canReadSession(ctx, row)));
+    const page = result.page.filter((_, i) => shown[i]);
+    return { ...result, page: await Promise.all(page.map(async (row) => toSession(row, await assetRule(ctx, row)))) };
+  },
+});

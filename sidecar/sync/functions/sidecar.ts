@@ -5,22 +5,28 @@
 import { v } from "convex/values";
 import { internalMutation, internalQuery, mutation, query } from "./_generated/server";
 import { applyBatch } from "./sidecarLib/apply";
-import { deployedSidecar, requireSidecar } from "./sidecarLib/auth";
+import { deployedSidecar, requireBackend, requireSidecar } from "./sidecarLib/auth";
+import * as backend from "./sidecarLib/backend";
 import { findCurrentAssets } from "./sidecarLib/current";
 import { registerJournal } from "./sidecarLib/epochs";
 import {
+  assetPage,
+  assetReference,
   CONTRACT_VERSION,
   currentAsset,
   op,
   opResult,
   registration,
+  removal,
+  removalResult,
   scenePage,
   slot,
   versionName,
   versionPage,
+  viewer,
 } from "./sidecarLib/shapes";
 import { listUnfinished } from "./sidecarLib/unfinished";
-import { expireVersions, listVersions } from "./sidecarLib/versions";
+import { expireOwn, listVersions } from "./sidecarLib/versions";
 
 const registerArgs = { sidecarId: v.string(), journalId: v.string() };
 const applyArgs = {
@@ -35,6 +41,12 @@ const currentArgs = { slots: v.array(slot) };
 const currentReturns = v.array(v.union(v.null(), currentAsset));
 const pageArgs = { sidecarId: v.string(), cursor: v.union(v.string(), v.null()) };
 const expireArgs = { sidecarId: v.string(), epoch: v.number(), versions: v.array(versionName) };
+const listArgs = { projectId: v.string(), cursor: v.union(v.string(), v.null()) };
+const idArgs = { ids: v.array(v.string()) };
+const idReturns = v.array(v.union(v.null(), assetReference));
+const removeArgs = { projectId: v.string(), removals: v.array(removal) };
+const expireAnyArgs = { projectId: v.string(), versions: v.array(versionName) };
+const canReadArgs = { asset: v.string(), viewer };
 const pong = v.object({ contractVersion: v.number() });
 
 /** Announce a journal at every start: each new one gets the next epoch and fences the one before. */
@@ -112,14 +124,81 @@ export const expire = mutation({
   args: expireArgs,
   returns: v.array(v.boolean()),
   handler: async (ctx, { sidecarId, ...given }) =>
-    await expireVersions(ctx, await requireSidecar(ctx, sidecarId), given),
+    await expireOwn(ctx, await requireSidecar(ctx, sidecarId), given),
 });
 
 export const expireInternal = internalMutation({
   args: expireArgs,
   returns: v.array(v.boolean()),
   handler: async (ctx, { sidecarId, ...given }) =>
-    await expireVersions(ctx, deployedSidecar(sidecarId), given),
+    await expireOwn(ctx, deployedSidecar(sidecarId), given),
+});
+
+/** For a backend: every asset of a project, page by page, as `versions`. */
+export const listByProject = query({
+  args: listArgs,
+  returns: assetPage,
+  handler: async (ctx, args) => await backend.listByProject(ctx, await requireBackend(ctx), args),
+});
+
+export const listByProjectInternal = internalQuery({
+  args: listArgs,
+  returns: assetPage,
+  handler: async (ctx, args) => await backend.listByProject(ctx, deployedSidecar(), args),
+});
+
+/** For a backend: at most 100 assets by their ids, in order; null for one that is not there. */
+export const assetsById = query({
+  args: idArgs,
+  returns: idReturns,
+  handler: async (ctx, { ids }) => await backend.findById(ctx, await requireBackend(ctx), ids),
+});
+
+export const assetsByIdInternal = internalQuery({
+  args: idArgs,
+  returns: idReturns,
+  handler: async (ctx, { ids }) => await backend.findById(ctx, deployedSidecar(), ids),
+});
+
+/** For a backend: remove at most 100 assets, each only if it is still at the version that was seen. */
+export const removeAssets = mutation({
+  args: removeArgs,
+  returns: v.array(removalResult),
+  handler: async (ctx, args) => await backend.removeAssets(ctx, await requireBackend(ctx), args),
+});
+
+export const removeAssetsInternal = internalMutation({
+  args: removeArgs,
+  returns: v.array(removalResult),
+  handler: async (ctx, args) => await backend.removeAssets(ctx, deployedSidecar(), args),
+});
+
+/** For a backend: `expire` for versions of any sidecar of a project. */
+export const expireVersions = mutation({
+  args: expireAnyArgs,
+  returns: v.array(v.boolean()),
+  handler: async (ctx, args) => await backend.expireAny(ctx, await requireBackend(ctx), args),
+});
+
+export const expireVersionsInternal = internalMutation({
+  args: expireAnyArgs,
+  returns: v.array(v.boolean()),
+  handler: async (ctx, args) => await backend.expireAny(ctx, deployedSidecar(), args),
+});
+
+/** For a backend: may this viewer see this asset, by the rules of sidecarAccess.ts? */
+export const canRead = query({
+  args: canReadArgs,
+  returns: v.boolean(),
+  handler: async (ctx, { asset, ...by }) =>
+    await backend.canRead(ctx, await requireBackend(ctx), { assetId: asset, ...by }),
+});
+
+export const canReadInternal = internalQuery({
+  args: canReadArgs,
+  returns: v.boolean(),
+  handler: async (ctx, { asset, ...by }) =>
+    await backend.canRead(ctx, deployedSidecar(), { assetId: asset, ...by }),
 });
 
 /** Do these functions answer to these credentials? */

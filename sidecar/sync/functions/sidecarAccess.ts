@@ -4,7 +4,7 @@
  */
 import type { Doc } from "./_generated/dataModel";
 import type { QueryCtx } from "./_generated/server";
-import type { Keys } from "./sidecarLib/rules";
+import type { Keys, ReadableAsset, Role, Viewer } from "./sidecarLib/rules";
 
 /** Convex's environment variables; declared here for projects without @types/node. */
 declare const process: { env: Record<string, string | undefined> };
@@ -46,4 +46,17 @@ export function ownsSession(issuer: string, projectId: string, sessionId: string
  */
 export function keysOf(projectId: string): Keys {
   return { buckets: "any", prefixes: [`${projectId}/`], hosts: [] };
+}
+
+/**
+ * What an issuer is beside a writer of its projects: "producer", or "backend", which may list, remove and expire
+ * whatever is in them, and ask whether a viewer may read. Give your backend an issuer of its own.
+ */
+export function roleOf(_issuer: string): Role {
+  return "producer";
+}
+
+/** May a viewer who may read a session see this asset of it? A learner needs no source code. */
+export async function canReadAsset(_ctx: QueryCtx, asset: ReadableAsset, _viewer: Viewer): Promise<boolean> {
+  return asset.assetType !== "source_code";
 }

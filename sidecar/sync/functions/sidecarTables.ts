@@ -19,7 +19,10 @@ import {
 
 export const sidecarTables = {
   /** What a player subscribes to: one document per scene. Scene ids are unique within a session only. */
-  scenes: defineTable(sceneFields).index("by_session", ["sessionId", "sceneId"]),
+  scenes: defineTable(sceneFields)
+    .index("by_session", ["sessionId", "sceneId"])
+    .index("by_order", ["sessionId", "sortKey", "sceneId"])
+    .index("by_sort_key", ["sortKey"]),
 
   /** One document per session; its totals are written by the rollup alone. */
   videoSessions: defineTable(sessionFields)
@@ -33,7 +36,10 @@ export const sidecarTables = {
     order: v.number(), // the index; assets without one come last
     producer: v.string(), // who wrote the current version
     updatedAt: v.number(),
+    assetId: v.optional(v.string()), // the slot's digest; rows of earlier versions get it from a migration
   })
+    .index("by_asset", ["assetId"])
+    .index("by_project", ["projectId", "sessionId", "entityType", "entityId", "order", "name"])
     .index("by_slot", ["sessionId", "entityType", "entityId", "assetType", "name"])
     .index("by_choice", ["sessionId", "entityType", "entityId", "assetType", "rank", "order", "name"])
     .index("by_entity", ["sessionId", "entityType", "entityId", "order", "name"]),
@@ -52,7 +58,9 @@ export const sidecarTables = {
     producer: v.string(),
     createdAt: v.number(),
     expired: v.boolean(),
+    assetId: v.optional(v.string()), // as of `assets`
   })
+    .index("by_asset", ["assetId", "version"])
     .index("by_slot", ["sessionId", "entityType", "entityId", "assetType", "name", "version"])
     .index("by_producer", ["producer"]),
 

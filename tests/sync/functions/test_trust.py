@@ -234,7 +234,12 @@ def test_an_object_is_looked_at_again_before_it_may_go(server: ConvexServer, con
             writer.apply(op)
     with Caller(server.url, f"Convex {server.admin_key}") as application:
         application.mutation("application:corrupt", sessionId=session, s3Key="alpha/1", to="beta/1")
-    slot = {"sessionId": session, "entityType": "scene", "entityId": "intro", "assetType": "video_chunk"}
+    slot: dict[str, Any] = {
+        "sessionId": session,
+        "entityType": "scene",
+        "entityId": "intro",
+        "assetType": "video_chunk",
+    }
     versions = [slot | {"name": name, "version": 1} for name in ("a.mp4", "b.mp4")]
     args = {"sidecarId": writer.sidecar_id, "epoch": writer.epoch, "versions": versions}
     assert writer.caller.mutation("sidecar:expire", **args) == [False, True]

@@ -10,6 +10,7 @@ import { problemWith, slotOf, type Problem } from "./checks";
 import { keptInstead, putAsset, reportFacts, removeAsset } from "./effects";
 import { requireNewestEpoch } from "./epochs";
 import { fail } from "./errors";
+import { slotDigest } from "./identity";
 import { isOlder, newestOfSlot, prune, remember } from "./ledger";
 import { saveChanges } from "./changes";
 import { defined } from "./optional";
@@ -35,11 +36,16 @@ export async function applyBatch(
   const results: OpResult[] = [];
   for (const op of ops) {
     const effect = foreign === null ? await applyOp(ctx, batch, op) : rejected(foreign);
-    results.push({ opId: op.opId, ...effect });
+    results.push({ opId: op.opId, ...(await identity(op, args.sessionId)), ...effect });
   }
   await saveChanges(ctx, batch);
   await prune(ctx, batch);
   return results;
+}
+
+/** Which asset an op is about, where it names one. */
+async function identity(op: Op, sessionId: string): Promise<Pick<OpResult, "assetId">> {
+  return op.kind === "facts" ? {} : { assetId: await slotDigest(slotOf(op, sessionId)) };
 }
 
 async function applyOp(ctx: MutationCtx, batch: Batch, op: Op): Promise<Effect> {

@@ -40,6 +40,16 @@ export async function requireSidecar(ctx: { auth: Auth }, sidecarId?: string): P
   };
 }
 
+/** The caller of a backend's function: its issuer has that role, and projects. */
+export async function requireBackend(ctx: { auth: Auth }): Promise<Sidecar> {
+  const backend = await requireSidecar(ctx);
+  const issuer = (await ctx.auth.getUserIdentity())?.issuer ?? "";
+  if (rules.roleOf?.(issuer) !== "backend") {
+    fail("FORBIDDEN", `issuer "${issuer}" is not a backend: see roleOf in sidecarAccess.ts`);
+  }
+  return backend;
+}
+
 /** The caller of an internal twin: whoever holds a deploy key, which Convex has checked. */
 export function deployedSidecar(sidecarId?: string): Sidecar {
   const producer = `deploy key|${sidecarId ?? ""}`;

@@ -16,6 +16,7 @@ export type Change = {
   assetTypes: Set<AssetType>;
   replaced: ReplacedAsset[];
   factsChanged: boolean;
+  expected: number | undefined; // chunks
   removed: boolean;
   bytes: number;
   count: number;
@@ -43,6 +44,7 @@ export function changeOf(batch: Batch, entityType: EntityType, entityId: string)
     assetTypes: new Set(),
     replaced: [],
     factsChanged: false,
+    expected: undefined,
     removed: false,
     bytes: 0,
     count: 0,

@@ -4,6 +4,7 @@ import type { MutationCtx } from "../_generated/server";
 import type { Batch, Change } from "./batch";
 import { newScene, newSession } from "./newDocuments";
 import { chosenAsset, sceneRow, sessionRow, toS3Asset } from "./rows";
+import { naturalKey } from "./order";
 import { defined } from "./optional";
 import { scheduleRollup } from "./rollupQueue";
 import { EMPTIED, type AssetsStatus, type AssetType, type S3Asset } from "./shapes";
@@ -73,6 +74,8 @@ async function saveScene(
   const fields = {
     ...(await chosenFields(ctx, batch, change, SCENE_FIELDS)),
     ...(await statusFields(ctx, batch, change, { before: before.assetsStatus, emptied })),
+    ...(change.expected === undefined ? {} : { expectedChunks: change.expected }),
+    sortKey: naturalKey(sceneId),
     assetVersion: before.assetVersion + change.replaced.length,
     previousAssetVersions: [...before.previousAssetVersions, ...change.replaced].slice(-PREVIOUS_MAX),
     updatedAt: now,

@@ -74,6 +74,7 @@ function problemWithAsset(asset: S3Asset): Problem | null {
 
 function problemWithFacts(op: FactsOp): Problem | null {
   if (!isId(op.sceneId)) return invalid("sceneId is empty or too long");
+  if (!isCount(op.expected ?? 0)) return invalid(`expected ${op.expected} is no count`);
   if (!isCount(op.owed)) return invalid(`owed ${op.owed} is no count`);
   const texts = [op.error ?? "", op.reason ?? ""];
   return texts.some((text) => text.length > TEXT_CHARS_MAX) ? invalid("error or reason is too long") : null;

@@ -2,6 +2,7 @@
 import type { QueryCtx } from "../_generated/server";
 import { projectOf, requireProject, type Sidecar } from "./auth";
 import { fail } from "./errors";
+import { assetIdOf } from "./identity";
 import { assetRow, toS3Asset } from "./rows";
 import type { Slot } from "./shapes";
 
@@ -23,5 +24,5 @@ async function currentOf(ctx: QueryCtx, slot: Slot) {
   const row = await assetRow(ctx, slot);
   if (row === null) return null;
   const { version, transfer, index, role, metadata } = row;
-  return { ...toS3Asset(row), version, transfer, index, role, metadata };
+  return { assetId: await assetIdOf(row), ...toS3Asset(row), version, transfer, index, role, metadata };
 }

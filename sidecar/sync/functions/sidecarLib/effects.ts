@@ -3,6 +3,7 @@ import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx } from "../_generated/server";
 import { changeOf, type Batch } from "./batch";
 import { slotOf } from "./checks";
+import { slotDigest } from "./identity";
 import { assetRow, isSegment, lastVersion, toS3Asset } from "./rows";
 import type { Effect, FactsOp, PutOp, RemoveOp, S3Asset, Slot } from "./shapes";
 
@@ -68,6 +69,7 @@ async function writeVersion(
     ...slot,
     ...toS3Asset(op.asset),
     projectId: batch.projectId,
+    assetId: await slotDigest(slot),
     version,
     transfer: op.transfer,
     producer: batch.producer,
@@ -86,6 +88,7 @@ async function writeCurrent(
     ...toS3Asset(op.asset),
     ...description(op),
     projectId: batch.projectId,
+    assetId: await slotDigest(slot),
     transfer: op.transfer,
     version,
     producer: batch.producer,
@@ -113,13 +116,18 @@ export async function removeAsset(ctx: MutationCtx, batch: Batch, op: RemoveOp):
   if (current.producer !== batch.producer) {
     return { outcome: "stale", version: current.version, message: `the slot is ${current.producer}'s now` };
   }
+  await dropAsset(ctx, batch, current);
+  return { outcome: "applied", version: current.version };
+}
+
+/** Empties a slot, whoever filled it. */
+export async function dropAsset(ctx: MutationCtx, batch: Batch, current: Doc<"assets">): Promise<void> {
   await ctx.db.delete("assets", current._id);
   const change = changeOf(batch, current.entityType, current.entityId);
   change.assetTypes.add(current.assetType);
   change.removed = true;
   change.bytes -= current.size;
   change.count -= 1;
-  return { outcome: "applied", version: current.version };
 }
 
 /** Replaces what this sidecar said of the scene before. */
@@ -135,6 +143,8 @@ export async function reportFacts(ctx: MutationCtx, batch: Batch, op: FactsOp): 
     .unique();
   if (current === null) await ctx.db.insert("sceneFacts", row);
   else await ctx.db.replace("sceneFacts", current._id, row);
-  changeOf(batch, "scene", sceneId).factsChanged = true;
+  const change = changeOf(batch, "scene", sceneId);
+  change.factsChanged = true;
+  change.expected = op.expected ?? change.expected;
   return { outcome: "applied" };
 }

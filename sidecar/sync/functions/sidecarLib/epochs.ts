@@ -6,6 +6,7 @@ import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx } from "../_generated/server";
 import type { Sidecar } from "./auth";
 import { fail } from "./errors";
+import { startBackfill } from "./identity";
 import { CONTRACT_VERSION } from "./shapes";
 
 const SEEN_EVERY_MS = 60_000;
@@ -20,6 +21,7 @@ export async function registerJournal(ctx: MutationCtx, { producer }: Sidecar, j
     .unique();
   if (known !== null && known.epoch !== newest?.epoch) fail("FENCED", FENCED);
   const epoch = known?.epoch ?? (newest?.epoch ?? 0) + 1;
+  await startBackfill(ctx);
   if (known === null) {
     const now = Date.now();
     await ctx.db.insert("sidecarEpochs", { producer, journalId, epoch, registeredAt: now, lastSeenAt: now });

@@ -7,6 +7,7 @@ export type FailureCode =
   | "FENCED"
   | "UNREGISTERED"
   | "BATCH_TOO_LARGE"
+  | "TOO_MANY"
   | "INVALID";
 
 /** Throws; nothing of the call is committed. */

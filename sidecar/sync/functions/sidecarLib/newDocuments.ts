@@ -1,6 +1,7 @@
 /** Documents as they begin; for your own mutations too, when a session exists before its first asset. */
 import type { WithoutSystemFields } from "convex/server";
 import type { Doc } from "../_generated/dataModel";
+import { naturalKey } from "./order";
 
 type Session = WithoutSystemFields<Doc<"videoSessions">>;
 type Scene = WithoutSystemFields<Doc<"scenes">>;
@@ -22,6 +23,7 @@ export function newSession(of: Pick<Session, "sessionId" | "projectId" | "ownerI
 export function newScene(of: Pick<Scene, "sessionId" | "projectId" | "sceneId" | "ownerId">): Scene {
   return {
     ...of,
+    sortKey: naturalKey(of.sceneId),
     assetsStatus: "pending",
     assetVersion: 1,
     previousAssetVersions: [],

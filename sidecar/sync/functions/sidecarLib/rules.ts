@@ -1,15 +1,15 @@
 /** The application's rules, of sidecarAccess.ts: a file of an earlier version lacks some, which have a default here. */
+import type { Infer } from "convex/values";
 import type { Doc } from "../_generated/dataModel";
 import type { QueryCtx } from "../_generated/server";
 import * as access from "../sidecarAccess";
-import type { AssetType, EntityType } from "./shapes";
+import type { AssetType, EntityType, viewer } from "./shapes";
 
 /** Where a project's objects are. `hosts`: "cdn.example.com/lessons" means https; "http://10.0.0.7:9000" says otherwise. */
 export type Keys = { buckets: string[] | "any"; prefixes: string[] | "any"; hosts?: string[] | "any" };
 /** A producer writes what it made itself; a backend lists, removes and expires what is in its projects. */
 export type Role = "producer" | "backend";
-/** Who would read; null for somebody who is not signed in. */
-export type Viewer = { issuer: string; subject: string } | null;
+export type Viewer = Infer<typeof viewer>;
 /** `name` is null where a document tells the type alone. */
 export type ReadableAsset = {
   sessionId: string;

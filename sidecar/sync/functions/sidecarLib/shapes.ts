@@ -52,10 +52,12 @@ export const replacedAsset = v.object({
 });
 export type ReplacedAsset = Infer<typeof replacedAsset>;
 
-export const sceneFields = {
+/** A scene as lists show it. */
+export const sceneListFields = {
   sessionId: v.string(),
   projectId: v.string(),
   sceneId: v.string(),
+  sortKey: v.optional(v.string()), // see naturalKey
   ownerId: v.optional(v.string()), // yours to set; the sidecar never does
   videoAsset: v.optional(s3Asset),
   sourceCodeAsset: v.optional(s3Asset),
@@ -63,9 +65,14 @@ export const sceneFields = {
   subtitleAsset: v.optional(s3Asset),
   assetsStatus,
   assetsErrorMessage: v.optional(v.string()),
+  stalledSince: v.optional(v.number()), // when a sidecar was last heard of that owes something and is gone
+  expectedChunks: v.optional(v.number()), // as the renderer's marker says
   assetVersion: v.number(), // 1 + replacements in the scene
-  previousAssetVersions: v.array(replacedAsset), // the last 10, oldest first
   updatedAt: v.number(),
+};
+export const sceneFields = {
+  ...sceneListFields,
+  previousAssetVersions: v.array(replacedAsset), // the last 10, oldest first
 };
 
 export const sessionFields = {
@@ -83,7 +90,7 @@ export const sessionFields = {
   updatedAt: v.number(),
 };
 
-/** An asset as front ends see it, without its `id`, which is the row's. */
+/** An asset as rows keep it and front ends see it. */
 export const assetReferenceFields = {
   sessionId: v.string(),
   projectId: v.string(),
@@ -99,6 +106,9 @@ export const assetReferenceFields = {
   createdAt: v.number(),
   metadata: v.record(v.string(), v.string()),
 };
+
+/** `id` is the slot's digest: it stays whatever becomes of rows. */
+export const assetReference = v.object({ id: v.string(), ...assetReferenceFields });
 
 const opHead = { opId: v.string(), seq: v.number() };
 /** Entity and asset types are strings here: one op that nobody understands is refused alone, not with its batch. */
@@ -126,6 +136,7 @@ export const factsOp = v.object({
   owed: v.number(),
   error: v.union(v.string(), v.null()),
   reason: v.union(v.string(), v.null()),
+  expected: v.optional(v.number()), // chunks, where a marker says how many there will be
 });
 export const removeOp = v.object({ ...opHead, kind: v.literal("remove"), ...slotFields });
 export const op = v.union(putOp, factsOp, removeOp);
@@ -143,6 +154,7 @@ export const kept = v.object({ s3Key: v.string(), transfer: v.string() });
  */
 export const opResult = v.object({
   opId: v.string(),
+  assetId: v.optional(v.string()), // of a put or a remove
   outcome: v.union(
     v.literal("applied"),
     v.literal("unchanged"),
@@ -156,7 +168,7 @@ export const opResult = v.object({
   kept: v.optional(kept),
 });
 export type OpResult = Infer<typeof opResult>;
-export type Effect = Omit<OpResult, "opId">;
+export type Effect = Omit<OpResult, "opId" | "assetId">;
 
 export const registration = v.object({
   epoch: v.number(),
@@ -176,6 +188,7 @@ export type Slot = Infer<typeof slot>;
 /** A version as its sidecar compares it with the bucket. */
 export const versionRow = v.object({
   ...slot.fields,
+  assetId: v.string(),
   version: v.number(),
   transfer: v.string(),
   bucket: v.string(),
@@ -212,9 +225,30 @@ export type VersionName = Infer<typeof versionName>;
 
 export const currentAsset = v.object({
   ...s3AssetFields,
+  assetId: v.string(),
   version: v.number(),
   transfer: v.string(),
   index: v.union(v.number(), v.null()),
   role: v.union(v.string(), v.null()),
   metadata: v.record(v.string(), v.string()),
 });
+
+export const assetPage = v.object({
+  assets: v.array(assetReference),
+  cursor: v.union(v.string(), v.null()),
+});
+
+/** An asset to be removed, if it still has the version that the caller saw. */
+export const removal = v.object({ slot, expectedVersion: v.number() });
+export type Removal = Infer<typeof removal>;
+
+/** `changed`: a newer version came meanwhile, and stays. */
+export const removalResult = v.object({
+  assetId: v.string(),
+  outcome: v.union(v.literal("removed"), v.literal("absent"), v.literal("changed")),
+  version: v.optional(v.number()),
+});
+export type RemovalResult = Infer<typeof removalResult>;
+
+/** Who would read; null for somebody who is not signed in. */
+export const viewer = v.union(v.null(), v.object({ issuer: v.string(), subject: v.string() }));

@@ -4,6 +4,7 @@ import type { MutationCtx, QueryCtx } from "../_generated/server";
 import type { Sidecar } from "./auth";
 import { requireNewestEpoch } from "./epochs";
 import { fail } from "./errors";
+import { assetIdOf } from "./identity";
 import { keysFor, problemWithObject } from "./objects";
 import { assetRow, lastVersion, sceneRow, versionRow } from "./rows";
 import type { VersionName } from "./shapes";
@@ -24,7 +25,7 @@ export async function listVersions(ctx: QueryCtx, { producer }: Sidecar, cursor:
 }
 
 /** Marks versions whose objects may go; returns which are marked now. What is still shown is left alone. */
-export async function expireVersions(
+export async function expireOwn(
   ctx: MutationCtx,
   sidecar: Sidecar,
   { epoch, versions }: { epoch: number; versions: VersionName[] },
@@ -34,14 +35,19 @@ export async function expireVersions(
   }
   await requireNewestEpoch(ctx, sidecar.producer, epoch);
   const marked: boolean[] = [];
-  for (const name of versions) marked.push(await expire(ctx, sidecar, name));
+  const isTheirs = (row: Version) => row.producer === sidecar.producer && sidecar.mayWrite(row.projectId);
+  for (const name of versions) marked.push(await expireVersion(ctx, sidecar, { name, isTheirs }));
   return marked;
 }
 
 /** The object is looked at once more: its row may be older than the rule, or than the issuer's list of projects. */
-async function expire(ctx: MutationCtx, sidecar: Sidecar, name: VersionName): Promise<boolean> {
+export async function expireVersion(
+  ctx: MutationCtx,
+  sidecar: Sidecar,
+  { name, isTheirs }: { name: VersionName; isTheirs: (row: Version) => boolean },
+): Promise<boolean> {
   const row = await versionRow(ctx, name, name.version);
-  if (row === null || row.producer !== sidecar.producer || !sidecar.mayWrite(row.projectId)) return false;
+  if (row === null || !isTheirs(row)) return false;
   if (problemWithObject(row, row.projectId, keysFor(row.projectId, sidecar)) !== null) return false;
   if ((await statusOf(ctx, row)) === "current") return false;
   if (!row.expired) await ctx.db.patch("assetVersions", row._id, { expired: true });
@@ -53,6 +59,7 @@ async function describe(ctx: QueryCtx, row: Version) {
   const { transfer, bucket, s3Key, size, checksum } = row;
   const next = await versionRow(ctx, row, version + 1);
   return {
+    assetId: await assetIdOf(row),
     ...{ sessionId, entityType, entityId, assetType, name, version },
     ...{ transfer, bucket, s3Key, size, checksum },
     status: await statusOf(ctx, row),

@@ -19,6 +19,7 @@ import type * as sessions from "../sessions.js";
 import type * as sidecar from "../sidecar.js";
 import type * as sidecarAccess from "../sidecarAccess.js";
 import type * as sidecarLib_deletion from "../sidecarLib/deletion.js";
+import type * as sidecarLib_identity from "../sidecarLib/identity.js";
 import type * as sidecarLib_recheck from "../sidecarLib/recheck.js";
 import type * as sidecarLib_rollup from "../sidecarLib/rollup.js";
 
@@ -37,6 +38,7 @@ declare const fullApi: ApiFromModules<{
   sidecar: typeof sidecar;
   sidecarAccess: typeof sidecarAccess;
   "sidecarLib/deletion": typeof sidecarLib_deletion;
+  "sidecarLib/identity": typeof sidecarLib_identity;
   "sidecarLib/recheck": typeof sidecarLib_recheck;
   "sidecarLib/rollup": typeof sidecarLib_rollup;
 }>;
