@@ -14,7 +14,7 @@ EFFECTS = {
     "replace-synced": 39,
     "replace-under-put": 27,
     "swap-under-put": 30,
-    "replace-under-part": 50,
+    "replace-under-part": 47,
     "big-then-small": 43,
     "aba": 39,
     "aba-unsent": 50,

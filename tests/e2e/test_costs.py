@@ -21,7 +21,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "burst: bytes read for each byte sent": (2.25, 1),
     "trickle: statements a file": (200, 20),
     "trickle: hops a file": (42, 4),
-    "large file: bytes read for each byte sent": (3.02, 2),
+    "large file: bytes read for each byte sent": (2.02, 1),
 }
 
 

@@ -285,9 +285,15 @@ ALGORITHMS = """
 ALTER TABLE transfers ADD COLUMN algorithm TEXT;
 """
 
+PART_CHECKSUMS = """
+-- From the read that completed a file: 8 bytes of crc64nvme for each part of so many bytes. Until it is sent.
+ALTER TABLE transfers ADD COLUMN checksum_part_bytes INTEGER;
+ALTER TABLE transfers ADD COLUMN part_checksums BLOB;
+"""
+
 MIGRATION_NAMES = {
     "first", "recall", "pruning", "videos", "removals", "recalled_scenes", "homes", "present", "pieces",
-    "algorithms",
+    "algorithms", "part_checksums",
 }  # fmt: skip
 
 
@@ -358,6 +364,13 @@ def pieces(db: Database) -> None:
 def algorithms(db: Database) -> None:
     """Let an upload go on as it was begun."""
     for statement in _statements(ALGORITHMS):
+        db.execute(statement)
+
+
+@migrations()
+def part_checksums(db: Database) -> None:
+    """Let a part be sent without another look at its bytes."""
+    for statement in _statements(PART_CHECKSUMS):
         db.execute(statement)
 
 

@@ -7,7 +7,7 @@ from sidecar.core.model import AssetType, Fingerprint, State, StatIdentity, Tran
 from sidecar.core.states import Event
 from sidecar.journal.db.connection import JournalConnection, Topic
 from sidecar.journal.db.file_conditions import HAS_SLOT, knows
-from sidecar.journal.db.rows import FROM_TRANSFERS, split, transfer_from
+from sidecar.journal.db.rows import FROM_TRANSFERS, part_checksum_values, split, transfer_from
 from sidecar.journal.db.store import Store, transaction
 
 from .cleanup import Cleanup
@@ -54,8 +54,14 @@ class Completion(Store):
             self._drop_unchanged(candidate, newest, fingerprint.identity)
             return None
         row = self._db.execute(
-            "UPDATE transfers SET checksum = ?, ready_ms = ? WHERE id = ? RETURNING held",
-            [fingerprint.checksum, self._db.clock.wall_ms(), candidate.row_id],
+            "UPDATE transfers SET checksum = ?, ready_ms = ?, checksum_part_bytes = ?, part_checksums = ?"
+            " WHERE id = ? RETURNING held",
+            [
+                fingerprint.checksum,
+                self._db.clock.wall_ms(),
+                *part_checksum_values(fingerprint.parts),
+                candidate.row_id,
+            ],
         ).fetchone()
         state = self._transfers.advance(candidate, Event.COMPLETED, f"{fingerprint.size_bytes} bytes")
         for older in self._transfers.of_slot(candidate, "t.state = 'ready' AND t.id < ?"):

@@ -44,7 +44,7 @@ class Uploads(Store):
         self._db.execute(
             "UPDATE transfers SET etag = ?, version_id = ?, uploaded_ms = ?, lease = 0, failures = 0,"
             " upload_id = NULL, may_upload = 0, may_object = 1, error_kind = NULL, error_message = NULL,"
-            " home = NULL WHERE id = ?",
+            " home = NULL, part_checksums = NULL WHERE id = ?",
             [stored.etag, stored.version_id, self._db.clock.wall_ms(), row_id],
         )
         self._db.execute("DELETE FROM parts WHERE transfer = ?", [row_id])
