@@ -158,11 +158,23 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartChecksums:
+    """The checksum of each ``part_bytes`` of a file, in order; the last one is of what remains."""
+
+    part_bytes: int
+    checksums: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """One complete state of a file: its checksum, and the identity before and after that read."""
+    """One complete state of a file: its checksum, and the identity before and after that read.
+
+    ``parts`` are of the same read, where the file is to be sent in parts.
+    """
 
     identity: StatIdentity
     checksum: str  # crc64nvme:<base64 of 8 bytes, big endian>
+    parts: PartChecksums | None = None
 
     @property
     def size_bytes(self) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .model import MIB, Part
+from .checksums import combine
+from .model import MIB, Part, PartChecksums
 
 PART_BYTES_MIN = 5 * MIB  # S3 refuses smaller ones, but for the last
 PARTS_MAX = 10_000
@@ -40,6 +41,22 @@ def plan(size_bytes: int, *, part_bytes: int) -> list[PartRange]:
         PartRange(number=number, offset_bytes=offset, length_bytes=min(part_bytes, size_bytes - offset))
         for number, offset in enumerate(range(0, size_bytes, part_bytes), start=1)
     ]
+
+
+def checksums_of(
+    found: PartChecksums | None, ranges: list[PartRange], *, whole: str | None
+) -> dict[int, str]:
+    """Return the checksum of each range, by number, as it was found when the file was read whole.
+
+    Nothing where they are of other ranges, or do not add up to ``whole``, the file's own.
+    """
+    if found is None or [part.length_bytes for part in ranges[:-1]] != [found.part_bytes] * (len(ranges) - 1):
+        return {}
+    lengths = [part.length_bytes for part in ranges]
+    is_theirs = len(found.checksums) == len(ranges) and lengths[-1] <= found.part_bytes
+    if not is_theirs or combine(zip(found.checksums, lengths, strict=True)) != whole:
+        return {}
+    return {part.number: checksum for part, checksum in zip(ranges, found.checksums, strict=True)}
 
 
 def kept(ranges: list[PartRange], stored: Mapping[int, Part], current: Mapping[int, str]) -> dict[int, Part]:

@@ -121,4 +121,5 @@ def _watch(
         fence=fence,
         obstacles=shared.obstacles,
         start_time=start_time,
+        part_bytes=settings.s3.part_size,
     )

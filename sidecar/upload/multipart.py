@@ -84,7 +84,7 @@ class Multipart:
             await self._abort_others(keep=upload_id)
         upload = OpenUpload(
             key=self._transfer.key,
-            upload_id=upload_id or await self._open(part_bytes),
+            upload_id=upload_id or await self._open(part_bytes, ranges),
             algorithm=self._try.algorithm,
             doubted=self._try.doubted,
         )
@@ -110,15 +110,16 @@ class Multipart:
             return self._transfer.part_bytes
         return part_size(self._transfer.size_bytes, wanted_bytes=self._context.part_bytes)
 
-    async def _open(self, part_bytes: int) -> str:
+    async def _open(self, part_bytes: int, ranges: list[PartRange]) -> str:
         algorithm = self._try.algorithm
         self._open_id = None
-        await self._journal.do(
+        found = await self._journal.do(
             MultipartUploads.begin_multipart,
             self._transfer.row_id,
             part_bytes=part_bytes,
             algorithm=algorithm,
         )
+        self._source.cut(ranges, found)
         try:
             upload_id = await self._create()
         except SidecarError as error:
@@ -150,6 +151,8 @@ class Multipart:
 
     async def _kept(self, upload: OpenUpload, ranges: list[PartRange]) -> dict[int, Part]:
         """Return the parts that need not be sent again: journaled ones, and ones whose answer was lost."""
+        found = await self._journal.do(MultipartUploads.part_checksums, self._transfer.row_id)
+        self._source.cut(ranges, found)
         stored = {
             part.number: part
             for part in await self._journal.do(MultipartUploads.parts, self._transfer.row_id)

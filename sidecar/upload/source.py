@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from sidecar.core.model import StatIdentity, Transfer
-from sidecar.core.parts import PartRange
+from sidecar.core.model import PartChecksums, StatIdentity, Transfer
+from sidecar.core.parts import PartRange, checksums_of
 from sidecar.files import NotRegularError, checksum_of, open_regular, stat_identity
 from sidecar.homes import away, is_at_home
 from sidecar.journal.stores.completion import Completion
@@ -64,6 +64,7 @@ class SourceFile:
         self._transfer = transfer
         self._identity = transfer.identity
         self._journal = journal
+        self._part_checksums: dict[int, str] = {}
 
     def whole(self) -> Body:
         """Return all of it as a body."""
@@ -71,14 +72,26 @@ class SourceFile:
         data = self._data if self._data is not None and len(self._data) == size_bytes else None
         return Body(fd=self._fd, offset_bytes=0, length_bytes=size_bytes, data=data)
 
+    def cut(self, ranges: list[PartRange], found: PartChecksums | None) -> None:
+        """Take in the parts that it is sent in, and what was ``found`` of them: that is not read again."""
+        self._part_checksums = checksums_of(found, ranges, whole=self._transfer.checksum)
+
     def part(self, wanted: PartRange) -> Body:
         """Return a part of it as a body."""
-        return Body(fd=self._fd, offset_bytes=wanted.offset_bytes, length_bytes=wanted.length_bytes)
+        return Body(
+            fd=self._fd,
+            offset_bytes=wanted.offset_bytes,
+            length_bytes=wanted.length_bytes,
+            checksum=self._part_checksums.get(wanted.number),
+        )
 
     async def checksums(self, ranges: list[PartRange]) -> dict[int, str]:
-        """Return the checksum of the bytes that are now in each range, by number. Raises SidecarError."""
-        return await self._read(
-            lambda: {r.number: checksum_of(self._fd, r.offset_bytes, r.length_bytes) for r in ranges}
+        """Return the checksum that each part is to have, by number. Raises SidecarError."""
+        unknown = [part for part in ranges if part.number not in self._part_checksums]
+        if not unknown:
+            return self._part_checksums
+        return self._part_checksums | await self._read(
+            lambda: {r.number: checksum_of(self._fd, r.offset_bytes, r.length_bytes) for r in unknown}
         )
 
     async def is_itself(self, *, reread: bool = False) -> bool:

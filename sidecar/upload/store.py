@@ -22,13 +22,15 @@ _ABSENT = frozenset({"NoSuchKey", "NoSuchUpload", "404"})  # an answer to HEAD h
 class Body:
     """A range of an open regular file. The store reads it with pread and never moves the file's offset.
 
-    ``data`` are all its bytes, where whoever opened a small file has read them.
+    ``data`` are all its bytes, where whoever opened a small file has read them. ``checksum`` is what they
+    must have, where the file was read before: a part with other bytes is refused, and raises CORRUPT.
     """
 
     fd: int
     offset_bytes: int
     length_bytes: int
     data: bytes | None = None
+    checksum: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,12 +89,14 @@ class WatchStage:
         room: Callable[[], Awaitable[int]] = _no_limit,
         obstacles: Obstacles | None = None,
         start_time: StartTime | None = None,
+        part_bytes: int | None = None,
     ) -> None:
         """Build it on the event loop of the main thread: SIGIO is ignored from here on.
 
         ``fence`` learns which roots are held in a way that may lapse. ``room`` waits until the journal may
         take in more files, and returns how many at once. ``obstacles`` are shared with whoever else reads
-        files. ``start_time`` tells what changed since the process started.
+        files. ``start_time`` tells what changed since the process started. Files of ``part_bytes`` or more
+        are sent in such parts.
         """
         start_time = start_time or StartTime(clock)
         self.obstacles = obstacles = obstacles or Obstacles(clock)
@@ -113,6 +115,7 @@ class WatchStage:
             obstacles=obstacles,
             withhold_reason=self._withhold_reason,
             on_withheld=self._count_withheld,
+            part_bytes=part_bytes,
         )
         known_streams: Streams = {}
         self._roots = {

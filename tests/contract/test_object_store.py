@@ -293,6 +293,24 @@ async def test_parts_that_the_store_holds_are_known_by_their_bytes(
 
 
 @pytest.mark.usefixtures("honest")
+async def test_a_part_must_have_the_bytes_that_were_fingerprinted(
+    store: ObjectStore, spec: Spec, file: int
+) -> None:
+    """Where the file was read before; others are refused, and do not take the place of the right ones."""
+    upload = await begin(store, spec())
+    known = {n: checksum_of(CONTENT[o : o + size]) for n, (o, size) in RANGES.items()}
+    right = {n: replace(body(file, *RANGES[n]), checksum=known[n]) for n in RANGES}
+    parts = [await store.put_part(upload, right[n], number=n) for n in RANGES]
+    assert [part.checksum for part in parts] == list(known.values())
+    with refused(ErrorKind.CORRUPT):
+        await store.put_part(upload, replace(right[1], checksum=known[2]), number=1)
+    await store.complete(upload, parts, checksum=checksum_of(CONTENT))
+    head = await store.head("a/b.mp4")
+    assert head is not None
+    assert head.checksum == checksum_of(CONTENT)
+
+
+@pytest.mark.usefixtures("honest")
 async def test_complete_refuses_parts_that_do_not_add_up(store: ObjectStore, spec: Spec, file: int) -> None:
     """The file changed while its parts were sent: nothing is visible, the upload stays open."""
     upload = await begin(store, spec())

@@ -8,8 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core import checksums
-from sidecar.core.model import MIB, Part
-from sidecar.core.parts import OBJECT_BYTES_MAX, PART_BYTES_MIN, PARTS_MAX, kept, missing, part_size, plan
+from sidecar.core.model import MIB, Part, PartChecksums
+from sidecar.core.parts import (
+    OBJECT_BYTES_MAX,
+    PART_BYTES_MIN,
+    PARTS_MAX,
+    checksums_of,
+    kept,
+    missing,
+    part_size,
+    plan,
+)
 
 
 @given(st.integers(0, OBJECT_BYTES_MAX), st.integers(1, 5 * 1024 * MIB))
@@ -60,6 +69,42 @@ def test_the_checksum_of_parts_is_that_of_the_whole(content: bytes, part_bytes: 
     pieces = [content[at : at + part_bytes] for at in range(0, len(content), part_bytes)]
     ranges = [(checksums.to_text(crt.crc64nvme(piece)), len(piece)) for piece in pieces]
     assert checksums.combine(ranges) == checksums.to_text(crt.crc64nvme(content))
+
+
+CONTENT = bytes(range(35))
+
+
+def found(part_bytes: int = 10, content: bytes = CONTENT) -> PartChecksums:
+    """Return what a read of the whole finds of the parts."""
+    pieces = [content[at : at + part_bytes] for at in range(0, len(content), part_bytes)]
+    texts = tuple(checksums.to_text(crt.crc64nvme(piece)) for piece in pieces)
+    return PartChecksums(part_bytes=part_bytes, checksums=texts)
+
+
+def test_parts_are_known_by_the_read_of_the_whole() -> None:
+    """Each by its number."""
+    whole = checksums.to_text(crt.crc64nvme(CONTENT))
+    known = checksums_of(found(), plan(35, part_bytes=10), whole=whole)
+    assert known == dict(enumerate(found().checksums, start=1))
+
+
+@pytest.mark.parametrize(
+    "kept_of_it",
+    [
+        None,
+        found(5),
+        found(7),
+        found(40),
+        found(10, CONTENT[:30]),
+        found(10, CONTENT[::-1]),
+        PartChecksums(part_bytes=9, checksums=found().checksums),
+    ],
+    ids=["nothing", "smaller", "another number", "one", "the last one is missing", "other bytes", "misnamed"],
+)
+def test_checksums_of_other_parts_are_not_believed(kept_of_it: PartChecksums | None) -> None:
+    """Those of other ranges, and what does not add up to the file."""
+    whole = checksums.to_text(crt.crc64nvme(CONTENT))
+    assert checksums_of(kept_of_it, plan(35, part_bytes=10), whole=whole) == {}
 
 
 def test_a_checksum_reads_back() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.errors import ErrorKind, FatalError, JournalLostError, SidecarError
-from sidecar.core.model import AssetType, Observation, Part, State, StoredObject
+from sidecar.core.model import AssetType, Fingerprint, Observation, Part, PartChecksums, State, StoredObject
 from sidecar.core.ops import OpKind, OpOutcome, OpResult, Registration
 from sidecar.core.states import Event, IllegalTransitionError, diagram, step
 from sidecar.journal.db.connection import Topic
@@ -82,6 +82,36 @@ def test_newer_content_overtakes_what_waits_for_its_upload(journal: Journal) -> 
     old, new = ready(journal, "A", 1), ready(journal, "B", 2)
     assert journal.transfers.one(old.row_id).state is State.SUPERSEDED
     assert [t.row_id for t in journal.upload_claims.claim_uploads(limit=9, now=0).transfers] == [new.row_id]
+
+
+def test_the_checksums_of_parts_are_kept_until_the_file_is_sent(tmp_path: Path) -> None:
+    """Also over a restart; a file that goes whole has none."""
+    journal = open_journal(tmp_path)
+    small, candidate = ready(journal, "A"), see(journal, 2, at=route("film.mp4"))
+    assert candidate is not None
+    parts = PartChecksums(part_bytes=7, checksums=("crc64nvme:rosUhgp5mIg=", "crc64nvme:AAAAAAAAAAA="))
+    journal.completion.complete(
+        candidate.row_id, Fingerprint(identity=identity(2), checksum="crc64nvme:B", parts=parts)
+    )
+    journal.close()
+    journal = open_journal(tmp_path)
+    assert journal.multipart.part_checksums(candidate.row_id) == parts
+    assert journal.multipart.part_checksums(small.row_id) is None
+    ship(journal, journal.transfers.one(candidate.row_id))
+    assert journal.multipart.part_checksums(candidate.row_id) is None
+
+
+def test_a_file_that_was_ready_in_an_older_journal_has_no_checksums_of_parts(tmp_path: Path) -> None:
+    """Its parts are read before they are sent, as they were."""
+    journal = open_journal(tmp_path)
+    transfer = ready(journal, "A")
+    for column in ("checksum_part_bytes", "part_checksums"):
+        journal.db.execute(f"ALTER TABLE transfers DROP COLUMN {column}")
+    journal.db.execute("DELETE FROM _sqlite_migrations WHERE name = 'part_checksums'")
+    journal.close()
+    journal = open_journal(tmp_path)
+    assert journal.multipart.part_checksums(transfer.row_id) is None
+    assert ship(journal, journal.transfers.one(transfer.row_id)) is State.UPLOADED
 
 
 def test_what_an_overtaken_upload_left_is_a_debt_once_nobody_works_on_it(journal: Journal) -> None:

@@ -85,8 +85,10 @@ class MemoryStore:
         """Keep one part."""
         self._call(f"part {number}", upload.key)
         content = self._read(body)
-        self._open(upload).parts[number] = content
         checksum = checksum_of(content)
+        if body.checksum not in {None, checksum}:
+            raise failure(ErrorKind.CORRUPT, "BadDigest", upload.key)
+        self._open(upload).parts[number] = content
         return Part(number=number, size_bytes=len(content), etag=f'"{checksum}"', checksum=checksum)
 
     async def existing_parts(self, upload: OpenUpload, bodies: Mapping[int, Body]) -> list[Part]:

@@ -19,7 +19,7 @@ from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.ids import sidecar_tag
 from sidecar.core.model import MIB, Fingerprint, Observation, Part, State, StoredObject, Transfer
 from sidecar.core.retry import RetryPolicy
-from sidecar.files import checksum_of, stat_identity
+from sidecar.files import stat_identity
 from sidecar.gate import RemoteGate
 from sidecar.homes import home_of
 from sidecar.journal.journal import Journal
@@ -42,6 +42,7 @@ from sidecar.upload.store import (
     ObjectStore,
     OpenUpload,
 )
+from sidecar.watch.complete.fingerprint import take_open
 from tests.support.journals import route
 from tests.support.patience import DEADLINE_SECONDS
 from tests.support.virtual import InlineWriter
@@ -192,7 +193,7 @@ class Rig:
         fd = os.open(path, os.O_RDONLY)
         try:
             identity = stat_identity(fd)
-            checksum = checksum_of(fd, 0, identity.size_bytes)
+            fingerprint = take_open(fd, expected=identity, part_bytes=self.part_bytes)
         finally:
             os.close(fd)
         seen = Observation(
@@ -204,7 +205,7 @@ class Rig:
         )
         (sighting,) = await self.writer.do(Files.observe, [seen])
         assert sighting.candidate is not None
-        fingerprint = Fingerprint(identity=identity, checksum=checksum)
+        assert isinstance(fingerprint, Fingerprint)
         assert (
             await self.writer.do(Completion.complete, sighting.candidate.row_id, fingerprint) is State.READY
         )

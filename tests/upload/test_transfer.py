@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.errors import STALE, ErrorKind, Scope, SidecarError
 from sidecar.core.model import State, Transfer
+from sidecar.files import checksum_of
 from sidecar.journal.stores.multipart import MultipartUploads
 from sidecar.journal.stores.upload_claims import UploadClaims
 from sidecar.local.seaweed import SeaweedServer
+from sidecar.upload.s3.checksums import Scan, scan
 from sidecar.upload.s3.object_store import S3Store
 from sidecar.upload.source import SMALL_BYTES
+from sidecar.upload.store import Body
 
 from .rig import FILM, PART, SIDECAR, Rig, content, eventually, hang, lose, lost, rig_on, running
 
@@ -74,6 +78,39 @@ async def test_a_restart_sends_no_confirmed_part_again(
         assert again.store.parts() == ["part 4"]
         assert await again.open_uploads() == []
     assert download(seaweed, transfer) == body
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["journaled", "of an older journal"])
+async def test_parts_are_read_for_their_checksum_once(
+    rig: Rig, seaweed: SeaweedServer, monkeypatch: pytest.MonkeyPatch, *, is_known: bool
+) -> None:
+    """As the file was completed; before they go, and after a restart, only where that is not known."""
+    body = content()
+    transfer = await rig.file(body)
+    if not is_known:
+        rig.journal.db.execute("UPDATE transfers SET part_checksums = NULL")
+    read: list[int] = []
+
+    def scanned(ranged: Body, algorithm: Algorithm) -> Scan:
+        read.append(ranged.length_bytes)
+        return scan(ranged, algorithm)
+
+    def ranged(fd: int, offset_bytes: int, length_bytes: int) -> str:
+        read.append(length_bytes)
+        return checksum_of(fd, offset_bytes, length_bytes)
+
+    monkeypatch.setattr("sidecar.upload.s3.checksums.scan", scanned)
+    monkeypatch.setattr("sidecar.upload.source.checksum_of", ranged)
+    rig.store.before["part 4"] = hang
+    async with running(rig.stage()):
+        await three_parts_journaled(rig, transfer)
+    sent, read[:] = sorted(read), []
+    del rig.store.before["part 4"]
+    async with running(rig.stage()):
+        await rig.until(transfer, State.UPLOADED)
+    assert download(seaweed, transfer) == body
+    whole, last = [PART] * 3, 7
+    assert (sent, sorted(read)) == (([], []) if is_known else (whole, [last, *whole]))
 
 
 async def test_a_part_that_fails_takes_no_other_along(rig: Rig, seaweed: SeaweedServer) -> None:

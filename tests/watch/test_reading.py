@@ -10,11 +10,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from sidecar.core.model import Fingerprint
+from sidecar.core import parts
+from sidecar.core.model import Fingerprint, PartChecksums
 from sidecar.files import NotRegularError, checksum_of, open_regular, stat_identity
 from sidecar.watch.complete import fingerprint
 from sidecar.watch.complete.fingerprint import Changed, Vanished
@@ -233,6 +235,33 @@ def test_a_fingerprint_is_of_one_state(tmp_path: Path, file: Path) -> None:
     assert fingerprint.take(root, "a/file", expected=expected) == Changed()
     file.unlink()
     assert fingerprint.take(root, "a/file", expected=expected) == Vanished()
+
+
+def test_a_file_that_goes_in_parts_tells_the_checksum_of_each(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read once for all of them. One that goes whole has none, nor has one that S3 would not take."""
+    monkeypatch.setattr(parts, "PART_BYTES_MIN", 4)
+    with file.open("rb") as handle:
+        expected = stat_identity(handle.fileno())
+
+        def checksum(offset_bytes: int, length_bytes: int) -> str:
+            return checksum_of(handle.fileno(), offset_bytes, length_bytes)
+
+        each = (checksum(0, 4), checksum(4, 4), checksum(8, 1))
+        found = [
+            fingerprint.take(str(tmp_path), "a/file", expected=expected, part_bytes=part_bytes)
+            for part_bytes in (4, 9, 10, None)
+        ]
+        monkeypatch.setattr(fingerprint, "OBJECT_BYTES_MAX", 8)
+        found.append(fingerprint.take(str(tmp_path), "a/file", expected=expected, part_bytes=4))
+        whole = checksum(0, 9)
+    of_it = partial(Fingerprint, identity=expected, checksum=whole)
+    assert found == [
+        of_it(parts=PartChecksums(part_bytes=4, checksums=each)),
+        of_it(parts=PartChecksums(part_bytes=9, checksums=(whole,))),
+        *(of_it() for _ in range(3)),
+    ]
 
 
 @pytest.mark.parametrize("change", [_append, Path.unlink], ids=["written to", "deleted"])

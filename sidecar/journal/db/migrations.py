@@ -304,9 +304,15 @@ OPS_BACKING_OFF = """
 CREATE INDEX ops_backing_off ON outbox (due) WHERE lease = 0 AND due > 0;
 """
 
+PART_CHECKSUMS = """
+-- From the read that completed a file: 8 bytes of crc64nvme for each part of so many bytes. Until it is sent.
+ALTER TABLE transfers ADD COLUMN checksum_part_bytes INTEGER;
+ALTER TABLE transfers ADD COLUMN part_checksums BLOB;
+"""
+
 MIGRATION_NAMES = {
     "first", "recall", "pruning", "videos", "removals", "recalled_scenes", "homes", "present", "pieces",
-    "algorithms", "gathered_counts", "ops_backing_off",
+    "algorithms", "gathered_counts", "ops_backing_off", "part_checksums",
 }  # fmt: skip
 
 
@@ -391,6 +397,13 @@ def gathered_counts(db: Database) -> None:
 def ops_backing_off(db: Database) -> None:
     """Find the next op that is due without reading them all."""
     for statement in _statements(OPS_BACKING_OFF):
+        db.execute(statement)
+
+
+@migrations()
+def part_checksums(db: Database) -> None:
+    """Let a part be sent without another look at its bytes."""
+    for statement in _statements(PART_CHECKSUMS):
         db.execute(statement)
 
 

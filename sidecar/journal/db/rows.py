@@ -10,11 +10,13 @@ from functools import lru_cache
 from typing import Any
 
 from sidecar.core.checksum_algorithms import Algorithm
+from sidecar.core.checksums import to_int, to_text
 from sidecar.core.model import (
     AssetType,
     EntityType,
     KnownContent,
     Part,
+    PartChecksums,
     Route,
     Slot,
     State,
@@ -24,6 +26,7 @@ from sidecar.core.model import (
 
 # In `debts.due`, of a clean-up task that never falls due: a recheck settles it, and nothing else.
 UNTIL_RECHECKED = math.inf
+_CHECKSUM_BYTES = 8  # of each part, in `transfers.part_checksums`
 TRANSFER_COLUMNS = """
   t.id, t.transfer, r.path AS root, t.folder, t.name, t.route, t.state, t.bucket, t.key,
   t.inode, t.size, t.mtime_ns, t.ctime_ns, t.checksum, t.upload_id, t.part_bytes, t.etag, t.version_id,
@@ -59,6 +62,7 @@ _SLOT_FIELDS = tuple(field.name for field in fields(Slot))
 _ROUTE_FIELDS = tuple(field.name for field in fields(Route))
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=dict).encode
 IDENTITY = ("inode", "size", "mtime_ns", "ctime_ns")
+PART_CHECKSUMS = ("checksum_part_bytes", "part_checksums")
 
 
 def identity_values(identity: StatIdentity | None) -> tuple[int | None, int | None, int | None, int | None]:
@@ -146,3 +150,22 @@ def transfer_from(row: sqlite3.Row) -> Transfer:
 def part_from(row: sqlite3.Row) -> Part:
     """Return a journaled part."""
     return Part(number=row["number"], size_bytes=row["size"], etag=row["etag"], checksum=row["checksum"])
+
+
+def part_checksum_values(parts: PartChecksums | None) -> tuple[int | None, bytes | None]:
+    """Return checksum_part_bytes and part_checksums as stored."""
+    if parts is None:
+        return None, None
+    return parts.part_bytes, b"".join(
+        to_int(checksum).to_bytes(_CHECKSUM_BYTES) for checksum in parts.checksums
+    )
+
+
+def part_checksums_from(row: sqlite3.Row) -> PartChecksums | None:
+    """Return the checksums of a file's parts."""
+    stored: bytes | None = row["part_checksums"]
+    if stored is None:
+        return None
+    values = [stored[at : at + _CHECKSUM_BYTES] for at in range(0, len(stored), _CHECKSUM_BYTES)]
+    checksums = tuple(to_text(int.from_bytes(value)) for value in values)
+    return PartChecksums(part_bytes=row["checksum_part_bytes"], checksums=checksums)

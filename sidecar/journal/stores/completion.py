@@ -7,7 +7,15 @@ from sidecar.core.model import AssetType, Fingerprint, State, StatIdentity, Tran
 from sidecar.core.states import Event
 from sidecar.journal.db.connection import JournalConnection, Topic
 from sidecar.journal.db.file_conditions import HAS_SLOT, knows
-from sidecar.journal.db.rows import FROM_TRANSFERS, IDENTITY, identity_values, split, transfer_from
+from sidecar.journal.db.rows import (
+    FROM_TRANSFERS,
+    IDENTITY,
+    PART_CHECKSUMS,
+    identity_values,
+    part_checksum_values,
+    split,
+    transfer_from,
+)
 from sidecar.journal.db.store import Store, transaction
 
 from .cleanup import Cleanup
@@ -55,6 +63,7 @@ class Completion(Store):
             Event.COMPLETED,
             f"{fingerprint.size_bytes} bytes",
             also=dict(zip(IDENTITY, identity_values(fingerprint.identity), strict=True))
+            | dict(zip(PART_CHECKSUMS, part_checksum_values(fingerprint.parts), strict=True))
             | {"checksum": fingerprint.checksum, "ready_ms": self._db.clock.wall_ms()},
         )
         for older in (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sidecar.core.checksum_algorithms import Algorithm
-from sidecar.core.model import Part, State, Transfer
+from sidecar.core.model import Part, PartChecksums, State, Transfer
 from sidecar.journal.db.connection import JournalConnection
-from sidecar.journal.db.rows import part_from
+from sidecar.journal.db.rows import part_checksums_from, part_from
 from sidecar.journal.db.store import Store, transaction
 
 from .cleanup import Cleanup
@@ -24,15 +24,28 @@ class MultipartUploads(Store):
         rows = self._db.execute("SELECT * FROM parts WHERE transfer = ? ORDER BY number", [row_id])
         return [part_from(row) for row in rows]
 
+    def part_checksums(self, row_id: int) -> PartChecksums | None:
+        """Return what the read that completed the file found; None where it was not kept."""
+        row = self._db.execute(
+            "SELECT checksum_part_bytes, part_checksums FROM transfers WHERE id = ?", [row_id]
+        ).fetchone()
+        return part_checksums_from(row)
+
     @transaction
-    def begin_multipart(self, row_id: int, *, part_bytes: int, algorithm: Algorithm | None = None) -> None:
-        """Note the intent, before Create: from here on an upload under this key may exist."""
-        scene = self._db.execute(
+    def begin_multipart(
+        self, row_id: int, *, part_bytes: int, algorithm: Algorithm | None = None
+    ) -> PartChecksums | None:
+        """Note the intent, before Create: from here on an upload under this key may exist.
+
+        Returns what ``part_checksums`` does.
+        """
+        row = self._db.execute(
             "UPDATE transfers SET may_upload = 1, part_bytes = ?, algorithm = ?, upload_id = NULL"
-            " WHERE id = ? RETURNING session_id, scene_id",
+            " WHERE id = ? RETURNING session_id, scene_id, checksum_part_bytes, part_checksums",
             [part_bytes, algorithm, row_id],
         ).fetchone()
-        self._db.gathered.bring_news(*scene)
+        self._db.gathered.bring_news(row["session_id"], row["scene_id"])
+        return part_checksums_from(row)
 
     @transaction
     def opened(self, row_id: int, upload_id: str) -> None:

@@ -21,7 +21,8 @@ from .transfers import Transfers
 _UPLOADED = """
 UPDATE transfers SET state = iif(state = 'ready', 'uploaded', state), etag = ?, version_id = ?,
   uploaded_ms = ?, lease = 0, failures = 0, upload_id = NULL, may_upload = 0, may_object = 1,
-  error_kind = NULL, error_message = NULL, home = NULL WHERE id = ? AND state IN ('ready', 'superseded')
+  error_kind = NULL, error_message = NULL, home = NULL, part_checksums = NULL
+  WHERE id = ? AND state IN ('ready', 'superseded')
   RETURNING state, part_bytes, coalesce(size, 0) AS size,
   EXISTS (SELECT 1 FROM transfers o WHERE o.slot = CAST(transfers.slot AS TEXT) AND o.id < transfers.id)
     AS has_older

@@ -84,9 +84,9 @@ def _pieces(body: Body) -> Iterator[bytes]:
         offset += len(piece)
 
 
-def md5_hex(body: Body) -> str:
-    """Return the MD5 of a body as an ETag spells it. Blocking. Raises TruncatedError, OSError."""
-    return base64.b64decode(scan(body, Algorithm.MD5).transport).hex()
+def md5_hex(found: Scan) -> str:
+    """Return the MD5 that a scan found as an ETag spells it."""
+    return base64.b64decode(found.transport).hex()
 
 
 def field(algorithm: Algorithm) -> str:
@@ -119,7 +119,12 @@ def create_fields(algorithm: Algorithm) -> dict[str, Any]:
 
 def receipt(algorithm: Algorithm, etag: str, transport: str) -> str:
     """Return what the journal keeps of a part's answer."""
-    return f"{etag} {transport}" if algorithm in {Algorithm.CRC32C, Algorithm.SHA256} else etag
+    return f"{etag} {transport}" if is_needed_again(algorithm) else etag
+
+
+def is_needed_again(algorithm: Algorithm) -> bool:
+    """Tell whether Complete needs the transport checksum of each part."""
+    return algorithm in {Algorithm.CRC32C, Algorithm.SHA256}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,7 +84,8 @@ class S3Store:
     async def put(self, spec: ObjectSpec, body: Body, *, checksum: str, once: bool = False) -> StoredObject:
         """Store an object whole."""
         algorithm = spec.algorithm or self._default
-        value = await self._checked(body, checksum, algorithm, key=spec.key)
+        found = await self._checked(body, checksum, algorithm, operation="PutObject", key=spec.key)
+        value = found.transport
         about = request_fields.about(spec, self._config, algorithm) | checksums.sent(algorithm, value)
         send = partial(self._put, spec, partial(self._calls.send, "put_object", body, spec.key, **about))
         answer = await self._unless_there(send, once=once)
@@ -105,7 +106,7 @@ class S3Store:
     async def put_part(self, upload: OpenUpload, body: Body, *, number: int) -> Part:
         """Send one part."""
         algorithm = upload.algorithm or self._default
-        found = await self._scan(body, algorithm, operation="UploadPart", target=upload.key)
+        found = await self._checked(body, body.checksum, algorithm, operation="UploadPart", key=upload.key)
         answer = await self._calls.send(
             "upload_part",
             body,
@@ -193,12 +194,14 @@ class S3Store:
     async def _existing_part(
         self, upload: OpenUpload, number: int, body: Body, etags: set[str]
     ) -> Part | None:
-        digest = await read(checksums.md5_hex, body, operation="ListParts", target=upload.key)
+        found = await self._scan(body, Algorithm.MD5, operation="ListParts", target=upload.key)
+        digest = checksums.md5_hex(found)
         said = next((etag for etag in etags if etag.strip('"') == digest), None)
-        if said is None:
+        if said is None or body.checksum not in {None, found.checksum}:
             return None
         algorithm = upload.algorithm or self._default
-        found = await self._scan(body, algorithm, operation="ListParts", target=upload.key)
+        if checksums.is_needed_again(algorithm):
+            found = await self._scan(body, algorithm, operation="ListParts", target=upload.key)
         etag = checksums.receipt(algorithm, said, found.transport)
         return Part(number=number, size_bytes=body.length_bytes, etag=etag, checksum=found.checksum)
 
@@ -248,15 +251,17 @@ class S3Store:
         return _stored(head | {name: said for name, said in answer.items() if said}, self._config.bucket, key)
 
     # -- bodies -----------------------------------------------------------------------------------
-    async def _checked(self, body: Body, checksum: str, algorithm: Algorithm, *, key: str) -> str:
-        """Return the transport checksum of a whole body whose crc64nvme is ``checksum``, or raise CORRUPT."""
-        if algorithm is Algorithm.CRC64NVME:
-            return to_header(checksum)  # S3 itself compares the bytes with it
-        found = await self._scan(body, algorithm, operation="PutObject", target=key)
-        if found.checksum != checksum:
+    async def _checked(
+        self, body: Body, checksum: str | None, algorithm: Algorithm, *, operation: str, key: str
+    ) -> Scan:
+        """Return the checksums of a body; raise CORRUPT where its crc64nvme is known, and is another."""
+        if algorithm is Algorithm.CRC64NVME and checksum is not None:
+            return Scan(checksum=checksum, transport=to_header(checksum))  # S3 compares the bytes with it
+        found = await self._scan(body, algorithm, operation=operation, target=key)
+        if checksum not in {None, found.checksum}:
             message = "the file's bytes are not those that were fingerprinted"
-            raise SidecarError(ErrorKind.CORRUPT, message, operation="PutObject", target=key)
-        return found.transport
+            raise SidecarError(ErrorKind.CORRUPT, message, operation=operation, target=key)
+        return found
 
     async def _scan(self, body: Body, algorithm: Algorithm, *, operation: str, target: str) -> Scan:
         def scan(body: Body) -> Scan:

@@ -78,14 +78,17 @@ class Candidates:
         obstacles: Obstacles,
         withhold_reason: Callable[[ProbeRequest, StatIdentity], str | None],
         on_withheld: OnWithheld,
+        part_bytes: int | None,
     ) -> None:
         """``policy`` tells a root's, None of one that is not watched: its candidates stay in the journal.
 
         ``on_missed_event`` is told root and path of a file that left this list while events of it came in.
         ``room`` waits until the journal may take in more files, and returns how many at once. ``obstacles``
         is told what cannot be read. ``withhold_reason`` tells why a complete video is held by a playlist,
-        ``on_withheld`` hears of one that is, and why, unless its content told.
+        ``on_withheld`` hears of one that is, and why, unless its content told. ``part_bytes``: files of this
+        size or more are sent in such parts.
         """
+        self._part_bytes = part_bytes
         self._obstacles, self._withhold_reason, self._on_withheld = obstacles, withhold_reason, on_withheld
         self._journal, self._clock, self._threads = journal, clock, threads
         self._volumes, self._policy_of, self._on_missed_event = volumes, policy, on_missed_event
@@ -186,7 +189,9 @@ class Candidates:
         identity = candidate.identity
         assert identity is not None  # noqa: S101 - Complete was decided by looking at one
         async with self._read_lanes:
-            found = await self._threads.do(lambda: read(candidate.probe_request(), identity))
+            found = await self._threads.do(
+                lambda: read(candidate.probe_request(), identity, part_bytes=self._part_bytes)
+            )
         await self._apply_result(candidate, found)
         await self._schedule.count_probes([candidate])
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from sidecar.core.model import Fingerprint, StatIdentity
+from sidecar.core.checksums import combine
+from sidecar.core.model import Fingerprint, PartChecksums, StatIdentity
+from sidecar.core.parts import OBJECT_BYTES_MAX, part_size, plan
 from sidecar.files import (
     NotRegularError,
     TruncatedError,
@@ -28,9 +30,12 @@ class Vanished:
     """There is no regular file at the path any more."""
 
 
-def take(root: str, path: str, *, expected: StatIdentity) -> Fingerprint | Changed | Vanished:
+def take(
+    root: str, path: str, *, expected: StatIdentity, part_bytes: int | None = None
+) -> Fingerprint | Changed | Vanished:
     """Open a file and read all of it. ``expected`` is its identity when it was judged complete.
 
+    A file of ``part_bytes`` or more will be sent in such parts: the read tells the checksum of each.
     Raises OSError for a file that cannot be opened or read.
     """
     try:
@@ -38,12 +43,12 @@ def take(root: str, path: str, *, expected: StatIdentity) -> Fingerprint | Chang
     except (FileNotFoundError, NotRegularError):
         return Vanished()
     try:
-        return take_open(fd, expected=expected)
+        return take_open(fd, expected=expected, part_bytes=part_bytes)
     finally:
         os.close(fd)
 
 
-def take_open(fd: int, *, expected: StatIdentity) -> Fingerprint | Changed:
+def take_open(fd: int, *, expected: StatIdentity, part_bytes: int | None = None) -> Fingerprint | Changed:
     """Read all of an open file.
 
     The identity is equal before and after the read, no writer has appeared, and the file still has a
@@ -52,7 +57,7 @@ def take_open(fd: int, *, expected: StatIdentity) -> Fingerprint | Changed:
     if stat_identity(fd) != expected:
         return Changed()
     try:
-        checksum = checksum_of(fd, 0, expected.size_bytes)
+        checksum, parts = _read(fd, expected.size_bytes, part_bytes)
     except TruncatedError:
         return Changed()
     # The lease before the stat: a writer that comes between the two changes the identity we see.
@@ -61,4 +66,15 @@ def take_open(fd: int, *, expected: StatIdentity) -> Fingerprint | Changed:
     after = os.fstat(fd)
     if after.st_nlink == 0 or identity_of(after) != expected:
         return Changed()
-    return Fingerprint(identity=expected, checksum=checksum)
+    return Fingerprint(identity=expected, checksum=checksum, parts=parts)
+
+
+def _read(fd: int, size_bytes: int, part_bytes: int | None) -> tuple[str, PartChecksums | None]:
+    """Return the checksum of all, and those of the parts that it will be sent in, if it will."""
+    if part_bytes is None or not part_bytes <= size_bytes <= OBJECT_BYTES_MAX:
+        return checksum_of(fd, 0, size_bytes), None
+    each_bytes = part_size(size_bytes, wanted_bytes=part_bytes)
+    ranges = plan(size_bytes, part_bytes=each_bytes)
+    checksums = tuple(checksum_of(fd, part.offset_bytes, part.length_bytes) for part in ranges)
+    whole = combine(zip(checksums, (part.length_bytes for part in ranges), strict=True))
+    return whole, PartChecksums(part_bytes=each_bytes, checksums=checksums)

@@ -115,11 +115,11 @@ def probe(request: ProbeRequest, policy: ProbePolicy, volumes: Filesystems, *, n
 
 
 def read(
-    request: ProbeRequest, identity: StatIdentity
+    request: ProbeRequest, identity: StatIdentity, *, part_bytes: int | None
 ) -> Fingerprint | Changed | Vanished | Unreadable | VolumeAway:
-    """Fingerprint a complete file that looked like ``identity``."""
+    """Fingerprint a complete file that looked like ``identity``; ``part_bytes`` as ``take`` says."""
     try:
-        found = take(request.root, request.path, expected=identity)
+        found = take(request.root, request.path, expected=identity, part_bytes=part_bytes)
     except OSError as error:
         return _unreadable(request, error)
     return _absent(request) if isinstance(found, Vanished) else found

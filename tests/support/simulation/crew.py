@@ -42,9 +42,9 @@ from .outside import Outside
 from .power import Power
 from .s3 import SimulatedS3
 from .scenario import Scenario
+from .world import PART_BYTES
 
 T = TypeVar("T")
-PART_BYTES = 1024
 COMPLETE_AFTER_SECONDS = 50.0
 LOOK_SECONDS = 27.0  # twice within it
 TIDY_AFTER_SECONDS = 60.0

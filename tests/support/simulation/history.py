@@ -16,7 +16,6 @@ from sidecar.core import parts
 from sidecar.core.errors import JournalLostError
 from sidecar.watch.deletion import sweeper
 
-from .crew import PART_BYTES
 from .faults import Fault
 from .ledger import InFile, in_memory
 from .life import Ending, live
@@ -25,6 +24,7 @@ from .outside import Outside
 from .power import BEFORE, STOP, Crash, Power, Watch
 from .scenario import Scenario
 from .scenarios import SCENARIOS
+from .world import PART_BYTES
 
 DOWN_SECONDS = (0.1, 3.0)
 

@@ -26,7 +26,7 @@ from .loop import VirtualClock
 from .machine import ROOT_PLACE
 from .outside import Outside
 from .power import Power
-from .world import MARKERS, SESSION
+from .world import MARKERS, PART_BYTES, SESSION
 
 T = TypeVar("T")
 AGAIN_SECONDS = 20.0
@@ -162,7 +162,7 @@ class Noticer:
             identity = identity_of(self._outside.world.disk.stat(f"{ROOT}/{path}"))  # type: ignore[arg-type]
         except FileNotFoundError:
             return None
-        found = take(ROOT, path, expected=identity)
+        found = take(ROOT, path, expected=identity, part_bytes=PART_BYTES)
         return None if isinstance(found, Vanished) else found
 
     async def _record(self, method: Callable[..., Any], *args: object) -> None:

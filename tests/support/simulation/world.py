@@ -11,6 +11,7 @@ from tests.support.journals import route
 from .disk import ROOT, Disk
 
 SESSION = "demo/lesson"
+PART_BYTES = 1024
 MARKERS = {".complete": "complete", ".cancelled": "cancelled"}
 
 
