@@ -63,6 +63,7 @@ _ROUTE_FIELDS = tuple(field.name for field in fields(Route))
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=dict).encode
 IDENTITY = ("inode", "size", "mtime_ns", "ctime_ns")
 PART_CHECKSUMS = ("checksum_part_bytes", "part_checksums")
+Column = str | int | bytes | None
 
 
 def identity_values(identity: StatIdentity | None) -> tuple[int | None, int | None, int | None, int | None]:

@@ -11,6 +11,7 @@ from sidecar.journal.db.rows import (
     FROM_TRANSFERS,
     IDENTITY,
     PART_CHECKSUMS,
+    Column,
     identity_values,
     part_checksum_values,
     split,
@@ -58,13 +59,14 @@ class Completion(Store):
         if newest and _same_content(newest, candidate, fingerprint):
             self._drop_unchanged(candidate, newest, fingerprint.identity)
             return None
+        found = {
+            **dict[str, Column](zip(IDENTITY, identity_values(fingerprint.identity), strict=True)),
+            **dict[str, Column](zip(PART_CHECKSUMS, part_checksum_values(fingerprint.parts), strict=True)),
+            "checksum": fingerprint.checksum,
+            "ready_ms": self._db.clock.wall_ms(),
+        }
         state = self._transfers.advance(
-            candidate,
-            Event.COMPLETED,
-            f"{fingerprint.size_bytes} bytes",
-            also=dict(zip(IDENTITY, identity_values(fingerprint.identity), strict=True))
-            | dict(zip(PART_CHECKSUMS, part_checksum_values(fingerprint.parts), strict=True))
-            | {"checksum": fingerprint.checksum, "ready_ms": self._db.clock.wall_ms()},
+            candidate, Event.COMPLETED, f"{fingerprint.size_bytes} bytes", also=found
         )
         for older in (
             self._transfers.of_slot(candidate, "t.state = 'ready' AND t.id < ?") if has_older else ()

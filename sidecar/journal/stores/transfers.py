@@ -16,7 +16,7 @@ from sidecar.core.states import Event, step
 from sidecar.journal.db.connection import JournalConnection, Transition
 from sidecar.journal.db.file_conditions import IS_HERE
 from sidecar.journal.db.gathered import Gathered
-from sidecar.journal.db.rows import FROM_TRANSFERS, identity_values, transfer_from
+from sidecar.journal.db.rows import FROM_TRANSFERS, Column, identity_values, transfer_from
 from sidecar.journal.db.store import Store
 
 from .counts import Counts
@@ -71,7 +71,7 @@ class Transfers(Store):
         transfer: Transfer,
         event: Event,
         detail: str | None = None,
-        also: Mapping[str, str | int | None] | None = None,
+        also: Mapping[str, Column] | None = None,
     ) -> State | None:
         """Take one step of the state table; a dropped transfer's row goes. It touches its scene.
 
