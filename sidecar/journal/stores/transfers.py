@@ -72,7 +72,7 @@ class Transfers(Store):
         transfer: Transfer,
         event: Event,
         detail: str | None = None,
-        also: Mapping[str, str | int | None] | None = None,
+        also: Mapping[str, str | int | bytes | None] | None = None,
     ) -> State | None:
         """Take one step of the state table; a dropped transfer's row goes. It touches its scene.
 
