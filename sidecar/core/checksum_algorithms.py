@@ -39,7 +39,10 @@ class Algorithm(StrEnum):
     @property
     def rank(self) -> int:
         """How good it is; 0 is the best."""
-        return list(Algorithm).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {algorithm: rank for rank, algorithm in enumerate(Algorithm)}
 
 
 class UploadWay(StrEnum):

@@ -53,6 +53,8 @@ def close_key(key: str, transfer_id: str) -> str:
 
 def is_unique(key: str) -> bool:
     """Whether an open key differs for every transfer, so that nothing is ever overwritten."""
+    if "{{" not in key:
+        return "{transfer}" in key
     return any(found[0] == "{transfer}" for found in _OPEN.finditer(key))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 
@@ -84,7 +85,7 @@ class Openings(Generic[T]):
                     opening.error = error
                     opening.resolve()
             else:
-                working.add_done_callback(lambda _, some=some: _resolve_all(some))
+                working.add_done_callback(partial(_resolve_all, some))
 
 
 def _open_all(some: Sequence[_Opening[T]]) -> None:
@@ -95,6 +96,6 @@ def _open_all(some: Sequence[_Opening[T]]) -> None:
             opening.error = error
 
 
-def _resolve_all(some: Sequence[_Opening[T]]) -> None:
+def _resolve_all(some: Sequence[_Opening[T]], _: asyncio.Future[None]) -> None:
     for opening in some:
         opening.resolve()

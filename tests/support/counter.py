@@ -102,7 +102,7 @@ class Work:
 
         ThreadPoolExecutor.submit = submitted  # type: ignore[assignment,method-assign]
         JournalWriter.do = done  # type: ignore[method-assign]
-        JournalWriter._hand_over = handed_over  # type: ignore[method-assign]
+        JournalWriter._hand_over = handed_over  # type: ignore[assignment,method-assign]
 
     def _count_callbacks(self) -> None:
         make_request = S3Client.make_request

@@ -107,10 +107,10 @@ class JournalConnection:
 
         Inside of another one it is a part of that, which fails as a whole; while ``apart`` it fails alone.
         """
-        is_inner = self.conn.in_transaction
-        if is_inner and not self._is_apart:
+        if self.is_part:
             yield from self._part()
             return
+        is_inner = self.conn.in_transaction
         noted = len(self.transitions)
         try:
             with self._database.atomic():
@@ -147,11 +147,20 @@ class JournalConnection:
             write(self.gathered)
         self.gathered.clear()
 
+    @property
+    def is_part(self) -> bool:
+        """Whether an ``atomic`` that begins now is a part of another one."""
+        return self.conn.in_transaction and not self._is_apart
+
+    def spoil(self) -> None:
+        """Let the transaction fail, since a part of it did: there is no savepoint to go back to."""
+        self._is_spoilt = True
+
     def _part(self) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            self._is_spoilt = True
+            self.spoil()
             raise
 
     @property

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from functools import lru_cache
 from typing import Any
@@ -33,6 +35,7 @@ TRANSFER_COLUMNS = """
   t.version, t.recall, t.held, t.failures, t.discovered_ms, t.ready_ms, t.uploaded_ms, t.synced_ms,
   t.may_upload, t.may_object, t.error_kind, t.error_message, t.home, t.parked, t.algorithm
 """
+_TRANSFER_NAMES = tuple(re.split(r"\W+", column)[-1] for column in TRANSFER_COLUMNS.strip().split(","))
 TRANSFERS = "transfers t JOIN roots r ON r.id = t.root"
 FROM_TRANSFERS = f"SELECT {TRANSFER_COLUMNS} FROM {TRANSFERS}"
 
@@ -73,7 +76,7 @@ def identity_values(identity: StatIdentity | None) -> tuple[int | None, int | No
     return signed(identity.inode), identity.size_bytes, identity.mtime_ns, identity.ctime_ns
 
 
-def identity_of(row: sqlite3.Row) -> StatIdentity | None:
+def identity_of(row: sqlite3.Row | Mapping[str, Any]) -> StatIdentity | None:
     """Read the four columns of an identity back; None where it is not known yet."""
     if row["mtime_ns"] is None:
         return None
@@ -113,8 +116,9 @@ def known_content_json(known_content: KnownContent | None) -> str | None:
     return None if known_content is None else json.dumps(asdict(known_content))
 
 
-def transfer_from(row: sqlite3.Row) -> Transfer:
-    """Return the transfer of a row selected by FROM_TRANSFERS."""
+def transfer_from(selected: sqlite3.Row) -> Transfer:
+    """Return the transfer of a row whose first columns are TRANSFER_COLUMNS."""
+    row = dict(zip(_TRANSFER_NAMES, selected, strict=False))  # a Row compares names, one after the other
     return Transfer(
         row_id=row["id"],
         transfer_id=row["transfer"],

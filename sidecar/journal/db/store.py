@@ -29,6 +29,12 @@ def transaction(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[
 
     @functools.wraps(method)
     def whole(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._db.is_part:
+            try:
+                return method(self, *args, **kwargs)
+            except BaseException:
+                self._db.spoil()
+                raise
         with self._db.atomic():
             return method(self, *args, **kwargs)
 

@@ -59,14 +59,8 @@ class Counts(Store):
         self._db.gathered.count(transfer.state, transfers=-1, size_bytes=-transfer.size_bytes)
         if state is not None:
             self._db.gathered.count(state, transfers=1, size_bytes=size_bytes)
-        slot, scene_id = transfer.route.slot, transfer.route.scene_id
-        if slot.asset_type is AssetType.VIDEO_CHUNK and scene_id is not None:
-            steps = self._db.gathered.videos.setdefault(
-                (slot.session_id, scene_id, slot.digest), VideoSteps()
-            )
-            steps.add(transfer.row_id, is_there=state in THERE, was_there=transfer.state in THERE)
-            steps.dead += (state is State.DEAD) - (transfer.state is State.DEAD)
-            steps.abandoned += (state is State.ABANDONED) - (transfer.state is State.ABANDONED)
+        if transfer.route.slot.asset_type is AssetType.VIDEO_CHUNK and not {transfer.state, state} <= THERE:
+            self._video_stepped(transfer, state)
 
     def resized(self, transfer: Transfer, identity: StatIdentity) -> None:
         """Count the bytes that a row has now."""
@@ -77,6 +71,15 @@ class Counts(Store):
     def forgotten(self, state: State, size_bytes: int) -> None:
         """Count a row that was pruned. A scene counts the video of its slot for ever."""
         self._db.gathered.count(state, transfers=-1, size_bytes=-size_bytes)
+
+    def _video_stepped(self, transfer: Transfer, state: State | None) -> None:
+        slot, scene_id = transfer.route.slot, transfer.route.scene_id
+        if scene_id is None:
+            return
+        steps = self._db.gathered.videos.setdefault((slot.session_id, scene_id, slot.digest), VideoSteps())
+        steps.add(transfer.row_id, is_there=state in THERE, was_there=transfer.state in THERE)
+        steps.dead += (state is State.DEAD) - (transfer.state is State.DEAD)
+        steps.abandoned += (state is State.ABANDONED) - (transfer.state is State.ABANDONED)
 
     def _write(self, gathered: Gathered) -> None:
         if gathered.counts:

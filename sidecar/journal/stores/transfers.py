@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import cast
 
 from sidecar.core.model import State, StatIdentity, Transfer
@@ -77,17 +78,13 @@ class Transfers(Store):
 
         ``also`` are columns that change with it.
         """
-        state = step(transfer.state, event)
+        state, now = step(transfer.state, event), also or {}
         if state is None:
             self._db.execute("DELETE FROM transfers WHERE id = ?", [transfer.row_id])
         else:
-            ended_ms = self.later_ms() if state in {State.SUPERSEDED, State.GONE} else None
-            columns = {"state": state, "ended_ms": ended_ms} | dict(also or {})
-            self._db.execute(
-                f"UPDATE transfers SET {', '.join(f'{name} = ?' for name in columns)} WHERE id = ?",
-                [*columns.values(), transfer.row_id],
-            )
-        now = also or {}
+            is_over = state is State.SUPERSEDED or state is State.GONE
+            ended_ms = self.later_ms() if is_over else None
+            self._db.execute(_update(*now), [state.value, ended_ms, *now.values(), transfer.row_id])
         size_bytes = cast("int", now.get("size", transfer.size_bytes))
         version = cast("int | None", now.get("version", transfer.version))
         self.stepped(transfer, event, state, detail, size_bytes=size_bytes, version=version)
@@ -213,3 +210,9 @@ class Transfers(Store):
                 self._uploads_took.pop(next(iter(self._uploads_took)))
             return self._uploads_took[transfer.row_id]
         return self._uploads_took.pop(transfer.row_id, None) if event == Event.ACKNOWLEDGED else None
+
+
+@cache
+def _update(*more: str) -> str:
+    columns = ", ".join(f"{name} = ?" for name in ("state", "ended_ms", *more))
+    return f"UPDATE transfers SET {columns} WHERE id = ?"
