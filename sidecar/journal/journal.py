@@ -85,7 +85,7 @@ class Journal:
         self.upload_delays = UploadDelays(db, transfers, cleanup)
         self.uploads = Uploads(db, transfers, outbox, scene_reports, cleanup, discovery)
         # The sync stage's.
-        self.batches = Batches(db, roots)
+        self.batches = Batches(db, roots, self.upload_claims)
         self.answers = Answers(db, transfers, scene_reports, removal_ops, cleanup)
         self.recovery = Recovery(db, transfers, scene_reports)
         self.lookups = Lookups(db, transfers, scene_reports, cleanup)
