@@ -334,6 +334,8 @@ def test_an_op_whose_backoff_ends_goes_although_another_session_is_busy(at_desk:
 
     async def work(desk: Desk) -> None:
         error = SidecarError(ErrorKind.THROTTLED, "no", operation="call", target="x")
+        await desk.file("first.mp4", session="demo/slow")
+        await asyncio.sleep(1.0)
         desk.convex.errors = [error]
         await desk.file("a.mp4")
         await asyncio.sleep(2 * CALL_SECONDS)
