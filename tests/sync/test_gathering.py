@@ -100,8 +100,7 @@ class Desk:
 
     async def uploaded(self, *transfers: Transfer) -> None:
         """Upload files, for which there is one place: their ops enter the outbox."""
-        for transfer in transfers:
-            await self.writer.run(upload, transfer)
+        await self.writer.run(upload, *transfers)
 
     async def file(self, name: str, session: str = "demo/lesson", scene: str = "s1") -> None:
         """Bring a file to uploaded."""
@@ -221,7 +220,7 @@ def test_a_full_call_goes_before_the_wait_is_over(at_desk: Any) -> None:
 
     async def work(desk: Desk) -> None:
         files = [await desk.ready(f"{n}.mp4") for n in range(101)]
-        await desk.writer.run(lambda journal: [upload(journal, file) for file in files[:-1]])
+        await desk.writer.run(upload, *files[:-1])
         assert await desk.until(lambda: bool(desk.calls())) <= PAUSE_SECONDS + 0.002
         assert [len(puts) for puts in desk.calls()] == [100]
 
@@ -412,13 +411,14 @@ def refusal(status: int, body: bytes) -> SidecarError:
     return caught.value
 
 
-def upload(journal: Journal, transfer: Transfer) -> None:
-    """Claim a file, the only one for which there is a place, and upload it."""
-    (claimed,) = journal.upload_claims.claim_uploads(limit=1, now=1e9).transfers
-    assert claimed.row_id == transfer.row_id
-    journal.uploads.begin_put(transfer.row_id)
-    stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")
-    journal.uploads.uploaded(transfer.row_id, stored, url=f"https://cdn.example/{transfer.key}")
+def upload(journal: Journal, *transfers: Transfer) -> None:
+    """Claim files, each the only one for which there is a place, and upload them."""
+    for transfer in transfers:
+        (claimed,) = journal.upload_claims.claim_uploads(limit=1, now=1e9).transfers
+        assert claimed.row_id == transfer.row_id
+        journal.uploads.begin_put(transfer.row_id)
+        stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")
+        journal.uploads.uploaded(transfer.row_id, stored, url=f"https://cdn.example/{transfer.key}")
 
 
 def complete_the_scene(journal: Journal) -> None:
