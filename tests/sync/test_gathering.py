@@ -16,7 +16,7 @@ import pytest
 from sidecar.core.breaker import BreakerPolicy
 from sidecar.core.clock import Clock
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.core.model import Route, StoredObject, Transfer
+from sidecar.core.model import Route, Transfer
 from sidecar.core.ops import Batch, OpKind, OpResult
 from sidecar.core.retry import RetryPolicy
 from sidecar.gate import RemoteGate
@@ -412,13 +412,9 @@ def refusal(status: int, body: bytes) -> SidecarError:
 
 
 def upload(journal: Journal, *transfers: Transfer) -> None:
-    """Claim files, each the only one for which there is a place, and upload them."""
+    """Upload files, for which there is one place."""
     for transfer in transfers:
-        (claimed,) = journal.upload_claims.claim_uploads(limit=1, now=1e9).transfers
-        assert claimed.row_id == transfer.row_id
-        journal.uploads.begin_put(transfer.row_id)
-        stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")
-        journal.uploads.uploaded(transfer.row_id, stored, url=f"https://cdn.example/{transfer.key}")
+        journals.ship(journal, transfer, places=1)
 
 
 def complete_the_scene(journal: Journal) -> None:
