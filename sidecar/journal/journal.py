@@ -87,7 +87,7 @@ class Journal:
         self.upload_delays = UploadDelays(db, transfers, cleanup)
         self.uploads = Uploads(db, transfers, outbox, cleanup, discovery)
         # The sync stage's.
-        self.batches = Batches(db, roots)
+        self.batches = Batches(db, roots, self.upload_claims)
         self.answers = Answers(db, transfers, removal_ops, cleanup)
         self.recovery = Recovery(db, transfers)
         self.lookups = Lookups(db, transfers, cleanup)

@@ -94,9 +94,9 @@ def ready(journal: Journal, text: str, n: int = 1, *, at: Route | None = None) -
     return journal.transfers.one(candidate.row_id)
 
 
-def ship(journal: Journal, transfer: Transfer) -> State:
-    """Claim a ready transfer and report it as uploaded."""
-    claimed = {t.row_id: t for t in journal.upload_claims.claim_uploads(limit=100, now=1e9).transfers}
+def ship(journal: Journal, transfer: Transfer, *, places: int = 100) -> State:
+    """Claim a ready transfer, where there are so many places, and report it as uploaded."""
+    claimed = {t.row_id: t for t in journal.upload_claims.claim_uploads(limit=places, now=1e9).transfers}
     assert transfer.row_id in claimed
     journal.uploads.begin_put(transfer.row_id)
     stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")

@@ -99,9 +99,8 @@ class Desk:
         return await self.writer.run(lambda journal: journals.ready(journal, f"{name}-{n}", n, at=at))
 
     async def uploaded(self, *transfers: Transfer) -> None:
-        """Upload files: their ops enter the outbox."""
-        for transfer in transfers:
-            await self.writer.run(journals.ship, transfer)
+        """Upload files, for which there is one place: their ops enter the outbox."""
+        await self.writer.run(upload, *transfers)
 
     async def file(self, name: str, session: str = "demo/lesson", scene: str = "s1") -> None:
         """Bring a file to uploaded."""
@@ -207,10 +206,8 @@ def test_while_files_of_the_session_wait_for_a_place_ops_gather(at_desk: Any) ->
     async def work(desk: Desk) -> None:
         files = [await desk.ready(f"{n}.mp4") for n in range(3)]
         await desk.uploaded(files[0])
-        await desk.writer.run(release)
         await asyncio.sleep(0.1)
         await desk.uploaded(files[1])
-        await desk.writer.run(release)
         took = 0.1 + await desk.until(lambda: bool(desk.calls()))
         assert took == pytest.approx(WAIT_SECONDS, abs=0.005)
         assert desk.calls() == [("0.mp4", "1.mp4")]
@@ -223,9 +220,7 @@ def test_a_full_call_goes_before_the_wait_is_over(at_desk: Any) -> None:
 
     async def work(desk: Desk) -> None:
         files = [await desk.ready(f"{n}.mp4") for n in range(101)]
-        await desk.writer.run(
-            lambda journal: [journals.ship(journal, one) for one in unleased(journal, files[:-1])]
-        )
+        await desk.writer.run(upload, *files[:-1])
         assert await desk.until(lambda: bool(desk.calls())) <= PAUSE_SECONDS + 0.002
         assert [len(puts) for puts in desk.calls()] == [100]
 
@@ -238,7 +233,6 @@ def test_gathering_ends_when_no_file_waits_any_more(at_desk: Any) -> None:
     async def work(desk: Desk) -> None:
         first, last = await desk.ready("first.mp4"), await desk.ready("last.mp4")
         await desk.uploaded(first)
-        await desk.writer.run(release)
         await asyncio.sleep(0.05)
         assert desk.calls() == []
         await desk.uploaded(last)
@@ -252,13 +246,24 @@ def test_a_file_that_waits_out_a_backoff_is_waited_for_by_no_op(at_desk: Any) ->
     """It may wait for a minute. Nor is one that somebody else's folder holds."""
 
     async def work(desk: Desk) -> None:
-        sent, failed = await desk.ready("sent.mp4"), await desk.ready("failed.mp4")
+        failed, sent = await desk.ready("failed.mp4"), await desk.ready("sent.mp4")
         error = SidecarError(ErrorKind.NETWORK, "no", operation="put", target="x")
-        await desk.writer.run(journals.ship, sent)
         await desk.writer.run(
             lambda journal: journal.upload_claims.fail_upload(failed.row_id, error, due=1e12, spent=False)
         )
+        await desk.uploaded(sent)
         assert await desk.until(lambda: bool(desk.calls())) <= PAUSE_SECONDS + 0.002
+
+    at_desk(work)
+
+
+def test_a_file_that_is_claimed_in_a_moment_is_waited_for_by_no_op(at_desk: Any) -> None:
+    """While there are places, what is ready waits for nobody: a trickle's ops go at once."""
+
+    async def work(desk: Desk) -> None:
+        await desk.writer.run(journals.ship, await desk.ready("sent.mp4"))  # there are a hundred places
+        await desk.ready("next.mp4")
+        assert await desk.until(lambda: bool(desk.calls())) < 0.002
 
     at_desk(work)
 
@@ -328,6 +333,8 @@ def test_an_op_whose_backoff_ends_goes_although_another_session_is_busy(at_desk:
 
     async def work(desk: Desk) -> None:
         error = SidecarError(ErrorKind.THROTTLED, "no", operation="call", target="x")
+        await desk.file("first.mp4", session="demo/slow")
+        await asyncio.sleep(1.0)
         desk.convex.errors = [error]
         await desk.file("a.mp4")
         await asyncio.sleep(2 * CALL_SECONDS)
@@ -362,7 +369,6 @@ def test_a_burst_is_told_in_few_calls(at_desk: Any, files_per_second: int, calls
         for file in files:
             await asyncio.sleep(1 / files_per_second)
             await desk.uploaded(file)
-            await desk.writer.run(release)
         assert await desk.until(lambda: len(desk.convex.assets) == number + 1) < 2 * CALL_SECONDS + 0.1
         assert len(desk.calls()) * 1000 / number <= calls
         assert desk.writer.asked["claim_batches"] < number / files_per_second / PAUSE_SECONDS + 2 * calls
@@ -405,16 +411,10 @@ def refusal(status: int, body: bytes) -> SidecarError:
     return caught.value
 
 
-def release(journal: Journal) -> None:
-    """Let go of what ``ship`` claimed besides."""
-    journal.db.execute("UPDATE transfers SET lease = 0 WHERE state = 'ready'")
-
-
-def unleased(journal: Journal, transfers: Sequence[Transfer]) -> Iterator[Transfer]:
-    """Yield transfers, none of which is claimed."""
+def upload(journal: Journal, *transfers: Transfer) -> None:
+    """Upload files, for which there is one place."""
     for transfer in transfers:
-        yield transfer
-        release(journal)
+        journals.ship(journal, transfer, places=1)
 
 
 def complete_the_scene(journal: Journal) -> None:

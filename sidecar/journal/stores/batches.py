@@ -15,6 +15,7 @@ from sidecar.journal.db.meta import EPOCH, SENT_SEQ
 from sidecar.journal.db.store import Store, transaction
 
 from .roots import Roots
+from .upload_claims import UploadClaims
 
 # An op may go when it is due, nobody carries it, no older op of its slot is unsettled and, if it
 # reports a scene's facts, everything that was said of that scene before has been settled.
@@ -55,9 +56,9 @@ class ClaimedBatches:
 class Batches(Store):
     """Leased, sent, failed; ``answers.py`` says what became of them."""
 
-    def __init__(self, db: JournalConnection, roots: Roots) -> None:
+    def __init__(self, db: JournalConnection, roots: Roots, upload_claims: UploadClaims) -> None:
         super().__init__(db)
-        self._roots = roots
+        self._roots, self._upload_claims = roots, upload_claims
         self._since: dict[str, float] = {}  # of sessions that gather, monotonic: it dies with the process
 
     @transaction
@@ -177,7 +178,9 @@ class Batches(Store):
         )
 
     def _files_wait(self, session: str, now: float) -> bool:
-        """Tell whether files of a session are ready, could be claimed, and are not."""
+        """Tell whether files of a session wait for a place; while there are places none waits for long."""
+        if not self._upload_claims.are_full:
+            return False
         row = self._db.execute(  # the list of states is the index's, and makes SQLite use it
             "SELECT 1 FROM transfers WHERE session_id = ? AND state IN"
             " ('discovered', 'ready', 'uploaded', 'dead', 'abandoned') AND state = 'ready' AND lease = 0"
@@ -246,4 +249,4 @@ def _is_opening(row: sqlite3.Row) -> bool:
     if row["kind"] != OpKind.FACTS:
         return False
     facts = json.loads(row["body"])
-    return bool(facts["owed"]) and facts["error"] is None
+    return bool(facts.get("owed")) and facts.get("error") is None

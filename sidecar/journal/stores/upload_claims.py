@@ -32,6 +32,7 @@ class UploadClaims(Store):
     def __init__(self, db: JournalConnection, transfers: Transfers, cleanup: Cleanup, roots: Roots) -> None:
         super().__init__(db)
         self._transfers, self._cleanup, self._roots = transfers, cleanup, roots
+        self.are_full = False  # in memory: the last claim filled all places, so what is ready waits for one
 
     @transaction
     def claim_uploads(
@@ -66,6 +67,8 @@ class UploadClaims(Store):
                 [json.dumps([row["id"] for row in rows])],
             )
         self._transfers.uploads_began |= {row["id"]: now for row in rows}
+        if len(rows) >= limit or (priority, shorter_than_bytes) == (ANY, ANY):
+            self.are_full = len(rows) >= limit
         return Claim(
             transfers=tuple(transfer_from(row) for row in rows),
             begun=frozenset(row["id"] for row in rows if row["begun"]),
