@@ -110,7 +110,7 @@ def _settings(config: S3Config, session: Callable[..., Outbound], connections: i
     )
 
 
-class _Session(aioboto3.Session):
+class _Session(aioboto3.Session):  # type: ignore[misc]  # it has no types
     """Makes clients without the methods for whole files: with them comes s3transfer, 0.1 s and 4 MiB."""
 
     def _register_default_handlers(self) -> None:
