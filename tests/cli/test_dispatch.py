@@ -21,6 +21,17 @@ print(*sorted(name for name, module in sys.modules.items() if module), file=sys.
 raise SystemExit(status)
 """
 
+AUTHORITIES = """
+import ssl
+own = ssl.create_default_context().cert_store_stats()["x509_ca"]
+from sidecar.cli import main
+assert main(["run", "--config", "/nothing/there"]) == 78
+import aiohttp, gc
+contexts = [one for one in gc.get_objects() if type(one) is ssl.SSLContext]
+found = str([one.cert_store_stats()["x509_ca"] for one in contexts]).replace(" ", "")
+print(found, ssl.create_default_context().cert_store_stats()["x509_ca"], own)
+"""
+
 
 async def test_health_loads_the_standard_library_alone(served: Served) -> None:
     """And answers by the daemon's own variable."""
@@ -82,6 +93,15 @@ async def test_run_says_what_is_wrong_with_the_configuration(tmp_path: Path) -> 
     assert "Traceback" not in ran.err
     loaded = {name.partition(".")[0] for name in ran.err.splitlines()[-1].split()}
     assert loaded & {"typer", "rich"} == set()
+
+
+async def test_run_reads_no_authorities_that_nobody_asks() -> None:
+    """aiohttp's own two contexts have none; a context that is made later has those of the system."""
+    ran = await run([sys.executable, "-c", AUTHORITIES])
+    assert ran.status == 0, ran.err
+    defaults, later, own = ran.out.split()
+    assert defaults == "[0,0]"
+    assert later == own
 
 
 async def test_commands_without_a_daemon_say_so() -> None:

@@ -98,7 +98,7 @@ def counted() -> Iterator[Counter[str]]:
     try:
         yield calls
     finally:
-        threading.setprofile(None)  # type: ignore[arg-type]
+        threading.setprofile(None)
 
 
 async def test_a_file_that_is_known_costs_one_stat_and_one_call(library: Library) -> None:

@@ -14,17 +14,19 @@ from sidecar.watch.events import directories, inotify_thread
 from sidecar.watch.events.directories import folder_inodes
 from sidecar.watch.events.inotify_thread import POLL_MS, QUIET_POLLS, QUIET_STEP_MS, STEP_MS, InotifyThread
 
-CHANGE = {(1, "/renders/one.mp4")}
+Answer = str | set[tuple[int, str]]
+SILENCE: list[Answer] = ["timeout"]
+CHANGE: Answer = {(1, "/renders/one.mp4")}
 
 
 class Script:
     """Stands for watchfiles: says what it is told to, and notes at which steps it was polled."""
 
-    def __init__(self, answers: Iterator[str | set[tuple[int, str]]]) -> None:
+    def __init__(self, answers: Iterator[Answer]) -> None:
         """Each answer is what one wait brings."""
         self._answers, self.steps, self.over = answers, list[int](), threading.Event()
 
-    def watch(self, _: int, step_ms: int, timeout_ms: int, __: threading.Event) -> str | set[tuple[int, str]]:
+    def watch(self, _: int, step_ms: int, timeout_ms: int, __: threading.Event) -> Answer:
         """Answer at once; raise at the end of the script."""
         assert timeout_ms == POLL_MS
         self.steps.append(step_ms)
@@ -38,7 +40,7 @@ class Script:
         self.over.set()
 
 
-def polled(monkeypatch: pytest.MonkeyPatch, answers: list[str | set[tuple[int, str]]]) -> list[int]:
+def polled(monkeypatch: pytest.MonkeyPatch, answers: list[Answer]) -> list[int]:
     """Return the steps at which a tree was polled that said so."""
     script, failed = Script(iter(answers)), list[BaseException]()
     monkeypatch.setattr(inotify_thread, "_start_watcher", lambda _: script)
@@ -51,14 +53,14 @@ def polled(monkeypatch: pytest.MonkeyPatch, answers: list[str | set[tuple[int, s
 
 def test_a_tree_is_polled_less_often_once_it_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each poll costs CPU that the renderer needs."""
-    steps = polled(monkeypatch, ["timeout"] * QUIET_POLLS)
+    steps = polled(monkeypatch, SILENCE * QUIET_POLLS)
     assert steps == [STEP_MS] * QUIET_POLLS + [QUIET_STEP_MS]
     assert QUIET_STEP_MS >= 4 * STEP_MS
 
 
 def test_it_is_polled_as_before_from_the_first_event_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the first file after a silence is noticed some hundredths of a second later."""
-    steps = polled(monkeypatch, ["timeout"] * QUIET_POLLS + [CHANGE, "timeout"])
+    steps = polled(monkeypatch, [*SILENCE * QUIET_POLLS, CHANGE, *SILENCE])
     assert steps[-3:] == [QUIET_STEP_MS, STEP_MS, STEP_MS]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -64,8 +64,9 @@ async def open_clients(config: S3Config, *, connections: int, clock: Clock) -> A
         if isinstance(credentials, SharedKeys):
             stack.push_async_callback(credentials.close)
         try:
+            core = _core(credentials)
             client = await stack.enter_async_context(
-                _session(credentials).client(
+                _Session(botocore_session=core).client(
                     "s3",
                     region_name=config.region,
                     endpoint_url=config.endpoint_url,
@@ -75,6 +76,7 @@ async def open_clients(config: S3Config, *, connections: int, clock: Clock) -> A
         except Exception as error:  # the environment reaches into botocore in more ways than are known
             message = f"the S3 client cannot be made: {' '.join(str(error).split())}"
             raise FatalError(message, exit_status=78, hint=_HINT) from error
+        _forget_endpoints(core)
         client.meta.events.register("after-call.s3", credentials.learn)
         door, bodies = await body_request.learn(client, config.bucket), client
         if door is not None:
@@ -108,10 +110,24 @@ def _settings(config: S3Config, session: Callable[..., Outbound], connections: i
     )
 
 
-def _session(credentials: AioCredentials) -> aioboto3.Session:
+class _Session(aioboto3.Session):  # type: ignore[misc]  # it has no types
+    """Makes clients without the methods for whole files: with them comes s3transfer, 0.1 s and 4 MiB."""
+
+    def _register_default_handlers(self) -> None:
+        """Register none: they add those methods."""
+
+
+def _core(credentials: AioCredentials) -> AioSession:
     core = AioSession(session_vars=NOTHING_READ)
     core.register_component("credential_provider", AioCredentialResolver(providers=[_Provider(credentials)]))
-    return aioboto3.Session(botocore_session=core)
+    return core
+
+
+def _forget_endpoints(core: AioSession) -> None:
+    """Let go of AWS's list of endpoints, which only the making of a client needs: 7 MiB."""
+    with suppress(AttributeError):  # botocore names its own parts so; if it does no more, it keeps them
+        core.get_component("data_loader")._cache.clear()  # noqa: SLF001 - no public way
+        core._internal_components.get_component("endpoint_resolver")._endpoint_data = {"partitions": []}  # noqa: SLF001 - the same
 
 
 class _Provider:
