@@ -224,8 +224,8 @@ def test_a_backend_removes_what_it_saw(server: ConvexServer, backend: Caller, co
         ("removed", 1), ("changed", 2), ("absent", None),
     ]  # fmt: skip
     assert [one["assetId"] for one in results] == [slot_of(sidecar, name).digest for name, _ in wanted]
-    server.control("settle", {})
-    (session,) = [row for row in server.table("videoSessions") if row["sessionId"] == sidecar.session_id]
+    with Caller(server.url, f"Bearer {OTHER.token(sidecar.sidecar_id)}") as viewer:
+        session = viewer.query("sessions:get", sessionId=sidecar.session_id)
     (scene,) = [row for row in server.table("scenes") if row["sessionId"] == sidecar.session_id]
     assert scene["videoAsset"]["checksum"] == "crc64nvme:B"
     assert (session["assetCount"], session["totalAssetSize"]) == (1, 1000)
