@@ -19,7 +19,10 @@ export const get = query({
   },
 });
 
-/** The sessions of a project that the caller may see, the oldest first; a page may hold fewer than it was asked for. */
+/**
+ * The sessions of a project that the caller may see, the oldest first. A page may hold fewer than it was asked for, or
+ * none; whether there are further pages is no secret.
+ */
 export const sessionsByProject = query({
   args: { projectId: v.string(), paginationOpts: paginationOptsValidator },
   returns: paginationResultValidator(session),
