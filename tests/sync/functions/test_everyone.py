@@ -92,7 +92,8 @@ def test_nothing_is_told_or_changed(
     token, before = tokens[caller], state(server, secret)
     client = callers(token and f"Bearer {token}")
     call = client.mutation if EXPORTED[name] == "mutation" else client.query
-    code, answer = None, None
+    code: str | None = None
+    answer: Any = None
     try:
         answer = call(name, **arguments(name, secret, "eve"))
     except Refused as refused:

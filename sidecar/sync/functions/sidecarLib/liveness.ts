@@ -90,7 +90,7 @@ async function lookAgain(ctx: MutationCtx, facts: Facts[]): Promise<void> {
   for (const { sessionId, sceneId } of facts) {
     const scene = await sceneRow(ctx, sessionId, sceneId);
     if (scene === null) continue;
-    const of = { producer: BASE, keys: null, now: Date.now() };
+    const of = { producer: BASE, keys: "anything" as const, now: Date.now() };
     const batch = newBatch({ sessionId, projectId: scene.projectId, epoch: 0, ackedSeq: 0 }, of);
     changeOf(batch, "scene", sceneId).factsChanged = true;
     await saveChanges(ctx, batch);
