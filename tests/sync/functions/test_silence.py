@@ -15,7 +15,7 @@ from sidecar.local.convex_server import FUNCTIONS, ConvexServer
 from tests.support.convex import Caller, Sidecar, facts, put
 from tests.support.system import eventually
 
-SILENCE = "SILENCE_MS = 15 * 60_000"
+SILENCE, SILENCE_MS = "SILENCE_MS = 15 * 60_000", 3_000
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexServer]:
     shutil.copytree(FUNCTIONS, functions)
     liveness = functions / "sidecarLib" / "liveness.ts"
     assert SILENCE in liveness.read_text()
-    liveness.write_text(liveness.read_text().replace(SILENCE, "SILENCE_MS = 3_000"))
+    liveness.write_text(liveness.read_text().replace(SILENCE, f"SILENCE_MS = {SILENCE_MS}"))
     (functions / "application.ts").write_text(APPLICATION)
     with ConvexServer(functions_dir=Path(functions), dev_auth=True) as running:
         yield running
@@ -90,12 +90,12 @@ def heartbeat(server: ConvexServer, sidecar: Sidecar) -> dict[str, Any]:
 
 @contextmanager
 def kept_alive(server: ConvexServer, sidecar: Sidecar) -> Iterator[None]:
-    """Let a sidecar that has nothing to tell give a sign of life every half second."""
+    """Let a sidecar that has nothing to tell give a sign of life every moment."""
     over = Event()
 
     def beat() -> None:
         with Caller(server.url) as own:
-            while not over.wait(0.5):
+            while not over.wait(0.2):
                 own.mutation("sidecar:heartbeat", sidecarId=sidecar.sidecar_id, epoch=sidecar.epoch)
 
     thread = Thread(target=beat)
@@ -146,8 +146,16 @@ def test_an_idle_sidecar_is_not_gone(server: ConvexServer, caller: Caller) -> No
     idle, done = pair(caller, "idle")
     idle.apply(facts(complete=False, owed=1))
     done.apply(put(), facts())
+    began, heard = heartbeat(server, idle)["seenAt"], list[dict[str, Any]]()
+
+    def is_long_enough() -> bool:
+        heard.append(heartbeat(server, idle))
+        return bool(heard[-1]["seenAt"] > began + 1.5 * SILENCE_MS)
+
     with kept_alive(server, idle):
+        eventually("it was silent for long", is_long_enough, seconds=60)
         eventually("the other is gone", lambda: "goneSince" in heartbeat(server, done), seconds=60)
+    assert [row for row in heard if "goneSince" in row] == []
     scene = shown(caller, idle)
     assert (scene["assetsStatus"], "stalledSince" in scene) == ("uploading", False)
 
