@@ -21,7 +21,9 @@ def install_(
     *,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Overwrite our own files that were edited, never others."),
+        typer.Option(
+            "--force", help="Overwrite our own files that were edited; never a file that is not ours."
+        ),
     ] = False,
     create: Annotated[
         bool, typer.Option("--create", help="Write also where nothing says that this is a Convex project.")

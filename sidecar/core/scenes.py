@@ -7,8 +7,8 @@ nothing (0). The sentence for viewers names no key and repeats no word of a remo
 `/dead-letters`.
 
 A scene of several sidecars does not wait for one that was silent for 15 minutes in the middle of its work,
-as after a takeover. Nobody tells Convex that a sidecar is gone, so while such a scene is not ready Convex
-looks at it again (``sidecarLib/recheck.ts``). What a sidecar said of its own end counts however long it has
+as after a takeover. Nobody tells Convex that a sidecar is gone, so Convex looks after each sidecar by its
+heartbeat (``sidecarLib/liveness.ts``). What a sidecar said of its own end counts however long it has
 been idle since.
 """
 

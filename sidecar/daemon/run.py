@@ -147,6 +147,7 @@ class DaemonRun:
             *(gate.run() for gate in components.gates.values()),
             components.watch.run(),
             *components.stages.work(),
+            *components.stages.signs_of_life(),
             *reconciler,
             components.scene_completion.run(),
             components.pieces.run(),

@@ -56,6 +56,10 @@ class Stages:
         telling = [sync.run(), sync.expiry.run(), sync.scene_recovery.run()] if sync else []
         return [self.lookup.run(), self.upload.run(), *telling]
 
+    def signs_of_life(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what runs beside the work and moves nothing."""
+        return [self.sync.heartbeat.run()] if self.sync else []
+
     def is_asking(self) -> bool:
         """Tell whether Convex is yet to say which scenes are to be brought to their end."""
         return self.sync is not None and self.sync.scene_recovery.is_asking

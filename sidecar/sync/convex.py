@@ -67,6 +67,10 @@ class ConvexStore:
         value = await self._call("mutation", "register", {"sidecarId": sidecar_id, "journalId": journal_id})
         return decode.registration(value)
 
+    async def beat(self, *, sidecar_id: str, epoch: int) -> None:
+        """``sidecar:heartbeat``."""
+        await self._call("mutation", "heartbeat", {"sidecarId": sidecar_id, "epoch": epoch})
+
     async def apply(self, batch: Batch, *, sidecar_id: str, epoch: int) -> Sequence[OpResult]:
         """``sidecar:applyAssets``."""
         about = {

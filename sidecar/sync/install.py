@@ -16,12 +16,14 @@ from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
 
+from . import install_texts as texts
 from . import schema_tables
 
 FUNCTIONS = Path(str(files("sidecar.sync"))) / "functions"
 CONTRACT_VERSION = 1
 USER_OWNED = ("sidecarAccess.ts", "auth.config.ts")
 LIBRARY = "sidecarLib"
+_RULES = ("ownsSession", "keysOf", "roleOf", "canReadAsset")
 _DEPENDENCIES = ("dependencies", "devDependencies", "peerDependencies")
 _BESIDE = ("convex.json", "package.json")
 _INSIDE = ("schema", "_generated", "sidecarTables", "convex.config")
@@ -54,11 +56,11 @@ def install(into: Path, *, force: bool = False) -> list[tuple[Path, Action]]:
     wanted = {path: path.relative_to(FUNCTIONS) for path in sorted(FUNCTIONS.rglob("*.ts"))}
     targets = [into / name for name in wanted.values() if not _belongs_to_user(name.name)]
     if in_the_way := list(dict.fromkeys(path for target in targets for path in _foreign(target))):
-        raise InstallError(_refusal_of_files(in_the_way))
+        raise InstallError(texts.refusal_of_files(in_the_way))
     if tables := _tables_of_the_application(into):
-        raise InstallError(_refusal_of_tables(tables))
+        raise InstallError(texts.refusal_of_tables(tables))
     if not force and (changed := _changed(targets)):
-        raise InstallError(_refusal_of_changes(changed))
+        raise InstallError(texts.refusal_of_changes(changed))
     obsolete = list(_obsolete(into, set(targets)))
     results = [_write(source, into / name) for source, name in wanted.items()]
     for path in obsolete:
@@ -85,11 +87,22 @@ def describe(results: list[tuple[Path, Action]]) -> Iterator[str]:
     width = max(len(action) for _, action in results)
     for path, action in results:
         yield f"{action:<{width}}  {path}"
-    yield from _SCHEMA_LINES.splitlines()
+    yield from texts.SCHEMA_LINES.splitlines()
+    for path in (path for path, action in results if action is Action.KEPT and path.stem == "sidecarAccess"):
+        yield from _missing_rules(path)
     auth_configs = [path for path, action in results if action is Action.KEPT and path.stem == "auth.config"]
     if any("SIDECAR_JWKS_DATA_URI" not in path.read_text(encoding="utf-8") for path in auth_configs):
-        yield from _PROVIDER_LINES.splitlines()
-    yield from _CLOSING_LINES.splitlines()
+        yield from texts.PROVIDER_LINES.splitlines()
+    yield from texts.CLOSING_LINES.splitlines()
+
+
+def _missing_rules(path: Path) -> Iterator[str]:
+    """What a file of the user's does not decide yet, because it is older than the rule."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if missing := [rule for rule in _RULES if not re.search(rf"\b{rule}\b", text)]:
+        examples = FUNCTIONS / "sidecarAccess.ts"
+        yield from ("", f"{path} was kept. Rules that it does not have yet: {', '.join(missing)}.")
+        yield f"Until you add them, defaults hold; {examples} shows and explains each."
 
 
 def _needs_convex(project: Path) -> bool:
@@ -177,55 +190,3 @@ def _header(path: Path) -> tuple[re.Match[str], str] | None:
     text = path.read_text(encoding="utf-8", errors="replace")
     header = _HEADER.match(text)
     return None if header is None else (header, text[header.end() :])
-
-
-def _refusal_of_files(paths: list[Path]) -> str:
-    return (
-        f"nothing was written, because these files are not the sidecar's, which never overwrites them:\n"
-        f"{_lines(paths)}\ngive them other names: the sidecar's functions are called by theirs"
-    )
-
-
-def _refusal_of_changes(paths: list[Path]) -> str:
-    return (
-        f"nothing was written, because these files of the sidecar were edited, or are of a newer one:\n"
-        f"{_lines(paths)}\nmove your changes elsewhere, or overwrite the files with --force"
-    )
-
-
-def _refusal_of_tables(tables: dict[str, Path]) -> str:
-    names = "\n".join(f"  {name}, in {path}" for name, path in tables.items())
-    return (
-        "nothing was written, because your schema defines tables by names that the sidecar's functions need:"
-        f"\n{names}\nrename them, or define them from sidecarTables and its fields"
-    )
-
-
-def _lines(paths: list[Path]) -> str:
-    return "\n".join(f"  {path}" for path in paths)
-
-
-_SCHEMA_LINES = """
-Two lines for your schema.ts:
-
-    import { sidecarTables } from "./sidecarTables";
-    export default defineSchema({ ...sidecarTables, /* your tables */ });
-"""
-_PROVIDER_LINES = """
-Your auth.config was kept. Add this provider to it:
-
-    {
-      type: "customJwt",
-      applicationID: process.env.SIDECAR_JWT_AUDIENCE!,
-      issuer: process.env.SIDECAR_JWT_ISSUER!,
-      jwks: process.env.SIDECAR_JWKS_DATA_URI!,
-      algorithm: "ES256",
-    }
-"""
-_CLOSING_LINES = """
-Then say in sidecarAccess.ts who may read, and set the variables that `sidecar convex keys new` prints:
-
-    npx convex env set SIDECAR_JWT_ISSUER https://render.example.com   # as convex.auth.issuer
-    npx convex env set SIDECAR_JWT_AUDIENCE render-sidecar             # as convex.auth.audience
-    npx convex env set SIDECAR_JWKS_DATA_URI ...
-"""

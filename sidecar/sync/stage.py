@@ -22,6 +22,7 @@ from sidecar.settings.convex import BatchSettings
 from .concurrency import Concurrency
 from .delivery import Delivery
 from .expiry import ExpiryStage
+from .heartbeat import HeartbeatStage
 from .lookup import LookupStage
 from .registration import Registrar
 from .scene_recovery import SceneRecoveryStage
@@ -35,8 +36,8 @@ PAUSE_SECONDS = (
 class SyncStage:
     """Claims batches, delivers them, records what Convex made of them.
 
-    ``registered`` is set while Convex knows our journal. ``lookup``, ``scene_recovery`` and ``expiry`` are
-    stages of their own, to be run beside this one.
+    ``registered`` is set while Convex knows our journal. ``lookup``, ``scene_recovery``, ``expiry`` and
+    ``heartbeat`` are stages of their own, to be run beside this one.
     """
 
     def __init__(
@@ -66,6 +67,9 @@ class SyncStage:
         )
         self.scene_recovery = SceneRecoveryStage(
             store=store, journal=journal, gate=gate, registrar=self._registrar, sidecar_id=sidecar_id
+        )
+        self.heartbeat = HeartbeatStage(
+            store=store, gate=gate, registrar=self._registrar, sidecar_id=sidecar_id
         )
         self._delivery = Delivery(
             store=store,

@@ -25,6 +25,10 @@ class MetadataStore(Protocol):
         """Announce this journal; the server assigns its epoch. Idempotent for one journal id."""
 
     @effect
+    async def beat(self, *, sidecar_id: str, epoch: int) -> None:
+        """Give a sign of life. Fenced like ``apply``; UNKNOWN from functions that know no heartbeat."""
+
+    @effect
     async def apply(self, batch: Batch, *, sidecar_id: str, epoch: int) -> Sequence[OpResult]:
         """Apply a batch in one transaction, return one result per op, in order.
 

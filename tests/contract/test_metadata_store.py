@@ -373,8 +373,18 @@ async def test_an_old_journal_is_fenced(store: MetadataStore, sidecar_id: str, e
         await apply(store, sidecar_id, epoch, put(1))
     with pytest.raises(SidecarError) as registered:
         await store.register(sidecar_id=sidecar_id, journal_id=f"{sidecar_id}-j1")
-    assert {applied.value.code, registered.value.code} == {"FENCED"}
+    with pytest.raises(SidecarError) as beaten:
+        await store.beat(sidecar_id=sidecar_id, epoch=epoch)
+    assert {applied.value.code, registered.value.code, beaten.value.code} == {"FENCED"}
     assert applied.value.kind is ErrorKind.CONFLICT
+
+
+async def test_a_sign_of_life_changes_nothing_else(store: MetadataStore, sidecar_id: str, epoch: int) -> None:
+    """It is taken as often as it comes."""
+    for _ in range(2):
+        await store.beat(sidecar_id=sidecar_id, epoch=epoch)
+    again = await store.register(sidecar_id=sidecar_id, journal_id=f"{sidecar_id}-j1")
+    assert (again.epoch, again.last_seq) == (epoch, 0)
 
 
 async def test_an_unknown_journal_is_told_to_register(store: MetadataStore, sidecar_id: str) -> None:

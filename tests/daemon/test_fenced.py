@@ -14,7 +14,7 @@ from sidecar.upload.store import ObjectStore
 from sidecar.watch.ownership.fence import Fence
 
 OBJECT_QUESTIONS = {"probe", "existing_parts", "head", "list_objects", "open_uploads"}
-METADATA_QUESTIONS = {"probe", "register", "current_assets", "unfinished_scenes", "versions"}
+METADATA_QUESTIONS = {"probe", "register", "beat", "current_assets", "unfinished_scenes", "versions"}
 
 
 class Lapsing:

@@ -107,6 +107,10 @@ class MemoryMetadata:
         self._prune(sidecar_id, epoch, batch.acked_seq)
         return results
 
+    async def beat(self, *, sidecar_id: str, epoch: int) -> None:
+        """Only fence: nobody is ever gone here."""
+        self._require_newest(sidecar_id, epoch)
+
     async def current_assets(self, slots: Sequence[Slot]) -> Sequence[CurrentAsset | None]:
         """Look them up."""
         if len(slots) > SLOTS_MAX:

@@ -150,6 +150,15 @@ def test_what_belongs_to_the_user_is_never_touched(tmp_path: Path, *, force: boo
     assert 'type: "customJwt"' in "\n".join(describe(results))
 
 
+def test_rules_that_an_older_file_lacks_are_named(tmp_path: Path) -> None:
+    """It is not touched; one that has them all is not spoken of."""
+    (tmp_path / "sidecarAccess.ts").write_text("export const keysOf = 1; // canReadAsset is not mine\n")
+    told = "\n".join(describe(install(tmp_path)))
+    assert "does not have yet: ownsSession, roleOf." in told
+    (tmp_path / "sidecarAccess.ts").write_text((FUNCTIONS / "sidecarAccess.ts").read_text())
+    assert "does not have yet" not in "\n".join(describe(install(tmp_path)))
+
+
 def test_a_provider_that_is_there_is_not_asked_for(tmp_path: Path) -> None:
     """Our own auth.config.ts needs no advice."""
     install(tmp_path)

@@ -27,6 +27,7 @@ _FRESH: Mapping[str, Any] = {
     "register": {"epoch": 1, "lastSeq": 0, "contractVersion": 1},
     "ping": {"contractVersion": 1},
     "versions": {"versions": [], "cursor": None},
+    "heartbeat": None,
     "unfinishedScenes": {"scenes": [], "cursor": None},
 }
 

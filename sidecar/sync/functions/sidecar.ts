@@ -8,7 +8,7 @@ import { applyBatch } from "./sidecarLib/apply";
 import { deployedSidecar, requireBackend, requireSidecar } from "./sidecarLib/auth";
 import * as backend from "./sidecarLib/backend";
 import { findCurrentAssets } from "./sidecarLib/current";
-import { registerJournal } from "./sidecarLib/epochs";
+import { registerJournal, requireNewestEpoch } from "./sidecarLib/epochs";
 import {
   assetPage,
   assetReference,
@@ -41,6 +41,7 @@ const currentArgs = { slots: v.array(slot) };
 const currentReturns = v.array(v.union(v.null(), currentAsset));
 const pageArgs = { sidecarId: v.string(), cursor: v.union(v.string(), v.null()) };
 const expireArgs = { sidecarId: v.string(), epoch: v.number(), versions: v.array(versionName) };
+const beatArgs = { sidecarId: v.string(), epoch: v.number() };
 const listArgs = { projectId: v.string(), cursor: v.union(v.string(), v.null()) };
 const idArgs = { ids: v.array(v.string()) };
 const idReturns = v.array(v.union(v.null(), assetReference));
@@ -132,6 +133,21 @@ export const expireInternal = internalMutation({
   returns: v.array(v.boolean()),
   handler: async (ctx, { sidecarId, ...given }) =>
     await expireOwn(ctx, deployedSidecar(sidecarId), given),
+});
+
+/** A sign of life of a sidecar that has nothing to tell: after 15 minutes without any it counts as gone. */
+export const heartbeat = mutation({
+  args: beatArgs,
+  returns: v.null(),
+  handler: async (ctx, { sidecarId, epoch }) =>
+    await requireNewestEpoch(ctx, (await requireSidecar(ctx, sidecarId)).producer, epoch),
+});
+
+export const heartbeatInternal = internalMutation({
+  args: beatArgs,
+  returns: v.null(),
+  handler: async (ctx, { sidecarId, epoch }) =>
+    await requireNewestEpoch(ctx, deployedSidecar(sidecarId).producer, epoch),
 });
 
 /** For a backend: every asset of a project, page by page, as `versions`. */

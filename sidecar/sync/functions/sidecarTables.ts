@@ -24,7 +24,7 @@ export const sidecarTables = {
     .index("by_order", ["sessionId", "sortKey", "sceneId"])
     .index("by_sort_key", ["sortKey"]),
 
-  /** One document per session; its totals are written by the rollup alone. */
+  /** One document per session. Its totals are the sum of `sidecarCounters`: see sessionTotals. */
   videoSessions: defineTable(sessionFields)
     .index("by_session", ["sessionId"])
     .index("by_project", ["projectId"]),
@@ -92,11 +92,15 @@ export const sidecarTables = {
     error: v.union(v.string(), v.null()),
     reason: v.union(v.string(), v.null()),
     updatedAt: v.number(),
+    goneSince: v.optional(v.number()), // its sidecar is gone, and something is owed
   })
     .index("by_scene", ["sessionId", "sceneId", "producer"])
+    .index("by_state", ["sessionId", "sceneId", "goneSince", "complete", "owed"])
+    .index("by_error", ["sessionId", "sceneId", "error"])
+    .index("by_gone", ["producer", "goneSince", "error", "complete", "owed"])
     .index("by_owed", ["producer", "owed"]),
 
-  /** One small row per scene (and one for the session's own assets): the summands of the totals. */
+  /** One small row per scene, and one for the session's own assets: what each adds to the totals. */
   entityTotals: defineTable({
     sessionId: v.string(),
     entityType,
@@ -104,7 +108,32 @@ export const sidecarTables = {
     bytes: v.number(),
     count: v.number(),
     status: v.string(),
-  }).index("by_entity", ["sessionId", "entityType", "entityId"]),
+    counted: v.optional(v.boolean()), // in a counter; rows of earlier versions are counted by a migration
+  })
+    .index("by_entity", ["sessionId", "entityType", "entityId"])
+    .index("by_counted", ["counted"]),
+
+  /** The totals of a session, each summand written by one producer alone; the base row's producer is "". */
+  sidecarCounters: defineTable({
+    sessionId: v.string(),
+    producer: v.string(),
+    bytes: v.number(),
+    assets: v.number(),
+    entities: v.number(),
+    scenes: v.number(),
+    ready: v.number(),
+    failed: v.number(),
+    updatedAt: v.number(),
+  })
+    .index("by_session", ["sessionId", "producer"])
+    .index("by_producer", ["producer"]),
+
+  /** When each sidecar was last heard of, to the minute; no other writer reads it. */
+  sidecarHeartbeats: defineTable({
+    producer: v.string(),
+    seenAt: v.number(),
+    goneSince: v.optional(v.number()),
+  }).index("by_producer", ["producer"]),
 
   /** One row per journal that a sidecar ever had; the highest epoch is the one that may write. */
   sidecarEpochs: defineTable({
@@ -112,23 +141,15 @@ export const sidecarTables = {
     journalId: v.string(),
     epoch: v.number(),
     registeredAt: v.number(),
-    lastSeenAt: v.number(), // at most a minute old while the sidecar writes
+    lastSeenAt: v.optional(v.number()), // of earlier versions: now in `sidecarHeartbeats`
   })
+    .index("by_seen", ["lastSeenAt"])
     .index("by_epoch", ["producer", "epoch"])
     .index("by_journal", ["producer", "journalId"]),
 
   /** To which project a session belongs: written once, so that reading it never conflicts. */
   sessionProjects: defineTable({ sessionId: v.string(), projectId: v.string() }).index("by_session", [
     "sessionId",
-  ]),
-
-  /** At most one pending rollup per session. */
-  rollupJobs: defineTable({ sessionId: v.string() }).index("by_session", ["sessionId"]),
-
-  /** At most one pending look per scene that waits for one of several sidecars. */
-  sceneRechecks: defineTable({ sessionId: v.string(), sceneId: v.string(), dueAt: v.number() }).index("by_scene", [
-    "sessionId",
-    "sceneId",
   ]),
 
   /** Tombstones: ops for these scenes are refused. */

@@ -30,6 +30,12 @@ class SimulatedConvex:
             changes=True,
         )
 
+    async def beat(self, *, sidecar_id: str, epoch: int) -> None:
+        """Give a sign of life."""
+        await self._power.call(
+            "convex.beat", lambda o: done(o.deployment.beat(sidecar_id=sidecar_id, epoch=epoch)), changes=True
+        )
+
     async def apply(self, batch: Batch, *, sidecar_id: str, epoch: int) -> Sequence[OpResult]:
         """Apply a batch."""
         return await self._power.call(

@@ -224,13 +224,28 @@ def test_a_backend_removes_what_it_saw(server: ConvexServer, backend: Caller, co
         ("removed", 1), ("changed", 2), ("absent", None),
     ]  # fmt: skip
     assert [one["assetId"] for one in results] == [slot_of(sidecar, name).digest for name, _ in wanted]
-    server.control("settle", {})
-    (session,) = [row for row in server.table("videoSessions") if row["sessionId"] == sidecar.session_id]
+    with Caller(server.url, f"Bearer {OTHER.token(sidecar.sidecar_id)}") as viewer:
+        session = viewer.query("sessions:get", sessionId=sidecar.session_id)
     (scene,) = [row for row in server.table("scenes") if row["sessionId"] == sidecar.session_id]
     assert scene["videoAsset"]["checksum"] == "crc64nvme:B"
     assert (session["assetCount"], session["totalAssetSize"]) == (1, 1000)
     again = backend.mutation("sidecar:removeAssets", projectId="p", removals=removals[:1])
     assert [one["outcome"] for one in again] == ["absent"]
+
+
+def test_nothing_is_removed_from_a_scene_that_was_deleted(
+    server: ConvexServer, backend: Caller, connect: Connect
+) -> None:
+    """Its rows may still be there for a moment: the scene does not come back."""
+    sidecar = connect()
+    sidecar.apply(of(sidecar))
+    with Caller(server.url, f"Convex {server.admin_key}") as admin:
+        admin.mutation("scenes:remove", sessionId=sidecar.session_id, sceneId="intro")
+    removal = {"slot": wire(slot_of(sidecar)), "expectedVersion": 1}
+    [result] = backend.mutation("sidecar:removeAssets", projectId="p", removals=[removal])
+    assert result["outcome"] == "absent"
+    server.control("settle", {})
+    assert [row for row in server.table("scenes") if row["sessionId"] == sidecar.session_id] == []
 
 
 def test_a_session_of_another_project_is_not_a_backends_to_empty(backend: Caller, connect: Connect) -> None:

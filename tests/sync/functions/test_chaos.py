@@ -63,7 +63,6 @@ def test_every_op_counts_once_and_every_slot_ends_with_its_newest(
     }
     versions = [row for row in server.table("assetVersions") if row["sessionId"] == sidecar.session_id]
     assert len({(row["entityId"], row["name"], row["version"]) for row in versions}) == len(versions)
-    server.control("settle", {})
     session = player.query("sessions:get", sessionId=sidecar.session_id)
     assert session["totalAssetSize"] == sum(op["asset"]["size"] for op in newest.values())
     assert session["assetCount"] == len(newest)

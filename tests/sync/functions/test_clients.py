@@ -101,6 +101,21 @@ def test_a_subscribed_player_sees_each_change(
         assert next(states) == sidecar.session_id
 
 
+def test_a_quiet_scene_is_not_read_again_for_what_others_write(
+    server: ConvexServer, sidecar: Sidecar, scripts: dict[str, list[str]]
+) -> None:
+    """Neither for assets of other scenes nor for the totals of their session."""
+    with subscribed(scripts["python"], server, sidecar) as states:
+        sidecar.apply(put(content="A"))
+        assert _settled(states, ["uploading", 1]) == ["uploading", 1]
+        before = server.control("stats")["calls"]["scenes:get"]
+        for number in range(20):
+            sidecar.apply(put(f"{number}.mp4", entityId="outro"), facts("outro"))
+        sidecar.apply(facts())
+        assert _settled(states, ["ready", 1]) == ["ready", 1]
+        assert server.control("stats")["calls"]["scenes:get"] - before == 1
+
+
 def _settled(states: Iterator[object], wanted: object) -> object:
     """Skip repeated states: authenticating and the session's totals run the query again."""
     for state in states:

@@ -150,30 +150,18 @@ def test_a_session_shows_its_own_assets(sidecar: Sidecar, player: Caller) -> Non
     assert {session[field]["checksum"] for field in kinds.values()} == {f"crc64nvme:{kind}" for kind in kinds}
 
 
-def test_totals_follow_every_change(server: ConvexServer, sidecar: Sidecar, player: Caller) -> None:
+def test_totals_follow_every_change(sidecar: Sidecar, player: Caller) -> None:
     """Bytes and counts are of what is current, replacements and removals included."""
     manifest = put("m.json", size=7, assetType="manifest", entityType="session", entityId=sidecar.session_id)
     sidecar.apply(put("a", size=100), put("b", size=50), put("c", size=25, entityId="outro"), manifest)
     sidecar.apply(put("a", "B", size=10), facts(), facts("outro", complete=False))
-    server.control("settle", {})
     session = player.query("sessions:get", sessionId=sidecar.session_id)
     assert (session["totalAssetSize"], session["assetCount"]) == (10 + 50 + 25 + 7, 4)
     assert (session["sceneCount"], session["readyCount"]) == (2, 1)
     assert session["assetsStatus"] == "uploading"
     sidecar.apply(facts("outro"))
-    server.control("settle", {})
     session = player.query("sessions:get", sessionId=sidecar.session_id)
     assert (session["readyCount"], session["assetsStatus"]) == (2, "ready")
-
-
-def test_many_batches_cost_few_rollups(server: ConvexServer, sidecar: Sidecar) -> None:
-    """The rollup is asked for at most once at a time."""
-    server.control("settle", {})
-    before = server.control("stats")["calls"].get("sidecarLib/rollup:compute", 0)
-    for number in range(20):
-        sidecar.apply(put(f"{number}.mp4"))
-    server.control("settle", {})
-    assert server.control("stats")["calls"]["sidecarLib/rollup:compute"] - before <= 3
 
 
 def test_scenes_of_a_session_come_in_order(sidecar: Sidecar, player: Caller) -> None:
@@ -236,16 +224,13 @@ def test_what_the_application_made_is_kept_and_filled(
     assert player.query("sessions:get", sessionId=session_id)["ownerId"] == "ada"
 
 
-def test_a_scene_whose_assets_were_all_removed_is_pending(
-    server: ConvexServer, sidecar: Sidecar, player: Caller
-) -> None:
+def test_a_scene_whose_assets_were_all_removed_is_pending(sidecar: Sidecar, player: Caller) -> None:
     """Whatever is said of it after; no session waits for it, and its first new asset begins it again."""
     sidecar.apply(put(), facts(), put(entityId="outro"), facts("outro"))
     sidecar.apply(remove())
     for more in ([], [facts()], [facts(complete=False, owed=1)]):
         sidecar.apply(*more)
         assert scene_of(player, sidecar)["assetsStatus"] == "pending"
-    server.control("settle", {})
     session = player.query("sessions:get", sessionId=sidecar.session_id)
     assert (session["assetsStatus"], session["sceneCount"], session["readyCount"]) == ("ready", 1, 1)
     assert (session["assetCount"], session["totalAssetSize"]) == (1, 1000)
@@ -253,7 +238,6 @@ def test_a_scene_whose_assets_were_all_removed_is_pending(
     assert scene_of(player, sidecar)["assetsStatus"] == "uploading"
     sidecar.apply(facts(complete=True, owed=0))
     assert scene_of(player, sidecar)["assetsStatus"] == "ready"
-    server.control("settle", {})
     assert player.query("sessions:get", sessionId=sidecar.session_id)["sceneCount"] == 2
 
 
@@ -267,14 +251,11 @@ def test_a_scene_that_keeps_something_keeps_its_status(sidecar: Sidecar, player:
     assert scene_of(player, sidecar)["assetsStatus"] == "error"
 
 
-def test_a_session_whose_assets_were_all_removed_is_pending(
-    server: ConvexServer, sidecar: Sidecar, player: Caller
-) -> None:
+def test_a_session_whose_assets_were_all_removed_is_pending(sidecar: Sidecar, player: Caller) -> None:
     """Its own, too: nothing is shown, nothing is counted."""
     manifest = {"entityType": "session", "entityId": sidecar.session_id, "assetType": "manifest"}
     sidecar.apply(put(), facts(), put("manifest.json", **manifest))
     sidecar.apply(remove(), remove("manifest.json", **manifest))
-    server.control("settle", {})
     session = player.query("sessions:get", sessionId=sidecar.session_id)
     assert "manifestAsset" not in session
     assert (session["assetsStatus"], session["assetCount"], session["sceneCount"]) == ("pending", 0, 0)

@@ -1,11 +1,12 @@
-"""A sidecar that is gone: a scene that it shared does not wait for it."""
+"""A sidecar that is gone: a scene that it shared does not wait for it, and one that it had alone says so."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from sidecar.local.convex_server import FUNCTIONS, ConvexServer
 from tests.support.convex import Caller, Sidecar, facts, put
 from tests.support.system import eventually
 
-SILENCE = "SILENCE_MS = 15 * 60_000"
+SILENCE, SILENCE_MS = "SILENCE_MS = 15 * 60_000", 3_000
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +23,37 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexServer]:
     """The packaged functions, for which three seconds are a quarter of an hour."""
     functions = tmp_path_factory.mktemp("functions") / "convex"
     shutil.copytree(FUNCTIONS, functions)
-    queue = functions / "sidecarLib" / "recheckQueue.ts"
-    assert SILENCE in queue.read_text()
-    queue.write_text(queue.read_text().replace(SILENCE, "SILENCE_MS = 3_000"))
+    liveness = functions / "sidecarLib" / "liveness.ts"
+    assert SILENCE in liveness.read_text()
+    liveness.write_text(liveness.read_text().replace(SILENCE, f"SILENCE_MS = {SILENCE_MS}"))
+    (functions / "application.ts").write_text(APPLICATION)
     with ConvexServer(functions_dir=Path(functions), dev_auth=True) as running:
         yield running
+
+
+# What a deployment holds whose functions were installed before there were heartbeats and counters.
+APPLICATION = """
+import { v } from "convex/values";
+import { internalMutation } from "./_generated/server";
+export const age = internalMutation({
+  args: { producers: v.array(v.string()), sessionId: v.string() },
+  handler: async (ctx, { producers, sessionId }) => {
+    for (const table of ["sidecarHeartbeats", "sidecarCounters", "sidecarEpochs"] as const) {
+      for (const row of await ctx.db.query(table).collect()) {
+        if (!producers.includes(row.producer)) continue;
+        if (table === "sidecarEpochs") await ctx.db.patch(row._id, { lastSeenAt: Date.now() });
+        else await ctx.db.delete(row._id);
+      }
+    }
+    for (const row of await ctx.db.query("entityTotals").collect()) {
+      if (row.sessionId === sessionId) await ctx.db.patch(row._id, { counted: undefined });
+    }
+    for (const row of await ctx.db.query("videoSessions").collect()) {
+      if (row.sessionId === sessionId) await ctx.db.patch(row._id, { assetCount: 77, totalAssetSize: 77 });
+    }
+  },
+});
+"""
 
 
 @pytest.fixture
@@ -42,10 +69,42 @@ def pair(caller: Caller, name: str) -> tuple[Sidecar, Sidecar]:
     return one, other
 
 
-def shown(server: ConvexServer, sidecar: Sidecar) -> dict[str, Any]:
+def shown(caller: Caller, sidecar: Sidecar, scene_id: str = "intro") -> dict[str, Any]:
     """Return the scene's document."""
-    (scene,) = [row for row in server.table("scenes") if row["sessionId"] == sidecar.session_id]
+    scene: dict[str, Any] = caller.query("scenes:get", sessionId=sidecar.session_id, sceneId=scene_id)
     return scene
+
+
+def session(caller: Caller, sidecar: Sidecar) -> dict[str, Any]:
+    """Return the session's document."""
+    found: dict[str, Any] = caller.query("sessions:get", sessionId=sidecar.session_id)
+    return found
+
+
+def heartbeat(server: ConvexServer, sidecar: Sidecar) -> dict[str, Any]:
+    """Return the sidecar's heartbeat."""
+    rows = server.table("sidecarHeartbeats")
+    (row,) = [row for row in rows if row["producer"].endswith(f"|{sidecar.sidecar_id}")]
+    return row
+
+
+@contextmanager
+def kept_alive(server: ConvexServer, sidecar: Sidecar) -> Iterator[None]:
+    """Let a sidecar that has nothing to tell give a sign of life every moment."""
+    over = Event()
+
+    def beat() -> None:
+        with Caller(server.url) as own:
+            while not over.wait(0.2):
+                own.mutation("sidecar:heartbeat", sidecarId=sidecar.sidecar_id, epoch=sidecar.epoch)
+
+    thread = Thread(target=beat)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_a_scene_is_ready_again_once_the_one_that_it_waited_for_is_gone(
@@ -54,37 +113,121 @@ def test_a_scene_is_ready_again_once_the_one_that_it_waited_for_is_gone(
     """Nobody says a word: the one that is done is idle, the other was killed in the middle."""
     done, killed = pair(caller, "gone")
     done.apply(put(), facts())
-    killed.apply(facts(complete=False, owed=1))
-    assert shown(server, done)["assetsStatus"] == "uploading"
-    eventually("it is ready", lambda: shown(server, done)["assetsStatus"] == "ready", seconds=60)
-    eventually("its session is", lambda: _session(server, done)["assetsStatus"] == "ready", seconds=60)
-    assert server.table("sceneRechecks") == []
+    killed.apply(put("b.mp4"), facts(complete=False, owed=1))
+    assert shown(caller, done)["assetsStatus"] == "uploading"
+    eventually("it is ready", lambda: shown(caller, done)["assetsStatus"] == "ready", seconds=60)
+    assert shown(caller, done)["stalledSince"] == heartbeat(server, killed)["seenAt"]
+    assert (session(caller, done)["assetsStatus"], session(caller, done)["assetCount"]) == ("ready", 2)
 
 
-def test_a_scene_waits_for_a_sidecar_that_speaks_again(server: ConvexServer, caller: Caller) -> None:
-    """However often it was looked at."""
-    done, busy = pair(caller, "alive")
-    done.apply(put(), facts())
-    for _ in range(2):
-        busy.apply(facts(complete=False, owed=1))
-        assert shown(server, done)["assetsStatus"] == "uploading"
-        (job,) = [row for row in server.table("sceneRechecks") if row["sessionId"] == busy.session_id]
-        eventually("it was looked at", partial(_is_over, server, job), seconds=60)
-    busy.apply(facts())
-    assert shown(server, done)["assetsStatus"] == "ready"
-
-
-def test_a_scene_of_one_sidecar_alone_is_not_looked_at_again(server: ConvexServer, caller: Caller) -> None:
-    """There is nobody else whose word would count."""
+def test_a_dead_lone_sidecar_is_shown(server: ConvexServer, caller: Caller) -> None:
+    """Its scenes, however many, say since when they wait; what it had finished says nothing."""
     alone, _ = pair(caller, "alone")
-    alone.apply(put(), facts(complete=False, owed=1))
-    assert [row for row in server.table("sceneRechecks") if row["sessionId"] == alone.session_id] == []
+    scenes = [f"scene-{number}" for number in range(120)]
+    alone.apply(*[facts(scene, complete=number % 2 == 0, owed=1) for number, scene in enumerate(scenes[:99])])
+    alone.apply(*[facts(scene, complete=False, owed=0) for scene in scenes[99:]], put(), facts())
+    since = heartbeat(server, alone)["seenAt"]
+    eventually(
+        "all are marked",
+        lambda: all(
+            shown(caller, alone, scene).get("stalledSince") == since for scene in (scenes[0], scenes[-1])
+        ),
+        seconds=60,
+    )
+    server.control("settle", {})
+    rows = [row for row in server.table("scenes") if row["sessionId"] == alone.session_id]
+    assert {row["sceneId"] for row in rows if row.get("stalledSince") == since} == set(scenes)
+    assert {row["assetsStatus"] for row in rows if row["sceneId"] in scenes} == {"uploading"}
+    assert shown(caller, alone)["assetsStatus"] == "ready"
 
 
-def _is_over(server: ConvexServer, job: dict[str, Any]) -> bool:
-    return job not in server.table("sceneRechecks")
+def test_an_idle_sidecar_is_not_gone(server: ConvexServer, caller: Caller) -> None:
+    """It has nothing to tell for longer than the silence that counts, but it lives."""
+    idle, done = pair(caller, "idle")
+    idle.apply(facts(complete=False, owed=1))
+    done.apply(put(), facts())
+    began, heard = heartbeat(server, idle)["seenAt"], list[dict[str, Any]]()
+
+    def is_long_enough() -> bool:
+        heard.append(heartbeat(server, idle))
+        return bool(heard[-1]["seenAt"] > began + 1.5 * SILENCE_MS)
+
+    with kept_alive(server, idle):
+        eventually("it was silent for long", is_long_enough, seconds=60)
+        eventually("the other is gone", lambda: "goneSince" in heartbeat(server, done), seconds=60)
+    assert [row for row in heard if "goneSince" in row] == []
+    scene = shown(caller, idle)
+    assert (scene["assetsStatus"], "stalledSince" in scene) == ("uploading", False)
 
 
-def _session(server: ConvexServer, sidecar: Sidecar) -> dict[str, Any]:
-    (session,) = [row for row in server.table("videoSessions") if row["sessionId"] == sidecar.session_id]
-    return session
+def test_a_sidecar_that_was_only_away_is_waited_for_again(server: ConvexServer, caller: Caller) -> None:
+    """A sign of life suffices; its scenes need not be told anew."""
+    away, done = pair(caller, "away")
+    away.apply(facts(complete=False, owed=1))
+    done.apply(put(), facts())
+    eventually("it is ready", lambda: shown(caller, away)["assetsStatus"] == "ready", seconds=60)
+    with kept_alive(server, away):
+        eventually("it waits", lambda: shown(caller, away)["assetsStatus"] == "uploading", seconds=60)
+        assert "stalledSince" not in shown(caller, away)
+    away.apply(facts())
+    assert shown(caller, away)["assetsStatus"] == "ready"
+
+
+def test_an_error_outlives_its_sidecar(server: ConvexServer, caller: Caller) -> None:
+    """It is a last word, not something that is owed."""
+    failed, _ = pair(caller, "failed")
+    failed.apply(put(), facts(complete=False, owed=1, error="It could not be delivered."))
+    eventually("it is gone", lambda: "goneSince" in heartbeat(server, failed), seconds=60)
+    server.control("settle", {})
+    assert shown(caller, failed)["assetsStatus"] == "error"
+
+
+def test_the_hundred_and_first_sidecar_of_a_scene_is_heard(caller: Caller) -> None:
+    """A scene that ephemeral renderers worked on waits for the one that still owes something."""
+    sidecars = [Sidecar(caller, sidecar_id=f"many-{n:03}", session_id="p/many") for n in range(102)]
+    sidecars[0].apply(put())
+    for sidecar in sidecars[:-1]:
+        sidecar.apply(facts())
+    assert shown(caller, sidecars[0])["assetsStatus"] == "ready"
+    sidecars[-1].apply(facts(complete=True, owed=1))
+    assert shown(caller, sidecars[0])["assetsStatus"] == "uploading"
+
+
+def test_the_counters_of_those_that_are_gone_are_one_row(server: ConvexServer, caller: Caller) -> None:
+    """Three hundred jobs leave no three hundred rows; the totals stay what they are."""
+    jobs = [Sidecar(caller, sidecar_id=f"job-{n}", session_id="p/jobs") for n in range(12)]
+    for number, job in enumerate(jobs):
+        job.apply(put(entityId=f"scene-{number}"), facts(f"scene-{number}"))
+    before = session(caller, jobs[0])
+    assert (before["assetCount"], before["sceneCount"], before["readyCount"]) == (12, 12, 12)
+
+    def producers() -> set[str]:
+        return {row["producer"] for row in server.table("sidecarCounters") if row["sessionId"] == "p/jobs"}
+
+    eventually("all are folded", lambda: producers() == {""}, seconds=60)
+    after = session(caller, jobs[0])
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed <= {"updatedAt"}
+    jobs[0].apply(put(content="B", entityId="scene-0", size=1))
+    with Caller(server.url, f"Convex {server.admin_key}") as admin:
+        admin.mutation("scenes:remove", sessionId="p/jobs", sceneId="scene-1")
+    total = session(caller, jobs[0])
+    assert (total["assetCount"], total["sceneCount"], total["totalAssetSize"]) == (11, 11, 10_001)
+
+
+def test_a_deployment_of_yesterday_counts_and_buries_as_well(server: ConvexServer, caller: Caller) -> None:
+    """The next sidecar that starts brings the rows up to date, also those of sidecars that died before."""
+    dead, done = pair(caller, "old")
+    dead.apply(put(), put("b.mp4"), facts(complete=False, owed=1))
+    done.apply(put(entityId="outro"), facts("outro"), facts())
+    with Caller(server.url, f"Convex {server.admin_key}") as admin:
+        producers = [f"dev|{one.sidecar_id}" for one in (dead, done)]
+        admin.mutation("application:age", producers=producers, sessionId=dead.session_id)
+    done.apply(put("c.mp4", entityId="outro"))
+    Sidecar(caller, sidecar_id="old-3", session_id=dead.session_id)
+    server.control("settle", {})
+    total = session(caller, dead)
+    assert (total["assetCount"], total["totalAssetSize"], total["sceneCount"]) == (4, 4000, 2)
+    (row,) = [row for row in server.table("videoSessions") if row["sessionId"] == dead.session_id]
+    assert "assetCount" not in row
+    eventually("it is ready", lambda: shown(caller, dead)["assetsStatus"] == "ready", seconds=60)

@@ -27,7 +27,7 @@ export const projectsOf = (issuer: string) => PROJECTS[issuer] ?? [];
 KEYS = """
 export const ownsSession = (_issuer: string, projectId: string, sessionId: string) =>
   sessionId.startsWith(`${projectId}/`) || sessionId === `global-${projectId}`;
-export const keysOf = (projectId: string) => ({
+export const keysOf = (projectId: string): any => projectId === "al" ? undefined : ({
   buckets: [`${projectId}-media`, "shared"],
   prefixes: [`${projectId}/`, `team/${projectId}/`],
   hosts: ["cdn.test", "cdn.test/lessons/", "http://127.0.0.1:9000"],
@@ -170,6 +170,11 @@ def test_without_the_rule_a_project_keeps_below_its_name(connect: Connect) -> No
         "FOREIGN_OBJECT",
         None,
     ]
+
+
+def test_a_project_that_the_rule_does_not_know_has_no_objects(connect: Connect) -> None:
+    """No answer is no permission."""
+    assert codes(connect(ALPHA, f"al/{next(_numbers)}", "al"), naming("shared", "al/a")) == ["FOREIGN_OBJECT"]
 
 
 KEY = "alpha/a b/ü.mp4"

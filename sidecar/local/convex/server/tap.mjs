@@ -93,19 +93,31 @@ export function touches(write, read) {
 
 function isWithin(document, { fieldPath, type, value }) {
   const found = fieldPath.split(".").reduce((object, key) => object?.[key], document);
+  const order = compare(found, value);
   switch (type) {
     case "Eq":
-      return JSON.stringify(found) === JSON.stringify(value);
+      return order === 0;
     case "Gt":
-      return found > value;
+      return order > 0;
     case "Gte":
-      return found >= value;
+      return order >= 0;
     case "Lt":
-      return found < value;
+      return order < 0;
     case "Lte":
-      return found <= value;
+      return order <= 0;
   }
 }
+
+/** Convex's order of what our indexes hold: a missing field, null, numbers, booleans, strings. */
+function compare(one, other) {
+  const [a, b] = [one, other].map((value) => (value?.$undefined === undefined ? value : undefined));
+  const order = RANKS.indexOf(kindOf(a)) - RANKS.indexOf(kindOf(b));
+  if (order !== 0 || a === undefined || a === null) return order;
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+const RANKS = ["undefined", "null", "number", "boolean", "string"];
+const kindOf = (value) => (value === null ? "null" : typeof value);
 
 function checkDocument(json) {
   const bytes = Buffer.byteLength(JSON.stringify(json));

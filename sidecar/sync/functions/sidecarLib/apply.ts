@@ -15,7 +15,7 @@ import { isOlder, newestOfSlot, prune, remember } from "./ledger";
 import { saveChanges } from "./changes";
 import { defined } from "./optional";
 import { addressOf, keysFor, problemWithObject } from "./objects";
-import { versionRow } from "./rows";
+import { isDeleted, versionRow } from "./rows";
 import type { Effect, Op, OpResult } from "./shapes";
 
 export const MAX_OPS = 100;
@@ -141,9 +141,6 @@ async function problemWithSession(ctx: MutationCtx, batch: Batch, sidecar: Sidec
 async function problemWithScene(ctx: MutationCtx, batch: Batch, op: Op): Promise<Problem | null> {
   const sceneId = op.kind === "facts" ? op.sceneId : op.entityType === "scene" ? op.entityId : null;
   if (sceneId === null) return null;
-  const tombstone = await ctx.db
-    .query("deletedScenes")
-    .withIndex("by_scene", (q) => q.eq("sessionId", batch.sessionId).eq("sceneId", sceneId))
-    .unique();
-  return tombstone && { code: "SCENE_DELETED", message: `scene "${sceneId}" was deleted` };
+  if (!(await isDeleted(ctx, batch.sessionId, sceneId))) return null;
+  return { code: "SCENE_DELETED", message: `scene "${sceneId}" was deleted` };
 }

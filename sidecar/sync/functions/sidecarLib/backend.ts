@@ -10,7 +10,7 @@ import { fail } from "./errors";
 import { assetById, slotDigest } from "./identity";
 import { keysFor } from "./objects";
 import { toAssetReference } from "./references";
-import { assetRow, sessionRow } from "./rows";
+import { assetRow, isDeleted, sessionRow } from "./rows";
 import type { Viewer } from "./rules";
 import type { Removal, RemovalResult, VersionName } from "./shapes";
 import { expireVersion } from "./versions";
@@ -61,7 +61,8 @@ export async function removeAssets(
 }
 
 async function remove(ctx: MutationCtx, batch: Batch | null, { slot, expectedVersion }: Removal) {
-  const current = batch === null ? null : await assetRow(ctx, slot);
+  const isGone = batch === null || (slot.entityType === "scene" && (await isDeleted(ctx, slot.sessionId, slot.entityId)));
+  const current = isGone ? null : await assetRow(ctx, slot);
   if (batch === null || current === null) return { outcome: "absent" as const };
   const { version } = current;
   if (version !== expectedVersion) return { outcome: "changed" as const, version };

@@ -1,5 +1,5 @@
 /** A batch on its way: who sent it, and what its ops have touched so far. */
-import type { Keys } from "./rules";
+import type { ObjectRule } from "./objects";
 import type { AssetType, EntityType, ReplacedAsset } from "./shapes";
 
 export type BatchArgs = {
@@ -24,7 +24,7 @@ export type Change = {
 
 export type Batch = BatchArgs & {
   producer: string;
-  keys: Keys | null; // what its objects may be
+  keys: ObjectRule; // what its objects may be
   now: number;
   changes: Map<string, Change>;
 };

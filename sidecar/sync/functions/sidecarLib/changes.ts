@@ -6,9 +6,9 @@ import { newScene, newSession } from "./newDocuments";
 import { chosenAsset, sceneRow, sessionRow, toS3Asset } from "./rows";
 import { naturalKey } from "./order";
 import { defined } from "./optional";
-import { scheduleRollup } from "./rollupQueue";
 import { EMPTIED, type AssetsStatus, type AssetType, type S3Asset } from "./shapes";
-import { sceneStatus } from "./status";
+import { sceneStatus, type Status } from "./status";
+import { addTo, contribution, nothing, plus, type Sum } from "./totals";
 
 export const PREVIOUS_MAX = 10;
 
@@ -28,31 +28,36 @@ type Fields = Partial<Record<AssetType, string>>;
 
 export async function saveChanges(ctx: MutationCtx, batch: Batch): Promise<void> {
   if (batch.changes.size === 0) return;
-  const session = await ensureSession(ctx, batch);
+  await ensureSession(ctx, batch);
+  let delta = nothing();
   for (const change of batch.changes.values()) {
     const totals = await totalsOf(ctx, batch, change);
     const emptied = isEmptied(change, totals);
     const status =
       change.entityType === "scene"
         ? await saveScene(ctx, batch, change, emptied)
-        : await saveSession(ctx, batch, change, session);
-    await saveTotals(ctx, batch, change, { totals, status: emptied && status !== "error" ? EMPTIED : status });
+        : await saveSession(ctx, batch, change);
+    const shown = emptied && status !== "error" ? EMPTIED : status;
+    delta = plus(delta, await saveTotals(ctx, batch, change, { totals, status: shown }));
   }
-  await scheduleRollup(ctx, batch.sessionId);
+  await addTo(ctx, batch, delta);
 }
 
-/** A session's first asset makes its document; the application may have made it before. */
-async function ensureSession(ctx: MutationCtx, batch: Batch): Promise<Doc<"videoSessions">> {
+/**
+ * A session's first asset makes its document; the application may have made it before. Later ones read only the
+ * claim, which is written once: whatever the application does with its document disturbs no writer.
+ */
+async function ensureSession(ctx: MutationCtx, batch: Batch): Promise<void> {
   const { sessionId, projectId } = batch;
   const claim = await ctx.db
     .query("sessionProjects")
     .withIndex("by_session", (q) => q.eq("sessionId", sessionId))
     .unique();
-  if (claim === null) await ctx.db.insert("sessionProjects", { sessionId, projectId });
-  const session = await sessionRow(ctx, sessionId);
-  if (session !== null) return session;
-  const id = await ctx.db.insert("videoSessions", newSession({ sessionId, projectId }));
-  return (await ctx.db.get("videoSessions", id))!;
+  if (claim !== null) return;
+  await ctx.db.insert("sessionProjects", { sessionId, projectId });
+  if ((await sessionRow(ctx, sessionId)) === null) {
+    await ctx.db.insert("videoSessions", newSession({ sessionId, projectId }));
+  }
 }
 
 /** Had assets and has none any more, unlike one whose first is still to come. */
@@ -94,22 +99,20 @@ async function statusFields(
   batch: Batch,
   change: Change,
   { before, emptied }: { before: AssetsStatus; emptied: boolean },
-): Promise<{ assetsStatus: AssetsStatus; assetsErrorMessage?: string | undefined }> {
+): Promise<Partial<Status> & Pick<Status, "assetsStatus">> {
   if (emptied || change.factsChanged) {
-    const told = await sceneStatus(ctx, batch.sessionId, change.entityId, batch.now);
+    const told = await sceneStatus(ctx, batch.sessionId, change.entityId);
     return emptied && told.assetsStatus !== "error" ? { ...told, assetsStatus: "pending" } : told;
   }
   return { assetsStatus: before === "pending" && change.assetTypes.size > 0 ? "uploading" : before };
 }
 
-async function saveSession(
-  ctx: MutationCtx,
-  batch: Batch,
-  change: Change,
-  session: Doc<"videoSessions">,
-): Promise<"session"> {
-  const fields = await chosenFields(ctx, batch, change, SESSION_FIELDS);
-  await ctx.db.patch("videoSessions", session._id, { ...fields, updatedAt: batch.now });
+async function saveSession(ctx: MutationCtx, batch: Batch, change: Change): Promise<"session"> {
+  const { sessionId, projectId, now } = batch;
+  const fields = { ...(await chosenFields(ctx, batch, change, SESSION_FIELDS)), updatedAt: now };
+  const session = await sessionRow(ctx, sessionId);
+  if (session !== null) await ctx.db.patch("videoSessions", session._id, fields);
+  else await ctx.db.insert("videoSessions", defined({ ...newSession({ sessionId, projectId }), ...fields }));
   return "session";
 }
 
@@ -149,10 +152,13 @@ async function saveTotals(
   batch: Batch,
   { entityType, entityId, bytes, count }: Change,
   { totals: row, status }: { totals: Doc<"entityTotals"> | null; status: string },
-): Promise<void> {
-  const key = { sessionId: batch.sessionId, entityType, entityId };
-  if (row === null) await ctx.db.insert("entityTotals", { ...key, bytes, count, status });
-  else if (bytes !== 0 || count !== 0 || row.status !== status) {
-    await ctx.db.patch("entityTotals", row._id, { bytes: row.bytes + bytes, count: row.count + count, status });
+): Promise<Sum> {
+  const before = row ?? { sessionId: batch.sessionId, entityType, entityId, bytes: 0, count: 0, status: EMPTIED };
+  const isCounted = row?.counted === true;
+  const after = { ...before, bytes: before.bytes + bytes, count: before.count + count, status, counted: true };
+  if (row === null) await ctx.db.insert("entityTotals", after);
+  else if (bytes !== 0 || count !== 0 || row.status !== status || !isCounted) {
+    await ctx.db.replace("entityTotals", row._id, after);
   }
+  return plus(contribution(after), isCounted ? contribution(before) : nothing(), -1);
 }

@@ -3,7 +3,7 @@ import { v } from "convex/values";
 import { internal } from "../_generated/api";
 import { internalMutation, type MutationCtx } from "../_generated/server";
 import { sceneRow } from "./rows";
-import { scheduleRollup } from "./rollupQueue";
+import { addTo, BASE, contribution, nothing, plus } from "./totals";
 
 const ROWS_PER_STEP = 200;
 
@@ -24,8 +24,12 @@ export async function deleteScene(ctx: MutationCtx, sessionId: string, sceneId: 
       q.eq("sessionId", sessionId).eq("entityType", "scene").eq("entityId", sceneId),
     )
     .unique();
-  if (totals !== null) await ctx.db.delete("entityTotals", totals._id);
-  await scheduleRollup(ctx, sessionId);
+  if (totals !== null) {
+    await ctx.db.delete("entityTotals", totals._id);
+    if (totals.counted) {
+      await addTo(ctx, { sessionId, producer: BASE }, plus(nothing(), contribution(totals), -1));
+    }
+  }
   await ctx.scheduler.runAfter(0, internal.sidecarLib.deletion.purge, { sessionId, sceneId });
 }
 

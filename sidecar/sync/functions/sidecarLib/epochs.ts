@@ -5,11 +5,11 @@
 import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx } from "../_generated/server";
 import type { Sidecar } from "./auth";
+import { startBackfill } from "./backfill";
 import { fail } from "./errors";
-import { startBackfill } from "./identity";
+import { beat } from "./liveness";
 import { CONTRACT_VERSION } from "./shapes";
 
-const SEEN_EVERY_MS = 60_000;
 const FENCED = "a newer journal of this sidecar has registered; this one may no longer write";
 
 /** Idempotent for one journal. Throws FENCED for a journal that a newer one has replaced. */
@@ -22,24 +22,22 @@ export async function registerJournal(ctx: MutationCtx, { producer }: Sidecar, j
   if (known !== null && known.epoch !== newest?.epoch) fail("FENCED", FENCED);
   const epoch = known?.epoch ?? (newest?.epoch ?? 0) + 1;
   await startBackfill(ctx);
+  await beat(ctx, producer);
   if (known === null) {
-    const now = Date.now();
-    await ctx.db.insert("sidecarEpochs", { producer, journalId, epoch, registeredAt: now, lastSeenAt: now });
+    await ctx.db.insert("sidecarEpochs", { producer, journalId, epoch, registeredAt: Date.now() });
   }
   return { epoch, lastSeq: await lastSeq(ctx, producer, epoch), contractVersion: CONTRACT_VERSION };
 }
 
-/** Throws unless `epoch` is the newest of this sidecar; notes, at most once a minute, that it is alive. */
-export async function requireNewestEpoch(ctx: MutationCtx, producer: string, epoch: number): Promise<void> {
+/** Throws unless `epoch` is the newest of this sidecar; notes that it is alive. */
+export async function requireNewestEpoch(ctx: MutationCtx, producer: string, epoch: number): Promise<null> {
   const newest = await newestEpoch(ctx, producer);
   if (newest === null || epoch > newest.epoch) {
     fail("UNREGISTERED", `epoch ${epoch} of ${producer} is unknown here: call sidecar:register first`);
   }
   if (epoch < newest.epoch) fail("FENCED", FENCED);
-  const now = Date.now();
-  if (now - newest.lastSeenAt > SEEN_EVERY_MS) {
-    await ctx.db.patch("sidecarEpochs", newest._id, { lastSeenAt: now });
-  }
+  await beat(ctx, producer);
+  return null;
 }
 
 /** The row of a sidecar's newest journal. */

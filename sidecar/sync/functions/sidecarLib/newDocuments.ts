@@ -8,15 +8,7 @@ type Scene = WithoutSystemFields<Doc<"scenes">>;
 
 /** To be inserted into `videoSessions`. */
 export function newSession(of: Pick<Session, "sessionId" | "projectId" | "ownerId">): Session {
-  return {
-    ...of,
-    totalAssetSize: 0,
-    assetCount: 0,
-    assetsStatus: "pending",
-    sceneCount: 0,
-    readyCount: 0,
-    updatedAt: Date.now(),
-  };
+  return { ...of, updatedAt: Date.now() };
 }
 
 /** To be inserted into `scenes`. */

@@ -3,20 +3,25 @@ import type { Problem } from "./checks";
 import { rules, type Keys } from "./rules";
 import type { S3Asset } from "./shapes";
 
+/** "anything": nobody has said what, and the issuer is believed. */
+export type ObjectRule = Keys | "anything";
 type Named = Pick<S3Asset, "bucket" | "s3Key">;
 
+const NOTHING: Keys = { buckets: [], prefixes: [] };
+
 /**
- * The rule for a project, null for none. Without `keysOf` an issuer that may write every project is believed, as
- * it could lie about none that is not its own; any other keeps below its project's name.
+ * The rule for a project. Without `keysOf` an issuer that may write every project is believed, as it could lie about
+ * none that is not its own; any other keeps below its project's name. A `keysOf` that knows no such project allows
+ * nothing.
  */
-export function keysFor(projectId: string, { isTrusted }: { isTrusted: boolean }): Keys | null {
-  if (rules.keysOf !== undefined) return rules.keysOf(projectId);
-  return isTrusted ? null : { buckets: "any", prefixes: [`${projectId}/`], hosts: "any" };
+export function keysFor(projectId: string, { isTrusted }: { isTrusted: boolean }): ObjectRule {
+  if (rules.keysOf !== undefined) return rules.keysOf(projectId) ?? NOTHING;
+  return isTrusted ? "anything" : { buckets: "any", prefixes: [`${projectId}/`], hosts: "any" };
 }
 
 /** Null for an object that the project may name. */
-export function problemWithObject(object: Named, projectId: string, keys: Keys | null): Problem | null {
-  if (keys === null || isWithin(object, keys)) return null;
+export function problemWithObject(object: Named, projectId: string, keys: ObjectRule): Problem | null {
+  if (keys === "anything" || isWithin(object, keys)) return null;
   const { bucket, s3Key } = object;
   const message = `object "${s3Key}" of bucket "${bucket}" is not project "${projectId}"'s: see keysOf in convex/sidecarAccess.ts`;
   return { code: "FOREIGN_OBJECT", message };
@@ -30,8 +35,8 @@ function isWithin({ bucket, s3Key }: Named, { buckets, prefixes }: Keys): boolea
 }
 
 /** The address to be stored: the one that was sent, where it can only be this object's; else Amazon's. */
-export function addressOf(asset: S3Asset, keys: Keys | null): string {
-  if (keys === null || isAddress(asset, keys.hosts ?? [])) return asset.s3Url;
+export function addressOf(asset: S3Asset, keys: ObjectRule): string {
+  if (keys === "anything" || isAddress(asset, keys.hosts ?? [])) return asset.s3Url;
   const { bucket, s3Key } = asset;
   const path = s3Key.split("/").map(encodeURIComponent).join("/");
   return bucket.includes(".")

@@ -104,3 +104,12 @@ export async function sessionRow(ctx: Db, sessionId: string): Promise<Doc<"video
     .withIndex("by_session", (q) => q.eq("sessionId", sessionId))
     .first();
 }
+
+/** Whether a scene was deleted: its rows may still be there for a moment. */
+export async function isDeleted(ctx: Db, sessionId: string, sceneId: string): Promise<boolean> {
+  const tombstone = await ctx.db
+    .query("deletedScenes")
+    .withIndex("by_scene", (q) => q.eq("sessionId", sessionId).eq("sceneId", sceneId))
+    .unique();
+  return tombstone !== null;
+}

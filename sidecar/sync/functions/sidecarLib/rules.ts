@@ -25,7 +25,7 @@ type Rules = {
   projectsOf: (issuer: string) => string[] | "all";
   roleOf?: (issuer: string) => Role;
   ownsSession?: (issuer: string, projectId: string, sessionId: string) => boolean;
-  keysOf?: (projectId: string) => Keys;
+  keysOf?: (projectId: string) => Keys | null | undefined;
   canReadAsset?: (ctx: QueryCtx, asset: ReadableAsset, viewer: Viewer) => boolean | Promise<boolean>;
 };
 

@@ -24,7 +24,7 @@ export const assetsStatus = v.union(
   v.literal("error"),
 );
 export type AssetsStatus = Infer<typeof assetsStatus>;
-/** The status, in its totals, of an entity whose assets were all removed: no session waits for it. */
+/** The status, in its `entityTotals`, of an entity whose assets were all removed: no session waits for it. */
 export const EMPTIED = "emptied";
 
 /** Where an object is and what it is. `s3Url` is stable and never signed. */
@@ -75,6 +75,13 @@ export const sceneFields = {
   previousAssetVersions: v.array(replacedAsset), // the last 10, oldest first
 };
 
+const totals = {
+  totalAssetSize: v.number(),
+  assetCount: v.number(),
+  sceneCount: v.number(),
+  readyCount: v.number(),
+};
+/** What the table keeps. Totals are only in rows of earlier versions. */
 export const sessionFields = {
   sessionId: v.string(),
   projectId: v.string(),
@@ -82,13 +89,15 @@ export const sessionFields = {
   combinedVideoAsset: v.optional(s3Asset),
   combinedSubtitleAsset: v.optional(s3Asset),
   manifestAsset: v.optional(s3Asset),
-  totalAssetSize: v.number(),
-  assetCount: v.number(),
-  assetsStatus,
-  sceneCount: v.number(),
-  readyCount: v.number(),
+  totalAssetSize: v.optional(totals.totalAssetSize),
+  assetCount: v.optional(totals.assetCount),
+  sceneCount: v.optional(totals.sceneCount),
+  readyCount: v.optional(totals.readyCount),
+  assetsStatus: v.optional(assetsStatus),
   updatedAt: v.number(),
 };
+/** A session as front ends see it. */
+export const sessionViewFields = { ...sessionFields, ...totals, assetsStatus };
 
 /** An asset as rows keep it and front ends see it. */
 export const assetReferenceFields = {

@@ -1,37 +1,48 @@
 /** A scene's status, derived from what its sidecars report. */
-import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx } from "../_generated/server";
-import { newestEpoch } from "./epochs";
-import { scheduleRecheck, SILENCE_MS } from "./recheckQueue";
 import { chosenAsset, isSegment } from "./rows";
 import type { AssetsStatus } from "./shapes";
 
-/** More sidecars than this never share one scene. */
-const SIDECARS_MAX = 100;
-
-type Status = { assetsStatus: AssetsStatus; assetsErrorMessage: string | undefined };
-type Facts = Pick<Doc<"sceneFacts">, "complete" | "owed" | "error">;
+export type Status = {
+  assetsStatus: AssetsStatus;
+  assetsErrorMessage: string | undefined;
+  stalledSince: number | undefined;
+};
 
 /**
- * Ready once every sidecar says complete and owes nothing, but those that are gone; an error of any of them is the
- * scene's. What a sidecar said of its end counts although it has been idle since. Segments alone make no scene ready.
+ * Ready once every sidecar says complete and owes nothing, but those that are gone (marked by liveness.ts); an error
+ * of any of them is the scene's. Segments alone make no scene ready. However many sidecars the scene has had, a few
+ * points are read.
  */
-export async function sceneStatus(
-  ctx: MutationCtx,
-  sessionId: string,
-  sceneId: string,
-  now: number,
-): Promise<Status> {
-  const rows = await ctx.db
-    .query("sceneFacts")
-    .withIndex("by_scene", (q) => q.eq("sessionId", sessionId).eq("sceneId", sceneId))
-    .take(SIDECARS_MAX);
-  const live = await Promise.all(rows.map((row) => isLive(ctx, row, now)));
-  const counted = rows.filter((row, i) => live[i] || isOver(row));
-  if (rows.length > 1 && !counted.every(isOver)) await scheduleRecheck(ctx, sessionId, sceneId);
-  const status = statusOf(counted);
-  const isVain = status.assetsStatus === "ready" && (await isOfSegments(ctx, sessionId, sceneId));
-  return isVain ? { ...status, assetsStatus: "uploading" } : status;
+export async function sceneStatus(ctx: MutationCtx, sessionId: string, sceneId: string): Promise<Status> {
+  const { failed, isBusy, isDone, stalledSince } = await reports(ctx, sessionId, sceneId);
+  if (failed !== undefined) return { assetsStatus: "error", assetsErrorMessage: failed, stalledSince };
+  const isReady = isDone && !isBusy && !(await isOfSegments(ctx, sessionId, sceneId));
+  return { assetsStatus: isReady ? "ready" : "uploading", assetsErrorMessage: undefined, stalledSince };
+}
+
+async function reports(ctx: MutationCtx, sessionId: string, sceneId: string) {
+  const facts = () => ctx.db.query("sceneFacts");
+  const failed = await facts()
+    .withIndex("by_error", (q) => q.eq("sessionId", sessionId).eq("sceneId", sceneId).gt("error", null))
+    .first();
+  const live = (complete: boolean, owed: "nothing" | "something" | "any") =>
+    facts()
+      .withIndex("by_state", (q) => {
+        const of = q.eq("sessionId", sessionId).eq("sceneId", sceneId).eq("goneSince", undefined);
+        if (owed === "any") return of.eq("complete", complete);
+        return owed === "nothing" ? of.eq("complete", complete).eq("owed", 0) : of.eq("complete", complete).gt("owed", 0);
+      })
+      .first();
+  const gone = await facts()
+    .withIndex("by_state", (q) => q.eq("sessionId", sessionId).eq("sceneId", sceneId).gt("goneSince", 0))
+    .first();
+  return {
+    failed: failed?.error ?? undefined,
+    isBusy: (await live(false, "any")) !== null || (await live(true, "something")) !== null,
+    isDone: (await live(true, "nothing")) !== null,
+    stalledSince: gone?.goneSince,
+  };
 }
 
 /** Whether all video of a scene is segments: whatever a sidecar says, nobody can play it. */
@@ -39,19 +50,4 @@ async function isOfSegments(ctx: MutationCtx, sessionId: string, sceneId: string
   const of = { sessionId, entityType: "scene", entityId: sceneId } as const;
   const shown = await chosenAsset(ctx, of, "video_chunk");
   return shown !== null && isSegment(shown.name);
-}
-
-async function isLive(ctx: MutationCtx, facts: Doc<"sceneFacts">, now: number): Promise<boolean> {
-  if (now - facts.updatedAt < SILENCE_MS) return true;
-  const epoch = await newestEpoch(ctx, facts.producer);
-  return epoch !== null && now - epoch.lastSeenAt < SILENCE_MS;
-}
-
-const isOver = ({ complete, owed, error }: Facts) => complete && owed === 0 && error === null;
-
-function statusOf(facts: Facts[]): Status {
-  const failed = facts.find((row) => row.error !== null);
-  if (failed !== undefined) return { assetsStatus: "error", assetsErrorMessage: failed.error ?? undefined };
-  const done = facts.length > 0 && facts.every(isOver);
-  return { assetsStatus: done ? "ready" : "uploading", assetsErrorMessage: undefined };
 }

@@ -6,7 +6,7 @@ import { requireNewestEpoch } from "./epochs";
 import { fail } from "./errors";
 import { assetIdOf } from "./identity";
 import { keysFor, problemWithObject } from "./objects";
-import { assetRow, lastVersion, sceneRow, versionRow } from "./rows";
+import { assetRow, isDeleted, lastVersion, sceneRow, versionRow } from "./rows";
 import type { VersionName } from "./shapes";
 
 export const MAX_VERSIONS = 100;
@@ -71,7 +71,8 @@ async function describe(ctx: QueryCtx, row: Version) {
 async function statusOf(ctx: Db, row: Version): Promise<"current" | "superseded" | "deleted" | "expired"> {
   if (await isShown(ctx, row)) return "current";
   if (row.expired) return "expired";
-  return (await isDeleted(ctx, row)) ? "deleted" : "superseded";
+  if (row.entityType !== "scene") return "superseded";
+  return (await isDeleted(ctx, row.sessionId, row.entityId)) ? "deleted" : "superseded";
 }
 
 /** By key: content that came back may be shown under the key of an older version. */
@@ -81,13 +82,4 @@ async function isShown(ctx: Db, row: Version): Promise<boolean> {
   if (row.entityType !== "scene") return false;
   const scene = await sceneRow(ctx, row.sessionId, row.entityId);
   return scene?.previousAssetVersions.some((asset) => asset.s3Key === row.s3Key) ?? false;
-}
-
-async function isDeleted(ctx: Db, row: Version): Promise<boolean> {
-  if (row.entityType !== "scene") return false;
-  const tombstone = await ctx.db
-    .query("deletedScenes")
-    .withIndex("by_scene", (q) => q.eq("sessionId", row.sessionId).eq("sceneId", row.entityId))
-    .unique();
-  return tombstone !== null;
 }

@@ -3,9 +3,11 @@
  * and of their assets those that canReadAsset admits.
  */
 import type { Doc } from "../_generated/dataModel";
+import type { QueryCtx } from "../_generated/server";
 import type { Readable } from "./access";
 import { defined } from "./optional";
 import type { AssetType } from "./shapes";
+import { sessionTotals } from "./totals";
 
 type Scene = Doc<"scenes">;
 type Session = Doc<"videoSessions">;
@@ -35,16 +37,17 @@ export async function toListedScene(row: Scene, isReadable: Readable) {
   });
 }
 
-export async function toSession(row: Session, isReadable: Readable) {
+export async function toSession(ctx: QueryCtx, row: Session, isReadable: Readable) {
   const { _id, _creationTime, sessionId, projectId, ownerId } = row;
-  const { totalAssetSize, assetCount, assetsStatus, sceneCount, readyCount, updatedAt } = row;
+  const totals = await sessionTotals(ctx, sessionId);
   const may = await readableTypes(isReadable, "session", sessionId, SESSION_TYPES);
   return defined({
     ...{ _id, _creationTime, sessionId, projectId, ownerId },
     combinedVideoAsset: may.combined_video ? row.combinedVideoAsset : undefined,
     combinedSubtitleAsset: may.subtitle ? row.combinedSubtitleAsset : undefined,
     manifestAsset: may.manifest ? row.manifestAsset : undefined,
-    ...{ totalAssetSize, assetCount, assetsStatus, sceneCount, readyCount, updatedAt },
+    ...totals,
+    updatedAt: Math.max(row.updatedAt, totals.updatedAt),
   });
 }
 

@@ -18,10 +18,9 @@ import type * as scenes from "../scenes.js";
 import type * as sessions from "../sessions.js";
 import type * as sidecar from "../sidecar.js";
 import type * as sidecarAccess from "../sidecarAccess.js";
+import type * as sidecarLib_backfill from "../sidecarLib/backfill.js";
 import type * as sidecarLib_deletion from "../sidecarLib/deletion.js";
-import type * as sidecarLib_identity from "../sidecarLib/identity.js";
-import type * as sidecarLib_recheck from "../sidecarLib/recheck.js";
-import type * as sidecarLib_rollup from "../sidecarLib/rollup.js";
+import type * as sidecarLib_liveness from "../sidecarLib/liveness.js";
 
 /**
  * A utility for referencing Convex functions in your app's API.
@@ -37,10 +36,9 @@ declare const fullApi: ApiFromModules<{
   sessions: typeof sessions;
   sidecar: typeof sidecar;
   sidecarAccess: typeof sidecarAccess;
+  "sidecarLib/backfill": typeof sidecarLib_backfill;
   "sidecarLib/deletion": typeof sidecarLib_deletion;
-  "sidecarLib/identity": typeof sidecarLib_identity;
-  "sidecarLib/recheck": typeof sidecarLib_recheck;
-  "sidecarLib/rollup": typeof sidecarLib_rollup;
+  "sidecarLib/liveness": typeof sidecarLib_liveness;
 }>;
 export declare const api: FilterApi<
   typeof fullApi,
