@@ -80,7 +80,7 @@ def test_a_playlist_withholds_what_is_parked_and_what_comes_later(journal: Journ
     film = ready(journal, "F", at=route("film.mp4"))
     park(journal, "A", at=route("0.ts"))
     assert videos(journal) == 2
-    assert journal.stream_pieces.playlist_seen(SCENE, PLAYLIST) == ["demo/lesson/s1/0.ts"]
+    assert [*journal.stream_pieces.playlist_seen(SCENE, PLAYLIST)] == ["demo/lesson/s1/0.ts"]
     assert journal.stream_pieces.playlists() == {STREAM: PLAYLIST}
     _, fate = park(journal, "B", at=route("1.ts"))
     assert fate is PieceOutcome.WITHHELD

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from sidecar.core.entities import Named
-from sidecar.core.model import Fingerprint, Piece, State, Transfer
+from sidecar.core.model import Fingerprint, Piece, State, StatIdentity, Transfer
 from sidecar.core.scenes import derive
 from sidecar.journal.db.connection import JournalConnection, Topic
 from sidecar.journal.db.rows import FROM_TRANSFERS, route_from, transfer_from
@@ -109,8 +109,8 @@ class StreamPieces(Store):
         return PieceOutcome.PARKED
 
     @transaction
-    def playlist_seen(self, named: Named, path: str) -> list[str]:
-        """Remember that there is one, for ever; returns the paths, below their roots, of what it withheld."""
+    def playlist_seen(self, named: Named, path: str) -> dict[str, StatIdentity | None]:
+        """Remember that there is one, for ever; returns what it withheld, by path below its root."""
         stream = (named.session_id, named.scene_id or "")
         self._db.execute("INSERT OR IGNORE INTO playlists VALUES (?, ?, ?)", [*stream, path])
         if named.scene_id is not None:
@@ -124,7 +124,7 @@ class StreamPieces(Store):
             self._withholding.withhold_transfer(transfer, path)
         if named.scene_id is not None:
             self._db.gathered.touch(*stream)
-        return [transfer.path for transfer in dropped]
+        return {transfer.path: transfer.identity for transfer in dropped}
 
     def parked(self) -> list[Parked]:
         """Return what is parked, by scene."""

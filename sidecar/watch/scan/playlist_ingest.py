@@ -40,7 +40,10 @@ class PlaylistIngest:
         why = WITHHELD_SEGMENT.format(playlist=path)
         if seen.stream is not None:
             parked = await self._journal.do(StreamPieces.playlist_seen, seen.stream.named, path)
-            await self._withhold_paths(parked, why, count)
+            for piece, identity in parked.items():
+                if identity is not None:  # or each would be taken for a film, and read, once more
+                    self._playlists.is_piece(piece, identity)
+            await self._withhold_paths([*parked], why, count)
         named = await self._named(seen)
         if named:
             dropped = await self._journal.do(Withholding.withhold, dict.fromkeys(named, why))
