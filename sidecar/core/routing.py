@@ -243,12 +243,21 @@ class _CompiledRoot:
         self.fields = root.fields
         self.ignore = [Pattern(source) for source in root.ignore]
         self.scratch = [Pattern(source) for source in root.scratch]
+        self._looked_up: tuple[str, Pattern | None] = ("", None)  # the last folder: its files come together
 
     def ignored_folder(self, path: str) -> Pattern | None:
         """Return the pattern that ignores a folder on the way to ``path``, and with it all that it holds.
 
         rsync and editors keep half-written files under their right names in such folders.
         """
+        folder = path.rpartition("/")[0]
+        known, ignored_by = self._looked_up
+        if folder != known:
+            ignored_by = self._ignored_by(f"{folder}/") if folder else None
+            self._looked_up = folder, ignored_by
+        return ignored_by
+
+    def _ignored_by(self, path: str) -> Pattern | None:
         folders = (path[: slash.start()] for slash in re.finditer("/", path))
         named = (folder for folder in folders if folder.rpartition("/")[2] not in (".", ".."))
         return next(filter(None, (matches_any(self.ignore, folder) for folder in named)), None)

@@ -258,6 +258,16 @@ def test_an_ignored_folder_is_ignored_with_all_that_it_holds(path: str, pattern:
     assert router().route(ROOT, path) == Ignored(pattern=pattern)
 
 
+def test_each_folder_is_ignored_or_not_on_its_own_account() -> None:
+    """Whatever was looked up before it: what is remembered is the last folder's alone."""
+    one = router()
+    for _ in range(2):
+        assert one.route(ROOT, "a/.trash/intro/video/chunk_007.mp4") == Ignored(pattern="**/.*")
+        assert isinstance(one.route(ROOT, "a/l1/intro/video/chunk_007.mp4"), Route)
+        assert isinstance(one.route(ROOT, "a/l1/intro/video/chunk_008.mp4"), Route)
+        assert not isinstance(one.route(ROOT, "chunk.mp4"), Ignored)
+
+
 @pytest.mark.parametrize(
     "path", [".complete", "p/.complete", "p/s/.complete", "p/s/c/video/.complete", "p/s/c/.completed"]
 )

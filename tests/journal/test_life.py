@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
@@ -16,8 +17,11 @@ from sidecar.core.ops import OpKind, OpOutcome, OpResult, Registration
 from sidecar.core.states import Event, IllegalTransitionError, diagram, step
 from sidecar.journal.db.connection import Topic
 from sidecar.journal.journal import Journal
+from sidecar.journal.read.check import check_journal
 from sidecar.journal.read.reader import JournalReader
 from sidecar.journal.stores.upload_claims import UploadClaims
+from sidecar.journal.stores.uploads import Uploads
+from sidecar.journal.writer import JournalWriter
 from tests.support.clock import ManualClock
 from tests.support.journals import (
     ROOT,
@@ -641,6 +645,32 @@ def test_all_content_that_arrives_in_a_transaction_ends_the_quiet_and_counts(jou
     assert [scene.change for scene in journal.scenes.open_scenes()] == [3]
     journal.scenes.quiet_scene("demo/lesson", "s1", change=2)
     assert len(journal.scenes.open_scenes()) == 1
+
+
+def test_an_intent_is_known_to_whoever_reads_it_in_the_same_transaction(tmp_path: Path) -> None:
+    """A cancelled upload gives its lease back in the group of its intent: nothing is overlooked."""
+    journal = open_journal(tmp_path)
+    old = ready(journal, "A", 1)
+    journal.upload_claims.claim_uploads(limit=1, now=0.0)
+    ready(journal, "B", 2)
+    with journal.db.atomic():
+        journal.uploads.begin_put(old.row_id)
+        journal.upload_claims.release(old.row_id)
+    [task] = journal.cleanup.claim_cleanup(limit=9, now=0.0)
+    assert (task.key, task.delete_object) == (old.key, True)
+    assert check_journal(journal.db.path).findings == ()
+
+
+async def test_an_intent_without_a_transfer_fails_alone(tmp_path: Path) -> None:
+    """Nothing is sent of which the journal does not know; its neighbours' intents are on disk."""
+    journal = open_journal(tmp_path)
+    known = ready(journal, "A")
+    async with JournalWriter(journal) as writer:
+        calls = (writer.do(Uploads.begin_put, row_id) for row_id in (known.row_id, 999))
+        good, bad = await asyncio.gather(*calls, return_exceptions=True)
+        assert good is None
+        assert isinstance(bad, LookupError)
+        assert journal.transfers.one(known.row_id).may_object
 
 
 def instructions(journal: Journal, work: Callable[[], object]) -> int:

@@ -47,6 +47,7 @@ class Gathered:
     touched: dict[Scene, None] = field(default_factory=dict)  # their facts may be others now
     new: dict[Scene, None] = field(default_factory=dict)  # Convex may not know something of them
 
+    intents: dict[int, None] = field(default_factory=dict)  # transfers whose object may exist from here on
     counts: dict[State, list[int]] = field(default_factory=dict)  # more transfers, and more bytes
     present: Counter[int] = field(default_factory=Counter)  # more files, by root
     videos: dict[tuple[str, str, str], VideoSteps] = field(default_factory=dict)  # by scene and slot
@@ -74,6 +75,7 @@ class Gathered:
         self.events.clear()
         self.touched.clear()
         self.new.clear()
+        self.intents.clear()
         self.counts.clear()
         self.present.clear()
         self.videos.clear()

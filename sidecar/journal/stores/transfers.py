@@ -34,6 +34,7 @@ class Transfers(Store):
         self.uploads_began: dict[int, float] = {}  # monotonic, of what is claimed
         self._uploads_took: dict[int, float] = {}
         self._latest_ms: int | None = None
+        db.at_end(self._write_intents)
         db.at_end(self._write_events)
 
     def one(self, row_id: int) -> Transfer:
@@ -45,6 +46,7 @@ class Transfers(Store):
 
     def find(self, row_id: int) -> Transfer | None:
         """Return a transfer, or None where its row was dropped."""
+        self._write_intents(self._db.gathered)
         row = self._db.execute(f"{FROM_TRANSFERS} WHERE t.id = ?", [row_id]).fetchone()
         return transfer_from(row) if row else None
 
@@ -191,6 +193,21 @@ class Transfers(Store):
             self._latest_ms = row["at_ms"] if row else 0
         self._latest_ms = max(self._latest_ms, self._db.clock.wall_ms())
         return self._latest_ms
+
+    def _write_intents(self, gathered: Gathered) -> None:
+        """Write all intents at once; a transfer that is read has those of its own transaction."""
+        if not gathered.intents:
+            return
+        scenes = self._db.execute(
+            "UPDATE transfers SET may_object = 1 WHERE id IN (SELECT value FROM json_each(?))"
+            " RETURNING session_id, scene_id",
+            [json.dumps(list(gathered.intents))],
+        ).fetchall()
+        if len(scenes) < len(gathered.intents):
+            raise LookupError(f"the journal has not all of the transfers {list(gathered.intents)}")
+        gathered.intents.clear()
+        for scene in scenes:
+            gathered.bring_news(*scene)
 
     def _write_events(self, gathered: Gathered) -> None:
         if not gathered.events:

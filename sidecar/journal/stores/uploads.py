@@ -47,10 +47,7 @@ class Uploads(Store):
     @transaction
     def begin_put(self, row_id: int) -> None:
         """Note the intent, before a PUT or a Complete: from here on the object may exist."""
-        scene = self._db.execute(
-            "UPDATE transfers SET may_object = 1 WHERE id = ? RETURNING session_id, scene_id", [row_id]
-        ).fetchone()
-        self._db.gathered.bring_news(*scene)
+        self._db.gathered.intents[row_id] = None
 
     @transaction
     def uploaded(self, claimed: Transfer, stored: StoredObject, *, url: str) -> State:
