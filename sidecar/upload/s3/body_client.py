@@ -20,7 +20,7 @@ from sidecar.core.clock import Clock
 
 from . import body_request
 from .body_request import Address, Door
-from .payload import READ_BYTES, RangePayload
+from .payload import EXPECT_BYTES, RangePayload
 from .proxied_session import Answer, Outbound
 from .redirects import go_the_way
 from .sigv4 import STAMP, UNSIGNED_PAYLOAD, Signer, Unsigned
@@ -82,7 +82,7 @@ class BodyClient:
         headers["User-Agent"] = self._door.user_agent
         headers["Accept-Encoding"] = "identity"
         headers["Content-Length"] = str(len(body))
-        if len(body) > READ_BYTES:  # so that a refusal is read, and not lost in a reset connection
+        if len(body) > EXPECT_BYTES:  # so that a refusal is read, and not lost in a reset connection
             headers["Expect"] = "100-continue"
         return CIMultiDict(headers)
 

@@ -16,7 +16,7 @@ from .bounded import READ
 from .call import Call
 from .client import Clients
 from .errors import FAULTS, from_disk, translate
-from .payload import READ_BYTES, RangePayload
+from .payload import EXPECT_BYTES, RangePayload
 from .redirects import RedirectScope, go_the_way
 from .refusals import Asker
 from .response import read_as_s3
@@ -149,7 +149,7 @@ def _expect_for_large_bodies_only(params: dict[str, Any], **_: Any) -> None:
     For a small body the question costs a round trip and saves nothing.
     """
     body = params.get("body")
-    if isinstance(body, RangePayload) and len(body) <= READ_BYTES:
+    if isinstance(body, RangePayload) and len(body) <= EXPECT_BYTES:
         params["headers"].pop("Expect", None)
 
 
