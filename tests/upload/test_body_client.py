@@ -197,6 +197,7 @@ async def test_an_answer_that_is_no_success_is_none(
         with pytest.raises(SidecarError) as caught:
             await store.put(SPEC, BODY, checksum=WHOLE)
     assert (caught.value.kind, caught.value.code) == (kind, code)
+    assert (store.uplink.window.slowed_at > float("-inf")) == (kind is ErrorKind.THROTTLED)
 
 
 async def test_a_success_may_have_a_body() -> None:

@@ -98,9 +98,11 @@ class Calls:
         """Mark what is the line's fault and not the object's, and let the line learn from it."""
         if watch.ending is not None:
             error.code, error.maybe_done = watch.ending, True
+        now = asyncio.get_running_loop().time()
+        if error.kind is ErrorKind.THROTTLED:
+            self._uplink.slowed(now)
         if not watch.length_bytes or (answered and not error.of_the_line):
             return error
-        now = asyncio.get_running_loop().time()
         self._uplink.troubled(watch, now)
         if watch.ending is None and not answered and self._uplink.broke(error.target, now):
             error.code = "Broken"
