@@ -348,7 +348,7 @@ async def test_the_event_loop_waits_for_no_disk(
     data, payload = chunks
     threads = set()
 
-    def preadv(fd: int, rooms: list[bytearray], offset: int, flags: int) -> int:
+    def preadv(fd: int, rooms: list[bytearray], offset: int, flags: int = 0) -> int:
         assert flags == os.RWF_NOWAIT
         if how != "half of it":
             raise OSError(errno.EAGAIN if how == "not at all" else errno.EOPNOTSUPP, "")
