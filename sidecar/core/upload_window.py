@@ -8,6 +8,9 @@ first, then half as many more are tried while that pays. If it does not pay, wha
 seconds makes room at once, so that a fast line has 32 under way after three round trips. A stall, or a break
 of a body older than five seconds, halves the number.
 
+Where S3 itself asks for less (503 SlowDown) the number is halved, too, and for a minute grows by one with
+each round, whatever the line would carry.
+
 A body counts as one; one below ``HEAVY_BYTES`` counts as its share of it, so that small files go in crowds.
 Very small ones have a lane of their own (``upload/s3/uplink.py``).
 """
@@ -53,6 +56,7 @@ class Window:
     full: Flow | None = None  # what the line carried when more brought nothing
     full_at: float = 0.0
     halved_at: float = float("-inf")
+    slowed_at: float = float("-inf")  # S3 asked for less
 
 
 def opened(most: int) -> Window:
@@ -85,6 +89,14 @@ def troubled(window: Window, seconds: float, now: float) -> Window:
     return replace(window, limit=limit, halved_at=now, tried=None)
 
 
+def slowed(window: Window, now: float) -> Window:
+    """Take in that S3 asks for less; what it refuses of one round is one word."""
+    if now - window.slowed_at < HALVE_SECONDS:
+        return window
+    limit = max(min(FEWEST, window.most), window.limit / 2)
+    return replace(window, limit=limit, halved_at=now, slowed_at=now, tried=None, full=None)
+
+
 def is_used(window: Window, flow: Flow) -> bool:
     """Tell whether about as many bodies as may were under way; a limit of 2.7 lets two go."""
     return flow.bodies >= BUSY_SHARE * int(window.limit)
@@ -92,6 +104,8 @@ def is_used(window: Window, flow: Flow) -> bool:
 
 def measured(window: Window, flow: Flow, now: float) -> Window:
     """Take in what was seen while as many as may were under way."""
+    if now - window.slowed_at < AGAIN_SECONDS:  # what the line carries is not what S3 takes
+        return window
     if flow.body_seconds < QUICK_SECONDS:
         return replace(_widened(window, flow, 2.0), full=None)
     return _while_open(window, flow, now) if window.full is None else _while_full(window, flow, now)

@@ -102,6 +102,25 @@ def test_after_a_stall_fewer_are_begun_and_later_more_again() -> None:
     assert grown.limit > 30, "calm again: twice as many after a round"
 
 
+def test_s3_that_asks_for_less_gets_half_and_then_one_more_with_each_round() -> None:
+    """Of all that it refuses at one time the first counts; a fast line is no reason to hurry for a minute."""
+    wide = replace(upload_window.opened(MOST), limit=32.0)
+    halved = upload_window.slowed(upload_window.slowed(wide, 100.0), 100.1)
+    assert halved.limit == 16
+    assert upload_window.slowed(halved, 110.0).limit == 8
+    fast = Flow(bodies=16.0, bytes_per_second=400.0 * MB, body_bytes=8.0 * MB)
+    assert upload_window.measured(halved, fast, 120.0) == halved
+    grown = halved
+    for _ in range(16):
+        grown = upload_window.passed(grown, HEAVY_BYTES, 0.1, 120.0)
+    assert 16.5 < grown.limit <= 17
+    assert upload_window.measured(halved, fast, 161.0).limit == 32
+    narrow = halved
+    for n in range(20):
+        narrow = upload_window.slowed(narrow, 200.0 + 10 * n)
+    assert narrow.limit == FEWEST
+
+
 def test_a_body_that_breaks_at_once_says_nothing_about_how_many_may_go() -> None:
     """A fast line whose connections break here and there is not a full one."""
     wide = replace(upload_window.opened(MOST), limit=32.0)

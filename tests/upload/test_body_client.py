@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import socket
 import string
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -27,14 +30,14 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.files import TruncatedError
+from sidecar.files import READ_BYTES, TruncatedError
 from sidecar.upload.s3.body_client import BodyClient
 from sidecar.upload.s3.connection import StaleConnectionError
 from sidecar.upload.s3.connection_errors import as_client_error
 from sidecar.upload.s3.credentials import Keys
 from sidecar.upload.s3.endpoint import S3Config
 from sidecar.upload.s3.object_store import S3Store, open_store
-from sidecar.upload.s3.payload import THROTTLED_BYTES, RangePayload
+from sidecar.upload.s3.payload import THROTTLED_BYTES, TURN_CHUNKS, RangePayload, _in_memory
 from sidecar.upload.s3.proxied_session import Outbound
 from sidecar.upload.s3.sigv4 import Signer, Unsigned
 from sidecar.upload.s3.small_put import Answer, head_of
@@ -195,6 +198,7 @@ async def test_an_answer_that_is_no_success_is_none(
         with pytest.raises(SidecarError) as caught:
             await store.put(SPEC, BODY, checksum=WHOLE)
     assert (caught.value.kind, caught.value.code) == (kind, code)
+    assert (store.uplink.window.slowed_at > float("-inf")) == (kind is ErrorKind.THROTTLED)
 
 
 async def test_a_success_may_have_a_body() -> None:
@@ -336,6 +340,75 @@ async def test_a_body_is_fed_whole_and_in_order(tmp_path: Path, *, limited: bool
         assert payload.is_sent
     assert paid == ([THROTTLED_BYTES, THROTTLED_BYTES, 7] * 2 if limited else [])
     os.close(fd)
+
+
+@pytest.fixture
+async def chunks(tmp_path: Path) -> AsyncIterator[tuple[bytes, RangePayload]]:
+    """Return some chunks, which the kernel has in memory, and a body of them."""
+    data = os.urandom(5 * READ_BYTES * TURN_CHUNKS + 7)
+    (tmp_path / "file").write_bytes(data)
+    fd = os.open(tmp_path / "file", os.O_RDONLY)
+    body = Body(fd=fd, offset_bytes=0, length_bytes=len(data))
+    yield data, RangePayload(body, call=Uplink(most=1).call(30.0), throttle=None)
+    os.close(fd)
+
+
+async def test_what_is_in_memory_is_read_without_a_thread(
+    chunks: tuple[bytes, RangePayload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others have their turn meanwhile."""
+    data, payload = chunks
+    if not _in_memory(payload._body.fd, READ_BYTES, 0):
+        pytest.skip("the kernel cannot tell, on this file system")
+    monkeypatch.delattr(RangePayload, "_read")
+    wire, turns = Wire(), 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    beside = asyncio.create_task(other())
+    await payload.write(wire)  # type: ignore[arg-type] # as above
+    beside.cancel()
+    assert b"".join(wire.pieces) == data
+    assert turns >= len(wire.pieces) // TURN_CHUNKS - 1
+
+
+@pytest.mark.parametrize("how", ["not at all", "half of it", "it cannot tell", "no such call"])
+async def test_the_event_loop_waits_for_no_disk(
+    chunks: tuple[bytes, RangePayload], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """What the kernel does not have in memory is read by a thread."""
+    data, payload = chunks
+    threads = set()
+
+    def preadv(fd: int, rooms: list[bytearray], offset: int, flags: int = 0) -> int:
+        assert flags == os.RWF_NOWAIT
+        if how != "half of it":
+            raise OSError(errno.EAGAIN if how == "not at all" else errno.EOPNOTSUPP, "")
+        return pread_into(fd, rooms[0][: len(rooms[0]) // 2], offset)
+
+    def read(self: RangePayload, size: int, offset: int) -> bytes:
+        threads.add(threading.current_thread())
+        return os.pread(self._body.fd, size, offset)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    monkeypatch.setattr(RangePayload, "_read", read)
+    if how == "no such call":
+        monkeypatch.setattr("sidecar.upload.s3.payload._NO_WAIT", None)
+    wire = Wire()
+    await payload.write(wire)  # type: ignore[arg-type] # as above
+    assert b"".join(wire.pieces) == data
+    assert threads
+    assert threading.current_thread() not in threads
+
+
+def pread_into(fd: int, room: bytearray, offset: int) -> int:
+    """Read into a buffer."""
+    room[:] = os.pread(fd, len(room), offset)
+    return len(room)
 
 
 async def test_bytes_that_are_not_all_are_read_on(tmp_path: Path) -> None:

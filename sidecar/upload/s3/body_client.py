@@ -3,6 +3,10 @@
 The client library takes milliseconds for each request, of which a small body needs a fraction. Here it makes
 what differs from one object to the next. Its arguments, answers and failures are the client library's own: an
 answer that is more than headers is read by its parser, with all that listens to it.
+
+awscrt is no cheaper (`python -m tests.bench.parts`, 2026-11-29): for a part of 8 MiB it took 22 ms of CPU
+where this took 14, with TLS, and 15 where this took 6, without; and 65 MiB more of memory. Nor does it tell
+whether a body moves, or bound an answer. So ``upload.engine: auto`` is this client.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from sidecar.core.clock import Clock
 
 from . import body_request
 from .body_request import Address, Door
-from .payload import READ_BYTES, RangePayload
+from .payload import EXPECT_BYTES, RangePayload
 from .proxied_session import Outbound
 from .redirects import go_the_way
 from .sigv4 import STAMP, UNSIGNED_PAYLOAD, Signer, Unsigned
@@ -83,7 +87,7 @@ class BodyClient:
         headers["User-Agent"] = self._door.user_agent
         headers["Accept-Encoding"] = "identity"
         headers["Content-Length"] = str(len(body))
-        if len(body) > READ_BYTES:  # so that a refusal is read, and not lost in a reset connection
+        if len(body) > EXPECT_BYTES:  # so that a refusal is read, and not lost in a reset connection
             headers["Expect"] = "100-continue"
         return CIMultiDict(headers)
 

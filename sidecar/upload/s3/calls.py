@@ -16,7 +16,7 @@ from .bounded import READ
 from .call import Call
 from .client import Clients
 from .errors import FAULTS, from_disk, translate
-from .payload import READ_BYTES, RangePayload
+from .payload import EXPECT_BYTES, RangePayload
 from .redirects import RedirectScope, go_the_way
 from .refusals import Asker
 from .response import read_as_s3
@@ -98,9 +98,11 @@ class Calls:
         """Mark what is the line's fault and not the object's, and let the line learn from it."""
         if watch.ending is not None:
             error.code, error.maybe_done = watch.ending, True
+        now = asyncio.get_running_loop().time()
+        if error.kind is ErrorKind.THROTTLED:
+            self._uplink.slowed(now)
         if not watch.length_bytes or (answered and not error.of_the_line):
             return error
-        now = asyncio.get_running_loop().time()
         self._uplink.troubled(watch, now)
         if watch.ending is None and not answered and self._uplink.broke(error.target, now):
             error.code = "Broken"
@@ -149,7 +151,7 @@ def _expect_for_large_bodies_only(params: dict[str, Any], **_: Any) -> None:
     For a small body the question costs a round trip and saves nothing.
     """
     body = params.get("body")
-    if isinstance(body, RangePayload) and len(body) <= READ_BYTES:
+    if isinstance(body, RangePayload) and len(body) <= EXPECT_BYTES:
         params["headers"].pop("Expect", None)
 
 

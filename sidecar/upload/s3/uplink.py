@@ -61,6 +61,10 @@ class Uplink:
         """Return the watch over one call, to be entered."""
         return Call(self, silent_seconds, length_bytes)
 
+    def slowed(self, now: float) -> None:
+        """Take in that S3 asks for less."""
+        self._become(upload_window.slowed(self.window, now))
+
     def broke(self, target: str, now: float) -> bool:
         """Take in a connection that broke under a body; tell whether those of others did lately, too."""
         self._breaks = {name: at for name, at in self._breaks.items() if now - at < BREAKS_SECONDS}
