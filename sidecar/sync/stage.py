@@ -28,9 +28,7 @@ from .registration import Registrar
 from .scene_recovery import SceneRecoveryStage
 from .store import MetadataStore
 
-PAUSE_SECONDS = (
-    0.02  # after a look in vain, unless a call ends: a burst's ops enter hundreds of times a second
-)
+PAUSE_SECONDS = 0.04  # after a look in vain, unless a call ends: ops of a burst enter ever so often
 
 
 class SyncStage:

@@ -27,7 +27,7 @@ EFFECTS = {
     "dead-sent": 37,
     "dead-replaced": 67,
     "marker": 41,
-    "manifest": 35,
+    "manifest": 38,
     "restart": 51,
     "tidy": 52,
     "tidy-rewrite": 31,

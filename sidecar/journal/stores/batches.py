@@ -60,6 +60,7 @@ class Batches(Store):
         super().__init__(db)
         self._roots, self._upload_claims = roots, upload_claims
         self._since: dict[str, float] = {}  # of sessions that gather, monotonic: it dies with the process
+        self._may_back_off = False  # an op that failed may wait for its time
 
     @transaction
     def registered(self, registration: Registration) -> None:
@@ -128,6 +129,7 @@ class Batches(Store):
                 " WHERE id = (SELECT transfer FROM outbox WHERE seq = ?)",
                 [error.kind, str(error), seq],
             )
+        self._may_back_off = True
         self._db.topics.add(Topic.OUTBOX)  # work for whoever waits for the next time that is due
 
     @transaction
@@ -219,11 +221,14 @@ class Batches(Store):
         return row is not None
 
     def _next_op_due(self, now: float) -> list[float]:
+        if not self._may_back_off:
+            return []
         row = self._db.execute(
             "SELECT min(due) AS due FROM outbox WHERE state <> 'dead' AND lease = 0 AND due > 0 AND due > ?",
             [now],
         ).fetchone()
-        return [] if row["due"] is None else [row["due"]]
+        self._may_back_off = row["due"] is not None
+        return [row["due"]] if self._may_back_off else []
 
     def _sent_seq(self) -> int:
         """Return the highest seq that was ever sent; for a journal of an older version, that it has given."""
