@@ -47,6 +47,13 @@ print(Settings.model_fields["preset"].description)
 print(len(json_schema()["properties"]["preset"]["description"]) > 10)
 """
 
+REPLIES = """
+import sidecar.status.server
+from sidecar.status.models import Model
+built = [model for model in Model.__subclasses__() if model.__pydantic_complete__]
+print(len(built), len(Model.__subclasses__()) > 10)
+"""
+
 
 async def test_health_loads_the_standard_library_alone(served: Served) -> None:
     """And answers by the daemon's own variable."""
@@ -129,6 +136,12 @@ async def test_descriptions_of_keys_are_read_once_somebody_asks() -> None:
     """Reading and parsing our own sources at each start would take a tenth of it."""
     ran = await run([sys.executable, "-c", DESCRIPTIONS])
     assert ran.out.splitlines() == ["None", "True"], ran.err
+
+
+async def test_replies_that_nobody_asks_for_are_not_built() -> None:
+    """Each of the endpoint's models is built by its first use: a short job asks for one or two."""
+    ran = await run([sys.executable, "-c", REPLIES])
+    assert ran.out.split() == ["0", "True"], ran.err
 
 
 async def test_commands_without_a_daemon_say_so() -> None:
