@@ -58,7 +58,7 @@ class Files(Store):
 
     def known(self, root: str, folder: str) -> dict[str, Known]:
         """Return what is remembered of one folder ("" is the root), by name."""
-        found = self.known_in(root, [folder]).by_folder[folder]
+        found = self.known_rows(root, [folder]).by_folder[folder]
         return {row[0]: Known._make(row) for row in found}
 
     def known_among(self, root: str, folder: str, names: Sequence[str]) -> KnownFolders:
@@ -86,7 +86,7 @@ class Files(Store):
         )
         return [row["name"] for row in rows]
 
-    def known_in(self, root: str, folders: Sequence[str]) -> KnownFolders:
+    def known_rows(self, root: str, folders: Sequence[str]) -> KnownFolders:
         """Return what is remembered of many folders, asked in one turn of the writer's thread.
 
         It is one range query a folder, and bare rows: a start reads a million of them.
