@@ -31,7 +31,7 @@ def known_keys(key: Key) -> dict[str, FieldInfo]:
 
 def sections() -> list[type[BaseModel]]:
     """Return every section there is."""
-    found, below = list[type[BaseModel]](), [Settings]
+    found, below = list[type[BaseModel]](), list[type[BaseModel]]([Settings])
     while below:
         section = below.pop()
         if section not in found:
