@@ -56,5 +56,6 @@ def _settle() -> None:
     """Make of this process's environment what the libraries may read, before the first of them does."""
     for name in _FOREIGN:
         os.environ.pop(name, None)
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # they are looked for among all that is installed
     if sys.getfilesystemencoding() != "utf-8":  # names of files are, whatever the locale says
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - ourselves

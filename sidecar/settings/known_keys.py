@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from .descriptions import described
 from .model import Settings
 from .problems import Key, dotted
 
@@ -23,9 +24,20 @@ def known_keys(key: Key) -> dict[str, FieldInfo]:
     models: list[type[BaseModel]] = [Settings]
     for step in key:
         if isinstance(step, str):
-            fields = [_fields(model)[step] for model in models if step in _fields(model)]
+            fields = [described(model)[step] for model in models if step in described(model)]
             models = [model for field in fields for model in _models(field.annotation)]
-    return {name: field for model in models for name, field in _fields(model).items()}
+    return {name: field for model in models for name, field in described(model).items()}
+
+
+def sections() -> list[type[BaseModel]]:
+    """Return every section there is."""
+    found, below = list[type[BaseModel]](), list[type[BaseModel]]([Settings])
+    while below:
+        section = below.pop()
+        if section not in found:
+            found.append(section)
+            below += [model for field in described(section).values() for model in _models(field.annotation)]
+    return found
 
 
 def suggestion(name: str, key: Key) -> str:
@@ -48,17 +60,13 @@ def near_word(word: object, words: Sequence[str]) -> str:
 
 def _walk(model: type[BaseModel], key: Key) -> Iterator[tuple[Key, FieldInfo]]:
     seen: set[str] = set()
-    for name, field in _fields(model).items():
+    for name, field in described(model).items():
         yield (*key, name), field
         for below in _models(field.annotation):
             for found, info in _walk(below, (*key, name)):
                 if dotted(found) not in seen:
                     seen.add(dotted(found))
                     yield found, info
-
-
-def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .descriptions import described
+from .known_keys import sections
 from .model import Settings
 
 
@@ -15,6 +17,11 @@ def masked(settings: Settings) -> dict[str, Any]:
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of the file, with the description of every key."""
     schema = Settings.model_json_schema(by_alias=True)
+    for section in sections():
+        shown = schema if section is Settings else schema["$defs"][section.__name__]
+        for key, field in described(section).items():
+            if field.description is not None:
+                shown["properties"][key]["description"] = field.description
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "render-sidecar"
     for section in (schema, *schema["$defs"].values()):

@@ -13,13 +13,15 @@ from sidecar.core import units
 
 
 class Section(BaseModel):
-    """A mapping of the file: frozen, and every key that it does not know is an error."""
+    """A mapping of the file: frozen, and every key that it does not know is an error.
+
+    The docstring below a field describes its key (``descriptions.py``).
+    """
 
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
         validate_default=True,
     )
 

@@ -25,7 +25,7 @@ Count = Annotated[int, Field(ge=0)]
 class Model(BaseModel):
     """What all of them share."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # few are ever asked for
 
 
 class Problem(Model):

@@ -32,6 +32,28 @@ found = str([one.cert_store_stats()["x509_ca"] for one in contexts]).replace(" "
 print(found, ssl.create_default_context().cert_store_stats()["x509_ca"], own)
 """
 
+PLUGINS = """
+import importlib.metadata
+read = []
+importlib.metadata.distributions = lambda: read.append("all") or ()
+from sidecar.cli import main
+main()
+from pydantic.plugin._loader import get_plugins
+print(list(get_plugins() or ()), read)
+"""
+DESCRIPTIONS = """
+from sidecar.settings import Settings, json_schema
+print(Settings.model_fields["preset"].description)
+print(len(json_schema()["properties"]["preset"]["description"]) > 10)
+"""
+
+REPLIES = """
+import sidecar.status.server
+from sidecar.status.models import Model
+built = [model for model in Model.__subclasses__() if model.__pydantic_complete__]
+print(len(built), len(Model.__subclasses__()) > 10)
+"""
+
 
 async def test_health_loads_the_standard_library_alone(served: Served) -> None:
     """And answers by the daemon's own variable."""
@@ -102,6 +124,24 @@ async def test_run_reads_no_authorities_that_nobody_asks() -> None:
     defaults, later, own = ran.out.split()
     assert defaults == "[0,0]"
     assert later == own
+
+
+async def test_no_plugins_are_looked_for_among_all_that_is_installed() -> None:
+    """pydantic would read the metadata of every package at each start."""
+    ran = await run([sys.executable, "-c", PLUGINS, "version"])
+    assert (ran.status, ran.out.splitlines()[-1]) == (0, "[] []")
+
+
+async def test_descriptions_of_keys_are_read_once_somebody_asks() -> None:
+    """Reading and parsing our own sources at each start would take a tenth of it."""
+    ran = await run([sys.executable, "-c", DESCRIPTIONS])
+    assert ran.out.splitlines() == ["None", "True"], ran.err
+
+
+async def test_replies_that_nobody_asks_for_are_not_built() -> None:
+    """Each of the endpoint's models is built by its first use: a short job asks for one or two."""
+    ran = await run([sys.executable, "-c", REPLIES])
+    assert ran.out.split() == ["0", "True"], ran.err
 
 
 async def test_commands_without_a_daemon_say_so() -> None:

@@ -115,13 +115,13 @@ async def test_what_the_journal_takes_counts_as_a_listings_cost(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Listings are spaced by what they cost, in whichever thread."""
-    known_in = Files.known_in
+    known_rows = Files.known_rows
 
-    @functools.wraps(known_in)
+    @functools.wraps(known_rows)
     def slow(*given: Any) -> KnownFolders:
-        return known_in(*given)._replace(cpu_seconds=1000.0)
+        return known_rows(*given)._replace(cpu_seconds=1000.0)
 
-    monkeypatch.setattr(Files, "known_in", slow)
+    monkeypatch.setattr(Files, "known_rows", slow)
     await library.list()
     assert library.spent_seconds > 1000.0
 

@@ -56,19 +56,8 @@ class Files(Store):
 
     def known(self, root: str, folder: str) -> dict[str, Known]:
         """Return what is remembered of one folder ("" is the root), by name."""
-        found = self.known_in(root, [folder]).by_folder[folder]
+        found = self.known_rows(root, [folder]).by_folder[folder]
         return {row[0]: Known._make(row) for row in found}
-
-    def known_in(self, root: str, folders: Sequence[str]) -> KnownFolders:
-        """Return what is remembered of many folders, asked in one turn of the writer's thread.
-
-        It is one range query a folder, and bare rows: a start reads a million of them.
-        """
-        began, cursor = time.thread_time(), self._tuples()
-        found = {
-            folder: set(cursor.execute(f"{_KNOWN} AND {HAS_SLOT}", [root, folder])) for folder in folders
-        }
-        return KnownFolders(found, time.thread_time() - began)
 
     def known_among(self, root: str, folder: str, names: Sequence[str]) -> KnownFolders:
         """Return what is remembered of some files of a folder that holds too many to ask for all."""
@@ -94,6 +83,17 @@ class Files(Store):
             [root, folder, after, limit],
         )
         return [row["name"] for row in rows]
+
+    def known_rows(self, root: str, folders: Sequence[str]) -> KnownFolders:
+        """Return what is remembered of many folders, asked in one turn of the writer's thread.
+
+        It is one range query a folder, and bare rows: a start reads a million of them.
+        """
+        began, cursor = time.thread_time(), self._tuples()
+        found = {
+            folder: set(cursor.execute(f"{_KNOWN} AND {HAS_SLOT}", [root, folder])) for folder in folders
+        }
+        return KnownFolders(found, time.thread_time() - began)
 
     def known_file(self, root: str, path: str) -> Known | None:
         """Return what is remembered of one file."""

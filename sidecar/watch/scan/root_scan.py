@@ -149,7 +149,7 @@ class Scanner:
             gone, seconds = await self.threads.timed(partial(self._gone, folders))
             spent += seconds
             if gone:
-                known, _ = await self.journal.do(Files.known_in, self.root, gone)
+                known, _ = await self.journal.do(Files.known_rows, self.root, gone)
                 gathered = ListingBatch()
                 gathered.homes.update(await self.threads.do(partial(self._homes, gone)))
                 for folder in gone:
@@ -182,7 +182,7 @@ class Scanner:
     async def _remembered(self, batch: Sequence[Listing]) -> tuple[Remembered, float]:
         """Return what the journal knows of the files of each listing, and the CPU seconds that it took."""
         folders = [one.folder for one in batch if not one.is_piece]
-        (whole, spent), remembered = await self.journal.do(Files.known_in, self.root, folders), []
+        (whole, spent), remembered = await self.journal.do(Files.known_rows, self.root, folders), []
         for listing in batch:
             known, folder = whole, listing.folder
             if listing.is_piece:
