@@ -161,7 +161,9 @@ def test_a_backend_lists_its_project_and_no_other(backend: Caller, connect: Conn
     assert len({asset["id"] for asset in mine}) == len(mine) == 240
 
 
-def test_an_asset_is_named_by_its_slot_in_every_answer(backend: Caller, connect: Connect) -> None:
+def test_an_asset_is_named_by_its_slot_in_every_answer(
+    server: ConvexServer, backend: Caller, connect: Connect
+) -> None:
     """As the sidecar computes it, also for names beyond ASCII; it stays when the content changes."""
     sidecar = connect()
     name = 'ü "x"\u2028\t𝄞.mp4'
@@ -173,6 +175,9 @@ def test_an_asset_is_named_by_its_slot_in_every_answer(backend: Caller, connect:
     [current] = sidecar.caller.query("sidecar:currentAssets", slots=[wire(slot_of(sidecar, name))])
     versions = sidecar.caller.query("sidecar:versions", sidecarId=sidecar.sidecar_id, cursor=None)["versions"]
     [asset] = backend.query("sidecar:assetsById", ids=[expected])
+    (scene,) = [row for row in server.table("scenes") if row["sessionId"] == sidecar.session_id]
+    assert scene["videoAsset"]["assetId"] == expected
+    assert [one["assetId"] for one in scene["previousAssetVersions"]] == [expected]
     assert current["assetId"] == asset["id"] == expected
     assert [row["assetId"] for row in versions] == [expected, expected]
     assert sidecar.apply(remove(name))[0]["assetId"] == expected

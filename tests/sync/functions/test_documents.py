@@ -21,13 +21,16 @@ def scene_of(player: Caller, sidecar: Sidecar, scene_id: str = "intro") -> dict[
 
 
 def test_a_scene_shows_one_asset_of_each_type(sidecar: Sidecar, player: Caller) -> None:
-    """Each field is an S3Asset and nothing else."""
+    """Each field is an S3Asset and its identity, nothing else."""
     types = ["video_chunk", "source_code", "thumbnail", "subtitle"]
     ops = [put(f"file.{kind}", kind, assetType=kind) for kind in types]
     sidecar.apply(*ops)
     scene = scene_of(player, sidecar)
     fields = ["videoAsset", "sourceCodeAsset", "thumbnailAsset", "subtitleAsset"]
-    assert [scene[field] for field in fields] == [op["asset"] for op in ops]
+    shown = [dict(scene[field]) for field in fields]
+    ids = [asset.pop("assetId") for asset in shown]
+    assert shown == [op["asset"] for op in ops]
+    assert ids == [result["assetId"] for result in sidecar.apply(*ops)]
     assert (scene["sessionId"], scene["projectId"]) == (sidecar.session_id, "p")
     assert "ownerId" not in scene
 

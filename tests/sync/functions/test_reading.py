@@ -165,6 +165,9 @@ def test_what_an_application_made_twice_is_still_read_and_written(
     assert sidecar.outcomes(put()) == ["applied"]
     scene = player.query("scenes:get", sessionId="p/twice", sceneId="intro")
     assert (scene["ownerId"], scene["videoAsset"]["checksum"]) == ("ada", "crc64nvme:A")
+    with Caller(server.url, f"Convex {server.admin_key}") as application:
+        application.mutation("scenes:remove", sessionId="p/twice", sceneId="intro")
+    assert player.query("scenes:get", sessionId="p/twice", sceneId="intro") is None
 
 
 @pytest.mark.parametrize("path", ["assets:chunks", "scenes:sceneHistory", "scenes:bySession"])

@@ -16,16 +16,20 @@ from tests.support.convex import Caller, Sidecar, facts, put
 from tests.support.system import eventually
 
 SILENCE, SILENCE_MS = "SILENCE_MS = 15 * 60_000", 3_000
+KEPT = "KEPT_MS = 30 * 24 * 60 * 60_000"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexServer]:
-    """The packaged functions, for which three seconds are a quarter of an hour."""
+    """The packaged functions, for which three seconds are a quarter of an hour, and four a month."""
     functions = tmp_path_factory.mktemp("functions") / "convex"
     shutil.copytree(FUNCTIONS, functions)
     liveness = functions / "sidecarLib" / "liveness.ts"
     assert SILENCE in liveness.read_text()
     liveness.write_text(liveness.read_text().replace(SILENCE, f"SILENCE_MS = {SILENCE_MS}"))
+    collection = functions / "sidecarLib" / "collection.ts"
+    assert KEPT in collection.read_text()
+    collection.write_text(collection.read_text().replace(KEPT, "KEPT_MS = 4_000"))
     (functions / "application.ts").write_text(APPLICATION)
     with ConvexServer(functions_dir=Path(functions), dev_auth=True) as running:
         yield running
@@ -213,6 +217,26 @@ def test_the_counters_of_those_that_are_gone_are_one_row(server: ConvexServer, c
         admin.mutation("scenes:remove", sessionId="p/jobs", sceneId="scene-1")
     total = session(caller, jobs[0])
     assert (total["assetCount"], total["sceneCount"], total["totalAssetSize"]) == (11, 11, 10_001)
+
+
+def test_a_short_lived_sidecar_leaves_no_rows_of_its_own(server: ConvexServer, caller: Caller) -> None:
+    """What it made stays, and another journal of it goes on where it ended."""
+    job, other = pair(caller, "short")
+    for number in range(5):
+        job.apply(*[put(f"{number}-{n}.mp4") for n in range(60)])
+    job.register("journal-2")
+
+    def left() -> list[str]:
+        tables = ("appliedOps", "sidecarEpochs", "sidecarHeartbeats")
+        mine = f"|{job.sidecar_id}"
+        return [table for table in tables for row in server.table(table) if row["producer"].endswith(mine)]
+
+    with kept_alive(server, other):
+        eventually("all is collected", lambda: left() == [], seconds=60)
+        assert heartbeat(server, other)
+    assert session(caller, job)["assetCount"] == 300
+    back = Sidecar(caller, sidecar_id=job.sidecar_id, session_id=job.session_id)
+    assert (back.epoch, back.outcomes(put("0-0.mp4"), put("0-1.mp4", "B"))) == (1, ["unchanged", "applied"])
 
 
 def test_a_deployment_of_yesterday_counts_and_buries_as_well(server: ConvexServer, caller: Caller) -> None:

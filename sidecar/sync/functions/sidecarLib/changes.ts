@@ -4,9 +4,10 @@ import type { MutationCtx } from "../_generated/server";
 import type { Batch, Change } from "./batch";
 import { newScene, newSession } from "./newDocuments";
 import { chosenAsset, sceneRow, sessionRow, toS3Asset } from "./rows";
+import { assetIdOf } from "./identity";
 import { naturalKey } from "./order";
 import { defined } from "./optional";
-import { EMPTIED, type AssetsStatus, type AssetType, type S3Asset } from "./shapes";
+import { EMPTIED, type AssetsStatus, type AssetType, type ShownAsset } from "./shapes";
 import { sceneStatus, type Status } from "./status";
 import { addTo, contribution, nothing, plus, type Sum } from "./totals";
 
@@ -122,14 +123,14 @@ async function chosenFields(
   batch: Batch,
   change: Change,
   fields: Fields,
-): Promise<Record<string, S3Asset | undefined>> {
-  const chosen: Record<string, S3Asset | undefined> = {};
+): Promise<Record<string, ShownAsset | undefined>> {
+  const chosen: Record<string, ShownAsset | undefined> = {};
   const of = { sessionId: batch.sessionId, entityType: change.entityType, entityId: change.entityId };
   for (const assetType of change.assetTypes) {
     const field = fields[assetType];
     if (field === undefined) continue;
     const row = await chosenAsset(ctx, of, assetType);
-    chosen[field] = row === null ? undefined : toS3Asset(row);
+    chosen[field] = row === null ? undefined : { ...toS3Asset(row), assetId: await assetIdOf(row) };
   }
   return chosen;
 }

@@ -2,7 +2,6 @@
 import { v } from "convex/values";
 import { internal } from "../_generated/api";
 import { internalMutation, type MutationCtx } from "../_generated/server";
-import { sceneRow } from "./rows";
 import { addTo, BASE, contribution, nothing, plus } from "./totals";
 
 const ROWS_PER_STEP = 200;
@@ -16,8 +15,11 @@ export async function deleteScene(ctx: MutationCtx, sessionId: string, sceneId: 
   if (tombstone === null) {
     await ctx.db.insert("deletedScenes", { sessionId, sceneId, deletedAt: Date.now() });
   }
-  const scene = await sceneRow(ctx, sessionId, sceneId);
-  if (scene !== null) await ctx.db.delete("scenes", scene._id);
+  const scenes = await ctx.db
+    .query("scenes")
+    .withIndex("by_session", (q) => q.eq("sessionId", sessionId).eq("sceneId", sceneId))
+    .take(ROWS_PER_STEP); // the application may have made more than one
+  for (const scene of scenes) await ctx.db.delete("scenes", scene._id);
   const totals = await ctx.db
     .query("entityTotals")
     .withIndex("by_entity", (q) =>

@@ -3,7 +3,7 @@ import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx } from "../_generated/server";
 import { changeOf, type Batch } from "./batch";
 import { slotOf } from "./checks";
-import { slotDigest } from "./identity";
+import { assetIdOf, slotDigest } from "./identity";
 import { assetRow, isSegment, lastVersion, toS3Asset } from "./rows";
 import type { Effect, FactsOp, PutOp, RemoveOp, S3Asset, Slot } from "./shapes";
 
@@ -19,7 +19,7 @@ export async function putAsset(ctx: MutationCtx, batch: Batch, op: PutOp): Promi
   const version = (current?.version ?? (await lastVersion(ctx, slot))) + 1;
   await writeVersion(ctx, batch, { slot, op, version });
   await writeCurrent(ctx, batch, { slot, op, version, current });
-  noteChange(batch, slot, op, current);
+  await noteChange(batch, slot, op, current);
   const from = current === null || current.producer === batch.producer ? null : current;
   if (from === null) return { outcome: "applied", version };
   const message = `took the slot over from ${from.producer}, which had written version ${from.version}`;
@@ -99,14 +99,15 @@ async function writeCurrent(
   else await ctx.db.replace("assets", current._id, row);
 }
 
-function noteChange(batch: Batch, slot: Slot, op: PutOp, current: Doc<"assets"> | null): void {
+async function noteChange(batch: Batch, slot: Slot, op: PutOp, current: Doc<"assets"> | null): Promise<void> {
   const change = changeOf(batch, slot.entityType, slot.entityId);
   change.assetTypes.add(slot.assetType);
   change.bytes += op.asset.size - (current?.size ?? 0);
   change.count += current === null ? 1 : 0;
   if (current === null) return;
   const { assetType, name, version } = current;
-  change.replaced.push({ ...toS3Asset(current), assetType, name, version, replacedAt: batch.now });
+  const assetId = await assetIdOf(current);
+  change.replaced.push({ ...toS3Asset(current), assetId, assetType, name, version, replacedAt: batch.now });
 }
 
 /** A slot that another sidecar has taken over since is not the sender's to empty. */

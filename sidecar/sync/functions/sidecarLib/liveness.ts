@@ -9,6 +9,7 @@ import type { Doc } from "../_generated/dataModel";
 import { internalMutation, type MutationCtx } from "../_generated/server";
 import { changeOf, newBatch } from "./batch";
 import { saveChanges } from "./changes";
+import { scheduleCollection } from "./collection";
 import { sceneRow } from "./rows";
 import { BASE, fold } from "./totals";
 
@@ -29,7 +30,7 @@ export async function beat(ctx: MutationCtx, producer: string): Promise<void> {
   else await ctx.db.patch("sidecarHeartbeats", row._id, { seenAt: now, goneSince: undefined });
   if (row !== null && row.goneSince === undefined) return;
   await ctx.scheduler.runAfter(SILENCE_MS, internal.sidecarLib.liveness.watch, { producer });
-  if (row !== null) await ctx.scheduler.runAfter(0, internal.sidecarLib.liveness.revive, { producer });
+  await ctx.scheduler.runAfter(0, internal.sidecarLib.liveness.revive, { producer });
 }
 
 /** One job for each sidecar that is not known to be gone: `beat` starts it, and it goes on by itself. */
@@ -46,6 +47,7 @@ export const watch = internalMutation({
     }
     await ctx.db.patch("sidecarHeartbeats", row._id, { goneSince: row.seenAt });
     await ctx.scheduler.runAfter(0, internal.sidecarLib.liveness.bury, { producer });
+    await scheduleCollection(ctx, producer);
     return null;
   },
 });

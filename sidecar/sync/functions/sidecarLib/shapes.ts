@@ -42,9 +42,14 @@ export const s3AssetFields = {
 export const s3Asset = v.object(s3AssetFields);
 export type S3Asset = Infer<typeof s3Asset>;
 
+/** An S3Asset as documents show it: `assetId` is the slot's digest; documents of earlier versions lack it. */
+const shownAssetFields = { ...s3AssetFields, assetId: v.optional(v.string()) };
+export const shownAsset = v.object(shownAssetFields);
+export type ShownAsset = Infer<typeof shownAsset>;
+
 /** An S3Asset that was replaced in its slot, and what it was. */
 export const replacedAsset = v.object({
-  ...s3AssetFields,
+  ...shownAssetFields,
   assetType,
   name: v.string(),
   version: v.number(),
@@ -59,10 +64,10 @@ export const sceneListFields = {
   sceneId: v.string(),
   sortKey: v.optional(v.string()), // see naturalKey
   ownerId: v.optional(v.string()), // yours to set; the sidecar never does
-  videoAsset: v.optional(s3Asset),
-  sourceCodeAsset: v.optional(s3Asset),
-  thumbnailAsset: v.optional(s3Asset),
-  subtitleAsset: v.optional(s3Asset),
+  videoAsset: v.optional(shownAsset),
+  sourceCodeAsset: v.optional(shownAsset),
+  thumbnailAsset: v.optional(shownAsset),
+  subtitleAsset: v.optional(shownAsset),
   assetsStatus,
   assetsErrorMessage: v.optional(v.string()),
   stalledSince: v.optional(v.number()), // when a sidecar was last heard of that owes something and is gone
@@ -86,9 +91,9 @@ export const sessionFields = {
   sessionId: v.string(),
   projectId: v.string(),
   ownerId: v.optional(v.string()), // yours to set; the sidecar never does
-  combinedVideoAsset: v.optional(s3Asset),
-  combinedSubtitleAsset: v.optional(s3Asset),
-  manifestAsset: v.optional(s3Asset),
+  combinedVideoAsset: v.optional(shownAsset),
+  combinedSubtitleAsset: v.optional(shownAsset),
+  manifestAsset: v.optional(shownAsset),
   totalAssetSize: v.optional(totals.totalAssetSize),
   assetCount: v.optional(totals.assetCount),
   sceneCount: v.optional(totals.sceneCount),

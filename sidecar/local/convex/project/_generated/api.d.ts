@@ -19,6 +19,7 @@ import type * as sessions from "../sessions.js";
 import type * as sidecar from "../sidecar.js";
 import type * as sidecarAccess from "../sidecarAccess.js";
 import type * as sidecarLib_backfill from "../sidecarLib/backfill.js";
+import type * as sidecarLib_collection from "../sidecarLib/collection.js";
 import type * as sidecarLib_deletion from "../sidecarLib/deletion.js";
 import type * as sidecarLib_liveness from "../sidecarLib/liveness.js";
 
@@ -37,6 +38,7 @@ declare const fullApi: ApiFromModules<{
   sidecar: typeof sidecar;
   sidecarAccess: typeof sidecarAccess;
   "sidecarLib/backfill": typeof sidecarLib_backfill;
+  "sidecarLib/collection": typeof sidecarLib_collection;
   "sidecarLib/deletion": typeof sidecarLib_deletion;
   "sidecarLib/liveness": typeof sidecarLib_liveness;
 }>;
