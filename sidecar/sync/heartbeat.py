@@ -20,7 +20,6 @@ from .store import MetadataStore
 
 EVERY_SECONDS = 300.0
 TARGET = "heartbeat"
-_PASSING = {ErrorKind.NETWORK, ErrorKind.THROTTLED, ErrorKind.CONFLICT}
 
 log = structlog.get_logger()
 
@@ -71,4 +70,4 @@ def _none(_error: SidecarError, _decision: Decision) -> float:
 
 
 def _lasts(error: SidecarError) -> bool:
-    return error.kind not in _PASSING or error.code in {FENCED, UNREGISTERED}
+    return error.kind is ErrorKind.UNKNOWN or error.code in {FENCED, UNREGISTERED}

@@ -70,7 +70,8 @@ class Openings(Generic[T]):
         try:
             return await opening.future
         except asyncio.CancelledError:
-            if not opening.future.cancelled():  # it was open already, and nobody had heard of it
+            if not opening.future.cancelled():  # it was open already, or failed, and nobody had heard of it
+                opening.future.exception()
                 opening.close()
             raise
 

@@ -14,6 +14,7 @@ from sidecar.core.ops import OpOutcome, OpResult, Registration, ReportedScene
 from sidecar.core.scenes import SceneFacts
 from sidecar.journal import writer as writing
 from sidecar.journal.journal import Journal
+from sidecar.journal.read.check import check_journal
 from sidecar.journal.stores.recovery import SCENES_AT_ONCE, Recovery
 from sidecar.journal.writer import JournalWriter
 from tests.support.journals import claim, finish, identity, noted, open_journal, ready, route, see, ship, tell
@@ -211,6 +212,7 @@ def test_what_a_cancelled_scene_left_incomplete_is_abandoned(journal: Journal) -
     assert see(journal, 5) is None
     journal.completion.abandon(younger.row_id, "no end mark")
     assert told(journal) == [(False, True, "Rendering of this scene was cancelled.")]
+    assert check_journal(journal.db.path).findings == ()
 
 
 def test_a_video_that_nobody_finishes_is_an_error_again(journal: Journal) -> None:

@@ -115,6 +115,18 @@ async def test_older_functions_are_named_once_and_stop_nothing(tmp_path: Path) -
     assert "idle for 15 minutes" in told[0]["why"]
 
 
+async def test_credentials_that_fail_are_the_gates_business(tmp_path: Path) -> None:
+    """They say nothing of how old the functions are."""
+    refused = SidecarError(ErrorKind.UNAUTHORIZED, "no token", operation="call", target="sidecar:heartbeat")
+    metadata = Scripted(refused, UNKNOWN_FUNCTION)
+    with capture_logs() as lines:
+        async with beating(tmp_path, metadata) as desk:
+            await desk.until(lambda: len(metadata.epochs_heard) > 2)
+    told = [line["error"] for line in lines if line["event"] == "heartbeat_refused"]
+    assert len(told) == 1
+    assert "Could not find" in told[0]
+
+
 async def test_a_fenced_sidecar_ends(tmp_path: Path) -> None:
     """Also one that has nothing to tell."""
     metadata = Scripted()

@@ -207,6 +207,24 @@ async def test_a_success_may_have_a_body() -> None:
         assert (await store.put(SPEC, BODY, checksum=WHOLE)).etag == '"e"'
 
 
+async def test_an_answer_may_end_with_its_connection() -> None:
+    """As that of an HTTP/1.0 gateway: a refusal keeps its code."""
+    said = b"<Error><Code>BadDigest</Code></Error>"
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(BYTES)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n" + said)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        config = replace(CONFIG, endpoint_url=url)
+        async with open_store(config, clock=ManualClock(), connections=1) as store:
+            with pytest.raises(SidecarError) as caught:
+                await store.put(SPEC, BODY, checksum=WHOLE)
+    assert caught.value.kind is ErrorKind.CORRUPT
+
+
 # -- failures -----------------------------------------------------------------------------------------
 def payload_of(body: Body) -> RangePayload:
     """Return a body as it is sent."""

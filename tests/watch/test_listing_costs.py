@@ -25,6 +25,7 @@ from sidecar.local.bench.filling import FILES, MachineClock, fill, path, written
 from sidecar.watch.os.worker_threads import WorkerThreads
 from sidecar.watch.scan import root_scan
 from sidecar.watch.scan.classify import Classifier, ListingBatch, classify_listing
+from sidecar.watch.scan.listing import list_folder
 from sidecar.watch.scan.playlists import Playlists
 from sidecar.watch.scan.root_scan import Scanner
 from tests.support.journals import TAG
@@ -124,6 +125,13 @@ async def test_what_the_journal_takes_counts_as_a_listings_cost(
     monkeypatch.setattr(Files, "known_rows", slow)
     await library.list()
     assert library.spent_seconds > 1000.0
+
+
+def test_our_own_files_are_never_listed(tmp_path: Path) -> None:
+    """Whatever letters their names have."""
+    for name in (".sidecar-a.mp4", ".sidecar-é.mp4", "é.mp4", "a.mp4"):
+        (tmp_path / name).touch()
+    assert sorted(list_folder(str(tmp_path), "").files) == ["a.mp4", "é.mp4"]
 
 
 async def test_a_folder_that_is_known_costs_one_statement(library: Library) -> None:

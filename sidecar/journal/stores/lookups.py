@@ -64,7 +64,7 @@ class Lookups(Store):
         now, known_content = self._db.clock.wall_ms(), transfer.known_content or KnownContent()
         self._db.execute(
             "UPDATE transfers SET etag = ?, version_id = ?, version = ?, uploaded_ms = ?, synced_ms = ?,"
-            " failures = 0, error_kind = NULL, error_message = NULL WHERE id = ?",
+            " failures = 0, error_kind = NULL, error_message = NULL, part_checksums = NULL WHERE id = ?",
             [stored.etag, stored.version_id, known_content.version, now, now, row_id],
         )
         self._transfers.advance(transfer, Event.ADOPTED, f"version {known_content.version}, {transfer.key}")

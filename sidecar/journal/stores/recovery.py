@@ -128,6 +128,5 @@ class Recovery(Store):
         if row is None:
             return False
         transfer = self._transfers.one(row_id)
-        self._transfers.set_identity(transfer, identity)
-        self._transfers.abandon(transfer, SCENE_CANCELLED)
+        self._transfers.abandon(self._transfers.set_identity(transfer, identity), SCENE_CANCELLED)
         return True

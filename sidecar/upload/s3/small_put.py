@@ -125,7 +125,7 @@ class _Request:
         self.is_kept = self._behaviour.take(protocol)
         if (transport := protocol.transport) is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError("the connection broke before anything was sent on it")
-        protocol.set_response_params(auto_decompress=False)
+        protocol.set_response_params(read_until_eof=True, auto_decompress=False)
         self._body.write_at_once(transport, self._head)
         status = 0
         while status < _FINAL_STATUS:

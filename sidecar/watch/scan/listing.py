@@ -173,5 +173,5 @@ def _add_other(listing: Listing, name: str, found: os.stat_result) -> None:
         listing.special.append(special)
     elif stat.S_ISDIR(found.st_mode):
         listing.folders.append(path)
-    else:
+    elif not name.startswith(OWN_PREFIX):
         listing.files[name] = identity_row(name, found)
