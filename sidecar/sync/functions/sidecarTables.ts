@@ -92,11 +92,12 @@ export const sidecarTables = {
     error: v.union(v.string(), v.null()),
     reason: v.union(v.string(), v.null()),
     updatedAt: v.number(),
-    goneSince: v.optional(v.number()), // its sidecar is gone, and something is owed
+    goneSince: v.optional(v.number()), // its sidecar is gone, and this is not its last word: something is owed, or failed
   })
     .index("by_scene", ["sessionId", "sceneId", "producer"])
     .index("by_state", ["sessionId", "sceneId", "goneSince", "complete", "owed"])
-    .index("by_error", ["sessionId", "sceneId", "error"])
+    .index("by_error", ["sessionId", "sceneId", "error", "goneSince"])
+    .index("by_live_error", ["sessionId", "sceneId", "goneSince", "error"])
     .index("by_gone", ["producer", "goneSince", "error", "complete", "owed"])
     .index("by_owed", ["producer", "owed"]),
 

@@ -183,7 +183,23 @@ def test_an_error_outlives_its_sidecar(server: ConvexServer, caller: Caller) -> 
     failed.apply(put(), facts(complete=False, owed=1, error="It could not be delivered."))
     eventually("it is gone", lambda: "goneSince" in heartbeat(server, failed), seconds=60)
     server.control("settle", {})
-    assert shown(caller, failed)["assetsStatus"] == "error"
+    scene = shown(caller, failed)
+    assert (scene["assetsStatus"], "stalledSince" in scene) == ("error", False)
+
+
+def test_an_error_of_one_that_is_gone_is_made_good_by_another(server: ConvexServer, caller: Caller) -> None:
+    """Whoever rendered the whole scene again has the last word; while it is at it, the error stands."""
+    again, failed = pair(caller, "again")
+    failed.apply(put("b.mp4"), facts(complete=False, owed=1, error="It could not be delivered."))
+    again.apply(put(), facts())
+    assert shown(caller, again)["assetsStatus"] == "error"
+    with kept_alive(server, again):
+        eventually("it is ready", lambda: shown(caller, again)["assetsStatus"] == "ready", seconds=60)
+        assert not {"stalledSince", "assetsErrorMessage"} & shown(caller, again).keys()
+        again.apply(facts(complete=False, owed=1))
+        assert shown(caller, again)["assetsErrorMessage"] == "It could not be delivered."
+        again.apply(facts(error="The disk is full."))
+        assert shown(caller, again)["assetsErrorMessage"] == "The disk is full."
 
 
 def test_the_hundred_and_first_sidecar_of_a_scene_is_heard(caller: Caller) -> None:

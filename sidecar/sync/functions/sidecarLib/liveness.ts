@@ -52,7 +52,7 @@ export const watch = internalMutation({
   },
 });
 
-/** Marks what a sidecar that is gone still owes, and folds its counters, a bounded number of rows at a time. */
+/** Marks what a sidecar that is gone still owes or failed at, and folds its counters, a bounded number of rows at a time. */
 export const bury = internalMutation({
   args: { producer: v.string() },
   returns: v.null(),
@@ -60,6 +60,7 @@ export const bury = internalMutation({
     const goneSince = (await heartbeatOf(ctx, producer))?.goneSince;
     if (goneSince === undefined) return null;
     const owed = [...(await unfinished(ctx, producer, false)), ...(await unfinished(ctx, producer, true))];
+    owed.push(...(await failed(ctx, producer)));
     for (const row of owed) await ctx.db.patch("sceneFacts", row._id, { goneSince });
     await lookAgain(ctx, owed);
     const isMore = await fold(ctx, producer, ROWS_PER_STEP);
@@ -99,7 +100,7 @@ async function lookAgain(ctx: MutationCtx, facts: Facts[]): Promise<void> {
   }
 }
 
-/** Facts that are not marked and not the last word: incomplete, or complete and something is owed. An error is a last word. */
+/** Facts that are not marked and not the last word: incomplete, or complete and something is owed. */
 async function unfinished(ctx: MutationCtx, producer: string, complete: boolean): Promise<Facts[]> {
   const rows = ctx.db
     .query("sceneFacts")
@@ -108,6 +109,14 @@ async function unfinished(ctx: MutationCtx, producer: string, complete: boolean)
       return complete ? of.gt("owed", 0) : of;
     });
   return await rows.take(ROWS_PER_STEP);
+}
+
+/** Facts with an error that are not marked: once marked, others may make it good. */
+async function failed(ctx: MutationCtx, producer: string): Promise<Facts[]> {
+  return await ctx.db
+    .query("sceneFacts")
+    .withIndex("by_gone", (q) => q.eq("producer", producer).eq("goneSince", undefined).gt("error", null))
+    .take(ROWS_PER_STEP);
 }
 
 async function heartbeatOf(ctx: MutationCtx, producer: string): Promise<Doc<"sidecarHeartbeats"> | null> {
