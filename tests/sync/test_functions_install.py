@@ -59,6 +59,19 @@ def test_an_edited_file_is_never_lost_by_accident(tmp_path: Path) -> None:
     assert (results["scenes.ts"], results["assets.ts"]) == (Action.UPDATED, Action.WRITTEN)
 
 
+def test_an_edited_file_that_is_no_longer_needed_is_named_and_goes_by_force(tmp_path: Path) -> None:
+    """It would be deployed with the rest, and break its types; a file of the user's beside it stays."""
+    install(tmp_path)
+    gone, mine = tmp_path / "sidecarLib/gone.ts", tmp_path / "sidecarLib/mine.ts"
+    gone.write_text(stamped("export const gone = 1;\n") + "// mine\n")
+    mine.write_text("export const mine = 1;\n")
+    with pytest.raises(InstallError, match=r"(?s)gone\.ts.*--force"):
+        install(tmp_path)
+    assert gone.exists()
+    assert fates(install(tmp_path, force=True))["gone.ts"] is Action.REMOVED
+    assert (gone.exists(), mine.exists()) == (False, True)
+
+
 @pytest.mark.parametrize("force", [False, True], ids=["plainly", "with --force"])
 @pytest.mark.parametrize(
     "name", ["scenes.ts", "scenes.js", "scenes.tsx", "sidecarLib/apply.ts", "sidecarLib/apply.mjs"]
