@@ -134,6 +134,20 @@ def test_our_tables_may_be_given_more(tmp_path: Path) -> None:
     assert fates(install(tmp_path))["scenes.ts"] is Action.WRITTEN
 
 
+@pytest.mark.parametrize("config", ["convex.config.ts", "convex.config.js"])
+def test_tables_of_a_local_component_are_its_own(tmp_path: Path, config: str) -> None:
+    """Convex keeps them apart by component; the application's own config makes no component of it."""
+    component = tmp_path / "components/library/nested"
+    component.mkdir(parents=True)
+    schema = "export default defineSchema({ scenes: defineTable({ title: v.string() }) });"
+    (component / "schema.ts").write_text(schema)
+    (tmp_path / config).write_text("export default defineApp();")
+    with pytest.raises(InstallError, match=r"nested/schema\.ts"):
+        install(tmp_path)
+    (component.parent / config).write_text('export default defineComponent("library");')
+    assert fates(install(tmp_path))["scenes.ts"] is Action.WRITTEN
+
+
 def test_a_file_whose_lines_end_otherwise_is_not_edited(tmp_path: Path) -> None:
     """Git on Windows rewrites the ends of lines."""
     install(tmp_path)
