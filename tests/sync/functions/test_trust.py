@@ -229,7 +229,9 @@ def test_a_bucket_with_dots_is_addressed_by_path(old_server: ConvexServer, conne
     assert row["s3Url"] == "https://s3.amazonaws.com/a.b/al/x.mp4"
 
 
-@pytest.mark.parametrize("bucket", ["3232235777/", "evil。com/", "evil.test:80", "a b", "..", "-a-", "a" * 256, ""])
+@pytest.mark.parametrize(
+    "bucket", ["3232235777/", "evil。com/", "evil.test:80", "a b", "..", "-a-", "a" * 256, ""]
+)
 def test_a_bucket_is_a_name_and_no_host(old_server: ConvexServer, connect: Connect, bucket: str) -> None:
     """It stands at the beginning of an address that the functions derive."""
     session = f"al/{next(_numbers)}"
