@@ -45,7 +45,7 @@ export const age = internalMutation({
     for (const table of ["sidecarHeartbeats", "sidecarCounters", "sidecarEpochs"] as const) {
       for (const row of await ctx.db.query(table).collect()) {
         if (!producers.includes(row.producer)) continue;
-        if (table === "sidecarEpochs") await ctx.db.patch(row._id, { lastSeenAt: Date.now() });
+        if (table === "sidecarEpochs") await ctx.db.patch(row._id, { lastSeenAt: Date.now() + row.epoch });
         else await ctx.db.delete(row._id);
       }
     }
@@ -271,3 +271,24 @@ def test_a_deployment_of_yesterday_counts_and_buries_as_well(server: ConvexServe
     (row,) = [row for row in server.table("videoSessions") if row["sessionId"] == dead.session_id]
     assert "assetCount" not in row
     eventually("it is ready", lambda: shown(caller, dead)["assetsStatus"] == "ready", seconds=60)
+
+
+def test_a_sidecar_of_yesterday_was_last_seen_by_its_newest_journal(
+    server: ConvexServer, caller: Caller
+) -> None:
+    """Each of its journals had a time of its own."""
+    dead, _ = pair(caller, "journals")
+    dead.apply(facts(complete=False, owed=1))
+    for number in range(2, 5):
+        dead.register(f"journal-{number}")
+    producer = f"dev|{dead.sidecar_id}"
+    with Caller(server.url, f"Convex {server.admin_key}") as admin:
+        admin.mutation("application:age", producers=[producer], sessionId=dead.session_id)
+    seen = [row["lastSeenAt"] for row in server.table("sidecarEpochs") if row["producer"] == producer]
+    Sidecar(caller, sidecar_id="journals-3", session_id=dead.session_id)
+
+    def heard() -> list[float]:
+        return [row["seenAt"] for row in server.table("sidecarHeartbeats") if row["producer"] == producer]
+
+    eventually("it has a heartbeat", lambda: heard() != [], seconds=60)
+    assert (len(seen), heard()) == (4, [max(seen)])
