@@ -112,7 +112,7 @@ export const sidecarTables = {
     counted: v.optional(v.boolean()), // in a counter; rows of earlier versions are counted by a migration
   })
     .index("by_entity", ["sessionId", "entityType", "entityId"])
-    .index("by_counted", ["counted"]),
+    .index("by_counted", ["counted", "sessionId"]),
 
   /** The totals of a session, each summand written by one producer alone; the base row's producer is "". */
   sidecarCounters: defineTable({

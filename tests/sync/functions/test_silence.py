@@ -53,7 +53,8 @@ export const age = internalMutation({
       if (row.sessionId === sessionId) await ctx.db.patch(row._id, { counted: undefined });
     }
     for (const row of await ctx.db.query("videoSessions").collect()) {
-      if (row.sessionId === sessionId) await ctx.db.patch(row._id, { assetCount: 77, totalAssetSize: 77 });
+      if (row.sessionId !== sessionId) continue;
+      await ctx.db.patch(row._id, { assetCount: 77, totalAssetSize: 77, assetsStatus: "error" });
     }
   },
 });
@@ -292,3 +293,18 @@ def test_a_sidecar_of_yesterday_was_last_seen_by_its_newest_journal(
 
     eventually("it has a heartbeat", lambda: heard() != [], seconds=60)
     assert (len(seen), heard()) == (4, [max(seen)])
+
+
+def test_functions_that_are_replaced_under_a_running_sidecar_count_as_well(
+    server: ConvexServer, caller: Caller
+) -> None:
+    """No sidecar starts for days: a sign of life of one that is idle suffices."""
+    idle, _ = pair(caller, "replaced")
+    idle.apply(put(), put("b.mp4"), facts())
+    with Caller(server.url, f"Convex {server.admin_key}") as admin:
+        admin.mutation("application:age", producers=[f"dev|{idle.sidecar_id}"], sessionId=idle.session_id)
+    caller.mutation("sidecar:heartbeat", sidecarId=idle.sidecar_id, epoch=idle.epoch)
+    eventually("it is counted", lambda: session(caller, idle)["assetCount"] == 2, seconds=60)
+    (row,) = [row for row in server.table("videoSessions") if row["sessionId"] == idle.session_id]
+    assert not {"assetCount", "totalAssetSize", "assetsStatus"} & row.keys()
+    assert session(caller, idle)["assetsStatus"] == "ready"

@@ -1,4 +1,4 @@
-/** Rows of earlier versions are brought up to date, a bounded number at a time, once a sidecar starts. */
+/** Rows of earlier versions are brought up to date, a bounded number at a time, once a sidecar starts or is heard. */
 import { v } from "convex/values";
 import { internal } from "../_generated/api";
 import { internalMutation, type MutationCtx } from "../_generated/server";
@@ -60,7 +60,7 @@ async function count(ctx: MutationCtx, { totals }: Rows): Promise<void> {
     const session = await sessionRow(ctx, sessionId);
     if (session?.assetCount === undefined) continue;
     const none = { totalAssetSize: undefined, assetCount: undefined, sceneCount: undefined, readyCount: undefined };
-    await ctx.db.patch("videoSessions", session._id, none);
+    await ctx.db.patch("videoSessions", session._id, { ...none, assetsStatus: undefined });
   }
 }
 

@@ -21,16 +21,20 @@ const ROWS_PER_STEP = 50;
 
 type Facts = Doc<"sceneFacts">;
 
-/** Notes that a sidecar is alive; whoever was gone and is back has its scenes looked at again. */
-export async function beat(ctx: MutationCtx, producer: string): Promise<void> {
+/**
+ * Notes that a sidecar is alive; whoever was gone and is back has its scenes looked at again. True if it wrote, which
+ * is once a minute at most.
+ */
+export async function beat(ctx: MutationCtx, producer: string): Promise<boolean> {
   const row = await heartbeatOf(ctx, producer);
   const now = Date.now();
-  if (row !== null && row.goneSince === undefined && now - row.seenAt < BEAT_MS) return;
+  if (row !== null && row.goneSince === undefined && now - row.seenAt < BEAT_MS) return false;
   if (row === null) await ctx.db.insert("sidecarHeartbeats", { producer, seenAt: now });
   else await ctx.db.patch("sidecarHeartbeats", row._id, { seenAt: now, goneSince: undefined });
-  if (row !== null && row.goneSince === undefined) return;
+  if (row !== null && row.goneSince === undefined) return true;
   await ctx.scheduler.runAfter(SILENCE_MS, internal.sidecarLib.liveness.watch, { producer });
   await ctx.scheduler.runAfter(0, internal.sidecarLib.liveness.revive, { producer });
+  return true;
 }
 
 /** One job for each sidecar that is not known to be gone: `beat` starts it, and it goes on by itself. */
