@@ -59,9 +59,9 @@ def install(into: Path, *, force: bool = False) -> list[tuple[Path, Action]]:
         raise InstallError(texts.refusal_of_files(in_the_way))
     if tables := _tables_of_the_application(into):
         raise InstallError(texts.refusal_of_tables(tables))
-    if not force and (changed := _changed(targets)):
-        raise InstallError(texts.refusal_of_changes(changed))
     obsolete = list(_obsolete(into, set(targets)))
+    if not force and (changed := _changed([*targets, *obsolete])):
+        raise InstallError(texts.refusal_of_changes(changed))
     results = [_write(source, into / name) for source, name in wanted.items()]
     for path in obsolete:
         path.unlink()
@@ -168,9 +168,9 @@ def _tables_of_the_application(into: Path) -> dict[str, Path]:
 
 
 def _obsolete(into: Path, wanted: set[Path]) -> Iterator[Path]:
-    """Untouched files of our own folder that this version no longer has."""
+    """Files of ours in our own folder that this version no longer has: Convex would deploy them still."""
     for path in sorted((into / LIBRARY).glob("*.ts")):
-        if path not in wanted and _contract(path) is not None:
+        if path not in wanted and _header(path) is not None:
             yield path
 
 

@@ -11,6 +11,7 @@ _DEFINITION = re.compile(r"""["']?\b(\w+)["']?\s*:\s*defineTable\s*\(""")
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _FIELDS = {"scenes": "sceneFields", "videoSessions": "sessionFields"}  # what an application may give more
 _NOT_SOURCE = {"_generated", "node_modules"}
+_COMPONENTS = ("convex.config.ts", "convex.config.js")  # below the top: a component with tables of its own
 
 
 def names(tables: str) -> frozenset[str]:
@@ -19,9 +20,11 @@ def names(tables: str) -> frozenset[str]:
 
 
 def sources(into: Path) -> Iterator[Path]:
-    """Yield an application's modules, which may each define tables."""
+    """Yield an application's modules, which may each define tables; not those of its local components."""
+    components = {path.parent for name in _COMPONENTS for path in into.rglob(name)} - {into}
     for path in sorted(into.rglob("*.[tj]s")):
-        if path.is_file() and not _NOT_SOURCE & set(path.relative_to(into).parts):
+        is_elsewhere = _NOT_SOURCE & set(path.relative_to(into).parts) or components & set(path.parents)
+        if path.is_file() and not is_elsewhere:
             yield path
 
 

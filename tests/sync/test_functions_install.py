@@ -59,6 +59,19 @@ def test_an_edited_file_is_never_lost_by_accident(tmp_path: Path) -> None:
     assert (results["scenes.ts"], results["assets.ts"]) == (Action.UPDATED, Action.WRITTEN)
 
 
+def test_an_edited_file_that_is_no_longer_needed_is_named_and_goes_by_force(tmp_path: Path) -> None:
+    """It would be deployed with the rest, and break its types; a file of the user's beside it stays."""
+    install(tmp_path)
+    gone, mine = tmp_path / "sidecarLib/gone.ts", tmp_path / "sidecarLib/mine.ts"
+    gone.write_text(stamped("export const gone = 1;\n") + "// mine\n")
+    mine.write_text("export const mine = 1;\n")
+    with pytest.raises(InstallError, match=r"(?s)gone\.ts.*--force"):
+        install(tmp_path)
+    assert gone.exists()
+    assert fates(install(tmp_path, force=True))["gone.ts"] is Action.REMOVED
+    assert (gone.exists(), mine.exists()) == (False, True)
+
+
 @pytest.mark.parametrize("force", [False, True], ids=["plainly", "with --force"])
 @pytest.mark.parametrize(
     "name", ["scenes.ts", "scenes.js", "scenes.tsx", "sidecarLib/apply.ts", "sidecarLib/apply.mjs"]
@@ -118,6 +131,20 @@ def test_our_tables_may_be_given_more(tmp_path: Path) -> None:
         '  scenes: defineTable({ ...sceneFields, title: v.string() }).index("by_session", ["sessionId"]),\n'
         "  lessons: defineTable({ scenes: v.array(v.string()) }) });\n"
     )
+    assert fates(install(tmp_path))["scenes.ts"] is Action.WRITTEN
+
+
+@pytest.mark.parametrize("config", ["convex.config.ts", "convex.config.js"])
+def test_tables_of_a_local_component_are_its_own(tmp_path: Path, config: str) -> None:
+    """Convex keeps them apart by component; the application's own config makes no component of it."""
+    component = tmp_path / "components/library/nested"
+    component.mkdir(parents=True)
+    schema = "export default defineSchema({ scenes: defineTable({ title: v.string() }) });"
+    (component / "schema.ts").write_text(schema)
+    (tmp_path / config).write_text("export default defineApp();")
+    with pytest.raises(InstallError, match=r"nested/schema\.ts"):
+        install(tmp_path)
+    (component.parent / config).write_text('export default defineComponent("library");')
     assert fates(install(tmp_path))["scenes.ts"] is Action.WRITTEN
 
 

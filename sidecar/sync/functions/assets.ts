@@ -1,7 +1,8 @@
 /** Every asset of a scene or a session, reactive. */
 import { paginationOptsValidator, paginationResultValidator } from "convex/server";
 import { v } from "convex/values";
-import { query } from "./_generated/server";
+import type { Doc } from "./_generated/dataModel";
+import { query, type QueryCtx } from "./_generated/server";
 import { assetRule, readableSession } from "./sidecarLib/access";
 import { fail } from "./sidecarLib/errors";
 import { contiguous } from "./sidecarLib/order";
@@ -46,7 +47,7 @@ export const byEntity = query({
 
 /**
  * The video chunks of a scene in the order in which they are played: by index, then name. `first` is the index at
- * which numbering begins, 0 unless said otherwise. Throws TOO_MANY for more than 2,000 assets: see byEntity.
+ * which numbering begins, 0 unless said otherwise. Throws TOO_MANY for more than 2,000 chunks: see byEntity.
  */
 export const chunks = query({
   args: { sessionId: v.string(), sceneId: v.string(), first: v.optional(v.number()) },
@@ -57,14 +58,7 @@ export const chunks = query({
     if (session === null || scene === null) {
       return { chunks: [], contiguous: 0, expected: null, isComplete: false };
     }
-    const rows = await ctx.db
-      .query("assets")
-      .withIndex("by_entity", (q) =>
-        q.eq("sessionId", sessionId).eq("entityType", "scene").eq("entityId", sceneId),
-      )
-      .take(CHUNKS_MAX + 1);
-    if (rows.length > CHUNKS_MAX) fail("TOO_MANY", `scene "${sceneId}" has more than ${CHUNKS_MAX} assets`);
-    const played = rows.filter((row) => row.assetType === "video_chunk" && !isSegment(row.name));
+    const played = await playedChunks(ctx, sessionId, sceneId);
     const isReadable = await assetRule(ctx, session);
     const shown = await Promise.all(played.map(isReadable));
     const readable = played.filter((_, i) => shown[i]);
@@ -80,3 +74,17 @@ export const chunks = query({
     };
   },
 });
+
+/** By index, then name. Segments and assets of other types, of which there may be very many, are not read. */
+async function playedChunks(ctx: QueryCtx, sessionId: string, sceneId: string): Promise<Doc<"assets">[]> {
+  const rows = await ctx.db
+    .query("assets")
+    .withIndex("by_choice", (q) => {
+      const of = q.eq("sessionId", sessionId).eq("entityType", "scene").eq("entityId", sceneId);
+      return of.eq("assetType", "video_chunk").lt("rank", 2);
+    })
+    .take(CHUNKS_MAX + 1);
+  if (rows.length > CHUNKS_MAX) fail("TOO_MANY", `scene "${sceneId}" has more than ${CHUNKS_MAX} chunks`);
+  const played = rows.filter((row) => !isSegment(row.name)); // rows of earlier versions have another rank
+  return played.sort((one, other) => one.order - other.order || (one.name < other.name ? -1 : 1));
+}

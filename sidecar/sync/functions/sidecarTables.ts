@@ -92,11 +92,12 @@ export const sidecarTables = {
     error: v.union(v.string(), v.null()),
     reason: v.union(v.string(), v.null()),
     updatedAt: v.number(),
-    goneSince: v.optional(v.number()), // its sidecar is gone, and something is owed
+    goneSince: v.optional(v.number()), // its sidecar is gone, and this is not its last word: something is owed, or failed
   })
     .index("by_scene", ["sessionId", "sceneId", "producer"])
     .index("by_state", ["sessionId", "sceneId", "goneSince", "complete", "owed"])
-    .index("by_error", ["sessionId", "sceneId", "error"])
+    .index("by_error", ["sessionId", "sceneId", "error", "goneSince"])
+    .index("by_live_error", ["sessionId", "sceneId", "goneSince", "error"])
     .index("by_gone", ["producer", "goneSince", "error", "complete", "owed"])
     .index("by_owed", ["producer", "owed"]),
 
@@ -111,7 +112,7 @@ export const sidecarTables = {
     counted: v.optional(v.boolean()), // in a counter; rows of earlier versions are counted by a migration
   })
     .index("by_entity", ["sessionId", "entityType", "entityId"])
-    .index("by_counted", ["counted"]),
+    .index("by_counted", ["counted", "sessionId"]),
 
   /** The totals of a session, each summand written by one producer alone; the base row's producer is "". */
   sidecarCounters: defineTable({

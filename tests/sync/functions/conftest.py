@@ -43,6 +43,15 @@ export const create = internalMutation({
     await ctx.db.insert("scenes", newScene({ ...session, sceneId: "intro" }));
   },
 });
+export const multiply = internalMutation({
+  args: { sessionId: v.string(), name: v.string(), count: v.number() },
+  handler: async (ctx, { sessionId, name, count }) => {
+    const rows = await ctx.db.query("assets").collect();
+    const found = rows.find((one) => one.sessionId === sessionId && one.name === name)!;
+    const { _id, _creationTime, ...row } = found;
+    for (let n = 0; n < count; n += 1) await ctx.db.insert("assets", { ...row, name: `${n}-${name}` });
+  },
+});
 """
 
 

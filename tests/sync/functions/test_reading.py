@@ -80,6 +80,23 @@ def test_only_what_a_player_plays_is_a_chunk(sidecar: Sidecar, player: Caller) -
     assert chunks_of(player, sidecar)["names"] == ["0.mp4"]
 
 
+def test_the_main_chunk_is_played_in_its_turn(sidecar: Sidecar, player: Caller) -> None:
+    """A role says what a document shows, not what is played first."""
+    sidecar.apply(put("b.mp4", index=1, role="main"), put("a.mp4", index=0), put("c.mp4", index=1))
+    sidecar.apply(put("z.mp4", role="main"), put("d.mp4", index=2), put("y.mp4"))
+    assert chunks_of(player, sidecar)["names"] == ["a.mp4", "b.mp4", "c.mp4", "d.mp4", "y.mp4", "z.mp4"]
+
+
+def test_thousands_of_segments_are_not_in_the_way_of_chunks(
+    server: ConvexServer, sidecar: Sidecar, player: Caller
+) -> None:
+    """Only what is played is read, and counts for the most that an answer holds."""
+    sidecar.apply(put("1.mp4", index=1), put("0.mp4", index=0), put("s.m4s", index=0))
+    with Caller(server.url, f"Convex {server.admin_key}") as application:
+        application.mutation("application:multiply", sessionId=sidecar.session_id, name="s.m4s", count=2000)
+    assert chunks_of(player, sidecar)["names"] == ["0.mp4", "1.mp4"]
+
+
 def test_a_marker_says_how_many_are_expected(sidecar: Sidecar, player: Caller) -> None:
     """A scene with fewer is not complete, whatever else is said; nonsense is rejected."""
     sidecar.apply(put("0.mp4", index=0), facts(complete=False, owed=1, expected=2))

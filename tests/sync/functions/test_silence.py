@@ -45,7 +45,7 @@ export const age = internalMutation({
     for (const table of ["sidecarHeartbeats", "sidecarCounters", "sidecarEpochs"] as const) {
       for (const row of await ctx.db.query(table).collect()) {
         if (!producers.includes(row.producer)) continue;
-        if (table === "sidecarEpochs") await ctx.db.patch(row._id, { lastSeenAt: Date.now() });
+        if (table === "sidecarEpochs") await ctx.db.patch(row._id, { lastSeenAt: Date.now() + row.epoch });
         else await ctx.db.delete(row._id);
       }
     }
@@ -53,7 +53,8 @@ export const age = internalMutation({
       if (row.sessionId === sessionId) await ctx.db.patch(row._id, { counted: undefined });
     }
     for (const row of await ctx.db.query("videoSessions").collect()) {
-      if (row.sessionId === sessionId) await ctx.db.patch(row._id, { assetCount: 77, totalAssetSize: 77 });
+      if (row.sessionId !== sessionId) continue;
+      await ctx.db.patch(row._id, { assetCount: 77, totalAssetSize: 77, assetsStatus: "error" });
     }
   },
 });
@@ -183,7 +184,23 @@ def test_an_error_outlives_its_sidecar(server: ConvexServer, caller: Caller) -> 
     failed.apply(put(), facts(complete=False, owed=1, error="It could not be delivered."))
     eventually("it is gone", lambda: "goneSince" in heartbeat(server, failed), seconds=60)
     server.control("settle", {})
-    assert shown(caller, failed)["assetsStatus"] == "error"
+    scene = shown(caller, failed)
+    assert (scene["assetsStatus"], "stalledSince" in scene) == ("error", False)
+
+
+def test_an_error_of_one_that_is_gone_is_made_good_by_another(server: ConvexServer, caller: Caller) -> None:
+    """Whoever rendered the whole scene again has the last word; while it is at it, the error stands."""
+    again, failed = pair(caller, "again")
+    failed.apply(put("b.mp4"), facts(complete=False, owed=1, error="It could not be delivered."))
+    again.apply(put(), facts())
+    assert shown(caller, again)["assetsStatus"] == "error"
+    with kept_alive(server, again):
+        eventually("it is ready", lambda: shown(caller, again)["assetsStatus"] == "ready", seconds=60)
+        assert not {"stalledSince", "assetsErrorMessage"} & shown(caller, again).keys()
+        again.apply(facts(complete=False, owed=1))
+        assert shown(caller, again)["assetsErrorMessage"] == "It could not be delivered."
+        again.apply(facts(error="The disk is full."))
+        assert shown(caller, again)["assetsErrorMessage"] == "The disk is full."
 
 
 def test_the_hundred_and_first_sidecar_of_a_scene_is_heard(caller: Caller) -> None:
@@ -255,3 +272,39 @@ def test_a_deployment_of_yesterday_counts_and_buries_as_well(server: ConvexServe
     (row,) = [row for row in server.table("videoSessions") if row["sessionId"] == dead.session_id]
     assert "assetCount" not in row
     eventually("it is ready", lambda: shown(caller, dead)["assetsStatus"] == "ready", seconds=60)
+
+
+def test_a_sidecar_of_yesterday_was_last_seen_by_its_newest_journal(
+    server: ConvexServer, caller: Caller
+) -> None:
+    """Each of its journals had a time of its own."""
+    dead, _ = pair(caller, "journals")
+    dead.apply(facts(complete=False, owed=1))
+    for number in range(2, 5):
+        dead.register(f"journal-{number}")
+    producer = f"dev|{dead.sidecar_id}"
+    with Caller(server.url, f"Convex {server.admin_key}") as admin:
+        admin.mutation("application:age", producers=[producer], sessionId=dead.session_id)
+    seen = [row["lastSeenAt"] for row in server.table("sidecarEpochs") if row["producer"] == producer]
+    Sidecar(caller, sidecar_id="journals-3", session_id=dead.session_id)
+
+    def heard() -> list[float]:
+        return [row["seenAt"] for row in server.table("sidecarHeartbeats") if row["producer"] == producer]
+
+    eventually("it has a heartbeat", lambda: heard() != [], seconds=60)
+    assert (len(seen), heard()) == (4, [max(seen)])
+
+
+def test_functions_that_are_replaced_under_a_running_sidecar_count_as_well(
+    server: ConvexServer, caller: Caller
+) -> None:
+    """No sidecar starts for days: a sign of life of one that is idle suffices."""
+    idle, _ = pair(caller, "replaced")
+    idle.apply(put(), put("b.mp4"), facts())
+    with Caller(server.url, f"Convex {server.admin_key}") as admin:
+        admin.mutation("application:age", producers=[f"dev|{idle.sidecar_id}"], sessionId=idle.session_id)
+    caller.mutation("sidecar:heartbeat", sidecarId=idle.sidecar_id, epoch=idle.epoch)
+    eventually("it is counted", lambda: session(caller, idle)["assetCount"] == 2, seconds=60)
+    (row,) = [row for row in server.table("videoSessions") if row["sessionId"] == idle.session_id]
+    assert not {"assetCount", "totalAssetSize", "assetsStatus"} & row.keys()
+    assert session(caller, idle)["assetsStatus"] == "ready"

@@ -19,7 +19,7 @@ ALPHA, BETA = Signer("https://alpha.test"), Signer("https://beta.test")
 ACCESS = """
 export const canReadSession = async () => true;
 const PROJECTS: Record<string, string[]> = {
-  "https://alpha.test": ["alpha", "al"],
+  "https://alpha.test": ["alpha", "al", "open"],
   "https://beta.test": ["beta"],
 };
 export const projectsOf = (issuer: string) => PROJECTS[issuer] ?? [];
@@ -27,7 +27,9 @@ export const projectsOf = (issuer: string) => PROJECTS[issuer] ?? [];
 KEYS = """
 export const ownsSession = (_issuer: string, projectId: string, sessionId: string) =>
   sessionId.startsWith(`${projectId}/`) || sessionId === `global-${projectId}`;
-export const keysOf = (projectId: string): any => projectId === "al" ? undefined : ({
+export const keysOf = (projectId: string): any => projectId === "al" ? undefined : projectId === "open" ? ({
+  buckets: "any", prefixes: ["open/"], hosts: ["cdn.test"],
+}) : ({
   buckets: [`${projectId}-media`, "shared"],
   prefixes: [`${projectId}/`, `team/${projectId}/`],
   hosts: ["cdn.test", "cdn.test/lessons/", "http://127.0.0.1:9000"],
@@ -225,6 +227,45 @@ def test_a_bucket_with_dots_is_addressed_by_path(old_server: ConvexServer, conne
     assert connect(ALPHA, session, "al", to="old_server").outcomes(op) == ["applied"]
     (row,) = [row for row in old_server.table("assets") if row["sessionId"] == session]
     assert row["s3Url"] == "https://s3.amazonaws.com/a.b/al/x.mp4"
+
+
+@pytest.mark.parametrize(
+    "bucket", ["3232235777/", "evil。com/", "evil.test:80", "a b", "..", "-a-", "a" * 256, ""]
+)
+def test_a_bucket_is_a_name_and_no_host(old_server: ConvexServer, connect: Connect, bucket: str) -> None:
+    """It stands at the beginning of an address that the functions derive."""
+    session = f"al/{next(_numbers)}"
+    op = naming(bucket, "al/x.mp4", "http://elsewhere.test/al/x.mp4?signed")
+    assert codes(connect(ALPHA, session, "al", to="old_server"), op)[0] is not None
+    assert [row for row in old_server.table("assets") if row["sessionId"] == session] == []
+
+
+def test_a_bucket_that_is_no_part_of_a_host_is_addressed_by_path(
+    old_server: ConvexServer, connect: Connect
+) -> None:
+    """Names of former times."""
+    session = f"al/{next(_numbers)}"
+    op = naming("Old_Media", "al/x.mp4", "http://elsewhere.test/al/x.mp4?signed")
+    assert connect(ALPHA, session, "al", to="old_server").outcomes(op) == ["applied"]
+    (row,) = [row for row in old_server.table("assets") if row["sessionId"] == session]
+    assert row["s3Url"] == "https://s3.amazonaws.com/Old_Media/al/x.mp4"
+
+
+@pytest.mark.parametrize(
+    ("url", "stored"),
+    [
+        ("https://cdn.test/open/a.mp4", "https://cdn.test/open/a.mp4"),
+        ("https://cdn.test/beta/open/a.mp4", "https://beta.s3.amazonaws.com/open/a.mp4"),
+    ],
+)
+def test_where_any_bucket_may_be_named_it_is_no_part_of_a_path(
+    server: ConvexServer, connect: Connect, url: str, stored: str
+) -> None:
+    """A bucket called like another project would lead to that one's objects on a shared host."""
+    session = f"open/{next(_numbers)}"
+    assert connect(ALPHA, session, "open").outcomes(naming("beta", "open/a.mp4", url)) == ["applied"]
+    (row,) = [row for row in server.table("assets") if row["sessionId"] == session]
+    assert row["s3Url"] == stored
 
 
 def test_an_object_is_looked_at_again_before_it_may_go(server: ConvexServer, connect: Connect) -> None:

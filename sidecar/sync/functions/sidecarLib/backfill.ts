@@ -1,4 +1,4 @@
-/** Rows of earlier versions are brought up to date, a bounded number at a time, once a sidecar starts. */
+/** Rows of earlier versions are brought up to date, a bounded number at a time, once a sidecar starts or is heard. */
 import { v } from "convex/values";
 import { internal } from "../_generated/api";
 import { internalMutation, type MutationCtx } from "../_generated/server";
@@ -38,7 +38,7 @@ async function oldRows(ctx: MutationCtx, most: number) {
     versions: await db.query("assetVersions").withIndex("by_asset", (q) => q.eq("assetId", undefined)).take(most),
     scenes: await db.query("scenes").withIndex("by_sort_key", (q) => q.eq("sortKey", undefined)).take(most),
     totals: await db.query("entityTotals").withIndex("by_counted", (q) => q.eq("counted", undefined)).take(most),
-    epochs: await db.query("sidecarEpochs").withIndex("by_seen", (q) => q.gt("lastSeenAt", 0)).take(most),
+    epochs: await db.query("sidecarEpochs").withIndex("by_seen", (q) => q.gt("lastSeenAt", 0)).order("desc").take(most),
   };
 }
 
@@ -60,10 +60,11 @@ async function count(ctx: MutationCtx, { totals }: Rows): Promise<void> {
     const session = await sessionRow(ctx, sessionId);
     if (session?.assetCount === undefined) continue;
     const none = { totalAssetSize: undefined, assetCount: undefined, sceneCount: undefined, readyCount: undefined };
-    await ctx.db.patch("videoSessions", session._id, none);
+    await ctx.db.patch("videoSessions", session._id, { ...none, assetsStatus: undefined });
   }
 }
 
+/** The latest sign of life of each sidecar: its epochs come with the newest first. */
 async function giveHeartbeats(ctx: MutationCtx, { epochs }: Rows): Promise<void> {
   for (const { _id, producer, lastSeenAt } of epochs) {
     await ctx.db.patch("sidecarEpochs", _id, { lastSeenAt: undefined });

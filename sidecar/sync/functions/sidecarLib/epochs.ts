@@ -29,14 +29,17 @@ export async function registerJournal(ctx: MutationCtx, { producer }: Sidecar, j
   return { epoch, lastSeq: await lastSeq(ctx, producer, epoch), contractVersion: CONTRACT_VERSION };
 }
 
-/** Throws unless `epoch` is the newest of this sidecar; notes that it is alive. */
+/**
+ * Throws unless `epoch` is the newest of this sidecar; notes that it is alive. The functions may have been replaced
+ * since it registered: now and then rows of earlier versions are looked for, too.
+ */
 export async function requireNewestEpoch(ctx: MutationCtx, producer: string, epoch: number): Promise<null> {
   const newest = await newestEpoch(ctx, producer);
   if (newest === null || epoch > newest.epoch) {
     fail("UNREGISTERED", `epoch ${epoch} of ${producer} is unknown here: call sidecar:register first`);
   }
   if (epoch < newest.epoch) fail("FENCED", FENCED);
-  await beat(ctx, producer);
+  if (await beat(ctx, producer)) await startBackfill(ctx);
   return null;
 }
 

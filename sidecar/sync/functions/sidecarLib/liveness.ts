@@ -21,16 +21,20 @@ const ROWS_PER_STEP = 50;
 
 type Facts = Doc<"sceneFacts">;
 
-/** Notes that a sidecar is alive; whoever was gone and is back has its scenes looked at again. */
-export async function beat(ctx: MutationCtx, producer: string): Promise<void> {
+/**
+ * Notes that a sidecar is alive; whoever was gone and is back has its scenes looked at again. True if it wrote, which
+ * is once a minute at most.
+ */
+export async function beat(ctx: MutationCtx, producer: string): Promise<boolean> {
   const row = await heartbeatOf(ctx, producer);
   const now = Date.now();
-  if (row !== null && row.goneSince === undefined && now - row.seenAt < BEAT_MS) return;
+  if (row !== null && row.goneSince === undefined && now - row.seenAt < BEAT_MS) return false;
   if (row === null) await ctx.db.insert("sidecarHeartbeats", { producer, seenAt: now });
   else await ctx.db.patch("sidecarHeartbeats", row._id, { seenAt: now, goneSince: undefined });
-  if (row !== null && row.goneSince === undefined) return;
+  if (row !== null && row.goneSince === undefined) return true;
   await ctx.scheduler.runAfter(SILENCE_MS, internal.sidecarLib.liveness.watch, { producer });
   await ctx.scheduler.runAfter(0, internal.sidecarLib.liveness.revive, { producer });
+  return true;
 }
 
 /** One job for each sidecar that is not known to be gone: `beat` starts it, and it goes on by itself. */
@@ -52,7 +56,7 @@ export const watch = internalMutation({
   },
 });
 
-/** Marks what a sidecar that is gone still owes, and folds its counters, a bounded number of rows at a time. */
+/** Marks what a sidecar that is gone still owes or failed at, and folds its counters, a bounded number of rows at a time. */
 export const bury = internalMutation({
   args: { producer: v.string() },
   returns: v.null(),
@@ -60,6 +64,7 @@ export const bury = internalMutation({
     const goneSince = (await heartbeatOf(ctx, producer))?.goneSince;
     if (goneSince === undefined) return null;
     const owed = [...(await unfinished(ctx, producer, false)), ...(await unfinished(ctx, producer, true))];
+    owed.push(...(await failed(ctx, producer)));
     for (const row of owed) await ctx.db.patch("sceneFacts", row._id, { goneSince });
     await lookAgain(ctx, owed);
     const isMore = await fold(ctx, producer, ROWS_PER_STEP);
@@ -99,7 +104,7 @@ async function lookAgain(ctx: MutationCtx, facts: Facts[]): Promise<void> {
   }
 }
 
-/** Facts that are not marked and not the last word: incomplete, or complete and something is owed. An error is a last word. */
+/** Facts that are not marked and not the last word: incomplete, or complete and something is owed. */
 async function unfinished(ctx: MutationCtx, producer: string, complete: boolean): Promise<Facts[]> {
   const rows = ctx.db
     .query("sceneFacts")
@@ -108,6 +113,14 @@ async function unfinished(ctx: MutationCtx, producer: string, complete: boolean)
       return complete ? of.gt("owed", 0) : of;
     });
   return await rows.take(ROWS_PER_STEP);
+}
+
+/** Facts with an error that are not marked: once marked, others may make it good. */
+async function failed(ctx: MutationCtx, producer: string): Promise<Facts[]> {
+  return await ctx.db
+    .query("sceneFacts")
+    .withIndex("by_gone", (q) => q.eq("producer", producer).eq("goneSince", undefined).gt("error", null))
+    .take(ROWS_PER_STEP);
 }
 
 async function heartbeatOf(ctx: MutationCtx, producer: string): Promise<Doc<"sidecarHeartbeats"> | null> {

@@ -11,8 +11,8 @@ export type Status = {
 
 /**
  * Ready once every sidecar says complete and owes nothing, but those that are gone (marked by liveness.ts); an error
- * of any of them is the scene's. Segments alone make no scene ready. However many sidecars the scene has had, a few
- * points are read.
+ * of any of them is the scene's, that of one that is gone until the others have done its work. Segments alone make no
+ * scene ready. However many sidecars the scene has had, a few points are read.
  */
 export async function sceneStatus(ctx: MutationCtx, sessionId: string, sceneId: string): Promise<Status> {
   const { failed, isBusy, isDone, stalledSince } = await reports(ctx, sessionId, sceneId);
@@ -26,6 +26,11 @@ async function reports(ctx: MutationCtx, sessionId: string, sceneId: string) {
   const failed = await facts()
     .withIndex("by_error", (q) => q.eq("sessionId", sessionId).eq("sceneId", sceneId).gt("error", null))
     .first();
+  const liveFailed = await facts()
+    .withIndex("by_live_error", (q) =>
+      q.eq("sessionId", sessionId).eq("sceneId", sceneId).eq("goneSince", undefined).gt("error", null),
+    )
+    .first();
   const live = (complete: boolean, owed: "nothing" | "something" | "any") =>
     facts()
       .withIndex("by_state", (q) => {
@@ -35,14 +40,15 @@ async function reports(ctx: MutationCtx, sessionId: string, sceneId: string) {
       })
       .first();
   const gone = await facts()
-    .withIndex("by_state", (q) => q.eq("sessionId", sessionId).eq("sceneId", sceneId).gt("goneSince", 0))
+    .withIndex("by_error", (q) =>
+      q.eq("sessionId", sessionId).eq("sceneId", sceneId).eq("error", null).gt("goneSince", 0),
+    )
     .first();
-  return {
-    failed: failed?.error ?? undefined,
-    isBusy: (await live(false, "any")) !== null || (await live(true, "something")) !== null,
-    isDone: (await live(true, "nothing")) !== null,
-    stalledSince: gone?.goneSince,
-  };
+  const isBusy = (await live(false, "any")) !== null || (await live(true, "something")) !== null;
+  const isDone = (await live(true, "nothing")) !== null;
+  const isMadeGood = isDone && !isBusy;
+  const error = liveFailed?.error ?? (isMadeGood ? undefined : failed?.error);
+  return { failed: error ?? undefined, isBusy, isDone, stalledSince: gone?.goneSince };
 }
 
 /** Whether all video of a scene is segments: whatever a sidecar says, nobody can play it. */
