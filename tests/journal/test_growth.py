@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.journal.journal import Journal
 from sidecar.local.bench.filling import FILES, MachineClock, fill, path
-from tests.support.journals import ROOT, TAG, identity
+from tests.support.journals import ROOT, TAG, identity, instructions
 
 FEW, MANY = FILES, 10 * FILES  # all of them there, but for three of the first folder
 ABSENT = [path(n) for n in range(3)]
@@ -26,17 +26,7 @@ def filled(folder: Path, files: int) -> Journal:
 
 def steps(journal: Journal, work: Callable[[Journal], object]) -> int:
     """Return how many instructions SQLite's machine takes for some work, in tens."""
-    count = 0
-
-    def note() -> int:
-        nonlocal count
-        count += 1
-        return 0
-
-    journal.db.conn.set_progress_handler(note, 10)
-    work(journal)
-    journal.db.conn.set_progress_handler(None, 0)
-    return count
+    return instructions(journal, lambda: work(journal)) // 10
 
 
 def confirm(journal: Journal) -> None:

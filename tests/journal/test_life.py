@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from tests.support.journals import (
     claim,
     finish,
     identity,
+    instructions,
     open_journal,
     ready,
     route,
@@ -671,23 +671,6 @@ async def test_an_intent_without_a_transfer_fails_alone(tmp_path: Path) -> None:
         assert good is None
         assert isinstance(bad, LookupError)
         assert journal.transfers.one(known.row_id).may_object
-
-
-def instructions(journal: Journal, work: Callable[[], object]) -> int:
-    """Return how many of its virtual machine's instructions SQLite carries out for a piece of work."""
-    done = 0
-
-    def count() -> int:
-        nonlocal done
-        done += 1
-        return 0
-
-    journal.db.conn.set_progress_handler(count, 1)
-    try:
-        work()
-    finally:
-        journal.db.conn.set_progress_handler(None, 1)
-    return done
 
 
 def test_a_step_costs_the_same_however_many_files_there_are(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -152,3 +153,20 @@ def spoil(path: Path, table: str) -> None:
     with path.open("r+b") as file:
         file.seek((page - 1) * 4096)
         file.write(b"\xff" * 4096)
+
+
+def instructions(journal: Journal, work: Callable[[], object]) -> int:
+    """Return how many of its virtual machine's instructions SQLite carries out for a piece of work."""
+    done = 0
+
+    def count() -> int:
+        nonlocal done
+        done += 1
+        return 0
+
+    journal.db.conn.set_progress_handler(count, 1)
+    try:
+        work()
+    finally:
+        journal.db.conn.set_progress_handler(None, 1)
+    return done
