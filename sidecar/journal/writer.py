@@ -18,7 +18,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
@@ -28,7 +28,7 @@ from sidecar.core.errors import JournalLostError
 from sidecar.journal.db.connection import Topic, Transition
 from sidecar.journal.db.integrity import is_damage
 from sidecar.journal.db.reserve import Reserve
-from sidecar.journal.db.store import S, is_transaction
+from sidecar.journal.db.store import S, Store, all_of, is_transaction
 from sidecar.journal.db.transition_log import log_transitions
 
 from .journal import Journal
@@ -67,14 +67,26 @@ class AsyncJournal(Protocol):
 
 
 class _Call:
-    """One method call on its way through the writer thread."""
+    """One call on its way through the writer thread: of a store's ``method``, or of something else."""
 
-    __slots__ = ("error", "future", "only_reads", "result", "run")
+    __slots__ = ("args", "error", "future", "kwargs", "method", "on", "only_reads", "result")
 
-    def __init__(self, run: Callable[[], Any], future: asyncio.Future[Any], *, only_reads: bool) -> None:
-        self.run, self.future, self.only_reads = run, future, only_reads
+    def __init__(
+        self,
+        method: Callable[..., Any],
+        on: Store | Journal,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        only_reads: bool,
+    ) -> None:
+        self.method, self.on, self.args, self.kwargs, self.only_reads = method, on, args, kwargs, only_reads
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.result: Any = None
         self.error: BaseException | None = None
+
+    def run(self) -> Any:
+        return self.method(self.on, *self.args, **self.kwargs)
 
     def resolve(self) -> None:
         if self.future.cancelled():
@@ -131,16 +143,16 @@ class JournalWriter:
         It returns after the commit. A cancelled caller's transaction is made all the same: it may already be
         on disk.
         """
-        return await self._queued(
-            lambda: method(self.journal.store_of(method), *args, **kwargs),
-            only_reads=not is_transaction(method),
-        )
+        on, only_reads = self.journal.store_of(method), not is_transaction(method)
+        result: T = await self._queued(_Call(method, on, args, kwargs, only_reads=only_reads))
+        return result
 
     async def run(
         self, work: Callable[Concatenate[Journal, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run a function over the whole journal as ``do`` runs a method."""
-        return await self._queued(lambda: work(self.journal, *args, **kwargs), only_reads=False)
+        result: T = await self._queued(_Call(work, self.journal, args, kwargs, only_reads=False))
+        return result
 
     def subscribe(self, topic: Topic) -> asyncio.Event:
         """Return an event of the caller's own, set after every commit that may have made work for it."""
@@ -149,13 +161,11 @@ class JournalWriter:
         self._subscribers[topic].append(event)
         return event
 
-    async def _queued(self, call: Callable[[], T], *, only_reads: bool) -> T:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
+    def _queued(self, call: _Call) -> asyncio.Future[Any]:
         if not self._turn:
-            loop.call_soon(self._hand_over)
-        self._turn.append(_Call(call, future, only_reads=only_reads))
-        return await future
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._turn.append(call)
+        return call.future
 
     def _hand_over(self) -> None:
         """Wake the thread, once for all calls of a turn."""
@@ -213,8 +223,8 @@ class JournalWriter:
         only_reads = all(call.only_reads for call in group)
         try:
             with nullcontext() if only_reads else self.journal.db.atomic():
-                for call in group:
-                    call.error, call.result = None, call.run()
+                for calls in _together(group):
+                    _run(calls)
         except (sqlite3.OperationalError, sqlite3.InternalError):
             raise  # the disk's failure: the whole group is tried again
         except BaseException as error:  # noqa: BLE001 - handed to the caller, in its own task
@@ -291,6 +301,23 @@ class JournalWriter:
         for transition in transitions:
             self._observe(transition)
         log_transitions(transitions, syncing=self._syncing)
+
+
+def _together(group: Sequence[_Call]) -> Iterator[list[_Call]]:
+    """Yield calls in their order, those that are made as one where the first of them stands."""
+    of_a_kind: dict[Any, list[_Call]] = {}
+    for call in group:
+        key = call if call.kwargs or all_of(call.method) is None else call.method
+        of_a_kind.setdefault(key, []).append(call)
+    yield from of_a_kind.values()
+
+
+def _run(calls: Sequence[_Call]) -> None:
+    one = calls[0]
+    many = all_of(one.method) if len(calls) > 1 else None
+    results = [one.run()] if many is None else many(one.on, [call.args for call in calls])
+    for call, result in zip(calls, results, strict=True):
+        call.error, call.result = None, result
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -32,7 +32,7 @@ async def find_existing(transfer: Transfer, *, context: UploadContext) -> Transf
     if head is None or not is_content_of(head, moved):
         return moved
     if known.version is None:
-        await context.journal.do(Uploads.uploaded, moved, head.stored, url=context.url(moved.key))
+        await context.journal.do(Uploads.uploaded, moved, head.stored, context.url(moved.key))
     else:
         await context.journal.do(Lookups.adopt, transfer.row_id, head.stored)
     return None

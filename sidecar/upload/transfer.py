@@ -52,7 +52,7 @@ async def upload(transfer: Transfer, *, context: UploadContext, progress: Upload
             raise
         if stored is None:
             return False
-        await context.journal.do(Uploads.uploaded, transfer, stored, url=context.url(transfer.key))
+        await context.journal.do(Uploads.uploaded, transfer, stored, context.url(transfer.key))
         return True
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from .integrity import end_use
 from .meta import EPOCH, JOURNAL_ID, RECALLING, SCANNED
 from .open import inode, lock, lock_path, open_database
 from .quarantine import move_aside
+
+_ROWS_AT_ONCE = (64, 16, 4, 1)  # few, so that their statements stay prepared
 
 
 class Topic(StrEnum):
@@ -100,6 +103,17 @@ class JournalConnection:
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> sqlite3.Cursor:
         """Run one statement."""
         return self.conn.execute(sql, parameters)
+
+    def insert(self, into: str, rows: Sequence[Sequence[Any]], *, returning: str = "") -> list[sqlite3.Row]:
+        """Insert rows by few statements: ``into`` is one up to its VALUES; return what ``returning`` says."""
+        first, returned = 0, list[sqlite3.Row]()
+        while first < len(rows):
+            count = next(size for size in _ROWS_AT_ONCE if size <= len(rows) - first)
+            sql = _values(into, len(rows[0]), count, returning)
+            values = [value for row in rows[first : first + count] for value in row]
+            returned += self.conn.execute(sql, values).fetchall()
+            first += count
+        return returned
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
@@ -226,3 +240,9 @@ class JournalConnection:
     def _found(self) -> list[tuple[int, int] | None]:
         """Return which files have our names now: the journal's and the lock's."""
         return [inode(self.path), inode(lock_path(self.path))]
+
+
+@cache
+def _values(into: str, columns: int, rows: int, returning: str) -> str:
+    row = f"({', '.join(['?'] * columns)})"
+    return f"{into} VALUES {', '.join([row] * rows)} {returning}"

@@ -7,14 +7,17 @@ a transaction of its own where it writes; the rest is part of the caller's, or r
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from .connection import JournalConnection
 
 P = ParamSpec("P")
 T = TypeVar("T")
 S = TypeVar("S", bound="Store")
+M = TypeVar("M", bound=Callable[..., Any])
+AllOf = Callable[[Any, Sequence[tuple[Any, ...]]], Sequence[Any]]
+_ALL_OF: dict[Callable[..., Any], AllOf] = {}
 
 
 class Store:
@@ -39,6 +42,25 @@ def transaction(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[
             return method(self, *args, **kwargs)
 
     return cast("Callable[Concatenate[S, P], T]", whole)
+
+
+def together(all_of: AllOf) -> Callable[[M], M]:
+    """Let calls of a method that meet in one transaction be one call of ``all_of``, whatever comes between.
+
+    That takes the arguments of each and returns what each returns. If it raises, the calls are made one by
+    one, and each fails alone. So it may stand only for calls that are about other rows than all the rest.
+    """
+
+    def mark(method: M) -> M:
+        _ALL_OF[method] = all_of
+        return method
+
+    return mark
+
+
+def all_of(method: Callable[..., Any]) -> AllOf | None:
+    """Return what stands for many calls of a method, if something does."""
+    return _ALL_OF.get(method)
 
 
 def is_transaction(method: Callable[..., object]) -> bool:

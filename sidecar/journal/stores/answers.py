@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sidecar.core.errors import SidecarError
 from sidecar.core.model import KnownContent, State, Transfer
 from sidecar.core.ops import Kept, OpKind, OpOutcome, OpResult
-from sidecar.core.states import Event
+from sidecar.core.states import Event, step
 from sidecar.journal.db.connection import JournalConnection
 from sidecar.journal.db.file_conditions import IS_HERE
 from sidecar.journal.db.rows import TRANSFER_COLUMNS, TRANSFERS, known_content_json, transfer_from
@@ -26,6 +26,11 @@ SELECT {TRANSFER_COLUMNS},
   NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = t.slot AND o.id <> t.id)
   AND EXISTS (SELECT 1 FROM files WHERE slot = t.slot AND {IS_HERE}) AS is_alone
 FROM {TRANSFERS} WHERE t.id IN (SELECT value FROM json_each(?))
+"""
+_ACKNOWLEDGED = """
+UPDATE transfers SET state = 'synced', ended_ms = NULL, version = a.version, synced_ms = ?2,
+  error_kind = NULL, error_message = NULL
+FROM (SELECT value ->> 0 AS id, value ->> 1 AS version FROM json_each(?1)) AS a WHERE transfers.id = a.id
 """
 
 
@@ -56,6 +61,7 @@ class Answers(Store):
         ops = self._ops([result.op_id for result in results])
         self._drop([ops[one.op_id]["seq"] for one in results if one.op_id in ops and _is_settled(ops, one)])
         told = self._told(ops.values())
+        acknowledged = list[tuple[Transfer, OpResult]]()
         for result in results:
             row = ops.pop(result.op_id, None)
             if row is None:
@@ -65,8 +71,11 @@ class Answers(Store):
             elif result.outcome is OpOutcome.REJECTED:
                 message = result.message or result.code or "no reason given"
                 self._mark_op_dead(row, result.code or "rejected", f"Convex refused it: {message}")
+            elif (about := told.get(row["transfer"])) is not None and _is_all(about, result):
+                acknowledged.append((about.transfer, result))
             else:
-                self._settle_op(told.get(row["transfer"]), result)
+                self._settle_op(about, result)
+        self._acknowledge_all(acknowledged)
 
     @transaction
     def mark_ops_dead(self, seqs: Sequence[int], error: SidecarError) -> None:
@@ -114,6 +123,24 @@ class Answers(Store):
         if result.outcome is not OpOutcome.STALE and not told.is_alone:
             for older in self._transfers.of_slot(transfer, "t.state = 'dead' AND t.id < ?"):
                 self._cleanup.supersede(older, "newer content of the same slot is synced")
+
+    def _acknowledge_all(self, acknowledged: Sequence[tuple[Transfer, OpResult]]) -> None:
+        """Acknowledge what changes nothing but its own transfer."""
+        if not acknowledged:
+            return
+        rows = [(transfer.row_id, result.version) for transfer, result in acknowledged]
+        self._db.execute(_ACKNOWLEDGED, [json.dumps(rows), self._db.clock.wall_ms()])
+        for transfer, result in acknowledged:
+            self._transfers.stepped(
+                transfer,
+                Event.ACKNOWLEDGED,
+                step(transfer.state, Event.ACKNOWLEDGED),
+                f"{result.outcome}, version {result.version}",
+                size_bytes=transfer.size_bytes,
+                version=result.version,
+            )
+            if result.outcome is not OpOutcome.UNCHANGED:
+                self._db.gathered.bring_news(transfer.route.slot.session_id, transfer.route.scene_id)
 
     def _acknowledge(self, transfer: Transfer, result: OpResult) -> None:
         detail = f"{result.outcome}, version {result.version}"
@@ -166,3 +193,10 @@ class Answers(Store):
 def _is_settled(ops: Mapping[str, sqlite3.Row], result: OpResult) -> bool:
     """Tell whether an op leaves the outbox whatever its transfer has become."""
     return ops[result.op_id]["kind"] != OpKind.REMOVE and result.outcome is not OpOutcome.REJECTED
+
+
+def _is_all(told: _Told, result: OpResult) -> bool:
+    """Tell whether nothing follows from an acknowledgement but its transfer's own step."""
+    is_kept_elsewhere = result.kept is not None and result.kept.key != told.transfer.key
+    is_usual = result.outcome is not OpOutcome.STALE and not is_kept_elsewhere
+    return told.is_alone and told.transfer.state is State.UPLOADED and is_usual

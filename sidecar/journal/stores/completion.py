@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 from sidecar.core.file_states import FileEvent
 from sidecar.core.model import AssetType, Fingerprint, State, StatIdentity, Transfer
-from sidecar.core.states import Event
+from sidecar.core.states import Event, step
 from sidecar.journal.db.connection import JournalConnection, Topic
 from sidecar.journal.db.file_conditions import HAS_SLOT, knows
 from sidecar.journal.db.rows import (
@@ -17,12 +20,27 @@ from sidecar.journal.db.rows import (
     split,
     transfer_from,
 )
-from sidecar.journal.db.store import Store, transaction
+from sidecar.journal.db.store import Store, together, transaction
 
 from .cleanup import Cleanup
 from .removal_ops import RemovalOps
 from .scenes import Scenes
 from .transfers import Transfers
+
+# What was read of candidates, and how their files looked: it was seen, and not deleted by us.
+_COMPLETED = """
+UPDATE transfers SET state = 'ready', ended_ms = NULL, ready_ms = ?2, inode = f.inode, size = f.size,
+  mtime_ns = f.mtime_ns, ctime_ns = f.ctime_ns, checksum = f.checksum, checksum_part_bytes = NULL,
+  part_checksums = NULL
+FROM (SELECT value ->> 0 AS id, value ->> 1 AS inode, value ->> 2 AS size, value ->> 3 AS mtime_ns,
+  value ->> 4 AS ctime_ns, value ->> 5 AS checksum FROM json_each(?1)) AS f WHERE transfers.id = f.id
+"""
+_SEEN_COMPLETE = """
+UPDATE files SET inode = f.inode, size = f.size, mtime_ns = f.mtime_ns, ctime_ns = f.ctime_ns, spared = 0
+FROM (SELECT value ->> 0 AS root, value ->> 1 AS folder, value ->> 2 AS name, value ->> 3 AS inode,
+  value ->> 4 AS size, value ->> 5 AS mtime_ns, value ->> 6 AS ctime_ns FROM json_each(?)) AS f
+WHERE files.root = f.root AND files.folder = f.folder AND files.name = f.name
+"""
 
 
 class Completion(Store):
@@ -46,12 +64,46 @@ class Completion(Store):
         return [transfer_from(row) for row in rows]
 
     @transaction
+    def complete_all(self, found: Sequence[tuple[int, Fingerprint]]) -> list[State | None]:
+        """Complete many, as ``complete`` does; those that are their slots' first and only are quickest."""
+        candidates = self._transfers.with_older([row_id for row_id, _ in found])
+        only = {
+            row_id: fingerprint
+            for row_id, fingerprint in found
+            if not candidates[row_id][1]
+            and candidates[row_id][0].state is not State.ABANDONED
+            and fingerprint.parts is None
+        }
+        self._complete_only([(candidates[row_id][0], fingerprint) for row_id, fingerprint in only.items()])
+        return [
+            State.READY if row_id in only else self._complete(*candidates[row_id], fingerprint)
+            for row_id, fingerprint in found
+        ]
+
+    @together(complete_all)
     def complete(self, row_id: int, fingerprint: Fingerprint) -> State | None:
         """discovered -> ready; None if nothing new: the row is dropped and the identity remembered.
 
         Unchanged means equal to the slot's newest transfer that has reached or may still reach Convex.
         """
-        candidate, has_older = self._transfers.with_older(row_id)
+        return self.complete_all([(row_id, fingerprint)])[0]
+
+    def _complete_only(self, found: Sequence[tuple[Transfer, Fingerprint]]) -> None:
+        rows, files = list[tuple[Column, ...]](), list[tuple[Column, ...]]()
+        for candidate, fingerprint in found:
+            state = step(candidate.state, Event.COMPLETED)
+            identity, size_bytes = identity_values(fingerprint.identity), fingerprint.size_bytes
+            rows.append((candidate.row_id, *identity, fingerprint.checksum))
+            files.append((self._db.root_id(candidate.root), *split(candidate.path), *identity))
+            self._transfers.stepped(
+                candidate, Event.COMPLETED, state, f"{size_bytes} bytes", size_bytes=size_bytes
+            )
+            self._arrived(candidate, fingerprint)
+        if rows:
+            self._db.execute(_SEEN_COMPLETE, [json.dumps(files)])
+            self._db.execute(_COMPLETED, [json.dumps(rows), self._db.clock.wall_ms()])
+
+    def _complete(self, candidate: Transfer, has_older: bool, fingerprint: Fingerprint) -> State | None:  # noqa: FBT001 - as it was found
         if candidate.state is State.ABANDONED:  # its scene was cancelled while it was read
             return candidate.state
         newest = self._newest_alive(candidate) if has_older else None
@@ -72,8 +124,7 @@ class Completion(Store):
             self._transfers.of_slot(candidate, "t.state = 'ready' AND t.id < ?") if has_older else ()
         ):
             self._cleanup.supersede(older, "newer content of the same slot is ready")
-        self._db.topics.add(Topic.LOOKUPS if candidate.awaits_lookup else Topic.UPLOADS)
-        self._content_arrived(candidate, fingerprint.identity.mtime_ns)
+        self._arrived(candidate, fingerprint)
         return state
 
     @transaction
@@ -165,8 +216,9 @@ class Completion(Store):
         if newest.state is State.READY:
             self._transfers.set_identity(newest, identity)
 
-    def _content_arrived(self, transfer: Transfer, mtime_ns: int) -> None:
-        slot = transfer.route.slot
+    def _arrived(self, transfer: Transfer, fingerprint: Fingerprint) -> None:
+        self._db.topics.add(Topic.LOOKUPS if transfer.awaits_lookup else Topic.UPLOADS)
+        slot, mtime_ns = transfer.route.slot, fingerprint.identity.mtime_ns
         if slot.asset_type is AssetType.MANIFEST:
             self._scenes.manifest_arrived(slot.session_id, mtime_ns)
         self._scenes.scene_changed(slot.session_id, transfer.route.scene_id, mtime_ns)

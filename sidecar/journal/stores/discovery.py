@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from sidecar.core.file_states import FileEvent
 from sidecar.core.ids import transfer_id
@@ -30,6 +31,11 @@ WHERE NOT EXISTS (SELECT 1 FROM files f WHERE f.root = a.root AND f.folder = a.f
   AND NOT EXISTS (SELECT 1 FROM files f WHERE f.fixed_key = a.fixed_key AND {HAS_SLOT})
   AND NOT EXISTS (SELECT 1 FROM removals r WHERE r.slot = a.slot)
 """
+_INTO_TRANSFERS = (
+    "INSERT INTO transfers (transfer, root, folder, name, slot, session_id, entity_id, scene_id,"
+    " asset_type, priority, route, state, bucket, key, held, home, discovered_ms)"
+)
+_INTO_FILES = "INSERT INTO files (root, folder, name, slot, fixed_key, transfer)"
 
 
 class Discovery(Store):
@@ -50,7 +56,7 @@ class Discovery(Store):
     def discover(self, seen: Observation) -> Transfer:
         """Make a file a candidate: a new row in state discovered, which the files table points to."""
         self._removal_ops.withdraw_removal(seen.route.slot.digest, f"{seen.path} is there")
-        return self.begin(seen, is_strange=False)
+        return self.begin([seen], are_strange=False)[0]
 
     def nothing_is_known(self, observations: Sequence[Observation]) -> frozenset[int]:
         """Return which of them are of files, slots and keys that nobody has, and none before them."""
@@ -64,48 +70,55 @@ class Discovery(Store):
         rows = self._db.execute(_NOTHING_KNOWN, [json.dumps(asked)])
         return frozenset(row["number"] for row in rows)
 
-    def begin(self, seen: Observation, *, is_strange: bool = True) -> Transfer:
-        """Make a file a candidate whose slot has no removal; a strange one has no row yet."""
-        slot, place = seen.route.slot, (self._db.root_id(seen.root), *split(seen.path))
+    def begin(self, observations: Sequence[Observation], *, are_strange: bool = True) -> list[Transfer]:
+        """Make files candidates whose slots have no removal; strange ones have no row yet."""
+        if not observations:
+            return []
         now_ms = self._db.clock.wall_ms()
-        name = transfer_id(wall_ms=now_ms, chance=self._db.chance(5), tag=self._db.tag)
-        key = object_key(seen.route, name)
-        cursor = self._db.execute(
-            "INSERT INTO transfers (transfer, root, folder, name, slot, session_id, entity_id, scene_id,"
-            " asset_type, priority, route, state, bucket, key, held, home, discovered_ms)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'discovered', ?, ?, ?, ?, ?)",
-            [
-                name,
-                *place,
-                slot.digest,
-                slot.session_id,
-                slot.entity_id,
-                seen.route.scene_id,
-                slot.asset_type,
-                seen.route.priority,
-                route_json(seen.route),
-                self._db.bucket,
-                key,
-                int(self._db.is_recovering),
-                seen.home,
-                now_ms,
-            ],
-        )
-        row_id = int(cursor.lastrowid or 0)
-        is_new_file = is_strange or not self._points_to(row_id, seen, place)
-        if is_new_file:
-            self._db.execute(
-                "INSERT INTO files (root, folder, name, slot, fixed_key, transfer) VALUES (?, ?, ?, ?, ?, ?)",
-                [*place, slot.digest, fixed_key(seen), row_id],
-            )
-        self._counts.began(place[0], is_new_file=is_new_file)
-        transfer = self._candidate(seen, row_id, name, key, now_ms)
-        self._transfers.record(transfer, "discovered", State.DISCOVERED)
+        rows = [self._row(seen, now_ms) for seen in observations]
+        returned = self._db.insert(_INTO_TRANSFERS, rows, returning="RETURNING transfer, id")
+        row_ids = dict[str, int](tuple(row) for row in returned)
+        begun = [
+            self._candidate(seen, row_ids[row[0]], row[0], row[13], now_ms)
+            for seen, row in zip(observations, rows, strict=True)
+        ]
+        new = [
+            [*row[1:5], fixed_key(seen), row_ids[row[0]]]
+            for seen, row in zip(observations, rows, strict=True)
+            if are_strange or not self._points_to(row_ids[row[0]], seen, row[1:4])
+        ]
+        self._db.insert(_INTO_FILES, new)
+        for transfer, row in zip(begun, rows, strict=True):
+            self._counts.began(row[1], is_new_file=len(new) > 0)
+            self._transfers.record(transfer, "discovered", State.DISCOVERED)
+            self._scenes.scene_seen(transfer)
         self._db.topics.add(Topic.CANDIDATES)
-        self._scenes.scene_seen(transfer)
-        return transfer
+        return begun
 
-    def _points_to(self, row_id: int, seen: Observation, place: tuple[int, str, str]) -> bool:
+    def _row(self, seen: Observation, now_ms: int) -> tuple[Any, ...]:
+        """Return a new transfer's columns, as _INTO_TRANSFERS has them."""
+        slot = seen.route.slot
+        name = transfer_id(wall_ms=now_ms, chance=self._db.chance(5), tag=self._db.tag)
+        return (
+            name,
+            self._db.root_id(seen.root),
+            *split(seen.path),
+            slot.digest,
+            slot.session_id,
+            slot.entity_id,
+            seen.route.scene_id,
+            slot.asset_type,
+            seen.route.priority,
+            route_json(seen.route),
+            State.DISCOVERED,
+            self._db.bucket,
+            object_key(seen.route, name),
+            int(self._db.is_recovering),
+            seen.home,
+            now_ms,
+        )
+
+    def _points_to(self, row_id: int, seen: Observation, place: tuple[Any, ...]) -> bool:
         """Let a file that has a row point to its new transfer; tell whether it has one."""
         known = self._db.execute(
             "UPDATE files SET slot = ?, fixed_key = ?, transfer = ?,"

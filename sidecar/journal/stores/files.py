@@ -122,11 +122,10 @@ class Files(Store):
     @transaction
     def observe(self, observations: Sequence[Observation]) -> list[ObserveResult]:
         """Take in files that a listing or an event showed: new or changed content becomes a candidate."""
-        strange = self._discovery.nothing_is_known(observations)
+        strange = sorted(self._discovery.nothing_is_known(observations))
+        begun = dict(zip(strange, self._discovery.begin([observations[n] for n in strange]), strict=True))
         return [
-            ObserveResult(candidate=self._discovery.begin(observation))
-            if number in strange
-            else self._observe(observation)
+            ObserveResult(candidate=begun[number]) if number in begun else self._observe(observation)
             for number, observation in enumerate(observations)
         ]
 

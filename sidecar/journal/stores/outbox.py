@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from sidecar.core.model import Transfer
+from sidecar.core.model import StoredObject, Transfer
 from sidecar.core.ops import OpKind, slot_fields
 from sidecar.journal.db.connection import Topic
 from sidecar.journal.db.store import Store
 
+_INTO = "INSERT INTO outbox (op_id, kind, state, project_id, session_id, scene_id, slot, transfer, body)"
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -28,21 +30,12 @@ class Outbox(Store):
         body: dict[str, Any],
     ) -> None:
         """Add an op to the outbox, in the transaction of the fact that it announces."""
-        self._db.execute(
-            "INSERT INTO outbox (op_id, kind, state, project_id, session_id, scene_id, slot, transfer, body)"
-            " VALUES (?, ?, 'pending', ?, ?, ?, ?, ?, ?)",
-            [
-                self._db.chance(16).hex(),
-                kind,
-                project_id,
-                session_id,
-                scene_id,
-                slot,
-                transfer,
-                _ENCODE(body),
-            ],
-        )
-        self._db.topics.add(Topic.OUTBOX)
+        about = (project_id, session_id, scene_id, slot, transfer, _ENCODE(body))
+        self._insert([(self._db.chance(16).hex(), kind, "pending", *about)])
+
+    def enqueue_of_asset(self, kind: OpKind, of: Transfer, /, **more: Any) -> None:
+        """Add an op of one asset: its body names the slot, and has ``more`` as it stands."""
+        self._insert([self._of_asset(kind, of, **more)])
 
     def announce(
         self,
@@ -54,6 +47,21 @@ class Outbox(Store):
         uploaded_ms: int | None,
     ) -> None:
         """Put a transfer's op into the outbox: its object is in S3, under ``url``, as S3 confirmed it."""
+        self._insert([self._put(transfer, url, etag, version_id, uploaded_ms)])
+
+    def announce_all(self, stored: Sequence[tuple[Transfer, StoredObject, str]], *, uploaded_ms: int) -> None:
+        """Announce many objects with their URLs, in this order."""
+        self._insert(
+            [self._put(transfer, url, one.etag, one.version_id, uploaded_ms) for transfer, one, url in stored]
+        )
+
+    def _insert(self, ops: Sequence[tuple[str | int | None, ...]]) -> None:
+        self._db.insert(_INTO, ops)
+        self._db.topics.add(Topic.OUTBOX)
+
+    def _put(
+        self, transfer: Transfer, url: str, etag: str | None, version_id: str | None, uploaded_ms: int | None
+    ) -> tuple[str | int | None, ...]:
         asset = {
             "s3Key": transfer.key,
             "s3Url": url,
@@ -66,7 +74,7 @@ class Outbox(Store):
         }
         if version_id:
             asset["s3VersionId"] = version_id
-        self.enqueue_of_asset(
+        return self._of_asset(
             OpKind.PUT,
             transfer,
             index=transfer.route.index,
@@ -76,15 +84,7 @@ class Outbox(Store):
             asset=asset,
         )
 
-    def enqueue_of_asset(self, kind: OpKind, of: Transfer, /, **more: Any) -> None:
-        """Add an op of one asset: its body names the slot, and has ``more`` as it stands."""
-        slot = of.route.slot
-        self.enqueue(
-            kind,
-            project_id=of.route.project_id,
-            session_id=slot.session_id,
-            scene_id=of.route.scene_id,
-            slot=slot.digest,
-            transfer=of.row_id,
-            body={**slot_fields(slot), **more},
-        )
+    def _of_asset(self, kind: OpKind, of: Transfer, /, **more: Any) -> tuple[str | int | None, ...]:
+        slot, body = of.route.slot, _ENCODE({**slot_fields(of.route.slot), **more})
+        about = (of.route.project_id, slot.session_id, of.route.scene_id, slot.digest, of.row_id, body)
+        return (self._db.chance(16).hex(), kind, "pending", *about)

@@ -17,12 +17,24 @@ from sidecar.core.states import Event, step
 from sidecar.journal.db.connection import JournalConnection, Transition
 from sidecar.journal.db.file_conditions import IS_HERE
 from sidecar.journal.db.gathered import Gathered
-from sidecar.journal.db.rows import FROM_TRANSFERS, Column, identity_values, transfer_from
+from sidecar.journal.db.rows import (
+    FROM_TRANSFERS,
+    TRANSFER_COLUMNS,
+    TRANSFERS,
+    Column,
+    identity_values,
+    transfer_from,
+)
 from sidecar.journal.db.store import Store
 
 from .counts import Counts
 
 UPLOADS_KEPT_MAX = 10_000
+_WITH_OLDER = f"""
+SELECT {TRANSFER_COLUMNS},
+  EXISTS (SELECT 1 FROM transfers o WHERE o.slot = t.slot AND o.id < t.id) AS has_older
+FROM {TRANSFERS} WHERE t.id IN (SELECT value FROM json_each(?))
+"""
 
 
 class Transfers(Store):
@@ -50,16 +62,13 @@ class Transfers(Store):
         row = self._db.execute(f"{FROM_TRANSFERS} WHERE t.id = ?", [row_id]).fetchone()
         return transfer_from(row) if row else None
 
-    def with_older(self, row_id: int) -> tuple[Transfer, bool]:
-        """Return a transfer, and whether its slot has older ones. Raises LookupError as ``one`` does."""
-        rows = self._db.execute(
-            f"{FROM_TRANSFERS} WHERE t.slot = (SELECT slot FROM transfers WHERE id = ?1) AND t.id <= ?1"
-            " ORDER BY t.id DESC LIMIT 2",
-            [row_id],
-        ).fetchall()
-        if not rows:
-            raise LookupError(f"the journal has no transfer {row_id}")
-        return transfer_from(rows[0]), len(rows) > 1
+    def with_older(self, row_ids: Sequence[int]) -> dict[int, tuple[Transfer, bool]]:
+        """Return transfers, and whether their slots have older ones. Raises LookupError as ``one`` does."""
+        rows = self._db.execute(_WITH_OLDER, [json.dumps(row_ids)]).fetchall()
+        found = {row["id"]: (transfer_from(row), bool(row["has_older"])) for row in rows}
+        if missing := [row_id for row_id in row_ids if row_id not in found]:
+            raise LookupError(f"the journal has no transfer {missing}")
+        return found
 
     def of_slot(self, transfer: Transfer, condition: str, limit: int = 1000) -> Sequence[Transfer]:
         """Return other transfers of the same slot, newest first; ``condition`` may hold one ``?``: our id."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sidecar.core.errors import SidecarError
 from sidecar.core.model import Observation, State, StatIdentity, StoredObject, Transfer
-from sidecar.core.states import Event, step
+from sidecar.core.states import Event, IllegalTransitionError, step
 from sidecar.journal.db.connection import JournalConnection, Topic
 from sidecar.journal.db.meta import CHECKSUMS
-from sidecar.journal.db.store import Store, transaction
+from sidecar.journal.db.store import Store, together, transaction
 
 from .cleanup import Cleanup
 from .discovery import Discovery
@@ -19,11 +22,12 @@ from .transfers import Transfers
 # What S3 confirmed, of a transfer that was claimed and is wanted still, or was superseded meanwhile.
 # In RETURNING a column has no type: without the cast no index is used, and all transfers are walked over.
 _UPLOADED = """
-UPDATE transfers SET state = iif(state = 'ready', 'uploaded', state), etag = ?, version_id = ?,
-  uploaded_ms = ?, lease = 0, failures = 0, upload_id = NULL, may_upload = 0, may_object = 1,
-  error_kind = NULL, error_message = NULL, home = NULL, part_checksums = NULL
-  WHERE id = ? AND state IN ('ready', 'superseded')
-  RETURNING state, part_bytes, coalesce(size, 0) AS size,
+UPDATE transfers SET state = iif(state = 'ready', 'uploaded', state), etag = s.etag,
+  version_id = s.version_id, uploaded_ms = ?2, lease = 0, failures = 0, upload_id = NULL, may_upload = 0,
+  may_object = 1, error_kind = NULL, error_message = NULL, home = NULL, part_checksums = NULL
+  FROM (SELECT value ->> 0 AS id, value ->> 1 AS etag, value ->> 2 AS version_id FROM json_each(?1)) AS s
+  WHERE transfers.id = s.id AND state IN ('ready', 'superseded')
+  RETURNING id, state, part_bytes, coalesce(size, 0) AS size,
   EXISTS (SELECT 1 FROM transfers o WHERE o.slot = CAST(transfers.slot AS TEXT) AND o.id < transfers.id)
     AS has_older
 """
@@ -50,15 +54,33 @@ class Uploads(Store):
         self._db.gathered.intents[row_id] = None
 
     @transaction
-    def uploaded(self, claimed: Transfer, stored: StoredObject, *, url: str) -> State:
+    def uploaded_all(self, stored: Sequence[tuple[Transfer, StoredObject, str]]) -> list[State]:
+        """Record many, as ``uploaded`` does."""
+        now_ms = self._db.clock.wall_ms()
+        given = [[claimed.row_id, one.etag, one.version_id] for claimed, one, _ in stored]
+        rows = self._db.execute(_UPLOADED, [json.dumps(given), now_ms]).fetchall()
+        found = {row["id"]: row for row in rows}
+        states = [self._uploaded(claimed, found.get(claimed.row_id)) for claimed, _, _ in stored]
+        self._outbox.announce_all(
+            [one for one, state in zip(stored, states, strict=True) if state is State.UPLOADED],
+            uploaded_ms=now_ms,
+        )
+        self._db.topics.add(Topic.UPLOADS)
+        return states
+
+    @together(uploaded_all)
+    def uploaded(self, claimed: Transfer, stored: StoredObject, url: str) -> State:
         """ready -> uploaded with its op in the outbox; or superseded, with its object as a clean-up task.
 
-        ``claimed`` is the transfer as it was claimed, under the key that it was sent to.
+        ``claimed`` is the transfer as it was claimed, under the key that it was sent to. Only one of a slot
+        is claimed at a time.
         """
-        now_ms = self._db.clock.wall_ms()
-        row = self._db.execute(_UPLOADED, [stored.etag, stored.version_id, now_ms, claimed.row_id]).fetchone()
+        return self.uploaded_all([(claimed, stored, url)])[0]
+
+    def _uploaded(self, claimed: Transfer, row: sqlite3.Row | None) -> State:
         if row is None:  # nobody has its lease: not to be overlooked
-            step(self._transfers.one(claimed.row_id).state, Event.UPLOADED)
+            found = self._transfers.one(claimed.row_id)
+            raise IllegalTransitionError(f"{found.state} knows no step {Event.UPLOADED}")
         if row["part_bytes"] is not None:
             self._db.execute("DELETE FROM parts WHERE transfer = ?", [claimed.row_id])
             self._cleanup.add_cleanup_of_others(replace(claimed, part_bytes=row["part_bytes"]))
@@ -69,10 +91,6 @@ class Uploads(Store):
         self._transfers.stepped(claimed, Event.UPLOADED, state, claimed.key, size_bytes=row["size"])
         if row["has_older"]:
             self._withdraw_older(claimed)
-        self._outbox.announce(
-            claimed, url=url, etag=stored.etag, version_id=stored.version_id, uploaded_ms=now_ms
-        )
-        self._db.topics.add(Topic.UPLOADS)
         return State.UPLOADED
 
     @transaction
