@@ -13,6 +13,7 @@ import re
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 TIME_LENGTH, TAG_LENGTH = 10, 8  # ids sort by their first characters as by their time
 CHANCE_BYTES = 5
+_PAIRS = [high + low for high in CROCKFORD for low in CROCKFORD]
 _TRANSFER = re.compile(rf"(?<![0-9A-Z])([0-7][{CROCKFORD}]{{17}})([{CROCKFORD}]{{8}})(?![0-9A-Z])")
 
 
@@ -54,4 +55,4 @@ def transfer_in(key: str, tag: str) -> str | None:
 
 
 def _base32(number: int, length: int) -> str:
-    return "".join(CROCKFORD[(number >> (5 * i)) & 31] for i in reversed(range(length)))
+    return "".join([_PAIRS[(number >> (5 * i)) & 1023] for i in range(length - 2, -1, -2)])

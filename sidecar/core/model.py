@@ -83,7 +83,7 @@ class Slot:
         return _digest(self.session_id, self.entity_type, self.entity_id, self.asset_type, self.name)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=2048)
 def _digest(*fields: str) -> str:
     raw = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(hashlib.sha256(raw).digest()).rstrip(b"=").decode()

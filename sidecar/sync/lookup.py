@@ -16,11 +16,11 @@ from functools import partial
 import structlog
 
 from sidecar.core.errors import SidecarError
-from sidecar.core.model import KnownContent, Transfer
+from sidecar.core.model import KnownContent
 from sidecar.core.ops import CurrentAsset
 from sidecar.gate import RemoteGate
 from sidecar.journal.db.connection import Topic
-from sidecar.journal.stores.lookups import Lookups
+from sidecar.journal.stores.lookups import AwaitedLookup, Lookups
 from sidecar.journal.stores.recovery import Recovery
 from sidecar.journal.writer import AsyncJournal
 
@@ -77,7 +77,9 @@ class LookupStage:
         while after is not None:
             after = await self._journal.do(Recovery.end_recovery, after=after)
 
-    async def _look_up(self, transfers: Sequence[Transfer]) -> tuple[dict[int, KnownContent | None], bool]:
+    async def _look_up(
+        self, transfers: Sequence[AwaitedLookup]
+    ) -> tuple[dict[int, KnownContent | None], bool]:
         """Return where to look for each, and whether Convex had a say in it."""
         assets: Sequence[CurrentAsset | None] | None = None
         try:
@@ -95,13 +97,13 @@ class LookupStage:
         return found, assets is not None
 
     async def _ask_until_answered(
-        self, transfers: Sequence[Transfer]
+        self, transfers: Sequence[AwaitedLookup]
     ) -> Sequence[CurrentAsset | None] | None:
         """Ask until Convex answers, or refuses for good: then nothing is known."""
         if self._store is None or self._gate is None or self._registrar is None:
             return None
         await self._registrar.registered.wait()
-        slots = [transfer.route.slot for transfer in transfers]
+        slots = [transfer.slot for transfer in transfers]
         try:
             return await ask(self._gate, TARGET, partial(self._store.current_assets, slots))
         except SidecarError as error:
@@ -116,7 +118,7 @@ class LookupStage:
         return self._registrar is not None and self._registrar.epoch == 1
 
 
-def _matching(transfer: Transfer, asset: CurrentAsset | None) -> KnownContent | None:
+def _matching(transfer: AwaitedLookup, asset: CurrentAsset | None) -> KnownContent | None:
     """Return where the slot's content is, if it is this transfer's."""
     if asset is None or asset.bucket != transfer.bucket:
         return None

@@ -8,7 +8,6 @@ import re
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from functools import lru_cache
 from typing import Any
 
 from sidecar.core.checksum_algorithms import Algorithm
@@ -67,6 +66,8 @@ _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=di
 IDENTITY = ("inode", "size", "mtime_ns", "ctime_ns")
 PART_CHECKSUMS = ("checksum_part_bytes", "part_checksums")
 Column = str | int | bytes | None
+ROUTES_KEPT_MAX = 2048  # 2 KB each; as many as wait to be looked at
+_ROUTES: dict[str, Route] = {}  # as they are stored, and as they are
 
 
 def identity_values(identity: StatIdentity | None) -> tuple[int | None, int | None, int | None, int | None]:
@@ -89,14 +90,29 @@ def identity_of(row: sqlite3.Row | Mapping[str, Any]) -> StatIdentity | None:
 
 
 def route_json(route: Route) -> str:
-    """Return a route as JSON."""
+    """Return a route as JSON; whoever reads that soon gets this very one."""
     slot = {name: getattr(route.slot, name) for name in _SLOT_FIELDS}
-    return _ENCODE({name: getattr(route, name) for name in _ROUTE_FIELDS} | {"slot": slot})
+    text = _ENCODE({name: getattr(route, name) for name in _ROUTE_FIELDS} | {"slot": slot})
+    _keep(text, route)
+    return text
 
 
-@lru_cache(maxsize=512)  # each step of a transfer reads its own once more
 def route_from(text: str) -> Route:
-    """Undo ``route_json``."""
+    """Undo ``route_json``. Each step of a transfer reads its own once more."""
+    if (known := _ROUTES.get(text)) is None:
+        known = _read(text)
+        _keep(text, known)
+    return known
+
+
+def _keep(text: str, route: Route) -> None:
+    """Keep a route instead of the oldest: files go their way in the order in which they came."""
+    if len(_ROUTES) >= ROUTES_KEPT_MAX and text not in _ROUTES:
+        _ROUTES.pop(next(iter(_ROUTES)), None)
+    _ROUTES[text] = route
+
+
+def _read(text: str) -> Route:
     stored: dict[str, Any] = json.loads(text)
     slot = stored.pop("slot")
     return Route(

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from sidecar.core.model import KnownContent, State, StoredObject, Transfer
+from sidecar.core.model import KnownContent, Slot, State, StoredObject
 from sidecar.core.states import Event
 from sidecar.journal.db.connection import JournalConnection, Topic
-from sidecar.journal.db.rows import FROM_TRANSFERS, known_content_json, transfer_from
+from sidecar.journal.db.rows import known_content_json, route_from
 from sidecar.journal.db.store import Store, transaction
 
 from .cleanup import Cleanup
 from .transfers import Transfers
+
+
+class AwaitedLookup(NamedTuple):
+    """What Convex is asked of a transfer that waits for its answer."""
+
+    row_id: int
+    slot: Slot
+    bucket: str
+    checksum: str | None
+    size_bytes: int
 
 
 class Lookups(Store):
@@ -21,12 +32,14 @@ class Lookups(Store):
         super().__init__(db)
         self._transfers, self._cleanup = transfers, cleanup
 
-    def awaiting_lookup(self, *, limit: int) -> list[Transfer]:
+    def awaiting_lookup(self, *, limit: int) -> list[AwaitedLookup]:
         """Return ready transfers that wait for Convex's answer, oldest first."""
         rows = self._db.execute(
-            f"{FROM_TRANSFERS} WHERE t.state = 'ready' AND t.held = 1 ORDER BY t.id LIMIT ?", [limit]
+            "SELECT id, route, bucket, checksum, size FROM transfers"
+            " WHERE state = 'ready' AND held = 1 ORDER BY id LIMIT ?",
+            [limit],
         )
-        return [transfer_from(row) for row in rows]
+        return [AwaitedLookup(row_id, route_from(route).slot, *rest) for row_id, route, *rest in rows]
 
     @transaction
     def end_lookups(self, found: Mapping[int, KnownContent | None], *, asked: bool = True) -> None:
