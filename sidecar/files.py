@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from typing import Self
 
 from awscrt import checksums
 
@@ -40,8 +41,46 @@ class TruncatedError(OSError):
     """The file ended before the range that was to be read."""
 
 
-def open_regular(root: str, path: str) -> int:
+class KeptFolder:
+    """The folder that a file was opened in, held open for the files beside it that follow at once.
+
+    A context manager for one thread and one batch: what is put in the folder's place is seen by the next.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is open yet."""
+        self._place: tuple[str, str] | None = None
+        self._fd = -1
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        if self._place is not None:
+            self._place = None
+            os.close(self._fd)
+
+    def open_regular(self, root: str, path: str) -> int:
+        """Do what the function does."""
+        above, _, name = path.rpartition("/")
+        _refuse_elsewhere(name, path)
+        if self._place == (root, above):
+            try:
+                return _open_file(name, self._fd)
+            except FileNotFoundError:  # another folder may have the name by now
+                pass
+        self.__exit__()
+        self._fd = open_folder(root, above)
+        self._place = root, above
+        return _open_file(name, self._fd)
+
+
+def open_regular(root: str, path: str, kept: KeptFolder | None = None) -> int:
     """Open ``root``/``path`` for reading, return the descriptor (the caller closes it).
+
+    ``kept`` holds the folder of the file before it open.
 
     Every component below ``root`` is opened relative to its parent without following symbolic links,
     so a swap on the way cannot lead outside; ``root`` itself is the operator's word and may be one.
@@ -49,13 +88,10 @@ def open_regular(root: str, path: str) -> int:
     where nothing is, PermissionError for a hard link to somebody else's file and where the system
     refuses, and other OSError as the system gives them.
     """
-    above, _, name = path.rpartition("/")
-    _refuse_elsewhere(name, path)
-    folder = open_folder(root, above)
-    try:
-        return _open_file(name, folder)
-    finally:
-        os.close(folder)
+    if kept is not None:
+        return kept.open_regular(root, path)
+    with KeptFolder() as folder:
+        return folder.open_regular(root, path)
 
 
 def open_folder(root: str, path: str) -> int:

@@ -23,6 +23,7 @@ from .streams import PIPE_BYTES, write_some
 
 BYTES_MAX = 1024 * 1024  # that wait
 CROWDED_BYTES = 64 * 1024  # from here on whoever logs gives the writer a turn
+GATHER_SECONDS = 0.005  # waking for each line of many costs more than writing it
 RETRY_SECONDS = 1.0
 CLOSE_SECONDS, LAST_SECONDS = 2.0, 0.5  # for all that waits; then for the newest line alone
 
@@ -68,11 +69,13 @@ class LineWriter:
         """Take one line, without its end."""
         data = line.encode(errors="backslashreplace") + b"\n"
         with self._changed:
+            is_first = not self._lines
             self._lines.append(data)
             self._bytes += len(data)
             self._shed(self._bytes_max)
             is_crowded = self._bytes > CROWDED_BYTES
-            self._changed.notify_all()
+            if is_first or is_crowded:  # the thread is awake, or gathers, otherwise
+                self._changed.notify_all()
         if is_crowded:
             time.sleep(0)  # the interpreter's lock, not the reader, may be what the writer waits for
 
@@ -98,6 +101,7 @@ class LineWriter:
             self._is_writing = False
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._lines or self._closing.is_set())
+            self._changed.wait_for(self._is_hurried, GATHER_SECONDS)
             batch = self._take_batch()
             while self._lines and (not batch or len(batch) + len(self._lines[0]) <= PIPE_BYTES):
                 line = self._lines.popleft()
@@ -105,6 +109,9 @@ class LineWriter:
                 batch += line
             self._is_writing, self._moved = bool(batch), time.monotonic()
             return batch
+
+    def _is_hurried(self) -> bool:
+        return self._bytes > CROWDED_BYTES or self._closing.is_set()
 
     def _take_batch(self) -> bytes:
         """Return the line that stands for those that were dropped, if any were."""

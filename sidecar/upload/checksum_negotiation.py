@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import structlog
@@ -114,14 +115,8 @@ class ChecksumNegotiation:
     def _first(self, way: UploadWay) -> Algorithm:
         return self._strictly or self._known.first(way)
 
-    def _tries(self, first: Algorithm, begun: Algorithm | None) -> list[Algorithm]:
-        if self._strictly:
-            return [self._strictly]
-        ahead = [algorithm for algorithm in Algorithm if algorithm.rank >= first.rank]
-        better = [
-            algorithm for algorithm in Algorithm if algorithm.rank < first.rank
-        ]  # the store may be another
-        return list(dict.fromkeys([begun or first, *ahead, *better]))
+    def _tries(self, first: Algorithm, begun: Algorithm | None) -> tuple[Algorithm, ...]:
+        return (self._strictly,) if self._strictly else _order(first, begun)
 
     def _is_doubted(self, way: UploadWay, algorithm: Algorithm) -> bool:
         known = self._known.of(way)
@@ -138,6 +133,13 @@ class ChecksumNegotiation:
             log.info("checksum_found", algorithm=found.algorithm, upload=way)
         if self._keep is not None:
             await self._keep(known)
+
+
+@cache
+def _order(first: Algorithm, begun: Algorithm | None) -> tuple[Algorithm, ...]:
+    ahead = [algorithm for algorithm in Algorithm if algorithm.rank >= first.rank]
+    better = [algorithm for algorithm in Algorithm if algorithm.rank < first.rank]  # the store may be another
+    return tuple(dict.fromkeys([begun or first, *ahead, *better]))
 
 
 async def open_negotiation(config: S3Config, journal: AsyncJournal) -> ChecksumNegotiation:

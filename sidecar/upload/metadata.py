@@ -8,6 +8,7 @@ so the name suffices. What was sent without being confirmed is sent again, also 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import quote
 
 from sidecar.core.checksum_algorithms import Algorithm
@@ -67,10 +68,12 @@ def is_content_of(head: ObjectHead, transfer: Transfer) -> bool:
     )
 
 
+@lru_cache(maxsize=256)  # a rule's, and so those of many objects
 def _name(name: str) -> str:
     return re.sub(r"[^a-z0-9_-]", "-", name.lower())
 
 
+@lru_cache(maxsize=256)
 def _ascii(value: str) -> str:
     """Percent-encode what a header cannot carry, and spaces at the ends, which the signature drops."""
     encoded = quote(value, safe=_PRINTABLE)

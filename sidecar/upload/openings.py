@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
+from sidecar.files import KeptFolder
+
 
 class Descriptor(Protocol):
     """What has an open file."""
@@ -23,6 +25,7 @@ class Descriptor(Protocol):
 
 
 T = TypeVar("T", bound=Descriptor)
+Work = Callable[[KeptFolder], T | None]
 
 
 class _Opening(Generic[T]):
@@ -30,7 +33,7 @@ class _Opening(Generic[T]):
 
     __slots__ = ("error", "found", "future", "open", "root")
 
-    def __init__(self, root: str, work: Callable[[], T | None], future: asyncio.Future[T | None]) -> None:
+    def __init__(self, root: str, work: Work[T], future: asyncio.Future[T | None]) -> None:
         self.root, self.open, self.future = root, work, future
         self.found: T | None = None
         self.error: BaseException | None = None
@@ -57,8 +60,10 @@ class Openings(Generic[T]):
         """Nothing is open before ``open``."""
         self._turn: list[_Opening[T]] = []
 
-    async def open(self, root: str, work: Callable[[], T | None]) -> T | None:
+    async def open(self, root: str, work: Work[T]) -> T | None:
         """Run ``work``, which opens a file below ``root``, in a thread; raise what it raises.
+
+        It is given the folder of the file before it.
 
         The file is the caller's to close; one who is cancelled leaves none open.
         """
@@ -90,11 +95,12 @@ class Openings(Generic[T]):
 
 
 def _open_all(some: Sequence[_Opening[T]]) -> None:
-    for opening in some:
-        try:
-            opening.found = opening.open()
-        except BaseException as error:  # noqa: BLE001 - handed to whoever waits, in its own task
-            opening.error = error
+    with KeptFolder() as folder:
+        for opening in some:
+            try:
+                opening.found = opening.open(folder)
+            except BaseException as error:  # noqa: BLE001 - handed to whoever waits, in its own task
+                opening.error = error
 
 
 def _resolve_all(some: Sequence[_Opening[T]], _: asyncio.Future[None]) -> None:

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from sidecar.core.model import PartChecksums, StatIdentity, Transfer
 from sidecar.core.parts import PartRange, checksums_of
-from sidecar.files import NotRegularError, checksum_of, open_regular, stat_identity
+from sidecar.files import KeptFolder, NotRegularError, checksum_of, open_regular, stat_identity
 from sidecar.homes import away, is_at_home
 from sidecar.journal.stores.completion import Completion
 from sidecar.journal.stores.uploads import Uploads
@@ -128,14 +128,14 @@ class SourceFile:
             raise from_disk(error, operation="read", target=self._transfer.display) from error
 
 
-def _open(transfer: Transfer) -> Opened | None:
+def _open(transfer: Transfer, folder: KeptFolder) -> Opened | None:
     """Open the file and look at it; None if it is gone.
 
     It is, too, where something else bears its name, or that of a folder above it. A root or volume that is
     away, or another one now, says nothing of its files.
     """
     try:
-        fd = open_regular(transfer.root, transfer.path)
+        fd = open_regular(transfer.root, transfer.path, folder)
     except (FileNotFoundError, NotRegularError):
         if is_at_home(transfer.root, transfer.path, transfer.home):
             return None

@@ -57,6 +57,7 @@ class UploadStage:
         self._gate = gate
         self._clock = clock
         self._metrics = metrics
+        self._under_way = metrics.concurrent_operations.labels(operation="upload")
         self._concurrency = concurrency
         self._uploads: dict[int, UploadProgress] = {}
         self._numbers = count()
@@ -140,7 +141,7 @@ class UploadStage:
         await self._gate.admit(transfer.transfer_id)
         begun = self._clock.monotonic()
         try:
-            with self._metrics.concurrent_operations.labels(operation="upload").track_inprogress():
+            with self._under_way.track_inprogress():
                 uploaded = await upload(transfer, context=self._context, progress=progress)
         except SidecarError as error:
             await self._failed(transfer, error, progress)

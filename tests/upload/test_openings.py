@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def opened(path: Path) -> Found:
+def opened(path: Path, _: object) -> Found:
     """Open it."""
     return Found(os.open(path, os.O_RDONLY))
 
@@ -71,7 +71,7 @@ async def test_a_file_that_cannot_be_opened_fails_alone(file: Path) -> None:
     openings = Openings[Found]()
     bad, gone, good = await asyncio.gather(
         openings.open("/a", partial(opened, file / "below")),
-        openings.open("/a", lambda: None),
+        openings.open("/a", lambda _: None),
         openings.open("/a", partial(opened, file)),
         return_exceptions=True,
     )
@@ -86,14 +86,14 @@ async def test_who_is_cancelled_leaves_no_file_open(file: Path, *, late: bool) -
     """While the thread works, and when the file is open and nobody has heard of it."""
     may_go, fds = threading.Event(), list[int]()
 
-    def slowly() -> Found:
+    def slowly(kept: object) -> Found:
         assert may_go.wait(10)
-        found = opened(file)
+        found = opened(file, kept)
         fds.append(found.fd)
         return found
 
     openings = Openings[Found]()
-    before = asyncio.ensure_future(openings.open("/a", lambda: None))
+    before = asyncio.ensure_future(openings.open("/a", lambda _: None))
     cancelled = asyncio.ensure_future(openings.open("/a", slowly))
     await asyncio.sleep(0)
     if late:  # both are open then, and it is the other's turn

@@ -20,7 +20,7 @@ from sidecar.core.breaker import BreakerState
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import State, Transfer
-from sidecar.files import open_regular, stat_identity
+from sidecar.files import KeptFolder, open_regular, stat_identity
 from sidecar.homes import AWAY
 from sidecar.obstacles import Obstacles
 from sidecar.sync.errors import of_transport
@@ -55,7 +55,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, code: int) -> Iterator[list[str]]:
     """Have every file fail to open meanwhile; gather what was tried."""
     tries: list[str] = []
 
-    def refuse(_root: str, path: str) -> int:
+    def refuse(_root: str, path: str, _kept: object) -> int:
         tries.append(path)
         raise OSError(code, os.strerror(code))
 
@@ -107,9 +107,9 @@ async def test_many_files_of_a_root_that_is_away_cost_bounded_work(
     monkeypatch.setattr("sidecar.upload.unreadable_sources.TRIES_PER_SECOND", 5.0)
     obstacles, tries = Obstacles(SystemClock()), list[str]()
 
-    def counted(root: str, path: str) -> int:
+    def counted(root: str, path: str, kept: KeptFolder | None) -> int:
         tries.append(path)
-        return open_regular(root, path)
+        return open_regular(root, path, kept)
 
     monkeypatch.setattr(source, "open_regular", counted)
     rig.root.rename(rig.folder / "elsewhere")

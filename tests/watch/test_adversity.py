@@ -13,7 +13,7 @@ import pytest
 from sidecar.core.account import FileClass
 from sidecar.core.findings import Finding
 from sidecar.core.model import State
-from sidecar.files import open_folder, open_regular
+from sidecar.files import KeptFolder, open_folder, open_regular
 from sidecar.journal.stores.completion import Completion
 from sidecar.watch.events import inotify, inotify_thread
 from sidecar.watch.os import filesystem
@@ -88,10 +88,10 @@ async def test_an_unreadable_file_is_named_and_taken_once_it_can_be_read(
     """It is refused visibly, and never a crash."""
     closed = {"now": True}
 
-    def refuse(root: str, path: str) -> int:
+    def refuse(root: str, path: str, kept: KeptFolder | None) -> int:
         if closed["now"]:
             raise PermissionError(13, "Permission denied")
-        return open_regular(root, path)
+        return open_regular(root, path, kept)
 
     monkeypatch.setattr("sidecar.watch.complete.probe.open_regular", refuse)
     file = world.put(SOURCE)
@@ -169,7 +169,7 @@ async def test_a_change_during_the_commit_of_the_last_content_is_not_missed(
     commit, rewritten = world.writer.do, asyncio.Event()
 
     async def commit_late(method: Any, *args: Any, **kwargs: Any) -> Any:
-        if method is Completion.complete and not rewritten.is_set():
+        if method is Completion.complete_all and not rewritten.is_set():
             rewritten.set()
             (world.root / SOURCE).write_bytes(b"second = True\n")
             candidate = world.stage._candidates.find(str(world.root), SOURCE)

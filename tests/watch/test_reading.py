@@ -17,7 +17,7 @@ import pytest
 
 from sidecar.core import parts
 from sidecar.core.model import Fingerprint, PartChecksums
-from sidecar.files import NotRegularError, checksum_of, open_regular, stat_identity
+from sidecar.files import KeptFolder, NotRegularError, checksum_of, open_regular, stat_identity
 from sidecar.watch.complete import fingerprint
 from sidecar.watch.complete.fingerprint import Changed, Vanished
 from sidecar.watch.os import write_lease
@@ -196,6 +196,37 @@ def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
     finally:
         os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))  # a reader at last
         writer.join(10)
+
+
+def test_a_kept_folder_is_the_one_of_its_root(tmp_path: Path) -> None:
+    """Two roots may have a folder of one name, and neither's file is taken for the other's."""
+    for name in ("one", "two"):
+        (tmp_path / name / "below").mkdir(parents=True)
+        (tmp_path / name / "below" / "file").write_text(name)
+    with KeptFolder() as kept:
+        for name in ("one", "two", "two", "one"):
+            fd = open_regular(str(tmp_path / name), "below/file", kept)
+            assert os.pread(fd, 9, 0).decode() == name
+            os.close(fd)
+
+
+def test_what_is_put_in_the_place_of_a_kept_folder_is_found(tmp_path: Path) -> None:
+    """A file that is not in it any more may be in the folder of its name; nothing stays open at the end."""
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - numbers
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "first").touch()
+    with KeptFolder() as kept:
+        os.close(open_regular(str(tmp_path), "below/first", kept))
+        (tmp_path / "below").rename(tmp_path / "aside")
+        (tmp_path / "below").mkdir()
+        (tmp_path / "below" / "second").touch()
+        os.close(open_regular(str(tmp_path), "below/second", kept))
+        with pytest.raises(FileNotFoundError):
+            open_regular(str(tmp_path), "below/first", kept)
+        (tmp_path / "link").symlink_to(tmp_path / "below")
+        with pytest.raises(NotRegularError):
+            open_regular(str(tmp_path), "link/second", kept)
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - the same
 
 
 def test_a_path_that_is_not_there_is_not_found(tmp_path: Path, file: Path) -> None:

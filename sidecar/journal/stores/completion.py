@@ -20,7 +20,7 @@ from sidecar.journal.db.rows import (
     split,
     transfer_from,
 )
-from sidecar.journal.db.store import Store, together, transaction
+from sidecar.journal.db.store import Store, transaction
 
 from .cleanup import Cleanup
 from .removal_ops import RemovalOps
@@ -80,7 +80,7 @@ class Completion(Store):
             for row_id, fingerprint in found
         ]
 
-    @together(complete_all)
+    @transaction
     def complete(self, row_id: int, fingerprint: Fingerprint) -> State | None:
         """discovered -> ready; None if nothing new: the row is dropped and the identity remembered.
 

@@ -69,6 +69,7 @@ class Uploads(Store):
         return states
 
     @together(uploaded_all)
+    @transaction
     def uploaded(self, claimed: Transfer, stored: StoredObject, url: str) -> State:
         """ready -> uploaded with its op in the outbox; or superseded, with its object as a clean-up task.
 

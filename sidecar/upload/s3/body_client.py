@@ -12,12 +12,12 @@ whether a body moves, or bound an answer. So ``upload.engine: auto`` is this cli
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from typing import Any
 
 from aiobotocore.credentials import AioCredentials
 from botocore.awsrequest import AWSResponse
 from botocore.parsers import create_parser
-from multidict import CIMultiDict
 
 from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.clock import Clock
@@ -36,6 +36,11 @@ _SAID = {
     "x-amz-version-id": "VersionId",
     **{f"x-amz-checksum-{one}": f"Checksum{one.upper()}" for one in Algorithm if one is not Algorithm.MD5},
 }
+
+
+@lru_cache(maxsize=2)  # many requests go in one second
+def _stamp(seconds: int) -> str:
+    return time.strftime(STAMP, time.gmtime(seconds))
 
 
 class BodyClient:
@@ -70,11 +75,9 @@ class BodyClient:
         answer = await self._session.put(address.url, headers, body)
         return await self._read(operation, address.url, answer)
 
-    async def _headers(
-        self, address: Address, fields: dict[str, Any], body: RangePayload
-    ) -> CIMultiDict[str]:
+    async def _headers(self, address: Address, fields: dict[str, Any], body: RangePayload) -> dict[str, str]:
         keys = await self._credentials.get_frozen_credentials()
-        stamp = time.strftime(STAMP, time.gmtime(self._clock.wall_ms() // 1000))
+        stamp = _stamp(self._clock.wall_ms() // 1000)
         headers = {"Host": address.host, **body_request.headers(fields)}
         if keys.token:
             headers["X-Amz-Security-Token"] = keys.token
@@ -89,7 +92,7 @@ class BodyClient:
         headers["Content-Length"] = str(len(body))
         if len(body) > EXPECT_BYTES:  # so that a refusal is read, and not lost in a reset connection
             headers["Expect"] = "100-continue"
-        return CIMultiDict(headers)
+        return headers
 
     async def _read(self, operation: str, url: str, answer: Answer) -> dict[str, Any]:
         """Return an answer as the client library does; the usual one has headers alone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -81,7 +82,7 @@ class Calls:
         self, watch: Call, client: Any, method: str, target: str, fields: dict[str, Any]
     ) -> dict[str, Any]:
         """Make one call of a client; its every failure becomes a SidecarError here."""
-        operation = "".join(word.capitalize() for word in method.split("_"))
+        operation = _operation(method)
         READ.set(watch.read)
         try:
             async with watch:
@@ -133,6 +134,11 @@ class Calls:
     def _learn(self, answer: dict[str, Any]) -> None:
         """Take in S3's clock, of a refusal too: a clock that is wrong gets nothing else."""
         self._remote_clock.learn(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date"))
+
+
+@cache
+def _operation(method: str) -> str:
+    return "".join(word.capitalize() for word in method.split("_"))
 
 
 async def read(reader: Callable[[Body], T], body: Body, *, operation: str, target: str) -> T:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -130,16 +130,18 @@ class Outbound(BoundedSession):
         )
         return socks
 
-    async def put(self, url: str, headers: CIMultiDict[str], body: RangePayload) -> Answer:
+    async def put(self, url: str, headers: Mapping[str, str], body: RangePayload) -> Answer:
         """Do what ``send`` does, for a PUT: raises the same, and makes of the answer only what is needed."""
         proxy_url = None
         try:
             proxy_url = self._way.proxy_url_for(url)
-            session = await self._get_session(proxy_url)
             if proxy_url is None and body.is_at_hand:
+                if None not in self._sessions:
+                    await self._get_session(None)
                 return await self._small.put(self._sessions[None], url, headers, body)
+            session = await self._get_session(proxy_url)
             answer = await session.request(
-                "PUT", url=URL(url, encoded=True), headers=headers, data=body, proxy=proxy_url
+                "PUT", url=URL(url, encoded=True), headers=CIMultiDict(headers), data=body, proxy=proxy_url
             )
             return Answer(answer.status, answer.said, await answer.read())
         except Exception as error:

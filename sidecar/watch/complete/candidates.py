@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Concatenate, ParamSpec, Protocol, TypeVar, assert_never
 
@@ -17,6 +17,7 @@ import structlog
 from sidecar.core.clock import Clock
 from sidecar.core.model import Fingerprint, Piece, StatIdentity, Transfer
 from sidecar.core.states import IllegalTransitionError
+from sidecar.files import KeptFolder
 from sidecar.journal.db.connection import Topic
 from sidecar.journal.db.store import S
 from sidecar.journal.stores.completion import Completion
@@ -146,21 +147,25 @@ class Candidates:
         now = self._clock.monotonic()
         work = [(c.probe_request(), policy) for c in batch if (policy := self._policy_of(c.root)) is not None]
         try:
-            results = await self._threads.do(
-                lambda: [self._probe(request, policy, now) for request, policy in work]
-            )
+            results = await self._threads.do(lambda: self._probe_all(work, now))
         finally:
             self._probe_lanes.release()
+        found = list(zip(batch, results, strict=True))
+        usual = [one for one in found if _is_usual(*one)]
+        others = [one for one in found if not _is_usual(*one)]
         await asyncio.gather(
-            *(
-                self._take_result(candidate, seen, now, group)
-                for candidate, seen in zip(batch, results, strict=True)
-            )
+            self._take_usual(usual, now), *(self._take_result(*one, now, group) for one in others)
         )
         await self._schedule.count_probes(batch)
 
-    def _probe(self, request: ProbeRequest, policy: ProbePolicy, now: float) -> ProbeResult:
-        seen = probe(request, policy, self._volumes, now=now)
+    def _probe_all(self, work: Sequence[tuple[ProbeRequest, ProbePolicy]], now: float) -> list[ProbeResult]:
+        with KeptFolder() as folder:
+            return [self._probe(request, policy, now, folder) for request, policy in work]
+
+    def _probe(
+        self, request: ProbeRequest, policy: ProbePolicy, now: float, folder: KeptFolder
+    ) -> ProbeResult:
+        seen = probe(request, policy, self._volumes, now=now, folder=folder)
         if (
             request.claim is None
             or seen.identity is None
@@ -176,14 +181,31 @@ class Candidates:
         if candidate.awaits_lookup and not candidate.is_reported_written and _is_written(candidate, seen):
             candidate.is_reported_written = True
             await self._journal.do(Recovery.candidate_written, candidate.row_id)
-        if seen.identity is not None and seen.identity != candidate.identity:
-            candidate.identity, candidate.quiet_since = seen.identity, max(now, candidate.quiet_since)
-        candidate.piece = seen.piece
+        candidate.note(seen, now)
         if isinstance(seen.found, Complete):
             candidate.why = "complete, it is being read"
             group.create_task(self._read_large(candidate))
         else:
             await self._apply_result(candidate, seen.found)
+
+    async def _take_usual(self, found: Sequence[tuple[Candidate, ProbeResult]], now: float) -> None:
+        """Journal the content of many at once."""
+        complete = list[tuple[Candidate, Fingerprint]]()
+        for candidate, seen in found:
+            candidate.note(seen, now)
+            self._note_obstacle(candidate, None)
+            if candidate in self._schedule and isinstance(seen.found, Fingerprint):
+                complete.append((candidate, seen.found))
+        if not complete:
+            return
+        rows = [(candidate.row_id, fingerprint) for candidate, fingerprint in complete]
+        try:
+            await self._journal.do(Completion.complete_all, rows)
+        except (LookupError, IllegalTransitionError):  # the row of one of them went on without us
+            await asyncio.gather(*(self._record_content(*one) for one in complete))
+        else:
+            for candidate, _ in complete:
+                self._leave(candidate)
 
     async def _read_large(self, candidate: Candidate) -> None:
         identity = candidate.identity
@@ -250,10 +272,13 @@ class Candidates:
         except (LookupError, IllegalTransitionError):
             # The row went on without us: two listings did not show the file, and another row took its place.
             log.debug("candidate_overtaken", path=candidate.path, root=candidate.root)
+        self._leave(candidate)
+        return result
+
+    def _leave(self, candidate: Candidate) -> None:
         self._schedule.forget(candidate)
         if candidate.touched:
             self._on_missed_event(candidate.root, candidate.path)
-        return result
 
     async def _record_content(self, candidate: Candidate, found: Fingerprint) -> None:
         if candidate.piece is Piece.NONE:
@@ -284,6 +309,12 @@ class Candidates:
         withheld = await self._journal.do(Withholding.withheld_now, root, {path: None})
         if path in withheld:
             self._on_withheld(root, path, identity, why, is_known=withheld[path])
+
+
+def _is_usual(candidate: Candidate, seen: ProbeResult) -> bool:
+    """Tell whether a look found content, and nothing else is to be done about it."""
+    has_news = candidate.awaits_lookup and _is_written(candidate, seen)
+    return isinstance(seen.found, Fingerprint) and seen.piece is Piece.NONE and not has_news
 
 
 def _is_written(candidate: Candidate, seen: ProbeResult) -> bool:

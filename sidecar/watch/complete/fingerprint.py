@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from sidecar.core.checksums import combine
+from awscrt.checksums import crc64nvme
+
+from sidecar.core.checksums import combine, to_text
 from sidecar.core.model import Fingerprint, PartChecksums, StatIdentity
 from sidecar.core.parts import OBJECT_BYTES_MAX, part_size, plan
 from sidecar.files import (
@@ -48,18 +50,23 @@ def take(
         os.close(fd)
 
 
-def take_open(fd: int, *, expected: StatIdentity, part_bytes: int | None = None) -> Fingerprint | Changed:
-    """Read all of an open file.
+def take_open(
+    fd: int, *, expected: StatIdentity, part_bytes: int | None = None, data: bytes | None = None
+) -> Fingerprint | Changed:
+    """Read all of an open file; ``data`` is what was read of it since it was ``expected``, if anything was.
 
     The identity is equal before and after the read, no writer has appeared, and the file still has a
     name; otherwise the read is void. Raises OSError where it cannot be read.
     """
-    if stat_identity(fd) != expected:
-        return Changed()
-    try:
-        checksum, parts = _read(fd, expected.size_bytes, part_bytes)
-    except TruncatedError:
-        return Changed()
+    if data is not None:
+        checksum, parts = to_text(crc64nvme(data)), None
+    else:
+        if stat_identity(fd) != expected:
+            return Changed()
+        try:
+            checksum, parts = _read(fd, expected.size_bytes, part_bytes)
+        except TruncatedError:
+            return Changed()
     # The lease before the stat: a writer that comes between the two changes the identity we see.
     if write_lease.take_read_lease(fd) is WriterCheck.BUSY:
         return Changed()

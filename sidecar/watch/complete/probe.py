@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from sidecar.core.model import Fingerprint, Piece, StatIdentity, StreamKey
-from sidecar.files import ForeignLinkError, NotRegularError, identity_of, open_regular
+from sidecar.files import ForeignLinkError, KeptFolder, NotRegularError, identity_of, open_regular
 from sidecar.homes import AWAY, away, find_obstruction, is_at_home
 from sidecar.watch.formats import detect
 from sidecar.watch.formats.base import UNKNOWN, Structure
@@ -23,6 +22,7 @@ from sidecar.watch.os.write_lease import WriterCheck
 from .decide import Abandon, Complete, Decision, ProbeEvidence, Wait, WaitPolicy, decide
 from .fingerprint import Changed, Vanished, take, take_open
 
+READ_ONCE_BYTES = 64 * 1024  # judged and fingerprinted of one read
 SMALL_BYTES = 1024 * 1024  # read at once by the thread that looked; larger files have lanes of their own
 SETTLE_DEFAULT, SETTLE_UNLEASED, SETTLE_SCANNING = 0.25, 2.0, 10.0
 
@@ -98,10 +98,20 @@ class ProbeResult:
     piece: Piece = Piece.NONE
 
 
-def probe(request: ProbeRequest, policy: ProbePolicy, volumes: Filesystems, *, now: float) -> ProbeResult:
-    """Look at a candidate. ``now`` is monotonic seconds, of just before the call."""
+def probe(
+    request: ProbeRequest,
+    policy: ProbePolicy,
+    volumes: Filesystems,
+    *,
+    now: float,
+    folder: KeptFolder | None = None,
+) -> ProbeResult:
+    """Look at a candidate. ``now`` is monotonic seconds, of just before the call.
+
+    ``folder`` is the one that the last candidate of the batch lay in.
+    """
     try:
-        fd = open_regular(request.root, request.path)
+        fd = open_regular(request.root, request.path, folder)
     except (FileNotFoundError, NotRegularError):
         return ProbeResult(identity=None, found=_absent(request))
     except OSError as error:
@@ -146,33 +156,45 @@ def _by(request: ProbeRequest, error: OSError) -> PathError:
 def _probe_open(
     fd: int, request: ProbeRequest, policy: ProbePolicy, volumes: Filesystems, now: float
 ) -> ProbeResult:
-    identity, decision = _examine(fd, request, policy, volumes, now)
+    identity, data, decision = _examine(fd, request, policy, volumes, now)
     if not isinstance(decision, Complete):
         return ProbeResult(identity=identity, found=decision)
-    piece = Piece.NONE if request.claim is None else piece_of(fd, PurePosixPath(request.path).name)
+    piece = Piece.NONE if request.claim is None else piece_of(fd, _name(request), data)
     is_small = identity.size_bytes <= SMALL_BYTES
-    found = take_open(fd, expected=identity) if is_small else decision
+    found = take_open(fd, expected=identity, data=data) if is_small else decision
     return ProbeResult(identity=identity, found=found, piece=piece)
 
 
 def _examine(
     fd: int, request: ProbeRequest, policy: ProbePolicy, volumes: Filesystems, now: float
-) -> tuple[StatIdentity, Decision]:
+) -> tuple[StatIdentity, bytes | None, Decision]:
     found = os.fstat(fd)
     identity = identity_of(found)
     held = _lease(fd, request, volumes, found.st_dev)
-    shape = UNKNOWN
+    shape, data = UNKNOWN, None
     if held is not WriterCheck.BUSY:
+        data = _read_at_once(fd, identity.size_bytes)
         judge = detect.judge if request.check_structure else _judge_size
-        shape = judge(fd, PurePosixPath(request.path).name)
+        shape = judge(fd, _name(request), data)
     quiet = now - request.quiet_since if identity == request.identity else 0.0
     evidence = ProbeEvidence(lease=held, structure=shape, quiet_seconds=quiet)
-    return identity, decide(
-        evidence, policy.wait_policy(request.rule_settle_seconds, exact=held is WriterCheck.FREE)
-    )
+    wait_policy = policy.wait_policy(request.rule_settle_seconds, exact=held is WriterCheck.FREE)
+    return identity, data, decide(evidence, wait_policy)
 
 
-def _judge_size(fd: int, name: str) -> Structure:
+def _read_at_once(fd: int, size_bytes: int) -> bytes | None:
+    """Return all of a small file; None where it is none, or is another size by now."""
+    if size_bytes > READ_ONCE_BYTES:
+        return None
+    data = os.pread(fd, size_bytes + 1, 0)
+    return data if len(data) == size_bytes else None
+
+
+def _name(request: ProbeRequest) -> str:
+    return request.path.rpartition("/")[2]
+
+
+def _judge_size(fd: int, name: str, _data: bytes | None = None) -> Structure:
     """Judge a file that nobody is to look into: what is empty, or nearly so, is no film all the same."""
     return by_size(os.fstat(fd).st_size, name)
 

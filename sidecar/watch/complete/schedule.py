@@ -20,7 +20,7 @@ from sidecar.core.model import Piece, StatIdentity, StreamKey, Transfer
 from sidecar.obstacles import PROCESS
 
 from .decide import Wait
-from .probe import ProbeRequest
+from .probe import ProbeRequest, ProbeResult
 
 CROWD_LOOKS_PER_SECOND = 250  # at all files together that are open for writing or incomplete
 NEVER_PROBED_MAX = 2_000  # candidates never looked at: beyond it listings wait
@@ -64,6 +64,12 @@ class Candidate:
         if self.refused and (self.obstacle is None or self.failures >= REFUSED_AFTER_FAILURES):
             return FileClass.SETTLING if self.obstacle == PROCESS else FileClass.REFUSED
         return FileClass.INCOMPLETE if self.is_torn else FileClass.SETTLING
+
+    def note(self, seen: ProbeResult, now: float) -> None:
+        """Take in how it looked; ``now`` is of just before the look."""
+        if seen.identity is not None and seen.identity != self.identity:
+            self.identity, self.quiet_since = seen.identity, max(now, self.quiet_since)
+        self.piece = seen.piece
 
     def probe_request(self) -> ProbeRequest:
         """Return what a worker thread may see of it."""

@@ -34,7 +34,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import PurePosixPath
 
 from . import jpeg, json_text, matroska, mp4, png, sparse, webp
 from .base import COMPLETE, UNKNOWN, BoundedReader, Completeness, Structure, TooMuchWorkError
@@ -44,17 +43,22 @@ HEAD_BYTES = 16
 Reader = Callable[[BoundedReader, int], Structure]
 
 
-def judge(fd: int, name: str) -> Structure:
-    """Return the structure of an open file; ``name`` decides only where the first bytes cannot."""
+def judge(fd: int, name: str, data: bytes | None = None) -> Structure:
+    """Return the structure of an open file; ``name`` decides only where the first bytes cannot.
+
+    ``data`` is all of it, where it was read already.
+    """
     found = os.fstat(fd)
     if sparse.is_hollow(fd, found):
         return sparse.HOLLOW
-    extension = PurePosixPath(name).suffix.lower()
+    stem, dot, end = name.rpartition(".")
+    extension = dot + end.lower() if stem else ""
+    size = found.st_size if data is None else len(data)
     try:
-        answer = _streams(BoundedReader(fd=fd, size=found.st_size), extension)
+        answer = _streams(BoundedReader(fd=fd, size=size, data=data), extension)
     except TooMuchWorkError:
         return UNKNOWN
-    return answer if answer.completeness is not Completeness.UNKNOWN else by_size(found.st_size, name)
+    return answer if answer.completeness is not Completeness.UNKNOWN else by_size(size, name)
 
 
 def _streams(source: BoundedReader, extension: str) -> Structure:

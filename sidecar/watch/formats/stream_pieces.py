@@ -22,17 +22,18 @@ _BRANDS = frozenset({b"dash", b"msdh", b"msix", b"cmfc", b"cmf2", b"cmfs", b"cmf
 _CLUSTER = b"\x1f\x43\xb6\x75"  # Matroska's: a WebM segment has nothing before it
 
 
-def piece_of(fd: int, name: str) -> Piece:
-    """Judge a complete file that is open. Raises OSError."""
+def piece_of(fd: int, name: str, data: bytes | None = None) -> Piece:
+    """Judge a complete file that is open; ``data`` is all of it, where it was read. Raises OSError."""
     if media.extension(name) in media.SEGMENTS:
         return Piece.FRAGMENT if media.extension(name) == "m4s" else Piece.CHUNK
-    found = by_content(fd)
+    found = by_content(fd, data)
     return Piece.CHUNK if found is Piece.NONE and media.is_segment(name) else found
 
 
-def by_content(fd: int) -> Piece:
+def by_content(fd: int, data: bytes | None = None) -> Piece:
     """Look at the first boxes of what may be an MP4, and at the first element of a WebM."""
-    source = BoundedReader(fd=fd, size=os.fstat(fd).st_size)
+    size = os.fstat(fd).st_size if data is None else len(data)
+    source = BoundedReader(fd=fd, size=size, data=data)
     head = source.at(0, 16)
     if head.startswith(_CLUSTER):
         return Piece.FRAGMENT
