@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from .templates import Ref, Segment, Template
 
 KEY_BYTES_MAX = 1024  # S3's own limit
 SEGMENT_BYTES_MAX = 255  # of stores that keep objects in a file system
 TRANSFER_LENGTH = 26
+SEGMENTS_KEPT_MAX = 512
+_ZEROS = "0" * TRANSFER_LENGTH
 _OPEN = re.compile(r"\{\{|\}\}|\{transfer\}")
 
 
@@ -26,18 +29,12 @@ def open_key(template: Template, values: Mapping[str, str | None]) -> str:
 
     Raises KeyRefusedError where the key leaves its place or is longer than a store allows.
     """
-    closed = {**values, "transfer": "0" * TRANSFER_LENGTH}
-    texts: list[str] = []
-    for segment in template.segments:
-        if (text := segment.render(closed)) is None:
-            continue
-        _check_segments(text.split("/"))
-        filled = {**closed, "stem": _fitting_stem(segment, closed, text)}
-        if "transfer" in segment.fields:  # elsewhere it would lead to another session's prefix
-            filled = {name: value and _listable(value) for name, value in filled.items()}
-        texts.append(_open_segment(segment, filled))
-    key = "/".join(texts)
-    if (size := len(close_key(key, closed["transfer"] or "").encode())) > KEY_BYTES_MAX:
+    texts = [
+        _opened(segment, tuple([values.get(name) for name in segment.fields]))
+        for segment in template.segments
+    ]
+    key = "/".join([text for text in texts if text is not None])
+    if (size := len(close_key(key, _ZEROS).encode())) > KEY_BYTES_MAX:
         raise KeyRefusedError(f"its object key has {size} bytes, and S3 takes {KEY_BYTES_MAX}")
     if not key:
         raise KeyRefusedError(
@@ -56,6 +53,19 @@ def is_unique(key: str) -> bool:
     if "{{" not in key:
         return "{transfer}" in key
     return any(found[0] == "{transfer}" for found in _OPEN.finditer(key))
+
+
+@lru_cache(SEGMENTS_KEPT_MAX)  # of files of one folder most segments are the same
+def _opened(segment: Segment, given: tuple[str | None, ...]) -> str | None:
+    """Return a segment of an open key, None where a field is unset; ``given`` are its fields' values."""
+    closed = {**dict(zip(segment.fields, given, strict=True)), "transfer": _ZEROS}
+    if (text := segment.render(closed)) is None:
+        return None
+    _check_segments(text.split("/"))
+    filled = {**closed, "stem": _fitting_stem(segment, closed, text)}
+    if "transfer" in segment.fields:  # elsewhere it would lead to another session's prefix
+        filled = {name: value and _listable(value) for name, value in filled.items()}
+    return _open_segment(segment, filled)
 
 
 def _check_segments(texts: Iterable[str]) -> None:
@@ -85,10 +95,13 @@ def _longest(text: str) -> int:
 
 def _open_segment(segment: Segment, values: Mapping[str, str | None]) -> str:
     return "".join(
-        "{transfer}" if token == Ref("transfer") else _doubled(values.get(token.name) or "")
-        if isinstance(token, Ref) else _doubled(token)
+        _doubled(token)
+        if isinstance(token, str)
+        else "{transfer}"
+        if token.name == "transfer"
+        else _doubled(values.get(token.name) or "")
         for token in segment.tokens
-    )  # fmt: skip
+    )
 
 
 def _doubled(text: str) -> str:

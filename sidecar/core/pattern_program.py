@@ -159,7 +159,7 @@ class Program:
                     return _captures(trail)
                 continue
             if step.chooses:
-                state = (step, at, self._bound(trail))
+                state = (step, at, self._bound(trail) if self.repeated else ())
                 if state in failed:
                     continue
                 failed.add(state)
@@ -167,8 +167,6 @@ class Program:
         return None
 
     def _bound(self, trail: Trail) -> tuple[Capture, ...]:
-        if not self.repeated:
-            return ()
         return tuple(capture for capture in _captures(trail) if capture[0] in self.repeated)
 
 

@@ -20,16 +20,12 @@ class Ref:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Segment:
-    """What stands between two slashes."""
+    """What stands between two slashes; ``fields`` are those that it needs."""
 
     tokens: tuple[str | Ref, ...]
-
-    @property
-    def fields(self) -> frozenset[str]:
-        """The fields that it needs."""
-        return frozenset(token.name for token in self.tokens if isinstance(token, Ref))
+    fields: frozenset[str]
 
     def render(self, values: Mapping[str, str | None]) -> str | None:
         """Return its text, or None if a field is unset."""
@@ -88,4 +84,4 @@ def _segments(source: str) -> Iterable[Segment]:
 def _segment(tokens: list[str | Ref], source: str) -> Segment:
     if not tokens:
         raise ValueError(f"{source!r} has an empty segment; write no / at either end and none twice")
-    return Segment(tuple(tokens))
+    return Segment(tuple(tokens), frozenset(token.name for token in tokens if isinstance(token, Ref)))
