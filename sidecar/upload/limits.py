@@ -44,15 +44,18 @@ class MemoryBudget:
 
     @asynccontextmanager
     async def claim(self, size_bytes: int, rank: Rank) -> AsyncIterator[None]:
-        """Wait until the bytes are free, hold them for the block."""
-        lane = self._large if self._large.has_room(size_bytes) else self._lane(size_bytes)
-        taken = min(max(1, size_bytes), lane.limit)
-        await lane.take(taken, rank, length_bytes=size_bytes)
-        try:
-            async with self._turn(size_bytes, rank) if self._turn else nullcontext():
+        """Wait until the bytes are free, hold them for the block.
+
+        The line's turn comes first: what waits for it holds no bytes that are wanted by somebody more urgent.
+        """
+        async with self._turn(size_bytes, rank) if self._turn else nullcontext():
+            lane = self._large if self._large.has_room(size_bytes) else self._lane(size_bytes)
+            taken = min(max(1, size_bytes), lane.limit)
+            await lane.take(taken, rank, length_bytes=size_bytes)
+            try:
                 yield
-        finally:
-            lane.give(taken)
+            finally:
+                lane.give(taken)
 
     def _lane(self, size_bytes: int) -> Lane:
         return self._small if size_bytes <= self._small_claim else self._large
