@@ -11,6 +11,8 @@ from sidecar.core.upload_order import QueuedBody, Rank, UploadQueue
 
 _SMALL_SHARE = 8  # of the whole, for small claims alone
 _SMALL_CLAIM = 64
+SAVED_SECONDS = 0.1  # a hundredth of the ten seconds over which a bandwidth limit is kept
+SLEEP_SECONDS_MIN = 0.005  # event loops count in milliseconds
 
 
 class MemoryBudget:
@@ -117,18 +119,22 @@ class Lane:
 
 
 class Bandwidth:
-    """A token bucket without a bucket: each taker waits until what was taken before it has been paid."""
+    """A token bucket: each taker waits until what was taken before it has been paid.
+
+    What nobody took is kept for ``SAVED_SECONDS``, so that a sleep that ends late costs nothing of the rate.
+    At a high rate a chunk takes less than any sleep: only after some of them somebody sleeps.
+    """
 
     def __init__(self, bytes_per_second: int, *, clock: Clock) -> None:
         """``bytes_per_second`` is the rate of all takers together."""
         self._rate = bytes_per_second
         self._clock = clock
-        self._paid_at = 0.0
+        self._paid_at = clock.monotonic()
 
     async def take(self, size_bytes: int) -> None:
         """Wait until ``size_bytes`` may go."""
         now = self._clock.monotonic()
         wait_seconds = self._paid_at - now
-        self._paid_at = max(self._paid_at, now) + size_bytes / self._rate
-        if wait_seconds > 0:
+        self._paid_at = max(self._paid_at, now - SAVED_SECONDS) + size_bytes / self._rate
+        if wait_seconds > SLEEP_SECONDS_MIN:
             await asyncio.sleep(wait_seconds)
