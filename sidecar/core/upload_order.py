@@ -9,6 +9,9 @@ A *small* file goes in one body. It does not wait for all parts of *large* ones 
 wait for a crowd of small ones: while both wait they share by halves, in bytes. Nor does a transfer wait for
 a place among the ``upload.concurrency`` ones under way behind those that go after it: what is more urgent
 than films that hold all places, or small and as urgent, gets further places, four times as many at most.
+
+However much is more urgent, nobody waits for ever: an eighth of the line (in bytes) and of the places is for
+what is less urgent, one priority after another. So a part of 8 MiB waits for at most 56 MiB of others.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from typing import Generic, TypeVar
 
 ANY = 2**62
 PILES = 4  # so many times as many as wanted are under way at most, whatever came later and goes first
+RESERVE = 8  # one byte and one place of so many are for what is less urgent
 
 T = TypeVar("T")
 
@@ -40,11 +44,15 @@ class Rank:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadRoom:
-    """Which transfers may begin: ``count`` more urgent than ``priority``, or as urgent and shorter."""
+    """Which transfers may begin: ``count`` more urgent than ``priority``, or as urgent and shorter.
+
+    None is more urgent than ``least_priority``.
+    """
 
     count: int
     priority: int = ANY
     shorter_than_bytes: int = ANY
+    least_priority: int = 0
 
 
 def room(under_way: Collection[Rank], *, wanted: int, part_bytes: int) -> UploadRoom | None:
@@ -64,6 +72,18 @@ def room(under_way: Collection[Rank], *, wanted: int, part_bytes: int) -> Upload
     if is_large:
         return UploadRoom(count=count, priority=priority, shorter_than_bytes=part_bytes)
     return UploadRoom(count=count, priority=priority - 1) if priority else None
+
+
+def reserved(under_way: Collection[Rank], *, wanted: int, served: int) -> UploadRoom | None:
+    """Tell which transfers may begin although more urgent ones take all places; None: none, or nobody does.
+
+    One of eight places, one at least. The priorities take turns: ``served`` had the last one.
+    """
+    if len(under_way) < wanted:
+        return None
+    most_urgent = min(rank.priority for rank in under_way)
+    count = max(1, wanted // RESERVE) - sum(rank.priority > most_urgent for rank in under_way)
+    return UploadRoom(count=count, least_priority=max(served, most_urgent) + 1) if count > 0 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -103,6 +123,8 @@ class UploadQueue(Generic[T]):
     def __init__(self) -> None:
         """Begin with nobody waiting."""
         self._levels: dict[int, _Priority[T]] = {}
+        self._passed_bytes = 0  # of the most urgent ones, since less urgent ones wait and had their share
+        self._served = -1  # the priority that had it last
 
     def __bool__(self) -> bool:
         """Tell whether anybody waits."""
@@ -115,11 +137,24 @@ class UploadQueue(Generic[T]):
 
     def first(self) -> QueuedBody[T] | None:
         """Return whose turn it is."""
-        return self._levels[min(self._levels)].queue()[0] if self._levels else None
+        if not self._levels:
+            return None
+        if len(self._levels) > 1:
+            one = self._levels[self._less_urgent()].queue()[0]
+            if self._passed_bytes >= (RESERVE - 1) * one.length_bytes:
+                return one
+        return self._levels[min(self._levels)].queue()[0]
 
     def go(self, one: QueuedBody[T]) -> None:
         """Let the first one go."""
-        self._levels[one.rank.priority].count(one)
+        priority = one.rank.priority
+        if len(self._levels) == 1:
+            self._passed_bytes = 0
+        elif priority == min(self._levels):
+            self._passed_bytes += one.length_bytes
+        else:
+            self._passed_bytes, self._served = 0, priority
+        self._levels[priority].count(one)
         self.drop(one)
 
     def drop(self, one: QueuedBody[T]) -> None:
@@ -128,3 +163,8 @@ class UploadQueue(Generic[T]):
         (level.large if one.rank.is_large else level.small).remove(one)
         if not level.small and not level.large:
             del self._levels[one.rank.priority]
+
+    def _less_urgent(self) -> int:
+        """Return the priority that has the next share of what is not for the most urgent one."""
+        _, *others = sorted(self._levels)
+        return next((priority for priority in others if priority > self._served), others[0])

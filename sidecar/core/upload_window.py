@@ -9,7 +9,8 @@ seconds makes room at once, so that a fast line has 32 under way after three rou
 of a body older than five seconds, halves the number.
 
 Where S3 itself asks for less (503 SlowDown) the number is halved, too, and for a minute grows by one with
-each round, whatever the line would carry.
+each round, whatever the line would carry. So it is, by a quarter, where round trips become long, by which S3
+or the line asks for less without a word (``round_trips.py``).
 
 A body counts as one; one below ``HEAVY_BYTES`` counts as its share of it, so that small files go in crowds.
 Very small ones have a lane of their own (``upload/s3/uplink.py``).
@@ -19,6 +20,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from . import round_trips
+from .round_trips import RoundTrips
+
 HEAVY_BYTES = 128 * 1024
 FIRST = 4.0  # until more is known
 FEWEST = 2.0  # one that stands still must not hold up the line
@@ -26,6 +30,7 @@ QUICK_SECONDS = 5.0  # who is through so soon risks little: more may go
 FULL_SECONDS = 10.0  # what a full line carries in this time is under way
 BUSY_SHARE = 0.75  # of the bodies that may go: only what uses the window tells whether it is too narrow
 WIDER = 1.5  # one step of trying
+NARROWER = 0.75  # one step back, while round trips are long
 WORTH = 0.5  # of what it would bring if nothing were shared
 SUNK = 0.7  # a line that carries less than this of what it did is measured anew
 AGAIN_SECONDS = 60.0  # a full line is tried anew so often
@@ -57,6 +62,7 @@ class Window:
     full_at: float = 0.0
     halved_at: float = float("-inf")
     slowed_at: float = float("-inf")  # S3 asked for less
+    trips: RoundTrips | None = None
 
 
 def opened(most: int) -> Window:
@@ -72,8 +78,15 @@ def weight(length_bytes: int) -> float:
 def passed(window: Window, length_bytes: int, seconds: float, now: float) -> Window:
     """Take in a body that arrived. A quick one makes room for one more: twice as many after each round.
 
-    For a while after trouble only a share of that: one more after each round.
+    For a while after trouble only a share of that: one more after each round. While round trips are long it
+    is fewer, down to the fewest: then they are as long as the way is.
     """
+    trips = round_trips.seen(window.trips, length_bytes, seconds)
+    if trips is not None and trips.are_long:
+        if window.limit > min(FEWEST, window.most):
+            return _less(replace(window, trips=trips), NARROWER, now)
+        trips = round_trips.anew(trips)
+    window = replace(window, trips=trips)
     if seconds >= QUICK_SECONDS or window.limit >= window.most:
         return window
     calm = now - window.halved_at >= AGAIN_SECONDS
@@ -91,9 +104,13 @@ def troubled(window: Window, seconds: float, now: float) -> Window:
 
 def slowed(window: Window, now: float) -> Window:
     """Take in that S3 asks for less; what it refuses of one round is one word."""
+    return _less(window, 0.5, now)
+
+
+def _less(window: Window, share: float, now: float) -> Window:
     if now - window.slowed_at < HALVE_SECONDS:
         return window
-    limit = max(min(FEWEST, window.most), window.limit / 2)
+    limit = max(min(FEWEST, window.most), window.limit * share)
     return replace(window, limit=limit, halved_at=now, slowed_at=now, tried=None, full=None)
 
 

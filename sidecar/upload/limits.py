@@ -11,6 +11,8 @@ from sidecar.core.upload_order import QueuedBody, Rank, UploadQueue
 
 _SMALL_SHARE = 8  # of the whole, for small claims alone
 _SMALL_CLAIM = 64
+SAVED_SECONDS = 0.1  # a hundredth of the ten seconds over which a bandwidth limit is kept
+SLEEP_SECONDS_MIN = 0.005  # event loops count in milliseconds
 
 
 class MemoryBudget:
@@ -44,15 +46,18 @@ class MemoryBudget:
 
     @asynccontextmanager
     async def claim(self, size_bytes: int, rank: Rank) -> AsyncIterator[None]:
-        """Wait until the bytes are free, hold them for the block."""
-        lane = self._large if self._large.has_room(size_bytes) else self._lane(size_bytes)
-        taken = min(max(1, size_bytes), lane.limit)
-        await lane.take(taken, rank, length_bytes=size_bytes)
-        try:
-            async with self._turn(size_bytes, rank) if self._turn else nullcontext():
+        """Wait until the bytes are free, hold them for the block.
+
+        The line's turn comes first: what waits for it holds no bytes that are wanted by somebody more urgent.
+        """
+        async with self._turn(size_bytes, rank) if self._turn else nullcontext():
+            lane = self._large if self._large.has_room(size_bytes) else self._lane(size_bytes)
+            taken = min(max(1, size_bytes), lane.limit)
+            await lane.take(taken, rank, length_bytes=size_bytes)
+            try:
                 yield
-        finally:
-            lane.give(taken)
+            finally:
+                lane.give(taken)
 
     def _lane(self, size_bytes: int) -> Lane:
         return self._small if size_bytes <= self._small_claim else self._large
@@ -114,18 +119,22 @@ class Lane:
 
 
 class Bandwidth:
-    """A token bucket without a bucket: each taker waits until what was taken before it has been paid."""
+    """A token bucket: each taker waits until what was taken before it has been paid.
+
+    What nobody took is kept for ``SAVED_SECONDS``, so that a sleep that ends late costs nothing of the rate.
+    At a high rate a chunk takes less than any sleep: only after some of them somebody sleeps.
+    """
 
     def __init__(self, bytes_per_second: int, *, clock: Clock) -> None:
         """``bytes_per_second`` is the rate of all takers together."""
         self._rate = bytes_per_second
         self._clock = clock
-        self._paid_at = 0.0
+        self._paid_at = clock.monotonic()
 
     async def take(self, size_bytes: int) -> None:
         """Wait until ``size_bytes`` may go."""
         now = self._clock.monotonic()
         wait_seconds = self._paid_at - now
-        self._paid_at = max(self._paid_at, now) + size_bytes / self._rate
-        if wait_seconds > 0:
+        self._paid_at = max(self._paid_at, now - SAVED_SECONDS) + size_bytes / self._rate
+        if wait_seconds > SLEEP_SECONDS_MIN:
             await asyncio.sleep(wait_seconds)

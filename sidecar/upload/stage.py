@@ -12,10 +12,10 @@ from sidecar.core.clock import Clock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Transfer
 from sidecar.core.retry import Again, GiveUp
-from sidecar.core.upload_order import Rank, UploadRoom, room
+from sidecar.core.upload_order import Rank, UploadRoom, reserved, room
 from sidecar.gate import RemoteGate
 from sidecar.journal.db.connection import Topic
-from sidecar.journal.stores.upload_claims import UploadClaims
+from sidecar.journal.stores.upload_claims import Claim, UploadClaims
 from sidecar.journal.stores.uploads import Uploads
 from sidecar.metrics import Metrics
 from sidecar.obstacles import Obstacles
@@ -28,6 +28,7 @@ from .unreadable_sources import UnreadableSources
 from .waiting import wait_for
 
 CONCURRENCY_AUTO = 32  # small files wait for round trips; the memory budget bounds the large ones
+RESERVED_SECONDS = 1.0  # between two looks for what is less urgent than all that takes the places
 
 
 class UploadStage:
@@ -61,6 +62,7 @@ class UploadStage:
         self._concurrency = concurrency
         self._uploads: dict[int, UploadProgress] = {}
         self._numbers = count()
+        self._reserved_at, self._served = float("-inf"), -1  # when a place was for the less urgent, and whose
         self._work = self._journal.subscribe(Topic.UPLOADS)
         self._sources = UnreadableSources(
             journal=self._journal, clock=clock, obstacles=obstacles or Obstacles(clock)
@@ -85,14 +87,26 @@ class UploadStage:
             tasks.create_task(self._sources.run())
             while True:
                 self._work.clear()
+                await self._start_less_urgent(tasks)
                 room = self._room()
-                next_due = await self._start(tasks, room) if room else None
+                next_due = (await self._start(tasks, room)).next_due if room else None
                 await wait_for(self._work, next_due, clock=self._clock)
 
     # -- transfers --------------------------------------------------------------------------------
     def _room(self) -> UploadRoom | None:
         ranks = [progress.rank for progress in self._uploads.values()]
         return room(ranks, wanted=self._concurrency, part_bytes=self._context.part_bytes)
+
+    async def _start_less_urgent(self, tasks: asyncio.TaskGroup) -> None:
+        """Give what is less urgent its share of the places, now and then."""
+        ranks = [progress.rank for progress in self._uploads.values()]
+        room = reserved(ranks, wanted=self._concurrency, served=self._served)
+        now = self._clock.monotonic()
+        if room is None or now - self._reserved_at < RESERVED_SECONDS:
+            return
+        claim = await self._start(tasks, room)
+        self._reserved_at = now
+        self._served = max((one.route.priority for one in claim.transfers), default=-1)
 
     def _rank(self, transfer: Transfer, *, is_begun: bool) -> Rank:
         return Rank(
@@ -102,14 +116,16 @@ class UploadStage:
             number=transfer.row_id if is_begun else next(self._numbers),
         )
 
-    async def _start(self, tasks: asyncio.TaskGroup, room: UploadRoom) -> float | None:
-        """Claim and start as many as may begin; return when the next one is due, if none is now."""
+    async def _start(self, tasks: asyncio.TaskGroup, room: UploadRoom) -> Claim:
+        """Claim and start as many as may begin."""
         claim = await self._journal.do(
             UploadClaims.claim_uploads,
             limit=room.count,
             now=self._clock.monotonic(),
             priority=room.priority,
             shorter_than_bytes=room.shorter_than_bytes,
+            least_priority=room.least_priority,
+            part_bytes=self._context.part_bytes,
         )
         for transfer in claim.transfers:
             progress = UploadProgress(
@@ -125,7 +141,7 @@ class UploadStage:
             tasks.create_task(self._run(transfer, progress))
         if claim.transfers:
             self._work.set()  # there may be more, or a later one is due: ask once again
-        return claim.next_due
+        return claim
 
     async def _run(self, transfer: Transfer, progress: UploadProgress) -> None:
         try:

@@ -121,6 +121,66 @@ def test_s3_that_asks_for_less_gets_half_and_then_one_more_with_each_round() -> 
     assert narrow.limit == FEWEST
 
 
+@dataclass
+class Server:
+    """Carries out so many requests at once, each in ``seconds``; the others queue. All bodies are small."""
+
+    at_once: int
+    seconds: float = 0.2
+    body_bytes: int = HEAVY_BYTES // 4
+    window: Window = field(default_factory=lambda: upload_window.opened(MOST))
+    begun: list[float] = field(default_factory=list)
+    now: float = 0.0
+    done: int = 0
+
+    def run(self, seconds: float) -> Server:
+        """Answer requests, the oldest first; there are always more."""
+        until = self.now + seconds
+        while self.now < until:
+            while (len(self.begun) + 1) * upload_window.weight(self.body_bytes) <= self.window.limit:
+                self.begun.append(self.now)
+            self.now += self.seconds
+            answered, self.begun = self.begun[: self.at_once], self.begun[self.at_once :]
+            for begun in answered:
+                took = self.now - begun
+                self.window = upload_window.passed(self.window, self.body_bytes, took, self.now)
+            self.done += len(answered)
+        return self
+
+    @property
+    def round_trip(self) -> float:
+        """Seconds that the next request takes."""
+        return self.seconds * (1 + len(self.begun) / self.at_once)
+
+
+@pytest.mark.parametrize("at_once", [8, 20])
+def test_round_trips_that_become_long_make_room_at_a_server_that_is_never_idle(at_once: int) -> None:
+    """As many more than it carries out as bring nothing go; and it has always enough to do."""
+    server = Server(at_once=at_once).run(120)
+    wide = MOST / upload_window.weight(server.body_bytes)
+    before = server.done
+    server.run(600)
+    assert server.done - before >= 0.95 * 600 / server.seconds * at_once
+    assert server.round_trip <= 0.7 * server.seconds * wide / at_once
+    assert server.window.limit <= 0.7 * MOST
+
+
+def test_a_way_that_becomes_longer_by_itself_is_the_new_measure() -> None:
+    """From 20 ms to two seconds, as over another line: fewer at first, then as many as before."""
+    near = Server(at_once=10_000, seconds=0.02).run(30)
+    assert near.window.limit == MOST
+    far = replace(near, seconds=2.0, begun=[]).run(60)
+    assert far.window.limit <= MOST / 2
+    assert far.run(600).window.limit == MOST
+
+
+def test_a_busy_machine_is_no_queue() -> None:
+    """A few milliseconds become a hundred, while there is much else to do."""
+    assert Server(at_once=160, seconds=0.005).run(5).window.limit == MOST
+    busy = Server(at_once=160, seconds=0.005).run(1)
+    assert replace(busy, seconds=0.15, begun=[]).run(60).window.limit == MOST
+
+
 def test_a_body_that_breaks_at_once_says_nothing_about_how_many_may_go() -> None:
     """A fast line whose connections break here and there is not a full one."""
     wide = replace(upload_window.opened(MOST), limit=32.0)

@@ -71,3 +71,19 @@ def test_remembered_folders_are_found_without_a_look_at_their_files(tmp_path: Pa
     taken = steps(journal, lambda it: found.extend(it.files.folders(ROOT, after="", limit=1000)))
     assert found == [f"demo/lesson-00000/scene_00000{n}/video" for n in range(3)]
     assert taken < 30
+
+
+def test_a_start_finds_what_is_under_way_without_a_look_at_what_is_delivered(
+    journals: tuple[Journal, Journal],
+) -> None:
+    """Each question that it asks has an index of its own, however many files were synced before."""
+    asked: tuple[Callable[[Journal], object], ...] = (
+        lambda journal: journal.upload_claims.void_leases(),
+        lambda journal: journal.settings_change.redirect_to_bucket(),
+        lambda journal: journal.settings_change.unwatched_transfers(watched=[], after=0),
+        lambda journal: journal.completion.candidates(),
+        lambda journal: journal.stream_pieces.parked(),
+    )
+    for work in asked:
+        few, many = (steps(journal, work) for journal in journals)
+        assert many <= few + 10, work.__code__.co_names

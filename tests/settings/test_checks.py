@@ -77,7 +77,10 @@ SCENE = {"asset_type": "video_chunk", "entity": "scene"}
             "s3.key: {sesion_id} is captured by no rule",
         ),
         ({"upload": {"memory": "1MiB"}}, "upload.memory: is less than one part"),
-        ({"upload": {"engine": "crt"}}, "upload.engine: crt comes in a later version"),
+        (
+            {"upload": {"engine": "crt"}},
+            "upload.engine: crt is not built in, since it would be dearer: for a part",
+        ),
         ({"upload": {"priority": ["manifest", "manifest"]}}, "an asset type is named twice"),
         ({"upload": {"concurrency": "0"}}, "write auto or a number from 1 to 256"),
         ({"retry": {"initial": "2m"}}, "retry.initial: is longer than retry.max"),

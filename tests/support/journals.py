@@ -21,6 +21,7 @@ from sidecar.core.model import (
     Transfer,
 )
 from sidecar.core.ops import Batch, Kept, OpOutcome, OpResult
+from sidecar.core.upload_order import ANY
 from sidecar.journal.journal import Journal
 
 from .clock import ManualClock
@@ -95,9 +96,10 @@ def ready(journal: Journal, text: str, n: int = 1, *, at: Route | None = None) -
     return journal.transfers.one(candidate.row_id)
 
 
-def ship(journal: Journal, transfer: Transfer, *, places: int = 100) -> State:
+def ship(journal: Journal, transfer: Transfer, *, places: int = 100, part_bytes: int = ANY) -> State:
     """Claim a ready transfer, where there are so many places, and report it as uploaded."""
-    claimed = {t.row_id: t for t in journal.upload_claims.claim_uploads(limit=places, now=1e9).transfers}
+    claim = journal.upload_claims.claim_uploads(limit=places, now=1e9, part_bytes=part_bytes)
+    claimed = {t.row_id: t for t in claim.transfers}
     assert transfer.row_id in claimed
     journal.uploads.begin_put(transfer.row_id)
     stored = StoredObject(bucket="lessons", key=transfer.key, etag="e")

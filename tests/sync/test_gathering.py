@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -264,6 +265,19 @@ def test_a_file_that_is_claimed_in_a_moment_is_waited_for_by_no_op(at_desk: Any)
         await desk.writer.run(journals.ship, await desk.ready("sent.mp4"))  # there are a hundred places
         await desk.ready("next.mp4")
         assert await desk.until(lambda: bool(desk.calls())) < 0.002
+
+    at_desk(work)
+
+
+@pytest.mark.parametrize(("is_film", "seconds"), [(True, 0.0), (False, WAIT_SECONDS)])
+def test_no_op_waits_for_films_that_wait_for_a_place(is_film: bool, seconds: float, at_desk: Any) -> None:
+    """They may for long: a thumbnail that was uploaded beside those that hold all places is told at once."""
+
+    async def work(desk: Desk) -> None:
+        thumbnail, other = await desk.ready("thumb.png"), await desk.ready("other.mp4")
+        part_bytes = other.size_bytes + (0 if is_film else 1)
+        await desk.writer.run(partial(journals.ship, transfer=thumbnail, places=1, part_bytes=part_bytes))
+        assert await desk.until(lambda: bool(desk.calls())) == pytest.approx(seconds, abs=0.005)
 
     at_desk(work)
 

@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.core.clock import SystemClock
+from sidecar.core.clock import Clock, SystemClock
 from sidecar.core.upload_order import Rank
 from sidecar.upload.limits import Bandwidth, MemoryBudget
+from sidecar.upload.s3.payload import THROTTLED_BYTES
 from tests.support.patience import DEADLINE_SECONDS
+from tests.support.virtual import virtually
 
 CHUNK = Rank(priority=3, is_large=True, is_fresh=True, number=1)
 LARGE, SMALL = 600, 10  # of a budget of 1024: lanes of 896 and 128, small up to 16
@@ -114,3 +116,44 @@ async def test_bandwidth_is_shared_by_all_takers(takers: int) -> None:
     begun = clock.monotonic()
     await asyncio.gather(*(take() for _ in range(takers)))
     assert 0.3 < clock.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize("takers", [1, 8])
+@pytest.mark.parametrize("bytes_per_second", [256 * 1024, 5_000_000, 100_000_000])
+def test_a_bandwidth_limit_is_kept_within_a_twentieth_over_ten_seconds(
+    bytes_per_second: int, takers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though every sleep ends two milliseconds late, and large and small chunks go side by side."""
+    exact = asyncio.sleep
+    monkeypatch.setattr("sidecar.upload.limits.asyncio.sleep", lambda seconds: exact(seconds + 0.002))
+    taken = 0
+
+    async def take(bandwidth: Bandwidth, size: int) -> None:
+        nonlocal taken
+        while True:
+            await bandwidth.take(size)
+            taken += size
+
+    async def timed(clock: Clock) -> None:
+        bandwidth = Bandwidth(bytes_per_second, clock=clock)
+        tasks = [asyncio.ensure_future(take(bandwidth, THROTTLED_BYTES >> n % 4)) for n in range(takers)]
+        await exact(10.0)
+        await stop(*tasks)
+
+    virtually(timed)
+    assert taken == pytest.approx(10 * bytes_per_second, rel=0.05)
+
+
+def test_a_line_that_was_idle_is_not_flooded_afterwards() -> None:
+    """A tenth of a second is made up for, not the hour before."""
+
+    async def timed(clock: Clock) -> float:
+        bandwidth = Bandwidth(100_000, clock=clock)
+        await bandwidth.take(1000)
+        await asyncio.sleep(3600.0)
+        begun = clock.monotonic()
+        for _ in range(101):
+            await bandwidth.take(1000)
+        return clock.monotonic() - begun
+
+    assert virtually(timed) >= 0.89

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -175,6 +176,56 @@ def test_what_is_small_or_more_urgent_waits_for_no_film(
 
     found = over(play)
     assert found["late.mp4"] <= 4 * (1 + size_bytes / UNIT)  # each of four bodies gets a quarter of the line
+
+
+def test_a_film_in_flight_gives_way_at_its_next_part(over: Callable[[Play], Arrivals]) -> None:
+    """1,024 parts, four on their way: thumbnails and chunks wait for one at most, and nothing is cut off."""
+    begun: list[str] = []
+
+    async def play(folder: Folder) -> Arrivals:
+        store = folder.rig.store
+        await folder.put("film.mp4", 1024 * UNIT, priority=5)
+        async with running(folder.rig.stage(clock=folder.clock, concurrency=4)):
+            await asyncio.sleep(20.0)
+            folder.known.clear()
+            begun.extend(store.calls)
+            for n in range(4):
+                await folder.put(f"{n}.png", SMALL, priority=0)
+                await folder.put(f"{n}.mp4", UNIT - 1, priority=3)
+            found = await folder.arrivals()
+        begun[:] = store.calls[len(begun) : [n for n, one in enumerate(store.calls) if one == "put"][-1]]
+        return found
+
+    over(play)
+    assert begun.count("put") == 7, "and the last one"
+    assert sum(one.startswith("part") for one in begun) <= 1
+
+
+@pytest.mark.parametrize("concurrency", [4, 32])
+def test_thumbnails_without_end_do_not_starve_films(
+    concurrency: int, over: Callable[[Play], Arrivals]
+) -> None:
+    """As many as fill all places, and the line: what is less urgent gets an eighth, of two kinds in turn."""
+    parts = 4
+
+    async def play(folder: Folder) -> Arrivals:
+        async def thumbnails() -> None:
+            for n in itertools.count():
+                await folder.rig.file(content(SMALL), f"{n}.png", priority=0)
+                if n > 2 * concurrency:
+                    await asyncio.sleep(0.45)
+
+        flood = asyncio.create_task(thumbnails())
+        await asyncio.sleep(1.0)
+        await folder.put("film.mp4", parts * UNIT)
+        await folder.put("combined.mp4", parts * UNIT, priority=5)
+        try:
+            return await asyncio.wait_for(shipped(folder, concurrency=concurrency), 300.0)
+        finally:
+            flood.cancel()
+
+    found = over(play)
+    assert max(found.values()) <= 1.5 * 8 * 2 * parts
 
 
 def test_a_film_is_not_starved_by_small_files(over: Callable[[Play], Arrivals]) -> None:

@@ -180,15 +180,18 @@ class Batches(Store):
         )
 
     def _files_wait(self, session: str, now: float) -> bool:
-        """Tell whether files of a session wait for a place; while there are places none waits for long."""
+        """Tell whether files of a session wait for a place; while there are places none waits for long.
+
+        Films may wait for a place until others are through, so no op waits for them.
+        """
         if not self._upload_claims.are_full:
             return False
         row = self._db.execute(  # the list of states is the index's, and makes SQLite use it
             "SELECT 1 FROM transfers WHERE session_id = ? AND state IN"
             " ('discovered', 'ready', 'uploaded', 'dead', 'abandoned') AND state = 'ready' AND lease = 0"
-            " AND held = 0 AND parked = 0 AND due <= ?"
+            " AND held = 0 AND parked = 0 AND due <= ? AND size < ?"
             f" AND root NOT IN ({self._roots.blocked_roots()}) LIMIT 1",
-            [session, now],
+            [session, now, self._upload_claims.part_bytes],
         ).fetchone()
         return row is not None
 

@@ -60,7 +60,7 @@ class Completion(Store):
 
     def candidates(self) -> list[Transfer]:
         """Return all transfers in state discovered."""
-        rows = self._db.execute(f"{FROM_TRANSFERS} WHERE t.state = 'discovered' ORDER BY t.id")
+        rows = self._db.execute(f"{FROM_TRANSFERS} WHERE t.state = 'discovered' ORDER BY +t.id")
         return [transfer_from(row) for row in rows]
 
     @transaction

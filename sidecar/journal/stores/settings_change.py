@@ -22,7 +22,8 @@ from .transfers import Transfers
 
 BATCH = 1000
 NOT_WATCHED = "let go"  # an event's name
-# In words, by which SQLite sees that the small partial indexes hold all that is asked for.
+# In words, by which SQLite sees that the small partial indexes hold all that is asked for. With a + before
+# what else is asked it takes no other way: that is through all that was ever delivered.
 _OPEN = (
     "t.state = 'discovered'",
     "t.state IN ('ready', 'uploaded') AND t.state = 'ready'",
@@ -58,7 +59,7 @@ class SettingsChange(Store):
         """Return what is neither in S3 nor below a watched root, by row, a batch at most."""
         known = self._db.execute("SELECT id, path FROM roots").fetchall()
         numbers = ",".join(str(int(row["id"])) for row in known if row["path"] not in watched)
-        where = f"t.root IN ({numbers}) AND t.id > ?"
+        where = f"+t.root IN ({numbers}) AND +t.id > ?"
         found = [row for state in _OPEN for row in self._rows(f"{state} AND {where}", [after])]
         return sorted(found, key=lambda row: row.row_id)[:BATCH]
 
@@ -76,5 +77,5 @@ class SettingsChange(Store):
             )
 
     def _rows(self, where: str, values: Sequence[str | int]) -> list[Transfer]:
-        rows = self._db.execute(f"{FROM_TRANSFERS} WHERE {where} ORDER BY t.id LIMIT {BATCH}", values)
+        rows = self._db.execute(f"{FROM_TRANSFERS} WHERE {where} ORDER BY +t.id LIMIT {BATCH}", values)
         return [transfer_from(row) for row in rows.fetchall()]

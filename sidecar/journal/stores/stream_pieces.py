@@ -131,7 +131,7 @@ class StreamPieces(Store):
         rows = self._db.execute(
             "SELECT t.session_id, t.scene_id, t.id, r.path AS root, t.folder, t.mtime_ns, t.route"
             " FROM transfers t JOIN roots r ON r.id = t.root WHERE t.parked = 1 AND t.state = 'ready'"
-            " ORDER BY t.id"
+            " ORDER BY +t.id"
         )
         groups: dict[Stream, list[Mapping[str, object]]] = {}
         for row in rows:

@@ -33,24 +33,34 @@ class UploadClaims(Store):
         super().__init__(db)
         self._transfers, self._cleanup, self._roots = transfers, cleanup, roots
         self.are_full = False  # in memory: the last claim filled all places, so what is ready waits for one
+        self.part_bytes = ANY  # in memory: what is as large may wait for films, for long
 
     @transaction
     def claim_uploads(
-        self, *, limit: int, now: float, priority: int = ANY, shorter_than_bytes: int = ANY
+        self,
+        *,
+        limit: int,
+        now: float,
+        priority: int = ANY,
+        shorter_than_bytes: int = ANY,
+        least_priority: int = 0,
+        part_bytes: int = ANY,
     ) -> Claim:
         """Lease ready transfers that are due; never two of one slot at once.
 
         By priority; of equal priority what is begun is finished first, the rest by age. An upload that was
         opened and has no parts is not begun: on a slow line many are. Only what is more urgent than
-        ``priority``, or as urgent and shorter.
+        ``priority``, or as urgent and shorter, and not more urgent than ``least_priority``. What has
+        ``part_bytes`` or more goes in parts.
         """
+        self.part_bytes = part_bytes
         begun = "EXISTS (SELECT 1 FROM parts p WHERE p.transfer = t.id) AS begun"
         due = (
             f"SELECT id, slot, priority, {begun} FROM transfers t WHERE state = 'ready' AND lease = 0"
             " AND held = 0 AND parked = 0 AND due <= ?1"
             " AND NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = t.slot AND o.lease = 1)"
             f" AND t.root NOT IN ({self._roots.blocked_roots()})"
-            " AND priority <= ?3 AND (priority < ?3 OR size < ?4)"
+            " AND priority BETWEEN ?5 AND ?3 AND (priority < ?3 OR size < ?4)"
         )
         first = "ORDER BY priority, id LIMIT ?2"
         rows = self._db.execute(
@@ -59,7 +69,7 @@ class UploadClaims(Store):
             f"  UNION SELECT * FROM ({due} {first}))"
             "  ORDER BY priority, begun DESC, id LIMIT ?2) GROUP BY slot)"
             " ORDER BY t.priority, begun DESC, t.id",
-            [now, limit, priority, shorter_than_bytes],
+            [now, limit, priority, shorter_than_bytes, least_priority],
         ).fetchall()
         if rows:
             self._db.execute(
@@ -67,7 +77,8 @@ class UploadClaims(Store):
                 [json.dumps([row["id"] for row in rows])],
             )
         self._transfers.uploads_began |= {row["id"]: now for row in rows}
-        if len(rows) >= limit or (priority, shorter_than_bytes) == (ANY, ANY):
+        is_any = (priority, shorter_than_bytes, least_priority) == (ANY, ANY, 0)
+        if (len(rows) >= limit and least_priority == 0) or is_any:
             self.are_full = len(rows) >= limit
         return Claim(
             transfers=tuple(transfer_from(row) for row in rows),

@@ -21,6 +21,7 @@ SIDECAR_ID = "sidecar-bench"
 START_SECONDS = 900.0  # a million files
 WAIT_SECONDS = 3600.0
 _LOOK_SECONDS = 0.1
+_FOREIGN = ("AWS_", "PYTHONDONTWRITEBYTECODE")  # what is installed was compiled, and is not at each start
 
 
 class Daemon:
@@ -36,7 +37,7 @@ class Daemon:
         config.write_text(json.dumps(self._settings(folder, root, target, convex_url)))
         config.chmod(0o600)
         trust = {} if target.tls is None else {"SSL_CERT_FILE": str(target.tls.authority)}
-        environment = {k: v for k, v in target.environment().items() if not k.startswith("AWS_")}
+        environment = {k: v for k, v in target.environment().items() if not k.startswith(_FOREIGN)}
         self._child = Child(
             name="the sidecar",
             argv=[sys.executable, "-m", "sidecar", "run", "--config", config],
