@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from . import checks, secret_files, unsupported
+from . import checks, environments, secret_files, unsupported
 from .document import EXAMPLE, Document, parse, read_text, unusable
 from .model import Settings
 from .overrides import Overrides, override
@@ -47,7 +47,7 @@ def _read(path: Path, environ: Mapping[str, str]) -> Document:
 
 
 def _build(values: Any, document: Document, overrides: Overrides) -> Settings:
-    settings, findings = _validated(values)
+    settings, findings = _validated(environments.with_defaults(values))
     known = {problem.key for problem in document.problems}
     problems = [*document.problems, *overrides.problems]
     problems += [

@@ -18,6 +18,7 @@ from .daemon import (
     ShutdownSettings,
     StatusSettings,
 )
+from .environments import Environment
 from .s3 import S3, Upload
 from .types import Section, word
 from .watch import Entities, Rule, Watch
@@ -30,6 +31,10 @@ class Settings(Section):
 
     sidecar_id: Annotated[str, word(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", _SIDECAR_ID)] | None = None
     """Who this sidecar is, for ever; default: made once beside the journal."""
+    environment: Environment | None = None
+    """development | staging | production: other defaults for keys that are not written; null: none."""
+    https_only: bool = False
+    """Whether an address of S3, Convex or the CDN that is not https is a mistake."""
     watch: tuple[Watch, ...] = Field(json_schema_extra={"minItems": 1})
     """The folders that renderers write into."""
     preset: Literal["lesson", "manim", "none"] = "lesson"
