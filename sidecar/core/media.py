@@ -57,7 +57,7 @@ def is_segment(name: str) -> bool:
 
 
 def content_disposition(asked: str, name: str) -> str:
-    """Return the header: ``attachment`` and ``inline`` get the file's name, whatever else stays (RFC 6266)."""
+    """Return the header (RFC 6266): ``attachment`` and ``inline`` get the file's name, all else stays."""
     if asked not in ("attachment", "inline"):
         return asked
     plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)  # what every browser reads

@@ -1,4 +1,4 @@
-"""Keeps S3's tags within what S3 takes, since a tag that it refuses would keep the object from being stored."""
+"""Keeps tags within what S3 takes, since a tag that it refuses would keep the object from being stored."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def _archives(settings: Settings) -> Iterator[str]:
     for at, rule in enumerate(settings.rules):
         if rule.storage_class in ARCHIVES:
             name = dotted(("rules", at, "storage_class"))
-            yield f"{name}: {rule.storage_class} objects cannot be read before they are restored, so nobody plays them"
+            yield f"{name}: {rule.storage_class} objects are not read before somebody restores them"
 
 
 def _rule_keys(settings: Settings) -> dict[str, str]:

@@ -1,6 +1,6 @@
-"""Says what ``environment`` sets: defaults of other keys. Keys that are written, in the file or by the
-environment's variables, win.
+"""Says what ``environment`` sets: defaults of other keys.
 
+Keys that are written win, whether in the file or by the environment's variables.
 What only one's own store or lesson can tell (encryption, buckets, retention) is set by none of them.
 """
 
@@ -31,7 +31,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 def with_defaults(values: Any) -> Any:
-    """Return the values over what their ``environment`` sets; unchanged where there is none, or no such one."""
+    """Return the values over what their ``environment`` sets; unchanged where there is no such one."""
     name = values.get("environment") if isinstance(values, Mapping) else None
     return _over(values, PRESETS[name]) if isinstance(name, str) and name in PRESETS else values
 

@@ -93,5 +93,5 @@ def test_an_address_of_the_environment_is_refused_as_well() -> None:
 
 def test_another_word_is_a_mistake() -> None:
     """Said at its key."""
-    with pytest.raises(SettingsError, match="environment: 'prod' is not allowed here|environment: "):
+    with pytest.raises(SettingsError, match=r"\benvironment: "):
         from_mapping({**BARE, "environment": "prod"})

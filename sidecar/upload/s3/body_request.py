@@ -90,8 +90,8 @@ def headers(fields: Mapping[str, Any]) -> dict[str, str]:
     return said
 
 
-def _text(value: str | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else value.strip()
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value).strip()
 
 
 async def learn(client: Any, bucket: str) -> Door | None:

@@ -47,14 +47,11 @@ def _metadata(spec: ObjectSpec, algorithm: Algorithm) -> dict[str, str]:
     return rest if algorithm is Algorithm.CRC64NVME else rest | {SENT_UNDER: algorithm}
 
 
-def _encryption(config: S3Config) -> dict[str, str]:
+def _encryption(config: S3Config) -> dict[str, Any]:
     if config.encryption == "none":
         return {}
     if config.encryption == "aes256":
         return {"ServerSideEncryption": "AES256"}
     key = {"SSEKMSKeyId": config.kms_key_id} if config.kms_key_id else {}
-    return {
-        "ServerSideEncryption": "aws:kms",
-        **key,
-        **({"BucketKeyEnabled": True} if config.bucket_key else {}),
-    }
+    bucket_key = {"BucketKeyEnabled": True} if config.bucket_key else {}
+    return {"ServerSideEncryption": "aws:kms", **key, **bucket_key}
