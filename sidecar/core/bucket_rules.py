@@ -84,17 +84,16 @@ def merged_rules(there: Sequence[Document], ours: Sequence[Document]) -> list[Do
 
 def is_same(one: Any, other: Any) -> bool:
     """Tell whether two documents say the same; S3 gives a list of one back as what is in it."""
-    plain, others = _plain(one), _plain(other)
-    return plain == others
+    return bool(_plain(one) == _plain(other))
 
 
 def is_default_encryption(rule: Mapping[str, Any] | None) -> bool:
     """Tell whether a bucket's encryption is what S3 gives to every bucket, so that nobody chose it."""
     by_default = (rule or {}).get("ApplyServerSideEncryptionByDefault", {})
-    return by_default.get("SSEAlgorithm", "AES256") == "AES256"
+    return bool(by_default.get("SSEAlgorithm", "AES256") == "AES256")
 
 
-def _plain(value: Any) -> object:
+def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _plain(below) for name, below in value.items()}
     if isinstance(value, list) and len(value) == 1:
