@@ -1,4 +1,4 @@
-"""The platform's metrics under the design's names: they are the daemon's collectors, filled by the same code."""
+"""The platform's metrics under the design's names: the daemon's own collectors, filled by the same code."""
 
 from __future__ import annotations
 

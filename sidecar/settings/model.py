@@ -21,6 +21,7 @@ from .daemon import (
 from .environments import Environment
 from .s3 import S3, Upload
 from .types import Section, word
+from .urls import Urls
 from .watch import Entities, Rule, Watch
 
 _SIDECAR_ID = "write 1 to 128 letters, digits and . _ : @ -, such as render-7"
@@ -49,6 +50,8 @@ class Settings(Section):
     """How uploads share the machine and the line."""
     convex: Convex = Field(default_factory=Convex)
     """Where metadata goes."""
+    urls: Urls = Field(default_factory=Urls)
+    """Addresses that the library gives out."""
     journal: JournalSettings = Field(default_factory=JournalSettings)
     """What is remembered."""
     retry: RetrySettings = Field(default_factory=RetrySettings)
