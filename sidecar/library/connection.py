@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
 import os
 import threading
@@ -92,7 +91,8 @@ class Connection:
         with self._opening:
             if self._loop is None:
                 self.__enter__()
-                atexit.register(self._close_at_exit)
+                # Before the executors end, which is earlier than what atexit calls.
+                threading._register_atexit(self._close_at_exit)  # type: ignore[attr-defined]  # noqa: SLF001
             return self.loop
 
     def _close_at_exit(self) -> None:

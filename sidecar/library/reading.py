@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Self, TypeVar
@@ -92,18 +92,24 @@ class Reading:
         self, project_id: str, session_id: str, entity_type: EntityType, entity_id: str
     ) -> list[ShownAsset]:
         """Return the assets of a scene or a session; a project's assets are listed by session and entity."""
-        found, cursor = list[ShownAsset](), None
+        found = list[ShownAsset]()
+        async for one in self.project_assets(project_id):
+            slot = one.slot
+            if (slot.session_id, slot.entity_type, slot.entity_id) == (session_id, entity_type, entity_id):
+                found.append(one)
+            elif found:  # they lie together
+                break
+        return found
+
+    async def project_assets(self, project_id: str) -> AsyncIterator[ShownAsset]:
+        """Yield all assets of a project, by session and entity, then by index and name."""
+        cursor: str | None = None
         while True:
             page, cursor = await self.ask("listByProject", partial(_page, project_id, cursor))
-            ours = [
-                one
-                for one in page
-                if (one.slot.session_id, one.slot.entity_type, one.slot.entity_id)
-                == (session_id, entity_type, entity_id)
-            ]
-            found += ours
-            if cursor is None or (found and (not ours or ours[-1] is not page[-1])):
-                return found
+            for one in page:
+                yield one
+            if cursor is None:
+                return
 
     async def _convex(self) -> tuple[BackendStore, RemoteGate]:
         async with self._opening:

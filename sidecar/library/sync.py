@@ -14,15 +14,20 @@ from awscrt import checksums
 from sidecar.core.checksums import to_text
 from sidecar.core.errors import SidecarError
 from sidecar.core.model import AssetType, EntityType
+from sidecar.sync.backend import RemovalOutcome
 from sidecar.upload.store import ObjectHead
 
 from .blocking import blocking
 from .errors import LibraryError, NotFoundError
 from .models import AssetReference, AssetSyncRequest, BatchSyncResponse, S3Asset
+from .references import asked_takedown, shown_reference
 from .storage import S3Storage, kind_of
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+
+
+FEW, SHARE = 10, 0.1  # so many may be gone at once without a question
 
 
 class ConvexS3Sync:
@@ -85,6 +90,31 @@ class ConvexS3Sync:
                 failed[request.s3_key] = str(error)
         return BatchSyncResponse(synced=synced, failed=failed)
 
+    async def cleanup_orphaned_assets(
+        self, project_id: str, *, are_confirmed: bool = False
+    ) -> list[AssetReference]:
+        """Remove from Convex the assets of a project whose objects S3 no longer has; returns which.
+
+        More than 10, and more than a tenth of all, are taken for a mistake about the bucket, unless they
+        ``are_confirmed``. It costs a HEAD for each asset, and the role `backend` is needed. Raises
+        LibraryError, SidecarError.
+        """
+        connection = self.storage.connection
+        objects, bucket = await connection.reading.objects(), connection.settings.s3.bucket
+        shown = [one async for one in connection.reading.project_assets(project_id) if one.bucket == bucket]
+        gone = [one for one in shown if await objects.head(one.key) is None]
+        if len(gone) > max(FEW, len(shown) * SHARE) and not are_confirmed:
+            raise LibraryError(
+                f"{len(gone)} of {len(shown)} assets of {project_id} have no object in bucket {bucket}:"
+                " are_confirmed=True removes them"
+            )
+        if not gone:
+            return []
+        outcomes = await connection.delivery.take_down([asked_takedown(one) for one in gone])
+        pairs = zip(gone, outcomes, strict=True)
+        return [shown_reference(one) for one, outcome in pairs if outcome is RemovalOutcome.REMOVED]
+
+    cleanup_orphaned_assets_sync = blocking(cleanup_orphaned_assets)
     sync_scene_assets_sync = blocking(sync_scene_assets)
     sync_session_assets_sync = blocking(sync_session_assets)
     batch_sync_assets_sync = blocking(batch_sync_assets)
@@ -98,9 +128,11 @@ class ConvexS3Sync:
         return await self.storage.assets.announce(request, head, checksum=checksum)
 
     async def _read(self, key: str, head: ObjectHead) -> str:
-        crc = 0
+        crc = size = 0
         async for piece in (await self.storage.connection.reading.objects()).read(key, etag=head.stored.etag):
-            crc = checksums.crc64nvme(piece, crc)
+            crc, size = checksums.crc64nvme(piece, crc), size + len(piece)
+        if size != head.size_bytes:
+            raise LibraryError(f"{key} came with {size} bytes, and S3 says {head.size_bytes}: try again")
         return to_text(crc)
 
 

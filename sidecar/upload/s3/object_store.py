@@ -192,7 +192,7 @@ class S3Store:
             async with answer["Body"] as body:
                 while True:
                     async with asyncio.timeout(calls.STALL_SECONDS):
-                        piece = await body.read(READ_BYTES)
+                        piece = await body.content.read(READ_BYTES)
                     if not piece:
                         return
                     yield piece
