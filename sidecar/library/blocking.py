@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+import uvloop
+
 from sidecar.threads import Threads
 
 from .errors import WrongLoopError
@@ -35,7 +37,7 @@ def loop_thread() -> asyncio.AbstractEventLoop:
     with _lock:
         if (pid := os.getpid()) not in _threads:
             _threads.clear()
-            loop = _threads[pid] = asyncio.new_event_loop()
+            loop = _threads[pid] = uvloop.new_event_loop()
             loop.set_default_executor(Threads(name="sidecar-worker"))
             threading.Thread(target=loop.run_forever, name="sidecar", daemon=True).start()
         return _threads[pid]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, Self
 
 from sidecar.core.model import AssetType, EntityType
 
@@ -31,6 +32,21 @@ class S3Asset:
     etag: str
     uploaded_at: int
     s3_version_id: str | None = None
+
+    @classmethod
+    def from_convex(cls, document: Mapping[str, Any]) -> Self:
+        """Return what a document of Convex says of an object. Raises KeyError for one that is none."""
+        return cls(
+            s3_key=document["s3Key"],
+            s3_url=document["s3Url"],
+            bucket=document["bucket"],
+            content_type=document["contentType"],
+            size=int(document["size"]),
+            checksum=document["checksum"],
+            etag=document["etag"],
+            uploaded_at=int(document["uploadedAt"]),
+            s3_version_id=document.get("s3VersionId"),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +108,22 @@ class Scene:
     subtitle_asset: S3Asset | None = None
     assets_error_message: str | None = None
 
+    @classmethod
+    def from_convex(cls, document: Mapping[str, Any]) -> Self:
+        """Return a scene as `scenes:get` or `scenes:bySession` shows it. Raises KeyError for what is none."""
+        return cls(
+            session_id=document["sessionId"],
+            project_id=document["projectId"],
+            scene_id=document["sceneId"],
+            assets_status=document["assetsStatus"],
+            asset_version=int(document["assetVersion"]),
+            video_asset=_asset(document, "videoAsset"),
+            source_code_asset=_asset(document, "sourceCodeAsset"),
+            thumbnail_asset=_asset(document, "thumbnailAsset"),
+            subtitle_asset=_asset(document, "subtitleAsset"),
+            assets_error_message=document.get("assetsErrorMessage"),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoSession:
@@ -107,6 +139,26 @@ class VideoSession:
     combined_video_asset: S3Asset | None = None
     combined_subtitle_asset: S3Asset | None = None
     manifest_asset: S3Asset | None = None
+
+    @classmethod
+    def from_convex(cls, document: Mapping[str, Any]) -> Self:
+        """Return a session as `sessions:get` shows it. Raises KeyError for what is none."""
+        return cls(
+            session_id=document["sessionId"],
+            project_id=document["projectId"],
+            assets_status=document["assetsStatus"],
+            total_asset_size=int(document["totalAssetSize"]),
+            asset_count=int(document["assetCount"]),
+            scene_count=int(document["sceneCount"]),
+            ready_count=int(document["readyCount"]),
+            combined_video_asset=_asset(document, "combinedVideoAsset"),
+            combined_subtitle_asset=_asset(document, "combinedSubtitleAsset"),
+            manifest_asset=_asset(document, "manifestAsset"),
+        )
+
+
+def _asset(document: Mapping[str, Any], name: str) -> S3Asset | None:
+    return S3Asset.from_convex(document[name]) if document.get(name) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 import sidecar
-from sidecar import AssetType, SourceError
+from sidecar import AssetType, Scene, SourceError, VideoSession
 from sidecar.core.model import EntityType
 from sidecar.local.convex_server import ConvexServer
 from sidecar.local.seaweed import SeaweedServer
+from tests.support.convex import Caller
 from tests.support.system import checksum
 
 SESSION = "algebra/lesson-7"
@@ -62,7 +63,13 @@ async def test_what_is_stored_is_in_s3_and_in_convex_and_leaves_nothing_behind(
         {"by": "me"},
     )
     assert (of_session.entity_id, of_session.version) == (SESSION, 1)
-    assert {scene["assetsStatus"] for scene in convex.table("scenes")} <= {"ready", "pending"}
+    with Caller(convex.url) as player:
+        scene = Scene.from_convex(player.query("scenes:get", sessionId=SESSION, sceneId="intro"))
+        session = VideoSession.from_convex(player.query("sessions:get", sessionId=SESSION))
+    assert scene.source_code_asset is not None
+    assert (scene.source_code_asset.s3_key, scene.asset_version) == (second.s3_key, 2)
+    assert session.manifest_asset is not None
+    assert (session.manifest_asset.s3_key, session.asset_count) == (of_session.s3_key, 2)
     assert source.read_text() == "one"
     assert journals(settings) == []
 
