@@ -26,8 +26,13 @@ JWT_EXAMPLE = (
 Findings = Iterator[tuple[Key, str]]
 
 
-def check(settings: Settings) -> Findings:
-    """Yield everything that is wrong between the keys of valid settings."""
+def check(settings: Settings, *, watching: bool = True) -> Findings:
+    """Yield everything that is wrong between the keys of valid settings.
+
+    ``watching``: they are a daemon's, which has a folder to watch.
+    """
+    if watching and not settings.watch:
+        yield ("watch",), "names no folder; write the one that the renderer writes into, as - root: /renders"
     checks: tuple[Callable[[Settings], Findings], ...] = (
         _check_roots, check_rules, _check_https, _check_s3, _check_convex, _check_limits, _check_local_files,
         _check_removal, _check_status,
@@ -63,8 +68,6 @@ def _rule_keys(settings: Settings) -> dict[str, str]:
 
 
 def _check_roots(settings: Settings) -> Findings:
-    if not settings.watch:
-        yield ("watch",), "names no folder; write the one that the renderer writes into, as - root: /renders"
     named = [watch.root for watch in settings.watch]
     journal = str(settings.journal.path)
     *resolved, place = _resolved([*named, journal])

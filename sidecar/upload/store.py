@@ -64,6 +64,7 @@ class ObjectHead:
     checksum: str | None
     metadata: Mapping[str, str]
     is_checked: bool = False
+    content_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,12 @@ _MAYBE_EMPTY = "CompleteMultipartUpload"  # the object's checksum tells
 
 
 def read_as_s3(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
-    """Make an answer ready for botocore. Raises ResponseParserError for a success that is not S3's."""
+    """Make an answer ready for botocore. Raises ResponseParserError for a success that is not S3's.
+
+    An object's bytes are not read here: whoever reads them compares size and checksum.
+    """
+    if hasattr(response_dict["body"], "read"):
+        return
     body = bytes(response_dict["body"] or b"").removeprefix(_BOM).strip()
     status = int(response_dict["status_code"])
     root = _root(body)

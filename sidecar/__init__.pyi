@@ -1,0 +1,57 @@
+from .core.errors import ErrorKind, FatalError, SidecarError
+from .core.model import AssetType, EntityType
+from .library.assets import AssetManager
+from .library.errors import (
+    ClosedError,
+    ForkedError,
+    LibraryError,
+    NotFoundError,
+    RefusedError,
+    SourceError,
+    WrongLoopError,
+)
+from .library.models import (
+    AssetReference,
+    AssetSyncRequest,
+    BatchSyncResponse,
+    ManifestEntry,
+    S3Asset,
+    Scene,
+    UrlType,
+    VideoSession,
+)
+from .library.platform import Platform, open  # noqa: A004 - the platform's name for it
+from .library.storage import S3Storage
+from .library.sync import ConvexS3Sync
+from .settings import Settings, SettingsError
+
+__version__: str
+__all__ = [
+    "AssetManager",
+    "AssetReference",
+    "AssetSyncRequest",
+    "AssetType",
+    "BatchSyncResponse",
+    "ClosedError",
+    "ConvexS3Sync",
+    "EntityType",
+    "ErrorKind",
+    "FatalError",
+    "ForkedError",
+    "LibraryError",
+    "ManifestEntry",
+    "NotFoundError",
+    "Platform",
+    "RefusedError",
+    "S3Asset",
+    "S3Storage",
+    "Scene",
+    "Settings",
+    "SettingsError",
+    "SidecarError",
+    "SourceError",
+    "UrlType",
+    "VideoSession",
+    "WrongLoopError",
+    "open",
+]
