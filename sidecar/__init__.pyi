@@ -10,6 +10,7 @@ from .library.errors import (
     SourceError,
     WrongLoopError,
 )
+from .library.metrics import AssetMetrics
 from .library.models import (
     AssetReference,
     AssetSyncRequest,
@@ -21,13 +22,17 @@ from .library.models import (
     VideoSession,
 )
 from .library.platform import Platform, open  # noqa: A004 - the platform's name for it
+from .library.sealed_metadata import MetadataKeys, SealError
+from .library.security import AccessDeniedError, SecurityManager
 from .library.storage import S3Storage
 from .library.sync import ConvexS3Sync
 from .settings import Settings, SettingsError
 
 __version__: str
 __all__ = [
+    "AccessDeniedError",
     "AssetManager",
+    "AssetMetrics",
     "AssetReference",
     "AssetSyncRequest",
     "AssetType",
@@ -40,12 +45,15 @@ __all__ = [
     "ForkedError",
     "LibraryError",
     "ManifestEntry",
+    "MetadataKeys",
     "NotFoundError",
     "Platform",
     "RefusedError",
     "S3Asset",
     "S3Storage",
     "Scene",
+    "SealError",
+    "SecurityManager",
     "Settings",
     "SettingsError",
     "SidecarError",

@@ -21,6 +21,8 @@ from typing import Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from .errors import LibraryError
+
 PREFIX = "sealed:1:"
 KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -28,7 +30,7 @@ _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _OTHERS = stat.S_IROTH | stat.S_IWOTH
 
 
-class SealError(Exception):
+class SealError(LibraryError):
     """A value cannot be opened or sealed; the message names it and no secret."""
 
 

@@ -6,11 +6,14 @@ is an event of the log, ``asset_access``, for an audit; an address, a secret whi
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Protocol, TypeVar
 
 import structlog
 
+from .blocking import blocking
+from .errors import LibraryError
 from .sealed_metadata import MetadataKeys, resealed, seal, unseal
 
 EXPIRES_SECONDS = 3600
@@ -19,7 +22,7 @@ T = TypeVar("T")
 log = structlog.get_logger("sidecar.audit")
 
 
-class AccessDeniedError(Exception):
+class AccessDeniedError(LibraryError):
     """The viewer may not see the asset, or there is none: which of the two is not said."""
 
 
@@ -43,6 +46,11 @@ class Services(Protocol):
     """An open platform, as far as it matters here."""
 
     @property
+    def loop(self) -> AbstractEventLoop:
+        """Its loop."""
+        ...
+
+    @property
     def reading(self) -> AsksConvex:
         """What asks Convex."""
         ...
@@ -59,6 +67,11 @@ class SecurityManager:
     def __init__(self, platform: Services, *, keys: MetadataKeys | None = None) -> None:
         """``platform`` is open; ``keys`` seal metadata, None: nothing is sealed here."""
         self._platform, self._keys = platform, keys
+
+    @property
+    def loop(self) -> AbstractEventLoop:
+        """The platform's loop. Raises ClosedError, ForkedError."""
+        return self._platform.loop
 
     async def validate_asset_access(self, asset_id: str, user_id: str | None) -> bool:
         """Tell whether a viewer may see an asset, as the application's rules say now.
@@ -96,6 +109,9 @@ class SecurityManager:
         url = await self._platform.assets.get_asset_url(asset_id, expiration=expiration)
         log.info("asset_url_given", asset=asset_id, user=user_id, seconds=expiration)
         return url
+
+    validate_asset_access_sync = blocking(validate_asset_access)
+    generate_secure_asset_url_sync = blocking(generate_secure_asset_url)
 
     def encrypt_sensitive_metadata(
         self, metadata: Mapping[str, str], *, entity_id: str, names: Collection[str] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,11 @@ class Platform:
     readers: set[tuple[str, str] | None] = field(default_factory=set)
     failure: Exception | None = None
     calls: list[Any] = field(default_factory=list)
+
+    @property
+    def loop(self) -> AbstractEventLoop:
+        """None of these calls is synchronous."""
+        raise AssertionError
 
     @property
     def reading(self) -> Platform:

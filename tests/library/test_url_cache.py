@@ -192,6 +192,11 @@ async def test_who_may_see_an_asset_is_asked_before_the_cache() -> None:
         """A platform whose rules admit nobody."""
 
         @property
+        def loop(self) -> Any:
+            """None of these calls is synchronous."""
+            raise AssertionError
+
+        @property
         def reading(self) -> Any:
             """Ask this."""
             return self
