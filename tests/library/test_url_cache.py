@@ -292,6 +292,23 @@ async def test_what_redis_did_not_hear_is_not_believed(server: Server, cache_on:
 
 
 @needs_redis
+async def test_what_redis_has_not_heard_yet_is_not_believed_either(
+    server: Server, cache_on: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of much that was replaced Redis is told some at each call; the rest is known here."""
+    monkeypatch.setattr(redis_cache, "_PAID_AT_ONCE", 1)
+    clock = ManualClock()
+    cache = cache_on(server, clock)
+    await cache.put(ASSET)
+    cache._rests_until = clock.monotonic() + 1
+    for asset_id in ("b", "c", "a"):
+        await cache.forget(asset_id, before=2)
+    clock.advance(2)
+    assert [await cache.get("a") for _ in range(4)] == [None] * 4
+    assert not cache._owed
+
+
+@needs_redis
 async def test_more_than_can_be_remembered_makes_all_doubtful(
     server: Server, monkeypatch: pytest.MonkeyPatch, cache_on: Opened
 ) -> None:
