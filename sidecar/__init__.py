@@ -19,12 +19,16 @@ __all__ = [
     "ConvexS3Sync",
     "EntityType",
     "ErrorKind",
+    "ErrorRecoveryManager",
     "FatalError",
     "ForkedError",
+    "InconsistencyType",
     "LibraryError",
     "ManifestEntry",
     "NotFoundError",
     "Platform",
+    "RecoveryAction",
+    "RecoveryKind",
     "RefusedError",
     "S3Asset",
     "S3Storage",
@@ -40,6 +44,7 @@ __all__ = [
 ]
 _HOMES = {
     "core.errors": ("ErrorKind", "FatalError", "SidecarError"),
+    "core.inconsistencies": ("InconsistencyType",),
     "core.model": ("AssetType", "EntityType"),
     "library.assets": ("AssetManager",),
     "library.errors": (
@@ -52,6 +57,7 @@ _HOMES = {
         *("UrlType", "VideoSession"),
     ),
     "library.platform": ("Platform", "open"),
+    "library.recovery": ("ErrorRecoveryManager", "RecoveryAction", "RecoveryKind"),
     "library.storage": ("S3Storage",),
     "library.sync": ("ConvexS3Sync",),
     "settings": ("Settings", "SettingsError"),

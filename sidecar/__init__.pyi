@@ -1,4 +1,5 @@
 from .core.errors import ErrorKind, FatalError, SidecarError
+from .core.inconsistencies import InconsistencyType
 from .core.model import AssetType, EntityType
 from .library.assets import AssetManager
 from .library.errors import (
@@ -21,6 +22,7 @@ from .library.models import (
     VideoSession,
 )
 from .library.platform import Platform, open  # noqa: A004 - the platform's name for it
+from .library.recovery import ErrorRecoveryManager, RecoveryAction, RecoveryKind
 from .library.storage import S3Storage
 from .library.sync import ConvexS3Sync
 from .settings import Settings, SettingsError
@@ -36,12 +38,16 @@ __all__ = [
     "ConvexS3Sync",
     "EntityType",
     "ErrorKind",
+    "ErrorRecoveryManager",
     "FatalError",
     "ForkedError",
+    "InconsistencyType",
     "LibraryError",
     "ManifestEntry",
     "NotFoundError",
     "Platform",
+    "RecoveryAction",
+    "RecoveryKind",
     "RefusedError",
     "S3Asset",
     "S3Storage",
