@@ -21,13 +21,17 @@ __all__ = [
     "ConvexS3Sync",
     "EntityType",
     "ErrorKind",
+    "ErrorRecoveryManager",
     "FatalError",
     "ForkedError",
+    "InconsistencyType",
     "LibraryError",
     "ManifestEntry",
     "MetadataKeys",
     "NotFoundError",
     "Platform",
+    "RecoveryAction",
+    "RecoveryKind",
     "RefusedError",
     "S3Asset",
     "S3Storage",
@@ -45,6 +49,7 @@ __all__ = [
 ]
 _HOMES = {
     "core.errors": ("ErrorKind", "FatalError", "SidecarError"),
+    "core.inconsistencies": ("InconsistencyType",),
     "core.model": ("AssetType", "EntityType"),
     "library.assets": ("AssetManager",),
     "library.errors": (
@@ -58,6 +63,7 @@ _HOMES = {
         *("UrlType", "VideoSession"),
     ),
     "library.platform": ("Platform", "open"),
+    "library.recovery": ("ErrorRecoveryManager", "RecoveryAction", "RecoveryKind"),
     "library.sealed_metadata": ("MetadataKeys", "SealError"),
     "library.security": ("AccessDeniedError", "SecurityManager"),
     "library.storage": ("S3Storage",),

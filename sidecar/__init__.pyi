@@ -1,4 +1,5 @@
 from .core.errors import ErrorKind, FatalError, SidecarError
+from .core.inconsistencies import InconsistencyType
 from .core.model import AssetType, EntityType
 from .library.assets import AssetManager
 from .library.errors import (
@@ -22,6 +23,7 @@ from .library.models import (
     VideoSession,
 )
 from .library.platform import Platform, open  # noqa: A004 - the platform's name for it
+from .library.recovery import ErrorRecoveryManager, RecoveryAction, RecoveryKind
 from .library.sealed_metadata import MetadataKeys, SealError
 from .library.security import AccessDeniedError, SecurityManager
 from .library.storage import S3Storage
@@ -41,13 +43,17 @@ __all__ = [
     "ConvexS3Sync",
     "EntityType",
     "ErrorKind",
+    "ErrorRecoveryManager",
     "FatalError",
     "ForkedError",
+    "InconsistencyType",
     "LibraryError",
     "ManifestEntry",
     "MetadataKeys",
     "NotFoundError",
     "Platform",
+    "RecoveryAction",
+    "RecoveryKind",
     "RefusedError",
     "S3Asset",
     "S3Storage",

@@ -188,7 +188,8 @@ class AssetManager:
     ) -> AssetReference:
         """Store a file under exactly this key, as ``S3Storage.upload`` says."""
         entity = self._entity(entity_id, entity_type)
-        route = self._route(entity, asset_type, path, name=None, index=None, role=None, kind=None, key=key)
+        name = key.rpartition("/")[2]
+        route = self._route(entity, asset_type, path, name=name, index=None, role=None, kind=None, key=key)
         return await self._store(path, route, metadata, wait=True)
 
     async def announce(self, request: AssetSyncRequest, head: ObjectHead, *, checksum: str) -> AssetReference:

@@ -49,6 +49,7 @@ class Reading:
         self._objects: S3Store | None = None
         self._backend: BackendStore | None = None
         self._gate: RemoteGate | None = None
+        self._s3_gate: RemoteGate | None = None
         scope = f"{settings.convex.url} {settings.s3.bucket}"
         self._cache = open_url_cache(settings.urls, scope=scope, clock=self._clock)
         self.lookup = AssetLookup(cache=self._cache, ask=self._locate)
@@ -142,14 +143,25 @@ class Reading:
                     version=__version__,
                 )
                 self._backend = await self._opened.enter_async_context(opening)
-                self._gate = self._build_gate(self._backend)
+                self._gate = self._build_gate("convex", self._backend.probe)
             return self._backend, self._gate
 
-    def _build_gate(self, backend: BackendStore) -> RemoteGate:
+    async def convex_gate(self) -> RemoteGate:
+        """Return Convex's breaker, as this platform's questions know it."""
+        return (await self._convex())[1]
+
+    async def s3_gate(self) -> RemoteGate:
+        """Return S3's breaker. Raises FatalError (78)."""
+        objects = await self.objects()
+        if self._s3_gate is None:
+            self._s3_gate = self._build_gate("s3", objects.probe)
+        return self._s3_gate
+
+    def _build_gate(self, remote: str, probe: Callable[[], Awaitable[None]]) -> RemoteGate:
         retry = self._settings.retry
         return RemoteGate(
-            remote="convex",
-            probe=backend.probe,
+            remote=remote,
+            probe=probe,
             retry=RetryPolicy(initial_seconds=retry.initial, max_seconds=retry.max, attempts=retry.attempts),
             breaker=BreakerPolicy(failures=retry.breaker_failures, reset_seconds=retry.breaker_reset),
             clock=self._clock,

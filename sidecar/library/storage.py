@@ -117,6 +117,9 @@ class S3Storage:
     ) -> AssetReference:
         """Store a complete file under exactly this key, and tell Convex; return once it has it.
 
+        The asset's name is the key's last segment. If it has the same bytes already, under another key, that
+        object stays, and the reference names it.
+
         ``entity_id`` of a scene is ``{session_id}/{scene_id}``, unless ``entities.scene_id`` makes ids that
         name the session; of a session it is the session's id. A key that is used again is overwritten in
         place, without history: let it differ for each content. Raises as ``AssetManager.store_scene_asset``.
