@@ -15,8 +15,7 @@ from .sync import ConvexS3Sync
 
 
 class Platform(Connection):
-    """One configuration's services: ``assets``, ``storage``, ``convex``, ``recovery``,
-    ``security``.
+    """One configuration's services: ``assets``, ``storage``, ``convex``, ``recovery``, ``security``.
 
     Use it in ``async with``, or in ``with`` from synchronous code: it lives on this process's loop thread
     then. Synchronous twins end in ``_sync``.
