@@ -48,11 +48,11 @@ class Mirror:
 
 
 class Metrics:
-    """All metrics of CONTRACT.md, in a registry of their own."""
+    """All metrics of CONTRACT.md, in a registry of their own unless they are given one."""
 
-    def __init__(self) -> None:
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
         """Register every metric."""
-        self.registry = CollectorRegistry()
+        self.registry = registry or CollectorRegistry()
         self.upload_duration_seconds = self._histogram(
             "upload_duration_seconds", "From the claim of a transfer to S3's confirmation.", _UPLOAD_SECONDS
         )

@@ -6,10 +6,10 @@ import functools
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from . import keys, media
+from . import keys, media, object_tags
 from .entities import DEFAULT_PROJECT, Named, Naming
 from .misplaced import PatternShape, nearest
 from .model import VIDEOS, AssetType, EntityType, Route, Slot
@@ -20,6 +20,7 @@ from .templates import Template
 IMMUTABLE = "max-age=31536000, immutable"  # a key with a transfer id never holds other bytes
 REVALIDATE = "no-cache"  # a key without one is overwritten in place
 SESSIONS_KEPT_MAX = 10_000  # folders whose sessions are known
+KINDS_KEPT_MAX = 128  # of assets that programs hand over
 _KINDS = ("ts", "m4s", "mp4")
 INDEX_DIGITS_MAX = 15  # a JSON number holds 15 digits exactly
 
@@ -107,6 +108,8 @@ class Router:
         naming = Naming(ids)
         order = (*priority, *(kind for kind in DEFAULT_PRIORITY if kind not in priority))
         self._naming = naming
+        self._ids, self._order = ids, order
+        self._kind_of = functools.lru_cache(KINDS_KEPT_MAX)(self._compile_kind)
         self._rules = [_Compiled(rule, ids=ids, order=order) for rule in rules]
         self._roots = {root.path: _CompiledRoot(root) for root in roots}
         self._shapes = [PatternShape(rule.pattern.nodes) for rule in self._rules]
@@ -148,6 +151,39 @@ class Router:
     def nearest(self, path: str) -> str:
         """Return what keeps a misplaced path from the rule that is nearest, as one sentence."""
         return nearest(path, _extension(path), self._shapes)
+
+    def route_asset(
+        self,
+        asset_type: AssetType,
+        named: Named,
+        fields: Mapping[str, str],
+        *,
+        name: str,
+        key: str | None = None,
+    ) -> Route:
+        """Route what a program hands over: the first rule of its type says what its path does not.
+
+        ``fields`` are those of ids and keys; ``key`` is a template in place of the rule's. A role is never
+        the rule's, which may be about playlists. Raises ValueError for what can never be stored.
+        """
+        if reason := _unsafe(name):
+            raise ValueError(f"{name!r} cannot be an asset's name: {reason}")
+        if media.is_playlist(name):
+            raise ValueError(_WITHHELD_PLAYLIST)
+        entity = EntityType.SESSION if named.scene_id is None else EntityType.SCENE
+        kind = self._kind_of(asset_type, entity, key)
+        try:
+            return kind.route({**fields, **_file_fields(name)}, named, path=name, folder=None)
+        except keys.KeyRefusedError as error:
+            raise ValueError(str(error)) from None
+
+    def _compile_kind(self, asset_type: AssetType, entity: EntityType, key: str | None) -> _Compiled:
+        rules = (one.rule for one in self._rules if one.rule.asset_type == asset_type)
+        like = next((rule for rule in rules if rule.entity == entity), None)
+        rule = like or RoutingRule(match="**", asset_type=asset_type, entity=entity)
+        return _Compiled(
+            replace(rule, name="{name}", role=None, key=key or rule.key), ids=self._ids, order=self._order
+        )
 
     def is_in_session(self, root: str, folder: str, session_id: str) -> bool:
         """Tell whether a folder below a root is, or lies in, a session's folder, as any rule names it."""
@@ -273,6 +309,7 @@ class _Compiled:
         self.key = Template(rule.key or ids.key)
         self.name = Template(rule.name)
         self.metadata = {name: Template(value) for name, value in rule.metadata.items()}
+        self.tags = {name: Template(value) for name, value in rule.tags.items()}
         self.priority = order.index(rule.asset_type) if rule.priority is None else rule.priority
 
     def route(self, values: Mapping[str, str], named: Named, *, path: str, folder: str | None) -> Route:
@@ -307,7 +344,14 @@ class _Compiled:
             entity_folder=folder,
             metadata=_rendered(self.metadata, everything),
             heeds_playlists=self.rule.heeds_playlists,
+            tags=object_tags.valid(_rendered(self.tags, everything)),
+            storage_class=self.rule.storage_class,
+            content_disposition=self._disposition(values["name"]),
         )
+
+    def _disposition(self, name: str) -> str | None:
+        asked = self.rule.content_disposition
+        return asked and media.content_disposition(asked, name)
 
 
 def _file_fields(path: str) -> dict[str, str]:

@@ -60,6 +60,11 @@ class Template:
         return f"Template({self.source!r})"
 
 
+def literal(text: str) -> str:
+    """Return the template that gives exactly this text."""
+    return re.sub(r"[{}\\\\]", lambda found: f"\\{found[0]}", text)
+
+
 def _segments(source: str) -> Iterable[Segment]:
     tokens: list[str | Ref] = []
     at = 0

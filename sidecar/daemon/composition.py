@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
 from functools import partial
 
 from sidecar.core.clock import Clock
 from sidecar.core.errors import JournalLostError
+from sidecar.journal.db.connection import Transition
 from sidecar.journal.db.reserve import Reserve
 from sidecar.journal.read.reader import JournalReader
 from sidecar.log_lines import LineWriter
@@ -17,7 +19,7 @@ from sidecar.obstacles import Obstacles
 from sidecar.settings import Settings, build_router
 from sidecar.upload.checksum_negotiation import ChecksumNegotiation, open_negotiation
 from sidecar.upload.factory import concurrency
-from sidecar.upload.s3.endpoint import object_url, s3_config
+from sidecar.upload.s3.endpoint import object_url, require_https, s3_config
 from sidecar.watch.ownership.fence import Fence
 from sidecar.watch.root import RootSettings
 from sidecar.watch.stage import WatchStage
@@ -29,6 +31,15 @@ from .identity import identify
 from .journal_start import open_journal, take_up
 from .remotes import Remotes, open_remotes
 from .stages import Shared, Stages, build_stages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """The stages over an open journal, wherever their work comes from."""
+
+    shared: Shared
+    opened: Opened
+    stages: Stages
 
 
 @asynccontextmanager
@@ -45,16 +56,46 @@ async def assemble(
     ``lines`` takes the log. ``lost`` says why the journal that lies there must not be used. ``start_time``
     tells what changed since the process started.
     """
+    fence = Fence()
+    async with open_life(settings, clock=clock, fence=fence, lost=lost) as life:
+        opened, shared = life.opened, life.shared
+        room = Admission(reserve=opened.reserve, reader=opened.reader, syncing=life.stages.sync is not None)
+        watch = _watch(settings, shared, room, fence, start_time)
+        yield build_components(settings, shared, opened, life.stages, watch, lines)
+
+
+@asynccontextmanager
+async def open_life(
+    settings: Settings,
+    *,
+    clock: Clock,
+    fence: Fence,
+    lost: JournalLostError | None = None,
+    metrics: Metrics | None = None,
+    heard: Callable[[Transition], None] = lambda _: None,
+) -> AsyncIterator[Life]:
+    """Open journal and clients, build the stages over them: all but where work comes from. Raises FatalError.
+
+    ``heard`` is told of each committed transition; the rest is as ``assemble`` says.
+    """
     who = identify(settings.sidecar_id, settings.journal.path)
-    metrics, reserve, fence = Metrics(), Reserve(settings.journal.path), Fence()
+    metrics, reserve = metrics or Metrics(), Reserve(settings.journal.path)
     async with AsyncExitStack() as opened:
         writer = open_journal(
-            settings, sidecar_id=who.name, clock=clock, metrics=metrics, reserve=reserve, lost=lost
+            settings,
+            sidecar_id=who.name,
+            clock=clock,
+            metrics=metrics,
+            reserve=reserve,
+            lost=lost,
+            heard=heard,
         )
         journal = await opened.enter_async_context(writer)
         await take_up(journal, settings)
         reader = opened.enter_context(closing(_reader(settings, clock)))
         config = await asyncio.to_thread(s3_config, settings.s3)
+        if settings.https_only:
+            require_https(config)
         opening = open_remotes(settings, config=config, sidecar_id=who.name, fence=fence, clock=clock)
         remotes = await opened.enter_async_context(opening)
         checking = await open_negotiation(config, journal)
@@ -67,16 +108,12 @@ async def assemble(
             obstacles=Obstacles(clock),
             url=partial(object_url, config),
         )
-        stages = _stages(settings, shared, remotes, checking)
-        room = Admission(reserve=reserve, reader=reader, syncing=stages.sync is not None)
-        watch = _watch(settings, shared, room, fence, start_time)
-        yield build_components(
-            settings,
-            shared,
-            Opened(journal=journal, reserve=reserve, reader=reader, remotes=remotes, checking=checking),
-            stages,
-            watch,
-            lines,
+        yield Life(
+            shared=shared,
+            opened=Opened(
+                journal=journal, reserve=reserve, reader=reader, remotes=remotes, checking=checking
+            ),
+            stages=_stages(settings, shared, remotes, checking),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -33,10 +33,15 @@ def open_journal(
     metrics: Metrics,
     reserve: Reserve,
     lost: JournalLostError | None,
+    heard: Callable[[Transition], None] = lambda _: None,
 ) -> JournalWriter:
-    """Open the file, or a new one where it is ``lost``; enter the writer, and its thread begins."""
+    """Open the file, or a new one where it is ``lost``; enter the writer, and its thread begins.
+
+    ``heard`` is told of each committed transition.
+    """
 
     def observe(transition: Transition) -> None:
+        heard(transition)
         if transition.event == Event.ACKNOWLEDGED and transition.seconds_since_ready is not None:
             metrics.close_to_synced_seconds.observe(transition.seconds_since_ready)
 

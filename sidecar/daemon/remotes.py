@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from sidecar import __version__
 from sidecar.core.breaker import BreakerPolicy
@@ -13,7 +14,8 @@ from sidecar.core.clock import Clock
 from sidecar.core.retry import RetryPolicy
 from sidecar.gate import RemoteGate
 from sidecar.settings import Settings
-from sidecar.sync.convex import open_store as open_convex
+from sidecar.sync.backend import BackendStore
+from sidecar.sync.convex import open_as
 from sidecar.sync.store import MetadataStore
 from sidecar.upload.factory import open_s3
 from sidecar.upload.limits import MemoryBudget
@@ -29,6 +31,7 @@ class Remotes:
     """S3 and Convex. ``metadata`` is None with ``convex.sync: off``; the mappings have "s3" and "convex".
 
     ``budget`` bounds the bodies on their way to S3. ``skews`` are our clock minus the remote's, where known.
+    ``backend`` is Convex as well, for programs whose credentials have that role.
     """
 
     objects: ObjectStore
@@ -36,6 +39,7 @@ class Remotes:
     budget: MemoryBudget
     gates: Mapping[str, RemoteGate]
     skews: Mapping[str, Callable[[], float | None]]
+    backend: BackendStore | None = None
 
 
 @asynccontextmanager
@@ -44,15 +48,18 @@ async def open_remotes(
 ) -> AsyncIterator[Remotes]:
     """Open their clients; nothing is asked before somebody does."""
     s3 = open_s3(config=config, s3=settings.s3, upload=settings.upload, clock=clock)
+    client: BackendStore | None = None
     convex, skews = None, dict[str, Callable[[], float | None]]()
     async with AsyncExitStack() as opened:
         store = fenced(await opened.enter_async_context(s3), fence.passable, port=ObjectStore)
         skews["s3"] = lambda: store.skew_seconds
         if settings.convex.sync == "on":
-            opening = open_convex(settings.convex, sidecar_id=sidecar_id, clock=clock, version=__version__)
+            opening = open_as(
+                BackendStore, settings.convex, sidecar_id=sidecar_id, clock=clock, version=__version__
+            )
             client = await opened.enter_async_context(opening)
             convex = fenced(client, fence.passable, port=MetadataStore)
-            skews["convex"] = lambda: client.skew_seconds
+            skews["convex"] = partial(_skew, client)
         retry = settings.retry
         yield Remotes(
             objects=store,
@@ -69,7 +76,12 @@ async def open_remotes(
                 jitter=random.random,
             ),
             skews=skews,
+            backend=client,
         )
+
+
+def _skew(convex: BackendStore) -> float | None:
+    return convex.skew_seconds
 
 
 def build_gates(

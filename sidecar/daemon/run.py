@@ -28,6 +28,7 @@ from . import termination_message
 from .components import Components
 from .composition import assemble
 from .drain import Drain, Remaining, build_drain
+from .library_adoption import LibraryAdoption
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -153,6 +154,7 @@ class DaemonRun:
             components.pieces.run(),
             components.housekeeping.run(),
             components.attention.run(),
+            LibraryAdoption(self._settings, clock=SystemClock()).run(),
         ]
 
     async def _announce(self, components: Components) -> None:

@@ -39,6 +39,8 @@ from sidecar.journal.stores.scene_reports import SceneReports
 from sidecar.journal.stores.scenes import Scenes
 from sidecar.journal.stores.settings_change import SettingsChange
 from sidecar.journal.stores.stream_pieces import StreamPieces
+from sidecar.journal.stores.submissions import Submissions
+from sidecar.journal.stores.takedowns import Takedowns
 from sidecar.journal.stores.transfers import Transfers
 from sidecar.journal.stores.upload_claims import UploadClaims
 from sidecar.journal.stores.upload_delays import UploadDelays
@@ -75,7 +77,7 @@ class Journal:
         discovery = self.discovery = Discovery(db, transfers, scenes, removal_ops, counts)
         completion = self.completion = Completion(db, transfers, scenes, removal_ops, cleanup)
         # The watch stage's.
-        self.files = Files(db, transfers, removal_ops, discovery, completion)
+        files = self.files = Files(db, transfers, removal_ops, discovery, completion)
         withholding = self.withholding = Withholding(db, transfers, completion)
         self.stream_pieces = StreamPieces(db, transfers, scene_reports, completion, withholding)
         self.local_deletion = LocalDeletion(db, transfers)
@@ -85,7 +87,7 @@ class Journal:
         multipart = self.multipart = MultipartUploads(db, transfers, cleanup)
         self.upload_claims = UploadClaims(db, transfers, cleanup, roots)
         self.upload_delays = UploadDelays(db, transfers, cleanup)
-        self.uploads = Uploads(db, transfers, outbox, cleanup, discovery)
+        uploads = self.uploads = Uploads(db, transfers, outbox, cleanup, discovery)
         # The sync stage's.
         self.batches = Batches(db, roots, self.upload_claims)
         self.answers = Answers(db, transfers, removal_ops, cleanup)
@@ -96,7 +98,10 @@ class Journal:
         self.settings_change = SettingsChange(db, transfers, completion, multipart)
         self.pruning = Pruning(db, transfers, counts)
         self.scene_pruning = ScenePruning(db)
-        self.repairs = Repairs(db, transfers, outbox, cleanup, multipart)
+        repairs = self.repairs = Repairs(db, transfers, outbox, cleanup, multipart)
+        # The library's.
+        self.submissions = Submissions(db, transfers, completion, files, uploads, repairs)
+        self.takedowns = Takedowns(db, cleanup)
         self._stores = {type(one).__name__: one for one in vars(self).values() if isinstance(one, Store)}
         try:
             with reporting(path):

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from . import checks, secret_files, unsupported
+from . import checks, environments, secret_files, unsupported
 from .document import EXAMPLE, Document, parse, read_text, unusable
 from .model import Settings
 from .overrides import Overrides, override
@@ -17,21 +17,22 @@ from .problems import Key, Problem, SettingsError, dotted
 from .validation_errors import explain
 
 
-def load(path: Path | None, *, environ: Mapping[str, str]) -> Settings:
+def load(path: Path | None, *, environ: Mapping[str, str], watching: bool = True) -> Settings:
     """Return the settings of a file (None: of the environment alone) under the environment's overrides.
 
-    Raises SettingsError with every mistake that could be found.
+    Without ``watching`` no folder has to be named. Raises SettingsError with every mistake that could be
+    found.
     """
     document = Document("environment", values={}) if path is None else _read(path, environ)
     if document.values is None and document.problems:
         raise SettingsError(document.problems)
     values, overrides = override(document.values, environ, top_level=frozenset(Settings.model_fields))
-    return _build(values, document, overrides)
+    return _build(values, document, overrides, watching=watching)
 
 
-def from_mapping(values: Mapping[str, Any]) -> Settings:
-    """Return the settings of a mapping that was built in code. Raises SettingsError."""
-    return _build(dict(values), Document(""), Overrides())
+def from_mapping(values: Mapping[str, Any], *, watching: bool = True) -> Settings:
+    """Return the settings of a mapping that was built in code, as ``load`` says. Raises SettingsError."""
+    return _build(dict(values), Document(""), Overrides(), watching=watching)
 
 
 def _read(path: Path, environ: Mapping[str, str]) -> Document:
@@ -46,8 +47,10 @@ def _read(path: Path, environ: Mapping[str, str]) -> Document:
     return document
 
 
-def _build(values: Any, document: Document, overrides: Overrides) -> Settings:
-    settings, findings = _validated(values)
+def _build(values: Any, document: Document, overrides: Overrides, *, watching: bool) -> Settings:
+    if not watching and isinstance(values, dict):
+        values = {"watch": [], **values}
+    settings, findings = _validated(environments.with_defaults(values), watching=watching)
     known = {problem.key for problem in document.problems}
     problems = [*document.problems, *overrides.problems]
     problems += [
@@ -74,7 +77,7 @@ def _located(key: Key, message: str, document: Document, overrides: Overrides) -
     return Problem(where=where, key=dotted(key), message=message, place=place)
 
 
-def _validated(values: Any) -> tuple[Settings | None, list[tuple[Key, str]]]:
+def _validated(values: Any, *, watching: bool) -> tuple[Settings | None, list[tuple[Key, str]]]:
     """Validate; where keys are wrong, check the others against each other all the same."""
     findings: list[tuple[Key, str]] = []
     try:
@@ -86,7 +89,11 @@ def _validated(values: Any) -> tuple[Settings | None, list[tuple[Key, str]]]:
         except ValidationError:
             return None, findings
     wrong = {key for key, _ in findings}
-    others = (*checks.check(settings), *unsupported.refused(settings), *secret_files.refused(settings))
+    others = (
+        *checks.check(settings, watching=watching),
+        *unsupported.refused(settings),
+        *secret_files.refused(settings),
+    )
     findings += [(key, message) for key, message in others if not _touches(key, wrong)]
     return settings, findings
 

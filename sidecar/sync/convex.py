@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Literal
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Literal, TypeVar
 
 import httpx
 
@@ -33,6 +33,7 @@ from .auth import Credentials, credentials
 from .exchange import Exchange
 from .http import open_http
 
+C = TypeVar("C", bound="ConvexStore")
 CALL_BYTES_MAX = 16 * 1024 * 1024  # Convex's limit on a call's arguments
 
 
@@ -157,10 +158,21 @@ def _wire_slot(slot: Slot) -> dict[str, str]:
     return {"sessionId": slot.session_id, **slot_fields(slot)}
 
 
+def open_store(
+    settings: ConvexSettings,
+    *,
+    sidecar_id: str,
+    clock: Clock,
+    version: str,
+) -> AbstractAsyncContextManager[ConvexStore]:
+    """Open a sidecar's store, as ``open_as`` says."""
+    return open_as(ConvexStore, settings, sidecar_id=sidecar_id, clock=clock, version=version)
+
+
 @asynccontextmanager
-async def open_store(
-    settings: ConvexSettings, *, sidecar_id: str, clock: Clock, version: str
-) -> AsyncIterator[ConvexStore]:
+async def open_as(
+    made: type[C], settings: ConvexSettings, *, sidecar_id: str, clock: Clock, version: str
+) -> AsyncIterator[C]:
     """Open the connections to ``convex.url`` and close them at the end. Sends nothing yet.
 
     Raises ValueError without a URL: with ``convex.sync: off`` there is no store. Raises FatalError (78)
@@ -171,6 +183,4 @@ async def open_store(
     remote_clock = RemoteClock(clock)
     shown = credentials(settings.auth, sidecar_id=sidecar_id, clock=clock, remote_clock=remote_clock)
     async with open_http(str(settings.url), version=version) as http:
-        yield ConvexStore(
-            http=http, credentials=shown, remote_clock=remote_clock, timeout_seconds=settings.timeout
-        )
+        yield made(http=http, credentials=shown, remote_clock=remote_clock, timeout_seconds=settings.timeout)

@@ -13,6 +13,15 @@ from sqlite_utils.migrations import Migrations
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
+TAKEDOWNS = """
+-- Assets that a program has asked to remove, and the objects of which are then deleted.
+CREATE TABLE takedowns (
+  id INTEGER PRIMARY KEY, project_id TEXT NOT NULL, session_id TEXT NOT NULL, entity_type TEXT NOT NULL,
+  entity_id TEXT NOT NULL, asset_type TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
+  bucket TEXT NOT NULL, key TEXT NOT NULL, transfer TEXT NOT NULL
+);
+"""
+
 migrations = Migrations("render-sidecar")
 
 FIRST = """
@@ -313,6 +322,7 @@ ALTER TABLE transfers ADD COLUMN part_checksums BLOB;
 MIGRATION_NAMES = {
     "first", "recall", "pruning", "videos", "removals", "recalled_scenes", "homes", "present", "pieces",
     "algorithms", "gathered_counts", "ops_backing_off", "part_checksums",
+    "takedowns",
 }  # fmt: skip
 
 
@@ -404,6 +414,13 @@ def ops_backing_off(db: Database) -> None:
 def part_checksums(db: Database) -> None:
     """Let a part be sent without another look at its bytes."""
     for statement in _statements(PART_CHECKSUMS):
+        db.execute(statement)
+
+
+@migrations()
+def takedowns(db: Database) -> None:
+    """Let a clean-up of assets outlive the program that asked for it."""
+    for statement in _statements(TAKEDOWNS):
         db.execute(statement)
 
 

@@ -75,6 +75,7 @@ def lock(path: Path) -> int:
         ) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _require_name(fd, path)
     except OSError as error:
         os.close(fd)
         raise FatalError(
@@ -83,6 +84,13 @@ def lock(path: Path) -> int:
             hint="run one sidecar per journal, or give this one another journal.path",
         ) from error
     return fd
+
+
+def _require_name(fd: int, path: Path) -> None:
+    """Raise OSError for a lock whose file was removed meanwhile, with its journal: it keeps nobody out."""
+    held = os.fstat(fd)
+    if inode(lock_path(path)) != (held.st_dev, held.st_ino):
+        raise FileNotFoundError(f"{lock_path(path)} was removed")
 
 
 def open_database(path: Path) -> tuple[Database, bool]:

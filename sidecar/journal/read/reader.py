@@ -190,6 +190,14 @@ class JournalReader:
         """Return how many clean-ups are due at S3, without those that found nothing to clean so far."""
         return int(self._all("SELECT count(*) AS n FROM debts WHERE due < ?", [UNTIL_RECHECKED])[0]["n"])
 
+    def cleanup_left(self) -> int:
+        """Return how many clean-ups are left at S3, with those that are only to be looked at again."""
+        return int(self._all("SELECT count(*) AS n FROM debts")[0]["n"])
+
+    def takedowns(self) -> int:
+        """Return how many assets are yet to be removed for a program."""
+        return int(self._all("SELECT count(*) AS n FROM takedowns")[0]["n"])
+
     def unmarked_expiries(self) -> int:
         """Return how many versions Convex has still to mark as expired."""
         return int(self._all("SELECT count(*) AS n FROM expiries")[0]["n"])

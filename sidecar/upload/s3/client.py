@@ -39,10 +39,14 @@ _PROXY_HINT = "correct it, or name S3's host in NO_PROXY"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clients:
-    """aioboto3's client, and what sends files' bytes beside it with the same methods: maybe itself."""
+    """aioboto3's client, and what sends files' bytes beside it with the same methods: maybe itself.
+
+    ``credentials`` sign what is made outside of both.
+    """
 
     api: Any
     bodies: Any
+    credentials: AioCredentials | None = None
 
 
 @asynccontextmanager
@@ -83,7 +87,7 @@ async def open_clients(config: S3Config, *, connections: int, clock: Clock) -> A
             bodies = BodyClient(
                 client=client, session=sessions[0], credentials=credentials, door=door, clock=clock
             )
-        yield Clients(api=client, bodies=bodies)
+        yield Clients(api=client, bodies=bodies, credentials=credentials)
 
 
 def _settings(config: S3Config, session: Callable[..., Outbound], connections: int) -> AioConfig:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any
+
+import aiohttp
+from botocore.exceptions import ResponseStreamingError
 
 from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.checksums import from_header, to_header
@@ -21,10 +26,14 @@ from .calls import Calls, read
 from .checksums import Scan
 from .client import Clients, open_clients
 from .confirm import Confirmation, Expected, expected_of
+from .credentials import Keys
 from .endpoint import S3Config
 from .errors import due
+from .presigned import presigned_url
+from .sigv4 import STAMP
 from .uplink import Uplink
 
+READ_BYTES = 256 * 1024
 _CONDITION_REFUSED = {"NotImplemented", "InvalidRequest", "InvalidArgument", "501", "400"}
 
 
@@ -61,7 +70,8 @@ class S3Store:
 
         ``most`` bodies are on their way at once at most.
         """
-        self._config = config
+        self._config, self._credentials = config, clients.credentials
+        self._clock = clock
         self.uplink = Uplink(most=most)
         self._calls = Calls(
             clients=clients, bucket=config.bucket, clock=clock, uplink=self.uplink, throttle=throttle
@@ -172,7 +182,23 @@ class S3Store:
             checksum=from_header(whole) if whole else None,
             metadata={name.lower(): value for name, value in answer.get("Metadata", {}).items()},
             is_checked=checksums.is_checked(answer),
+            content_type=answer.get("ContentType"),
         )
+
+    async def read(self, key: str, *, etag: str) -> AsyncIterator[bytes]:
+        """Yield the bytes of an object as long as it is the one with this ETag. Raises SidecarError."""
+        answer = await self._calls.call("get_object", key, Key=key, IfMatch=etag)
+        try:
+            async with answer["Body"] as body:
+                while True:
+                    async with asyncio.timeout(calls.STALL_SECONDS):
+                        piece = await body.content.read(READ_BYTES)
+                    if not piece:
+                        return
+                    yield piece
+        except (aiohttp.ClientError, ResponseStreamingError, TimeoutError) as error:
+            message = f"the answer broke off: {type(error).__name__}"
+            raise SidecarError(ErrorKind.NETWORK, message, operation="GetObject", target=key) from error
 
     async def delete(self, key: str) -> None:
         """Delete an object. S3 says 204; what says 200, such as a portal's page, is not believed."""
@@ -238,6 +264,21 @@ class S3Store:
     async def _complete(self, key: str, **about: Any) -> dict[str, Any]:
         seconds = calls.COMPLETE_SECONDS
         return await self._calls.call("complete_multipart_upload", key, seconds=seconds, **about)
+
+    async def presigned(self, key: str, *, seconds: int, answer: Mapping[str, str] | None = None) -> str:
+        """Return an address that GETs an object for a while, as ``presigned_url`` says. Asks S3 nothing.
+
+        Raises ValueError for a time that S3 does not sign for, SidecarError without usable keys.
+        """
+        if self._credentials is None:
+            raise ValueError("these clients were made without credentials of their own")
+        found = await self._credentials.get_frozen_credentials()
+        keys = Keys(
+            access_key_id=found.access_key, secret_access_key=found.secret_key, session_token=found.token
+        )
+        now_seconds = self._clock.wall_ms() / 1000 - (self.skew_seconds or 0.0)
+        stamp = datetime.fromtimestamp(now_seconds, UTC).strftime(STAMP)
+        return presigned_url(self._config, keys, key, seconds=seconds, stamp=stamp, answer=answer)
 
     # -- confirmation -----------------------------------------------------------------------------
     async def _confirmed(

@@ -1,0 +1,125 @@
+"""Finishes what programs left in journals of their own: those whose lock is free, each under its own id.
+
+A journal that owes nothing any more goes, and its sidecar falls silent for ever, which Convex notices and
+collects. One that holds a dead letter stays for whoever asks why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Awaitable, Coroutine, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from sidecar.core.clock import Clock
+from sidecar.core.errors import FatalError, JournalLostError, SidecarError
+from sidecar.journal.db.open import lock
+from sidecar.journal.read.owed import owes
+from sidecar.settings import Settings
+
+from .library_journals import left_journals, retire, sweep
+from .library_life import open_library_life
+
+LOOK_SECONDS = 30.0
+AT_ONCE = 4
+TRY_LATER = 75
+log = structlog.get_logger()
+
+
+class LibraryAdoption:
+    """Looks for what was left, and finishes it. Nothing that fails there ends whoever looks."""
+
+    def __init__(self, settings: Settings, *, clock: Clock) -> None:
+        """``settings`` name the daemon's own journal, beside which the others lie."""
+        self._settings, self._clock = settings, clock
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._given_up: dict[Path, int] = {}  # by when the file changed last
+
+    async def run(self) -> None:
+        """Look now and again, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            busy = set[Path]()
+            while True:
+                for journal in await asyncio.to_thread(self._left):
+                    if journal not in busy:
+                        busy.add(journal)
+                        task = group.create_task(self._adopted(journal))
+                        task.add_done_callback(partial(_done, busy, journal))
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def once(self) -> None:
+        """Finish what is left now."""
+        async with asyncio.TaskGroup() as group:
+            for journal in await asyncio.to_thread(self._left):
+                group.create_task(self._adopted(journal))
+
+    def _left(self) -> list[Path]:
+        """Return journals whose lock is free, but those that nobody could finish and nobody changed."""
+        with suppress(OSError):
+            sweep(self._settings.journal.path)
+        found = left_journals(self._settings.journal.path)
+        return [one for one in found if self._given_up.get(one) != _changed_ns(one) and _is_free(one)]
+
+    async def _adopted(self, journal: Path) -> None:
+        async with self._places:
+            try:
+                if await asyncio.to_thread(owes, journal):
+                    await self._finish(journal)
+                if not await asyncio.to_thread(retire, journal):
+                    self._give_up(journal, "it holds dead letters, which wait for somebody")
+            except (FatalError, JournalLostError, SidecarError, OSError, sqlite3.Error) as error:
+                if not (isinstance(error, FatalError) and error.exit_status == TRY_LATER):
+                    self._give_up(journal, str(error))
+            except BaseExceptionGroup as group:
+                rest = group.split((FatalError, JournalLostError))[1]
+                if rest is not None:
+                    raise
+                self._give_up(journal, "; ".join(str(error) for error in group.exceptions))
+
+    async def _finish(self, journal: Path) -> None:
+        async with open_library_life(self._settings, journal, clock=self._clock) as life:
+            log.info("library_journal_adopted", journal=str(journal), sidecar_id=life.life.shared.sidecar_id)
+
+            async def settled() -> None:
+                await life.settle()
+                await life.cleaned()
+
+            await while_working(life.work(), settled())
+
+    def _give_up(self, journal: Path, why: str) -> None:
+        self._given_up[journal] = _changed_ns(journal)
+        log.warning("library_journal_left", journal=str(journal), why=why)
+
+
+async def while_working(work: Sequence[Coroutine[Any, Any, None]], goal: Awaitable[None]) -> None:
+    """Run ``work`` beside ``goal``, whose end ends it."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one) for one in work]
+        await goal
+        for task in tasks:
+            task.cancel()
+
+
+def _done(busy: set[Path], journal: Path, _: asyncio.Task[None]) -> None:
+    busy.discard(journal)
+
+
+def _changed_ns(journal: Path) -> int:
+    try:
+        return journal.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _is_free(journal: Path) -> bool:
+    try:
+        os.close(lock(journal))
+    except FatalError:
+        return False
+    return True

@@ -1,0 +1,106 @@
+"""One life over a program's journal: the daemon's, without watchers, endpoint and local deletion.
+
+Its work comes from the program itself (``Submissions.submit``), or lies there from a process that ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sidecar.core.clock import Clock
+from sidecar.core.errors import FatalError
+from sidecar.journal.db.connection import Transition
+from sidecar.journal.read.reader import JournalReader
+from sidecar.metrics import Metrics
+from sidecar.settings import Settings, TokenFileAuth
+from sidecar.sync.takedown import Takedown
+from sidecar.watch.ownership.fence import Fence
+
+from .composition import Life, open_life
+from .library_journals import settings_for
+from .scene_completion import SceneCompletion
+from .settings_change import apply_settings_change
+
+LOOK_SECONDS = 0.03
+
+
+class LibraryLife:
+    """An open journal of a program, and what works on it."""
+
+    def __init__(self, life: Life, *, settings: Settings, clock: Clock) -> None:
+        """``settings`` are the life's own."""
+        self.life, self.path = life, settings.journal.path
+        self.journal = life.opened.journal
+        self._syncing = life.stages.sync is not None
+        convex = life.opened.remotes
+        self.takedown = (
+            None
+            if convex.backend is None
+            else Takedown(backend=convex.backend, gate=convex.gates["convex"], journal=self.journal)
+        )
+        self._scene_completion = SceneCompletion(
+            journal=self.journal, clock=clock, complete_after_seconds=settings.entities.complete_after
+        )
+
+    def work(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what runs side by side, for ever."""
+        return [
+            *(gate.run() for gate in self.life.opened.remotes.gates.values()),
+            *self.life.stages.work(),
+            *self.life.stages.signs_of_life(),
+            self._scene_completion.run(),
+            *([self.takedown.finish_left()] if self.takedown else []),
+        ]
+
+    async def settle(self) -> None:
+        """Return once nothing is on its way, and the scenes that were brought are reported as complete."""
+        await self._until(lambda reader: not self._on_the_way(reader))
+        await apply_settings_change(self.journal, roots=())  # what changed on the way is let go
+        await self._scene_completion.finish()
+        await self._until(lambda reader: not (self._on_the_way(reader) or self._calls(reader)))
+
+    async def cleaned(self) -> None:
+        """Return once S3 is owed no second look either, which takes minutes where an object was deleted."""
+        await self._until(lambda reader: not reader.cleanup_left())
+
+    async def _until(self, over: Callable[[JournalReader], bool]) -> None:
+        while not await asyncio.to_thread(over, self.life.opened.reader):  # noqa: ASYNC110 - the question goes to the journal's disk
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _on_the_way(self, reader: JournalReader) -> int:
+        return reader.backlog()[0]
+
+    def _calls(self, reader: JournalReader) -> int:
+        if not self._syncing:
+            return reader.pending_cleanup()
+        told = reader.unsettled_ops() + reader.unmarked_expiries() + reader.takedowns()
+        return reader.pending_cleanup() + told
+
+
+@asynccontextmanager
+async def open_library_life(
+    settings: Settings,
+    journal: Path,
+    *,
+    clock: Clock,
+    metrics: Metrics | None = None,
+    heard: Callable[[Transition], None] = lambda _: None,
+) -> AsyncIterator[LibraryLife]:
+    """Open a program's journal, new or left, for this process alone; nothing runs before ``work``.
+
+    ``settings`` are the program's, or the daemon's. Raises FatalError, JournalLostError.
+    """
+    if settings.convex.sync == "on" and isinstance(settings.convex.auth, TokenFileAuth):
+        raise FatalError(
+            "convex.auth has mode: token_file, whose tokens name one sidecar; each program is another",
+            exit_status=78,
+            hint="give programs mode: jwt, whose tokens are made for each, or a deploy key",
+        )
+    own = settings_for(settings, journal)
+    async with open_life(own, clock=clock, fence=Fence(), metrics=metrics, heard=heard) as life:
+        await life.stages.lookup.end()  # what comes is new: nothing was found lying there
+        yield LibraryLife(life, settings=own, clock=clock)

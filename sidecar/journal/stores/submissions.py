@@ -1,0 +1,116 @@
+"""Takes in what a program hands over by itself: noticed and complete in one transaction, without a watcher.
+
+The program says what the file means (its route), and that it is complete; whoever submits has read it. Of a
+slot there is one file: the newest that was handed over, wherever it lies. So the same asset from another path
+is its next version, and no second source.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sidecar.core.model import Fingerprint, Observation, State, StoredObject, Transfer
+from sidecar.journal.db.connection import JournalConnection
+from sidecar.journal.db.rows import split
+from sidecar.journal.db.store import Store, transaction
+
+from .completion import Completion
+from .files import Files
+from .repairs import Repairs
+from .transfers import Transfers
+from .uploads import Uploads
+
+_GIVEN_UP = frozenset({State.DEAD, State.SUPERSEDED, State.GONE, State.ABANDONED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """The transfer that brings the content, which may have been on its way; or why there is none."""
+
+    transfer: Transfer | None = None
+    refused: str | None = None
+
+
+class Submissions(Store):
+    """From a program's own file to `ready`."""
+
+    def __init__(
+        self,
+        db: JournalConnection,
+        transfers: Transfers,
+        completion: Completion,
+        files: Files,
+        uploads: Uploads,
+        repairs: Repairs,
+    ) -> None:
+        super().__init__(db)
+        self._uploads = uploads
+        self._transfers, self._completion = transfers, completion
+        self._files, self._repairs = files, repairs
+
+    @transaction
+    def submit(self, seen: Observation, fingerprint: Fingerprint) -> Submission:
+        """-> ready, or what brings the very same content already; a dead letter of it goes once more."""
+        self._let_slot_follow(seen)
+        (result,) = self._files.observe([seen])
+        if result.refused is not None:
+            return Submission(refused=result.refused)
+        if result.candidate is not None:
+            self._completion.complete(result.candidate.row_id, fingerprint)
+        newest = self._transfers.one(self._newest(seen))
+        if newest.state is State.DEAD:
+            self._repairs.requeue(transfer_id=newest.transfer_id)
+            newest = self._transfers.one(newest.row_id)
+        return Submission(transfer=newest)
+
+    @transaction
+    def announce(
+        self, seen: Observation, fingerprint: Fingerprint, stored: StoredObject, *, url: str
+    ) -> Submission:
+        """-> uploaded, with its op in the outbox: S3 has it, and nothing of it is to be sent."""
+        found = self.submit(seen, fingerprint)
+        if found.transfer is None or found.transfer.state is not State.READY:
+            return found
+        row_id = found.transfer.row_id
+        self._db.execute("UPDATE transfers SET lease = 1 WHERE id = ?", [row_id])
+        self._uploads.uploaded(found.transfer, stored, url=url)
+        return Submission(transfer=self._transfers.one(row_id))
+
+    @transaction
+    def drop_changed(self, row_id: int) -> Transfer | None:
+        """End what became of a transfer whose file changed on the way: nobody says that it is complete.
+
+        Returns newer content of its slot that is on its way or arrived, None if there is none.
+        """
+        transfer = self._transfers.one(row_id)
+        for candidate in self._transfers.of_slot(transfer, "t.state = 'discovered' AND t.id > ?"):
+            self._completion.vanish_transfer(candidate)
+        newer = self._transfers.of_slot(
+            transfer, "t.state IN ('ready', 'uploaded', 'synced') AND t.id > ?", limit=1
+        )
+        return newer[0] if newer else None
+
+    # -- the steps ---------------------------------------------------------------------------------
+
+    def _let_slot_follow(self, seen: Observation) -> None:
+        """Forget where the slot's file lay, and how a file looked whose transfer came to nothing."""
+        place = [self._db.root_id(seen.root), *split(seen.path)]
+        self._db.execute(
+            "DELETE FROM files WHERE slot = ? AND (root, folder, name) <> (?, ?, ?)",
+            [seen.route.slot.digest, *place],
+        )
+        row = self._db.execute(
+            "SELECT transfer FROM files WHERE (root, folder, name) = (?, ?, ?)", place
+        ).fetchone()
+        newest = self._transfers.find(row["transfer"]) if row is not None else None
+        if newest is not None and newest.state is State.DISCOVERED:
+            self._completion.vanish_transfer(newest)
+        if newest is not None and newest.state in _GIVEN_UP:
+            self._db.execute("DELETE FROM files WHERE (root, folder, name) = (?, ?, ?)", place)
+
+    def _newest(self, seen: Observation) -> int:
+        place = [self._db.root_id(seen.root), *split(seen.path)]
+        row = self._db.execute(
+            "SELECT transfer FROM files WHERE (root, folder, name) = (?, ?, ?)", place
+        ).fetchone()
+        return int(row["transfer"])

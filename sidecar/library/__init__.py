@@ -1,0 +1,1 @@
+"""The library: the platform's services for programs, over the daemon's own parts."""

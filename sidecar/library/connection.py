@@ -1,0 +1,149 @@
+"""A configuration in use: its loop, what brings files to S3 and Convex, what asks them; opened and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any, Self
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from sidecar.core.clock import SystemClock
+from sidecar.daemon.library_adoption import LibraryAdoption
+from sidecar.metrics import Metrics
+from sidecar.settings import Settings, from_mapping, load
+
+from .blocking import call, loop_thread
+from .delivery import Delivery
+from .errors import ClosedError, ForkedError
+from .reading import Reading
+
+Source = Settings | Mapping[str, Any] | str | os.PathLike[str] | None
+
+
+class Connection:
+    """One configuration: what brings files, and what asks. Opened, used, closed, on one event loop."""
+
+    def __init__(self, settings: Settings, *, registry: CollectorRegistry | None = None) -> None:
+        """``registry`` takes the metrics; None: one of the platform's own."""
+        self.settings = settings
+        self.metrics = Metrics(registry)
+        self._pid = os.getpid()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opened = AsyncExitStack()
+        self._delivery: Delivery | None = None
+        self._reading: Reading | None = None
+        self._adopting: asyncio.Task[None] | None = None
+        self._opening = threading.Lock()
+
+    # -- open and closed ---------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        """Open on the running loop; finishes what other programs left, in the background."""
+        _log_by_standard_library()
+        self._pid, self._loop = os.getpid(), asyncio.get_running_loop()
+        self._delivery = Delivery(self.settings, metrics=self.metrics)
+        self._reading = await self._opened.enter_async_context(Reading(self.settings))
+        adoption = LibraryAdoption(self.settings, clock=SystemClock())
+        self._adopting = asyncio.create_task(adoption.once(), name="sidecar adoption")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Ship what is under way for ``shutdown.grace`` at most; the rest is finished by who comes next."""
+        delivery, self._delivery, self._loop = self.delivery, None, None
+        if self._adopting is not None:
+            self._adopting.cancel()
+            with suppress(asyncio.CancelledError, Exception, BaseExceptionGroup):  # it is begun anew
+                await self._adopting
+        await delivery.close()
+        await self._opened.aclose()
+
+    def __enter__(self) -> Self:
+        """Open on this process's loop thread."""
+        return call(loop_thread(), self.__aenter__)
+
+    def __exit__(self, *_: object) -> None:
+        """Close, as ``__aexit__`` does."""
+        call(self.loop, self.__aexit__)
+
+    # -- for the services --------------------------------------------------------------------------
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop it was opened on. Raises ClosedError, ForkedError."""
+        self._require_process()
+        if self._loop is None:
+            raise ClosedError("the platform is not open: use it within `with sidecar.open(...)`")
+        return self._loop
+
+    def lazy_loop(self) -> asyncio.AbstractEventLoop:
+        """Return its loop; one that nobody opened opens on the loop thread, and closes with the process.
+
+        Raises ForkedError.
+        """
+        self._require_process()
+        with self._opening:
+            if self._loop is None:
+                self.__enter__()
+                # Before the executors end, which is earlier than what atexit calls.
+                threading._register_atexit(self._close_at_exit)  # type: ignore[attr-defined]  # noqa: SLF001
+            return self.loop
+
+    def _close_at_exit(self) -> None:
+        if self._loop is not None and os.getpid() == self._pid:
+            self.__exit__()
+
+    @property
+    def delivery(self) -> Delivery:
+        """What brings files to S3 and Convex. Raises ClosedError, ForkedError."""
+        self._require_process()
+        if self._delivery is None:
+            raise ClosedError("the platform is not open: use it within `async with sidecar.open(...)`")
+        return self._delivery
+
+    @property
+    def reading(self) -> Reading:
+        """What asks S3 and Convex. Raises ClosedError, ForkedError."""
+        self._require_process()
+        if self._reading is None:
+            raise ClosedError("the platform is not open: use it within `async with sidecar.open(...)`")
+        return self._reading
+
+    def _require_process(self) -> None:
+        if self._loop is not None and os.getpid() != self._pid:
+            raise ForkedError(
+                "this platform was opened before the process was forked, and its threads and connections"
+                " are the parent's: open one in the child"
+            )
+
+
+def read_settings(source: Source) -> Settings:
+    """Return the settings of a file's path, a mapping of its keys, or None: the environment alone.
+
+    No folder has to be watched. Raises SettingsError.
+    """
+    if isinstance(source, Settings):
+        return source
+    if isinstance(source, Mapping):
+        return from_mapping(source, watching=False)
+    return load(None if source is None else Path(source), environ=os.environ, watching=False)
+
+
+def _log_by_standard_library() -> None:
+    """Let our log lines go to the standard library's logger ``sidecar``, if nobody has said otherwise."""
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[
+                structlog.stdlib.filter_by_level,
+                structlog.processors.KeyValueRenderer(key_order=["event"]),
+            ],
+            wrapper_class=structlog.stdlib.BoundLogger,
+            logger_factory=lambda *_: logging.getLogger("sidecar"),
+            cache_logger_on_first_use=False,
+        )

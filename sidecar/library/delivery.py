@@ -1,0 +1,257 @@
+"""Brings what a program hands over to S3 and Convex, through a journal of this process's own.
+
+The journal is opened with the first file and closed with the platform. What ends in between is told to
+whoever waits; what does not end in time, or is cut off, is finished by the next program or the daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from sidecar.core.clock import SystemClock
+from sidecar.core.errors import FatalError, JournalLostError
+from sidecar.core.model import Fingerprint, Observation, Route, State, StatIdentity, Transfer
+from sidecar.daemon.library_adoption import while_working
+from sidecar.daemon.library_journals import new_journal, retire, spool_of
+from sidecar.daemon.library_life import LibraryLife, open_library_life
+from sidecar.journal.db.connection import Transition
+from sidecar.journal.stores.submissions import Submissions
+from sidecar.journal.stores.takedowns import AskedTakedown
+from sidecar.journal.stores.transfers import Transfers
+from sidecar.metrics import Metrics
+from sidecar.settings import Settings
+from sidecar.sync.backend import RemovalOutcome
+from sidecar.upload.store import ObjectHead
+
+from .errors import ClosedError, LibraryError, RefusedError, SourceError
+from .source import SourceRead, SourceReader, discard
+
+_OVER = frozenset({State.SYNCED, State.DEAD, State.SUPERSEDED, State.GONE})
+_NEWER_MAX = 100
+log = structlog.get_logger()
+
+
+class Delivery:
+    """Takes files, and tells what became of them."""
+
+    def __init__(self, settings: Settings, *, metrics: Metrics) -> None:
+        """``settings`` are the program's; ``metrics`` count what goes."""
+        self._settings, self._metrics = settings, metrics
+        self._over = _OVER if settings.convex.sync == "on" else _OVER | {State.UPLOADED}
+        self._reader = SourceReader(part_bytes=settings.s3.part_size)
+        self._opening = asyncio.Lock()
+        self._closing = asyncio.Event()
+        self._living: asyncio.Task[None] | None = None
+        self._life: LibraryLife | None = None
+        self._waiting: dict[str, list[asyncio.Future[State | None]]] = defaultdict(list)
+        self._ended: dict[str, State | None] = {}  # while somebody is about to wait
+        self._submitting = 0
+
+    async def deliver(self, source: Path, route: Route, *, wait: bool) -> Transfer:
+        """Take a file in; return once that is durable, or with ``wait`` once Convex has it.
+
+        With ``convex.sync: off`` S3 is the end.
+
+        Raises SourceError, RefusedError; FatalError for settings that cannot work, JournalLostError.
+        """
+        life = await self._opened()
+        self._submitting += 1
+        try:
+            transfer = await self._submitted(life, source, route, wait=wait)
+            if not wait or transfer.state in self._over:
+                return transfer
+            ends = self._end_of(transfer.transfer_id)
+        finally:
+            self._submitting -= 1
+            if not self._submitting:
+                self._ended.clear()
+        return await self._delivered(life, source, transfer, ends)
+
+    async def announce(self, route: Route, head: ObjectHead, *, checksum: str, url: str) -> Transfer:
+        """Tell Convex of an object that is in S3; return once it has it. Raises as ``deliver``."""
+        life = await self._opened()
+        stored = head.stored
+        seen = Observation(
+            root=f"s3://{stored.bucket}", path=stored.key, identity=_identity(head), route=route
+        )
+        fingerprint = Fingerprint(identity=seen.identity, checksum=checksum)
+        self._submitting += 1
+        try:
+            found = await life.journal.do(Submissions.announce, seen, fingerprint, stored, url=url)
+            if found.transfer is None:
+                raise LibraryError(f"{stored.key} is not told: {found.refused}")
+            if found.transfer.state in self._over:
+                return found.transfer
+            ends = self._end_of(found.transfer.transfer_id)
+        finally:
+            self._submitting -= 1
+        return await self._delivered(life, Path(stored.key), found.transfer, ends)
+
+    async def take_down(self, asked: Sequence[AskedTakedown]) -> list[RemovalOutcome]:
+        """Remove assets of one project, as ``Takedown.take_down`` does. Raises SidecarError, FatalError."""
+        takedown = (await self._opened()).takedown
+        if takedown is None:
+            raise LibraryError(
+                "convex.sync is off, and only Convex knows assets: give convex.url and convex.auth"
+            )
+        return await takedown.take_down(asked)
+
+    async def close(self) -> None:
+        """Ship what is under way, for ``shutdown.grace`` at most; the rest stays in the journal."""
+        self._closing.set()
+        living = self._living
+        if living is None:
+            return
+        await asyncio.wait({living}, timeout=self._settings.shutdown.grace)
+        living.cancel()
+        with suppress(asyncio.CancelledError, Exception, BaseExceptionGroup):  # who waited was told
+            await living
+
+    # -- one file ----------------------------------------------------------------------------------
+
+    async def _submitted(self, life: LibraryLife, source: Path, route: Route, *, wait: bool) -> Transfer:
+        found = await asyncio.to_thread(self._read, life.path, source, route, wait=wait)
+        seen = Observation(
+            root=found.root,
+            path=found.path,
+            identity=found.fingerprint.identity,
+            route=route,
+            home=found.home,
+        )
+        submission = await life.journal.do(Submissions.submit, seen, found.fingerprint)
+        if submission.transfer is None:
+            raise LibraryError(f"{source} is not stored: {submission.refused}")
+        if not wait and submission.transfer.path != found.path:  # these bytes are on their way already
+            await asyncio.to_thread(discard, spool_of(life.path), found.path)
+        return submission.transfer
+
+    def _read(self, journal: Path, source: Path, route: Route, *, wait: bool) -> SourceRead:
+        if wait:
+            return self._reader.read(source, check_structure=route.check_structure)
+        return self._reader.spool(source, spool_of(journal), check_structure=route.check_structure)
+
+    async def _delivered(
+        self, life: LibraryLife, source: Path, transfer: Transfer, ends: asyncio.Future[State | None]
+    ) -> Transfer:
+        """Wait for the end of a transfer, or of what took its place."""
+        for _ in range(_NEWER_MAX):
+            state = await ends
+            if state is not State.SUPERSEDED:
+                break
+            newer = await life.journal.do(Submissions.drop_changed, transfer.row_id)
+            if newer is None:
+                raise SourceError(f"{source} is not stored: it changed before it was sent")
+            transfer = newer
+            if transfer.state in self._over:
+                break
+            ends = self._end_of(transfer.transfer_id)
+        # By its row: it takes another's id where Convex keeps another object of the same bytes.
+        return _told(await life.journal.do(Transfers.one, transfer.row_id), source)
+
+    # -- who waits ---------------------------------------------------------------------------------
+
+    def _end_of(self, transfer_id: str) -> asyncio.Future[State | None]:
+        ends: asyncio.Future[State | None] = asyncio.get_running_loop().create_future()
+        if transfer_id in self._ended:
+            ends.set_result(self._ended[transfer_id])
+        else:
+            self._waiting[transfer_id].append(ends)
+        return ends
+
+    def _heard(self, transition: Transition) -> None:
+        if transition.state not in self._over and transition.state is not None:
+            return
+        state = None if transition.state is None else State(transition.state)
+        for ends in self._waiting.pop(transition.transfer_id, ()):
+            if not ends.done():
+                ends.set_result(state)
+        if self._submitting:
+            self._ended[transition.transfer_id] = state
+        self._discard(transition, state)
+
+    def _discard(self, transition: Transition, state: State | None) -> None:
+        """Remove what was spooled and is in S3; a dead letter's bytes are kept for who sends it again."""
+        spool = f"{spool_of(self._life.path)}/" if self._life else ""
+        if spool and state is not State.DEAD and transition.path.startswith(spool):
+            path = transition.path.removeprefix(spool)
+            asyncio.get_running_loop().run_in_executor(None, discard, Path(spool), path)
+
+    # -- the life ----------------------------------------------------------------------------------
+
+    async def _opened(self) -> LibraryLife:
+        async with self._opening:
+            if self._closing.is_set():
+                raise ClosedError("the platform is closed: use it within its `with` block")
+            if self._living is None or self._living.done():
+                started: asyncio.Future[LibraryLife] = asyncio.get_running_loop().create_future()
+                self._living = asyncio.create_task(self._live(started), name="sidecar library")
+                self._life = await asyncio.shield(started)
+            if self._life is None:
+                raise ClosedError("the platform is closed: use it within its `with` block")
+            return self._life
+
+    async def _live(self, started: asyncio.Future[LibraryLife]) -> None:
+        journal = new_journal(self._settings.journal.path)
+        try:
+            opening = open_library_life(
+                self._settings, journal, clock=SystemClock(), metrics=self._metrics, heard=self._heard
+            )
+            async with opening as life:
+                started.set_result(life)
+                await while_working(life.work(), self._until_closed(life))
+        except asyncio.CancelledError:
+            self._end(started, ClosedError("the platform was closed before this was delivered; it will be"))
+            raise
+        except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - told to everybody who waits
+            self._end(started, _first(error))
+        else:
+            await asyncio.to_thread(retire, journal)
+
+    async def _until_closed(self, life: LibraryLife) -> None:
+        await self._closing.wait()
+        for gate in life.life.opened.remotes.gates.values():
+            gate.hurry(1.0)
+        await life.settle()
+
+    def _end(self, started: asyncio.Future[LibraryLife], error: BaseException) -> None:
+        """Tell everybody who waits that this life is over; what was handed over stays in its journal."""
+        waiting, self._waiting = self._waiting, defaultdict(list)
+        told: list[asyncio.Future[Any]] = [started, *(one for some in waiting.values() for one in some)]
+        for ends in told:
+            if not ends.done():
+                ends.set_exception(error)
+                ends.exception()  # it is told, or nobody asks any more
+        log.warning("library_life_ended", error=str(error))
+
+
+def _identity(head: ObjectHead) -> StatIdentity:
+    """Return what tells one content under a key from another: its ETag, which is opaque."""
+    mark = int.from_bytes(sha256(head.stored.etag.encode()).digest()[:7])
+    return StatIdentity(inode=0, size_bytes=head.size_bytes, mtime_ns=mark, ctime_ns=mark)
+
+
+def _told(transfer: Transfer, source: Path) -> Transfer:
+    match transfer.state:
+        case State.DEAD:
+            message = transfer.error_message or "it was given up"
+            raise RefusedError(f"{source} is not stored: {message}", kind=transfer.error_kind)
+        case State.GONE:
+            raise SourceError(f"{source} is not stored: it was removed before it was sent")
+        case _:
+            return transfer
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return what ended a life: of a group its first FatalError or JournalLostError, if there is one."""
+    if isinstance(error, BaseExceptionGroup):
+        found = error.subgroup((FatalError, JournalLostError))
+        return _first((found or error).exceptions[0])
+    return error

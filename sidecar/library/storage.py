@@ -1,0 +1,306 @@
+"""The platform's ``S3Storage``: one file to S3 and Convex, what lies below a prefix, clean-up, download."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from awscrt import checksums
+
+from sidecar.core import media
+from sidecar.core.checksums import to_text
+from sidecar.core.model import AssetType, EntityType
+from sidecar.sync.backend import IDS_MAX, RemovalOutcome, ShownAsset
+from sidecar.upload.metadata import SLOT
+from sidecar.upload.store import ListedObject, ObjectHead
+
+from .assets import AssetManager
+from .blocking import blocking
+from .connection import Connection, Source, read_settings
+from .errors import LibraryError, NotFoundError
+from .models import AssetReference, ManifestEntry
+from .references import asked_takedown, shown_reference
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+
+HEADS_AT_ONCE = 16
+_KINDS = {
+    **dict.fromkeys(("mp4", "webm", "mov", "mkv", "ts", "m4s"), AssetType.VIDEO_CHUNK),
+    **dict.fromkeys(("png", "jpg", "jpeg", "webp"), AssetType.THUMBNAIL),
+    **dict.fromkeys(("vtt", "srt"), AssetType.SUBTITLE),
+    "py": AssetType.SOURCE_CODE,
+}
+_SESSION_KINDS = {
+    **dict.fromkeys(("mp4", "webm"), AssetType.COMBINED_VIDEO),
+    **dict.fromkeys(("vtt", "srt"), AssetType.SUBTITLE),
+    "json": AssetType.MANIFEST,
+}
+
+
+def kind_of(name: str, entity_type: EntityType) -> AssetType:
+    """Return what an asset is by its name's extension. Raises ValueError where that says nothing."""
+    kinds = _KINDS if entity_type is EntityType.SCENE else _SESSION_KINDS
+    kind = kinds.get(media.extension(name))
+    if kind is None:
+        raise ValueError(f"{name!r} does not say what it is for a {entity_type}: give asset_type")
+    return kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """An object, and the asset that Convex shows under its slot's id."""
+
+    key: str
+    head: ObjectHead
+    asset: ShownAsset | None
+
+
+class ConvexSync(Protocol):
+    """What a storage asks of the sync that it is given."""
+
+    @property
+    def storage(self) -> S3Storage:
+        """The storage whose objects it tells of."""
+        ...
+
+
+class S3Storage:
+    """The platform's ``storage``, or one of its own: ``S3Storage(settings)`` opens with its first call.
+
+    ``upload_with_convex_sync`` and ``cleanup_with_convex_sync`` are synchronous, as the platform's design has
+    them; the other coroutines have synchronous twins that end in ``_sync``.
+    """
+
+    def __init__(self, source: Source | Connection = None) -> None:
+        """``source`` as ``sidecar.open`` takes it, or an open platform. Raises SettingsError."""
+        if isinstance(source, Connection):
+            self.connection = source
+        else:
+            self.connection = Connection(read_settings(source))
+        self._assets = AssetManager(self.connection)
+
+    @property
+    def loop(self) -> AbstractEventLoop:
+        """The platform's loop; one that nobody opened opens on the loop thread, until the process ends."""
+        return self.connection.lazy_loop()
+
+    async def __aenter__(self) -> Self:
+        """Open its platform."""
+        await self.connection.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close its platform."""
+        await self.connection.__aexit__()
+
+    @property
+    def assets(self) -> AssetManager:
+        """The manager that stores what this storage is given."""
+        return self._assets
+
+    async def upload(
+        self,
+        local_path: str | os.PathLike[str],
+        key: str,
+        entity_id: str,
+        entity_type: EntityType | str,
+        *,
+        asset_type: AssetType | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> AssetReference:
+        """Store a complete file under exactly this key, and tell Convex; return once it has it.
+
+        The asset's name is the key's last segment. If it has the same bytes already, under another key, that
+        object stays, and the reference names it.
+
+        ``entity_id`` of a scene is ``{session_id}/{scene_id}``, unless ``entities.scene_id`` makes ids that
+        name the session; of a session it is the session's id. A key that is used again is overwritten in
+        place, without history: let it differ for each content. Raises as ``AssetManager.store_scene_asset``.
+        """
+        kind = EntityType(entity_type)
+        what = asset_type or kind_of(Path(local_path).name, kind)
+        return await self._assets.store_under(
+            local_path, key, entity_id=entity_id, entity_type=kind, asset_type=what, metadata=metadata
+        )
+
+    def upload_with_convex_sync(
+        self,
+        local_path: str | os.PathLike[str],
+        key: str,
+        convex_sync: ConvexSync | None,
+        entity_id: str,
+        entity_type: EntityType | str,
+        *,
+        asset_type: AssetType | None = None,
+    ) -> tuple[str, str]:
+        """Do as ``upload`` does, and wait: returns the object's key and its unsigned address.
+
+        ``convex_sync`` must be of this storage's deployment: the upload and its op are one. Raises
+        WrongLoopError in a running loop.
+        """
+        _require_same(self, convex_sync)
+        found = _upload(self, local_path, key, entity_id, entity_type, asset_type=asset_type)
+        return found.s3_key, found.s3_url
+
+    async def get_asset_manifest(self, key_prefix: str) -> list[ManifestEntry]:
+        """Return every object below a prefix, by key, with what S3 and Convex say of it.
+
+        It costs a HEAD for each. With ``convex.sync: off`` no object has an asset. Raises SidecarError.
+        """
+        objects = await self.connection.reading.objects()
+        listed = [one async for one in objects.list_objects(prefix=key_prefix)]
+        found = await self._look([one.key for one in listed])
+        return [_entry(one, found[one.key]) for one in sorted(listed, key=_key) if one.key in found]
+
+    async def cleanup(self, keys: Iterable[str], entity_id: str) -> bool:
+        """Remove from Convex the assets that these objects are, then delete the objects; True if all went.
+
+        Whoever wrote them: the role `backend` is needed. An object that is no asset of the entity, or that a
+        newer version replaced, is kept, and the answer is False; one that no sidecar made only goes from
+        Convex; one that is not there counts as gone. What is begun is brought to its end by another process
+        if need be. Raises
+        SidecarError where Convex refuses.
+        """
+        wanted = list(dict.fromkeys(keys))
+        found = await self._look(wanted)
+        assets = [one.asset for one in found.values() if one.asset and _is_shown(one, entity_id)]
+        by_project: dict[str, list[ShownAsset]] = {}
+        for asset in assets:
+            by_project.setdefault(asset.project_id, []).append(asset)
+        removed = 0
+        for some in by_project.values():
+            outcomes = await self.connection.delivery.take_down([asked_takedown(one) for one in some])
+            for one in some:
+                await self.connection.reading.lookup.removed(one.id, version=one.version)
+            removed += sum(outcome is not RemovalOutcome.CHANGED for outcome in outcomes)
+        return removed == len(found)
+
+    def cleanup_with_convex_sync(
+        self, keys: Iterable[str], convex_sync: ConvexSync | None, entity_id: str
+    ) -> bool:
+        """Do as ``cleanup`` does, and wait. Raises WrongLoopError in a running loop."""
+        _require_same(self, convex_sync)
+        return _cleanup(self, keys, entity_id)
+
+    async def presign(self, key: str, *, expiration: int = 3600) -> str:
+        """Return an address that GETs an object for so many seconds, at most 604,800. Asks S3 nothing."""
+        return await (await self.connection.reading.objects()).presigned(key, seconds=expiration)
+
+    async def download(self, key: str, local_path: str | os.PathLike[str]) -> Path:
+        """Read an object into a file, which is there whole or not at all; returns its path.
+
+        The bytes are compared with S3's checksum, where it has one. Raises NotFoundError, SidecarError,
+        LibraryError for bytes that are others, OSError of the local disk.
+        """
+        objects = await self.connection.reading.objects()
+        head = await objects.head(key)
+        if head is None:
+            raise NotFoundError(f"the bucket has no object {key}")
+        target = Path(local_path)
+        draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            size, checksum = await _written(draft, objects.read(key, etag=head.stored.etag))
+            if size != head.size_bytes or head.checksum not in {None, checksum}:
+                raise LibraryError(f"{key} came with other bytes than S3 says it has: try again")
+            await asyncio.to_thread(draft.replace, target)
+        finally:
+            with suppress(FileNotFoundError):
+                draft.unlink()
+        return target
+
+    async def delete(self, key: str) -> None:
+        """Delete an object that Convex does not show; none there is success.
+
+        Raises LibraryError for one that is an asset (``cleanup`` removes it from Convex first), SidecarError.
+        """
+        found = (await self._look([key])).get(key)
+        if found is None:
+            return
+        if found.asset is not None and found.asset.key == key:
+            raise LibraryError(f"{key} is asset {found.asset.id}, which Convex shows: remove it by cleanup")
+        await (await self.connection.reading.objects()).delete(key)
+
+    upload_sync = blocking(upload)
+    get_asset_manifest_sync = blocking(get_asset_manifest)
+    presign_sync = blocking(presign)
+    download_sync = blocking(download)
+    delete_sync = blocking(delete)
+
+    async def _look(self, keys: Sequence[str]) -> dict[str, Found]:
+        """HEAD objects, and ask Convex for what they are; those that are not there are left out."""
+        objects, places = await self.connection.reading.objects(), asyncio.Semaphore(HEADS_AT_ONCE)
+
+        async def head(key: str) -> ObjectHead | None:
+            async with places:
+                return await objects.head(key)
+
+        heads = await asyncio.gather(*(head(key) for key in keys))
+        there = {key: found for key, found in zip(keys, heads, strict=True) if found is not None}
+        slots = list({slot for one in there.values() if (slot := one.metadata.get(SLOT))})
+        assets: dict[str, ShownAsset] = {}
+        if self.connection.settings.convex.sync == "on":
+            for first in range(0, len(slots), IDS_MAX):
+                shown = await self.connection.reading.assets_by_id(slots[first : first + IDS_MAX])
+                assets |= {one.id: one for one in shown if one is not None}
+        return {
+            key: Found(key=key, head=one, asset=assets.get(one.metadata.get(SLOT, "")))
+            for key, one in there.items()
+        }
+
+
+_upload = blocking(S3Storage.upload)
+_cleanup = blocking(S3Storage.cleanup)
+
+
+def _require_same(storage: S3Storage, sync: ConvexSync | None) -> None:
+    ours = storage.connection.settings.convex.url
+    if sync is not None and sync.storage.connection.settings.convex.url != ours:
+        raise ValueError("convex_sync is of another deployment than this storage's convex.url")
+
+
+def _is_shown(one: Found, entity_id: str) -> bool:
+    """Tell whether an object is what Convex shows of this entity, as any of its names."""
+    if one.asset is None or one.asset.key != one.key:
+        return False
+    slot = one.asset.slot
+    return entity_id in {slot.entity_id, f"{slot.session_id}/{slot.entity_id}"}
+
+
+def _entry(listed: ListedObject, found: Found) -> ManifestEntry:
+    is_current = found.asset is not None and found.asset.key == listed.key
+    return ManifestEntry(
+        key=listed.key,
+        size=found.head.size_bytes,
+        checksum=found.head.checksum,
+        content_type=found.head.content_type,
+        modified_at=listed.modified_ms,
+        s3_version_id=found.head.stored.version_id,
+        asset=shown_reference(found.asset) if found.asset is not None and is_current else None,
+    )
+
+
+def _key(one: ListedObject) -> str:
+    return one.key
+
+
+async def _written(draft: Path, pieces: AsyncIterator[bytes]) -> tuple[int, str]:
+    """Write what comes; return its size and checksum."""
+    size, crc = 0, 0
+    with draft.open("wb") as file:
+        async for piece in pieces:
+            size, crc = size + len(piece), checksums.crc64nvme(piece, crc)
+            await asyncio.to_thread(file.write, piece)
+        await asyncio.to_thread(_flush, file)
+    return size, to_text(crc)
+
+
+def _flush(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())

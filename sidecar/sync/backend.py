@@ -1,0 +1,132 @@
+"""What a platform's own backend asks Convex, by its role: assets by id, of a project; removals; who may read.
+
+The same connection, credentials and failures as a sidecar's; ``roleOf`` in sidecarAccess.ts says who is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sidecar.core.model import AssetType, EntityType, Slot
+from sidecar.core.ops import slot_fields
+
+from .convex import ConvexStore
+from .errors import malformed
+
+IDS_MAX = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownAsset:
+    """An asset as Convex shows it to a backend."""
+
+    id: str
+    slot: Slot
+    project_id: str
+    index: int | None
+    role: str | None
+    key: str
+    url: str
+    bucket: str
+    content_type: str
+    size_bytes: int
+    checksum: str
+    etag: str
+    transfer_id: str
+    version: int
+    created_ms: int
+    uploaded_ms: int
+    version_id: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class RemovalOutcome(StrEnum):
+    """What became of a removal."""
+
+    REMOVED = "removed"
+    ABSENT = "absent"
+    CHANGED = "changed"  # a newer version came meanwhile, and stays
+
+
+class BackendStore(ConvexStore):
+    """A backend's functions over one deployment. Every method raises SidecarError; none retries."""
+
+    async def assets_by_id(self, ids: Sequence[str]) -> Sequence[ShownAsset | None]:
+        """``sidecar:assetsById``: at most 100, in order; None for what is not there, or not for us."""
+        value = await self._call("query", "assetsById", {"ids": list(ids)})
+        if not isinstance(value, list) or len(value) != len(ids):
+            raise malformed("not one asset per id", operation="assetsById", target="ids")
+        return [None if item is None else _asset(item) for item in value]
+
+    async def list_by_project(
+        self, project_id: str, *, cursor: str | None
+    ) -> tuple[Sequence[ShownAsset], str | None]:
+        """``sidecar:listByProject``: the next assets, and where the page after them begins."""
+        value = await self._call("query", "listByProject", {"projectId": project_id, "cursor": cursor})
+        try:
+            return [_asset(item) for item in value["assets"]], value["cursor"]
+        except (KeyError, TypeError):
+            raise malformed(f"page {value!r:.200}", operation="listByProject", target=project_id) from None
+
+    async def remove_assets(
+        self, project_id: str, removals: Sequence[tuple[Slot, int]]
+    ) -> Sequence[RemovalOutcome]:
+        """``sidecar:removeAssets``: at most 100, each only if it still has the version that was seen."""
+        items = [{"slot": _slot(slot), "expectedVersion": version} for slot, version in removals]
+        value = await self._call("mutation", "removeAssets", {"projectId": project_id, "removals": items})
+        try:
+            return [RemovalOutcome(item["outcome"]) for item in value]
+        except (KeyError, TypeError, ValueError):
+            raise malformed(f"{value!r:.200}", operation="removeAssets", target=project_id) from None
+
+    async def expire_versions(self, project_id: str, versions: Sequence[tuple[Slot, int]]) -> Sequence[bool]:
+        """``sidecar:expireVersions``: mark at most 100, so that their objects may go; tell which are."""
+        items = [{**_slot(slot), "version": version} for slot, version in versions]
+        value = await self._call("mutation", "expireVersions", {"projectId": project_id, "versions": items})
+        if not isinstance(value, list) or len(value) != len(versions):
+            raise malformed(f"{value!r:.200}", operation="expireVersions", target=project_id)
+        return [item is True for item in value]
+
+    async def can_read(self, asset_id: str, viewer: tuple[str, str] | None) -> bool:
+        """Ask ``sidecar:canRead``: may this viewer, an issuer and a subject, see the asset."""
+        who = None if viewer is None else {"issuer": viewer[0], "subject": viewer[1]}
+        return await self._call("query", "canRead", {"asset": asset_id, "viewer": who}) is True
+
+
+def _slot(slot: Slot) -> dict[str, str]:
+    return {"sessionId": slot.session_id, **slot_fields(slot)}
+
+
+def _asset(item: Any) -> ShownAsset:
+    try:
+        return ShownAsset(
+            id=str(item["id"]),
+            slot=Slot(
+                session_id=str(item["sessionId"]),
+                entity_type=EntityType(item["entityType"]),
+                entity_id=str(item["entityId"]),
+                asset_type=AssetType(item["assetType"]),
+                name=str(item["name"]),
+            ),
+            project_id=str(item["projectId"]),
+            index=None if item["index"] is None else int(item["index"]),
+            role=item["role"],
+            key=str(item["s3Key"]),
+            url=str(item["s3Url"]),
+            bucket=str(item["bucket"]),
+            content_type=str(item["contentType"]),
+            size_bytes=int(item["size"]),
+            checksum=str(item["checksum"]),
+            etag=str(item["etag"]),
+            transfer_id=str(item["transfer"]),
+            version=int(item["version"]),
+            created_ms=int(item["createdAt"]),
+            uploaded_ms=int(item["uploadedAt"]),
+            version_id=item.get("s3VersionId"),
+            metadata={str(k): str(v) for k, v in item["metadata"].items()},
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise malformed(f"asset {item!r:.200}", operation="read", target="asset") from None

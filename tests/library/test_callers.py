@@ -1,0 +1,93 @@
+"""Synchronous code and coroutines, closed and forked platforms: what cannot work says so in one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, assert_type
+
+import pytest
+
+import sidecar
+from sidecar import AssetReference, AssetType, ClosedError, ForkedError, WrongLoopError
+
+Settings = dict[str, Any]
+OFF: Settings = {"s3": {"bucket": "none"}, "convex": {"sync": "off"}}
+
+
+def test_synchronous_code_stores_on_the_loop_thread(settings: Settings, tmp_path: Path) -> None:
+    """Two platforms of one process share the thread."""
+    source = tmp_path / "scene.py"
+    source.write_text("print()")
+    with sidecar.open(settings) as platform, sidecar.open(settings) as other:
+        found = platform.assets.store_scene_asset_sync(
+            "intro", AssetType.SOURCE_CODE, source, session_id="p/s"
+        )
+        assert_type(found, AssetReference)
+        assert platform.loop is other.loop
+    assert found.version == 1
+
+
+async def test_a_synchronous_call_refuses_inside_a_running_loop(tmp_path: Path) -> None:
+    """It would block the very loop that it waits for."""
+    async with sidecar.open(OFF | {"journal": {"path": str(tmp_path / "j.db")}}) as platform:
+        with pytest.raises(WrongLoopError, match="await the coroutine instead"):
+            platform.assets.get_asset_url_sync("id")
+        with pytest.raises(WrongLoopError), sidecar.open(OFF):
+            pass
+
+
+async def test_a_platform_that_is_not_open_says_so(tmp_path: Path) -> None:
+    """Before its block and after it."""
+    platform = sidecar.open(OFF | {"journal": {"path": str(tmp_path / "j.db")}})
+    with pytest.raises(ClosedError, match="with"):
+        await platform.assets.get_asset_url("id")
+    async with platform:
+        pass
+    with pytest.raises(ClosedError, match="with"):
+        await platform.assets.store_scene_asset("s", AssetType.THUMBNAIL, "x.png", session_id="p/s")
+
+
+def test_a_fork_is_told_to_open_one_of_its_own(tmp_path: Path) -> None:
+    """A prefork worker opens after its fork."""
+    with sidecar.open(OFF | {"journal": {"path": str(tmp_path / "j.db")}}) as platform:
+        read, write = os.pipe()
+        if (pid := os.fork()) == 0:
+            try:
+                platform.assets.get_asset_url_sync("id")
+            except ForkedError as error:
+                os.write(write, str(error).encode())
+            finally:
+                os._exit(0)
+        os.close(write)
+        said = os.read(read, 1000).decode()
+        os.close(read)
+        os.waitpid(pid, 0)
+    assert "open one in the child" in said
+
+
+def test_importing_sidecar_loads_nothing_heavy() -> None:
+    """Names are loaded when they are asked for: counted, since a busy machine's milliseconds say little."""
+    script = (
+        "import sys; import sidecar; assert 'open' in dir(sidecar)\n"
+        "print(sorted({'pydantic', 'httpx', 'structlog', 'asyncio', 'sidecar.core'} & set(sys.modules)))\n"
+        "from sidecar import AssetType, UrlType; print('pydantic' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert said.split("\n")[:2] == ["[]", "False"]
+
+
+def test_every_public_name_is_there() -> None:
+    """A name in ``__all__`` that nobody can import would be found by a stranger first."""
+    assert [name for name in sidecar.__all__ if getattr(sidecar, name, None) is None] == []
+    with pytest.raises(AttributeError, match="no_such_name"):
+        getattr(sidecar, "no_such_name")  # noqa: B009 - a type checker knows that it is not there
+    stub = Path(sidecar.__file__).with_name("__init__.pyi").read_text()
+    assert (
+        stub.partition("__all__ = [")[2] == "".join(f'\n    "{name}",' for name in sidecar.__all__) + "\n]\n"
+    )
+    assert asyncio.iscoroutinefunction(sidecar.AssetManager.store_scene_asset)
+    assert not asyncio.iscoroutinefunction(sidecar.AssetManager.store_scene_asset_sync)

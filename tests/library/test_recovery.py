@@ -1,0 +1,55 @@
+"""What the daemon would do about a failure, asked by a program: whose fault it is decides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import sidecar
+from sidecar import ErrorKind, InconsistencyType, RecoveryKind, SidecarError
+from sidecar.core.errors import Scope
+from sidecar.local.seaweed import SeaweedServer
+
+from .test_storage import SESSION, put
+
+
+def failure(kind: ErrorKind, *, scope: Scope | None = None) -> SidecarError:
+    """Return an error of an upload."""
+    return SidecarError(kind, "it failed", operation="PutObject", target="a.py", scope=scope)
+
+
+async def test_whose_fault_a_failure_is_decides_what_follows(
+    settings: dict[str, Any], seaweed: SeaweedServer
+) -> None:
+    """An object's own fault spends its attempts, an outage none; lost bytes are seen from outside."""
+    own = failure(ErrorKind.INVALID, scope=Scope.OBJECT)
+    async with sidecar.open(settings) as platform:
+        ask = platform.recovery.handle_s3_upload_failure
+        first = await ask(own, target="a.py")
+        last = await ask(own, target="a.py", attempts=2)
+        throttled = await ask(failure(ErrorKind.THROTTLED), target="b.py", attempts=2)
+        put(seaweed, settings, "algebra/foreign/a.py", "one")
+        await platform.convex.sync_scene_assets("intro", ["algebra/foreign/a.py"], session_id=SESSION)
+        check = platform.recovery.reconcile_data_inconsistency
+        assert await check(f"{SESSION}/intro", InconsistencyType.LOST_BYTES, project_id="algebra")
+        seaweed.client().delete_object(Bucket=settings["s3"]["bucket"], Key="algebra/foreign/a.py")
+        assert not await check(f"{SESSION}/intro", InconsistencyType.LOST_BYTES, project_id="algebra")
+        with pytest.raises(ValueError, match="sidecar reconcile"):
+            await check(SESSION, InconsistencyType.LOST_OP, project_id="algebra")
+        convex_said = await platform.recovery.handle_convex_sync_failure(own, target="id", attempts=2)
+    assert (first.kind, first.spent) == (RecoveryKind.RETRY, True)
+    assert (last.kind, last.delay_seconds) == (RecoveryKind.GIVE_UP, None)
+    assert convex_said.kind is RecoveryKind.GIVE_UP
+    assert (throttled.kind, throttled.spent) == (RecoveryKind.RETRY, False)
+
+
+async def test_an_outage_is_waited_out_at_nobodys_expense(settings: dict[str, Any]) -> None:
+    """The probe fails as well: nothing of it is the object's."""
+    away = settings | {"s3": {**settings["s3"], "endpoint_url": "http://127.0.0.1:9"}}
+    async with sidecar.open(away) as platform:
+        action = await platform.recovery.handle_s3_upload_failure(
+            failure(ErrorKind.NETWORK), target="a.py", attempts=2
+        )
+    assert (action.kind, action.spent) == (RecoveryKind.WAIT, False)
+    assert "S3 is unreachable" in action.reason

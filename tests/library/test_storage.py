@@ -1,0 +1,160 @@
+"""S3Storage and ConvexS3Sync: a key of one's own, what lies below a prefix, objects of others, clean-up."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sidecar
+from sidecar import (
+    AssetManager,
+    AssetSyncRequest,
+    AssetType,
+    ConvexS3Sync,
+    EntityType,
+    LibraryError,
+    NotFoundError,
+    S3Storage,
+)
+from sidecar.local.convex_server import ConvexServer
+from sidecar.local.seaweed import SeaweedServer
+from tests.support.system import checksum, eventually
+
+SESSION, SCENE = "algebra/lesson-7", "algebra/lesson-7/intro"
+KEY = "algebra/own/{braces}/thumb.py"
+Settings = dict[str, Any]
+
+
+def keys_of(seaweed: SeaweedServer, settings: Settings) -> set[str]:
+    """List the bucket by another client."""
+    answer = seaweed.client().list_objects_v2(Bucket=settings["s3"]["bucket"])
+    return {one["Key"] for one in answer.get("Contents", ())}
+
+
+def put(seaweed: SeaweedServer, settings: Settings, key: str, text: str) -> None:
+    """Put an object that no sidecar made."""
+    seaweed.client().put_object(
+        Bucket=settings["s3"]["bucket"], Key=key, Body=text.encode(), ContentType="text/x-python"
+    )
+
+
+def test_the_designs_constructors_work_in_synchronous_code(
+    settings: Settings, tmp_path: Path, convex: ConvexServer, seaweed: SeaweedServer
+) -> None:
+    """They open with their first call; the key is the caller's, to the letter."""
+    source = tmp_path / "thumb.py"
+    source.write_text("one")
+    storage = S3Storage(settings)
+    sync = ConvexS3Sync(None, storage)
+    assets = AssetManager(storage, sync)
+    key, url = storage.upload_with_convex_sync(source, KEY, sync, SCENE, "scene")
+    assert key == KEY
+    assert url == f"{seaweed.endpoint_url}/{settings['s3']['bucket']}/algebra/own/%7Bbraces%7D/thumb.py"
+    (row,) = convex.table("assets")
+    assert (row["sessionId"], row["entityId"], row["s3Key"]) == (SESSION, "intro", KEY)
+    (entry,) = storage.get_asset_manifest_sync("algebra/")
+    assert entry.asset == assets.get_scene_assets_sync("intro", session_id=SESSION)[0]
+    assert (entry.key, entry.size, entry.checksum) == (KEY, 3, checksum(b"one"))
+    target = storage.download_sync(KEY, tmp_path / "copy.py")
+    assert target.read_text() == "one"
+    with pytest.raises(LibraryError, match="Convex shows"):
+        storage.delete_sync(KEY)
+    assert not storage.cleanup_with_convex_sync([KEY], sync, "another scene")
+    assert storage.cleanup_with_convex_sync([KEY, "algebra/none.py"], sync, "intro")
+    assert convex.table("assets") == []
+    eventually("its object is deleted", lambda: not keys_of(seaweed, settings), seconds=20)
+    storage.connection.__exit__()
+    with pytest.raises(ValueError, match=r"convex_client is of https://other"):
+        ConvexS3Sync(type("Client", (), {"address": "https://other.convex.cloud"}), storage)
+
+
+async def test_objects_that_are_in_s3_already_are_told_and_stay_whatever_becomes_of_them(
+    settings: Settings, convex: ConvexServer, seaweed: SeaweedServer, tmp_path: Path
+) -> None:
+    """S3 says what they are; again they make no version; one that is not there fails alone."""
+    put(seaweed, settings, "algebra/foreign/a.py", "one")
+    put(seaweed, settings, "algebra/foreign/b.py", "two")
+    async with sidecar.open(settings) as platform:
+        keys = ["algebra/foreign/a.py", "algebra/foreign/b.py", "algebra/foreign/none.py"]
+        answer = await platform.convex.sync_scene_assets("intro", keys, {"by": "me"}, session_id=SESSION)
+        again = await platform.convex.sync_scene_assets("intro", keys[:2], session_id=SESSION)
+        first = answer.synced[0]
+        assert (first.s3_key, first.size, first.checksum) == (keys[0], 3, checksum(b"one"))
+        assert (first.version, first.content_type, first.metadata) == (1, "text/x-python", {"by": "me"})
+        assert [one.version for one in again.synced] == [1, 1]
+        assert list(answer.failed) == ["algebra/foreign/none.py"]
+        assert not answer.success
+        assert again.success
+        gone = await platform.assets.cleanup_scene_assets("intro", session_id=SESSION)
+        assert {one.id for one in gone} == {one.id for one in answer.synced}
+        with pytest.raises(NotFoundError):
+            await platform.assets.get_asset_url(first.id)
+        request = AssetSyncRequest(
+            entity_id=SESSION,
+            entity_type=EntityType.SESSION,
+            asset_type=AssetType.MANIFEST,
+            s3_key="algebra/foreign/b.py",
+            name="manifest.json",
+        )
+        assert (await platform.convex.batch_sync_assets([request])).success
+        await platform.storage.delete("algebra/foreign/a.py")
+        with pytest.raises(NotFoundError, match="no object"):
+            await platform.storage.download("algebra/foreign/a.py", tmp_path / "a.py")
+    assert [(row["entityType"], row["name"]) for row in convex.table("assets")] == [
+        ("session", "manifest.json")
+    ]
+    assert keys_of(seaweed, settings) == {"algebra/foreign/b.py"}
+    assert list(tmp_path.glob(".*part")) == []
+
+
+async def test_a_scenes_assets_are_listed_and_taken_down_whoever_wrote_them(
+    settings: Settings, convex: ConvexServer, seaweed: SeaweedServer, tmp_path: Path
+) -> None:
+    """Another program's platform does it; what got a newer version meanwhile stays."""
+    sources = [tmp_path / f"{n}.py" for n in range(3)]
+    for source in sources:
+        source.write_text(source.name)
+    async with sidecar.open(settings) as writer:
+        for scene in ("intro", "outro"):
+            await asyncio.gather(
+                *(
+                    writer.assets.store_scene_asset(scene, AssetType.SOURCE_CODE, one, session_id=SESSION)
+                    for one in sources
+                )
+            )
+    async with sidecar.open(settings) as platform:
+        shown = await platform.assets.get_scene_assets("intro", session_id=SESSION)
+        assert [(one.name, one.index, one.version) for one in shown] == [(f"{n}.py", n, 1) for n in range(3)]
+        gone = await platform.assets.cleanup_scene_assets("intro", session_id=SESSION)
+        assert {one.id for one in gone} == {one.id for one in shown}
+        assert await platform.assets.get_scene_assets("intro", session_id=SESSION) == []
+        kept = {one.s3_key for one in await platform.assets.get_scene_assets("outro", session_id=SESSION)}
+        await asyncio.to_thread(
+            eventually, "its objects are deleted", lambda: keys_of(seaweed, settings) == kept, seconds=20
+        )
+    assert len(kept) == 3
+    assert len(convex.table("assets")) == 3
+
+
+async def test_assets_whose_objects_are_gone_are_removed_unless_they_are_many(
+    settings: Settings, convex: ConvexServer, seaweed: SeaweedServer
+) -> None:
+    """A bucket that lost everything is a mistake first, and nothing that anybody has confirmed."""
+    keys = [f"algebra/foreign/{n}.py" for n in range(14)]
+    for key in keys:
+        put(seaweed, settings, key, key)
+    async with sidecar.open(settings) as platform:
+        assert (await platform.convex.sync_scene_assets("intro", keys, session_id=SESSION)).success
+        seaweed.client().delete_object(Bucket=settings["s3"]["bucket"], Key=keys[0])
+        gone = await platform.convex.cleanup_orphaned_assets("algebra")
+        assert [one.s3_key for one in gone] == [keys[0]]
+        for key in keys[1:12]:
+            seaweed.client().delete_object(Bucket=settings["s3"]["bucket"], Key=key)
+        with pytest.raises(LibraryError, match="11 of 13 assets"):
+            await platform.convex.cleanup_orphaned_assets("algebra")
+        assert len(convex.table("assets")) == 13
+        assert len(await platform.convex.cleanup_orphaned_assets("algebra", are_confirmed=True)) == 11
+    assert len(convex.table("assets")) == 2
