@@ -1,26 +1,14 @@
 /** Which objects a project may name: what a sidecar says of bucket, key and address is believed within this only. */
 import type { Problem } from "./checks";
-import { rules, type Keys } from "./rules";
-import type { S3Asset } from "./shapes";
+import type { Keys, ObjectRule, S3Asset } from "./shapes";
 
-/** "anything": nobody has said what, and the issuer is believed. */
-export type ObjectRule = Keys | "anything";
 type Named = Pick<S3Asset, "bucket" | "s3Key">;
 
-const NOTHING: Keys = { buckets: [], prefixes: [] };
+/** The rule of a project that nobody knows. */
+export const NOTHING: Keys = { buckets: [], prefixes: [] };
 /** What S3 and compatible stores admit; nothing that an address would read as anything but a name. */
 const BUCKET = /^[a-z0-9][a-z0-9._-]{1,253}[a-z0-9]$/i;
 const HOST_LABEL = /^[a-z0-9][a-z0-9-]*[a-z0-9]$/;
-
-/**
- * The rule for a project. Without `keysOf` an issuer that may write every project is believed, as it could lie about
- * none that is not its own; any other keeps below its project's name. A `keysOf` that knows no such project allows
- * nothing.
- */
-export function keysFor(projectId: string, { isTrusted }: { isTrusted: boolean }): ObjectRule {
-  if (rules.keysOf !== undefined) return rules.keysOf(projectId) ?? NOTHING;
-  return isTrusted ? "anything" : { buckets: "any", prefixes: [`${projectId}/`], hosts: "any" };
-}
 
 /** Null for an object that the project may name. */
 export function problemWithObject(object: Named, projectId: string, keys: ObjectRule): Problem | null {

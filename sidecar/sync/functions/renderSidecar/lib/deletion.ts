@@ -32,7 +32,7 @@ export async function deleteScene(ctx: MutationCtx, sessionId: string, sceneId: 
       await addTo(ctx, { sessionId, producer: BASE }, plus(nothing(), contribution(totals), -1));
     }
   }
-  await ctx.scheduler.runAfter(0, internal.sidecarLib.deletion.purge, { sessionId, sceneId });
+  await ctx.scheduler.runAfter(0, internal.lib.deletion.purge, { sessionId, sceneId });
 }
 
 /** One step; schedules the next while rows are left. Versions stay: they name the objects. */
@@ -53,7 +53,7 @@ export const purge = internalMutation({
     for (const row of assets) await ctx.db.delete("assets", row._id);
     for (const row of facts) await ctx.db.delete("sceneFacts", row._id);
     if (assets.length === ROWS_PER_STEP || facts.length === ROWS_PER_STEP) {
-      await ctx.scheduler.runAfter(0, internal.sidecarLib.deletion.purge, { sessionId, sceneId });
+      await ctx.scheduler.runAfter(0, internal.lib.deletion.purge, { sessionId, sceneId });
     }
     return null;
   },

@@ -1,12 +1,5 @@
-/**
- * The tables of the sidecar, to be spread into your own schema:
- *
- *     import { sidecarTables } from "./sidecarTables";
- *     export default defineSchema({ ...sidecarTables, ...yours });
- *
- * Times are milliseconds since 1970. Numbers are float64: JSON has no other.
- */
-import { defineTable } from "convex/server";
+/** The component's tables. Times are milliseconds since 1970. Numbers are float64: JSON has no other. */
+import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
 import {
   assetReferenceFields,
@@ -15,9 +8,9 @@ import {
   s3AssetFields,
   sceneFields,
   sessionFields,
-} from "./sidecarLib/shapes";
+} from "./lib/shapes";
 
-export const sidecarTables = {
+export default defineSchema({
   /** What a player subscribes to: one document per scene. Scene ids are unique within a session only. */
   scenes: defineTable(sceneFields)
     .index("by_session", ["sessionId", "sceneId"])
@@ -39,10 +32,10 @@ export const sidecarTables = {
     assetId: v.optional(v.string()), // the slot's digest; rows of earlier versions get it from a migration
   })
     .index("by_asset", ["assetId"])
-    .index("by_project", ["projectId", "sessionId", "entityType", "entityId", "order", "name"])
+    .index("by_project", ["projectId", "sessionId", "entityType", "entityId", "order", "name", "assetType"])
     .index("by_slot", ["sessionId", "entityType", "entityId", "assetType", "name"])
     .index("by_choice", ["sessionId", "entityType", "entityId", "assetType", "rank", "order", "name"])
-    .index("by_entity", ["sessionId", "entityType", "entityId", "order", "name"]),
+    .index("by_entity", ["sessionId", "entityType", "entityId", "order", "name", "assetType"]),
 
   /** One row per version that a slot ever held; `expired` is set before retention deletes the object. */
   assetVersions: defineTable({
@@ -62,7 +55,7 @@ export const sidecarTables = {
   })
     .index("by_asset", ["assetId", "version"])
     .index("by_slot", ["sessionId", "entityType", "entityId", "assetType", "name", "version"])
-    .index("by_producer", ["producer"]),
+    .index("by_producer", ["producer", "createdAt", "assetId", "version"]),
 
   /**
    * Idempotency and order. `latest` marks the newest op of its slot by its producer: such a row stays,
@@ -99,7 +92,7 @@ export const sidecarTables = {
     .index("by_error", ["sessionId", "sceneId", "error", "goneSince"])
     .index("by_live_error", ["sessionId", "sceneId", "goneSince", "error"])
     .index("by_gone", ["producer", "goneSince", "error", "complete", "owed"])
-    .index("by_owed", ["producer", "owed"]),
+    .index("by_owed", ["producer", "owed", "sessionId", "sceneId"]),
 
   /** One small row per scene, and one for the session's own assets: what each adds to the totals. */
   entityTotals: defineTable({
@@ -159,4 +152,4 @@ export const sidecarTables = {
     sceneId: v.string(),
     deletedAt: v.number(),
   }).index("by_scene", ["sessionId", "sceneId"]),
-};
+});

@@ -1,5 +1,5 @@
 /** The shapes of the contract: what is stored, what the sidecar sends, what it gets back. */
-import { v, type Infer } from "convex/values";
+import { v, type Infer, type Validator } from "convex/values";
 
 /** Grows when a sidecar and these functions would no longer understand each other. */
 export const CONTRACT_VERSION = 1;
@@ -75,6 +75,7 @@ export const sceneListFields = {
   assetVersion: v.number(), // 1 + replacements in the scene
   updatedAt: v.number(),
 };
+/** A scene with its history. */
 export const sceneFields = {
   ...sceneListFields,
   previousAssetVersions: v.array(replacedAsset), // the last 10, oldest first
@@ -101,8 +102,17 @@ export const sessionFields = {
   assetsStatus: v.optional(assetsStatus),
   updatedAt: v.number(),
 };
+const sessionDocumentFields = {
+  sessionId: sessionFields.sessionId,
+  projectId: sessionFields.projectId,
+  ownerId: sessionFields.ownerId,
+  combinedVideoAsset: sessionFields.combinedVideoAsset,
+  combinedSubtitleAsset: sessionFields.combinedSubtitleAsset,
+  manifestAsset: sessionFields.manifestAsset,
+  updatedAt: sessionFields.updatedAt,
+};
 /** A session as front ends see it. */
-export const sessionViewFields = { ...sessionFields, ...totals, assetsStatus };
+export const sessionViewFields = { ...sessionDocumentFields, ...totals, assetsStatus };
 
 /** An asset as rows keep it and front ends see it. */
 export const assetReferenceFields = {
@@ -266,3 +276,48 @@ export type RemovalResult = Infer<typeof removalResult>;
 
 /** Who would read; null for somebody who is not signed in. */
 export const viewer = v.union(v.null(), v.object({ issuer: v.string(), subject: v.string() }));
+
+/** Who writes, as the wrappers found out: identity and environment stop at the component's boundary. */
+export const caller = v.object({
+  producer: v.string(), // tells sidecars of different issuers apart although they may share a sidecarId
+  projects: v.union(v.literal("all"), v.array(v.string())), // that it may write
+});
+export type Caller = Infer<typeof caller>;
+
+const names = v.union(v.literal("any"), v.array(v.string()));
+/** Where a project's objects are. `hosts`: "cdn.example.com/lessons" means https; "http://10.0.0.7:9000" says otherwise. */
+export const keys = v.object({ buckets: names, prefixes: names, hosts: v.optional(names) });
+export type Keys = Infer<typeof keys>;
+/** "anything": nobody has said what, and the issuer is believed. */
+export const objectRule = v.union(v.literal("anything"), keys);
+export type ObjectRule = Infer<typeof objectRule>;
+export const projectRule = v.object({ projectId: v.string(), rule: objectRule });
+export type ProjectRule = Infer<typeof projectRule>;
+
+const system = { _id: v.string(), _creationTime: v.number() };
+export const scene = v.object({ ...system, ...sceneFields });
+export type Scene = Infer<typeof scene>;
+export const listedScene = v.object({ ...system, ...sceneListFields });
+export type ListedScene = Infer<typeof listedScene>;
+/** A session without its totals: who reads it is not disturbed by its sidecars. */
+export const sessionDocument = v.object({ ...system, ...sessionDocumentFields });
+export type SessionDocument = Infer<typeof sessionDocument>;
+export const session = v.object({ ...system, ...sessionViewFields });
+export type Session = Infer<typeof session>;
+
+/** A version that a slot of a scene held. */
+export const pastVersion = v.object({
+  assetId: v.string(),
+  assetType,
+  name: v.string(),
+  version: v.number(),
+  ...s3AssetFields,
+  createdAt: v.number(),
+  expired: v.boolean(), // its object has gone, or is about to
+});
+export type PastVersion = Infer<typeof pastVersion>;
+export type AssetReference = Infer<typeof assetReference>;
+
+/** A page as React's usePaginatedQuery wants it. */
+export const pageOfShape = <Item>(item: Validator<Item, "required", string>) =>
+  v.object({ page: v.array(item), isDone: v.boolean(), continueCursor: v.string() });

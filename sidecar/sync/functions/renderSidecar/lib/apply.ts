@@ -4,7 +4,7 @@
  */
 import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx } from "../_generated/server";
-import { projectOf, requireProject, type Sidecar } from "./auth";
+import { projectOf, requireProject } from "./auth";
 import { newBatch, type Batch, type BatchArgs } from "./batch";
 import { problemWith, slotOf, type Problem } from "./checks";
 import { keptInstead, putAsset, reportFacts, removeAsset } from "./effects";
@@ -14,25 +14,24 @@ import { slotDigest } from "./identity";
 import { isOlder, newestOfSlot, prune, remember } from "./ledger";
 import { saveChanges } from "./changes";
 import { defined } from "./optional";
-import { addressOf, keysFor, problemWithObject } from "./objects";
+import { addressOf, problemWithObject } from "./objects";
 import { isDeleted, versionRow } from "./rows";
-import type { Effect, Op, OpResult } from "./shapes";
+import type { Caller, Effect, ObjectRule, Op, OpResult } from "./shapes";
 
 export const MAX_OPS = 100;
 
 /** Throws for authorization, fencing and size; a bad op is `rejected` and disturbs no other. */
 export async function applyBatch(
   ctx: MutationCtx,
-  sidecar: Sidecar,
-  { ops, ...args }: BatchArgs & { ops: Op[] },
+  caller: Caller,
+  { ops, keys, mayClaim, ...args }: BatchArgs & { ops: Op[]; keys: ObjectRule; mayClaim: boolean },
 ): Promise<OpResult[]> {
   if (ops.length > MAX_OPS) fail("BATCH_TOO_LARGE", `${ops.length} ops in one call; at most ${MAX_OPS}`);
   if (args.sessionId === "" || args.projectId === "") fail("INVALID", "sessionId or projectId is empty");
-  requireProject(sidecar, args.projectId);
-  await requireNewestEpoch(ctx, sidecar.producer, args.epoch);
-  const keys = keysFor(args.projectId, sidecar);
-  const batch = newBatch(args, { producer: sidecar.producer, keys, now: Date.now() });
-  const foreign = await problemWithSession(ctx, batch, sidecar);
+  requireProject(caller, args.projectId);
+  await requireNewestEpoch(ctx, caller.producer, args.epoch);
+  const batch = newBatch(args, { producer: caller.producer, keys, now: Date.now() });
+  const foreign = await problemWithSession(ctx, batch, mayClaim);
   const results: OpResult[] = [];
   for (const op of ops) {
     const effect = foreign === null ? await applyOp(ctx, batch, op) : rejected(foreign);
@@ -124,11 +123,11 @@ function foreignObject({ projectId, keys }: Batch, op: Op): Problem | null {
 }
 
 /** A session that nobody has written yet is claimed for its project, for good. */
-async function problemWithSession(ctx: MutationCtx, batch: Batch, sidecar: Sidecar): Promise<Problem | null> {
+async function problemWithSession(ctx: MutationCtx, batch: Batch, mayClaim: boolean): Promise<Problem | null> {
   const projectId = await projectOf(ctx, batch.sessionId);
   if (projectId === batch.projectId) return null;
   if (projectId === null) {
-    if (sidecar.mayClaim(batch.projectId, batch.sessionId)) return null;
+    if (mayClaim) return null;
     const message = `session "${batch.sessionId}" is not project "${batch.projectId}"'s to begin: see ownsSession in convex/sidecarAccess.ts`;
     return { code: "FOREIGN_SESSION", message };
   }

@@ -1,18 +1,17 @@
 /** What a platform's own backend may do with the assets of its projects, whichever sidecar wrote them. */
 import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../_generated/server";
-import { isReadableBy } from "./access";
-import { projectOf, requireProject, type Sidecar } from "./auth";
+import { mayWrite, projectOf, requireProject } from "./auth";
 import { newBatch, type Batch } from "./batch";
 import { saveChanges } from "./changes";
 import { dropAsset } from "./effects";
 import { fail } from "./errors";
 import { assetById, slotDigest } from "./identity";
-import { keysFor } from "./objects";
+import { NOTHING } from "./objects";
+import { pageOf } from "./pages";
 import { toAssetReference } from "./references";
-import { assetRow, isDeleted, sessionRow } from "./rows";
-import type { Viewer } from "./rules";
-import type { Removal, RemovalResult, VersionName } from "./shapes";
+import { assetRow, isDeleted } from "./rows";
+import type { Caller, ProjectRule, Removal, RemovalResult, VersionName } from "./shapes";
 import { expireVersion } from "./versions";
 
 export const MAX_ASSETS = 100;
@@ -20,30 +19,33 @@ export const MAX_ASSETS = 100;
 /** The next assets of a project, by session and entity, then as a player wants them. */
 export async function listByProject(
   ctx: QueryCtx,
-  backend: Sidecar,
+  backend: Caller,
   { projectId, cursor }: { projectId: string; cursor: string | null },
 ) {
   requireProject(backend, projectId);
-  const { page, isDone, continueCursor } = await ctx.db
-    .query("assets")
-    .withIndex("by_project", (q) => q.eq("projectId", projectId))
-    .paginate({ cursor, numItems: MAX_ASSETS });
+  const { page, isDone, continueCursor } = await pageOf(
+    {
+      read: (narrow) => ctx.db.query("assets").withIndex("by_project", (q) => narrow(q.eq("projectId", projectId))),
+      key: ["sessionId", "entityType", "entityId", "order", "name", "assetType"],
+    },
+    { cursor, numItems: MAX_ASSETS },
+  );
   return { assets: await Promise.all(page.map(toAssetReference)), cursor: isDone ? null : continueCursor };
 }
 
 /** Null for an asset that is not there, or in a project that is not the caller's: the two look the same. */
-export async function findById(ctx: QueryCtx, backend: Sidecar, ids: string[]) {
+export async function findById(ctx: QueryCtx, backend: Caller, ids: string[]) {
   requireFew(ids.length);
   const rows = await Promise.all(ids.map((id) => assetById(ctx, id)));
   return await Promise.all(
-    rows.map(async (row) => (row !== null && backend.mayWrite(row.projectId) ? await toAssetReference(row) : null)),
+    rows.map(async (row) => (row !== null && mayWrite(backend, row.projectId) ? await toAssetReference(row) : null)),
   );
 }
 
 /** Removes assets that still have the version that the caller saw; their versions stay, until they expire. */
 export async function removeAssets(
   ctx: MutationCtx,
-  backend: Sidecar,
+  backend: Caller,
   { projectId, removals }: { projectId: string; removals: Removal[] },
 ): Promise<RemovalResult[]> {
   requireProject(backend, projectId);
@@ -73,39 +75,27 @@ async function remove(ctx: MutationCtx, batch: Batch | null, { slot, expectedVer
 /** Null for a session of another project. */
 async function batchFor(
   ctx: MutationCtx,
-  backend: Sidecar,
+  backend: Caller,
   projectId: string,
   sessionId: string,
 ): Promise<Batch | null> {
   if ((await projectOf(ctx, sessionId)) !== projectId) return null;
-  const of = { producer: backend.producer, keys: keysFor(projectId, backend), now: Date.now() };
+  const of = { producer: backend.producer, keys: NOTHING, now: Date.now() };
   return newBatch({ projectId, sessionId, epoch: 0, ackedSeq: 0 }, of);
 }
 
 /** Marks versions of any sidecar as expired; returns which are. What is still shown is left alone. */
 export async function expireAny(
   ctx: MutationCtx,
-  backend: Sidecar,
-  { projectId, versions }: { projectId: string; versions: VersionName[] },
+  backend: Caller,
+  { projectId, versions, rules }: { projectId: string; versions: VersionName[]; rules: ProjectRule[] },
 ): Promise<boolean[]> {
   requireProject(backend, projectId);
   requireFew(versions.length);
   const isTheirs = (row: Doc<"assetVersions">) => row.projectId === projectId;
   const marked: boolean[] = [];
-  for (const name of versions) marked.push(await expireVersion(ctx, backend, { name, isTheirs }));
+  for (const name of versions) marked.push(await expireVersion(ctx, rules, { name, isTheirs }));
   return marked;
-}
-
-/** May this viewer see this asset? Answered by the rules of sidecarAccess.ts, as if the viewer had called. */
-export async function canRead(
-  ctx: QueryCtx,
-  backend: Sidecar,
-  { assetId, viewer }: { assetId: string; viewer: Viewer },
-): Promise<boolean> {
-  const asset = await assetById(ctx, assetId);
-  if (asset === null || !backend.mayWrite(asset.projectId)) return false;
-  const session = await sessionRow(ctx, asset.sessionId);
-  return session !== null && (await isReadableBy(ctx, viewer, session, asset));
 }
 
 function requireFew(count: number): void {

@@ -4,7 +4,6 @@
  */
 import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx } from "../_generated/server";
-import type { Sidecar } from "./auth";
 import { startBackfill } from "./backfill";
 import { fail } from "./errors";
 import { beat } from "./liveness";
@@ -13,7 +12,7 @@ import { CONTRACT_VERSION } from "./shapes";
 const FENCED = "a newer journal of this sidecar has registered; this one may no longer write";
 
 /** Idempotent for one journal. Throws FENCED for a journal that a newer one has replaced. */
-export async function registerJournal(ctx: MutationCtx, { producer }: Sidecar, journalId: string) {
+export async function registerJournal(ctx: MutationCtx, producer: string, journalId: string) {
   const newest = await newestEpoch(ctx, producer);
   const known = await ctx.db
     .query("sidecarEpochs")

@@ -32,8 +32,8 @@ export async function beat(ctx: MutationCtx, producer: string): Promise<boolean>
   if (row === null) await ctx.db.insert("sidecarHeartbeats", { producer, seenAt: now });
   else await ctx.db.patch("sidecarHeartbeats", row._id, { seenAt: now, goneSince: undefined });
   if (row !== null && row.goneSince === undefined) return true;
-  await ctx.scheduler.runAfter(SILENCE_MS, internal.sidecarLib.liveness.watch, { producer });
-  await ctx.scheduler.runAfter(0, internal.sidecarLib.liveness.revive, { producer });
+  await ctx.scheduler.runAfter(SILENCE_MS, internal.lib.liveness.watch, { producer });
+  await ctx.scheduler.runAfter(0, internal.lib.liveness.revive, { producer });
   return true;
 }
 
@@ -46,11 +46,11 @@ export const watch = internalMutation({
     if (row === null || row.goneSince !== undefined) return null;
     const left = row.seenAt + SILENCE_MS - Date.now();
     if (left > 0) {
-      await ctx.scheduler.runAfter(left, internal.sidecarLib.liveness.watch, { producer });
+      await ctx.scheduler.runAfter(left, internal.lib.liveness.watch, { producer });
       return null;
     }
     await ctx.db.patch("sidecarHeartbeats", row._id, { goneSince: row.seenAt });
-    await ctx.scheduler.runAfter(0, internal.sidecarLib.liveness.bury, { producer });
+    await ctx.scheduler.runAfter(0, internal.lib.liveness.bury, { producer });
     await scheduleCollection(ctx, producer);
     return null;
   },
@@ -69,7 +69,7 @@ export const bury = internalMutation({
     await lookAgain(ctx, owed);
     const isMore = await fold(ctx, producer, ROWS_PER_STEP);
     if (owed.length > 0 || isMore) {
-      await ctx.scheduler.runAfter(0, internal.sidecarLib.liveness.bury, { producer });
+      await ctx.scheduler.runAfter(0, internal.lib.liveness.bury, { producer });
     }
     return null;
   },
@@ -87,7 +87,7 @@ export const revive = internalMutation({
       .take(ROWS_PER_STEP);
     for (const row of rows) await ctx.db.patch("sceneFacts", row._id, { goneSince: undefined });
     await lookAgain(ctx, rows);
-    if (rows.length > 0) await ctx.scheduler.runAfter(0, internal.sidecarLib.liveness.revive, { producer });
+    if (rows.length > 0) await ctx.scheduler.runAfter(0, internal.lib.liveness.revive, { producer });
     return null;
   },
 });

@@ -9,7 +9,7 @@ const ROWS_PER_STEP = 200;
 
 /** To be called once a sidecar is known to be gone. */
 export async function scheduleCollection(ctx: MutationCtx, producer: string): Promise<void> {
-  await ctx.scheduler.runAfter(KEPT_MS, internal.sidecarLib.collection.collect, { producer });
+  await ctx.scheduler.runAfter(KEPT_MS, internal.lib.collection.collect, { producer });
 }
 
 /**
@@ -29,7 +29,7 @@ export const collect = internalMutation({
     const ops = left > 0 ? [] : await opsOf(ctx, producer);
     for (const row of ops) await ctx.db.delete("appliedOps", row._id);
     if (left > 0 || ops.length === ROWS_PER_STEP) {
-      await ctx.scheduler.runAfter(Math.max(0, left), internal.sidecarLib.collection.collect, { producer });
+      await ctx.scheduler.runAfter(Math.max(0, left), internal.lib.collection.collect, { producer });
       return null;
     }
     const epochs = ctx.db.query("sidecarEpochs").withIndex("by_epoch", (q) => q.eq("producer", producer));

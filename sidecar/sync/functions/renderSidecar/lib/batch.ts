@@ -1,6 +1,5 @@
 /** A batch on its way: who sent it, and what its ops have touched so far. */
-import type { ObjectRule } from "./objects";
-import type { AssetType, EntityType, ReplacedAsset } from "./shapes";
+import type { AssetType, EntityType, ObjectRule, ReplacedAsset } from "./shapes";
 
 export type BatchArgs = {
   projectId: string;

@@ -1,13 +1,14 @@
 /** A sidecar's own versions: page by page for reconciliation, and marked expired before their objects go. */
 import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../_generated/server";
-import type { Sidecar } from "./auth";
+import { mayWrite } from "./auth";
 import { requireNewestEpoch } from "./epochs";
 import { fail } from "./errors";
 import { assetIdOf } from "./identity";
-import { keysFor, problemWithObject } from "./objects";
+import { NOTHING, problemWithObject } from "./objects";
+import { pageOf } from "./pages";
 import { assetRow, isDeleted, lastVersion, sceneRow, versionRow } from "./rows";
-import type { VersionName } from "./shapes";
+import type { Caller, ProjectRule, VersionName } from "./shapes";
 
 export const MAX_VERSIONS = 100;
 
@@ -15,11 +16,15 @@ type Version = Doc<"assetVersions">;
 type Db = Pick<QueryCtx, "db">;
 
 /** The next versions that this sidecar wrote, oldest first. Others' are not shown. */
-export async function listVersions(ctx: QueryCtx, { producer }: Sidecar, cursor: string | null) {
-  const { page, isDone, continueCursor } = await ctx.db
-    .query("assetVersions")
-    .withIndex("by_producer", (q) => q.eq("producer", producer))
-    .paginate({ cursor, numItems: MAX_VERSIONS });
+export async function listVersions(ctx: QueryCtx, producer: string, cursor: string | null) {
+  const { page, isDone, continueCursor } = await pageOf(
+    {
+      read: (narrow) =>
+        ctx.db.query("assetVersions").withIndex("by_producer", (q) => narrow(q.eq("producer", producer))),
+      key: ["createdAt", "assetId", "version"],
+    },
+    { cursor, numItems: MAX_VERSIONS },
+  );
   const versions = await Promise.all(page.map((row) => describe(ctx, row)));
   return { versions, cursor: isDone ? null : continueCursor };
 }
@@ -27,28 +32,29 @@ export async function listVersions(ctx: QueryCtx, { producer }: Sidecar, cursor:
 /** Marks versions whose objects may go; returns which are marked now. What is still shown is left alone. */
 export async function expireOwn(
   ctx: MutationCtx,
-  sidecar: Sidecar,
-  { epoch, versions }: { epoch: number; versions: VersionName[] },
+  caller: Caller,
+  { epoch, versions, rules }: { epoch: number; versions: VersionName[]; rules: ProjectRule[] },
 ): Promise<boolean[]> {
   if (versions.length > MAX_VERSIONS) {
     fail("BATCH_TOO_LARGE", `${versions.length} versions in one call; at most ${MAX_VERSIONS}`);
   }
-  await requireNewestEpoch(ctx, sidecar.producer, epoch);
+  await requireNewestEpoch(ctx, caller.producer, epoch);
   const marked: boolean[] = [];
-  const isTheirs = (row: Version) => row.producer === sidecar.producer && sidecar.mayWrite(row.projectId);
-  for (const name of versions) marked.push(await expireVersion(ctx, sidecar, { name, isTheirs }));
+  const isTheirs = (row: Version) => row.producer === caller.producer && mayWrite(caller, row.projectId);
+  for (const name of versions) marked.push(await expireVersion(ctx, rules, { name, isTheirs }));
   return marked;
 }
 
 /** The object is looked at once more: its row may be older than the rule, or than the issuer's list of projects. */
 export async function expireVersion(
   ctx: MutationCtx,
-  sidecar: Sidecar,
+  rules: ProjectRule[],
   { name, isTheirs }: { name: VersionName; isTheirs: (row: Version) => boolean },
 ): Promise<boolean> {
   const row = await versionRow(ctx, name, name.version);
   if (row === null || !isTheirs(row)) return false;
-  if (problemWithObject(row, row.projectId, keysFor(row.projectId, sidecar)) !== null) return false;
+  const rule = rules.find((one) => one.projectId === row.projectId)?.rule ?? NOTHING;
+  if (problemWithObject(row, row.projectId, rule) !== null) return false;
   if ((await statusOf(ctx, row)) === "current") return false;
   if (!row.expired) await ctx.db.patch("assetVersions", row._id, { expired: true });
   return true;

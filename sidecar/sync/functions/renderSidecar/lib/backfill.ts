@@ -14,7 +14,7 @@ type Rows = Awaited<ReturnType<typeof oldRows>>;
 
 /** Begins the migration, if there is anything to be migrated. */
 export async function startBackfill(ctx: MutationCtx): Promise<void> {
-  if (countOf(await oldRows(ctx, 1)) > 0) await ctx.scheduler.runAfter(0, internal.sidecarLib.backfill.step, {});
+  if (countOf(await oldRows(ctx, 1)) > 0) await ctx.scheduler.runAfter(0, internal.lib.backfill.step, {});
 }
 
 /** One step; schedules the next while rows are left. Several at once do no harm. */
@@ -26,7 +26,7 @@ export const step = internalMutation({
     await giveNames(ctx, rows);
     await count(ctx, rows);
     await giveHeartbeats(ctx, rows);
-    if (countOf(rows) > 0) await ctx.scheduler.runAfter(0, internal.sidecarLib.backfill.step, {});
+    if (countOf(rows) > 0) await ctx.scheduler.runAfter(0, internal.lib.backfill.step, {});
     return null;
   },
 });
@@ -74,6 +74,6 @@ async function giveHeartbeats(ctx: MutationCtx, { epochs }: Rows): Promise<void>
       .first();
     if (known !== null || lastSeenAt === undefined) continue;
     await ctx.db.insert("sidecarHeartbeats", { producer, seenAt: lastSeenAt });
-    await ctx.scheduler.runAfter(SILENCE_MS, internal.sidecarLib.liveness.watch, { producer });
+    await ctx.scheduler.runAfter(SILENCE_MS, internal.lib.liveness.watch, { producer });
   }
 }
