@@ -4,7 +4,7 @@ import type { Doc } from "./_generated/dataModel";
 import { query, type QueryCtx } from "./_generated/server";
 import { projectOf } from "./lib/auth";
 import { fail } from "./lib/errors";
-import { assetById } from "./lib/identity";
+import { assetById, assetIdOf } from "./lib/identity";
 import { pageArgs, pageOf } from "./lib/pages";
 import { toAssetReference } from "./lib/references";
 import { isSegment, sceneRow } from "./lib/rows";
@@ -31,6 +31,13 @@ export const byEntity = query({
               narrow(q.eq("sessionId", sessionId).eq("entityType", entityType).eq("entityId", entityId)),
             ),
         key: ["order", "name", "assetType"],
+        name: {
+          of: assetIdOf,
+          find: async (id) => {
+            const row = await assetById(ctx, id);
+            return row?.sessionId === sessionId && row.entityType === entityType && row.entityId === entityId ? row : null;
+          },
+        },
       },
       asked,
     );

@@ -2,8 +2,10 @@
 import { v } from "convex/values";
 import { mutation, query } from "./_generated/server";
 import { deleteScene } from "./lib/deletion";
+import { ensureScene } from "./lib/ensuring";
 import { fail } from "./lib/errors";
 import { pageArgs, pageOf } from "./lib/pages";
+import { versionByName, versionName } from "./lib/identity";
 import { sceneRow } from "./lib/rows";
 import { listedScene, pageOfShape, pastVersion, scene } from "./lib/shapes";
 import { toListedScene, toPastVersion, toScene } from "./lib/views";
@@ -67,10 +69,27 @@ export const history = query({
             ),
         key: ["assetType", "name", "version"],
         order: "desc",
+        name: {
+          of: versionName,
+          find: async (name) => {
+            const row = await versionByName(ctx, name);
+            return row?.sessionId === sessionId && row.entityType === "scene" && row.entityId === sceneId ? row : null;
+          },
+        },
       },
       asked,
     );
     return { ...found, page: await Promise.all(found.page.map(toPastVersion)) };
+  },
+});
+
+/** Makes a scene, if it is not there; see lib/ensuring.ts. */
+export const ensure = mutation({
+  args: { ...sceneArgs, projectId: v.string(), ownerId: v.optional(v.string()) },
+  returns: v.null(),
+  handler: async (ctx, args) => {
+    await ensureScene(ctx, args);
+    return null;
   },
 });
 

@@ -151,5 +151,6 @@ export default defineSchema({
     sessionId: v.string(),
     sceneId: v.string(),
     deletedAt: v.number(),
+    purgedAt: v.optional(v.number()), // nothing of it is left
   }).index("by_scene", ["sessionId", "sceneId"]),
 });

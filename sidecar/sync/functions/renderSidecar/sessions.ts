@@ -1,6 +1,7 @@
 /** Sessions for players and dashboards. */
 import { v } from "convex/values";
-import { query } from "./_generated/server";
+import { mutation, query } from "./_generated/server";
+import { ensureSession } from "./lib/ensuring";
 import { pageArgs, pageOf } from "./lib/pages";
 import { sessionRow } from "./lib/rows";
 import { pageOfShape, session, sessionDocument } from "./lib/shapes";
@@ -39,5 +40,15 @@ export const byProject = query({
       asked,
     );
     return { ...found, page: found.page.map(toDocument) };
+  },
+});
+
+/** Makes a session, if it is not there; see lib/ensuring.ts. */
+export const ensure = mutation({
+  args: { sessionId: v.string(), projectId: v.string(), ownerId: v.optional(v.string()) },
+  returns: v.null(),
+  handler: async (ctx, args) => {
+    await ensureSession(ctx, args);
+    return null;
   },
 });

@@ -20,6 +20,7 @@ import type * as lib_collection from "../lib/collection.js";
 import type * as lib_current from "../lib/current.js";
 import type * as lib_deletion from "../lib/deletion.js";
 import type * as lib_effects from "../lib/effects.js";
+import type * as lib_ensuring from "../lib/ensuring.js";
 import type * as lib_epochs from "../lib/epochs.js";
 import type * as lib_errors from "../lib/errors.js";
 import type * as lib_identity from "../lib/identity.js";
@@ -58,6 +59,7 @@ const fullApi: ApiFromModules<{
   "lib/current": typeof lib_current;
   "lib/deletion": typeof lib_deletion;
   "lib/effects": typeof lib_effects;
+  "lib/ensuring": typeof lib_ensuring;
   "lib/epochs": typeof lib_epochs;
   "lib/errors": typeof lib_errors;
   "lib/identity": typeof lib_identity;

@@ -1,6 +1,7 @@
 /** Deleting a scene: its tombstone first, then its rows, a bounded number at a time. */
 import { v } from "convex/values";
 import { internal } from "../_generated/api";
+import type { Doc } from "../_generated/dataModel";
 import { internalMutation, type MutationCtx } from "../_generated/server";
 import { addTo, BASE, contribution, nothing, plus } from "./totals";
 
@@ -8,13 +9,10 @@ const ROWS_PER_STEP = 200;
 
 /** For your own mutations too. The objects stay in S3 until retention removes them. */
 export async function deleteScene(ctx: MutationCtx, sessionId: string, sceneId: string): Promise<void> {
-  const tombstone = await ctx.db
-    .query("deletedScenes")
-    .withIndex("by_scene", (q) => q.eq("sessionId", sessionId).eq("sceneId", sceneId))
-    .unique();
-  if (tombstone === null) {
-    await ctx.db.insert("deletedScenes", { sessionId, sceneId, deletedAt: Date.now() });
-  }
+  const tombstone = await tombstoneOf(ctx, sessionId, sceneId);
+  const deletedAt = Date.now();
+  if (tombstone === null) await ctx.db.insert("deletedScenes", { sessionId, sceneId, deletedAt });
+  else await ctx.db.replace("deletedScenes", tombstone._id, { sessionId, sceneId, deletedAt });
   const scenes = await ctx.db
     .query("scenes")
     .withIndex("by_session", (q) => q.eq("sessionId", sessionId).eq("sceneId", sceneId))
@@ -54,7 +52,21 @@ export const purge = internalMutation({
     for (const row of facts) await ctx.db.delete("sceneFacts", row._id);
     if (assets.length === ROWS_PER_STEP || facts.length === ROWS_PER_STEP) {
       await ctx.scheduler.runAfter(0, internal.lib.deletion.purge, { sessionId, sceneId });
+      return null;
     }
+    const tombstone = await tombstoneOf(ctx, sessionId, sceneId);
+    if (tombstone !== null) await ctx.db.patch("deletedScenes", tombstone._id, { purgedAt: Date.now() });
     return null;
   },
 });
+
+export async function tombstoneOf(
+  ctx: Pick<MutationCtx, "db">,
+  sessionId: string,
+  sceneId: string,
+): Promise<Doc<"deletedScenes"> | null> {
+  return await ctx.db
+    .query("deletedScenes")
+    .withIndex("by_scene", (q) => q.eq("sessionId", sessionId).eq("sceneId", sceneId))
+    .unique();
+}

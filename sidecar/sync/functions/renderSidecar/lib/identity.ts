@@ -17,6 +17,19 @@ export async function assetIdOf(row: Slot & { assetId?: string }): Promise<strin
   return row.assetId ?? (await slotDigest(row));
 }
 
+/** A version's name: its asset's id tells nobody what the asset is called. */
+export async function versionName(row: Doc<"assetVersions">): Promise<string> {
+  return `${await assetIdOf(row)}.${row.version}`;
+}
+
+export async function versionByName(ctx: Pick<QueryCtx, "db">, name: string): Promise<Doc<"assetVersions"> | null> {
+  const [assetId, version] = name.split(".");
+  return await ctx.db
+    .query("assetVersions")
+    .withIndex("by_asset", (q) => q.eq("assetId", assetId).eq("version", Number(version)))
+    .first();
+}
+
 /** The row of an asset's current version. */
 export async function assetById(ctx: Pick<QueryCtx, "db">, assetId: string): Promise<Doc<"assets"> | null> {
   return await ctx.db

@@ -29,27 +29,30 @@ type Source<Document> = {
   /** The fields of the index after the shared ones. */
   key: (keyof Document & string)[];
   order?: "asc" | "desc";
+  /** Where a key says what a reader may not know: another name of a row, by which it is found again. */
+  name?: { of: (row: Document) => Promise<string>; find: (name: string) => Promise<Document | null> };
 };
 
 export type Page<Document> = { page: Document[]; isDone: boolean; continueCursor: string };
 
 /** The next page. A cursor that is not ours is an InvalidCursor, after which React's hooks begin anew. */
 export async function pageOf<Document extends object>(
-  { read, key, order = "asc" }: Source<Document>,
+  source: Source<Document>,
   { cursor, numItems, endCursor }: PageArgs,
 ): Promise<Page<Document>> {
+  const { read, key, order = "asc" } = source;
   const most = endCursor ? ROWS_MAX : Math.min(ROWS_MAX, Math.max(1, Math.floor(numItems)));
-  const end = endCursor ? parsed(endCursor, key) : null;
+  const end = endCursor ? await placeOf(source, endCursor) : null;
   const page: Document[] = [];
-  for (const bounds of rangesAfter(cursor ? parsed(cursor, key) : null, key, order)) {
+  for (const bounds of rangesAfter(cursor ? await placeOf(source, cursor) : null, key, order)) {
     for await (const row of read(narrowing(bounds)).order(order)) {
       const isBeyond = end !== null && isAfter(valuesOf(row, key), end, order);
       if (isBeyond) return { page, isDone: false, continueCursor: endCursor ?? END };
-      if (page.length === most) return { page, isDone: false, continueCursor: cursorOf(page, key, cursor) };
+      if (page.length === most) return { page, isDone: false, continueCursor: await cursorOf(source, page, cursor) };
       page.push(row);
     }
   }
-  return { page, isDone: true, continueCursor: cursorOf(page, key, cursor) };
+  return { page, isDone: true, continueCursor: await cursorOf(source, page, cursor) };
 }
 
 /** Everything after a key, as ranges of the index in their order: those that share most with it first. */
@@ -72,9 +75,20 @@ function narrowing(bounds: Bound[]): Narrow {
 const valuesOf = <Document extends object>(row: Document, key: (keyof Document & string)[]) =>
   key.map((field) => row[field] as Value);
 
-function cursorOf<Document extends object>(page: Document[], key: (keyof Document & string)[], before: string | null): string {
+async function cursorOf<Document extends object>(
+  { key, name }: Source<Document>,
+  page: Document[],
+  before: string | null,
+): Promise<string> {
   const last = page.at(-1);
-  return last === undefined ? (before ?? END) : JSON.stringify(valuesOf(last, key).map((value) => value ?? null));
+  if (last === undefined) return before ?? END;
+  return name ? await name.of(last) : JSON.stringify(valuesOf(last, key).map((value) => value ?? null));
+}
+
+async function placeOf<Document extends object>({ key, name }: Source<Document>, cursor: string): Promise<Value[]> {
+  if (!name) return parsed(cursor, key);
+  const row = await name.find(cursor);
+  return row === null ? invalid() : valuesOf(row, key);
 }
 
 /** No key holds null: it stands for a field that is missing. */
@@ -87,7 +101,11 @@ function parsed(cursor: string, key: string[]): Value[] {
   } catch {
     // not ours, as one that parses to something else
   }
-  const message = "this cursor is not one of this list";
+  return invalid();
+}
+
+function invalid(): never {
+  const message = "this cursor is not one of this list, or what it names has gone";
   throw new ConvexError({ code: "INVALID", message, isConvexSystemError: true, paginationError: "InvalidCursor" });
 }
 
