@@ -30,16 +30,30 @@ export async function bundle({ dir, bundle }) {
 
 /** convex-test, its database and its transactions, which it does not export, and the codec of values. */
 export async function loadLibrary({ bundle }) {
-  const outfile = path.join(bundle ? path.resolve(bundle) : temporaryFolder(), "library.mjs");
-  await run({ entryPoints: ["local:library"], outfile, plugins: [libraryPlugin] });
-  return await import(pathToFileURL(outfile).href);
+  shared = path.join(bundle ? path.resolve(bundle) : temporaryFolder(), "shared");
+  const entryPoints = { library: "local:library", server: "convex/server", values: "convex/values" };
+  await run({ entryPoints, outdir: shared, splitting: true, plugins: [libraryPlugin] });
+  return await import(urlOfShared("library"));
 }
 
-/** Bundles one folder of functions, as Convex does: what two components import, each of them has for itself. */
+/** There is one convex/server, so that an error that one function throws is a ConvexError to another. */
+let shared;
+const urlOfShared = (name) => pathToFileURL(path.join(shared, `${name}.mjs`)).href;
+const sharedPlugin = {
+  name: "shared",
+  setup(build) {
+    build.onResolve({ filter: /^convex\/(server|values)$/ }, ({ path: name }) => ({
+      path: urlOfShared(name.slice("convex/".length)),
+      external: true,
+    }));
+  },
+};
+
+/** Bundles one folder of functions: what two components import of others, each of them has for itself. */
 async function build(root, outdir, define = {}) {
   const names = moduleNames(root);
   const entryPoints = Object.fromEntries([...names].map(([name, file]) => [name, path.join(root, file)]));
-  await run({ entryPoints, outdir, absWorkingDir: path.dirname(root), splitting: true, define });
+  await run({ entryPoints, outdir, absWorkingDir: path.dirname(root), splitting: true, plugins: [sharedPlugin], define });
   const module = (name) => import(pathToFileURL(path.join(outdir, `${name}.mjs`)).href);
   const load = async (name) => (names.has(name) ? (await module(name)).default : undefined);
   const component = async () => ({
