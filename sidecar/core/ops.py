@@ -60,7 +60,7 @@ class Op:
         return body
 
     def wire(self) -> str:
-        """Return the JSON object that ``sidecarLib/shapes.ts`` describes: nothing is read or written anew."""
+        """Return the JSON object that ``lib/shapes.ts`` describes: nothing is read or written anew."""
         head = f'{{"opId":{json.dumps(self.op_id)},"seq":{self.seq},"kind":"{self.kind}"'
         return f"{head}{'' if self.text == '{}' else ','}{self.text[1:]}"
 

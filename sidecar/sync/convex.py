@@ -48,7 +48,7 @@ class ConvexStore:
         timeout_seconds: float,
         module: str = "sidecar",
     ) -> None:
-        """``http`` has the deployment as its base URL and does not follow redirects; ``module`` is the wrappers'."""
+        """``http`` has the deployment as its base URL, follows no redirects; ``module`` is the wrappers'."""
         self._module = module
         self._exchange = Exchange(http, remote_clock)
         self._credentials = credentials

@@ -10,6 +10,7 @@ import {
   assetReference,
   CONTRACT_VERSION,
   currentAsset,
+  failedCallback,
   op,
   opResult,
   registration,
@@ -22,6 +23,7 @@ import {
   viewer,
   type Caller,
 } from "./renderSidecar/lib/shapes";
+import { callbacks } from "./sidecar/callbacks";
 import { deployedSidecar, requireBackend, requireSidecar, type Writer } from "./sidecar/callers";
 import { component } from "./sidecar/component";
 import { isReadableBy } from "./sidecar/reading";
@@ -212,6 +214,19 @@ export const canReadInternal = internalQuery({
   handler: async (ctx, args) => await canSee(ctx, deployedSidecar().caller, args),
 });
 
+/** For a backend: the changes of its projects of which `onSceneChange` and `onSessionChange` could not be told yet. */
+export const failedCallbacks = query({
+  args: {},
+  returns: v.array(failedCallback),
+  handler: async (ctx) => await failures(ctx, await requireBackend(ctx)),
+});
+
+export const failedCallbacksInternal = internalQuery({
+  args: {},
+  returns: v.array(failedCallback),
+  handler: async (ctx) => await failures(ctx, deployedSidecar().caller),
+});
+
 /** Do these functions answer to these credentials? */
 export const ping = query({
   args: {},
@@ -229,14 +244,14 @@ export const pingInternal = internalQuery({
 });
 
 async function announce(ctx: MutationCtx, { caller }: Writer, journalId: string) {
-  return await ctx.runMutation(component.sidecar.register, { caller, journalId });
+  return await ctx.runMutation(component.sidecar.register, { caller, journalId, callbacks: await callbacks() });
 }
 
 type ApplyArgs = Omit<ObjectType<typeof applyArgs>, "sidecarId">;
 async function apply(ctx: MutationCtx, { caller, mayClaim }: Writer, batch: ApplyArgs) {
   const { projectId, sessionId } = batch;
   const may = { mayClaim: mayClaim(projectId, sessionId), keys: keysFor(projectId, caller) };
-  return await ctx.runMutation(component.sidecar.applyAssets, { caller, ...may, ...batch });
+  return await ctx.runMutation(component.sidecar.applyAssets, { caller, ...may, ...batch, callbacks: await callbacks() });
 }
 
 async function current(ctx: QueryCtx, { caller }: Writer, slots: ObjectType<typeof currentArgs>["slots"]) {
@@ -260,12 +275,20 @@ async function expireOwn(ctx: MutationCtx, { caller }: Writer, { epoch, versions
 }
 
 async function beat(ctx: MutationCtx, { caller }: Writer, epoch: number) {
-  return await ctx.runMutation(component.sidecar.heartbeat, { caller, epoch });
+  return await ctx.runMutation(component.sidecar.heartbeat, { caller, epoch, callbacks: await callbacks() });
 }
 
 async function expireAny(ctx: MutationCtx, caller: Caller, { projectId, versions }: ObjectType<typeof expireAnyArgs>) {
   const rules = rulesFor([projectId], caller);
   return await ctx.runMutation(component.sidecar.expireVersions, { caller, projectId, versions, rules });
+}
+
+async function failures(ctx: QueryCtx, caller: Caller) {
+  const found = await ctx.runQuery(component.sidecar.failedCallbacks, {});
+  const sessionIds = [...new Set(found.map(({ sessionId }) => sessionId))];
+  const projectIds = await ctx.runQuery(component.assets.projectsOfSessions, { sessionIds });
+  const theirs = new Set(sessionIds.filter((_, i) => mayWrite(caller, projectIds[i] ?? "")));
+  return found.filter(({ sessionId }) => theirs.has(sessionId));
 }
 
 async function canSee(ctx: QueryCtx, caller: Caller, { asset: id, viewer }: ObjectType<typeof canReadArgs>) {

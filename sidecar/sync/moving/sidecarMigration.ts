@@ -32,6 +32,8 @@ const { migration } = componentsGeneric()["renderSidecar"] as unknown as Compone
 /** What every call of a sidecar is answered while rows are moved. */
 const HELD = "MIGRATING";
 const RESTING = { phase: "resting", table: 0, from: null, to: null, found: 0, rows: 0 } as const;
+/** Jobs go with the rows of the last tables. */
+const STARTED = MOVED.indexOf("deletedScenes");
 const FIRST: State = { home: "application", ...RESTING };
 
 /** One step towards `to`; `module` is the file of the functions that sidecars call. */
@@ -41,7 +43,7 @@ export const step = internalMutationGeneric({
   handler: async (ctx: Ctx, { to, module }): Promise<State & { name: string }> => {
     await requireHeld(ctx, module);
     const state = await begun(ctx, to);
-    const next = state.phase === "resting" ? state : await advance(ctx, state);
+    const next = state.phase === "resting" ? state : await advance(ctx, state, to);
     await ctx.runMutation(migration.save, next);
     return { ...next, name: MOVED[next.table] ?? "" };
   },
@@ -89,7 +91,7 @@ async function requireHeld(ctx: Ctx, module: string): Promise<void> {
 /** The state in which this step begins. */
 async function begun(ctx: Ctx, to: Home): Promise<State> {
   const state = (await ctx.runQuery(migration.state, {})) ?? FIRST;
-  if (state.home === to) return { ...RESTING, home: to }; // done, or given up on the way to the other side
+  if (state.home === to) return unmoved(state);
   if (state.phase !== "resting") return state;
   if (to === "component" && state === FIRST && !(await ctx.runQuery(migration.isEmpty, {}))) {
     refuse("NOT_EMPTY", "the component already holds rows of its own: nothing is moved over them");
@@ -97,7 +99,13 @@ async function begun(ctx: Ctx, to: Home): Promise<State> {
   return { ...RESTING, home: state.home, phase: "stopping" };
 }
 
-async function advance(ctx: Ctx, state: State): Promise<State> {
+/** Nothing is to be moved. Where a way to the other side was given up, the component's jobs had been stopped. */
+function unmoved(state: State): State {
+  if (state.phase === "resting" || state.home === "application") return { ...RESTING, home: state.home };
+  return state.phase === "starting" ? state : { ...first(state, "starting"), table: STARTED };
+}
+
+async function advance(ctx: Ctx, state: State, to: Home): Promise<State> {
   switch (state.phase) {
     case "stopping":
       return await stopJobs(ctx, state);
@@ -108,7 +116,7 @@ async function advance(ctx: Ctx, state: State): Promise<State> {
     case "comparing":
       return await compare(ctx, state);
     case "starting":
-      return await startJobs(ctx, state);
+      return await startJobs(ctx, state, to);
     case "resting":
       return state;
   }
@@ -167,11 +175,11 @@ async function compare(ctx: Ctx, state: State): Promise<State> {
     return first(state, "stopping");
   }
   const next = { ...state, from: source.cursor, to: copied.cursor, rows: state.rows + source.rows.length };
-  return source.isDone ? following(next, "starting", MOVED.indexOf("deletedScenes")) : next;
+  return source.isDone ? following(next, "starting", STARTED) : next;
 }
 
-async function startJobs(ctx: Ctx, state: State): Promise<State> {
-  if (state.home === "component") return { ...RESTING, home: "application" }; // see resume
+async function startJobs(ctx: Ctx, state: State, to: Home): Promise<State> {
+  if (to === "application") return { ...RESTING, home: "application" }; // see resume
   const { cursor, isDone } = await ctx.runMutation(migration.startJobs, { table: tableOf(state), cursor: state.from });
   const next = { ...state, from: cursor };
   if (!isDone) return next;

@@ -84,7 +84,12 @@ def secret(connect: Callable[..., Sidecar]) -> Sidecar:
 def state(server: ConvexServer, sidecar: Sidecar) -> list[Any]:
     """Return what there is of the session."""
     tables = ("scenes", "videoSessions", "assets", "assetVersions", "sceneFacts", "sidecarCounters")
-    return [row for table in tables for row in server.table(f"{COMPONENT}/{table}") if row["sessionId"] == sidecar.session_id]
+    return [
+        row
+        for table in tables
+        for row in server.table(f"{COMPONENT}/{table}")
+        if row["sessionId"] == sidecar.session_id
+    ]
 
 
 @pytest.mark.parametrize("caller", ["nobody", "another user", "another issuer"])

@@ -165,6 +165,23 @@ def test_a_way_that_was_given_up_leaves_the_rows_where_they_were(
     assert one.apply(put(content="B"))[0]["version"] == 2
 
 
+def test_a_way_back_that_was_given_up_starts_the_components_jobs_again(
+    server: ConvexServer, into: Path, connect: Connect
+) -> None:
+    """They had been cancelled; what was written goes on where it is."""
+    one = connect("a")
+    one.apply(put())
+    move(server, into, Home.COMPONENT)
+    with Deployment(server.url, deploy_key=server.admin_key) as deployment:
+        steps = migrate(Project(into=into), deployment, to=Home.APPLICATION, deploy=lambda: server.deploy(into))
+        assert next(step for step in steps if step.phase == "copying")
+    assert move(server, into, Home.COMPONENT) == ["starting", "resting", "switching", "done"]
+    assert one.apply(put(content="B"))[0]["version"] == 2
+    ours = server.table("renderSidecar/_scheduled_functions")
+    pending = [job["name"] for job in ours if job["state"]["kind"] == "pending"]
+    assert pending.count("lib/liveness.js:watch") == 1
+
+
 def test_nothing_is_copied_while_sidecars_may_write(server: ConvexServer, into: Path) -> None:
     """The step itself looks, in its transaction, what a sidecar would be answered."""
     project = Project(into=into)

@@ -14,6 +14,7 @@ import type * as lib_auth from "../lib/auth.js";
 import type * as lib_backend from "../lib/backend.js";
 import type * as lib_backfill from "../lib/backfill.js";
 import type * as lib_batch from "../lib/batch.js";
+import type * as lib_callbacks from "../lib/callbacks.js";
 import type * as lib_changes from "../lib/changes.js";
 import type * as lib_checks from "../lib/checks.js";
 import type * as lib_collection from "../lib/collection.js";
@@ -55,6 +56,7 @@ const fullApi: ApiFromModules<{
   "lib/backend": typeof lib_backend;
   "lib/backfill": typeof lib_backfill;
   "lib/batch": typeof lib_batch;
+  "lib/callbacks": typeof lib_callbacks;
   "lib/changes": typeof lib_changes;
   "lib/checks": typeof lib_checks;
   "lib/collection": typeof lib_collection;

@@ -321,3 +321,22 @@ export type AssetReference = Infer<typeof assetReference>;
 /** A page as React's usePaginatedQuery wants it. */
 export const pageOfShape = <Item>(item: Validator<Item, "required", string>) =>
   v.object({ page: v.array(item), isDone: v.boolean(), continueCursor: v.string() });
+
+/** Handles of the application's functions. */
+export const callbacks = v.object({
+  onSceneChange: v.optional(v.string()),
+  onSessionChange: v.optional(v.string()),
+});
+/** What they are called with; null for a document that is not there any more. */
+export const sceneChangeFields = { sessionId: v.string(), sceneId: v.string(), scene: v.union(v.null(), scene) };
+export const sessionChangeFields = { sessionId: v.string(), session: v.union(v.null(), session) };
+/** A change that the application could not be told of yet. */
+export const failedCallback = v.object({
+  sessionId: v.string(),
+  entityType,
+  entityId: v.string(),
+  attempts: v.number(),
+  since: v.number(),
+  failedAt: v.number(),
+  error: v.string(),
+});

@@ -15,6 +15,8 @@ type Counted = Pick<Doc<"entityTotals">, "entityType" | "bytes" | "count" | "sta
 
 export const nothing = (): Sum => ({ bytes: 0, assets: 0, entities: 0, scenes: 0, ready: 0, failed: 0 });
 
+export const isNothing = (sum: Sum) => Object.values(sum).every((number) => number === 0);
+
 /** What an entity adds to its session. Nobody waits for one whose assets were all removed. */
 export function contribution(row: Counted | null): Sum {
   if (row === null || row.status === EMPTIED) return nothing();
@@ -41,7 +43,7 @@ export async function addTo(
   { sessionId, producer }: { sessionId: string; producer: string },
   delta: Sum,
 ): Promise<void> {
-  if (Object.values(delta).every((number) => number === 0)) return;
+  if (isNothing(delta)) return;
   const row = await ctx.db
     .query("sidecarCounters")
     .withIndex("by_session", (q) => q.eq("sessionId", sessionId).eq("producer", producer))
