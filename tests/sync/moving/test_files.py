@@ -1,4 +1,4 @@
-"""The three sets of files of a migration are what Convex takes: strict types, no lint, one deployment each."""
+"""The sets of files of a migration are what Convex takes: strict types, no lint."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def test_sidecars_are_held_off_by_typed_functions(tmp_path: Path, node: Node, mo
     run_script(node, tmp_path, "lint")
 
 
-def test_the_tables_of_before_stay_typed_with_the_component(tmp_path: Path, node: Node, modules: Path) -> None:
+def test_the_tables_of_before_stay_typed_with_the_component(
+    tmp_path: Path, node: Node, modules: Path
+) -> None:
     """The user's schema is not touched; nothing else of before is left."""
     assemble(tmp_path, modules, functions_dir=PACKAGES / "project")
     into = former_project(tmp_path / "convex")

@@ -173,7 +173,9 @@ def test_a_way_back_that_was_given_up_starts_the_components_jobs_again(
     one.apply(put())
     move(server, into, Home.COMPONENT)
     with Deployment(server.url, deploy_key=server.admin_key) as deployment:
-        steps = migrate(Project(into=into), deployment, to=Home.APPLICATION, deploy=lambda: server.deploy(into))
+        steps = migrate(
+            Project(into=into), deployment, to=Home.APPLICATION, deploy=lambda: server.deploy(into)
+        )
         assert next(step for step in steps if step.phase == "copying")
     assert move(server, into, Home.COMPONENT) == ["starting", "resting", "switching", "done"]
     assert one.apply(put(content="B"))[0]["version"] == 2
