@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from sidecar.sync.moving.steps import migrate
 from tests.support.convex import COMPONENT, Caller, Sidecar, facts, put
 from tests.support.patience import DEADLINE_SECONDS
 
-from .conftest import SESSION, Killing, Writer
+from .conftest import SESSION, Killing, Writer, former_project
 
 TABLES = (
     *("sessionProjects", "videoSessions", "scenes", "assets", "assetVersions", "entityTotals"),
@@ -163,6 +164,15 @@ def test_a_way_that_was_given_up_leaves_the_rows_where_they_were(
         assert next(step for step in steps if step.phase == "copying")
     assert "copying" not in move(server, into, Home.APPLICATION)
     assert one.apply(put(content="B"))[0]["version"] == 2
+
+
+def test_the_backup_is_that_of_before_however_often_it_begins(tmp_path: Path) -> None:
+    """Whoever died while sidecars were held off has the functions of before still."""
+    into = former_project(tmp_path / "convex")
+    module = (into / "sidecar.ts").read_text()
+    for _ in range(2):
+        Project(into=into).hold()
+    assert json.loads((into / BACKUP).read_text())["sidecar.ts"] == module
 
 
 def test_a_way_back_that_was_given_up_starts_the_components_jobs_again(
