@@ -1,4 +1,4 @@
-"""``sidecar convex install | keys``: the Convex side's functions, and the keys that it trusts."""
+"""``sidecar convex install | migrate | keys``: the Convex side's functions, and the keys that it trusts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ import typer
 
 from . import common
 from .config import BAD_CONFIGURATION
+from .convex_migrate import migrate_
 
 app = typer.Typer(help="Install the Convex functions; make and publish keys.", no_args_is_help=True)
 keys_app = typer.Typer(help="The ES256 keys that sign this sidecar's tokens.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
+app.command("migrate")(migrate_)
 
 FAILED = 1
 Config = Annotated[

@@ -67,8 +67,7 @@ def refusal_of_earlier(path: Path) -> str:
     """Return why functions of the version before, whose tables are the application's, are left alone."""
     return (
         f"nothing was written: {path} is of a version whose tables are your application's own, and it goes on"
-        " working with this sidecar; to begin anew with the component, whose tables are empty, remove the"
-        " sidecar's files and its lines in your schema first"
+        " working with this sidecar; `sidecar convex migrate` moves it and its rows into the component"
     )
 
 
