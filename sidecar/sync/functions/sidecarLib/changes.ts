@@ -92,8 +92,8 @@ async function saveScene(
 }
 
 /**
- * Facts decide the status; assets alone only show that something has begun to come. A scene without any is
- * pending again, unless something is wrong with it.
+ * Facts decide the status, and whether there is a video: one that comes or goes is looked at, and else the status stays.
+ * A scene without any asset is pending again, unless something is wrong with it.
  */
 async function statusFields(
   ctx: MutationCtx,
@@ -101,11 +101,11 @@ async function statusFields(
   change: Change,
   { before, emptied }: { before: AssetsStatus; emptied: boolean },
 ): Promise<Partial<Status> & Pick<Status, "assetsStatus">> {
-  if (emptied || change.factsChanged) {
+  if (emptied || change.factsChanged || change.removed || before === "pending") {
     const told = await sceneStatus(ctx, batch.sessionId, change.entityId);
     return emptied && told.assetsStatus !== "error" ? { ...told, assetsStatus: "pending" } : told;
   }
-  return { assetsStatus: before === "pending" && change.assetTypes.size > 0 ? "uploading" : before };
+  return { assetsStatus: before };
 }
 
 async function saveSession(ctx: MutationCtx, batch: Batch, change: Change): Promise<"session"> {

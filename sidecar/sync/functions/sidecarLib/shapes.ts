@@ -18,9 +18,9 @@ export const assetType = v.union(
 export type AssetType = Infer<typeof assetType>;
 
 export const assetsStatus = v.union(
-  v.literal("pending"), // known, nothing there yet
+  v.literal("pending"), // known, nothing to be played and nothing on its way
   v.literal("uploading"),
-  v.literal("ready"), // complete, and nothing owed
+  v.literal("ready"), // complete, nothing owed, and a video to be played
   v.literal("error"),
 );
 export type AssetsStatus = Infer<typeof assetsStatus>;
