@@ -49,13 +49,15 @@ class SceneFacts:
     """The body of a facts op.
 
     ``owed`` is 1 or 0. ``error`` is a sentence for people, or None. ``reason`` names what completed
-    the scene: "marker", "manifest" or "quiet"; None while it is not complete.
+    the scene: "marker", "manifest" or "quiet"; None while it is not complete. ``expected`` is how many
+    chunks there will be, as a marker says that still holds; None: nobody says.
     """
 
     complete: bool
     owed: int
     error: str | None
     reason: str | None
+    expected: int | None = None
 
     def body(self, scene_id: str) -> Mapping[str, Any]:
         """Return the op's JSON object, without opId, seq and kind."""
@@ -65,6 +67,7 @@ class SceneFacts:
             "owed": self.owed,
             "error": self.error,
             "reason": self.reason,
+            **({} if self.expected is None else {"expected": self.expected}),
         }
 
 
@@ -76,6 +79,7 @@ def derive(scene: SceneKnowledge) -> SceneFacts:
         owed=1 if reason is None or scene.owed or scene.is_unplayable else 0,
         error=_trouble(scene),
         reason=reason,
+        expected=scene.chunks_wanted if _counts(scene, scene.complete_mtime_ns) else None,
     )
 
 

@@ -327,6 +327,21 @@ def test_new_content_voids_an_older_marker(journal: Journal) -> None:
     assert [op.body["complete"] for op in facts] == [False]
 
 
+def test_a_marker_that_counts_is_told_before_its_chunks_are_there(journal: Journal) -> None:
+    """How many there will be, once; a re-render takes it back."""
+    ship(journal, ready(journal, "A", 1))
+    tell(journal)
+    journal.scenes.mark_scene(
+        project_id="demo", session_id="demo/lesson", scene_id="s1", marker="complete", mtime_ns=1500, chunks=3
+    )
+    [facts] = batch(journal).ops
+    assert (facts.body["complete"], facts.body["expected"]) == (False, 3)
+    journal.answers.settle([OpResult(op_id=facts.op_id, outcome=OpOutcome.APPLIED)])
+    ready(journal, "B", 2)
+    [facts] = [op for op in batch(journal).ops if op.kind == "facts"]
+    assert (facts.body["complete"], facts.body["expected"]) == (False, None)
+
+
 def test_a_sessions_manifest_completes_its_scenes(journal: Journal) -> None:
     """However the two came, the manifest counts if it is newer than the scene."""
     ship(journal, ready(journal, "A", 1))

@@ -12,7 +12,7 @@ import { registerJournal, requireNewestEpoch } from "./sidecarLib/epochs";
 import {
   assetPage,
   assetReference,
-  CONTRACT_VERSION,
+  contractWith,
   currentAsset,
   op,
   opResult,
@@ -28,7 +28,9 @@ import {
 import { listUnfinished } from "./sidecarLib/unfinished";
 import { expireOwn, listVersions } from "./sidecarLib/versions";
 
-const registerArgs = { sidecarId: v.string(), journalId: v.string() };
+/** The newest contract that the caller speaks; those of the first one name none. */
+const contractArgs = { contractVersion: v.optional(v.number()) };
+const registerArgs = { sidecarId: v.string(), journalId: v.string(), ...contractArgs };
 const applyArgs = {
   sidecarId: v.string(),
   projectId: v.string(),
@@ -54,15 +56,14 @@ const pong = v.object({ contractVersion: v.number() });
 export const register = mutation({
   args: registerArgs,
   returns: registration,
-  handler: async (ctx, { sidecarId, journalId }) =>
-    await registerJournal(ctx, await requireSidecar(ctx, sidecarId), journalId),
+  handler: async (ctx, { sidecarId, ...journal }) =>
+    await registerJournal(ctx, await requireSidecar(ctx, sidecarId), journal),
 });
 
 export const registerInternal = internalMutation({
   args: registerArgs,
   returns: registration,
-  handler: async (ctx, { sidecarId, journalId }) =>
-    await registerJournal(ctx, deployedSidecar(sidecarId), journalId),
+  handler: async (ctx, { sidecarId, ...journal }) => await registerJournal(ctx, deployedSidecar(sidecarId), journal),
 });
 
 /** Apply at most 100 ops of one session in one transaction; one result per op, in order. */
@@ -217,18 +218,18 @@ export const canReadInternal = internalQuery({
     await backend.canRead(ctx, deployedSidecar(), { assetId: asset, ...by }),
 });
 
-/** Do these functions answer to these credentials? */
+/** Do these functions answer to these credentials, and by which contract? */
 export const ping = query({
-  args: {},
+  args: contractArgs,
   returns: pong,
-  handler: async (ctx) => {
+  handler: async (ctx, { contractVersion }) => {
     await requireSidecar(ctx);
-    return { contractVersion: CONTRACT_VERSION };
+    return { contractVersion: contractWith(contractVersion) };
   },
 });
 
 export const pingInternal = internalQuery({
-  args: {},
+  args: contractArgs,
   returns: pong,
-  handler: async () => ({ contractVersion: CONTRACT_VERSION }),
+  handler: async (_ctx, { contractVersion }) => ({ contractVersion: contractWith(contractVersion) }),
 });

@@ -91,6 +91,7 @@ export const sidecarTables = {
     owed: v.number(),
     error: v.union(v.string(), v.null()),
     reason: v.union(v.string(), v.null()),
+    expected: v.optional(v.number()), // chunks, as its marker says
     updatedAt: v.number(),
     goneSince: v.optional(v.number()), // its sidecar is gone, and this is not its last word: something is owed, or failed
   })

@@ -108,7 +108,7 @@ def test_segments_alone_make_no_scene_ready(sidecar: Sidecar, player: Caller, na
 
 @pytest.mark.parametrize("kind", ["source_code", "thumbnail", "subtitle"])
 def test_a_scene_without_a_video_is_never_ready(sidecar: Sidecar, player: Caller, kind: str) -> None:
-    """Complete, it waits for one: nothing is on its way. What comes later is looked at, facts told anew or not."""
+    """Complete, it waits for one: nothing is on its way. What comes later is looked at, told of or not."""
     sidecar.apply(put("a", assetType=kind))
     assert scene_of(player, sidecar)["assetsStatus"] == "uploading"
     sidecar.apply(facts())

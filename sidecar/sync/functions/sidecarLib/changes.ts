@@ -80,7 +80,7 @@ async function saveScene(
   const fields = {
     ...(await chosenFields(ctx, batch, change, SCENE_FIELDS)),
     ...(await statusFields(ctx, batch, change, { before: before.assetsStatus, emptied })),
-    ...(change.expected === undefined ? {} : { expectedChunks: change.expected }),
+    ...(change.expected === undefined ? {} : { expectedChunks: change.expected ?? undefined }),
     sortKey: naturalKey(sceneId),
     assetVersion: before.assetVersion + change.replaced.length,
     previousAssetVersions: [...before.previousAssetVersions, ...change.replaced].slice(-PREVIOUS_MAX),

@@ -8,12 +8,16 @@ import type { Sidecar } from "./auth";
 import { startBackfill } from "./backfill";
 import { fail } from "./errors";
 import { beat } from "./liveness";
-import { CONTRACT_VERSION } from "./shapes";
+import { contractWith } from "./shapes";
 
 const FENCED = "a newer journal of this sidecar has registered; this one may no longer write";
 
 /** Idempotent for one journal. Throws FENCED for a journal that a newer one has replaced. */
-export async function registerJournal(ctx: MutationCtx, { producer }: Sidecar, journalId: string) {
+export async function registerJournal(
+  ctx: MutationCtx,
+  { producer }: Sidecar,
+  { journalId, contractVersion }: { journalId: string; contractVersion?: number | undefined },
+) {
   const newest = await newestEpoch(ctx, producer);
   const known = await ctx.db
     .query("sidecarEpochs")
@@ -26,7 +30,7 @@ export async function registerJournal(ctx: MutationCtx, { producer }: Sidecar, j
   if (known === null) {
     await ctx.db.insert("sidecarEpochs", { producer, journalId, epoch, registeredAt: Date.now() });
   }
-  return { epoch, lastSeq: await lastSeq(ctx, producer, epoch), contractVersion: CONTRACT_VERSION };
+  return { epoch, lastSeq: await lastSeq(ctx, producer, epoch), contractVersion: contractWith(contractVersion) };
 }
 
 /**

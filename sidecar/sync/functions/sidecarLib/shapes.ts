@@ -1,8 +1,12 @@
 /** The shapes of the contract: what is stored, what the sidecar sends, what it gets back. */
 import { v, type Infer } from "convex/values";
 
-/** Grows when a sidecar and these functions would no longer understand each other. */
-export const CONTRACT_VERSION = 1;
+/**
+ * Grows when a sidecar and these functions would no longer understand each other. 2: media facts of an asset, and how many
+ * chunks a scene expects. Each sidecar is answered by its own contract; one that names no version speaks the first.
+ */
+export const CONTRACT_VERSION = 2;
+export const contractWith = (theirs: number | undefined) => Math.min(theirs ?? 1, CONTRACT_VERSION);
 
 export const entityType = v.union(v.literal("scene"), v.literal("session"));
 export type EntityType = Infer<typeof entityType>;
@@ -27,6 +31,15 @@ export type AssetsStatus = Infer<typeof assetsStatus>;
 /** The status, in its `entityTotals`, of an entity whose assets were all removed: no session waits for it. */
 export const EMPTIED = "emptied";
 
+/** What the structure of a film or picture tells, where it does; width and height are pixels as it is shown. */
+const mediaFields = {
+  duration: v.optional(v.number()), // milliseconds
+  width: v.optional(v.number()),
+  height: v.optional(v.number()),
+  frameRate: v.optional(v.number()), // the mean, in frames per second
+  codec: v.optional(v.string()), // of the video, else of the audio: "h264", "aac"
+};
+
 /** Where an object is and what it is. `s3Url` is stable and never signed. */
 export const s3AssetFields = {
   s3Key: v.string(),
@@ -38,6 +51,7 @@ export const s3AssetFields = {
   etag: v.string(), // opaque, never a checksum
   s3VersionId: v.optional(v.string()),
   uploadedAt: v.number(),
+  ...mediaFields,
 };
 export const s3Asset = v.object(s3AssetFields);
 export type S3Asset = Infer<typeof s3Asset>;
@@ -150,7 +164,7 @@ export const factsOp = v.object({
   owed: v.number(),
   error: v.union(v.string(), v.null()),
   reason: v.union(v.string(), v.null()),
-  expected: v.optional(v.number()), // chunks, where a marker says how many there will be
+  expected: v.optional(v.union(v.number(), v.null())), // chunks, as a marker says; null: none that still holds
 });
 export const removeOp = v.object({ ...opHead, kind: v.literal("remove"), ...slotFields });
 export const op = v.union(putOp, factsOp, removeOp);
