@@ -9,7 +9,6 @@ from typing import Any
 PIXELS_MAX = 65_535
 DURATION_MS_MAX = 366 * 24 * 3_600_000  # longer ones are a damaged header's
 FRAME_RATE_MAX = 1_000.0
-CODEC_CHARS_MAX = 16
 _WIRE = {
     "duration_ms": "duration",
     "width": "width",
@@ -25,8 +24,8 @@ class MediaFacts:
     """None where the structure does not tell.
 
     ``width`` and ``height`` are pixels as they are shown: a film that is turned by its header is turned here.
-    ``frame_rate`` is the mean, in frames per second. ``codec`` is that of the video, else of the audio, by
-    the name that ffprobe gives it. Whatever cannot be true is left out.
+    ``frame_rate`` is the mean, of fragments the usual one, in frames per second. ``codec`` is that of the
+    video, else of the audio, by the name that ffprobe gives it. Whatever cannot be true is left out.
     """
 
     duration_ms: int | None = None

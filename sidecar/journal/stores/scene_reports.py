@@ -155,7 +155,7 @@ class SceneReports(Store):
 
 
 def facts_json(facts: SceneFacts) -> str:
-    """Return what ``scenes.reported`` holds of facts: equal facts have equal texts, in older journals, too."""
+    """Return what ``scenes.reported`` holds of facts: equal facts have equal texts, also older ones."""
     told = {name: value for name, value in asdict(facts).items() if name != "expected" or value is not None}
     return json.dumps(told, sort_keys=True)
 
