@@ -168,6 +168,6 @@ def test_every_function_of_convex_is_described_with_its_kind() -> None:
 
 def test_every_reason_for_which_a_call_throws_is_named() -> None:
     """The codes by which a sidecar decides."""
-    codes = re.findall(r'\| "(\w+)"', (FUNCTIONS / "sidecarLib" / "errors.ts").read_text())
+    codes = re.findall(r'\| "(\w+)"', (FUNCTIONS / "renderSidecar" / "lib" / "errors.ts").read_text())
     assert codes
     assert [code for code in codes if f"`{code}`" not in section("## Convex")] == []

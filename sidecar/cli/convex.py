@@ -19,6 +19,9 @@ FAILED = 1
 def install_(
     into: Annotated[Path, typer.Option(help="Your Convex project's convex folder.")],
     *,
+    module: Annotated[
+        str, typer.Option(help="File and folder of the wrappers; sidecars name it in convex.module.")
+    ] = "sidecar",
     force: Annotated[
         bool,
         typer.Option(
@@ -29,16 +32,16 @@ def install_(
         bool, typer.Option("--create", help="Write also where nothing says that this is a Convex project.")
     ] = False,
 ) -> None:
-    """Write the sidecar's functions into your Convex project and say what to add to its schema."""
+    """Write the sidecar's component and its wrappers into your Convex project, and say what is left to do."""
     from sidecar.sync.install import InstallError, describe, install, require_project
 
     try:
         if not create:
             require_project(into)
-        results = install(into, force=force)
+        results = install(into, module=module, force=force)
     except InstallError as error:
         _fail(str(error))
-    for line in describe(results):
+    for line in describe(results, module=module):
         print(line)
 
 

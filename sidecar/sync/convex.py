@@ -47,8 +47,10 @@ class ConvexStore:
         credentials: Credentials,
         remote_clock: RemoteClock,
         timeout_seconds: float,
+        module: str = "sidecar",
     ) -> None:
-        """``http`` has the deployment as its base URL and does not follow redirects."""
+        """``http`` has the deployment as its base URL and does not follow redirects; ``module`` is the wrappers'."""
+        self._module = module
         self._exchange = Exchange(http, remote_clock)
         self._credentials = credentials
         self._remote_clock = remote_clock
@@ -130,7 +132,7 @@ class ConvexStore:
 
     async def _called(self, kind: str, function: str, arguments: str) -> Any:
         """Make a call whose arguments are JSON already."""
-        path = f"sidecar:{function}{'Internal' if self._credentials.internal else ''}"
+        path = f"{self._module}:{function}{'Internal' if self._credentials.internal else ''}"
         body = f'{{"path":"{path}","args":{arguments},"format":"json"}}'.encode()
         if len(body) > CALL_BYTES_MAX:
             raise SidecarError(
@@ -188,5 +190,6 @@ async def open_store(
     shown = credentials(settings.auth, sidecar_id=sidecar_id, clock=clock, remote_clock=remote_clock)
     async with open_http(str(settings.url), version=version) as http:
         yield ConvexStore(
-            http=http, credentials=shown, remote_clock=remote_clock, timeout_seconds=settings.timeout
-        )
+            http=http, credentials=shown, remote_clock=remote_clock, timeout_seconds=settings.timeout,
+            module=settings.module,
+        )  # fmt: skip

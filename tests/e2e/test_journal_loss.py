@@ -59,13 +59,13 @@ def quarantined(system: System) -> list[Path]:
 
 def versions(system: System, convex: ConvexServer) -> set[float]:
     """Return the versions of this system's rows."""
-    assert len(convex.table("assetVersions")) == len(system.assets())
+    assert len(convex.table("renderSidecar/assetVersions")) == len(system.assets())
     return {row["version"] for row in system.assets()}
 
 
 def shown(convex: ConvexServer) -> dict[str, str]:
     """Return what players see of each scene."""
-    return {row["sceneId"]: row["assetsStatus"] for row in convex.table("scenes")}
+    return {row["sceneId"]: row["assetsStatus"] for row in convex.table("renderSidecar/scenes")}
 
 
 def shown_until_settled(system: System, convex: ConvexServer, *, synced: int) -> set[str]:
@@ -299,4 +299,4 @@ def test_a_file_that_changed_meanwhile_is_a_new_version(system: System, convex_s
     system.start()
     system.wait_settled(synced=len(files))
     assert sorted(row["version"] for row in system.assets()) == [1, 1, 1, 1, 2]
-    assert len(convex_server.table("assetVersions")) == 6
+    assert len(convex_server.table("renderSidecar/assetVersions")) == 6

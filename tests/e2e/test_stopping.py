@@ -41,7 +41,7 @@ def test_a_clean_drain_reports_its_scenes_as_complete(system: System) -> None:
     write(system.root / "demo/lesson-drain/s1/video/0.mp4", b"film" * 250)
     system.wait_settled(synced=1)
     assert system.stop() == 0
-    scenes = system.convex.control("table/scenes")
+    scenes = system.convex.control("table/renderSidecar/scenes")
     (scene,) = [s for s in scenes if s["sessionId"] == "demo/lesson-drain"]
     assert (scene["assetsStatus"], scene["videoAsset"]["size"]) == ("ready", 1000)
 

@@ -2,9 +2,8 @@
  * Who may read, and who may write. This file is yours: `sidecar convex install` writes it once and
  * never touches it again.
  */
-import type { Doc } from "./_generated/dataModel";
 import type { QueryCtx } from "./_generated/server";
-import type { Keys, ReadableAsset, Role, Viewer } from "./sidecarLib/rules";
+import type { Keys, ReadableAsset, ReadableSession, Role, Viewer } from "./sidecar/rules";
 
 /** Convex's environment variables; declared here for projects without @types/node. */
 declare const process: { env: Record<string, string | undefined> };
@@ -16,10 +15,7 @@ declare const process: { env: Record<string, string | undefined> };
  *     const identity = await ctx.auth.getUserIdentity();
  *     return identity !== null && session.ownerId === identity.subject;
  */
-export async function canReadSession(
-  _ctx: QueryCtx,
-  _session: Doc<"videoSessions">,
-): Promise<boolean> {
+export async function canReadSession(_ctx: QueryCtx, _session: ReadableSession): Promise<boolean> {
   return false;
 }
 

@@ -9,15 +9,24 @@ from typing import Any
 import pytest
 
 from sidecar.local.convex_server import FUNCTIONS, ConvexServer
-from tests.support.convex import Caller, Refused, Sidecar, facts, put
+from tests.support.convex import COMPONENT, Caller, Refused, Sidecar, facts, put
 
 from .conftest import NARROW_WRITERS, STRANGERS
 
 EXPORT = re.compile(r"^export const (\w+) = (\w*(?:[qQ]uery|[mM]utation|[aA]ction))\(", re.MULTILINE)
-EXPORTED = {
+ALIASES = re.compile(r'^export \{ ([\w, ]+) \} from "\./(sidecar/\w+)";', re.MULTILINE)
+FOUND = {
     f"{path.relative_to(FUNCTIONS).with_suffix('')}:{name}": kind
     for path in sorted(FUNCTIONS.rglob("*.ts"))
     for name, kind in EXPORT.findall(path.read_text())
+}
+WITHIN = sorted(name.removeprefix(f"{COMPONENT}/") for name in FOUND if name.startswith(f"{COMPONENT}/"))
+EXPORTED = {name: kind for name, kind in FOUND.items() if not name.startswith(f"{COMPONENT}/")}
+EXPORTED |= {
+    f"{path.stem}:{name}": EXPORTED[f"{module}:{name}"]
+    for path in sorted(FUNCTIONS.glob("*.ts"))
+    for names, module in ALIASES.findall(path.read_text())
+    for name in names.split(", ")
 }
 PUBLIC = sorted(name for name, kind in EXPORTED.items() if not kind.startswith("internal"))
 INTERNAL = sorted(EXPORTED.keys() - set(PUBLIC))
@@ -61,7 +70,7 @@ def arguments(name: str, sidecar: Sidecar, caller_id: str) -> dict[str, Any]:
         "sidecar:canRead": {"asset": "x", "viewer": None},
         "sidecar:ping": {},
     }
-    return calls[name]
+    return calls[name.removeprefix("sidecar/")]
 
 
 @pytest.fixture
@@ -75,7 +84,7 @@ def secret(connect: Callable[..., Sidecar]) -> Sidecar:
 def state(server: ConvexServer, sidecar: Sidecar) -> list[Any]:
     """Return what there is of the session."""
     tables = ("scenes", "videoSessions", "assets", "assetVersions", "sceneFacts", "sidecarCounters")
-    return [row for table in tables for row in server.table(table) if row["sessionId"] == sidecar.session_id]
+    return [row for table in tables for row in server.table(f"{COMPONENT}/{table}") if row["sessionId"] == sidecar.session_id]
 
 
 @pytest.mark.parametrize("caller", ["nobody", "another user", "another issuer"])
@@ -99,6 +108,7 @@ def test_nothing_is_told_or_changed(
     except Refused as refused:
         code = refused.code
     assert state(server, secret) == before
+    name = name.removeprefix("sidecar/")
     if name == "sessions:sessionsByProject":
         assert answer["page"] == []  # it may tell that a project has further pages
     elif not name.startswith("sidecar:"):
@@ -125,3 +135,19 @@ def test_what_is_internal_is_not_there(callers: Callers, name: str) -> None:
                 call(name)
             assert refused.value.code is None
             assert "Could not find public function" in str(refused.value.message)
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_what_is_in_the_component_is_nobodys_to_call(callers: Callers, name: str) -> None:
+    """Only the wrappers call it: they know who is asking, and it does not."""
+    for authorization in (None, f"Bearer {STRANGERS.token('eve')}", f"Bearer {NARROW_WRITERS.token('eve')}"):
+        client = callers(authorization)
+        for call in (client.query, client.mutation):
+            for path in (name, f"{COMPONENT}/{name}"):
+                if path in EXPORTED:
+                    continue  # a wrapper has the name
+                with pytest.raises(Refused, match="Could not find public function"):
+                    call(path)
+        with pytest.raises(Refused) as refused:
+            client.inside(name)
+        assert refused.value.status == 403

@@ -1,43 +1,54 @@
-/** Bundles the functions and convex-test into one module graph, so that there is one convex/server in it. */
-import esbuild from "esbuild";
+/** Bundles the functions of the application and of its components; convex-test is in the application's graph. */
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
+import { run } from "./build.mjs";
+import { defineEnvironment, discover } from "./components.mjs";
 
 const require = createRequire(import.meta.url);
 const SOURCE = /(?<!\.d|\.test|\.config)\.(ts|tsx|js|mjs)$/;
 
-/** Returns the modules by the names that Convex gives them, the schema, the auth providers and convex-test. */
+/**
+ * Returns { components, authProviders, library }. A component is { path, modules, schema }: the
+ * application's path is "", its modules have the names that Convex gives them.
+ */
 export async function bundle({ dir, bundle }) {
   const root = path.resolve(dir);
   const out = bundle ? path.resolve(bundle) : temporaryFolder();
-  const entries = entryPoints(root);
-  const options = {
-    entryPoints: { ...entries, __library: "local:library" },
-    outdir: out,
-    outExtension: { ".js": ".mjs" },
-    bundle: true,
-    splitting: true,
-    format: "esm",
-    platform: "node",
-    target: "node20",
-    logLevel: "error",
+  const application = await build(root, out, "application", { __library: "local:library" });
+  const library = await application.load("__library");
+  const components = [{ path: "", ...(await application.component()) }];
+  for (const { path, dir, environment } of await discover(root, out)) {
+    const define = defineEnvironment(path, environment);
+    components.push({ path, ...(await (await build(dir, out, `components/${path}`, {}, define)).component()) });
+  }
+  return { components, library, authProviders: (await application.loadOptional("auth.config"))?.providers ?? [] };
+}
+
+/** Bundles one folder of functions, as Convex does: what two components import, each of them has for itself. */
+async function build(root, out, folder, others = {}, define = {}) {
+  const names = moduleNames(root);
+  const entries = [...names].map(([name, file]) => [`functions/${name}`, path.join(root, file)]);
+  await run({
+    entryPoints: { ...Object.fromEntries(entries), ...others },
+    outdir: path.join(out, folder),
     absWorkingDir: path.dirname(root),
+    splitting: true,
     plugins: [libraryPlugin],
-  };
-  await esbuild.build(options).catch(() => process.exit(1)); // it has printed what is wrong
-  const load = (name) => import(pathToFileURL(path.join(out, `${name}.mjs`)).href);
-  const names = Object.keys(entries).map((entry) => entry.slice("functions/".length));
-  return {
-    modules: Object.fromEntries(names.map((name) => [`./${name}.js`, () => load(`functions/${name}`)])),
-    schema: (await load("functions/schema")).default,
-    authProviders: names.includes("auth.config")
-      ? (await load("functions/auth.config")).default.providers
-      : [],
-    library: await load("__library"),
-  };
+    define,
+  });
+  const load = (name) => import(pathToFileURL(path.join(out, folder, `${name}.mjs`)).href);
+  const loadOptional = async (name) => (names.has(name) ? (await load(`functions/${name}`)).default : undefined);
+  const component = async () => ({
+    modules: {
+      "./_generated/root.js": undefined, // where convex-test looks for the root
+      ...Object.fromEntries([...names.keys()].map((name) => [`./${name}.js`, () => load(`functions/${name}`)])),
+    },
+    schema: (await loadOptional("schema")) ?? null,
+  });
+  return { load, loadOptional, component };
 }
 
 function temporaryFolder() {
@@ -46,23 +57,24 @@ function temporaryFolder() {
   return folder;
 }
 
-function entryPoints(root) {
+/** Names of modules and their files; folders with a convex.config.ts are components of their own. */
+function moduleNames(root) {
   const files = fs.readdirSync(root, { recursive: true }).map((file) => file.replaceAll("\\", "/"));
+  const nested = files.filter((file) => file.endsWith("/convex.config.ts")).map((file) => path.posix.dirname(file));
   const sources = files.filter((file) => SOURCE.test(file) && !file.includes("node_modules/"));
   if (files.includes("auth.config.ts")) sources.push("auth.config.ts");
-  return Object.fromEntries(
-    sources.map((file) => [`functions/${file.replace(/\.[^.]+$/, "")}`, path.join(root, file)]),
-  );
+  const own = sources.filter((file) => !nested.some((folder) => file.startsWith(`${folder}/`)));
+  return new Map(own.map((file) => [file.replace(/\.[^.]+$/, ""), file]));
 }
 
-/** convex-test does not export its database, which prefixes.mjs must reach. */
+/** convex-test does not export its database and its transactions, which prefixes.mjs and tap.mjs must reach. */
 const libraryPlugin = {
   name: "library",
   setup(build) {
     const entry = require.resolve("convex-test");
     const source = fs.readFileSync(entry, "utf8").replaceAll("import.meta.glob", "(() => ({}))");
     const contents = `${source}
-      export { DatabaseFake };
+      export { DatabaseFake, TransactionManager, getCurrentComponentPath, getFunctionPathFromAddress };
       export { convexToJson, jsonToConvex } from "convex/values";`;
     build.onResolve({ filter: /^local:library$/ }, ({ path }) => ({ path, namespace: "local" }));
     build.onLoad({ filter: /.*/, namespace: "local" }, () => ({

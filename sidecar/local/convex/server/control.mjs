@@ -11,7 +11,7 @@ const ACTIONS = ["error", "error_after", "drop_before", "drop_after", "delay", "
  *     POST paused           {paused}
  *     POST options          any of the command line's, e.g. {execMs, mutationPermits}
  *     POST settle           run every scheduled function that is due within a minute now
- *     GET  stats, faults, table/NAME
+ *     GET  stats, faults, table/NAME, table/COMPONENT/NAME
  */
 export class Control {
   #backend;
