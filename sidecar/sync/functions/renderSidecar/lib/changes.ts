@@ -130,7 +130,7 @@ async function chosenFields(
     const field = fields[assetType];
     if (field === undefined) continue;
     const row = await chosenAsset(ctx, of, assetType);
-    chosen[field] = row === null ? undefined : { ...toS3Asset(row), assetId: await assetIdOf(row) };
+    chosen[field] = row === null ? undefined : { ...toS3Asset(row), assetId: await assetIdOf(row), name: row.name };
   }
   return chosen;
 }

@@ -56,8 +56,8 @@ export const s3AssetFields = {
 export const s3Asset = v.object(s3AssetFields);
 export type S3Asset = Infer<typeof s3Asset>;
 
-/** An S3Asset as documents show it: `assetId` is the slot's digest; documents of earlier versions lack it. */
-const shownAssetFields = { ...s3AssetFields, assetId: v.optional(v.string()) };
+/** An S3Asset as documents show it: `assetId` is the slot's digest. Documents of earlier versions lack it, and the name. */
+const shownAssetFields = { ...s3AssetFields, assetId: v.optional(v.string()), name: v.optional(v.string()) };
 export const shownAsset = v.object(shownAssetFields);
 export type ShownAsset = Infer<typeof shownAsset>;
 
