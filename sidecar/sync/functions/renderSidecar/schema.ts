@@ -128,7 +128,9 @@ export default defineSchema({
     producer: v.string(),
     seenAt: v.number(),
     goneSince: v.optional(v.number()),
-  }).index("by_producer", ["producer"]),
+  })
+    .index("by_producer", ["producer"])
+    .index("by_silence", ["goneSince", "seenAt"]),
 
   /** One row per journal that a sidecar ever had; the highest epoch is the one that may write. */
   sidecarEpochs: defineTable({
