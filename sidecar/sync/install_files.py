@@ -15,8 +15,9 @@ from enum import Enum, auto
 from importlib.resources import files
 from pathlib import Path
 
+from sidecar.core.ops import CONTRACT_VERSION
+
 FUNCTIONS = Path(str(files("sidecar.sync"))) / "functions"
-CONTRACT_VERSION = 1
 COMPONENT = "renderSidecar"
 MODULE = "sidecar"
 USER_OWNED = ("sidecarAccess.ts", "auth.config.ts", "convex.config.ts")

@@ -108,6 +108,7 @@ def put(name: str = "a.mp4", content: str = "A", **over: Any) -> dict[str, Any]:
         "checksum": f"crc64nvme:{content}",
         "etag": f'"{number}"',
         "uploadedAt": 1_790_000_000_000 + number,
+        **over.pop("media", {}),
     }
     op = {"opId": f"op-{number}", "seq": number, "kind": "put", "entityType": "scene", "entityId": "intro"}
     op |= {"assetType": "video_chunk", "name": name, "index": None, "role": None, "transfer": f"T{number}"}

@@ -20,7 +20,7 @@ export type ReadableSession = SessionDocument;
 /** A producer writes what it made itself; a backend lists, removes and expires what is in its projects. */
 export type Role = "producer" | "backend";
 export type Viewer = Infer<typeof viewer>;
-/** `name` is null where a document tells the type alone. */
+/** `name` is null of an asset that a document of an earlier version shows. */
 export type ReadableAsset = {
   sessionId: string;
   projectId: string;
