@@ -79,6 +79,10 @@ class Caller:
         """Call a mutation."""
         return self._call("mutation", path, args)
 
+    def action(self, path: str, **args: Any) -> Any:
+        """Call an action."""
+        return self._call("action", path, args)
+
     def _call(self, kind: str, path: str, args: dict[str, Any]) -> Any:
         response = self._http.post(f"/api/{kind}", json={"path": path, "args": args, "format": "json"})
         if response.status_code == 200 and response.json()["status"] == "success":

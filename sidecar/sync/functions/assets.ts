@@ -1,16 +1,19 @@
-/** Every asset of a scene or a session, reactive. */
+/** Every asset of a scene or a session, reactive, and the addresses at which a browser opens them. */
 import { paginationOptsValidator, paginationResultValidator } from "convex/server";
 import { v } from "convex/values";
+import { internal } from "./_generated/api";
 import type { Doc } from "./_generated/dataModel";
-import { query, type QueryCtx } from "./_generated/server";
+import { action, query, type QueryCtx } from "./_generated/server";
 import { assetRule, readableSession } from "./sidecarLib/access";
 import { fail } from "./sidecarLib/errors";
 import { contiguous } from "./sidecarLib/order";
 import { toAssetReference } from "./sidecarLib/references";
 import { isSegment, sceneRow } from "./sidecarLib/rows";
 import { assetReference, entityType } from "./sidecarLib/shapes";
+import { accessUrl, addressFor, type AccessUrl } from "./sidecarLib/urls";
 
 const CHUNKS_MAX = 2000;
+const URLS_MAX = 100;
 const chunkList = v.object({
   chunks: v.array(assetReference),
   contiguous: v.number(), // how many of them, from the first one on, may be played already
@@ -72,6 +75,21 @@ export const chunks = query({
       expected,
       isComplete,
     };
+  },
+});
+
+/**
+ * Addresses at which the caller's browser opens these assets, at most 100, in order; null for an asset that is not
+ * there or that the caller may not see. Access is checked now, and what `urlsOf` says holds: an address that was issued
+ * opens until `expiresAt`, also after the right was taken away.
+ */
+export const accessUrls = action({
+  args: { ids: v.array(v.string()) },
+  returns: v.array(v.union(v.null(), accessUrl)),
+  handler: async (ctx, { ids }): Promise<(AccessUrl | null)[]> => {
+    if (ids.length > URLS_MAX) fail("BATCH_TOO_LARGE", `${ids.length} assets in one call; at most ${URLS_MAX}`);
+    const objects = await ctx.runQuery(internal.sidecarLib.signable.readable, { ids });
+    return await Promise.all(objects.map(async (object) => object && (await addressFor(object))));
   },
 });
 

@@ -22,6 +22,7 @@ import type * as sidecarLib_backfill from "../sidecarLib/backfill.js";
 import type * as sidecarLib_collection from "../sidecarLib/collection.js";
 import type * as sidecarLib_deletion from "../sidecarLib/deletion.js";
 import type * as sidecarLib_liveness from "../sidecarLib/liveness.js";
+import type * as sidecarLib_signable from "../sidecarLib/signable.js";
 
 /**
  * A utility for referencing Convex functions in your app's API.
@@ -41,6 +42,7 @@ declare const fullApi: ApiFromModules<{
   "sidecarLib/collection": typeof sidecarLib_collection;
   "sidecarLib/deletion": typeof sidecarLib_deletion;
   "sidecarLib/liveness": typeof sidecarLib_liveness;
+  "sidecarLib/signable": typeof sidecarLib_signable;
 }>;
 export declare const api: FilterApi<
   typeof fullApi,
