@@ -142,9 +142,13 @@ class Lesson:
 
 
 @pytest.fixture
-def lesson(callers: Callers, seaweed: SeaweedServer, bucket: str) -> Callable[[str], Lesson]:
+def lesson(callers: Callers, seaweed: SeaweedServer, bucket: str) -> Callable[..., Lesson]:
     """Begin a session of a project, by default one that is signed for the real S3 server."""
-    return lambda project_id="p": Lesson(callers, seaweed, bucket, project_id)
+
+    def begin(project_id: str = "p") -> Lesson:
+        return Lesson(callers, seaweed, bucket, project_id)
+
+    return begin
 
 
 Begin = Callable[..., Lesson]
