@@ -17,8 +17,11 @@ FAILED = 1
 
 @app.command("install")
 def install_(
-    into: Annotated[Path, typer.Option(help="Your Convex project's convex folder.")],
+    into: Annotated[Path | None, typer.Option(help="Your Convex project's convex folder.")] = None,
     *,
+    react: Annotated[
+        Path | None, typer.Option(help="A new folder in your front end, for the React hooks and the player.")
+    ] = None,
     force: Annotated[
         bool,
         typer.Option(
@@ -29,17 +32,24 @@ def install_(
         bool, typer.Option("--create", help="Write also where nothing says that this is a Convex project.")
     ] = False,
 ) -> None:
-    """Write the sidecar's functions into your Convex project and say what to add to its schema."""
-    from sidecar.sync.install import InstallError, describe, install, require_project
+    """Write the sidecar's functions into your Convex project and say what to add to its schema.
 
+    With --react also, or only, the hooks and the player for your front end.
+    """
+    from sidecar.sync import install as module
+
+    if into is None and react is None:
+        _fail("say where: --into convex writes the functions, --react src/sidecar the hooks and the player")
     try:
-        if not create:
-            require_project(into)
-        results = install(into, force=force)
-    except InstallError as error:
+        if into is not None:
+            if not create:
+                module.require_project(into)
+            results = module.install(into, force=force)
+            print("\n".join(module.describe(results)))
+        if react is not None:
+            print("\n".join(module.describe_react(module.install_react(react, force=force))))
+    except module.InstallError as error:
         _fail(str(error))
-    for line in describe(results):
-        print(line)
 
 
 @keys_app.command("new")

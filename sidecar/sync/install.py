@@ -20,6 +20,7 @@ from . import install_texts as texts
 from . import schema_tables
 
 FUNCTIONS = Path(str(files("sidecar.sync"))) / "functions"
+REACT = Path(str(files("sidecar"))) / "react"
 CONTRACT_VERSION = 1
 USER_OWNED = ("sidecarAccess.ts", "auth.config.ts")
 LIBRARY = "sidecarLib"
@@ -68,6 +69,18 @@ def install(into: Path, *, force: bool = False) -> list[tuple[Path, Action]]:
     return results + [(path, Action.REMOVED) for path in obsolete]
 
 
+def install_react(into: Path, *, force: bool = False) -> list[tuple[Path, Action]]:
+    """Write the hooks and the player into a folder of a front end; raises InstallError, as `install` does."""
+    sources = {
+        path: into / path.name for pattern in ("*.ts", "*.tsx") for path in sorted(REACT.glob(pattern))
+    }
+    if in_the_way := list(dict.fromkeys(path for target in sources.values() for path in _foreign(target))):
+        raise InstallError(texts.refusal_of_modules(in_the_way))
+    if not force and (changed := _changed(list(sources.values()))):
+        raise InstallError(texts.refusal_of_changes(changed))
+    return [_write(source, target) for source, target in sources.items()]
+
+
 def require_project(into: Path) -> None:
     """Raise InstallError if nothing in the folder, nor in a project around it, speaks of Convex."""
     project = next(
@@ -84,9 +97,7 @@ def require_project(into: Path) -> None:
 
 def describe(results: list[tuple[Path, Action]]) -> Iterator[str]:
     """Yield what to tell the user: each file's fate, then what is left to do by hand."""
-    width = max(len(action) for _, action in results)
-    for path, action in results:
-        yield f"{action:<{width}}  {path}"
+    yield from _fates(results)
     yield from texts.SCHEMA_LINES.splitlines()
     for path in (path for path, action in results if action is Action.KEPT and path.stem == "sidecarAccess"):
         yield from _missing_rules(path)
@@ -94,6 +105,18 @@ def describe(results: list[tuple[Path, Action]]) -> Iterator[str]:
     if any("SIDECAR_JWKS_DATA_URI" not in path.read_text(encoding="utf-8") for path in auth_configs):
         yield from texts.PROVIDER_LINES.splitlines()
     yield from texts.CLOSING_LINES.splitlines()
+
+
+def describe_react(results: list[tuple[Path, Action]]) -> Iterator[str]:
+    """Yield each file's fate, then how the hooks and the player are used."""
+    yield from _fates(results)
+    yield from texts.REACT_LINES.splitlines()
+
+
+def _fates(results: list[tuple[Path, Action]]) -> Iterator[str]:
+    width = max(len(action) for _, action in results)
+    for path, action in results:
+        yield f"{action:<{width}}  {path}"
 
 
 def _missing_rules(path: Path) -> Iterator[str]:

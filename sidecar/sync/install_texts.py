@@ -30,6 +30,22 @@ Then say in sidecarAccess.ts who may read and where each project's objects are, 
     npx convex env set SIDECAR_JWKS_DATA_URI ...
 """
 
+REACT_LINES = """
+In your front end, below its ConvexProvider:
+
+    import { ScenePlayer, useSessionScenes } from "./sidecar"; // the folder that was written
+
+Its peers are react and convex. Say in sidecarAccess.ts how a browser opens objects (urlsOf).
+"""
+
+
+def refusal_of_modules(paths: list[Path]) -> str:
+    """Return why files that are not ours end the installation of the hooks and the player."""
+    return (
+        f"nothing was written, because these files are not the sidecar's, which never overwrites them:\n"
+        f"{_lines(paths)}\ngive the hooks and the player a folder of their own"
+    )
+
 
 def refusal_of_files(paths: list[Path]) -> str:
     """Return why files that are not ours end the installation."""
