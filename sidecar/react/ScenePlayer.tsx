@@ -27,7 +27,7 @@ export function ScenePlayer(props: ScenePlayerProps): ReactElement {
 }
 
 function OneScene(props: ScenePlayerProps): ReactElement {
-  const { sessionId, sceneId, first, muted = false, className, onState, children } = props;
+  const { sessionId, sceneId, first, muted = false, className, children } = props;
   const scene = useQuery(functions.scene, { sessionId, sceneId });
   const found = useSceneChunks({ sessionId, sceneId, ...(first === undefined ? {} : { first }) }) ?? NOTHING;
   const [playing, setPlaying] = useState(IDLE);
@@ -70,7 +70,9 @@ function OneScene(props: ScenePlayerProps): ReactElement {
   const next = nextClip(found.playable, playing.last);
   const hasAddressError = error !== null;
   const state = stateOf({ scene, wasSeen, chunks: found, next, urls, hasAddressError, playing });
-  useEffect(() => onState?.(state), [state, onState]);
+  useEffect(() => {
+    latest.current.props.onState?.(state);
+  }, [state]);
   const toggle = () => player.current?.toggle();
   return (
     <div className={className} data-state={state} style={{ display: "grid" }} onClick={toggle}>

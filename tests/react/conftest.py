@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.local.convex_modules import Node, find_node, modules_folder
 from sidecar.local.convex_server import assemble
-from sidecar.sync.install import install_react
+from sidecar.sync.install import REACT, install_react
 
 HERE = Path(__file__).parent
 
@@ -52,10 +52,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder, node = tmp_path_factory.mktemp("front-end"), find_node()
     assemble(folder, modules_folder(node=node, with_development=True))
     install_react(folder / "react")
+    for name in ("src", "convex"):
+        shutil.copytree(REACT / "example" / name, folder / "example" / name)
+    install_react(folder / "example" / "src" / "sidecar")
     (folder / "tests").mkdir()
     for path in HERE.glob("*.ts*"):
         shutil.copy(path, folder / "tests")
     config = json.loads((HERE.parents[1] / "sidecar" / "react" / "tsconfig.json").read_text())
-    config["include"] = ["react/**/*", "tests/types.test-d.ts", "tests/*.tsx"]
+    config["include"] = ["react/**/*", "example/**/*", "tests/types.test-d.ts", "tests/*.tsx"]
     (folder / "tsconfig.json").write_text(json.dumps(config))
     return Project(folder, node)

@@ -21,7 +21,7 @@ def test_its_types_are_strict_and_those_of_the_functions(project: Project) -> No
 
 def test_it_is_linted(project: Project) -> None:
     """By typescript-eslint's strict rules, without a warning."""
-    project.run("eslint/bin/eslint.js", "--max-warnings", "0", "react")
+    project.run("eslint/bin/eslint.js", "--max-warnings", "0", "react", "example/src")
 
 
 def test_addresses_the_order_of_play_and_the_two_elements(project: Project) -> None:
