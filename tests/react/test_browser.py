@@ -155,11 +155,13 @@ class Lesson:
         with Caller(self.server.url, f"Convex {self.server.admin_key}") as application:
             application.mutation("application:give", sessionId=self.session_id, ownerId=owner)
 
-    async def watch(self, browser: Chromium, *, viewer: str | None = None, **more: str) -> Tab:
+    async def watch(
+        self, browser: Chromium, *, viewer: str | None = None, window: bool = True, **more: str
+    ) -> Tab:
         """Open a page that is signed in as the viewer."""
         who = SIGNER.token(viewer or self.viewer)
         asked = {"convex": self.server.url, "session": self.session_id, "scene": "intro", "token": who}
-        tab = await browser.open(f"{self._url}/?{urlencode(asked | more)}")
+        tab = await browser.open(f"{self._url}/?{urlencode(asked | more)}", window=window)
         await tab.until("window.seen?.states.length > 0")
         return tab
 

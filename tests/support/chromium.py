@@ -63,9 +63,9 @@ class Chromium:
             await self._process.wait()
         await asyncio.to_thread(shutil.rmtree, self._profile, ignore_errors=True)
 
-    async def open(self, url: str) -> Tab:
-        """Open a page in a tab of its own."""
-        target = await self.call("Target.createTarget", url="about:blank")
+    async def open(self, url: str, *, window: bool = True) -> Tab:
+        """Open a page in a window of its own, or in a tab that hides the one before."""
+        target = await self.call("Target.createTarget", url="about:blank", newWindow=window)
         attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         tab = Tab(self, attached["sessionId"])
         await tab.call("Page.enable")
@@ -131,8 +131,14 @@ class Tab:
         return found[0]
 
     async def is_frozen(self, *, frozen: bool) -> None:
-        """Freeze the page as the browser does with one in the background, or thaw it."""
+        """Freeze the page as the browser does with one in the background, or thaw it and look at it again."""
         await self.call("Page.setWebLifecycleState", state="frozen" if frozen else "active")
+        if not frozen:
+            await self.look_at()
+
+    async def look_at(self) -> None:
+        """Bring the page to the front: what nobody sees does not play."""
+        await self.call("Page.bringToFront")
 
     async def is_offline(self, *, offline: bool) -> None:
         """Cut the page's network, sockets too, or give it back."""
