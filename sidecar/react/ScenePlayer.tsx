@@ -57,7 +57,9 @@ function OneScene(props: ScenePlayerProps): ReactElement {
       },
     });
     player.current = clips;
-    const stop = onWaking(clips.wake);
+    const stop = onWaking(() => {
+      if (document.visibilityState === "visible") clips.wake(); // what is told to play unseen may stand still
+    });
     return () => {
       stop();
       clips.close();

@@ -17,6 +17,7 @@ export type Hooks = {
   onRefused: (clip: Clip) => void; // its address did not open: a new one is of use
 };
 
+const STILL_MS = 1000;
 const RETRIES_MS = [250, 1000, 4000];
 type Loaded = { clip: AddressedClip; element: Video };
 
@@ -31,6 +32,7 @@ export class ClipPlayer {
   #attempts = 0;
   #failedAt = 0; // seconds of the clip
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #watching: ReturnType<typeof setTimeout> | undefined;
   #stop: () => void;
 
   constructor(
@@ -70,11 +72,27 @@ export class ClipPlayer {
       this.#attempts = 0;
       this.#retry();
     } else if (this.#current?.element.paused && !this.#current.element.ended && !this.#isHeld) this.#play();
+    else this.#watch();
   };
+
+  /** After a freeze an element may say that it plays, and stand still: it is told again. */
+  #watch(): void {
+    const watched = this.#current;
+    const before = watched?.element.currentTime;
+    clearTimeout(this.#watching);
+    this.#watching = setTimeout(() => {
+      const { element } = watched ?? {};
+      if (element === undefined || watched !== this.#current || !this.#hasStarted) return;
+      if (element.paused || element.ended || element.currentTime !== before) return;
+      element.pause();
+      this.#play();
+    }, STILL_MS);
+  }
 
   close(): void {
     this.#stop();
     clearTimeout(this.#timer);
+    clearTimeout(this.#watching);
     for (const element of this.elements) unload(element);
   }
 

@@ -300,12 +300,14 @@ async def test_a_page_that_was_frozen_goes_on(browser: Chromium, lesson: Lesson)
     lesson.ship(0)
     lesson.ship(1)
     await tab.until("window.seen.played.length > 0")
+    await browser.open("about:blank", window=False)  # in front of it, as another tab would be
     await tab.is_frozen(frozen=True)
     for index in range(2, CHUNKS):
         lesson.ship(index)
     lesson.end()
     await asyncio.sleep(LIFE_SECONDS + 1)  # what must pass is the life of every address
     await tab.is_frozen(frozen=False)
+    await tab.look_at()
     await state(tab, "ended")
     assert await played(tab) == list(range(CHUNKS))
 

@@ -324,6 +324,22 @@ test("what does not load in its element is loaded again when its turn comes", ()
   assert.deepEqual(begun, ["0.mp4 1", "1.mp4 1"]);
 });
 
+test("an element that stands still after a page woke up is told to play again, one that moves is not", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { clips, videos } = player();
+  let pauses = 0;
+  videos[0].addEventListener("pause", () => pauses++);
+  clips.offer([clip(0)]);
+  videos[0].say("playing");
+  clips.wake();
+  videos[0].currentTime = 1;
+  t.mock.timers.tick(1000);
+  assert.equal(pauses, 0);
+  clips.wake();
+  t.mock.timers.tick(1000);
+  assert.deepEqual([pauses, videos[0].paused], [1, false]);
+});
+
 test("a browser that wants a click, a viewer who pauses, a page that thaws", async () => {
   const { clips, videos } = player();
   videos[0].wantsClick = true;

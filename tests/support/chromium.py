@@ -131,10 +131,8 @@ class Tab:
         return found[0]
 
     async def is_frozen(self, *, frozen: bool) -> None:
-        """Freeze the page as the browser does with one in the background, or thaw it and look at it again."""
+        """Freeze the page as the browser does with one in the background, or thaw it."""
         await self.call("Page.setWebLifecycleState", state="frozen" if frozen else "active")
-        if not frozen:
-            await self.look_at()
 
     async def look_at(self) -> None:
         """Bring the page to the front: what nobody sees does not play."""
