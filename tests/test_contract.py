@@ -157,7 +157,7 @@ def test_every_function_of_convex_is_described_with_its_kind() -> None:
         f"{path.stem}:{name}": re.sub("^internal", "internal ", kind).lower()
         for path in (*FUNCTIONS.glob("*.ts"), *FUNCTIONS.glob("sidecar/*.ts"))
         for name, kind in re.findall(
-            r"export const (\w+) = (\w*(?:[qQ]uery|[mM]utation))\(", path.read_text()
+            r"export const (\w+) = (\w*(?:[qQ]uery|[mM]utation|[aA]ction))\(", path.read_text()
         )
     }
     twins = {name for name in exported if name.endswith("Internal")}

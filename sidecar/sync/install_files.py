@@ -52,8 +52,9 @@ def wanted(into: Path, module: str) -> list[Wanted]:
     for source in sorted(FUNCTIONS.rglob("*.ts")):
         name, text = source.relative_to(FUNCTIONS), source.read_text(encoding="utf-8")
         kind = _kind(name)
+        if name.parts[0] != COMPONENT:
+            text = text.replace(f"./{MODULE}/", f"./{module}/").replace(f'"{MODULE}/', f'"{module}/')
         if len(name.parts) == 1:
-            text = text.replace(f"./{MODULE}/", f"./{module}/")
             name = Path(f"{module}.ts") if name.stem == MODULE else name
         elif name.parts[0] == MODULE:
             name = Path(module, *name.parts[1:])

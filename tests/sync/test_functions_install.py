@@ -232,7 +232,7 @@ def test_rules_that_an_older_file_lacks_are_named(tmp_path: Path) -> None:
     """It is not touched; one that has them all is not spoken of."""
     (tmp_path / "sidecarAccess.ts").write_text("export const keysOf = 1; // canReadAsset is not mine\n")
     told = "\n".join(describe(install(tmp_path)))
-    assert "does not have yet: ownsSession, roleOf." in told
+    assert "does not have yet: ownsSession, roleOf, urlsOf." in told
     (tmp_path / "sidecarAccess.ts").write_text((FUNCTIONS / "sidecarAccess.ts").read_text())
     assert "does not have yet" not in "\n".join(describe(install(tmp_path)))
 
