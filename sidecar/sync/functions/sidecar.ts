@@ -13,6 +13,8 @@ import {
   failedCallback,
   op,
   opResult,
+  recountProgress,
+  recountResult,
   registration,
   removal,
   removalResult,
@@ -49,6 +51,7 @@ const idReturns = v.array(v.union(v.null(), assetReference));
 const removeArgs = { projectId: v.string(), removals: v.array(removal) };
 const expireAnyArgs = { projectId: v.string(), versions: v.array(versionName) };
 const canReadArgs = { asset: v.string(), viewer };
+const recountArgs = { sessionId: v.string(), progress: v.union(recountProgress, v.null()) };
 const pong = v.object({ contractVersion: v.number() });
 
 /** Announce a journal at every start: each new one gets the next epoch and fences the one before. */
@@ -227,6 +230,19 @@ export const failedCallbacksInternal = internalQuery({
   handler: async (ctx) => await failures(ctx, deployedSidecar().caller),
 });
 
+/** One step of counting what a session's totals are the sum of, for whom may write it; what is wrong is set right. */
+export const recount = mutation({
+  args: recountArgs,
+  returns: recountResult,
+  handler: async (ctx, args) => await countAgain(ctx, await requireSidecar(ctx), args),
+});
+
+export const recountInternal = internalMutation({
+  args: recountArgs,
+  returns: recountResult,
+  handler: async (ctx, args) => await countAgain(ctx, deployedSidecar(), args),
+});
+
 /** Do these functions answer to these credentials? */
 export const ping = query({
   args: {},
@@ -281,6 +297,10 @@ async function beat(ctx: MutationCtx, { caller }: Writer, epoch: number) {
 async function expireAny(ctx: MutationCtx, caller: Caller, { projectId, versions }: ObjectType<typeof expireAnyArgs>) {
   const rules = rulesFor([projectId], caller);
   return await ctx.runMutation(component.sidecar.expireVersions, { caller, projectId, versions, rules });
+}
+
+async function countAgain(ctx: MutationCtx, { caller }: Writer, args: ObjectType<typeof recountArgs>) {
+  return await ctx.runMutation(component.sidecar.recount, { caller, ...args });
 }
 
 async function failures(ctx: QueryCtx, caller: Caller) {

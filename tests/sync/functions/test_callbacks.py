@@ -1,4 +1,4 @@
-"""The application's own documents follow: called until it succeeds, whatever it does, and never in a sidecar's way."""
+"""The application's own documents follow: it is called until it succeeds, never in a sidecar's way."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
 import { sceneAssetFields, sessionAssetFields } from "./sidecar/fields";
 export default defineSchema({
-  lessons: defineTable({ sessionId: v.string(), sceneId: v.string(), gone: v.boolean(), ...sceneAssetFields }),
+  lessons: defineTable({
+    sessionId: v.string(), sceneId: v.string(), gone: v.boolean(), ...sceneAssetFields,
+  }),
   courses: defineTable({ sessionId: v.string(), ...sessionAssetFields }),
   broken: defineTable({ sceneId: v.string() }),
 });
@@ -56,7 +58,9 @@ export const fail = internalMutation({
 });
 export const mend = internalMutation({
   args: {},
-  handler: async (ctx) => { for (const row of await ctx.db.query("broken").collect()) await ctx.db.delete("broken", row._id); },
+  handler: async (ctx) => {
+    for (const row of await ctx.db.query("broken").collect()) await ctx.db.delete("broken", row._id);
+  },
 });
 """
 ACCESS = """

@@ -68,6 +68,8 @@ def arguments(name: str, sidecar: Sidecar, caller_id: str) -> dict[str, Any]:
         "sidecar:removeAssets": {"projectId": "secret", "removals": [{"slot": slot, "expectedVersion": 1}]},
         "sidecar:expireVersions": {"projectId": "secret", "versions": [{**slot, "version": 1}]},
         "sidecar:canRead": {"asset": "x", "viewer": None},
+        "sidecar:failedCallbacks": {},
+        "sidecar:recount": {"sessionId": sidecar.session_id, "progress": None},
         "sidecar:ping": {},
     }
     return calls[name.removeprefix("sidecar/")]

@@ -17,6 +17,8 @@ import {
   op,
   opResult,
   projectRule,
+  recountProgress,
+  recountResult,
   registration,
   removal,
   removalResult,
@@ -25,6 +27,7 @@ import {
   versionName,
   versionPage,
 } from "./lib/shapes";
+import { recount as countAgain } from "./lib/recount";
 import { listUnfinished } from "./lib/unfinished";
 import { expireOwn, listVersions } from "./lib/versions";
 
@@ -131,4 +134,11 @@ export const failedCallbacks = query({
   args: {},
   returns: v.array(failedCallback),
   handler: async (ctx) => await failed(ctx),
+});
+
+/** One step of counting what a session's totals are the sum of; what is wrong is set right. */
+export const recount = mutation({
+  args: { caller, sessionId: v.string(), progress: v.union(recountProgress, v.null()) },
+  returns: recountResult,
+  handler: async (ctx, { caller, ...args }) => await countAgain(ctx, caller, args),
 });

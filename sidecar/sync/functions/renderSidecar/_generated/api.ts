@@ -33,6 +33,7 @@ import type * as lib_objects from "../lib/objects.js";
 import type * as lib_optional from "../lib/optional.js";
 import type * as lib_order from "../lib/order.js";
 import type * as lib_pages from "../lib/pages.js";
+import type * as lib_recount from "../lib/recount.js";
 import type * as lib_references from "../lib/references.js";
 import type * as lib_rows from "../lib/rows.js";
 import type * as lib_shapes from "../lib/shapes.js";
@@ -75,6 +76,7 @@ const fullApi: ApiFromModules<{
   "lib/optional": typeof lib_optional;
   "lib/order": typeof lib_order;
   "lib/pages": typeof lib_pages;
+  "lib/recount": typeof lib_recount;
   "lib/references": typeof lib_references;
   "lib/rows": typeof lib_rows;
   "lib/shapes": typeof lib_shapes;

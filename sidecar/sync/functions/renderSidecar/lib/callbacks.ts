@@ -36,11 +36,12 @@ async function rememberCallback(ctx: MutationCtx, of: EntityType, handle: string
 
 /** To be called in the transaction of the change. Each producer has a notice of its own for a session: writers never meet. */
 export async function notify(ctx: MutationCtx, entity: Entity, producer: string): Promise<void> {
-  if ((await callbackOf(ctx, entity.entityType)) === null) return;
-  const of = { ...entity, producer: entity.entityType === "session" ? producer : "" };
+  const { sessionId, entityType, entityId } = entity;
+  if ((await callbackOf(ctx, entityType)) === null) return;
+  const of = { sessionId, entityType, entityId, producer: entityType === "session" ? producer : "" };
   if ((await noticeOf(ctx, of)) !== null) return; // its call is still to come
   await ctx.db.insert("notices", { ...of, attempts: 0, since: Date.now() });
-  await attempt(ctx, of, { attempts: 0, afterMs: GATHER_MS[entity.entityType] });
+  await attempt(ctx, of, { attempts: 0, afterMs: GATHER_MS[entityType] });
 }
 
 type Notice = Entity & { producer: string };

@@ -340,3 +340,31 @@ export const failedCallback = v.object({
   failedAt: v.number(),
   error: v.string(),
 });
+
+const sum = {
+  bytes: v.number(),
+  assets: v.number(),
+  entities: v.number(),
+  scenes: v.number(),
+  ready: v.number(),
+  failed: v.number(),
+};
+/** Where a recount is: it is handed back to be continued. */
+export const recountProgress = v.object({
+  cursor: v.union(v.string(), v.null()),
+  counted: v.object(sum),
+  before: v.object({ ...sum, updatedAt: v.number() }), // what the counters said when it began
+  wrong: v.number(),
+});
+export type RecountProgress = Infer<typeof recountProgress>;
+export const recountResult = v.object({
+  outcome: v.union(
+    v.literal("more"), // ask again, with `progress`
+    v.literal("exact"),
+    v.literal("mended"), // the counters were not the sum, and are now
+    v.literal("changed"), // somebody wrote meanwhile: begin anew
+  ),
+  progress: v.union(recountProgress, v.null()),
+  wrong: v.number(), // entities that did not add up to their assets, and do now
+});
+export type RecountResult = Infer<typeof recountResult>;

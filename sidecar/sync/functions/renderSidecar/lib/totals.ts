@@ -53,8 +53,19 @@ export async function addTo(
   else await ctx.db.patch("sidecarCounters", row._id, { ...plus(row, delta), updatedAt });
 }
 
-/** For your own functions, too: `assetsStatus` is ready once there are scenes and all of them are. */
+/** `assetsStatus` is ready once there are scenes and all of them are. */
 export async function sessionTotals(ctx: Pick<QueryCtx, "db">, sessionId: string) {
+  const { updatedAt, ...sum } = await countersOf(ctx, sessionId);
+  const { bytes, assets, scenes, ready } = sum;
+  return {
+    ...{ totalAssetSize: bytes, assetCount: assets, sceneCount: scenes, readyCount: ready },
+    assetsStatus: statusOf(sum),
+    updatedAt,
+  };
+}
+
+/** The sum of all rows, and when the newest was written. */
+export async function countersOf(ctx: Pick<QueryCtx, "db">, sessionId: string): Promise<Sum & { updatedAt: number }> {
   let sum = nothing();
   let updatedAt = 0;
   for await (const row of ctx.db
@@ -63,12 +74,7 @@ export async function sessionTotals(ctx: Pick<QueryCtx, "db">, sessionId: string
     sum = plus(sum, row);
     updatedAt = Math.max(updatedAt, row.updatedAt);
   }
-  const { bytes, assets, scenes, ready } = sum;
-  return {
-    ...{ totalAssetSize: bytes, assetCount: assets, sceneCount: scenes, readyCount: ready },
-    assetsStatus: statusOf(sum),
-    updatedAt,
-  };
+  return { ...sum, updatedAt };
 }
 
 function statusOf({ entities, scenes, ready, failed }: Sum): AssetsStatus {
