@@ -106,6 +106,7 @@ class Killing:
             assert self.lives < 2000, "it does not get on"
 
     def lived(self, to: Home) -> bool:
+        """Begin one life; tell whether it came to the end."""
         self.lives += 1
         mortal = MortalDeployment(self.server, calls=3, after=self.lives % 2 == 0)
         try:

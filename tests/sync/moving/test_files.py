@@ -35,10 +35,10 @@ def test_sidecars_are_held_off_by_typed_functions(tmp_path: Path, node: Node, mo
     run_script(node, tmp_path, "lint")
 
 
-def test_the_tables_of_before_stay_typed_with_the_component(
-    tmp_path: Path, node: Node, modules: Path
+def test_the_tables_of_before_stay_with_the_component(
+    tmp_path: Path, node: Node, modules: Path, request: pytest.FixtureRequest
 ) -> None:
-    """The user's schema is not touched; nothing else of before is left."""
+    """The user's schema is not touched; nothing else of before is left. Its types by ``--crash=all``."""
     assemble(tmp_path, modules, functions_dir=PACKAGES / "project")
     into = former_project(tmp_path / "convex")
     project = Project(into=into)
