@@ -88,12 +88,17 @@ def test_a_component_that_fails_leaves_the_application_its_own(server: ConvexSer
 
 def test_a_failed_call_wakes_nobody(server: ConvexServer, caller: Caller) -> None:
     """What was rolled back was never written; what the application wrote was."""
-    before = server.control("stats")["commits"]
-    caller.mutation("app:survive", name="a")
-    assert server.control("stats")["commits"] == before + 1
-    with pytest.raises(Refused):
-        caller.mutation("app:incrementThenFail", name="a")
-    assert server.control("stats")["commits"] == before + 1
+    states = iter(ConvexClient(server.url).subscribe("app:count", {"name": "a"}))
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(next, states).result(timeout=30) == 0
+        before = server.control("stats")
+        caller.mutation("app:survive", name="a")
+        with pytest.raises(Refused):
+            caller.mutation("app:incrementThenFail", name="a")
+        assert server.control("stats")["commits"] == before["commits"] + 1
+        caller.mutation("app:increment", name="a")
+        assert pool.submit(next, states).result(timeout=30) == 1
+    assert server.control("stats")["calls"]["app:count"] == before["calls"]["app:count"] + 1
 
 
 def test_a_component_runs_its_own_jobs(server: ConvexServer, caller: Caller) -> None:

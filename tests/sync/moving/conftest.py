@@ -54,11 +54,19 @@ def into(tmp_path: Path) -> Path:
     return former_project(tmp_path / "convex")
 
 
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexServer]:
+    """One server for all of these tests."""
+    with ConvexServer(functions_dir=former_project(tmp_path_factory.mktemp("running") / "convex")) as server:
+        yield server
+
+
 @pytest.fixture
-def server(into: Path) -> Iterator[ConvexServer]:
-    """What is deployed of it."""
-    with ConvexServer(functions_dir=into) as running:
-        yield running
+def server(running: ConvexServer, into: Path) -> ConvexServer:
+    """The user's folder is deployed, and its tables are empty."""
+    running.control("reset", {})
+    running.deploy(into)
+    return running
 
 
 class KilledError(Exception):
@@ -94,10 +102,11 @@ class Killing:
 
     def until_done(self, to: Home) -> None:
         """Begin lives until one comes to the end."""
-        while not self._lived(to):
+        while not self.lived(to):
             assert self.lives < 2000, "it does not get on"
 
-    def _lived(self, to: Home) -> bool:
+    def lived(self, to: Home) -> bool:
+        """Begin one life; tell whether it came to the end."""
         self.lives += 1
         mortal = MortalDeployment(self.server, calls=3, after=self.lives % 2 == 0)
         try:

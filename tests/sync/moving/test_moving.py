@@ -28,6 +28,7 @@ TABLES = (
     *("sidecarCounters", "sceneFacts", "deletedScenes", "appliedOps", "sidecarEpochs", "sidecarHeartbeats"),
 )
 PHASES = {"holding", "stopping", "clearing", "copying", "comparing", "resting", "switching", "done"}
+STEPS_MAX = 200  # a few rows in twelve tables take about fifty
 Connect = Callable[[str], Sidecar]
 
 
@@ -41,8 +42,11 @@ def move(server: ConvexServer, into: Path, to: Home) -> list[str]:
     """Migrate in one life; return the phases in their order."""
     with Deployment(server.url, deploy_key=server.admin_key) as deployment:
         project = Project(into=into)
-        steps = migrate(project, deployment, to=to, deploy=lambda: server.deploy(into))
-        return [phase for phase, _ in itertools.groupby(step.phase for step in steps)]
+        phases = []
+        for step in migrate(project, deployment, to=to, deploy=lambda: server.deploy(into)):
+            phases.append(step.phase)
+            assert len(phases) < STEPS_MAX, "it does not come to its end"
+        return [phase for phase, _ in itertools.groupby(phases)]
 
 
 @contextmanager
