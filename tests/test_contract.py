@@ -155,7 +155,7 @@ def test_every_function_of_convex_is_described_with_its_kind() -> None:
     """But for the twins that a deploy key calls; these are all there."""
     exported = {
         f"{path.stem}:{name}": re.sub("^internal", "internal ", kind).lower()
-        for path in FUNCTIONS.glob("*.ts")
+        for path in (*FUNCTIONS.glob("*.ts"), *FUNCTIONS.glob("sidecar/*.ts"))
         for name, kind in re.findall(
             r"export const (\w+) = (\w*(?:[qQ]uery|[mM]utation))\(", path.read_text()
         )

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+
+from . import common
+from .config import BAD_CONFIGURATION
 
 app = typer.Typer(help="Install the Convex functions; make and publish keys.", no_args_is_help=True)
 keys_app = typer.Typer(help="The ES256 keys that sign this sidecar's tokens.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 
 FAILED = 1
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", envvar="SIDECAR_CONFIG", help="The configuration; of it convex is read."),
+]
 
 
 @app.command("install")
@@ -43,6 +55,58 @@ def install_(
         _fail(str(error))
     for line in describe(results, module=module):
         print(line)
+
+
+@app.command("check-totals")
+def check_totals(
+    sessions: Annotated[list[str], typer.Argument(metavar="SESSION...", help="Ids of the sessions.")],
+    *,
+    config: Config = None,
+    json_output: common.Json = False,
+) -> None:
+    """Count the assets of sessions again, in Convex, and set their totals right.
+
+    Sidecars may go on writing meanwhile. Exit status 1 if a session could not be counted.
+    """
+    import asyncio
+
+    with configuration_sentences():
+        found = asyncio.run(_recounted(sessions, config))
+    if json_output:
+        common.print_json([fields for fields, _ in found])
+    for fields, sentence in [] if json_output else found:
+        print(f"{fields['session_id']}: {sentence}")
+    if any(fields["outcome"] in ("changed", "failed") for fields, _ in found):
+        raise typer.Exit(FAILED)
+
+
+async def _recounted(sessions: list[str], config: Path | None) -> list[tuple[dict[str, Any], str]]:
+    from sidecar import __version__
+    from sidecar.core.clock import SystemClock
+    from sidecar.settings import load
+    from sidecar.sync.convex import open_store
+    from sidecar.sync.totals import Recount, check_totals
+
+    settings = load(config, environ=os.environ)
+    name = settings.sidecar_id or "check-totals"
+    opening = open_store(settings.convex, sidecar_id=name, clock=SystemClock(), version=__version__)
+    found: list[tuple[dict[str, Any], str]] = []
+    async with opening as store:
+        async for one in check_totals(store, sessions):
+            session_id = sessions[len(found)]
+            if isinstance(one, Recount):
+                found.append((asdict(one), _TOTALS[one.outcome].format(wrong=one.wrong)))
+            else:
+                failed = {"session_id": session_id, "outcome": "failed", "error": str(one)}
+                found.append((failed, str(one)))
+    return found
+
+
+_TOTALS = {
+    "exact": "the totals are exact.",
+    "mended": "the totals were wrong and are right now; {wrong} scenes did not add up.",
+    "changed": "sidecars write all the time; try again when it is quieter.",
+}
 
 
 @keys_app.command("new")
@@ -93,6 +157,21 @@ def _environment(uri: str) -> str:
   npx convex env set SIDECAR_JWT_ISSUER   https://render.example.com   # as convex.auth.issuer here
   npx convex env set SIDECAR_JWT_AUDIENCE render-sidecar               # as convex.auth.audience here
   npx convex env set SIDECAR_JWKS_DATA_URI '{uri}'"""
+
+
+@contextmanager
+def configuration_sentences() -> Iterator[None]:
+    """Say in one sentence what is wrong with the configuration."""
+    from sidecar.settings import SettingsError
+
+    try:
+        yield
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(BAD_CONFIGURATION) from None
+    except ValueError as error:
+        print(f"sidecar: {error}", file=sys.stderr)
+        raise typer.Exit(BAD_CONFIGURATION) from None
 
 
 def _fail(message: str) -> NoReturn:

@@ -33,6 +33,7 @@ from . import decode, errors
 from .auth import Credentials, credentials
 from .exchange import Exchange
 from .http import open_http
+from .totals import Outcome
 
 CALL_BYTES_MAX = 16 * 1024 * 1024  # Convex's limit on a call's arguments
 
@@ -49,7 +50,7 @@ class ConvexStore:
         timeout_seconds: float,
         module: str = "sidecar",
     ) -> None:
-        """``http`` has the deployment as its base URL and does not follow redirects; ``module`` is the wrappers'."""
+        """``http`` has the deployment as its base URL, follows no redirects; ``module`` is the wrappers'."""
         self._module = module
         self._exchange = Exchange(http, remote_clock)
         self._credentials = credentials
@@ -124,6 +125,15 @@ class ConvexStore:
         names = [{**_wire_slot(slot), "version": version} for slot, version in versions]
         arguments = {"sidecarId": sidecar_id, "epoch": epoch, "versions": names}
         return decode.marks(await self._call("mutation", "expire", arguments), len(versions))
+
+    async def recount(self, session_id: str) -> tuple[Outcome, int]:
+        """``sidecar:recount``, step by step to its end: the outcome, and how many entities were wrong."""
+        progress: Any = None
+        while True:
+            arguments = {"sessionId": session_id, "progress": progress}
+            outcome, progress, wrong = decode.recount(await self._call("mutation", "recount", arguments))
+            if outcome is not None:
+                return outcome, wrong
 
     async def _call(
         self, kind: Literal["mutation", "query"], function: str, arguments: Mapping[str, Any]

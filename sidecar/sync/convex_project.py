@@ -19,13 +19,11 @@ def is_project(into: Path) -> bool:
         (one for one in into.resolve().parents if any((one / name).exists() for name in _BESIDE)), None
     )
     inside = any((into / f"{name}{ext}").exists() for name in _INSIDE for ext in ("", ".ts", ".js"))
-    return inside or (
-        project is not None and ((project / "convex.json").exists() or _needs_convex(project))
-    )
+    return inside or (project is not None and ((project / "convex.json").exists() or _needs_convex(project)))
 
 
 def too_old(into: Path) -> str | None:
-    """Return the version of the project's ``convex`` if the functions need a newer one; None if it is not known."""
+    """Return the version of the project's ``convex`` if it is known and the functions need a newer one."""
     for folder in into.resolve().parents:
         version = _read(folder / "node_modules/convex/package.json").get("version")
         numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", str(version))

@@ -26,6 +26,7 @@ from sidecar.core.ops import (
 from sidecar.core.scenes import SceneFacts
 
 from .errors import NOT_INSTALLED, malformed
+from .totals import Outcome
 
 _EXACT_MAX = 2**53  # beyond it a float64 skips integers
 
@@ -118,6 +119,15 @@ def marks(value: Any, versions: int) -> list[bool]:
     if not isinstance(value, list) or len(value) != versions or not all(isinstance(v, bool) for v in value):
         raise malformed(f"not one mark per version: {value!r:.100}", operation="expire", target="versions")
     return value
+
+
+def recount(value: Any) -> tuple[Outcome | None, Any, int]:
+    """Read the answer to ``recount``: None where there is more, what to go on with, wrong entities."""
+    outcome = value.get("outcome") if isinstance(value, dict) else None
+    if outcome not in {"more", "exact", "mended", "changed"}:
+        raise malformed(f"recount {value!r:.200}", operation="recount", target="totals")
+    wrong = _integer(value, "wrong", operation="recount")
+    return None if outcome == "more" else outcome, value.get("progress"), wrong
 
 
 def _version(item: Any) -> AssetVersion:

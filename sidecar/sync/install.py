@@ -16,9 +16,17 @@ from .install_files import COMPONENT, FUNCTIONS, MODULE, Kind, Wanted, stamped
 
 _RULES = ("ownsSession", "keysOf", "roleOf", "canReadAsset")
 _MODULE = re.compile(r"[A-Za-z]\w*")
-_TAKEN = {"_generated", "assets", "auth", "crons", "http", "scenes", "schema", "sessions", "sidecarAccess"} | {
-    COMPONENT
-}
+_TAKEN = {
+    "_generated",
+    "assets",
+    "auth",
+    "crons",
+    "http",
+    "scenes",
+    "schema",
+    "sessions",
+    "sidecarAccess",
+} | {COMPONENT}
 
 
 class Action(StrEnum):
@@ -51,7 +59,9 @@ def install(into: Path, *, module: str = MODULE, force: bool = False) -> Results
     needed = [one.target for one in wanted if one.kind is Kind.OURS]
     if in_the_way := list(dict.fromkeys(path for target in needed for path in install_files.foreign(target))):
         raise InstallError(texts.refusal_of_files(in_the_way))
-    ours = [one.target for one in wanted if one.kind is not Kind.USERS and install_files.is_stamped(one.target)]
+    ours = [
+        one.target for one in wanted if one.kind is not Kind.USERS and install_files.is_stamped(one.target)
+    ]
     obsolete = list(install_files.obsolete(into, {one.target for one in wanted}))
     if not force and (changed := [path for path in [*ours, *obsolete] if install_files.is_changed(path)]):
         raise InstallError(texts.refusal_of_changes(changed))
@@ -66,7 +76,7 @@ def _require_sound(into: Path, module: str) -> None:
         raise InstallError(f"{into} is not a folder: name your Convex project's convex folder")
     if not _MODULE.fullmatch(module) or module in _TAKEN:
         raise InstallError(
-            f'"{module}" cannot be the module: it names a file and a folder beside others, such as "media"'
+            f'"{module}" cannot be the module: it names a file and a folder of its own, such as "media"'
         )
     if (found := install_files.earlier(into)) is not None:
         raise InstallError(texts.refusal_of_earlier(found))
@@ -79,7 +89,8 @@ def require_project(into: Path) -> None:
     if not convex_project.is_project(into):
         raise InstallError(
             f"{into} belongs to no Convex project: it holds no schema, and above it lies no convex.json nor a"
-            " package.json that names convex\nname your project's convex folder, or make this one with --create"
+            " package.json that names convex\n"
+            "name your project's convex folder, or make this one with --create"
         )
 
 

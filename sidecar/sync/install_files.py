@@ -1,7 +1,7 @@
-"""The files of the Convex functions: where each goes in an application's ``convex`` folder, whose it is, its stamp.
+"""The files of the Convex functions: where each goes in an application's ``convex`` folder, and whose it is.
 
-Every file of ours begins with one line that names the contract and the hash of the rest: by it an upgrade tells a
-file that nobody touched from one that somebody changed, and both from a file that is not ours.
+Every file of ours begins with one line that names the contract and the hash of the rest. By it an upgrade
+tells a file that nobody touched from one that somebody changed, and both from a file that is not ours.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def is_stamped(path: Path) -> bool:
 
 
 def foreign(target: Path) -> Iterator[Path]:
-    """Yield what is in a target's place and was never ours; ``scenes.js`` is in the place of ``scenes.ts``."""
+    """Yield what is in a target's place and was never ours, as ``scenes.js`` in that of ``scenes.ts``."""
     if target.parent.exists() and not target.parent.is_dir():
         yield target.parent
     for path in map(target.with_suffix, _EXTENSIONS):
@@ -95,7 +95,7 @@ def is_changed(path: Path) -> bool:
 
 
 def obsolete(into: Path, targets: set[Path]) -> Iterator[Path]:
-    """Yield files of ours that this version no longer has, or has elsewhere: Convex would deploy them still."""
+    """Yield files of ours that this version has no more, or elsewhere: Convex would deploy them still."""
     folders = [path.parent for path in into.glob("*/*.ts") if is_stamped(path)]
     places = [*into.glob("*.ts"), *(path for folder in set(folders) for path in folder.rglob("*.ts"))]
     for path in sorted(set(places) - targets):

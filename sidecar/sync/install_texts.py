@@ -22,8 +22,8 @@ Your auth.config was kept. Add this provider to it:
     }
 """
 _CLOSING = """
-Nothing is to be added to your schema: the tables are the component's. Then say in sidecarAccess.ts who may read and
-where each project's objects are, and set the variables that `sidecar convex keys new` prints:
+Nothing is to be added to your schema: the tables are the component's. Then say in sidecarAccess.ts who may
+read and where each project's objects are, and set the variables that `sidecar convex keys new` prints:
 
     npx convex env set SIDECAR_JWT_ISSUER https://render.example.com   # as convex.auth.issuer
     npx convex env set SIDECAR_JWT_AUDIENCE render-sidecar             # as convex.auth.audience
@@ -33,7 +33,11 @@ where each project's objects are, and set the variables that `sidecar convex key
 
 def closing(module: str) -> str:
     """Return what is left to do by hand."""
-    named = "" if module == "sidecar" else f"\nand name the wrappers to each sidecar: `convex.module: {module}`.\n"
+    named = (
+        ""
+        if module == "sidecar"
+        else f"\nand name the wrappers to each sidecar: `convex.module: {module}`.\n"
+    )
     return _CLOSING + named
 
 
@@ -62,9 +66,9 @@ def refusal_of_changes(paths: list[Path]) -> str:
 def refusal_of_earlier(path: Path) -> str:
     """Return why functions of the version before, whose tables are the application's, are left alone."""
     return (
-        f"nothing was written: {path} is of a version whose tables are your application's own, and it goes on working"
-        " with this sidecar; to begin anew with the component, whose tables are empty, remove the sidecar's files and"
-        " its lines in your schema first"
+        f"nothing was written: {path} is of a version whose tables are your application's own, and it goes on"
+        " working with this sidecar; to begin anew with the component, whose tables are empty, remove the"
+        " sidecar's files and its lines in your schema first"
     )
 
 

@@ -112,7 +112,10 @@ def test_no_segment_is_ever_seen_without_its_playlist(system: System, *, realtim
 
     eventually("all of it is held", lambda: not_held() == {})
     eventually("the scenes are complete", lambda: all(row["complete"] for row in facts(system)))
-    assert {row["assetsStatus"] for row in system.convex.control("table/renderSidecar/scenes")} <= {"uploading", "pending"}
+    assert {row["assetsStatus"] for row in system.convex.control("table/renderSidecar/scenes")} <= {
+        "uploading",
+        "pending",
+    }
     assert "HLS" in system.explain(files[0])["verdict"]
     assert system.status()["watch"][0]["held"] >= len(files)
     system.stop()

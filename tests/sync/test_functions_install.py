@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from sidecar.cli.convex import app
 from sidecar.sync import install_files
-from sidecar.sync.install import FUNCTIONS, Action, InstallError, describe, install, require_project, stamped
+from sidecar.sync.install import Action, InstallError, describe, install, require_project
+from sidecar.sync.install_files import FUNCTIONS, stamped
 
 
 def fates(results: list[tuple[Path, Action]]) -> dict[str, Action]:
@@ -76,7 +77,13 @@ def test_an_edited_file_that_is_no_longer_needed_is_named_and_goes_by_force(tmp_
 @pytest.mark.parametrize("force", [False, True], ids=["plainly", "with --force"])
 @pytest.mark.parametrize(
     "name",
-    ["sidecar.ts", "sidecar.js", "sidecar/scenes.tsx", "renderSidecar/lib/apply.ts", "renderSidecar/schema.mjs"],
+    [
+        "sidecar.ts",
+        "sidecar.js",
+        "sidecar/scenes.tsx",
+        "renderSidecar/lib/apply.ts",
+        "renderSidecar/schema.mjs",
+    ],
 )
 def test_a_file_that_is_not_ours_is_never_overwritten(tmp_path: Path, name: str, *, force: bool) -> None:
     """Nor is a module written beside one of the same name: nothing is written, and the file is named."""

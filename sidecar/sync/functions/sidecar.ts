@@ -10,8 +10,11 @@ import {
   assetReference,
   contractWith,
   currentAsset,
+  failedCallback,
   op,
   opResult,
+  recountProgress,
+  recountResult,
   registration,
   removal,
   removalResult,
@@ -22,6 +25,7 @@ import {
   viewer,
   type Caller,
 } from "./renderSidecar/lib/shapes";
+import { callbacks } from "./sidecar/callbacks";
 import { deployedSidecar, requireBackend, requireSidecar, type Writer } from "./sidecar/callers";
 import { component } from "./sidecar/component";
 import { isReadableBy } from "./sidecar/reading";
@@ -49,6 +53,7 @@ const idReturns = v.array(v.union(v.null(), assetReference));
 const removeArgs = { projectId: v.string(), removals: v.array(removal) };
 const expireAnyArgs = { projectId: v.string(), versions: v.array(versionName) };
 const canReadArgs = { asset: v.string(), viewer };
+const recountArgs = { sessionId: v.string(), progress: v.union(recountProgress, v.null()) };
 const pong = v.object({ contractVersion: v.number() });
 
 /** Announce a journal at every start: each new one gets the next epoch and fences the one before. */
@@ -214,6 +219,32 @@ export const canReadInternal = internalQuery({
   handler: async (ctx, args) => await canSee(ctx, deployedSidecar().caller, args),
 });
 
+/** For a backend: the changes of its projects of which `onSceneChange` and `onSessionChange` could not be told yet. */
+export const failedCallbacks = query({
+  args: {},
+  returns: v.array(failedCallback),
+  handler: async (ctx) => await failures(ctx, await requireBackend(ctx)),
+});
+
+export const failedCallbacksInternal = internalQuery({
+  args: {},
+  returns: v.array(failedCallback),
+  handler: async (ctx) => await failures(ctx, deployedSidecar().caller),
+});
+
+/** One step of counting what a session's totals are the sum of, for whom may write it; what is wrong is set right. */
+export const recount = mutation({
+  args: recountArgs,
+  returns: recountResult,
+  handler: async (ctx, args) => await countAgain(ctx, await requireSidecar(ctx), args),
+});
+
+export const recountInternal = internalMutation({
+  args: recountArgs,
+  returns: recountResult,
+  handler: async (ctx, args) => await countAgain(ctx, deployedSidecar(), args),
+});
+
 /** Do these functions answer to these credentials, and by which contract? */
 export const ping = query({
   args: contractArgs,
@@ -232,7 +263,7 @@ export const pingInternal = internalQuery({
 
 type Journal = Omit<ObjectType<typeof registerArgs>, "sidecarId">;
 async function announce(ctx: MutationCtx, { caller }: Writer, { journalId, contractVersion }: Journal) {
-  const registered = await ctx.runMutation(component.sidecar.register, { caller, journalId });
+  const registered = await ctx.runMutation(component.sidecar.register, { caller, journalId, callbacks: await callbacks() });
   return { ...registered, contractVersion: contractWith(contractVersion) };
 }
 
@@ -240,7 +271,7 @@ type ApplyArgs = Omit<ObjectType<typeof applyArgs>, "sidecarId">;
 async function apply(ctx: MutationCtx, { caller, mayClaim }: Writer, batch: ApplyArgs) {
   const { projectId, sessionId } = batch;
   const may = { mayClaim: mayClaim(projectId, sessionId), keys: keysFor(projectId, caller) };
-  return await ctx.runMutation(component.sidecar.applyAssets, { caller, ...may, ...batch });
+  return await ctx.runMutation(component.sidecar.applyAssets, { caller, ...may, ...batch, callbacks: await callbacks() });
 }
 
 async function current(ctx: QueryCtx, { caller }: Writer, slots: ObjectType<typeof currentArgs>["slots"]) {
@@ -264,12 +295,24 @@ async function expireOwn(ctx: MutationCtx, { caller }: Writer, { epoch, versions
 }
 
 async function beat(ctx: MutationCtx, { caller }: Writer, epoch: number) {
-  return await ctx.runMutation(component.sidecar.heartbeat, { caller, epoch });
+  return await ctx.runMutation(component.sidecar.heartbeat, { caller, epoch, callbacks: await callbacks() });
 }
 
 async function expireAny(ctx: MutationCtx, caller: Caller, { projectId, versions }: ObjectType<typeof expireAnyArgs>) {
   const rules = rulesFor([projectId], caller);
   return await ctx.runMutation(component.sidecar.expireVersions, { caller, projectId, versions, rules });
+}
+
+async function countAgain(ctx: MutationCtx, { caller }: Writer, args: ObjectType<typeof recountArgs>) {
+  return await ctx.runMutation(component.sidecar.recount, { caller, ...args });
+}
+
+async function failures(ctx: QueryCtx, caller: Caller) {
+  const found = await ctx.runQuery(component.sidecar.failedCallbacks, {});
+  const sessionIds = [...new Set(found.map(({ sessionId }) => sessionId))];
+  const projectIds = await ctx.runQuery(component.assets.projectsOfSessions, { sessionIds });
+  const theirs = new Set(sessionIds.filter((_, i) => mayWrite(caller, projectIds[i] ?? "")));
+  return found.filter(({ sessionId }) => theirs.has(sessionId));
 }
 
 async function canSee(ctx: QueryCtx, caller: Caller, { asset: id, viewer }: ObjectType<typeof canReadArgs>) {

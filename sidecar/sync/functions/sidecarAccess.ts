@@ -56,3 +56,12 @@ export function roleOf(_issuer: string): Role {
 export async function canReadAsset(_ctx: QueryCtx, asset: ReadableAsset, _viewer: Viewer): Promise<boolean> {
   return asset.assetType !== "source_code";
 }
+
+/**
+ * Your own documents may follow the sidecar's: name internal mutations here, whose arguments are `sceneChangeArgs` and
+ * `sessionChangeArgs` of ./sidecar/fields. Each is called with the whole current document, soon after a change and again
+ * until it succeeds (see `sidecar:failedCallbacks`); one call may stand for many changes.
+ *
+ *     export const onSceneChange: SceneCallback = internal.lessons.sceneChanged;
+ *     export const onSessionChange: SessionCallback = internal.lessons.sessionChanged;
+ */

@@ -72,7 +72,8 @@ async function types() {
   await esbuild.build({ entryPoints, outdir: folder, nodePaths: [nodeModules], plugins: [ungenerated], ...options });
   const lines = [];
   for (const name of modules) lines.push(...(await linesOf(name)));
-  return `${headed("Generated `ComponentApi` utility.")}
+  return `/* eslint-disable */
+${headed("Generated `ComponentApi` utility.")}
 
 import type { FunctionReference } from "convex/server";
 

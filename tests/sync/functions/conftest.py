@@ -62,6 +62,18 @@ export const multiply = internalMutation({
     for (let n = 0; n < count; n += 1) await ctx.db.insert("assets", { ...row, name: `${n}-${name}` });
   },
 });
+export const miscount = internalMutation({
+  args: { sessionId: v.string() },
+  handler: async (ctx, { sessionId }) => {
+    for (const row of await ctx.db.query("entityTotals").collect()) {
+      if (row.sessionId !== sessionId || row.entityId !== "scene-3") continue;
+      await ctx.db.patch(row._id, { bytes: 1, count: 7 });
+    }
+    for (const row of await ctx.db.query("sidecarCounters").collect()) {
+      if (row.sessionId === sessionId) await ctx.db.patch(row._id, { bytes: row.bytes + 5, scenes: 0 });
+    }
+  },
+});
 """
 
 

@@ -12,7 +12,11 @@ from .conftest import Connect
 
 def rows(server: ConvexServer, table: str, sidecar: Sidecar) -> list[dict[str, object]]:
     """Return the rows of a table that this test's sidecar wrote."""
-    return [row for row in server.table(f"renderSidecar/{table}") if str(row["producer"]).endswith(f"|{sidecar.sidecar_id}")]
+    return [
+        row
+        for row in server.table(f"renderSidecar/{table}")
+        if str(row["producer"]).endswith(f"|{sidecar.sidecar_id}")
+    ]
 
 
 def test_an_op_sent_twice_is_applied_once(server: ConvexServer, sidecar: Sidecar) -> None:

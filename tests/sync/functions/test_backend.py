@@ -250,7 +250,9 @@ def test_nothing_is_removed_from_a_scene_that_was_deleted(
     [result] = backend.mutation("sidecar:removeAssets", projectId="p", removals=[removal])
     assert result["outcome"] == "absent"
     server.control("settle", {})
-    assert [row for row in server.table("renderSidecar/scenes") if row["sessionId"] == sidecar.session_id] == []
+    assert [
+        row for row in server.table("renderSidecar/scenes") if row["sessionId"] == sidecar.session_id
+    ] == []
 
 
 def test_a_session_of_another_project_is_not_a_backends_to_empty(backend: Caller, connect: Connect) -> None:

@@ -68,6 +68,8 @@ def arguments(name: str, sidecar: Sidecar, caller_id: str) -> dict[str, Any]:
         "sidecar:removeAssets": {"projectId": "secret", "removals": [{"slot": slot, "expectedVersion": 1}]},
         "sidecar:expireVersions": {"projectId": "secret", "versions": [{**slot, "version": 1}]},
         "sidecar:canRead": {"asset": "x", "viewer": None},
+        "sidecar:failedCallbacks": {},
+        "sidecar:recount": {"sessionId": sidecar.session_id, "progress": None},
         "sidecar:ping": {},
     }
     return calls[name.removeprefix("sidecar/")]
@@ -84,7 +86,12 @@ def secret(connect: Callable[..., Sidecar]) -> Sidecar:
 def state(server: ConvexServer, sidecar: Sidecar) -> list[Any]:
     """Return what there is of the session."""
     tables = ("scenes", "videoSessions", "assets", "assetVersions", "sceneFacts", "sidecarCounters")
-    return [row for table in tables for row in server.table(f"{COMPONENT}/{table}") if row["sessionId"] == sidecar.session_id]
+    return [
+        row
+        for table in tables
+        for row in server.table(f"{COMPONENT}/{table}")
+        if row["sessionId"] == sidecar.session_id
+    ]
 
 
 @pytest.mark.parametrize("caller", ["nobody", "another user", "another issuer"])

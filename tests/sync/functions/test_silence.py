@@ -245,7 +245,11 @@ def test_the_counters_of_those_that_are_gone_are_one_row(server: ConvexServer, c
     assert (before["assetCount"], before["sceneCount"], before["readyCount"]) == (12, 12, 12)
 
     def producers() -> set[str]:
-        return {row["producer"] for row in server.table("renderSidecar/sidecarCounters") if row["sessionId"] == "p/jobs"}
+        return {
+            row["producer"]
+            for row in server.table("renderSidecar/sidecarCounters")
+            if row["sessionId"] == "p/jobs"
+        }
 
     eventually("all are folded", lambda: producers() == {""}, seconds=60)
     after = session(caller, jobs[0])
@@ -268,7 +272,12 @@ def test_a_short_lived_sidecar_leaves_no_rows_of_its_own(server: ConvexServer, c
     def left() -> list[str]:
         tables = ("appliedOps", "sidecarEpochs", "sidecarHeartbeats")
         mine = f"|{job.sidecar_id}"
-        return [table for table in tables for row in server.table(f"renderSidecar/{table}") if row["producer"].endswith(mine)]
+        return [
+            table
+            for table in tables
+            for row in server.table(f"renderSidecar/{table}")
+            if row["producer"].endswith(mine)
+        ]
 
     with kept_alive(server, other):
         eventually("all is collected", lambda: left() == [], seconds=60)
@@ -291,7 +300,9 @@ def test_a_deployment_of_yesterday_counts_and_buries_as_well(server: ConvexServe
     server.control("settle", {})
     total = session(caller, dead)
     assert (total["assetCount"], total["totalAssetSize"], total["sceneCount"]) == (4, 4000, 2)
-    (row,) = [row for row in server.table("renderSidecar/videoSessions") if row["sessionId"] == dead.session_id]
+    (row,) = [
+        row for row in server.table("renderSidecar/videoSessions") if row["sessionId"] == dead.session_id
+    ]
     assert "assetCount" not in row
     eventually("it is ready", lambda: shown(caller, dead)["assetsStatus"] == "ready", seconds=60)
 
@@ -307,11 +318,19 @@ def test_a_sidecar_of_yesterday_was_last_seen_by_its_newest_journal(
     producer = f"dev|{dead.sidecar_id}"
     with Caller(server.url, f"Convex {server.admin_key}") as admin:
         admin.inside("testing:age", producers=[producer], sessionId=dead.session_id)
-    seen = [row["lastSeenAt"] for row in server.table("renderSidecar/sidecarEpochs") if row["producer"] == producer]
+    seen = [
+        row["lastSeenAt"]
+        for row in server.table("renderSidecar/sidecarEpochs")
+        if row["producer"] == producer
+    ]
     Sidecar(caller, sidecar_id="journals-3", session_id=dead.session_id)
 
     def heard() -> list[float]:
-        return [row["seenAt"] for row in server.table("renderSidecar/sidecarHeartbeats") if row["producer"] == producer]
+        return [
+            row["seenAt"]
+            for row in server.table("renderSidecar/sidecarHeartbeats")
+            if row["producer"] == producer
+        ]
 
     eventually("it has a heartbeat", lambda: heard() != [], seconds=60)
     assert (len(seen), heard()) == (4, [max(seen)])
@@ -327,6 +346,8 @@ def test_functions_that_are_replaced_under_a_running_sidecar_count_as_well(
         admin.inside("testing:age", producers=[f"dev|{idle.sidecar_id}"], sessionId=idle.session_id)
     caller.mutation("sidecar:heartbeat", sidecarId=idle.sidecar_id, epoch=idle.epoch)
     eventually("it is counted", lambda: session(caller, idle)["assetCount"] == 2, seconds=60)
-    (row,) = [row for row in server.table("renderSidecar/videoSessions") if row["sessionId"] == idle.session_id]
+    (row,) = [
+        row for row in server.table("renderSidecar/videoSessions") if row["sessionId"] == idle.session_id
+    ]
     assert not {"assetCount", "totalAssetSize", "assetsStatus"} & row.keys()
     assert session(caller, idle)["assetsStatus"] == "ready"

@@ -1,4 +1,4 @@
-"""The TypeScript is strict, as installed and as served by --dev-auth, and keeps to what a component may do."""
+"""The TypeScript is strict, as installed and as served by --dev-auth, and does what a component may."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 
 from sidecar.local.convex_modules import PACKAGES, Node, find_node, modules_folder
 from sidecar.local.convex_server import FUNCTIONS, assemble
-from sidecar.sync.install import install, stamped
+from sidecar.sync.install import install
+from sidecar.sync.install_files import stamped
 from tests.support.convex import COMPONENT
 
 from .codegen import generated
@@ -115,7 +116,7 @@ def test_installed_functions_are_the_packaged_ones(tmp_path: Path) -> None:
 
 
 def test_what_is_generated_follows_the_validators(node: Node, modules: Path) -> None:
-    """As Convex's codegen, which wants a deployment, would write it: `python -m tests.sync.functions.codegen`."""
+    """As Convex's codegen would write it: `python -m tests.sync.functions.codegen` needs no deployment."""
     for name, text in generated(node, modules).items():
         assert (FUNCTIONS / COMPONENT / "_generated" / name).read_text() == text, name
 

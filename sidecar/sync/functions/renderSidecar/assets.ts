@@ -32,7 +32,7 @@ export const byEntity = query({
             ),
         key: ["order", "name", "assetType"],
         name: {
-          of: assetIdOf,
+          of: (row) => assetIdOf(row),
           find: async (id) => {
             const row = await assetById(ctx, id);
             return row?.sessionId === sessionId && row.entityType === entityType && row.entityId === entityId ? row : null;

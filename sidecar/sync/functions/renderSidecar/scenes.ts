@@ -70,7 +70,7 @@ export const history = query({
         key: ["assetType", "name", "version"],
         order: "desc",
         name: {
-          of: versionName,
+          of: (row) => versionName(row),
           find: async (name) => {
             const row = await versionByName(ctx, name);
             return row?.sessionId === sessionId && row.entityType === "scene" && row.entityId === sceneId ? row : null;

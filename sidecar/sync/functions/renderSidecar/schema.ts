@@ -156,4 +156,21 @@ export default defineSchema({
     deletedAt: v.number(),
     purgedAt: v.optional(v.number()), // nothing of it is left
   }).index("by_scene", ["sessionId", "sceneId"]),
+
+  /** The application's functions that follow its documents. */
+  callbacks: defineTable({ entityType, handle: v.string() }).index("by_entity_type", ["entityType"]),
+
+  /** What the application has not been told yet; `error` says why, once it was tried. */
+  notices: defineTable({
+    sessionId: v.string(),
+    entityType,
+    entityId: v.string(),
+    producer: v.string(), // "" for a scene
+    attempts: v.number(),
+    since: v.number(),
+    error: v.optional(v.string()),
+    failedAt: v.optional(v.number()),
+  })
+    .index("by_entity", ["sessionId", "entityType", "entityId", "producer"])
+    .index("by_failure", ["failedAt"]),
 });

@@ -3,17 +3,22 @@ import { v } from "convex/values";
 import { mutation, query } from "./_generated/server";
 import { applyBatch } from "./lib/apply";
 import * as backend from "./lib/backend";
+import { failedCallbacks as failed, rememberCallbacks } from "./lib/callbacks";
 import { findCurrentAssets } from "./lib/current";
 import { registerJournal, requireNewestEpoch } from "./lib/epochs";
 import {
   assetPage,
   assetReference,
+  callbacks,
   caller,
   currentAsset,
+  failedCallback,
   objectRule,
   op,
   opResult,
   projectRule,
+  recountProgress,
+  recountResult,
   registration,
   removal,
   removalResult,
@@ -22,6 +27,7 @@ import {
   versionName,
   versionPage,
 } from "./lib/shapes";
+import { recount as countAgain } from "./lib/recount";
 import { listUnfinished } from "./lib/unfinished";
 import { expireOwn, listVersions } from "./lib/versions";
 
@@ -29,9 +35,12 @@ const cursor = v.union(v.string(), v.null());
 
 /** Announce a journal at every start: each new one gets the next epoch and fences the one before. */
 export const register = mutation({
-  args: { caller, journalId: v.string() },
+  args: { caller, journalId: v.string(), callbacks },
   returns: registration,
-  handler: async (ctx, { caller, journalId }) => await registerJournal(ctx, caller.producer, journalId),
+  handler: async (ctx, { caller, journalId, callbacks }) => {
+    await rememberCallbacks(ctx, callbacks);
+    return await registerJournal(ctx, caller.producer, journalId);
+  },
 });
 
 /** Apply at most 100 ops of one session in one transaction; one result per op, in order. */
@@ -45,9 +54,13 @@ export const applyAssets = mutation({
     epoch: v.number(),
     ackedSeq: v.number(), // every op of this epoch up to this one is settled
     ops: v.array(op),
+    callbacks,
   },
   returns: v.array(opResult),
-  handler: async (ctx, { caller, ...batch }) => await applyBatch(ctx, caller, batch),
+  handler: async (ctx, { caller, callbacks, ...batch }) => {
+    await rememberCallbacks(ctx, callbacks);
+    return await applyBatch(ctx, caller, batch);
+  },
 });
 
 /** What these slots hold now, in order; null for an empty one. */
@@ -80,9 +93,12 @@ export const expire = mutation({
 
 /** A sign of life of a sidecar that has nothing to tell. */
 export const heartbeat = mutation({
-  args: { caller, epoch: v.number() },
+  args: { caller, epoch: v.number(), callbacks },
   returns: v.null(),
-  handler: async (ctx, { caller, epoch }) => await requireNewestEpoch(ctx, caller.producer, epoch),
+  handler: async (ctx, { caller, epoch, callbacks }) => {
+    await rememberCallbacks(ctx, callbacks);
+    return await requireNewestEpoch(ctx, caller.producer, epoch);
+  },
 });
 
 /** Every asset of a project, page by page, as `versions`. */
@@ -111,4 +127,18 @@ export const expireVersions = mutation({
   args: { caller, projectId: v.string(), versions: v.array(versionName), rules: v.array(projectRule) },
   returns: v.array(v.boolean()),
   handler: async (ctx, { caller, ...args }) => await backend.expireAny(ctx, caller, args),
+});
+
+/** Changes of which the application could not be told yet, the oldest failure first, at most 100. */
+export const failedCallbacks = query({
+  args: {},
+  returns: v.array(failedCallback),
+  handler: async (ctx) => await failed(ctx),
+});
+
+/** One step of counting what a session's totals are the sum of; what is wrong is set right. */
+export const recount = mutation({
+  args: { caller, sessionId: v.string(), progress: v.union(recountProgress, v.null()) },
+  returns: recountResult,
+  handler: async (ctx, { caller, ...args }) => await countAgain(ctx, caller, args),
 });

@@ -5,7 +5,7 @@
  *     lessons: defineTable({ title: v.string(), ...sceneAssetFields }),
  */
 import { v } from "convex/values";
-import { assetsStatus, shownAsset } from "../renderSidecar/lib/shapes";
+import { assetsStatus, sceneChangeFields, sessionChangeFields, shownAsset } from "../renderSidecar/lib/shapes";
 
 export const sceneAssetFields = {
   videoAsset: v.optional(shownAsset),
@@ -29,3 +29,8 @@ export const sessionAssetFields = {
   readyCount: v.optional(v.number()),
   assetsStatus: v.optional(assetsStatus),
 };
+
+/** The arguments of your `onSceneChange`; `scene` is null for one that was deleted. */
+export const sceneChangeArgs = sceneChangeFields;
+/** The arguments of your `onSessionChange`, with the session's totals. */
+export const sessionChangeArgs = sessionChangeFields;

@@ -12,6 +12,7 @@ import type {
   viewer,
 } from "../renderSidecar/lib/shapes";
 import * as access from "../sidecarAccess";
+import type { SceneCallback, SessionCallback } from "./callbacks";
 
 export type { Keys } from "../renderSidecar/lib/shapes";
 /** A session as canReadSession sees it. */
@@ -36,6 +37,8 @@ type Rules = {
   ownsSession?: (issuer: string, projectId: string, sessionId: string) => boolean;
   keysOf?: (projectId: string) => Keys | null | undefined;
   canReadAsset?: (ctx: QueryCtx, asset: ReadableAsset, viewer: Viewer) => boolean | Promise<boolean>;
+  onSceneChange?: SceneCallback;
+  onSessionChange?: SessionCallback;
 };
 
 export const rules: Rules = access;

@@ -2,6 +2,7 @@
 import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx } from "../_generated/server";
 import type { Batch, Change } from "./batch";
+import { notify } from "./callbacks";
 import { newScene, newSession } from "./newDocuments";
 import { chosenAsset, sceneRow, sessionRow, toS3Asset } from "./rows";
 import { assetIdOf } from "./identity";
@@ -9,7 +10,7 @@ import { naturalKey } from "./order";
 import { defined } from "./optional";
 import { EMPTIED, type AssetsStatus, type AssetType, type ShownAsset } from "./shapes";
 import { sceneStatus, type Status } from "./status";
-import { addTo, contribution, nothing, plus, type Sum } from "./totals";
+import { addTo, contribution, isNothing, nothing, plus, type Sum } from "./totals";
 
 export const PREVIOUS_MAX = 10;
 
@@ -40,8 +41,16 @@ export async function saveChanges(ctx: MutationCtx, batch: Batch): Promise<void>
         : await saveSession(ctx, batch, change);
     const shown = emptied && status !== "error" ? EMPTIED : status;
     delta = plus(delta, await saveTotals(ctx, batch, change, { totals, status: shown }));
+    if (change.entityType === "scene") await notify(ctx, { ...change, sessionId: batch.sessionId }, batch.producer);
   }
   await addTo(ctx, batch, delta);
+  await notifySession(ctx, batch, delta);
+}
+
+async function notifySession(ctx: MutationCtx, { changes, sessionId, producer }: Batch, delta: Sum): Promise<void> {
+  const isChanged = [...changes.values()].some((change) => change.entityType === "session");
+  if (!isChanged && isNothing(delta)) return;
+  await notify(ctx, { sessionId, entityType: "session", entityId: sessionId }, producer);
 }
 
 /**

@@ -3,6 +3,7 @@ import { v } from "convex/values";
 import { internal } from "../_generated/api";
 import type { Doc } from "../_generated/dataModel";
 import { internalMutation, type MutationCtx } from "../_generated/server";
+import { notify } from "./callbacks";
 import { addTo, BASE, contribution, nothing, plus } from "./totals";
 
 const ROWS_PER_STEP = 200;
@@ -30,6 +31,8 @@ export async function deleteScene(ctx: MutationCtx, sessionId: string, sceneId: 
       await addTo(ctx, { sessionId, producer: BASE }, plus(nothing(), contribution(totals), -1));
     }
   }
+  await notify(ctx, { sessionId, entityType: "scene", entityId: sceneId }, BASE);
+  await notify(ctx, { sessionId, entityType: "session", entityId: sessionId }, BASE);
   await ctx.scheduler.runAfter(0, internal.lib.deletion.purge, { sessionId, sceneId });
 }
 

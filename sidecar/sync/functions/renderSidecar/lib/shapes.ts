@@ -335,3 +335,50 @@ export type AssetReference = Infer<typeof assetReference>;
 /** A page as React's usePaginatedQuery wants it. */
 export const pageOfShape = <Item>(item: Validator<Item, "required", string>) =>
   v.object({ page: v.array(item), isDone: v.boolean(), continueCursor: v.string() });
+
+/** Handles of the application's functions. */
+export const callbacks = v.object({
+  onSceneChange: v.optional(v.string()),
+  onSessionChange: v.optional(v.string()),
+});
+/** What they are called with; null for a document that is not there any more. */
+export const sceneChangeFields = { sessionId: v.string(), sceneId: v.string(), scene: v.union(v.null(), scene) };
+export const sessionChangeFields = { sessionId: v.string(), session: v.union(v.null(), session) };
+/** A change that the application could not be told of yet. */
+export const failedCallback = v.object({
+  sessionId: v.string(),
+  entityType,
+  entityId: v.string(),
+  attempts: v.number(),
+  since: v.number(),
+  failedAt: v.number(),
+  error: v.string(),
+});
+
+const sum = {
+  bytes: v.number(),
+  assets: v.number(),
+  entities: v.number(),
+  scenes: v.number(),
+  ready: v.number(),
+  failed: v.number(),
+};
+/** Where a recount is: it is handed back to be continued. */
+export const recountProgress = v.object({
+  cursor: v.union(v.string(), v.null()),
+  counted: v.object(sum),
+  before: v.object({ ...sum, updatedAt: v.number() }), // what the counters said when it began
+  wrong: v.number(),
+});
+export type RecountProgress = Infer<typeof recountProgress>;
+export const recountResult = v.object({
+  outcome: v.union(
+    v.literal("more"), // ask again, with `progress`
+    v.literal("exact"),
+    v.literal("mended"), // the counters were not the sum, and are now
+    v.literal("changed"), // somebody wrote meanwhile: begin anew
+  ),
+  progress: v.union(recountProgress, v.null()),
+  wrong: v.number(), // entities that did not add up to their assets, and do now
+});
+export type RecountResult = Infer<typeof recountResult>;

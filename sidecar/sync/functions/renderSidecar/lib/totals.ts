@@ -15,6 +15,8 @@ type Counted = Pick<Doc<"entityTotals">, "entityType" | "bytes" | "count" | "sta
 
 export const nothing = (): Sum => ({ bytes: 0, assets: 0, entities: 0, scenes: 0, ready: 0, failed: 0 });
 
+export const isNothing = (sum: Sum) => Object.values(sum).every((number) => number === 0);
+
 /** What an entity adds to its session. Nobody waits for one whose assets were all removed. */
 export function contribution(row: Counted | null): Sum {
   if (row === null || row.status === EMPTIED) return nothing();
@@ -41,7 +43,7 @@ export async function addTo(
   { sessionId, producer }: { sessionId: string; producer: string },
   delta: Sum,
 ): Promise<void> {
-  if (Object.values(delta).every((number) => number === 0)) return;
+  if (isNothing(delta)) return;
   const row = await ctx.db
     .query("sidecarCounters")
     .withIndex("by_session", (q) => q.eq("sessionId", sessionId).eq("producer", producer))
@@ -51,8 +53,19 @@ export async function addTo(
   else await ctx.db.patch("sidecarCounters", row._id, { ...plus(row, delta), updatedAt });
 }
 
-/** For your own functions, too: `assetsStatus` is ready once there are scenes and all of them are. */
+/** `assetsStatus` is ready once there are scenes and all of them are. */
 export async function sessionTotals(ctx: Pick<QueryCtx, "db">, sessionId: string) {
+  const { updatedAt, ...sum } = await countersOf(ctx, sessionId);
+  const { bytes, assets, scenes, ready } = sum;
+  return {
+    ...{ totalAssetSize: bytes, assetCount: assets, sceneCount: scenes, readyCount: ready },
+    assetsStatus: statusOf(sum),
+    updatedAt,
+  };
+}
+
+/** The sum of all rows, and when the newest was written. */
+export async function countersOf(ctx: Pick<QueryCtx, "db">, sessionId: string): Promise<Sum & { updatedAt: number }> {
   let sum = nothing();
   let updatedAt = 0;
   for await (const row of ctx.db
@@ -61,12 +74,7 @@ export async function sessionTotals(ctx: Pick<QueryCtx, "db">, sessionId: string
     sum = plus(sum, row);
     updatedAt = Math.max(updatedAt, row.updatedAt);
   }
-  const { bytes, assets, scenes, ready } = sum;
-  return {
-    ...{ totalAssetSize: bytes, assetCount: assets, sceneCount: scenes, readyCount: ready },
-    assetsStatus: statusOf(sum),
-    updatedAt,
-  };
+  return { ...sum, updatedAt };
 }
 
 function statusOf({ entities, scenes, ready, failed }: Sum): AssetsStatus {
