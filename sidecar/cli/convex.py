@@ -51,7 +51,6 @@ def install_(
 ) -> None:
     """Write the sidecar's component and its wrappers into your Convex project, and say what is left to do.
 
-
     With --react also, or only, the hooks and the player for your front end.
     """
     from sidecar.sync import install as installing

@@ -63,7 +63,7 @@ class Op:
         return body
 
     def wire(self, contract_version: int = CONTRACT_VERSION) -> str:
-        """Return the JSON object that ``renderSidecar/lib/shapes.ts`` describes: nothing is read again.
+        """Return the JSON object that ``lib/shapes.ts`` describes: nothing is read or written anew.
 
         Functions of an earlier contract refuse fields that they do not know: they are told the rest.
         """
