@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from sidecar.core import presets
+from sidecar.core.asset_metadata import problem_with_name
 from sidecar.core.entities import FILE_FIELDS, Naming
 from sidecar.core.pattern_syntax import RESERVED
 from sidecar.core.patterns import Pattern
@@ -42,6 +43,9 @@ def check_rules(settings: Settings) -> Findings:
         yield from _unknown(("rules", place, "name"), Template(rule.name), known - {"transfer"})
         if rule.key:
             yield from _unknown(("rules", place, "key"), Template(rule.key), known)
+        for name in rule.metadata:
+            if (problem := problem_with_name(name)) is not None:
+                yield ("rules", place, "metadata", name), problem
         for key, values in (("metadata", rule.metadata), ("tags", rule.tags)):
             for name, value in values.items():
                 yield from _unknown(("rules", place, key, name), Template(value), known - {"transfer"})

@@ -16,6 +16,7 @@ from sidecar.journal.db.rows import (
     PART_CHECKSUMS,
     Column,
     identity_values,
+    media_json,
     part_checksum_values,
     split,
     transfer_from,
@@ -31,9 +32,10 @@ from .transfers import Transfers
 _COMPLETED = """
 UPDATE transfers SET state = 'ready', ended_ms = NULL, ready_ms = ?2, inode = f.inode, size = f.size,
   mtime_ns = f.mtime_ns, ctime_ns = f.ctime_ns, checksum = f.checksum, checksum_part_bytes = NULL,
-  part_checksums = NULL
+  part_checksums = NULL, media = f.media
 FROM (SELECT value ->> 0 AS id, value ->> 1 AS inode, value ->> 2 AS size, value ->> 3 AS mtime_ns,
-  value ->> 4 AS ctime_ns, value ->> 5 AS checksum FROM json_each(?1)) AS f WHERE transfers.id = f.id
+  value ->> 4 AS ctime_ns, value ->> 5 AS checksum, value ->> 6 AS media
+FROM json_each(?1)) AS f WHERE transfers.id = f.id
 """
 _SEEN_COMPLETE = """
 UPDATE files SET inode = f.inode, size = f.size, mtime_ns = f.mtime_ns, ctime_ns = f.ctime_ns, spared = 0
@@ -93,7 +95,7 @@ class Completion(Store):
         for candidate, fingerprint in found:
             state = step(candidate.state, Event.COMPLETED)
             identity, size_bytes = identity_values(fingerprint.identity), fingerprint.size_bytes
-            rows.append((candidate.row_id, *identity, fingerprint.checksum))
+            rows.append((candidate.row_id, *identity, fingerprint.checksum, media_json(fingerprint.media)))
             files.append((self._db.root_id(candidate.root), *split(candidate.path), *identity))
             self._transfers.stepped(
                 candidate, Event.COMPLETED, state, f"{size_bytes} bytes", size_bytes=size_bytes
@@ -115,6 +117,7 @@ class Completion(Store):
             **dict[str, Column](zip(IDENTITY, identity_values(fingerprint.identity), strict=True)),
             **dict[str, Column](zip(PART_CHECKSUMS, part_checksum_values(fingerprint.parts), strict=True)),
             "checksum": fingerprint.checksum,
+            "media": media_json(fingerprint.media),
             "ready_ms": self._db.clock.wall_ms(),
         }
         state = self._transfers.advance(

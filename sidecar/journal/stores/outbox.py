@@ -72,6 +72,8 @@ class Outbox(Store):
             "etag": etag,
             "uploadedAt": uploaded_ms,
         }
+        if transfer.media is not None:
+            asset |= transfer.media.wire()
         if version_id:
             asset["s3VersionId"] = version_id
         return self._of_asset(

@@ -2,9 +2,9 @@
  * Who may read, and who may write. This file is yours: `sidecar convex install` writes it once and
  * never touches it again.
  */
-import type { Doc } from "./_generated/dataModel";
 import type { QueryCtx } from "./_generated/server";
-import type { Keys, ReadableAsset, Role, Viewer } from "./sidecarLib/rules";
+import type { Keys, ReadableAsset, ReadableSession, Role, Viewer } from "./sidecar/rules";
+import type { Signable, Urls } from "./sidecar/urls";
 
 /** Convex's environment variables; declared here for projects without @types/node. */
 declare const process: { env: Record<string, string | undefined> };
@@ -16,10 +16,7 @@ declare const process: { env: Record<string, string | undefined> };
  *     const identity = await ctx.auth.getUserIdentity();
  *     return identity !== null && session.ownerId === identity.subject;
  */
-export async function canReadSession(
-  _ctx: QueryCtx,
-  _session: Doc<"videoSessions">,
-): Promise<boolean> {
+export async function canReadSession(_ctx: QueryCtx, _session: ReadableSession): Promise<boolean> {
   return false;
 }
 
@@ -60,3 +57,29 @@ export function roleOf(_issuer: string): Role {
 export async function canReadAsset(_ctx: QueryCtx, asset: ReadableAsset, _viewer: Viewer): Promise<boolean> {
   return asset.assetType !== "source_code";
 }
+
+/**
+ * How a browser reaches an object that its viewer may see (assets:accessUrls). An address opens for `lifeSeconds`, also
+ * after you take the right away: that is how long a revocation may take. Give the key s3:GetObject and nothing more.
+ * Instead of "s3": { by: "cloudfront", lifeSeconds, base, keyPairId, privateKey }, or { by: "public" } for s3Url itself.
+ */
+export function urlsOf(_object: Signable): Urls {
+  const { env } = process;
+  return {
+    by: "s3",
+    lifeSeconds: 900,
+    region: env.SIDECAR_S3_REGION,
+    endpoint: env.SIDECAR_S3_ENDPOINT, // of a store that is not Amazon's
+    accessKeyId: env.SIDECAR_S3_ACCESS_KEY_ID,
+    secretAccessKey: env.SIDECAR_S3_SECRET_ACCESS_KEY,
+  };
+}
+
+/**
+ * Your own documents may follow the sidecar's: name internal mutations here, whose arguments are `sceneChangeArgs` and
+ * `sessionChangeArgs` of ./sidecar/fields. Each is called with the whole current document, soon after a change and again
+ * until it succeeds (see `sidecar:failedCallbacks`); one call may stand for many changes.
+ *
+ *     export const onSceneChange: SceneCallback = internal.lessons.sceneChanged;
+ *     export const onSessionChange: SessionCallback = internal.lessons.sessionChanged;
+ */

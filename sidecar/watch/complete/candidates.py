@@ -195,7 +195,7 @@ class Candidates:
             candidate.note(seen, now)
             self._note_obstacle(candidate, None)
             if candidate in self._schedule and isinstance(seen.found, Fingerprint):
-                complete.append((candidate, seen.found))
+                complete.append((candidate, _content(candidate, seen.found)))
         if not complete:
             return
         rows = [(candidate.row_id, fingerprint) for candidate, fingerprint in complete]
@@ -281,6 +281,7 @@ class Candidates:
             self._on_missed_event(candidate.root, candidate.path)
 
     async def _record_content(self, candidate: Candidate, found: Fingerprint) -> None:
+        found = _content(candidate, found)
         if candidate.piece is Piece.NONE:
             await self._record(candidate, Completion.complete, candidate.row_id, found)
             return
@@ -309,6 +310,10 @@ class Candidates:
         withheld = await self._journal.do(Withholding.withheld_now, root, {path: None})
         if path in withheld:
             self._on_withheld(root, path, identity, why, is_known=withheld[path])
+
+
+def _content(candidate: Candidate, found: Fingerprint) -> Fingerprint:
+    return found if candidate.media is None else replace(found, media=candidate.media)
 
 
 def _is_usual(candidate: Candidate, seen: ProbeResult) -> bool:

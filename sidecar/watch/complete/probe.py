@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from sidecar.core.media_facts import MediaFacts
 from sidecar.core.model import Fingerprint, Piece, StatIdentity, StreamKey
 from sidecar.files import ForeignLinkError, KeptFolder, NotRegularError, identity_of, open_regular
 from sidecar.homes import AWAY, away, find_obstruction, is_at_home
@@ -96,6 +97,7 @@ class ProbeResult:
     identity: StatIdentity | None
     found: Decision | Fingerprint | Changed | Vanished | Unreadable | VolumeAway | Withhold
     piece: Piece = Piece.NONE
+    media: MediaFacts | None = None
 
 
 def probe(
@@ -156,18 +158,18 @@ def _by(request: ProbeRequest, error: OSError) -> PathError:
 def _probe_open(
     fd: int, request: ProbeRequest, policy: ProbePolicy, volumes: Filesystems, now: float
 ) -> ProbeResult:
-    identity, data, decision = _examine(fd, request, policy, volumes, now)
+    identity, data, decision, media = _examine(fd, request, policy, volumes, now)
     if not isinstance(decision, Complete):
         return ProbeResult(identity=identity, found=decision)
     piece = Piece.NONE if request.claim is None else piece_of(fd, _name(request), data)
     is_small = identity.size_bytes <= SMALL_BYTES
     found = take_open(fd, expected=identity, data=data) if is_small else decision
-    return ProbeResult(identity=identity, found=found, piece=piece)
+    return ProbeResult(identity=identity, found=found, piece=piece, media=media)
 
 
 def _examine(
     fd: int, request: ProbeRequest, policy: ProbePolicy, volumes: Filesystems, now: float
-) -> tuple[StatIdentity, bytes | None, Decision]:
+) -> tuple[StatIdentity, bytes | None, Decision, MediaFacts | None]:
     found = os.fstat(fd)
     identity = identity_of(found)
     held = _lease(fd, request, volumes, found.st_dev)
@@ -179,7 +181,7 @@ def _examine(
     quiet = now - request.quiet_since if identity == request.identity else 0.0
     evidence = ProbeEvidence(lease=held, structure=shape, quiet_seconds=quiet)
     wait_policy = policy.wait_policy(request.rule_settle_seconds, exact=held is WriterCheck.FREE)
-    return identity, data, decide(evidence, wait_policy)
+    return identity, data, decide(evidence, wait_policy), shape.media
 
 
 def _read_at_once(fd: int, size_bytes: int) -> bytes | None:
