@@ -8,6 +8,7 @@ import re
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from functools import lru_cache
 from typing import Any
 
 from sidecar.core.checksum_algorithms import Algorithm
