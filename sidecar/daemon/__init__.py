@@ -27,6 +27,7 @@ from .run import DaemonRun, Reload, Signals
 
 log = structlog.get_logger()
 FAILED = 1
+GC_OBJECTS = 10_000  # new ones between two looks for cycles; a listing makes a million that are in none
 LOSSES_MAX = 3  # of journals in one process: a disk that spoils more of them cannot be trusted
 
 
@@ -43,6 +44,7 @@ def main(config: Path | None, *, inbox: Inbox | None = None, lines: LineWriter |
     for warning in settings.warnings:
         log.warning("settings", warning=warning)
     gc.freeze()  # what is imported by now lives as long as the process
+    gc.set_threshold(GC_OBJECTS, 10, 10)
     gc.enable()  # the command line may have put it off until here
     try:
         return uvloop.run(_lives(settings, config, inbox or Inbox(), lines))
