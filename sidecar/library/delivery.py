@@ -19,7 +19,7 @@ import structlog
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import FatalError, JournalLostError
 from sidecar.core.model import Fingerprint, Observation, Route, State, StatIdentity, Transfer
-from sidecar.daemon.library_adoption import while_working
+from sidecar.daemon.library_adoption import TRY_LATER, while_working
 from sidecar.daemon.library_journals import new_journal, retire, spool_of
 from sidecar.daemon.library_life import LibraryLife, open_library_life
 from sidecar.journal.db.connection import Transition
@@ -36,6 +36,7 @@ from .source import SourceRead, SourceReader, discard
 
 _OVER = frozenset({State.SYNCED, State.DEAD, State.SUPERSEDED, State.GONE})
 _NEWER_MAX = 100
+OPENINGS_MAX = 3
 log = structlog.get_logger()
 
 
@@ -199,14 +200,8 @@ class Delivery:
             return self._life
 
     async def _live(self, started: asyncio.Future[LibraryLife]) -> None:
-        journal = new_journal(self._settings.journal.path)
         try:
-            opening = open_library_life(
-                self._settings, journal, clock=SystemClock(), metrics=self._metrics, heard=self._heard
-            )
-            async with opening as life:
-                started.set_result(life)
-                await while_working(life.work(), self._until_closed(life))
+            journal = await self._lived(started)
         except asyncio.CancelledError:
             self._end(started, ClosedError("the platform was closed before this was delivered; it will be"))
             raise
@@ -214,6 +209,24 @@ class Delivery:
             self._end(started, _first(error))
         else:
             await asyncio.to_thread(retire, journal)
+
+    async def _lived(self, started: asyncio.Future[LibraryLife]) -> Path:
+        """Live over a journal of our own, until the platform closes; return its path."""
+        for tries_left in reversed(range(OPENINGS_MAX)):
+            journal = new_journal(self._settings.journal.path)
+            opening = open_library_life(
+                self._settings, journal, clock=SystemClock(), metrics=self._metrics, heard=self._heard
+            )
+            try:
+                async with opening as life:
+                    started.set_result(life)
+                    await while_working(life.work(), self._until_closed(life))
+                    return journal
+            except FatalError as error:
+                # Who looks for what was left may hold a new lock for a moment: another journal has another.
+                if started.done() or error.exit_status != TRY_LATER or not tries_left:
+                    raise
+        raise AssertionError("the last try returns or raises")
 
     async def _until_closed(self, life: LibraryLife) -> None:
         await self._closing.wait()
