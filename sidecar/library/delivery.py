@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -64,16 +64,11 @@ class Delivery:
         Raises SourceError, RefusedError; FatalError for settings that cannot work, JournalLostError.
         """
         life = await self._opened()
-        self._submitting += 1
-        try:
+        with self._about_to_wait():
             transfer = await self._submitted(life, source, route, wait=wait)
             if not wait or transfer.state in self._over:
                 return transfer
             ends = self._end_of(transfer.transfer_id)
-        finally:
-            self._submitting -= 1
-            if not self._submitting:
-                self._ended.clear()
         return await self._delivered(life, source, transfer, ends)
 
     async def announce(self, route: Route, head: ObjectHead, *, checksum: str, url: str) -> Transfer:
@@ -84,16 +79,13 @@ class Delivery:
             root=f"s3://{stored.bucket}", path=stored.key, identity=_identity(head), route=route
         )
         fingerprint = Fingerprint(identity=seen.identity, checksum=checksum)
-        self._submitting += 1
-        try:
+        with self._about_to_wait():
             found = await life.journal.do(Submissions.announce, seen, fingerprint, stored, url=url)
             if found.transfer is None:
                 raise LibraryError(f"{stored.key} is not told: {found.refused}")
             if found.transfer.state in self._over:
                 return found.transfer
             ends = self._end_of(found.transfer.transfer_id)
-        finally:
-            self._submitting -= 1
         return await self._delivered(life, Path(stored.key), found.transfer, ends)
 
     async def take_down(self, asked: Sequence[AskedTakedown]) -> list[RemovalOutcome]:
@@ -158,6 +150,17 @@ class Delivery:
         return _told(await life.journal.do(Transfers.one, transfer.row_id), source)
 
     # -- who waits ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def _about_to_wait(self) -> Iterator[None]:
+        """Remember what ends meanwhile: it may be what is waited for in a moment."""
+        self._submitting += 1
+        try:
+            yield
+        finally:
+            self._submitting -= 1
+            if not self._submitting:
+                self._ended.clear()
 
     def _end_of(self, transfer_id: str) -> asyncio.Future[State | None]:
         ends: asyncio.Future[State | None] = asyncio.get_running_loop().create_future()
