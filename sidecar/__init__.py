@@ -10,7 +10,9 @@ from typing import Any
 
 __version__ = "0.1.0"
 __all__ = [
+    "AccessDeniedError",
     "AssetManager",
+    "AssetMetrics",
     "AssetReference",
     "AssetSyncRequest",
     "AssetType",
@@ -25,6 +27,7 @@ __all__ = [
     "InconsistencyType",
     "LibraryError",
     "ManifestEntry",
+    "MetadataKeys",
     "NotFoundError",
     "Platform",
     "RecoveryAction",
@@ -33,6 +36,8 @@ __all__ = [
     "S3Asset",
     "S3Storage",
     "Scene",
+    "SealError",
+    "SecurityManager",
     "Settings",
     "SettingsError",
     "SidecarError",
@@ -51,6 +56,7 @@ _HOMES = {
         *("ClosedError", "ForkedError", "LibraryError", "NotFoundError", "RefusedError"),
         *("SourceError", "WrongLoopError"),
     ),
+    "library.metrics": ("AssetMetrics",),
     "library.models": (
         *("AssetReference", "AssetSyncRequest", "BatchSyncResponse", "ManifestEntry"),
         *("S3Asset", "Scene"),
@@ -58,6 +64,8 @@ _HOMES = {
     ),
     "library.platform": ("Platform", "open"),
     "library.recovery": ("ErrorRecoveryManager", "RecoveryAction", "RecoveryKind"),
+    "library.sealed_metadata": ("MetadataKeys", "SealError"),
+    "library.security": ("AccessDeniedError", "SecurityManager"),
     "library.storage": ("S3Storage",),
     "library.sync": ("ConvexS3Sync",),
     "settings": ("Settings", "SettingsError"),

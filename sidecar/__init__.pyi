@@ -11,6 +11,7 @@ from .library.errors import (
     SourceError,
     WrongLoopError,
 )
+from .library.metrics import AssetMetrics
 from .library.models import (
     AssetReference,
     AssetSyncRequest,
@@ -23,13 +24,17 @@ from .library.models import (
 )
 from .library.platform import Platform, open  # noqa: A004 - the platform's name for it
 from .library.recovery import ErrorRecoveryManager, RecoveryAction, RecoveryKind
+from .library.sealed_metadata import MetadataKeys, SealError
+from .library.security import AccessDeniedError, SecurityManager
 from .library.storage import S3Storage
 from .library.sync import ConvexS3Sync
 from .settings import Settings, SettingsError
 
 __version__: str
 __all__ = [
+    "AccessDeniedError",
     "AssetManager",
+    "AssetMetrics",
     "AssetReference",
     "AssetSyncRequest",
     "AssetType",
@@ -44,6 +49,7 @@ __all__ = [
     "InconsistencyType",
     "LibraryError",
     "ManifestEntry",
+    "MetadataKeys",
     "NotFoundError",
     "Platform",
     "RecoveryAction",
@@ -52,6 +58,8 @@ __all__ = [
     "S3Asset",
     "S3Storage",
     "Scene",
+    "SealError",
+    "SecurityManager",
     "Settings",
     "SettingsError",
     "SidecarError",

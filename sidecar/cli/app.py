@@ -9,7 +9,7 @@ import typer
 
 from sidecar import __version__
 
-from . import common, config, convex, dead_letters, journal, removal
+from . import common, config, convex, dead_letters, journal, removal, s3
 from .bench import bench
 from .demo import demo
 from .dev import dev
@@ -49,6 +49,7 @@ app.add_typer(removal.app)
 app.command(short_help="Compare journal, bucket and Convex.")(reconcile)
 app.add_typer(config.app, name="config")
 app.add_typer(convex.app, name="convex")
+app.add_typer(s3.app, name="s3")
 app.add_typer(journal.app)
 
 

@@ -36,7 +36,7 @@ File = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The same as
 def check(file: File = None, *, config: ConfigPath = None, as_json: AsJson = False) -> None:
     """Validate the configuration: every mistake with its place. Exit status 78 if there is one."""
     config = file or config
-    settings = _load(config, as_json=as_json)
+    settings = load_settings(config, as_json=as_json)
     if as_json:
         print(json.dumps({"ok": True, "problems": [], "warnings": settings.warnings}))
         return
@@ -60,7 +60,7 @@ def show(file: File = None, *, config: ConfigPath = None, as_json: AsJson = Fals
     """Print the effective settings: defaults, file and environment together, with secrets masked."""
     from sidecar.settings import masked
 
-    values = masked(_load(file or config, as_json=as_json))
+    values = masked(load_settings(file or config, as_json=as_json))
     print(json.dumps(values, indent=2) if as_json else _yaml(values), end="\n" if as_json else "")
 
 
@@ -96,7 +96,8 @@ def _fail(message: str) -> NoReturn:
     raise typer.Exit(FAILED)
 
 
-def _load(config: Path | None, *, as_json: bool) -> Settings:
+def load_settings(config: Path | None, *, as_json: bool = False) -> Settings:
+    """Return the settings of a file under the environment's; print mistakes and end with 78 otherwise."""
     from sidecar.settings import SettingsError, load
 
     try:

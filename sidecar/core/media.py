@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 CONTENT_TYPES = {
     "aac": "audio/aac", "ass": "text/x-ssa", "avi": "video/x-msvideo", "avif": "image/avif",
@@ -53,6 +54,15 @@ def is_playlist(name: str) -> bool:
 def is_segment(name: str) -> bool:
     """Whether it could be a segment of one by its name, or what a player reads before the first."""
     return extension(name) in SEGMENTS or _INITIALIZATION.fullmatch(name) is not None
+
+
+def content_disposition(asked: str, name: str) -> str:
+    """Return the header (RFC 6266): ``attachment`` and ``inline`` get the file's name, all else stays."""
+    if asked not in ("attachment", "inline"):
+        return asked
+    plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)  # what every browser reads
+    exact = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
+    return f'{asked}; filename="{plain}"{exact}'
 
 
 def check_content_type(value: str) -> str:

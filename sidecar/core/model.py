@@ -105,7 +105,8 @@ class Route:
     ``key`` is the object key with the transfer id still open, as ``{transfer}``; ``routing.object_key``
     closes it. ``entity_folder`` is the path, below the root, through the last segment that names the
     entity, or None where no segment does. ``settle_seconds`` is the rule's own quiet time or None.
-    ``heeds_playlists``: the rule does not say that none will ever name such files.
+    ``heeds_playlists``: the rule does not say that none will ever name such files. ``tags``,
+    ``storage_class`` and ``content_disposition`` (a whole header) are the object's.
     """
 
     slot: Slot
@@ -121,6 +122,9 @@ class Route:
     entity_folder: str | None
     metadata: Mapping[str, str] = field(default_factory=dict)
     heeds_playlists: bool = True
+    tags: Mapping[str, str] = field(default_factory=dict)
+    storage_class: str | None = None
+    content_disposition: str | None = None
 
     @property
     def may_be_piece(self) -> bool:

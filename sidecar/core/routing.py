@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from . import keys, media
+from . import keys, media, object_tags
 from .entities import DEFAULT_PROJECT, Named, Naming
 from .misplaced import PatternShape, nearest
 from .model import VIDEOS, AssetType, EntityType, Route, Slot
@@ -309,6 +309,7 @@ class _Compiled:
         self.key = Template(rule.key or ids.key)
         self.name = Template(rule.name)
         self.metadata = {name: Template(value) for name, value in rule.metadata.items()}
+        self.tags = {name: Template(value) for name, value in rule.tags.items()}
         self.priority = order.index(rule.asset_type) if rule.priority is None else rule.priority
 
     def route(self, values: Mapping[str, str], named: Named, *, path: str, folder: str | None) -> Route:
@@ -343,7 +344,14 @@ class _Compiled:
             entity_folder=folder,
             metadata=_rendered(self.metadata, everything),
             heeds_playlists=self.rule.heeds_playlists,
+            tags=object_tags.valid(_rendered(self.tags, everything)),
+            storage_class=self.rule.storage_class,
+            content_disposition=self._disposition(values["name"]),
         )
+
+    def _disposition(self, name: str) -> str | None:
+        asked = self.rule.content_disposition
+        return asked and media.content_disposition(asked, name)
 
 
 def _file_fields(path: str) -> dict[str, str]:

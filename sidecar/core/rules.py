@@ -35,6 +35,9 @@ class RoutingRule:
     check_structure: bool = True
     heeds_playlists: bool = True
     metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    storage_class: str | None = None
+    content_disposition: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

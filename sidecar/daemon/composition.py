@@ -19,7 +19,7 @@ from sidecar.obstacles import Obstacles
 from sidecar.settings import Settings, build_router
 from sidecar.upload.checksum_negotiation import ChecksumNegotiation, open_negotiation
 from sidecar.upload.factory import concurrency
-from sidecar.upload.s3.endpoint import object_url, s3_config
+from sidecar.upload.s3.endpoint import object_url, require_https, s3_config
 from sidecar.watch.ownership.fence import Fence
 from sidecar.watch.root import RootSettings
 from sidecar.watch.stage import WatchStage
@@ -94,6 +94,8 @@ async def open_life(
         await take_up(journal, settings)
         reader = opened.enter_context(closing(_reader(settings, clock)))
         config = await asyncio.to_thread(s3_config, settings.s3)
+        if settings.https_only:
+            require_https(config)
         opening = open_remotes(settings, config=config, sidecar_id=who.name, fence=fence, clock=clock)
         remotes = await opened.enter_async_context(opening)
         checking = await open_negotiation(config, journal)

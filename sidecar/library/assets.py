@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sidecar.core.asset_names import NamedEntity, name_scene, name_session
-from sidecar.core.model import AssetType, EntityType, Route
+from sidecar.core.model import AssetType, EntityType, Route, Transfer
 from sidecar.core.templates import literal
 from sidecar.settings import build_router
 from sidecar.settings.policies import router_ids
@@ -24,6 +24,7 @@ from .connection import Connection
 from .errors import LibraryError, NotFoundError
 from .models import AssetReference, AssetSyncRequest, UrlType
 from .references import asked_takedown, reference_of, shown_reference
+from .url_cache import CachedAsset
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -129,6 +130,8 @@ class AssetManager:
         if not shown:
             return []
         outcomes = await self._connection.delivery.take_down([asked_takedown(one) for one in shown])
+        for one in shown:
+            await self._connection.reading.lookup.removed(one.id, version=one.version)
         pairs = zip(shown, outcomes, strict=True)
         return [shown_reference(one) for one, outcome in pairs if outcome is RemovalOutcome.REMOVED]
 
@@ -140,8 +143,12 @@ class AssetManager:
         ``expiration`` is in seconds, at most 604,800, and for signed ones only. Raises NotFoundError,
         ValueError for an address that these settings cannot give, SidecarError of Convex.
         """
-        asset = await self._shown(asset_id)
         reading = self._connection.reading
+        asset = await reading.lookup.find(asset_id)
+        if asset is None:
+            raise NotFoundError(
+                f"Convex knows no asset {asset_id}, or it is of a project that these credentials may not have"
+            )
         config = await reading.config()
         if asset.bucket != config.bucket:
             raise LibraryError(
@@ -201,7 +208,7 @@ class AssetManager:
         route = replace(route, metadata={**route.metadata, **request.metadata})
         url = object_url(await self._connection.reading.config(), request.s3_key)
         transfer = await self._connection.delivery.announce(route, head, checksum=checksum, url=url)
-        return reference_of(transfer, url=url)
+        return await self._told(transfer, url=url)
 
     # -- the steps ---------------------------------------------------------------------------------
 
@@ -243,7 +250,7 @@ class AssetManager:
         url = partial(object_url, await self._connection.reading.config())
         route = replace(route, metadata={**route.metadata, **(metadata or {})})
         transfer = await delivery.deliver(Path(path), route, wait=wait)
-        return reference_of(transfer, url=url(transfer.key))
+        return await self._told(transfer, url=url(transfer.key))
 
     def _entity(
         self, entity_id: str, entity_type: EntityType, *, session_id: str | None = None
@@ -266,10 +273,17 @@ class AssetManager:
             named.project_id, named.session_id, EntityType.SCENE, scene_id
         )
 
-    async def _shown(self, asset_id: str) -> ShownAsset:
-        (asset,) = await self._connection.reading.assets_by_id([asset_id])
-        if asset is None:
-            raise NotFoundError(
-                f"Convex knows no asset {asset_id}, or it is of a project that these credentials may not have"
+    async def _told(self, transfer: Transfer, *, url: str) -> AssetReference:
+        """Return the reference, and let go of where the asset was before."""
+        reference = reference_of(transfer, url=url)
+        if reference.version is not None:
+            await self._connection.reading.lookup.replaced(
+                CachedAsset(
+                    id=reference.id,
+                    bucket=reference.bucket,
+                    key=reference.s3_key,
+                    version=reference.version,
+                    public_url=url,
+                )
             )
-        return asset
+        return reference

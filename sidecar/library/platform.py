@@ -9,12 +9,13 @@ from sidecar.settings import Settings
 from .assets import AssetManager
 from .connection import Connection, Source, read_settings
 from .recovery import ErrorRecoveryManager
+from .security import SecurityManager
 from .storage import S3Storage
 from .sync import ConvexS3Sync
 
 
 class Platform(Connection):
-    """One configuration's services: ``assets``, ``storage``, ``convex``, ``recovery``.
+    """One configuration's services: ``assets``, ``storage``, ``convex``, ``recovery``, ``security``.
 
     Use it in ``async with``, or in ``with`` from synchronous code: it lives on this process's loop thread
     then. Synchronous twins end in ``_sync``.
@@ -27,6 +28,7 @@ class Platform(Connection):
         self.storage = S3Storage(self)
         self.convex = ConvexS3Sync(None, self.storage)
         self.recovery = ErrorRecoveryManager(self)
+        self.security = SecurityManager(self)
 
 
 def open(source: Source = None, *, registry: CollectorRegistry | None = None) -> Platform:  # noqa: A001 - `sidecar.open` is its name

@@ -24,6 +24,8 @@ from sidecar.upload.factory import open_s3
 from sidecar.upload.s3.endpoint import S3Config, s3_config
 from sidecar.upload.s3.object_store import S3Store
 
+from .url_cache import AssetLookup, CachedAsset, open_url_cache
+
 NAME = "library"  # the subject of a backend's tokens: one for all programs, so that Convex keeps one counter
 PATIENCE = 3  # times convex.timeout, in which an outage may pass
 T = TypeVar("T")
@@ -48,6 +50,9 @@ class Reading:
         self._backend: BackendStore | None = None
         self._gate: RemoteGate | None = None
         self._s3_gate: RemoteGate | None = None
+        scope = f"{settings.convex.url} {settings.s3.bucket}"
+        self._cache = open_url_cache(settings.urls, scope=scope, clock=self._clock)
+        self.lookup = AssetLookup(cache=self._cache, ask=self._locate)
 
     async def __aenter__(self) -> Self:
         """Begin."""
@@ -55,6 +60,7 @@ class Reading:
 
     async def __aexit__(self, *_: object) -> None:
         """Close what was opened."""
+        await self._cache.close()
         await self._opened.aclose()
 
     async def config(self) -> S3Config:
@@ -88,6 +94,12 @@ class Reading:
     async def assets_by_id(self, ids: Sequence[str]) -> Sequence[ShownAsset | None]:
         """Return at most 100 assets by their ids, in order; None for one that Convex does not show us."""
         return await self.ask("assetsById", lambda convex: convex.assets_by_id(ids))
+
+    async def _locate(self, asset_id: str) -> CachedAsset | None:
+        (found,) = await self.assets_by_id([asset_id])
+        return found and CachedAsset(
+            id=found.id, bucket=found.bucket, key=found.key, version=found.version, public_url=found.url
+        )
 
     async def entity_assets(
         self, project_id: str, session_id: str, entity_type: EntityType, entity_id: str

@@ -177,6 +177,8 @@ class S3Storage:
         removed = 0
         for some in by_project.values():
             outcomes = await self.connection.delivery.take_down([asked_takedown(one) for one in some])
+            for one in some:
+                await self.connection.reading.lookup.removed(one.id, version=one.version)
             removed += sum(outcome is not RemovalOutcome.CHANGED for outcome in outcomes)
         return removed == len(found)
 

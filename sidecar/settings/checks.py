@@ -18,6 +18,7 @@ from .problems import Key, dotted
 from .rule_checks import check_rules
 
 DISK_SECONDS = 2.0
+ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 JWT_EXAMPLE = (
     "{mode: jwt, issuer: https://render.example.com, audience: render-sidecar,"
     " private_key_file: /run/secrets/convex.pem}"
@@ -33,7 +34,7 @@ def check(settings: Settings, *, watching: bool = True) -> Findings:
     if watching and not settings.watch:
         yield ("watch",), "names no folder; write the one that the renderer writes into, as - root: /renders"
     checks: tuple[Callable[[Settings], Findings], ...] = (
-        _check_roots, check_rules, _check_s3, _check_convex, _check_limits, _check_local_files,
+        _check_roots, check_rules, _check_https, _check_s3, _check_convex, _check_limits, _check_local_files,
         _check_removal, _check_status,
     )  # fmt: skip
     for each in checks:
@@ -47,11 +48,19 @@ def advise(settings: Settings) -> Iterator[str]:
         yield "convex.url is not https: credentials and metadata cross the network in the clear"
     if isinstance(settings.convex.auth, DeployKeyAuth):
         yield "convex.auth: a deploy key must be scoped to running internal functions; prefer mode: jwt"
+    yield from _archives(settings)
     templates = {"s3.key": settings.s3.key, **_rule_keys(settings)}
     for name, template in templates.items():
         if "{transfer}" not in template:
             stay = "; removal: delete leaves them" if settings.removal == "delete" else ""
             yield f"{name} has no {{transfer}}: objects are overwritten in place, without history{stay}"
+
+
+def _archives(settings: Settings) -> Iterator[str]:
+    for at, rule in enumerate(settings.rules):
+        if rule.storage_class in ARCHIVES:
+            name = dotted(("rules", at, "storage_class"))
+            yield f"{name}: {rule.storage_class} objects are not read before somebody restores them"
 
 
 def _rule_keys(settings: Settings) -> dict[str, str]:
@@ -95,6 +104,20 @@ def _resolved(paths: list[str]) -> list[str]:
     return list(found)
 
 
+def _check_https(settings: Settings) -> Findings:
+    if not settings.https_only:
+        return
+    named = {
+        ("s3", "endpoint_url"): settings.s3.endpoint_url,
+        ("s3", "public_base_url"): settings.s3.public_base_url,
+        ("convex", "url"): settings.convex.url if settings.convex.sync != "off" else None,
+    }
+    why = f"as environment: {settings.environment} says" if settings.environment else "and https_only is true"
+    for key, url in named.items():
+        if url is not None and not url.startswith("https:"):
+            yield key, f"is not https, {why}; write an https address, or https_only: false"
+
+
 def _check_s3(settings: Settings) -> Findings:
     s3 = settings.s3
     if (s3.access_key_id is None) != (s3.secret_access_key is None):
@@ -109,6 +132,8 @@ def _check_s3(settings: Settings) -> Findings:
             ("s3", "encryption", "kms_key_id"),
             "goes with mode: aws:kms only; set the mode or leave it out",
         )
+    if s3.encryption.bucket_key and s3.encryption.mode != "aws:kms":
+        yield ("s3", "encryption", "bucket_key"), "goes with mode: aws:kms only; set the mode or leave it out"
     if settings.upload.memory < s3.part_size:
         part = format_size(s3.part_size)
         yield ("upload", "memory"), f"is less than one part; write at least s3.part_size, which is {part}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from . import checks, secret_files, unsupported
+from . import checks, environments, secret_files, unsupported
 from .document import EXAMPLE, Document, parse, read_text, unusable
 from .model import Settings
 from .overrides import Overrides, override
@@ -50,7 +50,7 @@ def _read(path: Path, environ: Mapping[str, str]) -> Document:
 def _build(values: Any, document: Document, overrides: Overrides, *, watching: bool) -> Settings:
     if not watching and isinstance(values, dict):
         values = {"watch": [], **values}
-    settings, findings = _validated(values, watching=watching)
+    settings, findings = _validated(environments.with_defaults(values), watching=watching)
     known = {problem.key for problem in document.problems}
     problems = [*document.problems, *overrides.problems]
     problems += [

@@ -18,8 +18,10 @@ from .daemon import (
     ShutdownSettings,
     StatusSettings,
 )
+from .environments import Environment
 from .s3 import S3, Upload
 from .types import Section, word
+from .urls import Urls
 from .watch import Entities, Rule, Watch
 
 _SIDECAR_ID = "write 1 to 128 letters, digits and . _ : @ -, such as render-7"
@@ -30,6 +32,10 @@ class Settings(Section):
 
     sidecar_id: Annotated[str, word(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", _SIDECAR_ID)] | None = None
     """Who this sidecar is, for ever; default: made once beside the journal."""
+    environment: Environment | None = None
+    """development | staging | production: other defaults for keys that are not written; null: none."""
+    https_only: bool = False
+    """Whether an address of S3, Convex or the CDN that is not https is a mistake."""
     watch: tuple[Watch, ...] = Field(json_schema_extra={"minItems": 1})
     """The folders that renderers write into."""
     preset: Literal["lesson", "manim", "none"] = "lesson"
@@ -44,6 +50,8 @@ class Settings(Section):
     """How uploads share the machine and the line."""
     convex: Convex = Field(default_factory=Convex)
     """Where metadata goes."""
+    urls: Urls = Field(default_factory=Urls)
+    """Addresses that the library gives out."""
     journal: JournalSettings = Field(default_factory=JournalSettings)
     """What is remembered."""
     retry: RetrySettings = Field(default_factory=RetrySettings)

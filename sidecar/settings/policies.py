@@ -60,4 +60,7 @@ def _rule(rule: RuleSettings) -> RoutingRule:
         check_structure=rule.structure == "on",
         heeds_playlists=rule.playlist == "auto",
         metadata=rule.metadata,
+        tags=rule.tags,
+        storage_class=rule.storage_class,
+        content_disposition=rule.content_disposition,
     )

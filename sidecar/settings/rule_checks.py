@@ -42,8 +42,9 @@ def check_rules(settings: Settings) -> Findings:
         yield from _unknown(("rules", place, "name"), Template(rule.name), known - {"transfer"})
         if rule.key:
             yield from _unknown(("rules", place, "key"), Template(rule.key), known)
-        for name, value in rule.metadata.items():
-            yield from _unknown(("rules", place, "metadata", name), Template(value), known - {"transfer"})
+        for key, values in (("metadata", rule.metadata), ("tags", rule.tags)):
+            for name, value in values.items():
+                yield from _unknown(("rules", place, key, name), Template(value), known - {"transfer"})
     yield from _unnamed(settings, naming, blamed)
 
 

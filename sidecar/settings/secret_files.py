@@ -33,6 +33,7 @@ def secret_files(settings: Settings) -> Iterator[tuple[Key, Path]]:
         ("convex", "auth", "deploy_key_file"): getattr(auth, "deploy_key", None),
         ("convex", "auth", "token_file"): getattr(auth, "token", None),
         ("status", "token_file"): settings.status.token,
+        ("urls", "redis_password_file"): settings.urls.redis_password,
     }
     for key, secret in named.items():
         if isinstance(secret, Secret) and secret.path:

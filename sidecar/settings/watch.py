@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from sidecar.core import object_tags
 from sidecar.core.media import check_content_type
 from sidecar.core.model import AssetType, EntityType
 from sidecar.core.pattern_syntax import check_field_name
@@ -43,6 +44,10 @@ PatternText = Annotated[str, AfterValidator(_pattern)]
 TemplateText = Annotated[str, AfterValidator(_template)]
 FieldName = Annotated[str, AfterValidator(check_field_name)]
 ContentType = Annotated[str, AfterValidator(check_content_type)]
+TagKey = Annotated[str, AfterValidator(object_tags.check_key)]
+StorageClass = Annotated[
+    str, word(r"[A-Z][A-Z0-9_]{0,63}", "write one such as STANDARD_IA or INTELLIGENT_TIERING")
+]
 HeaderText = Annotated[str, word(r"[\x20-\x7e]{1,256}", "write 1 to 256 printable ASCII characters")]
 
 
@@ -99,6 +104,14 @@ class Rule(Section):
     """Whether these files may be uploaded while they grow; default: upload.grow_ahead."""
     metadata: Annotated[dict[str, TemplateText], Field(max_length=32)] = Field(default_factory=dict)
     """Written to the asset's metadata in Convex; values may use fields, such as {quality}."""
+    tags: Annotated[dict[TagKey, TemplateText], Field(max_length=object_tags.TAGS_MAX)] = Field(
+        default_factory=dict
+    )
+    """The objects' S3 tags, at most 10, as for lifecycle rules and bills; values may use fields."""
+    storage_class: StorageClass | None = None
+    """The objects' storage class, such as STANDARD_IA; default: the bucket's."""
+    content_disposition: HeaderText | None = None
+    """attachment | inline, with the file's name; or a whole header. Default: none."""
 
 
 class Entities(Section):

@@ -34,6 +34,9 @@ def object_spec(transfer: Transfer, *, sidecar_id: str, algorithm: Algorithm | N
         cache_control=transfer.route.cache_control,
         metadata={**rules, **own},
         algorithm=algorithm,
+        tags=transfer.route.tags,
+        storage_class=transfer.route.storage_class,
+        content_disposition=transfer.route.content_disposition,
     )
 
 

@@ -7,7 +7,7 @@ is bounded in time. Checksums are ours: ``crc64nvme:<base64>`` of the bytes in t
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from sidecar.core.checksum_algorithms import Algorithm
@@ -37,7 +37,8 @@ class Body:
 class ObjectSpec:
     """Everything about an object but its bytes. ``metadata`` keys are lower case, values ASCII.
 
-    ``algorithm`` is how S3 is to check the bytes, None: as the store is set.
+    ``algorithm`` is how S3 is to check the bytes, None: as the store is set; ``storage_class`` None: as the
+    bucket is.
     """
 
     bucket: str
@@ -46,6 +47,9 @@ class ObjectSpec:
     cache_control: str | None
     metadata: Mapping[str, str]
     algorithm: Algorithm | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    storage_class: str | None = None
+    content_disposition: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

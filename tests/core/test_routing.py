@@ -24,6 +24,7 @@ from sidecar.core.routing import (
     Withheld,
     object_key,
 )
+from sidecar.journal.db.rows import route_from, route_json
 
 ROOT = "/renders"
 IGNORE = ("**/.*", "**/*.tmp", "**/*.part", "**/*~")
@@ -120,6 +121,22 @@ def test_odd_names_are_names(name: str) -> None:
     route = routed(router().route(ROOT, f"p/s/c/video/{name}"))
     assert route.slot.name == name
     assert object_key(route, TRANSFER) == f"p/s/c/video_chunk/{name[:-4]}.{TRANSFER}.mp4"
+
+
+def test_a_rule_says_how_its_objects_are_kept() -> None:
+    """Tags with fields and within what S3 takes, storage class, and the name under which it is saved."""
+    rule = RoutingRule(
+        match="{project}/{session}/{scene}/video/*.mp4",
+        asset_type=AssetType.VIDEO_CHUNK,
+        entity=EntityType.SCENE,
+        tags={"project": "{project}", "what": "{stem}!", "none": "{unset}"},
+        storage_class="STANDARD_IA",
+        content_disposition="attachment",
+    )
+    route = routed(router(rule).route(ROOT, "p/s/c/video/a.mp4"))
+    assert route.tags == {"project": "p", "what": "a_"}
+    assert (route.storage_class, route.content_disposition) == ("STANDARD_IA", 'attachment; filename="a.mp4"')
+    assert route_from(route_json(route)) == route
 
 
 def test_a_backslash_is_kept_out_of_the_key() -> None:

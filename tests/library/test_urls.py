@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import sidecar
-from sidecar import AssetType, NotFoundError, UrlType
+from sidecar import AccessDeniedError, AssetType, NotFoundError, UrlType
 from sidecar.local.seaweed import SeaweedServer
+from sidecar.sync.backend import BackendStore
 from sidecar.upload.s3.credentials import Keys
 from sidecar.upload.s3.endpoint import S3Config
 from sidecar.upload.s3.presigned import presigned_url
@@ -80,3 +82,54 @@ def test_what_is_signed_is_in_the_address() -> None:
     assert "response-content-type=a%2Fb" in url
     other = presigned_url(config, KEYS, "p/a b.py", seconds=60, stamp="20261129T120000Z")
     assert url.rpartition("=")[2] != other.rpartition("=")[2]
+
+
+async def test_where_an_asset_is_is_asked_once_and_never_told_late(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program's questions are remembered; what this one replaces or removes is forgotten at once."""
+    asked: list[str] = []
+    ask = BackendStore.assets_by_id
+
+    async def counted(store: BackendStore, ids: Sequence[str]) -> Any:
+        asked.extend(ids)
+        return await ask(store, ids)
+
+    monkeypatch.setattr(BackendStore, "assets_by_id", counted)
+    source = tmp_path / "a.py"
+    async with sidecar.open(settings) as writer, sidecar.open(settings) as reader:
+        keys = []
+        for text in ("print(1)", "print(2)"):
+            source.write_text(text)
+            stored = await writer.assets.store_scene_asset(
+                "intro", AssetType.SOURCE_CODE, source, session_id="p/s"
+            )
+            keys.append(stored.s3_key)
+            for _ in range(3):
+                assert stored.s3_key in await writer.assets.get_asset_url(stored.id, UrlType.PUBLIC)
+        assert asked == []  # who stored it knows
+        urls = [await reader.assets.get_asset_url(stored.id) for _ in range(3)]
+        assert asked == [stored.id]
+        assert all(keys[1] in url for url in urls)
+        assert await writer.assets.cleanup_scene_assets("intro", session_id="p/s")
+        with pytest.raises(NotFoundError):
+            await writer.assets.get_asset_url(stored.id)
+
+
+async def test_an_address_is_given_to_whom_the_functions_admit(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """They admit everybody here, and nobody to what is not there, or no longer; nor do they cache that."""
+    source, ada = tmp_path / "a.py", "https://login.example.com|ada"
+    source.write_text("print()")
+    async with sidecar.open(settings) as platform:
+        stored = await platform.assets.store_scene_asset(
+            "intro", AssetType.SOURCE_CODE, source, session_id="p/s"
+        )
+        url = await platform.security.generate_secure_asset_url(stored.id, ada, expiration=60)
+        assert opened(url) == b"print()"
+        assert not await platform.security.validate_asset_access("unknown", ada)
+        async with sidecar.open(settings) as other:
+            await other.assets.cleanup_scene_assets("intro", session_id="p/s")
+        with pytest.raises(AccessDeniedError):
+            await platform.security.generate_secure_asset_url(stored.id, ada)

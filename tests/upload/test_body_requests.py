@@ -47,6 +47,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "a dot in the name": {"bucket": "lessons.example"},
     "AES256": {"encryption": "aes256", "app_id": "render"},
     "KMS": {"encryption": "aws:kms"},
+    "KMS, a bucket key": {"encryption": "aws:kms", "bucket_key": True},
     "KMS, a key": {"encryption": "aws:kms", "kms_key_id": "arn:aws:kms:eu-west-1:1:key/a b"},
     **{f"under {one}": {"checksum": one} for one in Algorithm},
 }
@@ -97,13 +98,24 @@ TEXT = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=
 KEY = TEXT | st.text("/.+%~ '()*&?#:;=@$,\\\"é語a\n", min_size=1, max_size=20)
 PRINTABLE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=30)
 METADATA = st.dictionaries(st.from_regex(r"[a-z0-9_-]{1,12}", fullmatch=True), PRINTABLE, max_size=4)
+TAGS = st.dictionaries(st.sampled_from(["project", "a b"]), TEXT.map(str.strip), max_size=2)
 SPEC = st.fixed_dictionaries(
     {"key": KEY, "content_type": st.sampled_from(["video/mp4", "text/plain; charset=utf-8", 'a;  b="é  "']),
-     "cache_control": st.none() | PRINTABLE, "metadata": METADATA}
+     "cache_control": st.none() | PRINTABLE, "metadata": METADATA, "tags": TAGS,
+     "storage_class": st.sampled_from([None, "STANDARD_IA"]),
+     "content_disposition": st.none() | PRINTABLE}
 )  # fmt: skip
 WHEN = st.integers(0, 4_000_000_000)  # seconds since 1970
 END_OF_FEBRUARY = 1_709_251_199
-ODD = {"key": "/../a//b +%é.mp4", "content_type": "a", "cache_control": " a   b ", "metadata": {"x": " y  z"}}
+ODD = {
+    "key": "/../a//b +%é.mp4",
+    "content_type": "a",
+    "cache_control": " a   b ",
+    "metadata": {"x": " y  z"},
+    "tags": {"a b": "c/d&e=ü"},
+    "storage_class": "GLACIER_IR",
+    "content_disposition": "attachment",
+}
 TEMPORARY = Keys(access_key_id="A", secret_access_key="S", session_token="T")
 KEYS = st.builds(
     Keys,

@@ -1,4 +1,4 @@
-"""What S3 is asked to encrypt with: a call's shape, which moto shows where SeaweedFS has no KMS."""
+"""How S3 is asked to keep an object: its encryption, tags, class. moto shows what SeaweedFS has not."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from sidecar.upload.store import Body, ObjectSpec, OpenUpload
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 
+TAGS = {"project": "algebra/1 +ü", "kind": "a"}
+
 
 @pytest.fixture
 def endpoint() -> Iterator[str]:
@@ -31,17 +33,17 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("multipart", [False, True])
-async def test_objects_are_encrypted_with_the_key_that_was_asked_for(
+async def test_objects_are_kept_as_the_settings_and_their_rule_say(
     endpoint: str, tmp_path: Path, multipart: bool
 ) -> None:
-    """In one PUT and in parts."""
+    """In one PUT and in parts: the KMS key, the bucket's key, tags, storage class and disposition."""
     keys = {"access_key_id": "testing", "secret_access_key": "testing"}
     client = boto3.client(
         "s3", endpoint_url=endpoint, region_name="us-east-1",
         aws_access_key_id="testing", aws_secret_access_key="testing",
     )  # fmt: skip
     client.create_bucket(Bucket="lessons")
-    encryption = {"mode": "aws:kms", "kms_key_id": KEY}
+    encryption = {"mode": "aws:kms", "kms_key_id": KEY, "bucket_key": True}
     settings = S3.model_validate(
         {
             "bucket": "lessons",
@@ -54,7 +56,14 @@ async def test_objects_are_encrypted_with_the_key_that_was_asked_for(
     path = tmp_path / "x"
     path.write_bytes(b"some bytes")
     spec = ObjectSpec(
-        bucket="lessons", key="k", content_type="text/plain", cache_control=None, metadata={"transfer": "T"}
+        bucket="lessons",
+        key="k",
+        content_type="text/plain",
+        cache_control=None,
+        metadata={"transfer": "T"},
+        tags=TAGS,
+        storage_class="STANDARD_IA",
+        content_disposition="attachment",
     )
     fd = os.open(path, os.O_RDONLY)
     body = Body(fd=fd, offset_bytes=0, length_bytes=10)
@@ -69,4 +78,8 @@ async def test_objects_are_encrypted_with_the_key_that_was_asked_for(
     os.close(fd)
     head = client.head_object(Bucket="lessons", Key="k")
     assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", KEY)
+    assert multipart or head["BucketKeyEnabled"]  # moto forgets it at Create
+    assert (head["StorageClass"], head["ContentDisposition"]) == ("STANDARD_IA", "attachment")
+    tagged = client.get_object_tagging(Bucket="lessons", Key="k")["TagSet"]
+    assert {one["Key"]: one["Value"] for one in tagged} == TAGS
     client.close()

@@ -21,10 +21,14 @@ _KEY = "-"  # any that is spelt as it is
 _HEADERS: Mapping[str, str] = {
     "ContentType": "Content-Type",
     "CacheControl": "Cache-Control",
+    "ContentDisposition": "Content-Disposition",
     "ContentMD5": "Content-MD5",
     "IfNoneMatch": "If-None-Match",
     "ServerSideEncryption": "x-amz-server-side-encryption",
     "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
+    "BucketKeyEnabled": "x-amz-server-side-encryption-bucket-key-enabled",
+    "StorageClass": "x-amz-storage-class",
+    "Tagging": "x-amz-tagging",
     "ChecksumAlgorithm": "x-amz-sdk-checksum-algorithm",
     **{f"Checksum{one.upper()}": f"x-amz-checksum-{one}" for one in Algorithm if one is not Algorithm.MD5},
 }
@@ -78,12 +82,16 @@ def headers(fields: Mapping[str, Any]) -> dict[str, str]:
 
     Raises ParamValidationError for metadata that a header cannot carry.
     """
-    said = {_HEADERS[name]: value.strip() for name, value in fields.items() if name != "Metadata"}
+    said = {_HEADERS[name]: _text(value) for name, value in fields.items() if name != "Metadata"}
     for name, value in fields.get("Metadata", {}).items():
         if not (name.isascii() and value.isascii()):
             raise ParamValidationError(report=f"metadata that is not ASCII: {name}")
         said[f"x-amz-meta-{name}"] = value.strip()
     return said
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value).strip()
 
 
 async def learn(client: Any, bucket: str) -> Door | None:

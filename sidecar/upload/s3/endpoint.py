@@ -12,6 +12,7 @@ from functools import partial
 from urllib.parse import quote, urlsplit
 
 from sidecar.core.checksum_algorithms import Algorithm
+from sidecar.core.errors import FatalError
 from sidecar.settings.s3 import S3
 from sidecar.settings.secret import Secret
 from sidecar.trust import Bundle
@@ -48,6 +49,7 @@ class S3Config:
     checksum: Algorithm | None = Algorithm.CRC64NVME
     encryption: str = "none"  # none | aes256 | aws:kms
     kms_key_id: str | None = None
+    bucket_key: bool = False
     public_base_url: str | None = None
 
     @property
@@ -107,8 +109,17 @@ def s3_config(settings: S3) -> S3Config:
         checksum=None if settings.checksum == "auto" else Algorithm(settings.checksum),
         encryption=settings.encryption.mode,
         kms_key_id=settings.encryption.kms_key_id,
+        bucket_key=settings.encryption.bucket_key,
         public_base_url=settings.public_base_url,
     )
+
+
+def require_https(config: S3Config) -> None:
+    """Raise FatalError (78) where the bucket's address, which the environment may have set, is not https."""
+    if urlsplit(config.bucket_url).scheme != "https":
+        message = f"S3 would be asked at {config.endpoint_url}, which is not https, and https_only is true"
+        hint = "name an https address in s3.endpoint_url, or correct AWS_ENDPOINT_URL_S3 and its like"
+        raise FatalError(message, exit_status=78, hint=hint)
 
 
 def object_url(config: S3Config, key: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sidecar.core import object_tags
 from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.upload.store import ObjectSpec, OpenUpload
@@ -20,12 +21,17 @@ def about(spec: ObjectSpec, config: S3Config, algorithm: Algorithm) -> dict[str,
         raise SidecarError(
             ErrorKind.INVALID, message, operation="send", target=spec.key, hint=hint, scope=Scope.OBJECT
         )
-    cache = {} if spec.cache_control is None else {"CacheControl": spec.cache_control}
+    asked = {
+        "CacheControl": spec.cache_control,
+        "ContentDisposition": spec.content_disposition,
+        "StorageClass": spec.storage_class,
+        "Tagging": object_tags.header(spec.tags) or None,
+    }
     return {
         "Key": spec.key,
         "ContentType": spec.content_type,
         "Metadata": _metadata(spec, algorithm),
-        **cache,
+        **{name: value for name, value in asked.items() if value is not None},
         **_encryption(config),
     }
 
@@ -41,10 +47,11 @@ def _metadata(spec: ObjectSpec, algorithm: Algorithm) -> dict[str, str]:
     return rest if algorithm is Algorithm.CRC64NVME else rest | {SENT_UNDER: algorithm}
 
 
-def _encryption(config: S3Config) -> dict[str, str]:
+def _encryption(config: S3Config) -> dict[str, Any]:
     if config.encryption == "none":
         return {}
     if config.encryption == "aes256":
         return {"ServerSideEncryption": "AES256"}
     key = {"SSEKMSKeyId": config.kms_key_id} if config.kms_key_id else {}
-    return {"ServerSideEncryption": "aws:kms", **key}
+    bucket_key = {"BucketKeyEnabled": True} if config.bucket_key else {}
+    return {"ServerSideEncryption": "aws:kms", **key, **bucket_key}
