@@ -127,3 +127,12 @@ def test_a_task_whose_worker_is_killed_is_done_by_the_next(
         worker.wait()
     (row,) = convex.table("assets")
     assert (row["assetId"], row["version"]) == (asset, 1)
+
+
+def test_without_celery_the_tasks_are_plain_functions() -> None:
+    """The extra is only for those who have workers."""
+    program = (
+        "import sys; sys.modules['celery'] = None; from sidecar import tasks; print(tasks.make_thumbnail)"
+    )
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert shown.stdout.startswith("<function make_thumbnail")
