@@ -97,7 +97,9 @@ class Reading:
 
     async def _locate(self, asset_id: str) -> CachedAsset | None:
         (found,) = await self.assets_by_id([asset_id])
-        return found and CachedAsset(
+        if found is None:
+            return None
+        return CachedAsset(
             id=found.id, bucket=found.bucket, key=found.key, version=found.version, public_url=found.url
         )
 
