@@ -216,7 +216,7 @@ class AssetManager:
         urls, base = self._connection.settings.urls, config.public_base_url
         if base is None or urls.cloudfront_key_id is None or urls.cloudfront_private_key is None:
             raise ValueError(
-                "s3.public_base_url, urls.cloudfront_key_id and urls.cloudfront_private_key_file are all needed"
+                "s3.public_base_url, urls.cloudfront_key_id and urls.cloudfront_private_key_file are needed"
             )
         if seconds < 1:
             raise ValueError(f"an address is signed for at least a second, not for {seconds}")
