@@ -94,7 +94,9 @@ class Connection:
             if self._loop is None:
                 self.__enter__()
                 # Before the executors end, which is earlier than what atexit calls.
-                threading._register_atexit(self._close_at_exit)  # type: ignore[attr-defined]  # noqa: SLF001
+                threading._register_atexit(  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
+                    self._close_at_exit
+                )
             return self.loop
 
     def _close_at_exit(self) -> None:
