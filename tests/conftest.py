@@ -26,6 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=120, help="how many kills of the real daemon to sample")
     parser.addoption("--library-assets", type=int, default=0, help="assets of killed programs")
     parser.addoption("--browser", action="store_true", help="play in Debian's Chromium, too")
+    parser.addoption(
+        "--celery", action="store_true", help="a Celery worker that is killed, with a Redis broker"
+    )
     parser.addoption("--s3", help="S3 server instead of moto: URL,KEY,SECRET or rgw")
     parser.addoption("--seed", type=int, default=1, help="of what is sampled")
 

@@ -74,12 +74,19 @@ def retire(journal: Path) -> bool:
 
 
 def sweep(journal: Path) -> None:
-    """Remove what a kill in the middle of ``retire`` left of journals that are gone. Blocking."""
+    """Remove what a kill in the middle of ``retire`` left of journals that are gone. Blocking.
+
+    Its lock's file is then there. A journal that is being made has its id before that.
+    """
     folder = folder_of(journal)
     names = {path.name.partition(SUFFIX)[0] for path in folder.iterdir()} if folder.is_dir() else set()
     for name in names:
         left = folder / f"{name}{SUFFIX}"
-        if not left.exists() and not any(folder.glob(f"{name}{SUFFIX}.quarantined-*")):
+        if (
+            lock_path(left).exists()
+            and not left.exists()
+            and not any(folder.glob(f"{name}{SUFFIX}.quarantined-*"))
+        ):
             retire(left)
 
 

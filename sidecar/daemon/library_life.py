@@ -6,7 +6,7 @@ Its work comes from the program itself (``Submissions.submit``), or lies there f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from sidecar.core.clock import Clock
 from sidecar.core.errors import FatalError
 from sidecar.journal.db.connection import Transition
 from sidecar.journal.read.reader import JournalReader
+from sidecar.journal.stores.submissions import Submissions
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings, TokenFileAuth
 from sidecar.sync.takedown import Takedown
@@ -22,10 +23,23 @@ from sidecar.watch.ownership.fence import Fence
 
 from .composition import Life, open_life
 from .library_journals import settings_for
+from .pruning import Pruner
 from .scene_completion import SceneCompletion
 from .settings_change import apply_settings_change
 
 LOOK_SECONDS = 0.03
+FORGET_SECONDS, FORGET_AT_ONCE = 600.0, 100
+
+
+class NoStreams:
+    """A program has no playlists."""
+
+    def needed_playlists(self) -> Collection[tuple[str, str]] | None:
+        """Say that nobody can tell: none is forgotten."""
+        return None
+
+    def forget_playlists(self, streams: Iterable[tuple[str, str]]) -> None:
+        """Hold nothing: there is none."""
 
 
 class LibraryLife:
@@ -36,6 +50,14 @@ class LibraryLife:
         self.life, self.path = life, settings.journal.path
         self.journal = life.opened.journal
         self._syncing = life.stages.sync is not None
+        self._pruner = Pruner(
+            journal=self.journal,
+            clock=clock,
+            keep_seconds=settings.journal.keep,
+            events_seconds=settings.retention.events,
+            skew_seconds=life.opened.remotes.skews["s3"],
+            streams=NoStreams(),
+        )
         convex = life.opened.remotes
         self.takedown = (
             None
@@ -53,8 +75,17 @@ class LibraryLife:
             *self.life.stages.work(),
             *self.life.stages.signs_of_life(),
             self._scene_completion.run(),
+            self._pruner.run(),
+            self._forget_delivered(),
             *([self.takedown.finish_left()] if self.takedown else []),
         ]
+
+    async def _forget_delivered(self) -> None:
+        """Let what is delivered age, so that a program that lives for months does not keep it all."""
+        while True:
+            await asyncio.sleep(FORGET_SECONDS)
+            while await self.journal.do(Submissions.forget_delivered, limit=FORGET_AT_ONCE):  # noqa: ASYNC110 - whoever has work for the journal goes first
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def settle(self) -> None:
         """Return once nothing is on its way, and the scenes that were brought are reported as complete."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -16,10 +17,11 @@ from sidecar.core.templates import literal
 from sidecar.settings import build_router
 from sidecar.settings.policies import router_ids
 from sidecar.sync.backend import RemovalOutcome, ShownAsset
-from sidecar.upload.s3.endpoint import object_url
+from sidecar.upload.s3.endpoint import S3Config, object_url
 from sidecar.upload.store import ObjectHead
 
 from .blocking import blocking
+from .cloudfront import signed_url
 from .connection import Connection
 from .errors import LibraryError, NotFoundError
 from .models import AssetReference, AssetSyncRequest, UrlType
@@ -164,9 +166,7 @@ class AssetManager:
             case UrlType.PRESIGNED:
                 return await (await reading.objects()).presigned(asset.key, seconds=expiration)
             case UrlType.CLOUDFRONT:
-                raise ValueError(
-                    "addresses signed for CloudFront come in a later version; use presigned ones"
-                )
+                return await self._for_cloudfront(config, asset.key, seconds=expiration)
 
     store_scene_asset_sync = blocking(store_scene_asset)
     store_session_asset_sync = blocking(store_session_asset)
@@ -211,6 +211,21 @@ class AssetManager:
         return await self._told(transfer, url=url)
 
     # -- the steps ---------------------------------------------------------------------------------
+
+    async def _for_cloudfront(self, config: S3Config, key: str, *, seconds: int) -> str:
+        urls, base = self._connection.settings.urls, config.public_base_url
+        if base is None or urls.cloudfront_key_id is None or urls.cloudfront_private_key is None:
+            raise ValueError(
+                "s3.public_base_url, urls.cloudfront_key_id and urls.cloudfront_private_key_file are needed"
+            )
+        if seconds < 1:
+            raise ValueError(f"an address is signed for at least a second, not for {seconds}")
+        return signed_url(
+            object_url(config, key),
+            key_id=urls.cloudfront_key_id,
+            private_key=await urls.cloudfront_private_key.read(),
+            expires_at=int(time.time()) + seconds,
+        )
 
     def _route(
         self,

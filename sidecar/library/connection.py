@@ -21,7 +21,7 @@ from sidecar.settings import Settings, from_mapping, load
 
 from .blocking import call, loop_thread
 from .delivery import Delivery
-from .errors import ClosedError, ForkedError
+from .errors import ClosedError, ForkedError, LibraryError, WrongLoopError
 from .reading import Reading
 
 Source = Settings | Mapping[str, Any] | str | os.PathLike[str] | None
@@ -46,6 +46,8 @@ class Connection:
 
     async def __aenter__(self) -> Self:
         """Open on the running loop; finishes what other programs left, in the background."""
+        if self._loop is not None:
+            raise LibraryError("the platform is open already")
         _log_by_standard_library()
         self._pid, self._loop = os.getpid(), asyncio.get_running_loop()
         self._delivery = Delivery(self.settings, metrics=self.metrics)
@@ -92,7 +94,9 @@ class Connection:
             if self._loop is None:
                 self.__enter__()
                 # Before the executors end, which is earlier than what atexit calls.
-                threading._register_atexit(self._close_at_exit)  # type: ignore[attr-defined]  # noqa: SLF001
+                threading._register_atexit(  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
+                    self._close_at_exit
+                )
             return self.loop
 
     def _close_at_exit(self) -> None:
@@ -101,19 +105,28 @@ class Connection:
 
     @property
     def delivery(self) -> Delivery:
-        """What brings files to S3 and Convex. Raises ClosedError, ForkedError."""
+        """What brings files to S3 and Convex. Raises ClosedError, ForkedError, WrongLoopError."""
         self._require_process()
         if self._delivery is None:
             raise ClosedError("the platform is not open: use it within `async with sidecar.open(...)`")
+        self._require_loop()
         return self._delivery
 
     @property
     def reading(self) -> Reading:
-        """What asks S3 and Convex. Raises ClosedError, ForkedError."""
+        """What asks S3 and Convex. Raises ClosedError, ForkedError, WrongLoopError."""
         self._require_process()
         if self._reading is None:
             raise ClosedError("the platform is not open: use it within `async with sidecar.open(...)`")
+        self._require_loop()
         return self._reading
+
+    def _require_loop(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            raise WrongLoopError(
+                "this platform was opened on another event loop: call the twin that ends in _sync from a"
+                " thread, or open it by `async with` here"
+            )
 
     def _require_process(self) -> None:
         if self._loop is not None and os.getpid() != self._pid:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import structlog
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import FatalError, JournalLostError
 from sidecar.core.model import Fingerprint, Observation, Route, State, StatIdentity, Transfer
-from sidecar.daemon.library_adoption import while_working
+from sidecar.daemon.library_adoption import TRY_LATER, while_working
 from sidecar.daemon.library_journals import new_journal, retire, spool_of
 from sidecar.daemon.library_life import LibraryLife, open_library_life
 from sidecar.journal.db.connection import Transition
@@ -36,6 +36,7 @@ from .source import SourceRead, SourceReader, discard
 
 _OVER = frozenset({State.SYNCED, State.DEAD, State.SUPERSEDED, State.GONE})
 _NEWER_MAX = 100
+OPENINGS_MAX = 3
 log = structlog.get_logger()
 
 
@@ -63,16 +64,11 @@ class Delivery:
         Raises SourceError, RefusedError; FatalError for settings that cannot work, JournalLostError.
         """
         life = await self._opened()
-        self._submitting += 1
-        try:
+        with self._about_to_wait():
             transfer = await self._submitted(life, source, route, wait=wait)
             if not wait or transfer.state in self._over:
                 return transfer
             ends = self._end_of(transfer.transfer_id)
-        finally:
-            self._submitting -= 1
-            if not self._submitting:
-                self._ended.clear()
         return await self._delivered(life, source, transfer, ends)
 
     async def announce(self, route: Route, head: ObjectHead, *, checksum: str, url: str) -> Transfer:
@@ -83,16 +79,13 @@ class Delivery:
             root=f"s3://{stored.bucket}", path=stored.key, identity=_identity(head), route=route
         )
         fingerprint = Fingerprint(identity=seen.identity, checksum=checksum)
-        self._submitting += 1
-        try:
+        with self._about_to_wait():
             found = await life.journal.do(Submissions.announce, seen, fingerprint, stored, url=url)
             if found.transfer is None:
                 raise LibraryError(f"{stored.key} is not told: {found.refused}")
             if found.transfer.state in self._over:
                 return found.transfer
             ends = self._end_of(found.transfer.transfer_id)
-        finally:
-            self._submitting -= 1
         return await self._delivered(life, Path(stored.key), found.transfer, ends)
 
     async def take_down(self, asked: Sequence[AskedTakedown]) -> list[RemovalOutcome]:
@@ -158,6 +151,17 @@ class Delivery:
 
     # -- who waits ---------------------------------------------------------------------------------
 
+    @contextmanager
+    def _about_to_wait(self) -> Iterator[None]:
+        """Remember what ends meanwhile: it may be what is waited for in a moment."""
+        self._submitting += 1
+        try:
+            yield
+        finally:
+            self._submitting -= 1
+            if not self._submitting:
+                self._ended.clear()
+
     def _end_of(self, transfer_id: str) -> asyncio.Future[State | None]:
         ends: asyncio.Future[State | None] = asyncio.get_running_loop().create_future()
         if transfer_id in self._ended:
@@ -199,14 +203,8 @@ class Delivery:
             return self._life
 
     async def _live(self, started: asyncio.Future[LibraryLife]) -> None:
-        journal = new_journal(self._settings.journal.path)
         try:
-            opening = open_library_life(
-                self._settings, journal, clock=SystemClock(), metrics=self._metrics, heard=self._heard
-            )
-            async with opening as life:
-                started.set_result(life)
-                await while_working(life.work(), self._until_closed(life))
+            journal = await self._lived(started)
         except asyncio.CancelledError:
             self._end(started, ClosedError("the platform was closed before this was delivered; it will be"))
             raise
@@ -214,6 +212,24 @@ class Delivery:
             self._end(started, _first(error))
         else:
             await asyncio.to_thread(retire, journal)
+
+    async def _lived(self, started: asyncio.Future[LibraryLife]) -> Path:
+        """Live over a journal of our own, until the platform closes; return its path."""
+        for tries_left in reversed(range(OPENINGS_MAX)):
+            journal = new_journal(self._settings.journal.path)
+            opening = open_library_life(
+                self._settings, journal, clock=SystemClock(), metrics=self._metrics, heard=self._heard
+            )
+            try:
+                async with opening as life:
+                    started.set_result(life)
+                    await while_working(life.work(), self._until_closed(life))
+                    return journal
+            except FatalError as error:
+                # Who looks for what was left may hold a new lock for a moment: another journal has another.
+                if started.done() or error.exit_status != TRY_LATER or not tries_left:
+                    raise
+        raise AssertionError("the last try returns or raises")
 
     async def _until_closed(self, life: LibraryLife) -> None:
         await self._closing.wait()

@@ -16,7 +16,7 @@ class UrlType(StrEnum):
     PUBLIC = "public"  # the object's own address, unsigned: the bucket must admit readers
     CDN = "cdn"  # below s3.public_base_url, unsigned
     PRESIGNED = "presigned"  # the object's own, signed for a while with our credentials
-    CLOUDFRONT = "cloudfront"  # below urls.cloudfront's address, signed for a while with its key
+    CLOUDFRONT = "cloudfront"  # the CDN's, signed for a while with urls.cloudfront_private_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from sidecar.sync.backend import BackendStore, ShownAsset
 from sidecar.sync.convex import open_as as open_convex
 from sidecar.sync.query import ask
 from sidecar.upload.factory import open_s3
-from sidecar.upload.s3.endpoint import S3Config, s3_config
+from sidecar.upload.s3.endpoint import S3Config, require_https, s3_config
 from sidecar.upload.s3.object_store import S3Store
 
 from .url_cache import AssetLookup, CachedAsset, open_url_cache
@@ -67,7 +67,10 @@ class Reading:
         """Return where the bucket is. Raises FatalError (78)."""
         async with self._opening:
             if self._config is None:
-                self._config = await asyncio.to_thread(s3_config, self._settings.s3)
+                found = await asyncio.to_thread(s3_config, self._settings.s3)
+                if self._settings.https_only:
+                    require_https(found)
+                self._config = found
             return self._config
 
     async def objects(self) -> S3Store:
@@ -97,7 +100,9 @@ class Reading:
 
     async def _locate(self, asset_id: str) -> CachedAsset | None:
         (found,) = await self.assets_by_id([asset_id])
-        return found and CachedAsset(
+        if found is None:
+            return None
+        return CachedAsset(
             id=found.id, bucket=found.bucket, key=found.key, version=found.version, public_url=found.url
         )
 

@@ -34,6 +34,7 @@ def secret_files(settings: Settings) -> Iterator[tuple[Key, Path]]:
         ("convex", "auth", "token_file"): getattr(auth, "token", None),
         ("status", "token_file"): settings.status.token,
         ("urls", "redis_password_file"): settings.urls.redis_password,
+        ("urls", "cloudfront_private_key_file"): settings.urls.cloudfront_private_key,
     }
     for key, secret in named.items():
         if isinstance(secret, Secret) and secret.path:

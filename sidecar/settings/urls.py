@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -29,6 +30,12 @@ def _cache(text: str) -> str:
     return text
 
 
+def _key_id(text: str) -> str:
+    if not re.fullmatch(r"[A-Z0-9]{1,64}", text):
+        raise ValueError(f"{text!r} is no key's id; write one such as K2JCJMDEHXQW5F")
+    return text
+
+
 class Urls(Section):
     """Addresses that the library gives out."""
 
@@ -42,8 +49,14 @@ class Urls(Section):
     """Redis's password."""
     redis_password_file: Path | None = None
     """File with that password; read again when it changes."""
+    cloudfront_key_id: Annotated[str, AfterValidator(_key_id)] | None = None
+    """CloudFront's id of the public key whose private half signs addresses below s3.public_base_url."""
+    cloudfront_private_key: Secret | None = None
+    """PEM of that private key, RSA or ECDSA."""
+    cloudfront_private_key_file: Path | None = None
+    """File with that PEM; read again when it changes."""
 
     @model_validator(mode="before")
     @classmethod
     def _secrets(cls, values: Any) -> Any:
-        return from_files(values, "redis_password")
+        return from_files(values, "redis_password", "cloudfront_private_key")

@@ -75,6 +75,15 @@ def test_what_a_kill_in_the_middle_of_it_left_goes_with_the_next_look(main: Path
     assert spool_of(owing).exists()
 
 
+def test_a_journal_that_is_being_made_keeps_its_id(main: Path) -> None:
+    """The id is there before the lock: a kill from then on leaves the same sidecar."""
+    path = new_journal(main)
+    path.parent.mkdir()
+    Path(f"{path}.id").write_text("sidecar-1\n")
+    sweep(main)
+    assert Path(f"{path}.id").exists()
+
+
 def test_no_lock_is_taken_whose_file_was_removed_meanwhile(
     main: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,3 +157,18 @@ def test_what_was_settled_before_is_not_deleted_by_whoever_settles_again(journal
     journal.takedowns.settle(asked, marked=[])
     journal.takedowns.settle(asked, marked=[asked[0].id])
     assert journal.db.execute("SELECT count(*) FROM debts").fetchone()[0] == 0
+
+
+def test_what_was_delivered_ages_and_is_pruned_and_is_known_until_then(journal: Journal) -> None:
+    """A program that lives for months keeps what it stored for ``journal.keep``, and no longer."""
+    first = submit(journal, "A")
+    assert journal.submissions.forget_delivered(limit=10) == 0
+    ship(journal, first)
+    tell(journal)
+    assert journal.submissions.forget_delivered(limit=10) == 1
+    assert journal.submissions.forget_delivered(limit=10) == 0
+    assert submit(journal, "A", 2, path=ELSEWHERE).row_id == first.row_id
+    journal.submissions.forget_delivered(limit=10)
+    later_ms = journal.db.clock.wall_ms() + 10_000
+    assert journal.pruning.prune_transfers(now_ms=later_ms, keep_ms=1000) == 1
+    assert submit(journal, "A").row_id != first.row_id

@@ -12,7 +12,7 @@ from typing import Any, assert_type
 import pytest
 
 import sidecar
-from sidecar import AssetReference, AssetType, ClosedError, ForkedError, WrongLoopError
+from sidecar import AssetReference, AssetType, ClosedError, ForkedError, LibraryError, WrongLoopError
 
 Settings = dict[str, Any]
 OFF: Settings = {"s3": {"bucket": "none"}, "convex": {"sync": "off"}}
@@ -38,6 +38,17 @@ async def test_a_synchronous_call_refuses_inside_a_running_loop(tmp_path: Path) 
             platform.assets.get_asset_url_sync("id")
         with pytest.raises(WrongLoopError), sidecar.open(OFF):
             pass
+
+
+async def test_a_platform_of_another_loop_says_so(tmp_path: Path) -> None:
+    """What lives on the loop thread is not awaited elsewhere; nor is one platform opened twice."""
+    platform = sidecar.open(OFF | {"journal": {"path": str(tmp_path / "j.db")}})
+    await asyncio.to_thread(platform.__enter__)
+    with pytest.raises(WrongLoopError, match="another event loop"):
+        await platform.assets.get_asset_url("id")
+    with pytest.raises(LibraryError, match="open already"):
+        await platform.__aenter__()
+    await asyncio.to_thread(platform.__exit__)
 
 
 async def test_a_platform_that_is_not_open_says_so(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from sidecar.core.model import EntityType
 from sidecar.local.convex_server import ConvexServer
 from sidecar.local.seaweed import SeaweedServer
 from tests.support.convex import Caller
-from tests.support.system import checksum
+from tests.support.system import checksum, eventually
 
 SESSION = "algebra/lesson-7"
 Settings = dict[str, Any]
@@ -31,6 +33,14 @@ def written(path: Path, text: str) -> Path:
 def journals(settings: Settings) -> list[str]:
     """Return what lies in the folder of programs' journals."""
     return sorted(path.name for path in Path(f"{settings['journal']['path']}.lib").glob("*"))
+
+
+def is_ready(settings: Settings) -> bool:
+    """Tell whether a program's journal has something that waits for its upload."""
+    for path in Path(f"{settings['journal']['path']}.lib").glob("*.db"):
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db, suppress(sqlite3.Error):
+            return bool(db.execute("SELECT 1 FROM transfers WHERE state = 'ready'").fetchone())
+    return False
 
 
 def bytes_of(seaweed: SeaweedServer, settings: Settings, key: str) -> bytes:
@@ -146,9 +156,7 @@ async def test_a_file_that_changes_before_it_is_sent_is_told(
         storing = asyncio.create_task(
             platform.assets.store_scene_asset("intro", AssetType.SOURCE_CODE, source, session_id=SESSION)
         )
-        while not journals(settings):
-            await asyncio.sleep(0.02)
-        await asyncio.sleep(0.3)  # it is ready, and its upload fails again and again
+        await asyncio.to_thread(eventually, "it is ready", lambda: is_ready(settings), seconds=30)
         os.utime(source, (1, 1))
         source.write_text("another content")
         with pytest.raises(SourceError, match="it changed before it was sent"):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 import sidecar
 from sidecar import AccessDeniedError, AssetType, NotFoundError, UrlType
+from sidecar.library.cloudfront import signed_url
 from sidecar.local.seaweed import SeaweedServer
 from sidecar.sync.backend import BackendStore
 from sidecar.upload.s3.credentials import Keys
@@ -19,6 +24,7 @@ from sidecar.upload.s3.endpoint import S3Config
 from sidecar.upload.s3.presigned import presigned_url
 from tests.support.system import eventually
 
+SHA1 = hashes.SHA1()  # noqa: S303 - CloudFront knows no other
 KEYS = Keys(access_key_id="AKIDEXAMPLE", secret_access_key="secret", session_token="a token/+=")
 
 
@@ -133,3 +139,56 @@ async def test_an_address_is_given_to_whom_the_functions_admit(
             await other.assets.cleanup_scene_assets("intro", session_id="p/s")
         with pytest.raises(AccessDeniedError):
             await platform.security.generate_secure_asset_url(stored.id, ada)
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ec"])
+def test_an_address_for_cloudfront_is_signed_by_the_key(kind: str) -> None:
+    """The canned policy of exactly this address and time; verified by the public half."""
+    key = rsa.generate_private_key(65537, 2048) if kind == "rsa" else ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    url = signed_url("https://cdn.test/p/a%20b.py", key_id="K1", private_key=pem, expires_at=1_800_000_000)
+    plain, _, query = url.partition("?")
+    fields = dict(urllib.parse.parse_qsl(query))
+    assert (plain, fields["Expires"], fields["Key-Pair-Id"]) == (
+        "https://cdn.test/p/a%20b.py",
+        "1800000000",
+        "K1",
+    )
+    policy = (
+        b'{"Statement":[{"Resource":"https://cdn.test/p/a%20b.py",'
+        b'"Condition":{"DateLessThan":{"AWS:EpochTime":1800000000}}}]}'
+    )
+    signature = base64.b64decode(fields["Signature"].translate(str.maketrans("-_~", "+=/")))
+    public = key.public_key()
+    if isinstance(public, rsa.RSAPublicKey):
+        public.verify(signature, policy, padding.PKCS1v15(), SHA1)
+    else:
+        public.verify(signature, policy, ec.ECDSA(SHA1))
+
+
+async def test_what_the_settings_cannot_sign_is_said(settings: dict[str, Any], tmp_path: Path) -> None:
+    """With all three keys the address is the CDN's; without them a sentence names what is missing."""
+    source, pem = tmp_path / "a.py", tmp_path / "key.pem"
+    source.write_text("print()")
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    pem.chmod(0o600)
+    async with sidecar.open(settings) as platform:
+        stored = await platform.assets.store_scene_asset(
+            "intro", AssetType.SOURCE_CODE, source, session_id="p/s"
+        )
+        with pytest.raises(ValueError, match=r"urls\.cloudfront_key_id"):
+            await platform.assets.get_asset_url(stored.id, UrlType.CLOUDFRONT)
+    settings["s3"]["public_base_url"] = "https://cdn.test"
+    settings["urls"] = {"cloudfront_key_id": "K1", "cloudfront_private_key_file": str(pem)}
+    async with sidecar.open(settings) as platform:
+        url = await platform.assets.get_asset_url(stored.id, UrlType.CLOUDFRONT, expiration=60)
+    assert url.startswith(f"https://cdn.test/{stored.s3_key}?Expires=")
+    with pytest.raises(ValueError, match="no PEM"):
+        signed_url("https://cdn.test/a", key_id="K1", private_key="no key", expires_at=1)

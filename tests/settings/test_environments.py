@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sidecar.core.errors import FatalError
+from sidecar.library.reading import Reading
 from sidecar.settings import SettingsError, from_mapping, load, masked
 from sidecar.settings.environments import PRESETS
 from sidecar.upload.s3.endpoint import S3Config, require_https
@@ -95,3 +96,11 @@ def test_another_word_is_a_mistake() -> None:
     """Said at its key."""
     with pytest.raises(SettingsError, match=r"\benvironment: "):
         from_mapping({**BARE, "environment": "prod"})
+
+
+async def test_a_program_asks_no_store_over_http_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library reads AWS's variables as the daemon does."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", HTTP)
+    reading = Reading(from_mapping({**BARE, "https_only": True}))
+    with pytest.raises(FatalError, match="not https"):
+        await reading.config()

@@ -70,7 +70,7 @@ SECONDS: Mapping[str, float] = {
 QUICK_SECONDS = 0.1  # one test of any other file
 PIECE_SECONDS = 20.0
 # Folders whose servers are dear, or whose tests live many lives at once: so many workers enter each.
-ROOMS = {"tests/crash_process": 2, "tests/fault": 2}
+ROOMS = {"tests/crash_process": 2, "tests/fault": 2, "tests/library": 1}
 
 
 def file_of(test: str) -> str:

@@ -90,6 +90,22 @@ class Submissions(Store):
         )
         return newer[0] if newer else None
 
+    @transaction
+    def forget_delivered(self, *, limit: int) -> int:
+        """Forget where files lie whose content Convex has: from here on they age, and are pruned.
+
+        Returns how many; call it until there are none.
+        """
+        rows = self._db.execute(
+            "SELECT f.slot FROM files f JOIN transfers t ON t.id = f.transfer"
+            " WHERE t.state = 'synced' LIMIT ?",
+            [limit],
+        ).fetchall()
+        for row in rows:
+            self._db.execute("DELETE FROM files WHERE slot = ?", [row["slot"]])
+            self._transfers.end_slot(row["slot"])
+        return len(rows)
+
     # -- the steps ---------------------------------------------------------------------------------
 
     def _let_slot_follow(self, seen: Observation) -> None:
