@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
@@ -24,6 +26,7 @@ from tests.support.simulation.calm import calm_power
 from tests.support.simulation.convex import SimulatedConvex
 
 _numbers = itertools.count(1)
+DEPLOYMENT = os.environ.get("CONVEX_URL")  # a real one, with the functions of this version and a deploy key
 A, B = "crc64nvme:AAAAAAAAAAA=", "crc64nvme:BBBBBBBBBBA="
 
 
@@ -34,13 +37,24 @@ def server() -> Iterator[ConvexServer]:
         yield running
 
 
+def reached(how: str, request: pytest.FixtureRequest) -> Convex:
+    """Return the way in."""
+    if how == "deployment":
+        auth = DeployKeyAuth(mode="deploy_key", deploy_key=Secret(os.environ["CONVEX_DEPLOY_KEY"]))
+        return Convex.model_validate({"url": DEPLOYMENT, "auth": auth})
+    server: ConvexServer = request.getfixturevalue("server")
+    if how == "dev":
+        return Convex(url=server.url, auth=NoAuth(mode="none"))
+    return Convex(url=server.url, auth=DeployKeyAuth(mode="deploy_key", deploy_key=Secret(server.admin_key)))
+
+
 @pytest.fixture
 def sidecar_id() -> str:
-    """A sidecar that nobody was before."""
-    return f"contract-{next(_numbers)}"
+    """A sidecar that nobody was before, on a deployment that outlives the run either."""
+    return f"contract-{secrets.token_hex(4)}-{next(_numbers)}"
 
 
-@pytest.fixture(params=["memory", "simulation", "dev", "deploy key"])
+@pytest.fixture(params=["memory", "simulation", "dev", "deploy key", *(["deployment"] if DEPLOYMENT else [])])
 async def store(request: pytest.FixtureRequest, sidecar_id: str) -> AsyncIterator[MetadataStore]:
     """Each implementation, and both ways in."""
     if request.param == "memory":
@@ -49,13 +63,7 @@ async def store(request: pytest.FixtureRequest, sidecar_id: str) -> AsyncIterato
     if request.param == "simulation":
         yield SimulatedConvex(calm_power())
         return
-    server: ConvexServer = request.getfixturevalue("server")
-    auth = (
-        NoAuth(mode="none")
-        if request.param == "dev"
-        else DeployKeyAuth(mode="deploy_key", deploy_key=Secret(server.admin_key))
-    )
-    settings = Convex(url=server.url, auth=auth)
+    settings = reached(request.param, request)
     async with open_store(settings, sidecar_id=sidecar_id, clock=SystemClock(), version="0.1.0") as opened:
         yield opened
 

@@ -466,6 +466,7 @@ def test_dismissing_a_removal_says_nothing_of_a_file_that_is_back(journal: Journ
         (OpOutcome.DUPLICATE, None, True),
         (OpOutcome.UNCHANGED, None, True),
         (OpOutcome.REJECTED, "SCENE_DELETED", True),
+        (OpOutcome.REJECTED, "SESSION_DELETED", True),
         (OpOutcome.STALE, None, False),  # another sidecar's content took the slot over
     ],
 )

@@ -27,7 +27,7 @@ from sidecar.journal.db.store import Store
 from .outbox import Outbox
 from .transfers import Transfers
 
-SCENE_DELETED = "SCENE_DELETED"
+DELETED = frozenset({"SCENE_DELETED", "SESSION_DELETED"})
 
 
 class RemovalOps(Store):
@@ -70,7 +70,7 @@ class RemovalOps(Store):
 
         Another sidecar's content (stale) stays, and so does the object that it took the place of.
         """
-        if result.outcome is OpOutcome.REJECTED and result.code != SCENE_DELETED:
+        if result.outcome is OpOutcome.REJECTED and result.code not in DELETED:
             self.refuse_removal(
                 op, f"Convex refused it: {result.message or result.code or 'no reason given'}"
             )

@@ -1,2 +1,2 @@
 /** The contract's names: `sessions:get` is `sidecar/sessions:get`. This file may go where its name is wanted. */
-export { get, sessionsByProject } from "./sidecar/sessions";
+export { get, remove, sessionsByProject } from "./sidecar/sessions";

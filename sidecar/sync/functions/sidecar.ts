@@ -13,6 +13,7 @@ import {
   failedCallback,
   op,
   opResult,
+  orphanPage,
   recountProgress,
   recountResult,
   registration,
@@ -51,6 +52,7 @@ const listArgs = { projectId: v.string(), cursor: v.union(v.string(), v.null()) 
 const idArgs = { ids: v.array(v.string()) };
 const idReturns = v.array(v.union(v.null(), assetReference));
 const removeArgs = { projectId: v.string(), removals: v.array(removal) };
+const cleanupArgs = { ...listArgs, dryRun: v.boolean() };
 const expireAnyArgs = { projectId: v.string(), versions: v.array(versionName) };
 const canReadArgs = { asset: v.string(), viewer };
 const recountArgs = { sessionId: v.string(), progress: v.union(recountProgress, v.null()) };
@@ -193,6 +195,22 @@ export const removeAssetsInternal = internalMutation({
     await ctx.runMutation(component.sidecar.removeAssets, { caller: deployedSidecar().caller, ...args }),
 });
 
+/**
+ * For a backend: the next assets of a project whose scene or session is not there any more, if they have not changed for
+ * a day; removed unless `dryRun`. Their versions stay, and name the objects.
+ */
+export const cleanupOrphanedAssets = mutation({
+  args: cleanupArgs,
+  returns: orphanPage,
+  handler: async (ctx, args) => await cleanup(ctx, await requireBackend(ctx), args),
+});
+
+export const cleanupOrphanedAssetsInternal = internalMutation({
+  args: cleanupArgs,
+  returns: orphanPage,
+  handler: async (ctx, args) => await cleanup(ctx, deployedSidecar().caller, args),
+});
+
 /** For a backend: `expire` for versions of any sidecar of a project. */
 export const expireVersions = mutation({
   args: expireAnyArgs,
@@ -314,6 +332,10 @@ async function failures(ctx: QueryCtx, caller: Caller) {
   const projectIds = await ctx.runQuery(component.assets.projectsOfSessions, { sessionIds });
   const theirs = new Set(sessionIds.filter((_, i) => mayWrite(caller, projectIds[i] ?? "")));
   return found.filter(({ sessionId }) => theirs.has(sessionId));
+}
+
+async function cleanup(ctx: MutationCtx, caller: Caller, args: ObjectType<typeof cleanupArgs>) {
+  return await ctx.runMutation(component.sidecar.cleanupOrphanedAssets, { caller, ...args });
 }
 
 async function canSee(ctx: QueryCtx, caller: Caller, { asset: id, viewer }: ObjectType<typeof canReadArgs>) {

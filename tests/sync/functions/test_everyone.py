@@ -76,6 +76,7 @@ def arguments(name: str, sidecar: Sidecar, caller_id: str) -> dict[str, Any]:
         "sidecar:assetsById": {"ids": ["x"]},
         "sidecar:removeAssets": {"projectId": "secret", "removals": [{"slot": slot, "expectedVersion": 1}]},
         "sidecar:expireVersions": {"projectId": "secret", "versions": [{**slot, "version": 1}]},
+        "sidecar:cleanupOrphanedAssets": {"projectId": "secret", "dryRun": False, "cursor": None},
         "sidecar:canRead": {"asset": "x", "viewer": None},
         "sidecar:failedCallbacks": {},
         "sidecar:recount": {"sessionId": sidecar.session_id, "progress": None},

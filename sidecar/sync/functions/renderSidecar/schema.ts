@@ -150,6 +150,13 @@ export default defineSchema({
     "sessionId",
   ]),
 
+  /** Tombstones: ops for these sessions are refused. */
+  deletedSessions: defineTable({
+    sessionId: v.string(),
+    deletedAt: v.number(),
+    purgedAt: v.optional(v.number()), // nothing of it is left but its versions
+  }).index("by_session", ["sessionId"]),
+
   /** Tombstones: ops for these scenes are refused. */
   deletedScenes: defineTable({
     sessionId: v.string(),

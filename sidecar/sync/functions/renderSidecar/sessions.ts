@@ -4,6 +4,7 @@ import { mutation, query } from "./_generated/server";
 import { ensureSession } from "./lib/ensuring";
 import { pageArgs, pageOf } from "./lib/pages";
 import { sessionRow } from "./lib/rows";
+import { deleteSession } from "./lib/sessionDeletion";
 import { pageOfShape, session, sessionDocument } from "./lib/shapes";
 import { toDocument, toSession } from "./lib/views";
 
@@ -49,6 +50,16 @@ export const ensure = mutation({
   returns: v.null(),
   handler: async (ctx, args) => {
     await ensureSession(ctx, args);
+    return null;
+  },
+});
+
+/** Deletes a session for good: a tombstone refuses whatever a sidecar still sends for it. */
+export const remove = mutation({
+  args: { sessionId: v.string() },
+  returns: v.null(),
+  handler: async (ctx, { sessionId }) => {
+    await deleteSession(ctx, sessionId);
     return null;
   },
 });

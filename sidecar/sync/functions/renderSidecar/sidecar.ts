@@ -16,6 +16,7 @@ import {
   objectRule,
   op,
   opResult,
+  orphanPage,
   projectRule,
   recountProgress,
   recountResult,
@@ -28,6 +29,7 @@ import {
   versionPage,
 } from "./lib/shapes";
 import { recount as countAgain } from "./lib/recount";
+import { cleanupOrphans } from "./lib/orphans";
 import { listUnfinished } from "./lib/unfinished";
 import { expireOwn, listVersions } from "./lib/versions";
 
@@ -120,6 +122,13 @@ export const removeAssets = mutation({
   args: { caller, projectId: v.string(), removals: v.array(removal) },
   returns: v.array(removalResult),
   handler: async (ctx, { caller, ...args }) => await backend.removeAssets(ctx, caller, args),
+});
+
+/** A step of looking for assets of which nothing tells any more; see lib/orphans.ts. */
+export const cleanupOrphanedAssets = mutation({
+  args: { caller, projectId: v.string(), dryRun: v.boolean(), cursor },
+  returns: orphanPage,
+  handler: async (ctx, { caller, ...args }) => await cleanupOrphans(ctx, caller, args),
 });
 
 /** `expire` for versions of any sidecar of a project. */

@@ -30,3 +30,8 @@ export async function ensureScene(ctx: Ctx, scene: NewSession & { sceneId: strin
 export async function deleteScene(ctx: Ctx, scene: { sessionId: string; sceneId: string }): Promise<void> {
   await ctx.runMutation(component.scenes.remove, scene);
 }
+
+/** As deleteScene, for a session with all its scenes: it goes in steps, and is not shown from the first one on. */
+export async function deleteSession(ctx: Ctx, session: { sessionId: string }): Promise<void> {
+  await ctx.runMutation(component.sessions.remove, session);
+}

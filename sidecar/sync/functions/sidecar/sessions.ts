@@ -1,7 +1,7 @@
 /** Sessions for players and dashboards, reactive. */
 import { paginationOptsValidator } from "convex/server";
 import { v } from "convex/values";
-import { query, type QueryCtx } from "../_generated/server";
+import { internalMutation, query, type QueryCtx } from "../_generated/server";
 import { pageOfShape, session, type Session } from "../renderSidecar/lib/shapes";
 import { component } from "./component";
 import { asked, assetRule, readable, readableSession, readableSessionView } from "./reading";
@@ -28,6 +28,13 @@ export const sessionsByProject = query({
     const page = await Promise.all(shown.map((one) => viewOf(ctx, one.sessionId)));
     return { ...result, page: page.filter((one) => one !== null) };
   },
+});
+
+/** Deletes a session for good: a tombstone refuses whatever a sidecar still sends for it. */
+export const remove = internalMutation({
+  args: { sessionId: v.string() },
+  returns: v.null(),
+  handler: async (ctx, args) => await ctx.runMutation(component.sessions.remove, args),
 });
 
 async function viewOf(ctx: QueryCtx, sessionId: string): Promise<Session | null> {

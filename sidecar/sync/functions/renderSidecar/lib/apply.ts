@@ -15,7 +15,7 @@ import { isOlder, newestOfSlot, prune, remember } from "./ledger";
 import { saveChanges } from "./changes";
 import { defined } from "./optional";
 import { addressOf, problemWithObject } from "./objects";
-import { isDeleted, versionRow } from "./rows";
+import { isDeleted, sessionTombstone, versionRow } from "./rows";
 import type { Caller, Effect, ObjectRule, Op, OpResult } from "./shapes";
 
 export const MAX_OPS = 100;
@@ -125,6 +125,9 @@ function foreignObject({ projectId, keys }: Batch, op: Op): Problem | null {
 /** A session that nobody has written yet is claimed for its project, for good. */
 async function problemWithSession(ctx: MutationCtx, batch: Batch, mayClaim: boolean): Promise<Problem | null> {
   const projectId = await projectOf(ctx, batch.sessionId);
+  if ((await sessionTombstone(ctx, batch.sessionId)) !== null) {
+    return { code: "SESSION_DELETED", message: `session "${batch.sessionId}" was deleted` };
+  }
   if (projectId === batch.projectId) return null;
   if (projectId === null) {
     if (mayClaim) return null;

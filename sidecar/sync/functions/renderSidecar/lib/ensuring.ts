@@ -4,11 +4,14 @@ import { projectOf } from "./auth";
 import { tombstoneOf } from "./deletion";
 import { fail } from "./errors";
 import { newScene, newSession } from "./newDocuments";
-import { sceneRow, sessionRow } from "./rows";
+import { sceneRow, sessionRow, sessionTombstone } from "./rows";
 
 export type SessionArgs = { sessionId: string; projectId: string; ownerId?: string };
 
-/** Idempotent; an owner that is named is the owner from now on. Throws INVALID for a session of another project. */
+/**
+ * Idempotent; an owner that is named is the owner from now on. A session that was deleted is there again, once all of it
+ * had gone. Throws INVALID for a session of another project.
+ */
 export async function ensureSession(ctx: MutationCtx, args: SessionArgs): Promise<void> {
   const { sessionId, projectId, ownerId } = args;
   const known = await projectOf(ctx, sessionId);
@@ -16,6 +19,11 @@ export async function ensureSession(ctx: MutationCtx, args: SessionArgs): Promis
     fail("INVALID", `session "${sessionId}" belongs to project "${known}", not "${projectId}"`);
   }
   if (known === null) await ctx.db.insert("sessionProjects", { sessionId, projectId });
+  const tombstone = await sessionTombstone(ctx, sessionId);
+  if (tombstone !== null) {
+    if (tombstone.purgedAt === undefined) fail("INVALID", `session "${sessionId}" is still being deleted: try again soon`);
+    await ctx.db.delete("deletedSessions", tombstone._id);
+  }
   const session = await sessionRow(ctx, sessionId);
   if (session === null) await ctx.db.insert("videoSessions", newSession(args));
   else if (ownerId !== undefined && ownerId !== session.ownerId) {

@@ -109,11 +109,19 @@ export async function sessionRow(ctx: Db, sessionId: string): Promise<Doc<"video
     .first();
 }
 
-/** Whether a scene was deleted: its rows may still be there for a moment. */
+/** Whether a scene was deleted, or its session: its rows may still be there for a moment. */
 export async function isDeleted(ctx: Db, sessionId: string, sceneId: string): Promise<boolean> {
   const tombstone = await ctx.db
     .query("deletedScenes")
     .withIndex("by_scene", (q) => q.eq("sessionId", sessionId).eq("sceneId", sceneId))
     .unique();
-  return tombstone !== null;
+  return tombstone !== null || (await sessionTombstone(ctx, sessionId)) !== null;
+}
+
+/** What is left of a session that was deleted. */
+export async function sessionTombstone(ctx: Db, sessionId: string): Promise<Doc<"deletedSessions"> | null> {
+  return await ctx.db
+    .query("deletedSessions")
+    .withIndex("by_session", (q) => q.eq("sessionId", sessionId))
+    .unique();
 }

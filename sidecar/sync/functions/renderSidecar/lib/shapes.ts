@@ -276,6 +276,9 @@ export const assetPage = v.object({
   cursor: v.union(v.string(), v.null()),
 });
 
+/** Assets of which nothing tells any more, and where to go on; null: there are no further ones. */
+export const orphanPage = v.object({ orphans: v.array(assetReference), cursor: v.union(v.string(), v.null()) });
+
 /** An asset to be removed, if it still has the version that the caller saw. */
 export const removal = v.object({ slot, expectedVersion: v.number() });
 export type Removal = Infer<typeof removal>;

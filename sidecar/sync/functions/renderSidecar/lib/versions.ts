@@ -7,7 +7,7 @@ import { fail } from "./errors";
 import { assetIdOf } from "./identity";
 import { NOTHING, problemWithObject } from "./objects";
 import { pageOf } from "./pages";
-import { assetRow, isDeleted, lastVersion, sceneRow, versionRow } from "./rows";
+import { assetRow, isDeleted, lastVersion, sceneRow, sessionTombstone, versionRow } from "./rows";
 import type { Caller, ProjectRule, VersionName } from "./shapes";
 
 export const MAX_VERSIONS = 100;
@@ -77,6 +77,7 @@ async function describe(ctx: QueryCtx, row: Version) {
 async function statusOf(ctx: Db, row: Version): Promise<"current" | "superseded" | "deleted" | "expired"> {
   if (await isShown(ctx, row)) return "current";
   if (row.expired) return "expired";
+  if ((await sessionTombstone(ctx, row.sessionId)) !== null) return "deleted";
   if (row.entityType !== "scene") return "superseded";
   return (await isDeleted(ctx, row.sessionId, row.entityId)) ? "deleted" : "superseded";
 }
