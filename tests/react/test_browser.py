@@ -23,8 +23,7 @@ from sidecar.local.convex_server import FUNCTIONS, ConvexServer
 from sidecar.local.page_server import PageServer
 from sidecar.local.renderer import find_ffmpeg
 from sidecar.local.seaweed import SeaweedServer
-from tests.support import chromium
-from tests.support.chromium import Chromium, Tab
+from tests.support.chromium import Chromium, Tab, skip_unless_wanted
 from tests.support.convex import AUDIENCE, Caller, Sidecar, Signer, facts, put
 from tests.support.relay import Relay
 
@@ -66,10 +65,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(autouse=True)
 def _only_on_demand(request: pytest.FixtureRequest) -> None:
-    if not request.config.getoption("--browser"):
-        pytest.skip("plays in a browser only with --browser")
-    if not chromium.BINARY.exists():
-        pytest.skip(f"there is no {chromium.BINARY}: apt-get install chromium")
+    skip_unless_wanted(request)
 
 
 @pytest.fixture(scope="module")
