@@ -11,6 +11,8 @@ from typing import Any, Self
 
 from .ports import LOOPBACK
 
+PORT = 9746  # where the example's vite.config.ts looks for it
+
 
 class PageServer:
     """A folder of files over HTTP. Use it as a context manager; ``url`` is known once it has started."""
@@ -29,7 +31,10 @@ class PageServer:
             def __init__(self, *args: Any) -> None:
                 super().__init__(*args, directory=str(folder))
 
-        self._server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
+        try:
+            self._server = ThreadingHTTPServer((LOOPBACK, PORT), Handler)
+        except OSError:  # another page's
+            self._server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
         Handler.host = f"{LOOPBACK}:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, name="page", daemon=True)
 

@@ -29,7 +29,7 @@ read and where each project's objects are, and set the variables that `sidecar c
     npx convex env set SIDECAR_JWT_AUDIENCE render-sidecar             # as convex.auth.audience
     npx convex env set SIDECAR_JWKS_DATA_URI ...
 
-For addresses of a private bucket (assets:accessUrls, see urlsOf there), a key that may s3:GetObject:
+For addresses of a private bucket (see urlsOf in sidecarAccess.ts), a key that may do s3:GetObject:
 
     npx convex env set SIDECAR_S3_REGION eu-central-1
     npx convex env set SIDECAR_S3_ACCESS_KEY_ID ...

@@ -28,6 +28,7 @@ from sidecar.local.demo import percentile
 from sidecar.local.renderer import find_ffmpeg
 from sidecar.local.stack import STATUS_PORT
 from tests.cli.conftest import sidecar
+from tests.support.chromium import Chromium, skip_unless_wanted
 from tests.support.patience import DEADLINE_SECONDS
 
 _TIMEOUT_SECONDS = 180.0
@@ -45,6 +46,33 @@ def test_the_demo_proves_every_file(tmp_path: Path) -> None:
     assert report["mismatched"] == report["dead"] == 0
     assert report["bytes"] > 40 * 1024 * 1024
     assert 0 < report["close_to_synced_ms"]["p50"] <= report["close_to_synced_ms"]["p99"]
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_the_demo_plays_in_a_browser_while_it_is_drawn(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three scenes, each to its end, one behind the other; Ctrl-C ends it, and nothing is left."""
+    skip_unless_wanted(request)
+    monkeypatch.setenv("BROWSER", "true")  # the program that shows nothing
+    with _sidecar("demo", "--open", temp=tmp_path) as process:
+        page = await asyncio.to_thread(_address, process, "page")
+        async with Chromium() as browser:
+            tab = await browser.open(page)
+            drawn = asyncio.create_task(asyncio.to_thread(_until, process, "Staying up"))
+            await tab.until("document.querySelector('.player')?.dataset.state === 'playing'")
+            assert not drawn.done()
+            await drawn
+            last = "document.querySelector('.card:last-child.shown')"
+            await tab.until(f"{last} && document.querySelector('.player').dataset.state === 'ended'")
+            cards = await tab.evaluate(
+                "[...document.querySelectorAll('.card small')].map((one) => one.textContent)"
+            )
+            assert cards == ["4 of 4 chunks, ready"] * 3
+            assert browser.complaints == []
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=_TIMEOUT_SECONDS)
+    assert process.returncode == 0
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from urllib.parse import urlencode
 
 import pytest
@@ -23,9 +23,9 @@ from sidecar.local.convex_server import FUNCTIONS, ConvexServer
 from sidecar.local.page_server import PageServer
 from sidecar.local.renderer import find_ffmpeg
 from sidecar.local.seaweed import SeaweedServer
-from tests.support import chromium
-from tests.support.chromium import Chromium, Tab
+from tests.support.chromium import Chromium, Tab, skip_unless_wanted
 from tests.support.convex import AUDIENCE, Caller, Sidecar, Signer, facts, put
+from tests.support.relay import Relay
 
 from .conftest import Project
 
@@ -65,10 +65,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(autouse=True)
 def _only_on_demand(request: pytest.FixtureRequest) -> None:
-    if not request.config.getoption("--browser"):
-        pytest.skip("plays in a browser only with --browser")
-    if not chromium.BINARY.exists():
-        pytest.skip(f"there is no {chromium.BINARY}: apt-get install chromium")
+    skip_unless_wanted(request)
 
 
 @pytest.fixture(scope="module")
@@ -279,19 +276,26 @@ async def test_two_tabs_and_one_that_was_disconnected_play_the_same(
     browser: Chromium, lesson: Lesson
 ) -> None:
     """The one that was away for longer than its addresses live goes on where it was."""
-    tab, away = await lesson.watch(browser), await lesson.watch(browser, strict="1")
-    for index in range(3):
-        lesson.ship(index)
-    await away.until("window.seen.played.length === 3")
-    await state(away, "uploading")
-    await away.is_offline(offline=True)
+    port = int(lesson.server.url.rpartition(":")[2])
+    line = Relay(upstream=("127.0.0.1", port))
+    async with AsyncExitStack() as cut:
+        await cut.enter_async_context(line.listening())
+        tab = await lesson.watch(browser)
+        away = await lesson.watch(browser, convex=line.url, strict="1")
+        for index in range(3):
+            lesson.ship(index)
+        await away.until("window.seen.played.length === 3")
+        await state(away, "uploading")
+        await away.is_offline(offline=True)  # of S3; a socket that is open stays so
     for index in range(3, CHUNKS):
         lesson.ship(index)
     lesson.end()
     await state(tab, "ended")
-    await away.is_offline(offline=False)
-    await state(away, "ended")
-    assert await played(tab) == await played(away) == list(range(CHUNKS))
+    assert await away.evaluate("[window.seen.arrived.length, window.seen.played.length]") == [3, 3]
+    async with line.listening():
+        await away.is_offline(offline=False)
+        await state(away, "ended")
+        assert await played(tab) == await played(away) == list(range(CHUNKS))
 
 
 async def test_a_page_that_was_frozen_goes_on(browser: Chromium, lesson: Lesson) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
+import pytest
 
 from .patience import DEADLINE_SECONDS
 
@@ -24,6 +25,14 @@ _FLAGS = (
     *("--autoplay-policy=no-user-gesture-required", "--remote-debugging-port=0", "--window-size=1280,900"),
     *("--disable-background-timer-throttling", "--disable-renderer-backgrounding"),
 )
+
+
+def skip_unless_wanted(request: pytest.FixtureRequest) -> None:
+    """Skip the test, with a sentence, without ``--browser`` or without Chromium."""
+    if not request.config.getoption("--browser"):
+        pytest.skip("plays in a browser only with --browser")
+    if not BINARY.exists():
+        pytest.skip(f"there is no {BINARY}: apt-get install chromium")
 
 
 class Chromium:

@@ -44,11 +44,12 @@ class Relay:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Relay]:
-        """Relay for the block."""
+        """Relay for the block; another block has the same port."""
         self._next = self.every_bytes
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-        sock.bind(("127.0.0.1", 0))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("127.0.0.1", self.port))
         self.port = sock.getsockname()[1]
         server = await asyncio.start_server(self._serve, sock=sock, limit=BUFFER_BYTES, backlog=128)
         try:

@@ -1,7 +1,7 @@
-/** Vite serves /settings.json and /token from your own backend in production; here `sidecar demo --open` can be asked. */
+/** What your own backend answers in production, `sidecar demo --open` or `sidecar dev DIR --open` answers here. */
 import { defineConfig } from "vite";
 
-const backend = "http://127.0.0.1:4173"; // the address that `sidecar demo --open` prints
+const backend = { target: "http://127.0.0.1:9746", changeOrigin: true };
 export default defineConfig({
   esbuild: { jsx: "automatic" },
   server: { proxy: { "/settings.json": backend, "/token": backend } },
