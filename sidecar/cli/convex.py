@@ -64,7 +64,11 @@ def install_(
             results = installing.install(into, module=module, force=force)
             print("\n".join(installing.describe(results, module=module)))
         if react is not None:
-            print("\n".join(installing.describe_react(installing.install_react(react, force=force))))
+            print(
+                "\n".join(
+                    installing.describe_react(installing.install_react(react, module=module, force=force))
+                )
+            )
     except installing.InstallError as error:
         _fail(str(error))
 

@@ -86,10 +86,10 @@ def _require_sound(into: Path, module: str) -> None:
         raise InstallError(texts.refusal_of_version(version, convex_project.CONVEX_MIN))
 
 
-def install_react(into: Path, *, force: bool = False) -> Results:
+def install_react(into: Path, *, module: str = MODULE, force: bool = False) -> Results:
     """Write the hooks and the player into a folder of a front end; raises InstallError, as `install` does."""
     wanted = [
-        Wanted(target=into / path.name, text=path.read_text(encoding="utf-8"), kind=Kind.OURS)
+        Wanted(target=into / path.name, text=install_files.text_of(path, module), kind=Kind.OURS)
         for pattern in ("*.ts", "*.tsx")
         for path in sorted(REACT.glob(pattern))
     ]

@@ -50,16 +50,20 @@ def wanted(into: Path, module: str) -> list[Wanted]:
     """Return every file of an installation whose wrappers live in ``module``."""
     found = []
     for source in sorted(FUNCTIONS.rglob("*.ts")):
-        name, text = source.relative_to(FUNCTIONS), source.read_text(encoding="utf-8")
+        name, text = source.relative_to(FUNCTIONS), text_of(source, module)
         kind = _kind(name)
-        if name.parts[0] != COMPONENT:
-            text = text.replace(f"./{MODULE}/", f"./{module}/").replace(f'"{MODULE}/', f'"{module}/')
         if len(name.parts) == 1:
             name = Path(f"{module}.ts") if name.stem == MODULE else name
         elif name.parts[0] == MODULE:
             name = Path(module, *name.parts[1:])
         found.append(Wanted(target=into / name, text=text, kind=kind))
     return found
+
+
+def text_of(source: Path, module: str) -> str:
+    """Return a file's text with the wrappers' module by its name, in imports and in names of functions."""
+    text = source.read_text(encoding="utf-8")
+    return text.replace(f"./{MODULE}/", f"./{module}/").replace(f'"{MODULE}/', f'"{module}/')
 
 
 def _kind(name: Path) -> Kind:

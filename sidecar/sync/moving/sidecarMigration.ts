@@ -23,6 +23,7 @@ import {
   type Phase,
   type State,
 } from "./renderSidecar/lib/moving";
+import schema from "./schema";
 
 type Ctx = GenericMutationCtx<GenericDataModel>;
 type Place = { table: (typeof MOVED)[number]; cursor: string | null; most?: number };
@@ -157,7 +158,7 @@ async function copy(ctx: Ctx, state: State): Promise<State> {
   const table = tableOf(state);
   const { rows, cursor, isDone } = await read(ctx, state.home, { table, cursor: state.from });
   if (state.home === "application") await ctx.runMutation(migration.write, { table, rows });
-  else for (const row of rows) await ctx.db.insert(table, JSON.parse(row) as Record<string, Value>);
+  else for (const row of rows) await ctx.db.insert(table, JSON.parse(fitting(table, row)) as Record<string, Value>);
   const next = { ...state, from: cursor, rows: state.rows + rows.length };
   return isDone ? following(next, "comparing") : next;
 }
@@ -169,7 +170,8 @@ async function compare(ctx: Ctx, state: State): Promise<State> {
   const source = await read(ctx, state.home, { table, cursor: state.from });
   const most = source.rows.length + (source.isDone ? 1 : 0); // one more would be one too many
   const copied = await read(ctx, other, { table, cursor: state.to, most });
-  const isSame = source.rows.length === copied.rows.length && source.rows.every((row, i) => row === copied.rows[i]);
+  const wanted = other === "component" ? source.rows : source.rows.map((row) => fitting(table, row));
+  const isSame = wanted.length === copied.rows.length && wanted.every((row, i) => row === copied.rows[i]);
   if (!isSame) {
     console.warn(`${table} changed while it was copied: all is copied once more`);
     return first(state, "stopping");
@@ -190,6 +192,37 @@ async function read(ctx: Ctx, side: Home, { table, cursor, most = ROWS_PER_STEP 
   if (side === "component") return await ctx.runQuery(migration.read, { table, cursor, most });
   const found = await ctx.db.query(table).paginate({ cursor, numItems: most });
   return { rows: found.page.map((row) => canonical(row as never)), cursor: found.continueCursor, isDone: found.isDone };
+}
+
+/** On the way back: a row without what the table of before does not know. */
+function fitting(table: string, row: string): string {
+  const shape = (schema.tables as Record<string, { validator: unknown }>)[table]?.validator;
+  return shape === undefined ? row : JSON.stringify(known(shape as Shape, JSON.parse(row)));
+}
+
+type Shape = {
+  kind: string;
+  isOptional: "optional" | "required";
+  fields?: Record<string, Shape>;
+  members?: Shape[];
+  element?: Shape;
+  value?: Shape | string | number;
+};
+
+function known(shape: Shape | undefined, value: unknown): unknown {
+  if (shape === undefined || value === null || typeof value !== "object") return value;
+  if (shape.kind === "union") return known(shape.members?.find((member) => isOf(member, value)), value);
+  if (Array.isArray(value)) return value.map((item: unknown) => known(shape.element, item));
+  const { kind, fields = {}, value: each } = shape;
+  const entries = Object.entries(value).filter(([name]) => kind !== "object" || name in fields);
+  const inner = (name: string) => (kind === "object" ? fields[name] : typeof each === "object" ? each : undefined);
+  return Object.fromEntries(entries.map(([name, item]) => [name, known(inner(name), item)]));
+}
+
+function isOf({ kind, fields = {} }: Shape, value: object): boolean {
+  if (Array.isArray(value)) return kind === "array";
+  if (kind !== "object") return kind === "record";
+  return Object.entries(fields).every(([name, { isOptional }]) => isOptional === "optional" || name in value);
 }
 
 const tableOf = ({ table }: State) => MOVED[table] ?? MOVED[0];
