@@ -8,7 +8,7 @@ nothing (0). The sentence for viewers names no key and repeats no word of a remo
 
 A scene of several sidecars does not wait for one that was silent for 15 minutes in the middle of its work,
 as after a takeover. Nobody tells Convex that a sidecar is gone, so Convex looks after each sidecar by its
-heartbeat (``lib/liveness.ts``). What a sidecar said of its own end counts however long it has
+heartbeat (``renderSidecar/lib/liveness.ts``). What a sidecar said of its own end counts however long it has
 been idle since.
 """
 

@@ -9,8 +9,9 @@ import asyncio
 import json
 import shutil
 import tempfile
+import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -55,18 +56,20 @@ class ConvexServer:
         port: int = 0,
         progress: Callable[[str], None] | None = None,
         arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Serve the packaged functions, or those of ``functions_dir``.
 
         ``dev_auth``: calls without Authorization act as the sidecar that their arguments name, and
         everybody may read. ``redact``: errors as in production. ``progress`` hears one sentence if npm
-        packages must be installed first. ``arguments`` are further ones of server.mjs.
+        packages must be installed first. ``arguments`` are further ones of server.mjs, ``environment`` holds
+        further variables of the deployment.
         """
         self.url = ""
         self.admin_key = ""
         self._functions_dir = functions_dir
         self._dev_auth = dev_auth
-        self._environment = jwt.environment() if jwt else {}
+        self._environment = {**(jwt.environment() if jwt else {}), **(environment or {})}
         self._progress = progress
         self._flags = [
             *("--port", str(port), *arguments),
@@ -74,6 +77,7 @@ class ConvexServer:
             *(["--redact"] if redact else []),
         ]
         self._workspace = Path()
+        self._deployments = 0
         self._child: Child | None = None
 
     @property
@@ -136,6 +140,21 @@ class ConvexServer:
         """Return every document of a table."""
         rows: list[dict[str, Any]] = self.control(f"table/{name}")
         return rows
+
+    def deploy(self, functions_dir: Path) -> None:
+        """Put other functions over the same documents, as ``npx convex deploy`` does.
+
+        Raises ServerError for what Convex would refuse: functions that do not compile, a schema that the
+        documents do not fit.
+        """
+        self._deployments += 1
+        workspace = self._workspace / f"deployment-{self._deployments}"
+        modules = modules_folder(node=find_node())
+        assemble(workspace, modules, functions_dir=functions_dir, dev_auth=self._dev_auth)
+        try:
+            self.control("deploy", {"dir": str(workspace / "convex")})
+        except urllib.error.HTTPError as error:
+            raise ServerError(f"the functions were not deployed: {json.load(error)['message']}") from error
 
     def _prepare(self) -> None:
         node = find_node()

@@ -23,11 +23,7 @@ VIEWER = Signer("https://viewers.test")
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexServer]:
     """An application with two instances of one component, which has a component of its own."""
-    folder = copied(tmp_path_factory.mktemp("project"))
-    provider = {"type": "customJwt", "issuer": VIEWER.issuer, "jwks": VIEWER.jwks_data_uri()}
-    provider |= {"applicationID": AUDIENCE, "algorithm": "ES256"}
-    (folder / "auth.config.ts").write_text(f"export default {json.dumps({'providers': [provider]})};")
-    with ConvexServer(functions_dir=folder) as running:
+    with ConvexServer(functions_dir=copied(tmp_path_factory.mktemp("project"))) as running:
         yield running
 
 
@@ -40,6 +36,9 @@ def copied(folder: Path, **changes: tuple[str, str]) -> Path:
         for before, after in changes.values() if source.parent == FOLDER else ():
             text = text.replace(before, after)
         target.write_text(text)
+    provider = {"type": "customJwt", "issuer": VIEWER.issuer, "jwks": VIEWER.jwks_data_uri()}
+    provider |= {"applicationID": AUDIENCE, "algorithm": "ES256"}
+    (folder / "auth.config.ts").write_text(f"export default {json.dumps({'providers': [provider]})};")
     return folder
 
 
@@ -89,12 +88,17 @@ def test_a_component_that_fails_leaves_the_application_its_own(server: ConvexSer
 
 def test_a_failed_call_wakes_nobody(server: ConvexServer, caller: Caller) -> None:
     """What was rolled back was never written; what the application wrote was."""
-    before = server.control("stats")["commits"]
-    caller.mutation("app:survive", name="a")
-    assert server.control("stats")["commits"] == before + 1
-    with pytest.raises(Refused):
-        caller.mutation("app:incrementThenFail", name="a")
-    assert server.control("stats")["commits"] == before + 1
+    states = iter(ConvexClient(server.url).subscribe("app:count", {"name": "a"}))
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(next, states).result(timeout=30) == 0
+        before = server.control("stats")
+        caller.mutation("app:survive", name="a")
+        with pytest.raises(Refused):
+            caller.mutation("app:incrementThenFail", name="a")
+        assert server.control("stats")["commits"] == before["commits"] + 1
+        caller.mutation("app:increment", name="a")
+        assert pool.submit(next, states).result(timeout=30) == 1
+    assert server.control("stats")["calls"]["app:count"] == before["calls"]["app:count"] + 1
 
 
 def test_a_component_runs_its_own_jobs(server: ConvexServer, caller: Caller) -> None:
@@ -227,3 +231,52 @@ def test_an_environment_that_convex_refuses_is_refused(
     """When the functions are pushed, not when they run."""
     with pytest.raises(ServerError, match=message):
         ConvexServer(functions_dir=copied(tmp_path, change=change)).start()
+
+
+def test_other_functions_are_deployed_over_the_same_documents(server: ConvexServer, tmp_path: Path) -> None:
+    """Subscriptions are run again, jobs find what has their name now, a component may go and come back."""
+    first, second, bare = (copied(tmp_path / name) for name in ("first", "second", "bare"))
+    lib = second / "tally/lib.ts"
+    lib.write_text(lib.read_text().replace("row?.count ?? 0", "(row?.count ?? 0) + 100"))
+    (bare / "convex.config.ts").unlink()
+    server.control("reset", {})
+    with Caller(server.url) as caller:
+        caller.mutation("app:increment", name="a")
+        states = iter(ConvexClient(server.url).subscribe("app:count", {"name": "a"}))
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(next, states).result(timeout=30) == 1
+            server.deploy(second)
+            assert pool.submit(next, states).result(timeout=30) == 101
+        server.deploy(bare)
+        with pytest.raises(Refused, match="Child component tally not found"):
+            caller.mutation("app:increment", name="a")
+        server.deploy(first)  # as it was
+        assert caller.mutation("app:countTwice", name="a") == 2
+
+
+def test_a_schema_that_the_documents_do_not_fit_is_not_deployed(server: ConvexServer, tmp_path: Path) -> None:
+    """All stays as it was."""
+    narrow = copied(tmp_path)
+    schema = narrow / "tally/schema.ts"
+    schema.write_text(schema.read_text().replace("name: v.string()", 'name: v.literal("b")'))
+    server.control("reset", {})
+    with Caller(server.url) as caller:
+        caller.mutation("app:increment", name="a")
+        with pytest.raises(ServerError, match='in table "rows" does not match the schema'):
+            server.deploy(narrow)
+        assert caller.mutation("app:countTwice", name="a") == 2
+
+
+def test_a_job_that_was_cancelled_says_so(server: ConvexServer, caller: Caller) -> None:
+    """Its row is the application's; the one that ran succeeded."""
+    caller.mutation("app:scheduleAndCancel", name="a")
+    server.control("settle", {})
+    found = [(row["name"], row["state"]["kind"]) for row in server.table("_scheduled_functions")]
+    assert found == [("lib.js:increment", "success"), ("lib.js:increment", "canceled")]
+
+
+def test_a_job_that_throws_has_failed_and_left_nothing(server: ConvexServer, caller: Caller) -> None:
+    """The row is in the component that scheduled it."""
+    caller.mutation("app:incrementAndTell", name="bad")
+    server.control("settle", {})
+    assert [row["state"]["kind"] for row in server.table("tally/_scheduled_functions")] == ["failed"]

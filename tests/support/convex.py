@@ -80,6 +80,10 @@ class Caller:
         """Call a mutation."""
         return self._call("mutation", path, args)
 
+    def action(self, path: str, **args: Any) -> Any:
+        """Call an action."""
+        return self._call("action", path, args)
+
     def inside(self, path: str, **args: Any) -> Any:
         """Call any function of the component, as only an admin may."""
         body = {"componentPath": COMPONENT, "path": path, "args": args, "format": "json"}

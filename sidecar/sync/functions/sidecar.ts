@@ -281,7 +281,8 @@ export const pingInternal = internalQuery({
 
 type Journal = Omit<ObjectType<typeof registerArgs>, "sidecarId">;
 async function announce(ctx: MutationCtx, { caller }: Writer, { journalId, contractVersion }: Journal) {
-  const registered = await ctx.runMutation(component.sidecar.register, { caller, journalId, callbacks: await callbacks() });
+  const given = { caller, journalId, callbacks: await callbacks() };
+  const registered = await ctx.runMutation(component.sidecar.register, given);
   return { ...registered, contractVersion: contractWith(contractVersion) };
 }
 

@@ -7,7 +7,7 @@ import {
   mutationGeneric as mutation,
   queryGeneric as query,
 } from "convex/server";
-import { v } from "convex/values";
+import { ConvexError, v } from "convex/values";
 
 const { tally, second }: any = componentsGeneric();
 const named = { name: v.string() };
@@ -39,7 +39,9 @@ export const survive = mutation({
   args: named,
   handler: async (ctx, args) => {
     await ctx.db.insert("rows", args);
-    return await ctx.runMutation(tally.lib.incrementAndFail, args).catch((error: Error) => error.message);
+    return await ctx
+      .runMutation(tally.lib.incrementAndFail, args)
+      .catch((error: unknown) => (error instanceof ConvexError ? error.data : String(error)));
   },
 });
 

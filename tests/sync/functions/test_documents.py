@@ -21,7 +21,7 @@ def scene_of(player: Caller, sidecar: Sidecar, scene_id: str = "intro") -> dict[
 
 
 def test_a_scene_shows_one_asset_of_each_type(sidecar: Sidecar, player: Caller) -> None:
-    """Each field is an S3Asset and its identity, nothing else."""
+    """Each field is an S3Asset, its name and its identity, nothing else."""
     types = ["video_chunk", "source_code", "thumbnail", "subtitle"]
     ops = [put(f"file.{kind}", kind, assetType=kind) for kind in types]
     sidecar.apply(*ops)
@@ -29,7 +29,7 @@ def test_a_scene_shows_one_asset_of_each_type(sidecar: Sidecar, player: Caller) 
     fields = ["videoAsset", "sourceCodeAsset", "thumbnailAsset", "subtitleAsset"]
     shown = [dict(scene[field]) for field in fields]
     ids = [asset.pop("assetId") for asset in shown]
-    assert shown == [op["asset"] for op in ops]
+    assert shown == [{**op["asset"], "name": op["name"]} for op in ops]
     assert ids == [result["assetId"] for result in sidecar.apply(*ops)]
     assert (scene["sessionId"], scene["projectId"]) == (sidecar.session_id, "p")
     assert "ownerId" not in scene

@@ -1,10 +1,10 @@
 /** Finds and runs functions: queries on the newest snapshot, mutations one after the other, with conflicts. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { Deployment } from "./deployment.mjs";
 import { FunctionError, SystemError } from "./errors.mjs";
 import { ADMIN } from "./identities.mjs";
-import { Modules } from "./modules.mjs";
+import { JOBS, setState, take } from "./jobs.mjs";
 import { Permits } from "./permits.mjs";
-import { patchDatabase } from "./prefixes.mjs";
 import { Scheduler } from "./scheduler.mjs";
 import { installTap, newTrace, touches, traced } from "./tap.mjs";
 
@@ -18,44 +18,46 @@ class Rollback extends Error {}
 export class Backend {
   paused = false;
   onCommit = () => {};
-  #functions;
+  onDeploy = () => {};
+  #deployment;
+  #library;
   #options;
-  #modules;
-  #test; // the convex-test instance
   #commits = []; // { number, writes } of the newest commits
   #commitNumber = 0;
   #permits;
   #scheduler;
   #stats;
 
-  constructor(functions, options) {
-    this.#functions = functions;
+  constructor(functions, { library, options }) {
+    this.#deployment = new Deployment(functions, library);
+    this.#library = library;
     this.#options = options;
-    this.#modules = new Modules(functions);
     this.#permits = new Permits(options);
-    this.#scheduler = new Scheduler(({ path, args, component }) => this.invoke(null, path, args, ADMIN, component));
-    patchDatabase(functions.library.DatabaseFake);
+    this.#scheduler = new Scheduler((job) => this.#runJob(job));
     this.reset();
-    installTap(functions.library, {
-      requireTarget: (target, args) => this.#modules.requireTarget(target, args),
+    installTap(library, {
+      requireTarget: (target, args) => this.#deployment.modules.requireTarget(target, args),
       committed: (trace) => this.#committed(trace),
-      schedule: (job) => this.#scheduler.add(job),
-      cancel: (id) => this.#scheduler.cancel(id),
+      transaction: (component, run) => this.#deployment.test.runInComponent(component, run),
     });
   }
 
   reset() {
     this.#scheduler.clear();
-    const [{ schema, modules }, ...components] = this.#functions.components;
-    this.#test = this.#functions.library.convexTest({ schema: schema ?? undefined, modules, transactionLimits: true });
-    for (const one of components) this.#test.registerComponent(one.path, one.schema, one.modules);
+    this.#deployment.reset();
     this.#commits = [];
     this.#stats = { calls: {}, conflicts: {}, exhausted: 0 }; // by function, by table
     this.paused = false;
   }
 
+  /** Other functions over the same documents, between two calls; throws what Convex would refuse. */
+  async deploy(functions) {
+    await this.#deployment.replace(functions);
+    this.onDeploy();
+  }
+
   get convexToJson() {
-    return this.#functions.library.convexToJson;
+    return this.#library.convexToJson;
   }
 
   get stats() {
@@ -69,35 +71,64 @@ export class Backend {
   /** All documents of a table, by its name or as "component/name". */
   async table(path) {
     const at = path.lastIndexOf("/");
-    const handler = (ctx) => ctx.db.query(path.slice(at + 1)).collect();
-    return await this.#test.runInComponent(path.slice(0, Math.max(0, at)), handler);
+    const name = path.slice(at + 1);
+    const handler = ({ db }) => (name.startsWith("_") ? db.system : db).query(name).collect();
+    return await this.#deployment.test.runInComponent(path.slice(0, Math.max(0, at)), handler);
   }
 
   /** Returns { value, trace } or { error, trace }; throws SystemError for what never ran. */
-  async invoke(kind, path, jsonArgs, identity, component = "") {
+  async invoke(kind, path, jsonArgs, identity, component = "", job = undefined) {
     const trace = newTrace();
     try {
-      if (this.paused) throw new FunctionError(PAUSED);
-      const target = await this.#resolve(component, path, kind, identity);
-      const args = this.#modules.parse(target, jsonArgs);
-      count(this.#stats.calls, component, target.path);
-      return { value: await this.#run(target, args, identity, trace), trace };
+      return await this.#deployment.during(async () => {
+        if (this.paused) throw new FunctionError(PAUSED);
+        const target = await this.#resolve(component, path, kind, identity);
+        const args = this.#deployment.modules.parse(target, jsonArgs);
+        count(this.#stats.calls, component, target.path);
+        return { value: await this.#run(target, args, identity, trace, job), trace };
+      });
     } catch (error) {
       if (error instanceof SystemError) throw error;
       return { error, trace };
     }
   }
 
-  async #run(target, args, identity, trace) {
-    const test = identity.kind === "user" ? this.#test.withIdentity(identity.identity) : this.#test;
-    const address = { componentPath: target.component, udfPath: target.path };
-    if (target.kind === "Mutation") return await this.#runMutation(test, address, args, trace);
-    const run = target.kind === "Query" ? test.queryFromPath : test.actionFromPath;
+  async #run({ component: componentPath, path: udfPath, kind }, args, identity, trace, job) {
+    const { test } = this.#deployment;
+    const caller = identity.kind === "user" ? test.withIdentity(identity.identity) : test;
+    const address = { componentPath, udfPath };
+    if (kind === "Mutation") {
+      const commit = job ? () => this.#runWithRow(job, args) : () => caller.mutationFromPath(address, args);
+      return await this.#runMutation({ test: caller, address, args, trace, commit });
+    }
+    const run = kind === "Query" ? caller.queryFromPath : caller.actionFromPath;
+    if (job && !(await this.#inJob(job, (db) => take(db, job.id, "inProgress")))) return null;
     return await traced(trace, () => run(address, args));
   }
 
+  async #runJob(job) {
+    const done = await this.invoke(null, job.path, job.args, ADMIN, job.component, job);
+    await this.#inJob(job, (db) => {
+      const { kind } = db.get(JOBS, job.id)?.state ?? {};
+      if (kind === "pending" || kind === "inProgress") setState(db, job.id, done.error ? "failed" : "success");
+    });
+    return done;
+  }
+
+  /** A mutation, and that it has run: either both commit or none. */
+  async #runWithRow(job, args) {
+    return await this.#deployment.test.runInComponent(job.scheduledIn, async (ctx) => {
+      const mayRun = take(this.#library.getDb(), job.id, "success");
+      return mayRun ? await ctx.runMutation(handleOf(job.component, job.path), args) : null;
+    });
+  }
+
+  async #inJob({ scheduledIn }, run) {
+    return await this.#deployment.test.runInComponent(scheduledIn, async () => run(this.#library.getDb()));
+  }
+
   async #resolve(component, path, kind, identity) {
-    const target = await this.#modules.find(component, path);
+    const target = await this.#deployment.modules.find(component, path);
     const { found, kind: actual } = target;
     const isPublic = component === "" && !found?.isInternal; // nobody but an admin reaches into a component
     if (actual === null || !(isPublic || identity.kind === "admin")) {
@@ -116,12 +147,12 @@ export class Backend {
    * mutation runs once and is rolled back, which yields its reads; if a commit touches them within the
    * time, it is tried again on Convex's schedule and at last refused.
    */
-  async #runMutation(test, address, args, trace) {
+  async #runMutation({ test, address, args, trace, commit }) {
     await this.#permits.acquire();
     try {
       for (let attempt = 0; ; attempt++) {
         const conflict = this.#options.execMs > 0 ? await this.#findConflict(test, address, args) : null;
-        if (conflict === null) return await traced(trace, () => test.mutationFromPath(address, args));
+        if (conflict === null) return await traced(trace, commit);
         count(this.#stats.conflicts, conflict.component, conflict.table);
         if (attempt >= this.#options.occRetries) throw this.#exhausted(conflict);
         const backoff = Math.min(BACKOFF_MAX_MS, this.#options.occBackoffMs * 2 ** attempt);
@@ -178,12 +209,13 @@ function count(counts, component, name) {
   counts[key] = (counts[key] ?? 0) + 1;
 }
 
+const handleOf = (component, path) => `function://${component};${path}`;
+
 async function runAndRollBack(test, { componentPath, udfPath }, args) {
   const rollback = new Rollback("rolled back on purpose");
-  const handle = `function://${componentPath};${udfPath}`;
   try {
     await test.mutation(async (ctx) => {
-      await ctx.runMutation(handle, args).catch(() => {}); // the real run reports what is wrong
+      await ctx.runMutation(handleOf(componentPath, udfPath), args).catch(() => {}); // the real run reports what is wrong
       throw rollback;
     });
   } catch (error) {

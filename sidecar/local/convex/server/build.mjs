@@ -1,7 +1,7 @@
 /** esbuild as the local server runs it. */
 import esbuild from "esbuild";
 
-/** Bundles; ends the process if the sources do not compile, after esbuild has printed what is wrong. */
+/** Bundles. Throws if the sources do not compile, after esbuild has printed what is wrong. */
 export async function run(options) {
   const common = {
     bundle: true,
@@ -11,5 +11,5 @@ export async function run(options) {
     target: "node20",
     logLevel: "error",
   };
-  await esbuild.build({ ...common, ...options }).catch(() => process.exit(1));
+  await esbuild.build({ ...common, ...options });
 }

@@ -1,4 +1,4 @@
-/** Bundles the functions of the application and of its components; convex-test is in the application's graph. */
+/** Bundles the functions of the application and of its components, and what runs them. */
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import os from "node:os";
@@ -10,45 +10,60 @@ import { defineEnvironment, discover } from "./components.mjs";
 const require = createRequire(import.meta.url);
 const SOURCE = /(?<!\.d|\.test|\.config)\.(ts|tsx|js|mjs)$/;
 
+let bundles = 0;
+
 /**
- * Returns { components, authProviders, library }. A component is { path, modules, schema }: the
- * application's path is "", its modules have the names that Convex gives them.
+ * Returns { components, authProviders }. A component is { path, modules, schema }: the application's path
+ * is "", its modules have the names that Convex gives them. Each call bundles anew. Throws what is wrong.
  */
 export async function bundle({ dir, bundle }) {
   const root = path.resolve(dir);
-  const out = bundle ? path.resolve(bundle) : temporaryFolder();
-  const application = await build(root, out, "application", { __library: "local:library" });
-  const library = await application.load("__library");
+  const out = path.join(bundle ? path.resolve(bundle) : temporaryFolder(), String(++bundles));
+  const application = await build(root, path.join(out, "application"));
   const components = [{ path: "", ...(await application.component()) }];
-  for (const { path, dir, environment } of await discover(root, out)) {
-    const define = defineEnvironment(path, environment);
-    components.push({ path, ...(await (await build(dir, out, `components/${path}`, {}, define)).component()) });
+  for (const { path: name, dir, environment } of await discover(root, out)) {
+    const built = await build(dir, path.join(out, "components", name), defineEnvironment(name, environment));
+    components.push({ path: name, ...(await built.component()) });
   }
-  return { components, library, authProviders: (await application.loadOptional("auth.config"))?.providers ?? [] };
+  return { components, authProviders: (await application.load("auth.config"))?.providers ?? [] };
 }
 
-/** Bundles one folder of functions, as Convex does: what two components import, each of them has for itself. */
-async function build(root, out, folder, others = {}, define = {}) {
+/** convex-test, its database and its transactions, which it does not export, and the codec of values. */
+export async function loadLibrary({ bundle }) {
+  shared = path.join(bundle ? path.resolve(bundle) : temporaryFolder(), "shared");
+  const entryPoints = { library: "local:library", server: "convex/server", values: "convex/values" };
+  await run({ entryPoints, outdir: shared, splitting: true, plugins: [libraryPlugin] });
+  return await import(urlOfShared("library"));
+}
+
+/** There is one convex/server, so that an error that one function throws is a ConvexError to another. */
+let shared;
+const urlOfShared = (name) => pathToFileURL(path.join(shared, `${name}.mjs`)).href;
+const sharedPlugin = {
+  name: "shared",
+  setup(build) {
+    build.onResolve({ filter: /^convex\/(server|values)$/ }, ({ path: name }) => ({
+      path: urlOfShared(name.slice("convex/".length)),
+      external: true,
+    }));
+  },
+};
+
+/** Bundles one folder of functions: what two components import of others, each of them has for itself. */
+async function build(root, outdir, define = {}) {
   const names = moduleNames(root);
-  const entries = [...names].map(([name, file]) => [`functions/${name}`, path.join(root, file)]);
-  await run({
-    entryPoints: { ...Object.fromEntries(entries), ...others },
-    outdir: path.join(out, folder),
-    absWorkingDir: path.dirname(root),
-    splitting: true,
-    plugins: [libraryPlugin],
-    define,
-  });
-  const load = (name) => import(pathToFileURL(path.join(out, folder, `${name}.mjs`)).href);
-  const loadOptional = async (name) => (names.has(name) ? (await load(`functions/${name}`)).default : undefined);
+  const entryPoints = Object.fromEntries([...names].map(([name, file]) => [name, path.join(root, file)]));
+  await run({ entryPoints, outdir, absWorkingDir: path.dirname(root), splitting: true, plugins: [sharedPlugin], define });
+  const module = (name) => import(pathToFileURL(path.join(outdir, `${name}.mjs`)).href);
+  const load = async (name) => (names.has(name) ? (await module(name)).default : undefined);
   const component = async () => ({
     modules: {
       "./_generated/root.js": undefined, // where convex-test looks for the root
-      ...Object.fromEntries([...names.keys()].map((name) => [`./${name}.js`, () => load(`functions/${name}`)])),
+      ...Object.fromEntries([...names.keys()].map((name) => [`./${name}.js`, () => module(name)])),
     },
-    schema: (await loadOptional("schema")) ?? null,
+    schema: (await load("schema")) ?? null,
   });
-  return { load, loadOptional, component };
+  return { load, component };
 }
 
 function temporaryFolder() {
@@ -67,14 +82,13 @@ function moduleNames(root) {
   return new Map(own.map((file) => [file.replace(/\.[^.]+$/, ""), file]));
 }
 
-/** convex-test does not export its database and its transactions, which prefixes.mjs and tap.mjs must reach. */
 const libraryPlugin = {
   name: "library",
   setup(build) {
     const entry = require.resolve("convex-test");
     const source = fs.readFileSync(entry, "utf8").replaceAll("import.meta.glob", "(() => ({}))");
     const contents = `${source}
-      export { DatabaseFake, TransactionManager, getCurrentComponentPath, getFunctionPathFromAddress };
+      export { DatabaseFake, TransactionManager, getCurrentComponentPath, getDb, getFunctionPathFromAddress };
       export { convexToJson, jsonToConvex } from "convex/values";`;
     build.onResolve({ filter: /^local:library$/ }, ({ path }) => ({ path, namespace: "local" }));
     build.onLoad({ filter: /.*/, namespace: "local" }, () => ({

@@ -12,7 +12,7 @@ const FORMATS = { convex_encoded_json: "encoded", convex_json: "encoded", json: 
 
 export function createHttpServer({ backend, identities, options }) {
   const wire = new Wire(backend.convexToJson, options);
-  const control = new Control({ backend, options, wire });
+  const control = new Control({ backend, identities, options, wire });
   const server = http.createServer((request, response) => {
     handle({ backend, identities, wire, control }, new Exchange(request, response));
   });

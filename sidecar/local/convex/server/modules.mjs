@@ -6,7 +6,7 @@ export class Modules {
   #components;
   #library;
 
-  constructor({ components, library }) {
+  constructor(components, library) {
     this.#components = new Map(components.map((one) => [one.path, one.modules]));
     this.#library = library;
   }

@@ -73,9 +73,6 @@ export function isIdOf(componentPath, table, id) {
   return tableOf(id) === table && Math.floor(parseInt(id, 10) / IDS_OF_A_COMPONENT) === numberOf(componentPath);
 }
 
-/** An id of the same form. */
-export const idOf = (componentPath, table, count) => `${numberOf(componentPath) * IDS_OF_A_COMPONENT + count}${table}`;
-
 const numberOf = (componentPath) => getOrMake(numbers, componentPath, () => numbers.size);
 
 const isScalar = (value) => value === null || ["string", "number", "boolean"].includes(typeof value);
@@ -110,6 +107,25 @@ function note(db, id, before, after) {
   for (const map of maps.get(table)?.values() ?? []) {
     if (before !== undefined) map.byValue.get(keyOf(map, before))?.delete(id);
     if (after !== undefined) add(map, id, after);
+  }
+}
+
+/** Moves the documents of a database to another, which is empty; throws where its schema does not take one. */
+export function moveDocuments(from, to) {
+  for (const [id, { _id, _creationTime, ...fields }] of Object.entries(from._documents)) {
+    const table = tableOf(id);
+    if (!table.startsWith("_")) validate(to, table, _id, fields);
+  }
+  const { _documents, _nextDocId, _lastCreationTime, _storage } = from;
+  Object.assign(to, { _documents, _nextDocId, _lastCreationTime, _storage });
+  for (const [id, document] of Object.entries(_documents)) note(to, id, undefined, document);
+}
+
+function validate(db, table, id, fields) {
+  try {
+    db._validate(table, fields);
+  } catch (error) {
+    throw new Error(`Document with ID "${id}" in table "${table}" does not match the schema: ${error.message}`);
   }
 }
 

@@ -4,7 +4,8 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { checkDocument } from "./limits.mjs";
-import { idOf, tableOf } from "./prefixes.mjs";
+import { JOBS, setState } from "./jobs.mjs";
+import { tableOf } from "./prefixes.mjs";
 import { followTransactions } from "./transactions.mjs";
 
 const running = new AsyncLocalStorage();
@@ -13,8 +14,7 @@ export const traced = (trace, run) => running.run(trace, run);
 export const untraced = (run) => running.exit(run);
 
 let library; // of the bundle
-let host; // { requireTarget(target, args), committed(trace), schedule(job), cancel(id) }
-let jobs = 0;
+let host; // { requireTarget(target, args), committed(trace), transaction(component, run) }
 const here = () => library.getCurrentComponentPath();
 
 /** To be called once, after convex-test has put its own `Convex` into the global scope. */
@@ -41,13 +41,14 @@ async function asyncSyscall(inner, op, args) {
   const parsed = JSON.parse(args);
   switch (op) {
     case "1.0/schedule":
+      return JSON.stringify(await schedule(trace, parsed));
     case "1.0/actions/schedule":
-      return JSON.stringify(await schedule(trace, op, parsed));
+      return JSON.stringify(await host.transaction(here(), () => schedule(trace, parsed)));
     case "1.0/cancel_job":
-      trace.cancelled.push(parsed.id);
+      cancel(trace, parsed.id);
       return "{}";
     case "1.0/actions/cancel_job":
-      host.cancel(parsed.id);
+      await host.transaction(here(), () => cancel(trace, parsed.id));
       return "{}";
     case "1.0/runUdf":
       await host.requireTarget(targetOf(parsed), parsed.args);
@@ -82,15 +83,27 @@ function targetOf({ name, reference, functionHandle }) {
   return { component: componentPath, path: udfPath, isForeign, isHandle: functionHandle !== undefined };
 }
 
-/** Scheduled by a mutation it starts when that commits, by an action at once. */
-async function schedule(trace, op, parsed) {
+/** Writes the job's row; it starts when the transaction commits. */
+async function schedule(trace, parsed) {
   const target = targetOf(parsed);
   await host.requireTarget(target, parsed.args);
-  const id = idOf(here(), "_scheduled_functions", ++jobs);
-  const job = { id, component: target.component, path: target.path, args: parsed.args, at: parsed.ts * 1000 };
-  if (op === "1.0/schedule") trace.scheduled.push(job);
-  else host.schedule(job);
+  const at = parsed.ts * 1000;
+  const { component, path } = target;
+  const args = [library.jsonToConvex(parsed.args)];
+  const row = { name: path.replace(":", ".js:"), args, scheduledTime: at, state: { kind: "pending" } };
+  const id = library.getDb().insert(JOBS, row);
+  trace.writes.push({ component: here(), id, table: JOBS, before: null, after: row });
+  trace.scheduled.push({ id, scheduledIn: here(), component, path, args: parsed.args, at });
   return id;
+}
+
+/** Convex does not mind if the job has run. */
+function cancel(trace, id) {
+  const before = library.getDb().get(JOBS, id);
+  if (before?.state.kind !== "pending") return;
+  setState(library.getDb(), id, "canceled");
+  trace.writes.push({ component: here(), id, table: JOBS, before, after: library.getDb().get(JOBS, id) });
+  trace.cancelled.push(id);
 }
 
 async function insert(inner, trace, parsed, args) {

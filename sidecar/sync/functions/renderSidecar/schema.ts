@@ -1,6 +1,7 @@
 /** The component's tables. Times are milliseconds since 1970. Numbers are float64: JSON has no other. */
 import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
+import { stateFields } from "./lib/moving";
 import {
   assetReferenceFields,
   assetType,
@@ -163,6 +164,9 @@ export default defineSchema({
     deletedAt: v.number(),
     purgedAt: v.optional(v.number()), // nothing of it is left
   }).index("by_scene", ["sessionId", "sceneId"]),
+
+  /** One row: how far the move from the application's tables has come. */
+  migrations: defineTable(stateFields),
 
   /** The application's functions that follow its documents. */
   callbacks: defineTable({ entityType, handle: v.string() }).index("by_entity_type", ["entityType"]),

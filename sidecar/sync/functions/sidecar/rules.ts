@@ -13,6 +13,7 @@ import type {
 } from "../renderSidecar/lib/shapes";
 import * as access from "../sidecarAccess";
 import type { SceneCallback, SessionCallback } from "./callbacks";
+import type { Signable, Urls } from "./urls";
 
 export type { Keys } from "../renderSidecar/lib/shapes";
 /** A session as canReadSession sees it. */
@@ -37,6 +38,7 @@ type Rules = {
   ownsSession?: (issuer: string, projectId: string, sessionId: string) => boolean;
   keysOf?: (projectId: string) => Keys | null | undefined;
   canReadAsset?: (ctx: QueryCtx, asset: ReadableAsset, viewer: Viewer) => boolean | Promise<boolean>;
+  urlsOf?: (object: Signable) => Urls | Promise<Urls>;
   onSceneChange?: SceneCallback;
   onSessionChange?: SessionCallback;
 };

@@ -6,7 +6,7 @@ import {
   queryGeneric as query,
   type FunctionHandle,
 } from "convex/server";
-import { v } from "convex/values";
+import { ConvexError, v } from "convex/values";
 
 declare const process: { env: Record<string, string | undefined> };
 const COLOUR_AT_IMPORT = process.env.COLOUR;
@@ -26,7 +26,7 @@ export const incrementAndFail = mutation({
   handler: async (ctx, { name }) => {
     await add(ctx, name);
     await ctx.scheduler.runAfter(0, anyApi.lib.late, { name: `${name}-late` });
-    throw new Error("on purpose");
+    throw new ConvexError("on purpose");
   },
 });
 
