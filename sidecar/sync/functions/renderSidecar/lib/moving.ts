@@ -48,8 +48,8 @@ export type State = { home: Home; phase: Phase; table: number; from: string | nu
 
 /** A row without its place as text; two rows are the same if their texts are. */
 export function canonical(row: { _id: unknown; _creationTime: number }): string {
-  const { _id, _creationTime, ...fields } = row;
-  return JSON.stringify(fields, sorted);
+  const fields = Object.entries(row).filter(([name]) => name !== "_id" && name !== "_creationTime");
+  return JSON.stringify(Object.fromEntries(fields), sorted);
 }
 
 function sorted(_: string, value: unknown): unknown {
