@@ -24,6 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--lines", choices=("one", "all"), default="one", help="thin lines to the store")
     parser.addoption("--crash", choices=("sample", "all"), default="sample", help="crash points to take")
     parser.addoption("--kills", type=int, default=120, help="how many kills of the real daemon to sample")
+    parser.addoption("--browser", action="store_true", help="play in Debian's Chromium, too")
     parser.addoption("--s3", help="S3 server instead of moto: URL,KEY,SECRET or rgw")
     parser.addoption("--seed", type=int, default=1, help="of what is sampled")
 

@@ -20,6 +20,7 @@ from sidecar.settings.unsupported import REFUSED
 from sidecar.status.guard import Need
 from sidecar.status.models import Status
 from sidecar.status.operations import OPERATIONS
+from sidecar.sync.install_files import ALIASES
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACT = (ROOT / "sidecar" / "CONTRACT.md").read_text()
@@ -155,9 +156,9 @@ def test_every_function_of_convex_is_described_with_its_kind() -> None:
     """But for the twins that a deploy key calls; these are all there."""
     exported = {
         f"{path.stem}:{name}": re.sub("^internal", "internal ", kind).lower()
-        for path in (*FUNCTIONS.glob("*.ts"), *FUNCTIONS.glob("sidecar/*.ts"))
+        for path in (FUNCTIONS / "sidecar.ts", *(FUNCTIONS / "sidecar" / name for name in ALIASES))
         for name, kind in re.findall(
-            r"export const (\w+) = (\w*(?:[qQ]uery|[mM]utation))\(", path.read_text()
+            r"export const (\w+) = (\w*(?:[qQ]uery|[mM]utation|[aA]ction))\(", path.read_text()
         )
     }
     twins = {name for name in exported if name.endswith("Internal")}

@@ -31,11 +31,14 @@ Config = Annotated[
 
 @app.command("install")
 def install_(
-    into: Annotated[Path, typer.Option(help="Your Convex project's convex folder.")],
+    into: Annotated[Path | None, typer.Option(help="Your Convex project's convex folder.")] = None,
     *,
     module: Annotated[
         str, typer.Option(help="File and folder of the wrappers; sidecars name it in convex.module.")
     ] = "sidecar",
+    react: Annotated[
+        Path | None, typer.Option(help="A new folder in your front end, for the React hooks and the player.")
+    ] = None,
     force: Annotated[
         bool,
         typer.Option(
@@ -46,17 +49,28 @@ def install_(
         bool, typer.Option("--create", help="Write also where nothing says that this is a Convex project.")
     ] = False,
 ) -> None:
-    """Write the sidecar's component and its wrappers into your Convex project, and say what is left to do."""
-    from sidecar.sync.install import InstallError, describe, install, require_project
+    """Write the sidecar's component and its wrappers into your Convex project, and say what is left to do.
 
+    With --react also, or only, the hooks and the player for your front end.
+    """
+    from sidecar.sync import install as installing
+
+    if into is None and react is None:
+        _fail("say where: --into convex writes the functions, --react src/sidecar the hooks and the player")
     try:
-        if not create:
-            require_project(into)
-        results = install(into, module=module, force=force)
-    except InstallError as error:
+        if into is not None:
+            if not create:
+                installing.require_project(into)
+            results = installing.install(into, module=module, force=force)
+            print("\n".join(installing.describe(results, module=module)))
+        if react is not None:
+            print(
+                "\n".join(
+                    installing.describe_react(installing.install_react(react, module=module, force=force))
+                )
+            )
+    except installing.InstallError as error:
         _fail(str(error))
-    for line in describe(results, module=module):
-        print(line)
 
 
 @app.command("check-totals")

@@ -13,6 +13,10 @@ def demo(
         bool, typer.Option("--json", help="Print one JSON object at the end and nothing else.")
     ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Stay up afterwards, until Ctrl-C.")] = False,
+    page: Annotated[
+        bool,
+        typer.Option("--open", help="Show the lesson in a browser as it is drawn; stay up until Ctrl-C."),
+    ] = False,
 ) -> None:
     """Draw a lesson while the sidecar ships it to a real S3 server and to the real Convex functions.
 
@@ -20,4 +24,4 @@ def demo(
     """
     from sidecar.local.commands import run, run_demo
 
-    raise typer.Exit(run(run_demo(json_output=json_output, keep=keep)))
+    raise typer.Exit(run(run_demo(json_output=json_output, keep=keep, page=page)))

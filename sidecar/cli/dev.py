@@ -17,6 +17,9 @@ def dev(
     json_output: Annotated[
         bool, typer.Option("--json", help="Print one JSON object for everything that arrives, a line each.")
     ] = False,
+    page: Annotated[
+        bool, typer.Option("--open", help="Show a session in a browser: the page asks for its name.")
+    ] = False,
 ) -> None:
     """Watch DIR with a local S3 server and the real Convex functions, until Ctrl-C.
 
@@ -25,4 +28,4 @@ def dev(
     """
     from sidecar.local.commands import run, run_dev
 
-    raise typer.Exit(run(run_dev(directory.resolve(), json_output=json_output)))
+    raise typer.Exit(run(run_dev(directory.resolve(), json_output=json_output, page=page)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import webbrowser
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from .arrivals import Arrivals
 from .child import ServerError
 from .demo import DemoReport, Progress, play
 from .feed import Feed
+from .front_end import Lesson
+from .proof import SESSION_ID
 from .show import Board, show_addresses, show_report
 from .stack import Stack, addresses
 
@@ -37,32 +40,41 @@ def run(command: Coroutine[None, None, int]) -> int:
         return _print_error(expected.exceptions[0])
 
 
-async def run_demo(*, json_output: bool, keep: bool) -> int:
-    """Play the lesson and report; 0 only if everything agrees."""
+async def run_demo(*, json_output: bool, keep: bool, page: bool = False) -> int:
+    """Play the lesson and report; 0 only if everything agrees. ``page``: a browser shows it, until Ctrl-C."""
     console = Console(stderr=json_output)
-    async with Stack(say=_steps(console)) as stack:
+    lesson = Lesson(session_id=SESSION_ID, first=1) if page else None
+    async with Stack(say=_steps(console), lesson=lesson) as stack:
         show_addresses(console, addresses(stack))
+        await _open(stack)
         progress = Progress()
         board = Board(console, progress)
         with board.live:
             report = await play(stack, progress, seen=board.refresh)
         _print(console, report, json_output=json_output)
-        if keep:
+        if keep or page:
             console.print("Staying up until Ctrl-C.")
             await _until_interrupted(stack)
     return DONE if report.good else FAILED
 
 
-async def run_dev(directory: Path, *, json_output: bool = False) -> int:
-    """Watch ``directory`` until somebody ends it; say what arrives."""
+async def run_dev(directory: Path, *, json_output: bool = False, page: bool = False) -> int:
+    """Watch ``directory`` until somebody ends it; say what arrives. ``page``: a browser shows a session."""
     console = Console(stderr=json_output)
-    async with Stack(root=directory, say=_steps(console)) as stack:
+    async with Stack(root=directory, say=_steps(console), lesson=Lesson() if page else None) as stack:
         show_addresses(console, addresses(stack))
+        await _open(stack)
         console.print("Watching until Ctrl-C. What arrives:")
         feed = Feed(console, root=str(directory), url_of=stack.s3.url_of, as_json=json_output)
         with feed:
             await _until_interrupted(stack, feed)
     return DONE
+
+
+async def _open(stack: Stack) -> None:
+    """Show the page, if there is one, where there is a browser: its address is told in any case."""
+    if stack.page_url:
+        await asyncio.to_thread(webbrowser.open, stack.page_url)
 
 
 async def _interruptible(command: Coroutine[None, None, int]) -> int:

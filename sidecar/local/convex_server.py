@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -56,18 +56,20 @@ class ConvexServer:
         port: int = 0,
         progress: Callable[[str], None] | None = None,
         arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Serve the packaged functions, or those of ``functions_dir``.
 
         ``dev_auth``: calls without Authorization act as the sidecar that their arguments name, and
         everybody may read. ``redact``: errors as in production. ``progress`` hears one sentence if npm
-        packages must be installed first. ``arguments`` are further ones of server.mjs.
+        packages must be installed first. ``arguments`` are further ones of server.mjs, ``environment`` holds
+        further variables of the deployment.
         """
         self.url = ""
         self.admin_key = ""
         self._functions_dir = functions_dir
         self._dev_auth = dev_auth
-        self._environment = jwt.environment() if jwt else {}
+        self._environment = {**(jwt.environment() if jwt else {}), **(environment or {})}
         self._progress = progress
         self._flags = [
             *("--port", str(port), *arguments),

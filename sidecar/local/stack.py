@@ -21,6 +21,7 @@ from ruamel.yaml import YAML
 from .child import Child, ServerError, neutral_environment, wait_async
 from .convex_reader import ConvexReader
 from .convex_server import ConvexServer
+from .front_end import Lesson, Viewer, serving
 from .ports import LOOPBACK, free_port, is_free
 from .seaweed import SeaweedServer
 
@@ -36,8 +37,13 @@ CONVEX_PORT = 3210  # where Convex's own tools listen: a front end's settings st
 class Stack:
     """The servers and the daemon that watches ``root`` (default: a folder of its own)."""
 
-    def __init__(self, *, root: Path | None = None, say: Callable[[str], None]) -> None:
-        """``say`` hears one line per step of the start; the first one ever takes longer."""
+    def __init__(
+        self, *, root: Path | None = None, say: Callable[[str], None], lesson: Lesson | None = None
+    ) -> None:
+        """``say`` hears one line per step of the start; the first one ever takes longer.
+
+        With a ``lesson`` there is a page that shows it.
+        """
         self._say = say
         self._folder = Path(tempfile.mkdtemp(prefix="sidecar-"))
         self.root = root or self._folder / "renders"
@@ -51,6 +57,9 @@ class Stack:
         )
         self._status_port = STATUS_PORT
         self.socket = _short(self._folder) / "sidecar.sock"
+        self._lesson = lesson
+        self._viewer = Viewer()
+        self.page_url = ""
         self.convex_url = ""  # for official clients too; known once started
         self._exits = AsyncExitStack()
 
@@ -104,10 +113,28 @@ class Stack:
             self._say(f"port {STATUS_PORT} is taken, by another sidecar perhaps: another port is used")
             self._status_port = free_port()
         await self._start_daemon()
+        if self._lesson is not None:
+            self._say("building the page")
+            self.page_url = await asyncio.to_thread(self._start_page, self._lesson)
+
+    def _start_page(self, lesson: Lesson) -> str:
+        page = serving(self._folder / "front-end", lesson, convex_url=self.convex_url, viewer=self._viewer)
+        return self._exits.enter_context(page).url
 
     async def _start_convex(self, port: int) -> str:
         """Start it and return its address; where somebody has taken its port meanwhile, with another one."""
-        server = ConvexServer(dev_auth=True, port=port, progress=self._say)
+        server = ConvexServer(
+            dev_auth=True,
+            jwt=self._viewer.trust,
+            port=port,
+            progress=self._say,
+            environment={
+                "SIDECAR_S3_ENDPOINT": self.s3.endpoint_url,
+                "SIDECAR_S3_REGION": self.s3.region,
+                "SIDECAR_S3_ACCESS_KEY_ID": self.s3.access_key,
+                "SIDECAR_S3_SECRET_ACCESS_KEY": self.s3.secret_key,
+            },
+        )
         try:
             return (await self._exits.enter_async_context(server)).url
         except ServerError:
@@ -182,6 +209,8 @@ def _short(folder: Path) -> Path:
 
 def addresses(stack: Stack) -> Iterator[tuple[str, str]]:
     """Yield what a person needs in order to look around, as (what, where)."""
+    if stack.page_url:
+        yield "page", stack.page_url
     yield "watching", str(stack.root)
     yield "S3", f"{stack.s3.endpoint_url}  bucket {stack.s3.bucket}"
     yield "S3 keys", f"AWS_ACCESS_KEY_ID={stack.s3.access_key}"

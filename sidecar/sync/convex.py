@@ -17,6 +17,7 @@ from sidecar.core.clock import Clock, RemoteClock
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.model import Slot
 from sidecar.core.ops import (
+    CONTRACT_VERSION,
     Batch,
     CurrentAsset,
     OpResult,
@@ -55,6 +56,7 @@ class ConvexStore:
         self._credentials = credentials
         self._remote_clock = remote_clock
         self._timeout_seconds = timeout_seconds
+        self._contract: int | None = None  # the functions', as they said last
 
     @property
     def skew_seconds(self) -> float | None:
@@ -62,17 +64,31 @@ class ConvexStore:
         return self._remote_clock.skew_seconds
 
     async def probe(self) -> None:
-        """``sidecar:ping``."""
-        decode.check_contract(await self._call("query", "ping", {}))
+        """``sidecar:ping``, and by which contract: functions of the first one refuse to be asked."""
+        try:
+            value = await self._call("query", "ping", {"contractVersion": CONTRACT_VERSION})
+        except SidecarError as error:
+            if not error.redacted:
+                raise
+            value = await self._call("query", "ping", {})
+        self._contract = decode.check_contract(value)
 
     async def register(self, *, sidecar_id: str, journal_id: str) -> Registration:
-        """``sidecar:register``."""
-        value = await self._call("mutation", "register", {"sidecarId": sidecar_id, "journalId": journal_id})
-        return decode.registration(value)
+        """``sidecar:register``, after a ping: what they know decides what they are told."""
+        if self._contract is None:
+            await self.probe()
+        who: dict[str, Any] = {"sidecarId": sidecar_id, "journalId": journal_id}
+        if self._contract != 1:
+            who["contractVersion"] = CONTRACT_VERSION
+        registration = decode.registration(await self._call("mutation", "register", who))
+        self._contract = registration.contract_version
+        return registration
 
     async def beat(self, *, sidecar_id: str, epoch: int) -> None:
         """``sidecar:heartbeat``."""
         await self._call("mutation", "heartbeat", {"sidecarId": sidecar_id, "epoch": epoch})
+        if self._contract != CONTRACT_VERSION:
+            await self.probe()  # newer functions may have been deployed meanwhile
 
     async def apply(self, batch: Batch, *, sidecar_id: str, epoch: int) -> Sequence[OpResult]:
         """``sidecar:applyAssets``."""
@@ -83,7 +99,7 @@ class ConvexStore:
             "epoch": epoch,
             "ackedSeq": batch.acked_seq,
         }
-        ops = ",".join(op.wire() for op in batch.ops)
+        ops = ",".join(op.wire(self._contract or 1) for op in batch.ops)
         arguments = f'{_json(about)[:-1]},"ops":[{ops}]}}'
         return decode.results(await self._called("mutation", "applyAssets", arguments), batch)
 

@@ -10,6 +10,7 @@ from typing import Any
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import AssetType, EntityType, Slot
 from sidecar.core.ops import (
+    CONTRACT_VERSION,
     AssetVersion,
     Batch,
     CurrentAsset,
@@ -27,18 +28,17 @@ from sidecar.core.scenes import SceneFacts
 from .errors import NOT_INSTALLED, malformed
 from .totals import Outcome
 
-CONTRACT_VERSION = 1
 _EXACT_MAX = 2**53  # beyond it a float64 skips integers
 
 
 def check_contract(value: Any) -> int:
-    """Return ``contractVersion`` of ``ping`` or ``register``.
+    """Return ``contractVersion`` of ``ping`` or ``register``: ours, or an earlier one.
 
     Raises SidecarError for a version that we do not speak, of a kind that opens the breaker: the queue
     stops until somebody deploys, and no asset dies of it.
     """
     version = _integer(value, "contractVersion", operation="call")
-    if version != CONTRACT_VERSION:
+    if not 1 <= version <= CONTRACT_VERSION:
         raise SidecarError(
             ErrorKind.NOT_FOUND,
             f"the deployed functions speak contract version {version}, this sidecar {CONTRACT_VERSION}",

@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import StrEnum
+from importlib.resources import files
 from pathlib import Path
 
 from . import convex_project, install_files
 from . import install_texts as texts
 from .install_files import COMPONENT, FUNCTIONS, MODULE, Kind, Wanted, stamped
 
-_RULES = ("ownsSession", "keysOf", "roleOf", "canReadAsset")
+_RULES = ("ownsSession", "keysOf", "roleOf", "canReadAsset", "urlsOf")
+REACT = Path(str(files("sidecar"))) / "react"
 _MODULE = re.compile(r"[A-Za-z]\w*")
 _TAKEN = {
     "_generated",
@@ -84,6 +86,21 @@ def _require_sound(into: Path, module: str) -> None:
         raise InstallError(texts.refusal_of_version(version, convex_project.CONVEX_MIN))
 
 
+def install_react(into: Path, *, module: str = MODULE, force: bool = False) -> Results:
+    """Write the hooks and the player into a folder of a front end; raises InstallError, as `install` does."""
+    wanted = [
+        Wanted(target=into / path.name, text=install_files.text_of(path, module), kind=Kind.OURS)
+        for pattern in ("*.ts", "*.tsx")
+        for path in sorted(REACT.glob(pattern))
+    ]
+    targets = [one.target for one in wanted]
+    if in_the_way := list(dict.fromkeys(path for one in targets for path in install_files.foreign(one))):
+        raise InstallError(texts.refusal_of_modules(in_the_way))
+    if not force and (changed := [path for path in targets if install_files.is_changed(path)]):
+        raise InstallError(texts.refusal_of_changes(changed))
+    return [_write(one) for one in wanted]
+
+
 def require_project(into: Path) -> None:
     """Raise InstallError if nothing in the folder, nor in a project around it, speaks of Convex."""
     if not convex_project.is_project(into):
@@ -96,9 +113,7 @@ def require_project(into: Path) -> None:
 
 def describe(results: Results, *, module: str = MODULE) -> Iterator[str]:
     """Yield what to tell the user: each file's fate, then what is left to do by hand."""
-    width = max(len(action) for _, action in results)
-    for path, action in results:
-        yield f"{action:<{width}}  {path}"
+    yield from _fates(results)
     kept = [path for path, action in results if action is Action.KEPT]
     yield from _lacking(kept, "convex.config", COMPONENT, texts.CONFIG_LINES)
     for path in (path for path in kept if path.stem == "sidecarAccess"):
@@ -107,6 +122,18 @@ def describe(results: Results, *, module: str = MODULE) -> Iterator[str]:
     if names := [path.stem for path in kept if f"{path.stem}.ts" in install_files.ALIASES]:
         yield from texts.other_names(names, module).splitlines()
     yield from texts.closing(module).splitlines()
+
+
+def describe_react(results: Results) -> Iterator[str]:
+    """Yield each file's fate, then how the hooks and the player are used."""
+    yield from _fates(results)
+    yield from texts.REACT_LINES.splitlines()
+
+
+def _fates(results: Results) -> Iterator[str]:
+    width = max(len(action) for _, action in results)
+    for path, action in results:
+        yield f"{action:<{width}}  {path}"
 
 
 def _lacking(kept: list[Path], stem: str, word: str, lines: str) -> Iterator[str]:

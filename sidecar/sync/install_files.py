@@ -15,8 +15,9 @@ from enum import Enum, auto
 from importlib.resources import files
 from pathlib import Path
 
+from sidecar.core.ops import CONTRACT_VERSION
+
 FUNCTIONS = Path(str(files("sidecar.sync"))) / "functions"
-CONTRACT_VERSION = 1
 COMPONENT = "renderSidecar"
 MODULE = "sidecar"
 USER_OWNED = ("sidecarAccess.ts", "auth.config.ts", "convex.config.ts")
@@ -49,15 +50,20 @@ def wanted(into: Path, module: str) -> list[Wanted]:
     """Return every file of an installation whose wrappers live in ``module``."""
     found = []
     for source in sorted(FUNCTIONS.rglob("*.ts")):
-        name, text = source.relative_to(FUNCTIONS), source.read_text(encoding="utf-8")
+        name, text = source.relative_to(FUNCTIONS), text_of(source, module)
         kind = _kind(name)
         if len(name.parts) == 1:
-            text = text.replace(f"./{MODULE}/", f"./{module}/")
             name = Path(f"{module}.ts") if name.stem == MODULE else name
         elif name.parts[0] == MODULE:
             name = Path(module, *name.parts[1:])
         found.append(Wanted(target=into / name, text=text, kind=kind))
     return found
+
+
+def text_of(source: Path, module: str) -> str:
+    """Return a file's text with the wrappers' module by its name, in imports and in names of functions."""
+    text = source.read_text(encoding="utf-8")
+    return text.replace(f"./{MODULE}/", f"./{module}/").replace(f'"{MODULE}/', f'"{module}/')
 
 
 def _kind(name: Path) -> Kind:

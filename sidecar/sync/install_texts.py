@@ -28,7 +28,29 @@ read and where each project's objects are, and set the variables that `sidecar c
     npx convex env set SIDECAR_JWT_ISSUER https://render.example.com   # as convex.auth.issuer
     npx convex env set SIDECAR_JWT_AUDIENCE render-sidecar             # as convex.auth.audience
     npx convex env set SIDECAR_JWKS_DATA_URI ...
+
+For addresses of a private bucket (assets:accessUrls, see urlsOf there), a key that may s3:GetObject:
+
+    npx convex env set SIDECAR_S3_REGION eu-central-1
+    npx convex env set SIDECAR_S3_ACCESS_KEY_ID ...
+    npx convex env set SIDECAR_S3_SECRET_ACCESS_KEY ...
 """
+
+REACT_LINES = """
+In your front end, below its ConvexProvider:
+
+    import { ScenePlayer, useSessionScenes } from "./sidecar"; // the folder that was written
+
+Its peers are react and convex. Say in sidecarAccess.ts how a browser opens objects (urlsOf).
+"""
+
+
+def refusal_of_modules(paths: list[Path]) -> str:
+    """Return why files that are not ours end the installation of the hooks and the player."""
+    return (
+        f"nothing was written, because these files are not the sidecar's, which never overwrites them:\n"
+        f"{_lines(paths)}\ngive the hooks and the player a folder of their own"
+    )
 
 
 def closing(module: str) -> str:

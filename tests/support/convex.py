@@ -80,6 +80,10 @@ class Caller:
         """Call a mutation."""
         return self._call("mutation", path, args)
 
+    def action(self, path: str, **args: Any) -> Any:
+        """Call an action."""
+        return self._call("action", path, args)
+
     def inside(self, path: str, **args: Any) -> Any:
         """Call any function of the component, as only an admin may."""
         body = {"componentPath": COMPONENT, "path": path, "args": args, "format": "json"}
@@ -108,6 +112,7 @@ def put(name: str = "a.mp4", content: str = "A", **over: Any) -> dict[str, Any]:
         "checksum": f"crc64nvme:{content}",
         "etag": f'"{number}"',
         "uploadedAt": 1_790_000_000_000 + number,
+        **over.pop("media", {}),
     }
     op = {"opId": f"op-{number}", "seq": number, "kind": "put", "entityType": "scene", "entityId": "intro"}
     op |= {"assetType": "video_chunk", "name": name, "index": None, "role": None, "transfer": f"T{number}"}

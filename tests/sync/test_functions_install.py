@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sidecar.cli.convex import app
+from sidecar.core.ops import CONTRACT_VERSION
 from sidecar.sync import install_files
 from sidecar.sync.install import Action, InstallError, describe, install, require_project
 from sidecar.sync.install_files import FUNCTIONS, stamped
@@ -208,7 +209,7 @@ def test_a_file_whose_lines_end_otherwise_is_not_edited(tmp_path: Path) -> None:
 
 def test_files_of_a_newer_contract_are_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An old sidecar does not take functions back that newer sidecars need."""
-    monkeypatch.setattr(install_files, "CONTRACT_VERSION", 2)
+    monkeypatch.setattr(install_files, "CONTRACT_VERSION", CONTRACT_VERSION + 1)
     install(tmp_path)
     monkeypatch.undo()
     with pytest.raises(InstallError, match="newer"):
@@ -231,7 +232,7 @@ def test_rules_that_an_older_file_lacks_are_named(tmp_path: Path) -> None:
     """It is not touched; one that has them all is not spoken of."""
     (tmp_path / "sidecarAccess.ts").write_text("export const keysOf = 1; // canReadAsset is not mine\n")
     told = "\n".join(describe(install(tmp_path)))
-    assert "does not have yet: ownsSession, roleOf." in told
+    assert "does not have yet: ownsSession, roleOf, urlsOf." in told
     (tmp_path / "sidecarAccess.ts").write_text((FUNCTIONS / "sidecarAccess.ts").read_text())
     assert "does not have yet" not in "\n".join(describe(install(tmp_path)))
 
@@ -252,7 +253,7 @@ def test_a_file_in_place_of_the_folder_is_one_sentence(tmp_path: Path) -> None:
 def test_the_contract_is_one_number() -> None:
     """Python's and TypeScript's are the same."""
     shapes = (FUNCTIONS / "renderSidecar/lib/shapes.ts").read_text()
-    assert f"CONTRACT_VERSION = {install_files.CONTRACT_VERSION};" in shapes
+    assert f"CONTRACT_VERSION = {CONTRACT_VERSION};" in shapes
 
 
 PROJECTS = {

@@ -1,2 +1,2 @@
 /** The contract's names: `assets:byEntity` is `sidecar/assets:byEntity`. This file may go where its name is wanted. */
-export { byEntity, chunks } from "./sidecar/assets";
+export { accessUrls, byEntity, chunks } from "./sidecar/assets";

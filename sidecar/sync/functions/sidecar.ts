@@ -8,7 +8,7 @@ import { mayWrite } from "./renderSidecar/lib/auth";
 import {
   assetPage,
   assetReference,
-  CONTRACT_VERSION,
+  contractWith,
   currentAsset,
   failedCallback,
   op,
@@ -31,7 +31,9 @@ import { component } from "./sidecar/component";
 import { isReadableBy } from "./sidecar/reading";
 import { keysFor, rulesFor } from "./sidecar/rules";
 
-const registerArgs = { sidecarId: v.string(), journalId: v.string() };
+/** The newest contract that the caller speaks; those of the first one name none. */
+const contractArgs = { contractVersion: v.optional(v.number()) };
+const registerArgs = { sidecarId: v.string(), journalId: v.string(), ...contractArgs };
 const applyArgs = {
   sidecarId: v.string(),
   projectId: v.string(),
@@ -58,14 +60,14 @@ const pong = v.object({ contractVersion: v.number() });
 export const register = mutation({
   args: registerArgs,
   returns: registration,
-  handler: async (ctx, { sidecarId, journalId }) =>
-    await announce(ctx, await requireSidecar(ctx, sidecarId), journalId),
+  handler: async (ctx, { sidecarId, ...journal }) =>
+    await announce(ctx, await requireSidecar(ctx, sidecarId), journal),
 });
 
 export const registerInternal = internalMutation({
   args: registerArgs,
   returns: registration,
-  handler: async (ctx, { sidecarId, journalId }) => await announce(ctx, deployedSidecar(sidecarId), journalId),
+  handler: async (ctx, { sidecarId, ...journal }) => await announce(ctx, deployedSidecar(sidecarId), journal),
 });
 
 /** Apply at most 100 ops of one session in one transaction; one result per op, in order. */
@@ -243,24 +245,27 @@ export const recountInternal = internalMutation({
   handler: async (ctx, args) => await countAgain(ctx, deployedSidecar(), args),
 });
 
-/** Do these functions answer to these credentials? */
+/** Do these functions answer to these credentials, and by which contract? */
 export const ping = query({
-  args: {},
+  args: contractArgs,
   returns: pong,
-  handler: async (ctx) => {
+  handler: async (ctx, { contractVersion }) => {
     await requireSidecar(ctx);
-    return { contractVersion: CONTRACT_VERSION };
+    return { contractVersion: contractWith(contractVersion) };
   },
 });
 
 export const pingInternal = internalQuery({
-  args: {},
+  args: contractArgs,
   returns: pong,
-  handler: async () => ({ contractVersion: CONTRACT_VERSION }),
+  handler: async (_ctx, { contractVersion }) => ({ contractVersion: contractWith(contractVersion) }),
 });
 
-async function announce(ctx: MutationCtx, { caller }: Writer, journalId: string) {
-  return await ctx.runMutation(component.sidecar.register, { caller, journalId, callbacks: await callbacks() });
+type Journal = Omit<ObjectType<typeof registerArgs>, "sidecarId">;
+async function announce(ctx: MutationCtx, { caller }: Writer, { journalId, contractVersion }: Journal) {
+  const given = { caller, journalId, callbacks: await callbacks() };
+  const registered = await ctx.runMutation(component.sidecar.register, given);
+  return { ...registered, contractVersion: contractWith(contractVersion) };
 }
 
 type ApplyArgs = Omit<ObjectType<typeof applyArgs>, "sidecarId">;

@@ -4,6 +4,7 @@
  */
 import type { QueryCtx } from "./_generated/server";
 import type { Keys, ReadableAsset, ReadableSession, Role, Viewer } from "./sidecar/rules";
+import type { Signable, Urls } from "./sidecar/urls";
 
 /** Convex's environment variables; declared here for projects without @types/node. */
 declare const process: { env: Record<string, string | undefined> };
@@ -55,6 +56,23 @@ export function roleOf(_issuer: string): Role {
 /** May a viewer who may read a session see this asset of it? A learner needs no source code. */
 export async function canReadAsset(_ctx: QueryCtx, asset: ReadableAsset, _viewer: Viewer): Promise<boolean> {
   return asset.assetType !== "source_code";
+}
+
+/**
+ * How a browser reaches an object that its viewer may see (assets:accessUrls). An address opens for `lifeSeconds`, also
+ * after you take the right away: that is how long a revocation may take. Give the key s3:GetObject and nothing more.
+ * Instead of "s3": { by: "cloudfront", lifeSeconds, base, keyPairId, privateKey }, or { by: "public" } for s3Url itself.
+ */
+export function urlsOf(_object: Signable): Urls {
+  const { env } = process;
+  return {
+    by: "s3",
+    lifeSeconds: 900,
+    region: env.SIDECAR_S3_REGION,
+    endpoint: env.SIDECAR_S3_ENDPOINT, // of a store that is not Amazon's
+    accessKeyId: env.SIDECAR_S3_ACCESS_KEY_ID,
+    secretAccessKey: env.SIDECAR_S3_SECRET_ACCESS_KEY,
+  };
 }
 
 /**

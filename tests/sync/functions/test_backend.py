@@ -28,7 +28,7 @@ const PROJECTS: Record<string, string[]> = {
 export const projectsOf = (issuer: string) => PROJECTS[issuer] ?? [];
 export const roleOf = (issuer: string) => issuer === "https://renderers.test" ? "producer" : "backend";
 export const canReadAsset = async (ctx: any, asset: any, viewer: any) =>
-  asset.assetType !== "source_code" || viewer?.issuer === "https://staff.test";
+  (asset.assetType !== "source_code" && !asset.name.startsWith("draft")) || viewer?.issuer === "https://staff.test";
 """
 TESTING = """
 import { v } from "convex/values";
@@ -318,6 +318,18 @@ def test_a_learner_never_receives_the_key_of_source_code(callers: Callers, conne
         assert "source_code" not in text
         assert "sourceCodeAsset" not in text
         assert '"s3Key": "p/' in text
+
+
+def test_a_rule_about_names_holds_for_documents_too(callers: Callers, connect: Connect) -> None:
+    """canReadAsset is asked with the name of the asset that a scene shows."""
+    sidecar = connect()
+    sidecar.apply(of(sidecar, name="draft.mp4"), of(sidecar, name="a.png", assetType="thumbnail"))
+    learner = callers(f"Bearer {OTHER.token(sidecar.sidecar_id)}")
+    scene = learner.query("scenes:get", sessionId=sidecar.session_id, sceneId="intro")
+    assert ("videoAsset" in scene, scene["thumbnailAsset"]["name"]) == (False, "a.png")
+    sidecar.apply(of(sidecar, name="0.mp4", role="main"))
+    scene = learner.query("scenes:get", sessionId=sidecar.session_id, sceneId="intro")
+    assert scene["videoAsset"]["name"] == "0.mp4"
 
 
 def test_a_hundred_are_the_limit(backend: Caller) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.core.model import AssetType, EntityType, Slot
 from sidecar.local.convex_server import FUNCTIONS, ConvexServer
 from tests.support.convex import COMPONENT, Caller, Refused, Sidecar, facts, put
 
@@ -31,7 +32,7 @@ EXPORTED |= {
 PUBLIC = sorted(name for name, kind in EXPORTED.items() if not kind.startswith("internal"))
 INTERNAL = sorted(EXPORTED.keys() - set(PUBLIC))
 PAGE = {"numItems": 5, "cursor": None}
-NOTHING: list[Any] = [None, [], {"page": [], "isDone": True, "continueCursor": ""}]
+NOTHING: list[Any] = [None, [], [None], {"page": [], "isDone": True, "continueCursor": ""}]
 NOTHING += [{"chunks": [], "contiguous": 0, "expected": None, "isComplete": False}]
 Callers = Callable[[str | None], Caller]
 
@@ -47,8 +48,16 @@ def arguments(name: str, sidecar: Sidecar, caller_id: str) -> dict[str, Any]:
         "name": "a.mp4",
     }
     who = {"sidecarId": caller_id}
+    asset_id = Slot(
+        session_id=sidecar.session_id,
+        entity_type=EntityType.SCENE,
+        entity_id="intro",
+        asset_type=AssetType.VIDEO_CHUNK,
+        name="a.mp4",
+    ).digest
     calls: dict[str, dict[str, Any]] = {
         "assets:byEntity": {**session, "entityType": "scene", "entityId": "intro", "paginationOpts": PAGE},
+        "assets:accessUrls": {"ids": [asset_id]},
         "assets:chunks": {**session, **scene},
         "scenes:get": {**session, **scene},
         "scenes:bySession": {**session, "paginationOpts": PAGE},
@@ -107,7 +116,7 @@ def test_nothing_is_told_or_changed(
     }
     token, before = tokens[caller], state(server, secret)
     client = callers(token and f"Bearer {token}")
-    call = client.mutation if EXPORTED[name] == "mutation" else client.query
+    call = getattr(client, EXPORTED[name])
     code: str | None = None
     answer: Any = None
     try:
@@ -137,7 +146,7 @@ def test_what_is_internal_is_not_there(callers: Callers, name: str) -> None:
     """For anybody with a token, or without one."""
     for authorization in (None, f"Bearer {STRANGERS.token('eve')}", f"Bearer {NARROW_WRITERS.token('eve')}"):
         client = callers(authorization)
-        for call in (client.query, client.mutation):
+        for call in (client.query, client.mutation, client.action):
             with pytest.raises(Refused) as refused:
                 call(name)
             assert refused.value.code is None

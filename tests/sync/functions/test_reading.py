@@ -109,6 +109,29 @@ def test_a_marker_says_how_many_are_expected(sidecar: Sidecar, player: Caller) -
     assert sidecar.outcomes(facts(expected=-1)) == ["rejected"]
 
 
+def test_a_marker_that_holds_no_more_expects_nothing(connect: Connect, player: Caller) -> None:
+    """A re-render takes back what its sidecar said, and nothing that another one says."""
+    one, other = connect(), connect()
+    one.apply(put("0.mp4", index=0), facts(complete=False, owed=1, expected=2))
+    other.apply(facts(complete=False, owed=1, expected=None))
+    assert chunks_of(player, one)["expected"] == 2
+    one.apply(facts(complete=False, owed=1, expected=None))
+    assert chunks_of(player, one)["expected"] is None
+
+
+def test_a_film_says_what_its_structure_tells(sidecar: Sidecar, player: Caller) -> None:
+    """Its duration, size, frame rate and codec; one of which nothing is known says nothing."""
+    media = {"duration": 2000, "width": 1920, "height": 1080, "frameRate": 23.976, "codec": "h264"}
+    sidecar.apply(put("0.mp4", index=0, media=media), put("1.mp4", index=1))
+    where = {"sessionId": sidecar.session_id, "entityType": "scene", "entityId": "intro"}
+    page = player.query("assets:byEntity", **where, paginationOpts={"numItems": 9, "cursor": None})["page"]
+    for known, unknown in (chunks_of(player, sidecar)["chunks"], page):
+        assert known.items() >= media.items()
+        assert not unknown.keys() & media.keys()
+    scene = player.query("scenes:get", sessionId=sidecar.session_id, sceneId="intro")
+    assert scene["videoAsset"].items() >= media.items()
+
+
 def test_a_scene_that_is_not_there_has_no_chunks(sidecar: Sidecar, player: Caller) -> None:
     """An answer, not an error: it may come."""
     told = chunks_of(player, sidecar)

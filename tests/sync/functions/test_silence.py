@@ -58,6 +58,17 @@ export const age = internalMutation({
     }
   },
 });
+export const unwatch = internalMutation({
+  args: { producer: v.string(), seenAt: v.number() },
+  handler: async (ctx, { producer, seenAt }) => {
+    for (const table of ["sidecarHeartbeats", "sceneFacts"] as const) {
+      for (const row of await ctx.db.query(table).collect()) {
+        if (row.producer !== producer) continue;
+        await ctx.db.patch(row._id, { producer: "unwatched", ...(table === "sceneFacts" ? {} : { seenAt }) });
+      }
+    }
+  },
+});
 """
 
 
@@ -144,6 +155,17 @@ def test_a_dead_lone_sidecar_is_shown(server: ConvexServer, caller: Caller) -> N
     assert {row["sceneId"] for row in rows if row.get("stalledSince") == since} == set(scenes)
     assert {row["assetsStatus"] for row in rows if row["sceneId"] in scenes} == {"uploading"}
     assert shown(caller, alone)["assetsStatus"] == "ready"
+
+
+def test_a_sidecar_that_nobody_watches_any_more_is_found_gone(server: ConvexServer, caller: Caller) -> None:
+    """A scheduled job that fails for good is not run again: the next sign of life of any sidecar looks."""
+    lost, other = pair(caller, "unwatched")
+    lost.apply(put(), facts(complete=False, owed=1))
+    seen = heartbeat(server, lost)["seenAt"] - 10 * SILENCE_MS
+    with Caller(server.url, f"Convex {server.admin_key}") as admin:
+        admin.inside("testing:unwatch", producer=f"dev|{lost.sidecar_id}", seenAt=seen)
+    with kept_alive(server, other):
+        eventually("it is shown", lambda: shown(caller, lost).get("stalledSince") == seen, seconds=60)
 
 
 def test_an_idle_sidecar_is_not_gone(server: ConvexServer, caller: Caller) -> None:

@@ -7,7 +7,7 @@ import { fail } from "./lib/errors";
 import { assetById, assetIdOf } from "./lib/identity";
 import { pageArgs, pageOf } from "./lib/pages";
 import { toAssetReference } from "./lib/references";
-import { isSegment, sceneRow } from "./lib/rows";
+import { isDeleted, isSegment, sceneRow } from "./lib/rows";
 import { assetReference, entityType, pageOfShape } from "./lib/shapes";
 
 const CHUNKS_MAX = 2000;
@@ -77,15 +77,21 @@ async function playedChunks(ctx: QueryCtx, sessionId: string, sceneId: string): 
   return played.sort((one, other) => one.order - other.order || (one.name < other.name ? -1 : 1));
 }
 
-/** Assets by their ids, in order; null for one that is not there. */
+/** Assets by their ids, in order; null for one that is not there, or whose scene is being deleted. */
 export const byIds = query({
   args: { ids: v.array(v.string()) },
   returns: v.array(v.union(v.null(), assetReference)),
   handler: async (ctx, { ids }) => {
     const rows = await Promise.all(ids.map((id) => assetById(ctx, id)));
-    return await Promise.all(rows.map(async (row) => row && (await toAssetReference(row))));
+    return await Promise.all(
+      rows.map(async (row) => (row === null || (await isGone(ctx, row)) ? null : await toAssetReference(row))),
+    );
   },
 });
+
+async function isGone(ctx: QueryCtx, { entityType, sessionId, entityId }: Doc<"assets">): Promise<boolean> {
+  return entityType === "scene" && (await isDeleted(ctx, sessionId, entityId));
+}
 
 /** The projects that sessions belong to, in order; null for one that nobody has written yet. */
 export const projectsOfSessions = query({

@@ -8,6 +8,7 @@ import { mutation, query, type MutationCtx } from "./_generated/server";
 import { startBackfill } from "./lib/backfill";
 import { SILENCE_MS } from "./lib/liveness";
 import { canonical, JOBS_PER_STEP, MOVED, ROWS_PER_STEP, stateFields } from "./lib/moving";
+import { defined } from "./lib/optional";
 
 const page = v.object({ rows: v.array(v.string()), cursor: v.string(), isDone: v.boolean() });
 const table = v.union(...MOVED.map((name) => v.literal(name)));
@@ -20,8 +21,7 @@ export const state = query({
   handler: async (ctx) => {
     const row = await ctx.db.query("migrations").first();
     if (row === null) return null;
-    const { home, phase, table, from, to, found, rows } = row;
-    return { home, phase, table, from, to, found, rows };
+    return defined({ ...row, _id: undefined, _creationTime: undefined });
   },
 });
 

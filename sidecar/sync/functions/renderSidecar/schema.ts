@@ -85,6 +85,7 @@ export default defineSchema({
     owed: v.number(),
     error: v.union(v.string(), v.null()),
     reason: v.union(v.string(), v.null()),
+    expected: v.optional(v.number()), // chunks, as its marker says
     updatedAt: v.number(),
     goneSince: v.optional(v.number()), // its sidecar is gone, and this is not its last word: something is owed, or failed
   })
@@ -128,7 +129,9 @@ export default defineSchema({
     producer: v.string(),
     seenAt: v.number(),
     goneSince: v.optional(v.number()),
-  }).index("by_producer", ["producer"]),
+  })
+    .index("by_producer", ["producer"])
+    .index("by_silence", ["goneSince", "seenAt"]),
 
   /** One row per journal that a sidecar ever had; the highest epoch is the one that may write. */
   sidecarEpochs: defineTable({

@@ -3,7 +3,7 @@ import type { PaginationOptions } from "convex/server";
 import type { QueryCtx } from "../_generated/server";
 import { defined } from "../renderSidecar/lib/optional";
 import type { PageArgs } from "../renderSidecar/lib/pages";
-import type { AssetType, ListedScene, Scene, Session, SessionDocument, Slot } from "../renderSidecar/lib/shapes";
+import type { AssetType, ListedScene, Scene, Session, SessionDocument, ShownAsset, Slot } from "../renderSidecar/lib/shapes";
 import { component } from "./component";
 import { rules, type ReadableAsset, type Viewer } from "./rules";
 
@@ -66,41 +66,33 @@ export async function readableScene(scene: Scene, isReadable: Readable): Promise
 
 export async function readableListedScene(scene: ListedScene, isReadable: Readable): Promise<ListedScene> {
   const { videoAsset, sourceCodeAsset, thumbnailAsset, subtitleAsset, ...rest } = scene;
-  const may = await readableTypes(isReadable, "scene", scene.sceneId, SCENE_TYPES);
+  const may = shownRule(isReadable, "scene", scene.sceneId);
   return defined({
     ...rest,
-    videoAsset: may.video_chunk ? videoAsset : undefined,
-    sourceCodeAsset: may.source_code ? sourceCodeAsset : undefined,
-    thumbnailAsset: may.thumbnail ? thumbnailAsset : undefined,
-    subtitleAsset: may.subtitle ? subtitleAsset : undefined,
+    videoAsset: await may("video_chunk", videoAsset),
+    sourceCodeAsset: await may("source_code", sourceCodeAsset),
+    thumbnailAsset: await may("thumbnail", thumbnailAsset),
+    subtitleAsset: await may("subtitle", subtitleAsset),
   });
 }
 
 export async function readableSessionView(session: Session, isReadable: Readable): Promise<Session> {
   const { combinedVideoAsset, combinedSubtitleAsset, manifestAsset, ...rest } = session;
-  const may = await readableTypes(isReadable, "session", session.sessionId, SESSION_TYPES);
+  const may = shownRule(isReadable, "session", session.sessionId);
   return defined({
     ...rest,
-    combinedVideoAsset: may.combined_video ? combinedVideoAsset : undefined,
-    combinedSubtitleAsset: may.subtitle ? combinedSubtitleAsset : undefined,
-    manifestAsset: may.manifest ? manifestAsset : undefined,
+    combinedVideoAsset: await may("combined_video", combinedVideoAsset),
+    combinedSubtitleAsset: await may("subtitle", combinedSubtitleAsset),
+    manifestAsset: await may("manifest", manifestAsset),
   });
 }
 
-const SCENE_TYPES = ["video_chunk", "source_code", "thumbnail", "subtitle"] as const;
-const SESSION_TYPES = ["combined_video", "subtitle", "manifest"] as const;
-
-/** A document shows one asset of each type and not its name: the rule is asked by type. */
-async function readableTypes<T extends AssetType>(
-  isReadable: Readable,
-  entityType: "scene" | "session",
-  entityId: string,
-  types: readonly T[],
-): Promise<Record<T, boolean>> {
-  const answers = await Promise.all(
-    types.map(async (assetType) => [assetType, await isReadable({ entityType, entityId, assetType, name: null })]),
-  );
-  return Object.fromEntries(answers) as Record<T, boolean>;
+/** Lets an asset of a document pass, if it may be seen: documents of earlier versions do not tell its name. */
+function shownRule(isReadable: Readable, entityType: "scene" | "session", entityId: string) {
+  return async (assetType: AssetType, asset: ShownAsset | undefined): Promise<ShownAsset | undefined> => {
+    const isShown = asset && (await isReadable({ entityType, entityId, assetType, name: asset.name ?? null }));
+    return isShown ? asset : undefined;
+  };
 }
 
 /** A page of nothing: what is not there, or may not be seen. */

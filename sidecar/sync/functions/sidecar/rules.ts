@@ -13,6 +13,7 @@ import type {
 } from "../renderSidecar/lib/shapes";
 import * as access from "../sidecarAccess";
 import type { SceneCallback, SessionCallback } from "./callbacks";
+import type { Signable, Urls } from "./urls";
 
 export type { Keys } from "../renderSidecar/lib/shapes";
 /** A session as canReadSession sees it. */
@@ -20,7 +21,7 @@ export type ReadableSession = SessionDocument;
 /** A producer writes what it made itself; a backend lists, removes and expires what is in its projects. */
 export type Role = "producer" | "backend";
 export type Viewer = Infer<typeof viewer>;
-/** `name` is null where a document tells the type alone. */
+/** `name` is null of an asset that a document of an earlier version shows. */
 export type ReadableAsset = {
   sessionId: string;
   projectId: string;
@@ -37,6 +38,7 @@ type Rules = {
   ownsSession?: (issuer: string, projectId: string, sessionId: string) => boolean;
   keysOf?: (projectId: string) => Keys | null | undefined;
   canReadAsset?: (ctx: QueryCtx, asset: ReadableAsset, viewer: Viewer) => boolean | Promise<boolean>;
+  urlsOf?: (object: Signable) => Urls | Promise<Urls>;
   onSceneChange?: SceneCallback;
   onSessionChange?: SessionCallback;
 };

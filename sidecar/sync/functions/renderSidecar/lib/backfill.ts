@@ -1,9 +1,12 @@
-/** Rows of earlier versions are brought up to date, a bounded number at a time, once a sidecar starts or is heard. */
+/**
+ * Rows of earlier versions are brought up to date, and sidecars that nobody watches any more are looked after: a bounded
+ * number at a time, once any sidecar starts or is heard.
+ */
 import { v } from "convex/values";
 import { internal } from "../_generated/api";
 import { internalMutation, type MutationCtx } from "../_generated/server";
 import { slotDigest } from "./identity";
-import { SILENCE_MS } from "./liveness";
+import { markGone, SILENCE_MS, unwatched } from "./liveness";
 import { naturalKey } from "./order";
 import { sessionRow } from "./rows";
 import { addTo, BASE, contribution } from "./totals";
@@ -26,6 +29,7 @@ export const step = internalMutation({
     await giveNames(ctx, rows);
     await count(ctx, rows);
     await giveHeartbeats(ctx, rows);
+    for (const heartbeat of rows.unwatched) await markGone(ctx, heartbeat);
     if (countOf(rows) > 0) await ctx.scheduler.runAfter(0, internal.lib.backfill.step, {});
     return null;
   },
@@ -39,6 +43,7 @@ async function oldRows(ctx: MutationCtx, most: number) {
     scenes: await db.query("scenes").withIndex("by_sort_key", (q) => q.eq("sortKey", undefined)).take(most),
     totals: await db.query("entityTotals").withIndex("by_counted", (q) => q.eq("counted", undefined)).take(most),
     epochs: await db.query("sidecarEpochs").withIndex("by_seen", (q) => q.gt("lastSeenAt", 0)).order("desc").take(most),
+    unwatched: await unwatched(ctx, most),
   };
 }
 

@@ -15,7 +15,7 @@ export type Change = {
   assetTypes: Set<AssetType>;
   replaced: ReplacedAsset[];
   factsChanged: boolean;
-  expected: number | undefined; // chunks
+  expected: number | null | undefined; // chunks; null takes back what the same sidecar said, undefined says nothing
   removed: boolean;
   bytes: number;
   count: number;

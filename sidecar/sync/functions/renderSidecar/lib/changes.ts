@@ -89,7 +89,7 @@ async function saveScene(
   const fields = {
     ...(await chosenFields(ctx, batch, change, SCENE_FIELDS)),
     ...(await statusFields(ctx, batch, change, { before: before.assetsStatus, emptied })),
-    ...(change.expected === undefined ? {} : { expectedChunks: change.expected }),
+    ...(change.expected === undefined ? {} : { expectedChunks: change.expected ?? undefined }),
     sortKey: naturalKey(sceneId),
     assetVersion: before.assetVersion + change.replaced.length,
     previousAssetVersions: [...before.previousAssetVersions, ...change.replaced].slice(-PREVIOUS_MAX),
@@ -101,8 +101,8 @@ async function saveScene(
 }
 
 /**
- * Facts decide the status; assets alone only show that something has begun to come. A scene without any is
- * pending again, unless something is wrong with it.
+ * Facts decide the status, and whether there is a video: one that comes or goes is looked at, and else the status stays.
+ * A scene without any asset is pending again, unless something is wrong with it.
  */
 async function statusFields(
   ctx: MutationCtx,
@@ -110,11 +110,11 @@ async function statusFields(
   change: Change,
   { before, emptied }: { before: AssetsStatus; emptied: boolean },
 ): Promise<Partial<Status> & Pick<Status, "assetsStatus">> {
-  if (emptied || change.factsChanged) {
+  if (emptied || change.factsChanged || change.removed || before === "pending") {
     const told = await sceneStatus(ctx, batch.sessionId, change.entityId);
     return emptied && told.assetsStatus !== "error" ? { ...told, assetsStatus: "pending" } : told;
   }
-  return { assetsStatus: before === "pending" && change.assetTypes.size > 0 ? "uploading" : before };
+  return { assetsStatus: before };
 }
 
 async function saveSession(ctx: MutationCtx, batch: Batch, change: Change): Promise<"session"> {
@@ -139,7 +139,7 @@ async function chosenFields(
     const field = fields[assetType];
     if (field === undefined) continue;
     const row = await chosenAsset(ctx, of, assetType);
-    chosen[field] = row === null ? undefined : { ...toS3Asset(row), assetId: await assetIdOf(row) };
+    chosen[field] = row === null ? undefined : { ...toS3Asset(row), assetId: await assetIdOf(row), name: row.name };
   }
   return chosen;
 }

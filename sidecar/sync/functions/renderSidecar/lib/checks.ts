@@ -68,7 +68,11 @@ function problemWithAsset(asset: S3Asset): Problem | null {
   if (!isCount(asset.uploadedAt)) return invalid(`uploadedAt ${asset.uploadedAt} is no time`);
   if (!isId(asset.s3Key) || !isId(asset.bucket)) return invalid("s3Key or bucket is empty or too long");
   if (!isId(asset.checksum)) return invalid("checksum is empty or too long");
-  const rest = [asset.s3Url, asset.contentType, asset.etag, asset.s3VersionId ?? ""];
+  const numbers = [asset.duration, asset.width, asset.height, asset.frameRate];
+  if (!numbers.every((number) => number === undefined || (Number.isFinite(number) && number > 0))) {
+    return invalid("duration, width, height or frameRate is no positive number");
+  }
+  const rest = [asset.s3Url, asset.contentType, asset.etag, asset.s3VersionId ?? "", asset.codec ?? ""];
   return rest.some((text) => text.length > TEXT_CHARS_MAX) ? invalid("a field of the asset is too long") : null;
 }
 

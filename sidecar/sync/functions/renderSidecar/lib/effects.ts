@@ -4,6 +4,7 @@ import type { MutationCtx } from "../_generated/server";
 import { changeOf, type Batch } from "./batch";
 import { slotOf } from "./checks";
 import { assetIdOf, slotDigest } from "./identity";
+import { defined } from "./optional";
 import { assetRow, isSegment, lastVersion, toS3Asset } from "./rows";
 import type { Effect, FactsOp, PutOp, RemoveOp, S3Asset, Slot } from "./shapes";
 
@@ -142,10 +143,11 @@ export async function reportFacts(ctx: MutationCtx, batch: Batch, op: FactsOp): 
       q.eq("sessionId", sessionId).eq("sceneId", sceneId).eq("producer", producer),
     )
     .unique();
-  if (current === null) await ctx.db.insert("sceneFacts", row);
-  else await ctx.db.replace("sceneFacts", current._id, row);
+  const expected = op.expected === undefined ? current?.expected : (op.expected ?? undefined);
+  if (current === null) await ctx.db.insert("sceneFacts", defined({ ...row, expected }));
+  else await ctx.db.replace("sceneFacts", current._id, defined({ ...row, expected }));
   const change = changeOf(batch, "scene", sceneId);
   change.factsChanged = true;
-  change.expected = op.expected ?? change.expected;
+  if (expected !== current?.expected) change.expected = expected ?? null;
   return { outcome: "applied" };
 }

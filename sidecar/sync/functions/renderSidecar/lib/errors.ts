@@ -8,6 +8,7 @@ export type FailureCode =
   | "UNREGISTERED"
   | "BATCH_TOO_LARGE"
   | "TOO_MANY"
+  | "NOT_CONFIGURED"
   | "INVALID";
 
 /** Throws; nothing of the call is committed. */

@@ -20,6 +20,7 @@ const BEAT_MS = SILENCE_MS / 15;
 const ROWS_PER_STEP = 50;
 
 type Facts = Doc<"sceneFacts">;
+type Heartbeat = Doc<"sidecarHeartbeats">;
 
 /**
  * Notes that a sidecar is alive; whoever was gone and is back has its scenes looked at again. True if it wrote, which
@@ -49,12 +50,24 @@ export const watch = internalMutation({
       await ctx.scheduler.runAfter(left, internal.lib.liveness.watch, { producer });
       return null;
     }
-    await ctx.db.patch("sidecarHeartbeats", row._id, { goneSince: row.seenAt });
-    await ctx.scheduler.runAfter(0, internal.lib.liveness.bury, { producer });
-    await scheduleCollection(ctx, producer);
+    await markGone(ctx, row);
     return null;
   },
 });
+
+/** Sidecars whose job was lost, as one that failed for good is: they were silent for twice as long as it waits. */
+export async function unwatched(ctx: MutationCtx, most: number): Promise<Heartbeat[]> {
+  return await ctx.db
+    .query("sidecarHeartbeats")
+    .withIndex("by_silence", (q) => q.eq("goneSince", undefined).lt("seenAt", Date.now() - 2 * SILENCE_MS))
+    .take(most);
+}
+
+export async function markGone(ctx: MutationCtx, { _id, producer, seenAt }: Heartbeat): Promise<void> {
+  await ctx.db.patch("sidecarHeartbeats", _id, { goneSince: seenAt });
+  await ctx.scheduler.runAfter(0, internal.lib.liveness.bury, { producer });
+  await scheduleCollection(ctx, producer);
+}
 
 /** Marks what a sidecar that is gone still owes or failed at, and folds its counters, a bounded number of rows at a time. */
 export const bury = internalMutation({

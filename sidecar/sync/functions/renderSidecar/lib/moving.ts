@@ -1,5 +1,6 @@
 /** What both parts of `sidecar convex migrate` must know: the tables, and how far the move has come. */
 import { v, type Infer } from "convex/values";
+import { defined } from "./optional";
 
 /** The tables that an installation of before the component has in the application, in the order of the move. */
 export const MOVED = [
@@ -48,8 +49,7 @@ export type State = { home: Home; phase: Phase; table: number; from: string | nu
 
 /** A row without its place as text; two rows are the same if their texts are. */
 export function canonical(row: { _id: unknown; _creationTime: number }): string {
-  const fields = Object.entries(row).filter(([name]) => name !== "_id" && name !== "_creationTime");
-  return JSON.stringify(Object.fromEntries(fields), sorted);
+  return JSON.stringify(defined({ ...row, _id: undefined, _creationTime: undefined }), sorted);
 }
 
 function sorted(_: string, value: unknown): unknown {

@@ -1,6 +1,7 @@
 /** Reading and shaping rows, in one place for writers and readers. */
 import type { Doc } from "../_generated/dataModel";
 import type { QueryCtx } from "../_generated/server";
+import { defined } from "./optional";
 import type { AssetType, EntityType, S3Asset, Slot } from "./shapes";
 
 type Db = Pick<QueryCtx, "db">;
@@ -8,8 +9,11 @@ type Db = Pick<QueryCtx, "db">;
 /** Only the S3Asset of a row that holds more. */
 export function toS3Asset(row: S3Asset): S3Asset {
   const { s3Key, s3Url, bucket, contentType, size, checksum, etag, s3VersionId, uploadedAt } = row;
-  const asset = { s3Key, s3Url, bucket, contentType, size, checksum, etag, uploadedAt };
-  return s3VersionId === undefined ? asset : { ...asset, s3VersionId };
+  const { duration, width, height, frameRate, codec } = row;
+  return defined({
+    ...{ s3Key, s3Url, bucket, contentType, size, checksum, etag, s3VersionId, uploadedAt },
+    ...{ duration, width, height, frameRate, codec },
+  });
 }
 
 /** What a slot holds now. */

@@ -1,8 +1,12 @@
 /** The shapes of the contract: what is stored, what the sidecar sends, what it gets back. */
 import { v, type Infer, type Validator } from "convex/values";
 
-/** Grows when a sidecar and these functions would no longer understand each other. */
-export const CONTRACT_VERSION = 1;
+/**
+ * Grows when a sidecar and these functions would no longer understand each other. 2: media facts of an asset, and how many
+ * chunks a scene expects. Each sidecar is answered by its own contract; one that names no version speaks the first.
+ */
+export const CONTRACT_VERSION = 2;
+export const contractWith = (theirs: number | undefined) => Math.min(theirs ?? 1, CONTRACT_VERSION);
 
 export const entityType = v.union(v.literal("scene"), v.literal("session"));
 export type EntityType = Infer<typeof entityType>;
@@ -18,14 +22,23 @@ export const assetType = v.union(
 export type AssetType = Infer<typeof assetType>;
 
 export const assetsStatus = v.union(
-  v.literal("pending"), // known, nothing there yet
+  v.literal("pending"), // known, nothing to be played and nothing on its way
   v.literal("uploading"),
-  v.literal("ready"), // complete, and nothing owed
+  v.literal("ready"), // complete, nothing owed, and a video to be played
   v.literal("error"),
 );
 export type AssetsStatus = Infer<typeof assetsStatus>;
 /** The status, in its `entityTotals`, of an entity whose assets were all removed: no session waits for it. */
 export const EMPTIED = "emptied";
+
+/** What the structure of a film or picture tells, where it does; width and height are pixels as it is shown. */
+const mediaFields = {
+  duration: v.optional(v.number()), // milliseconds
+  width: v.optional(v.number()),
+  height: v.optional(v.number()),
+  frameRate: v.optional(v.number()), // the mean, in frames per second
+  codec: v.optional(v.string()), // of the video, else of the audio: "h264", "aac"
+};
 
 /** Where an object is and what it is. `s3Url` is stable and never signed. */
 export const s3AssetFields = {
@@ -38,12 +51,13 @@ export const s3AssetFields = {
   etag: v.string(), // opaque, never a checksum
   s3VersionId: v.optional(v.string()),
   uploadedAt: v.number(),
+  ...mediaFields,
 };
 export const s3Asset = v.object(s3AssetFields);
 export type S3Asset = Infer<typeof s3Asset>;
 
-/** An S3Asset as documents show it: `assetId` is the slot's digest; documents of earlier versions lack it. */
-const shownAssetFields = { ...s3AssetFields, assetId: v.optional(v.string()) };
+/** An S3Asset as documents show it: `assetId` is the slot's digest. Documents of earlier versions lack it, and the name. */
+const shownAssetFields = { ...s3AssetFields, assetId: v.optional(v.string()), name: v.optional(v.string()) };
 export const shownAsset = v.object(shownAssetFields);
 export type ShownAsset = Infer<typeof shownAsset>;
 
@@ -160,7 +174,7 @@ export const factsOp = v.object({
   owed: v.number(),
   error: v.union(v.string(), v.null()),
   reason: v.union(v.string(), v.null()),
-  expected: v.optional(v.number()), // chunks, where a marker says how many there will be
+  expected: v.optional(v.union(v.number(), v.null())), // chunks, as a marker says; null: none that still holds
 });
 export const removeOp = v.object({ ...opHead, kind: v.literal("remove"), ...slotFields });
 export const op = v.union(putOp, factsOp, removeOp);

@@ -11,14 +11,14 @@ export type Status = {
 
 /**
  * Ready once every sidecar says complete and owes nothing, but those that are gone (marked by liveness.ts); an error
- * of any of them is the scene's, that of one that is gone until the others have done its work. Segments alone make no
- * scene ready. However many sidecars the scene has had, a few points are read.
+ * of any of them is the scene's, that of one that is gone until the others have done its work. One without a video is
+ * pending then: nothing is on its way, and nothing can be played. However many sidecars it has had, a few points are read.
  */
 export async function sceneStatus(ctx: MutationCtx, sessionId: string, sceneId: string): Promise<Status> {
   const { failed, isBusy, isDone, stalledSince } = await reports(ctx, sessionId, sceneId);
   if (failed !== undefined) return { assetsStatus: "error", assetsErrorMessage: failed, stalledSince };
-  const isReady = isDone && !isBusy && !(await isOfSegments(ctx, sessionId, sceneId));
-  return { assetsStatus: isReady ? "ready" : "uploading", assetsErrorMessage: undefined, stalledSince };
+  const assetsStatus = isDone && !isBusy ? await statusOfVideo(ctx, sessionId, sceneId) : "uploading";
+  return { assetsStatus, assetsErrorMessage: undefined, stalledSince };
 }
 
 async function reports(ctx: MutationCtx, sessionId: string, sceneId: string) {
@@ -51,9 +51,10 @@ async function reports(ctx: MutationCtx, sessionId: string, sceneId: string) {
   return { failed: error ?? undefined, isBusy, isDone, stalledSince: gone?.goneSince };
 }
 
-/** Whether all video of a scene is segments: whatever a sidecar says, nobody can play it. */
-async function isOfSegments(ctx: MutationCtx, sessionId: string, sceneId: string): Promise<boolean> {
+/** Of a scene that all call complete: whatever they say, nobody plays segments alone, which wait for a film. */
+async function statusOfVideo(ctx: MutationCtx, sessionId: string, sceneId: string): Promise<AssetsStatus> {
   const of = { sessionId, entityType: "scene", entityId: sceneId } as const;
   const shown = await chosenAsset(ctx, of, "video_chunk");
-  return shown !== null && isSegment(shown.name);
+  if (shown === null) return "pending";
+  return isSegment(shown.name) ? "uploading" : "ready";
 }

@@ -1,0 +1,61 @@
+/** Scenes, chunks and addresses for components; all of them answer as the viewer who is signed in. */
+import { useAction, usePaginatedQuery, useQuery, type UsePaginatedQueryReturnType } from "convex/react";
+import { useEffect, useMemo, useSyncExternalStore } from "react";
+import { AddressBook, type Addresses } from "./addressBook";
+import { functions, type Chunk, type SceneChunks } from "./functions";
+
+const SCENES_AT_FIRST = 50;
+const WAKING = ["visibilitychange", "resume"] as const; // of the document
+const RETURNING = ["pageshow", "focus", "online"] as const; // of the window
+
+/** The scenes of a session in natural order; `loadMore` while `status` is "CanLoadMore". */
+export function useSessionScenes(
+  session: { sessionId: string } | "skip",
+  { initialNumItems = SCENES_AT_FIRST }: { initialNumItems?: number } = {},
+): UsePaginatedQueryReturnType<typeof functions.scenes> {
+  return usePaginatedQuery(functions.scenes, session, { initialNumItems });
+}
+
+/**
+ * The chunks of a scene in order, and those of them that may be played already; undefined while it loads. `first` is
+ * the number of the first chunk, 0 unless said otherwise.
+ */
+export function useSceneChunks(
+  scene: { sessionId: string; sceneId: string; first?: number } | "skip",
+): (SceneChunks & { playable: Chunk[] }) | undefined {
+  const found = useQuery(functions.chunks, scene);
+  return useMemo(() => found && { ...found, playable: found.chunks.slice(0, found.contiguous) }, [found]);
+}
+
+/**
+ * Addresses at which the browser opens these assets, renewed at 80 % of their life for as long as they are asked for.
+ * `urls` has null for an asset that the viewer may not see, and no entry while it is asked for. `renew` asks again for
+ * one that did not open.
+ */
+export function useAccessUrls(ids: readonly string[]): Addresses & { renew: (id: string) => void } {
+  const sign = useAction(functions.accessUrls);
+  const book = useMemo(() => new AddressBook((some) => sign({ ids: some })), [sign]);
+  useEffect(() => {
+    const stop = onWaking(book.look);
+    return () => {
+      stop();
+      book.close();
+    };
+  }, [book]);
+  const key = JSON.stringify(ids);
+  useEffect(() => {
+    book.want(JSON.parse(key) as string[]);
+  }, [book, key]);
+  const { urls, error } = useSyncExternalStore(book.subscribe, book.current, book.current);
+  return useMemo(() => ({ urls, error, renew: book.renew }), [urls, error, book]);
+}
+
+/** Call back when the page is seen, thawed or connected again; returns what ends that. */
+export function onWaking(run: () => void): () => void {
+  for (const name of WAKING) document.addEventListener(name, run);
+  for (const name of RETURNING) window.addEventListener(name, run);
+  return () => {
+    for (const name of WAKING) document.removeEventListener(name, run);
+    for (const name of RETURNING) window.removeEventListener(name, run);
+  };
+}
