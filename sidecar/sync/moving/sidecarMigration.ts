@@ -66,8 +66,11 @@ export const resume = internalMutationGeneric({
 
 async function watchAgain(ctx: Ctx, row: Record<string, Value | undefined>): Promise<void> {
   const producer = row["producer"];
-  if (row["goneSince"] !== undefined) return await start(ctx, 0, "collection:collect", { producer });
-  await ctx.db.patch(row["_id"] as never, { seenAt: Date.now() });
+  if (row["goneSince"] !== undefined) {
+    await start(ctx, 0, "collection:collect", { producer });
+    return;
+  }
+  await ctx.db.patch("sidecarHeartbeats", row["_id"] as never, { seenAt: Date.now() });
   await start(ctx, 15 * 60_000, "liveness:watch", { producer });
   await start(ctx, 0, "liveness:revive", { producer });
 }
@@ -150,7 +153,7 @@ async function clear(ctx: Ctx, state: State): Promise<State> {
     return (await ctx.runMutation(migration.clear, { table })) ? following(state, "copying") : state;
   }
   const rows = await ctx.db.query(table).take(ROWS_PER_STEP);
-  for (const row of rows) await ctx.db.delete(row["_id"] as never);
+  for (const row of rows) await ctx.db.delete(table, row["_id"] as never);
   return rows.length < ROWS_PER_STEP ? following(state, "copying") : state;
 }
 
