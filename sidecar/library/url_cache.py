@@ -17,19 +17,9 @@ from typing import Protocol
 from sidecar.core.clock import Clock
 from sidecar.settings.urls import Urls
 
+from .cached_asset import FLOOR_SECONDS, CachedAsset
+
 ENTRIES_MAX = 10_000
-FLOOR_SECONDS = 120.0  # longer than a question to Convex is waited for
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CachedAsset:
-    """Where an asset's object is. ``public_url`` is stable and never signed."""
-
-    id: str
-    bucket: str
-    key: str
-    version: int
-    public_url: str
 
 
 class UrlCache(Protocol):

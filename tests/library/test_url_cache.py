@@ -19,10 +19,10 @@ import pytest
 import structlog
 
 from sidecar.core.clock import SystemClock
+from sidecar.library.cached_asset import CachedAsset
 from sidecar.library.security import AccessDeniedError, SecurityManager
 from sidecar.library.url_cache import (
     AssetLookup,
-    CachedAsset,
     MemoryUrlCache,
     NoUrlCache,
     UrlCache,
