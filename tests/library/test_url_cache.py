@@ -46,6 +46,7 @@ needs_redis = pytest.mark.skipif(
 ASSET = CachedAsset(
     id="a", bucket="lessons", key="k.1.mp4", version=1, public_url="https://cdn.example.com/k.1.mp4"
 )
+SHORT_SECONDS = 0.25
 NEWER = replace(ASSET, key="k.2.mp4", version=2)
 
 
@@ -92,8 +93,9 @@ Opened = Callable[..., "RedisUrlCache"]
 
 
 @pytest.fixture
-async def cache_on() -> AsyncIterator[Opened]:
-    """Return what opens caches in a server."""
+async def cache_on(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Opened]:
+    """Return what opens caches in a server, which may be slow here without being away."""
+    monkeypatch.setattr(redis_cache, "CALL_SECONDS", DEADLINE_SECONDS)
     opened: list[RedisUrlCache] = []
 
     def open_one(
@@ -237,19 +239,21 @@ async def test_programs_share_what_is_known_for_a_bounded_time(server: Server, c
 @needs_redis
 @pytest.mark.parametrize("gone", ["killed", "hanging"])
 async def test_a_redis_that_is_away_costs_little_and_nothing_goes_wrong(
-    server: Server, gone: str, cache_on: Opened
+    server: Server, gone: str, cache_on: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three calls are tried, each for a quarter of a second; then it rests, and one warning names it."""
     clock = ManualClock()
     cache = cache_on(server, clock)
     lookup = AssetLookup(cache=cache, ask=lambda _: _returned(NEWER))
     await cache.put(NEWER)
+    monkeypatch.setattr(redis_cache, "CALL_SECONDS", SHORT_SECONDS)
     server.process.send_signal(signal.SIGKILL if gone == "killed" else signal.SIGSTOP)
     with structlog.testing.capture_logs() as events:
         assert [await lookup.find("a") for _ in range(20)] == [NEWER] * 20
     assert [event["event"] for event in events] == ["url_cache_is_away"]
     assert "redis://" not in str(events)
     assert cache._failures == redis_cache.FAILURES
+    monkeypatch.setattr(redis_cache, "CALL_SECONDS", DEADLINE_SECONDS)
     if gone == "hanging":
         server.process.send_signal(signal.SIGCONT)
     else:
@@ -270,16 +274,20 @@ async def _returned(asset: CachedAsset) -> CachedAsset:
 
 
 @needs_redis
-async def test_what_redis_did_not_hear_is_not_believed(server: Server, cache_on: Opened) -> None:
+async def test_what_redis_did_not_hear_is_not_believed(
+    server: Server, cache_on: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A replacement during an outage: the old entry goes before anything else is asked."""
     clock = ManualClock()
     cache, other = cache_on(server, clock), cache_on(server)
     await cache.put(ASSET)
+    monkeypatch.setattr(redis_cache, "CALL_SECONDS", SHORT_SECONDS)
     server.process.send_signal(signal.SIGSTOP)
     for _ in range(redis_cache.FAILURES):
         await cache.get("b")
     await cache.forget("a", before=2)
     server.process.send_signal(signal.SIGCONT)
+    monkeypatch.setattr(redis_cache, "CALL_SECONDS", DEADLINE_SECONDS)
     assert await cache.get("a") is None  # Redis still rests
     deadline = time.monotonic() + DEADLINE_SECONDS
     while cache._owed:
