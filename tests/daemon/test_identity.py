@@ -11,6 +11,7 @@ from sidecar.core.retry import RetryPolicy
 from sidecar.daemon.identity import identify
 from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
+from sidecar.journal.stores.lookups import Lookups
 from sidecar.journal.stores.recovery import Recovery
 from sidecar.journal.writer import JournalWriter
 from sidecar.sync.lookup import LookupStage
@@ -32,7 +33,8 @@ async def test_a_sidecar_that_is_new_searches_for_nothing(tmp_path: Path) -> Non
     db = Journal(tmp_path / "journal.db", tag=journals.TAG, bucket="lessons", clock=SystemClock())
     async with JournalWriter(db) as writer:
         await writer.do(Recovery.begin_recovery)
-        transfer = await writer.run(lambda journal: journals.ready(journal, "A"))
+        await writer.run(lambda journal: journals.ready(journal, "A"))
+        [transfer] = await writer.do(Lookups.awaiting_lookup, limit=9)
         for is_first, recall in ((True, None), (False, KnownContent())):
             stage = LookupStage(journal=writer, is_first=is_first)
             assert await stage._look_up([transfer]) == ({transfer.row_id: recall}, False)
@@ -44,7 +46,8 @@ async def test_a_journal_that_convex_was_never_told_of_is_no_reason_to_forget_it
     metadata = MemoryMetadata()
     async with JournalWriter(db) as writer:
         await writer.do(Recovery.begin_recovery)
-        transfer = await writer.run(lambda journal: journals.ready(journal, "A"))
+        await writer.run(lambda journal: journals.ready(journal, "A"))
+        [transfer] = await writer.do(Lookups.awaiting_lookup, limit=9)
         for is_first, recall in ((None, None), (False, KnownContent())):
             gate = RemoteGate(
                 remote="convex",
