@@ -34,10 +34,10 @@ async def test_a_sidecar_that_is_new_searches_for_nothing(tmp_path: Path) -> Non
     async with JournalWriter(db) as writer:
         await writer.do(Recovery.begin_recovery)
         await writer.run(lambda journal: journals.ready(journal, "A"))
-        (awaited,) = await writer.do(Lookups.awaiting_lookup, limit=2)
+        [transfer] = await writer.do(Lookups.awaiting_lookup, limit=9)
         for is_first, recall in ((True, None), (False, KnownContent())):
             stage = LookupStage(journal=writer, is_first=is_first)
-            assert await stage._look_up([awaited]) == ({awaited.row_id: recall}, False)
+            assert await stage._look_up([transfer]) == ({transfer.row_id: recall}, False)
 
 
 async def test_a_journal_that_convex_was_never_told_of_is_no_reason_to_forget_it(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ async def test_a_journal_that_convex_was_never_told_of_is_no_reason_to_forget_it
     async with JournalWriter(db) as writer:
         await writer.do(Recovery.begin_recovery)
         await writer.run(lambda journal: journals.ready(journal, "A"))
-        (awaited,) = await writer.do(Lookups.awaiting_lookup, limit=2)
+        [transfer] = await writer.do(Lookups.awaiting_lookup, limit=9)
         for is_first, recall in ((None, None), (False, KnownContent())):
             gate = RemoteGate(
                 remote="convex",
@@ -62,4 +62,4 @@ async def test_a_journal_that_convex_was_never_told_of_is_no_reason_to_forget_it
             stage = LookupStage(
                 journal=writer, store=metadata, gate=gate, registrar=registrar, is_first=is_first
             )
-            assert await stage._look_up([awaited]) == ({awaited.row_id: recall}, True)
+            assert await stage._look_up([transfer]) == ({transfer.row_id: recall}, True)
