@@ -21,12 +21,12 @@ from sidecar.upload.s3.endpoint import S3Config, object_url
 from sidecar.upload.store import ObjectHead
 
 from .blocking import blocking
+from .cached_asset import CachedAsset
 from .cloudfront import signed_url
 from .connection import Connection
 from .errors import LibraryError, NotFoundError
 from .models import AssetReference, AssetSyncRequest, UrlType
 from .references import asked_takedown, reference_of, shown_reference
-from .url_cache import CachedAsset
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

@@ -24,7 +24,8 @@ from sidecar.upload.factory import open_s3
 from sidecar.upload.s3.endpoint import S3Config, require_https, s3_config
 from sidecar.upload.s3.object_store import S3Store
 
-from .url_cache import AssetLookup, CachedAsset, open_url_cache
+from .cached_asset import CachedAsset
+from .url_cache import AssetLookup, open_url_cache
 
 NAME = "library"  # the subject of a backend's tokens: one for all programs, so that Convex keeps one counter
 PATIENCE = 3  # times convex.timeout, in which an outage may pass

@@ -27,7 +27,7 @@ from sidecar.core.errors import SidecarError
 from sidecar.settings.secret import Secret
 from sidecar.settings.urls import Urls
 
-from .url_cache import FLOOR_SECONDS, CachedAsset
+from .cached_asset import FLOOR_SECONDS, CachedAsset
 
 CALL_SECONDS = 0.25
 FAILURES = 3
