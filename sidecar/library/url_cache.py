@@ -12,34 +12,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from sidecar.core.clock import Clock
 from sidecar.settings.urls import Urls
 
-from .cached_asset import FLOOR_SECONDS, CachedAsset
+from .cached_asset import FLOOR_SECONDS, CachedAsset, UrlCache
 
 ENTRIES_MAX = 10_000
-
-
-class UrlCache(Protocol):
-    """A cache of assets by id. No method raises for the cache's own failures: it then knows nothing."""
-
-    async def get(self, asset_id: str) -> CachedAsset | None:
-        """Return what is known of an asset."""
-        ...
-
-    async def put(self, asset: CachedAsset) -> None:
-        """Remember an asset, unless a newer version of it was seen."""
-        ...
-
-    async def forget(self, asset_id: str, *, before: int) -> None:
-        """Forget versions below ``before``, and take none of them in any more."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of connections."""
-        ...
 
 
 class NoUrlCache:

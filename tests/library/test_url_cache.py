@@ -19,13 +19,12 @@ import pytest
 import structlog
 
 from sidecar.core.clock import SystemClock
-from sidecar.library.cached_asset import CachedAsset
+from sidecar.library.cached_asset import CachedAsset, UrlCache
 from sidecar.library.security import AccessDeniedError, SecurityManager
 from sidecar.library.url_cache import (
     AssetLookup,
     MemoryUrlCache,
     NoUrlCache,
-    UrlCache,
     open_url_cache,
 )
 from sidecar.local.ports import free_ports
