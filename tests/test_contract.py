@@ -20,6 +20,7 @@ from sidecar.settings.unsupported import REFUSED
 from sidecar.status.guard import Need
 from sidecar.status.models import Status
 from sidecar.status.operations import OPERATIONS
+from sidecar.sync.install_files import ALIASES
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACT = (ROOT / "sidecar" / "CONTRACT.md").read_text()
@@ -155,7 +156,7 @@ def test_every_function_of_convex_is_described_with_its_kind() -> None:
     """But for the twins that a deploy key calls; these are all there."""
     exported = {
         f"{path.stem}:{name}": re.sub("^internal", "internal ", kind).lower()
-        for path in FUNCTIONS.glob("*.ts")
+        for path in (FUNCTIONS / "sidecar.ts", *(FUNCTIONS / "sidecar" / name for name in ALIASES))
         for name, kind in re.findall(
             r"export const (\w+) = (\w*(?:[qQ]uery|[mM]utation|[aA]ction))\(", path.read_text()
         )
@@ -168,6 +169,6 @@ def test_every_function_of_convex_is_described_with_its_kind() -> None:
 
 def test_every_reason_for_which_a_call_throws_is_named() -> None:
     """The codes by which a sidecar decides."""
-    codes = re.findall(r'\| "(\w+)"', (FUNCTIONS / "sidecarLib" / "errors.ts").read_text())
+    codes = re.findall(r'\| "(\w+)"', (FUNCTIONS / "renderSidecar" / "lib" / "errors.ts").read_text())
     assert codes
     assert [code for code in codes if f"`{code}`" not in section("## Convex")] == []

@@ -11,6 +11,7 @@ from enum import IntEnum, StrEnum
 from functools import lru_cache
 
 from .checksum_algorithms import Algorithm
+from .media_facts import MediaFacts
 
 MIB = 1024 * 1024
 
@@ -169,12 +170,14 @@ class PartChecksums:
 class Fingerprint:
     """One complete state of a file: its checksum, and the identity before and after that read.
 
-    ``parts`` are of the same read, where the file is to be sent in parts.
+    ``parts`` are of the same read, where the file is to be sent in parts. ``media`` is what its structure
+    told.
     """
 
     identity: StatIdentity
     checksum: str  # crc64nvme:<base64 of 8 bytes, big endian>
     parts: PartChecksums | None = None
+    media: MediaFacts | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -225,7 +228,8 @@ class Transfer:
     sets it back to 0. ``may_upload`` and ``may_object`` say that a multipart upload, or the object, may exist
     at S3 although no answer was journaled. ``version`` is Convex's. ``home`` is where the file was seen,
     until its bytes are in S3. ``parked``: it may be a piece of a stream, and its scene is not complete.
-    ``algorithm`` is the checksum that the open upload was begun with.
+    ``algorithm`` is the checksum that the open upload was begun with. ``media`` is what the structure of the
+    complete file told.
     """
 
     row_id: int
@@ -257,6 +261,7 @@ class Transfer:
     home: str | None = None
     parked: bool = False
     algorithm: Algorithm | None = None
+    media: MediaFacts | None = None
 
     @property
     def size_bytes(self) -> int:

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from .media_facts import FIELDS
 from .model import Slot
 from .scenes import SceneFacts
+
+CONTRACT_VERSION = 2  # of the wire; 2: media facts of an asset, and how many chunks a scene expects
 
 
 class OpKind(StrEnum):
@@ -59,10 +62,21 @@ class Op:
         body: dict[str, Any] = json.loads(self.text)
         return body
 
-    def wire(self) -> str:
-        """Return the JSON object that ``sidecarLib/shapes.ts`` describes: nothing is read or written anew."""
+    def wire(self, contract_version: int = CONTRACT_VERSION) -> str:
+        """Return the JSON object that ``lib/shapes.ts`` describes: nothing is read or written anew.
+
+        Functions of an earlier contract refuse fields that they do not know: they are told the rest.
+        """
+        text = self.text if contract_version >= CONTRACT_VERSION else json.dumps(self._as_first())
         head = f'{{"opId":{json.dumps(self.op_id)},"seq":{self.seq},"kind":"{self.kind}"'
-        return f"{head}{'' if self.text == '{}' else ','}{self.text[1:]}"
+        return f"{head}{'' if text == '{}' else ','}{text[1:]}"
+
+    def _as_first(self) -> Mapping[str, Any]:
+        """Return the body by the first contract."""
+        body = {name: value for name, value in self.body.items() if name != "expected"}
+        if "asset" in body:
+            body["asset"] = {name: value for name, value in body["asset"].items() if name not in FIELDS}
+        return body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from . import keys, media
+from .asset_metadata import MetadataRefusedError, check_size
 from .entities import DEFAULT_PROJECT, Named, Naming
 from .misplaced import PatternShape, nearest
 from .model import VIDEOS, AssetType, EntityType, Route, Slot
@@ -232,7 +233,7 @@ class Router:
         folder = found.folder(self._naming.folder_fields(rule.entity))
         try:
             return rule.route(values, named, path=found.path, folder=folder)
-        except keys.KeyRefusedError as error:
+        except (keys.KeyRefusedError, MetadataRefusedError) as error:
             return Refused(reason=str(error))
 
 
@@ -276,7 +277,7 @@ class _Compiled:
         self.priority = order.index(rule.asset_type) if rule.priority is None else rule.priority
 
     def route(self, values: Mapping[str, str], named: Named, *, path: str, folder: str | None) -> Route:
-        """Return the route of a path that matched. Raises KeyRefusedError."""
+        """Return the route of a path that matched. Raises KeyRefusedError, MetadataRefusedError."""
         everything: dict[str, str | None] = {
             "project": DEFAULT_PROJECT,
             **values,
@@ -318,7 +319,10 @@ def _file_fields(path: str) -> dict[str, str]:
 
 def _rendered(templates: Mapping[str, Template], values: Mapping[str, str | None]) -> dict[str, str]:
     texts = ((name, template.render(values)) for name, template in templates.items())
-    return {name: text for name, text in texts if text}
+    metadata = {name: text for name, text in texts if text}
+    if metadata:
+        check_size(metadata)
+    return metadata
 
 
 def _extension(path: str) -> str:

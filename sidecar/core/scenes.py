@@ -8,7 +8,7 @@ nothing (0). The sentence for viewers names no key and repeats no word of a remo
 
 A scene of several sidecars does not wait for one that was silent for 15 minutes in the middle of its work,
 as after a takeover. Nobody tells Convex that a sidecar is gone, so Convex looks after each sidecar by its
-heartbeat (``sidecarLib/liveness.ts``). What a sidecar said of its own end counts however long it has
+heartbeat (``renderSidecar/lib/liveness.ts``). What a sidecar said of its own end counts however long it has
 been idle since.
 """
 
@@ -49,13 +49,15 @@ class SceneFacts:
     """The body of a facts op.
 
     ``owed`` is 1 or 0. ``error`` is a sentence for people, or None. ``reason`` names what completed
-    the scene: "marker", "manifest" or "quiet"; None while it is not complete.
+    the scene: "marker", "manifest" or "quiet"; None while it is not complete. ``expected`` is how many
+    chunks there will be, as a marker says that still holds; None: nobody says.
     """
 
     complete: bool
     owed: int
     error: str | None
     reason: str | None
+    expected: int | None = None
 
     def body(self, scene_id: str) -> Mapping[str, Any]:
         """Return the op's JSON object, without opId, seq and kind."""
@@ -65,6 +67,7 @@ class SceneFacts:
             "owed": self.owed,
             "error": self.error,
             "reason": self.reason,
+            **({} if self.expected is None else {"expected": self.expected}),
         }
 
 
@@ -76,6 +79,7 @@ def derive(scene: SceneKnowledge) -> SceneFacts:
         owed=1 if reason is None or scene.owed or scene.is_unplayable else 0,
         error=_trouble(scene),
         reason=reason,
+        expected=scene.chunks_wanted if _counts(scene, scene.complete_mtime_ns) else None,
     )
 
 

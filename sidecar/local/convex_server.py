@@ -9,6 +9,7 @@ import asyncio
 import json
 import shutil
 import tempfile
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,6 +77,7 @@ class ConvexServer:
             *(["--redact"] if redact else []),
         ]
         self._workspace = Path()
+        self._deployments = 0
         self._child: Child | None = None
 
     @property
@@ -138,6 +140,21 @@ class ConvexServer:
         """Return every document of a table."""
         rows: list[dict[str, Any]] = self.control(f"table/{name}")
         return rows
+
+    def deploy(self, functions_dir: Path) -> None:
+        """Put other functions over the same documents, as ``npx convex deploy`` does.
+
+        Raises ServerError for what Convex would refuse: functions that do not compile, a schema that the
+        documents do not fit.
+        """
+        self._deployments += 1
+        workspace = self._workspace / f"deployment-{self._deployments}"
+        modules = modules_folder(node=find_node())
+        assemble(workspace, modules, functions_dir=functions_dir, dev_auth=self._dev_auth)
+        try:
+            self.control("deploy", {"dir": str(workspace / "convex")})
+        except urllib.error.HTTPError as error:
+            raise ServerError(f"the functions were not deployed: {json.load(error)['message']}") from error
 
     def _prepare(self) -> None:
         node = find_node()

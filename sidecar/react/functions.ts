@@ -1,4 +1,4 @@
-/** The Convex functions that the hooks call, by their wire names, and what those answer. */
+/** The Convex functions that the hooks call, by the names that every installation has, and what those answer. */
 import { makeFunctionReference, type PaginationOptions, type PaginationResult } from "convex/server";
 
 export type AssetsStatus = "pending" | "uploading" | "ready" | "error";
@@ -48,12 +48,12 @@ export type AccessUrl = { id: string; url: string; signedAt: number; expiresAt: 
 type SceneArgs = { sessionId: string; sceneId: string };
 
 export const functions = {
-  scene: makeFunctionReference<"query", SceneArgs, Scene | null>("scenes:get"),
+  scene: makeFunctionReference<"query", SceneArgs, Scene | null>("sidecar/scenes:get"),
   scenes: makeFunctionReference<
     "query",
     { sessionId: string; paginationOpts: PaginationOptions },
     PaginationResult<Scene>
-  >("scenes:bySession"),
-  chunks: makeFunctionReference<"query", SceneArgs & { first?: number }, SceneChunks>("assets:chunks"),
-  accessUrls: makeFunctionReference<"action", { ids: string[] }, (AccessUrl | null)[]>("assets:accessUrls"),
+  >("sidecar/scenes:bySession"),
+  chunks: makeFunctionReference<"query", SceneArgs & { first?: number }, SceneChunks>("sidecar/assets:chunks"),
+  accessUrls: makeFunctionReference<"action", { ids: string[] }, (AccessUrl | null)[]>("sidecar/assets:accessUrls"),
 };

@@ -103,6 +103,8 @@ class Convex(Section):
     """The deployment's URL, such as https://happy-otter-123.convex.cloud; required unless sync is off."""
     auth: ConvexAuth | None = None
     """Who we are to it; required unless sync is off."""
+    module: Annotated[str, Field(pattern=r"^[A-Za-z]\w*$")] = "sidecar"
+    """Module of the functions that sidecars call, as `sidecar convex install --module` wrote it."""
     sync: Literal["on", "shadow", "off"] = "on"
     """off: only S3; nothing is told."""
     batch: BatchSettings = Field(default_factory=BatchSettings)

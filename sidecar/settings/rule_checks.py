@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from sidecar.core import presets
+from sidecar.core.asset_metadata import problem_with_name
 from sidecar.core.entities import FILE_FIELDS, Naming
 from sidecar.core.pattern_syntax import RESERVED
 from sidecar.core.patterns import Pattern
@@ -43,6 +44,8 @@ def check_rules(settings: Settings) -> Findings:
         if rule.key:
             yield from _unknown(("rules", place, "key"), Template(rule.key), known)
         for name, value in rule.metadata.items():
+            if (problem := problem_with_name(name)) is not None:
+                yield ("rules", place, "metadata", name), problem
             yield from _unknown(("rules", place, "metadata", name), Template(value), known - {"transfer"})
     yield from _unnamed(settings, naming, blamed)
 

@@ -17,6 +17,7 @@ from sidecar.core.clock import Clock, RemoteClock
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.model import Slot
 from sidecar.core.ops import (
+    CONTRACT_VERSION,
     Batch,
     CurrentAsset,
     OpResult,
@@ -32,6 +33,7 @@ from . import decode, errors
 from .auth import Credentials, credentials
 from .exchange import Exchange
 from .http import open_http
+from .totals import Outcome
 
 CALL_BYTES_MAX = 16 * 1024 * 1024  # Convex's limit on a call's arguments
 
@@ -46,12 +48,15 @@ class ConvexStore:
         credentials: Credentials,
         remote_clock: RemoteClock,
         timeout_seconds: float,
+        module: str = "sidecar",
     ) -> None:
-        """``http`` has the deployment as its base URL and does not follow redirects."""
+        """``http`` has the deployment as its base URL, follows no redirects; ``module`` is the wrappers'."""
+        self._module = module
         self._exchange = Exchange(http, remote_clock)
         self._credentials = credentials
         self._remote_clock = remote_clock
         self._timeout_seconds = timeout_seconds
+        self._contract: int | None = None  # the functions', as they said last
 
     @property
     def skew_seconds(self) -> float | None:
@@ -59,17 +64,31 @@ class ConvexStore:
         return self._remote_clock.skew_seconds
 
     async def probe(self) -> None:
-        """``sidecar:ping``."""
-        decode.check_contract(await self._call("query", "ping", {}))
+        """``sidecar:ping``, and by which contract: functions of the first one refuse to be asked."""
+        try:
+            value = await self._call("query", "ping", {"contractVersion": CONTRACT_VERSION})
+        except SidecarError as error:
+            if not error.redacted:
+                raise
+            value = await self._call("query", "ping", {})
+        self._contract = decode.check_contract(value)
 
     async def register(self, *, sidecar_id: str, journal_id: str) -> Registration:
-        """``sidecar:register``."""
-        value = await self._call("mutation", "register", {"sidecarId": sidecar_id, "journalId": journal_id})
-        return decode.registration(value)
+        """``sidecar:register``, after a ping: what they know decides what they are told."""
+        if self._contract is None:
+            await self.probe()
+        who: dict[str, Any] = {"sidecarId": sidecar_id, "journalId": journal_id}
+        if self._contract != 1:
+            who["contractVersion"] = CONTRACT_VERSION
+        registration = decode.registration(await self._call("mutation", "register", who))
+        self._contract = registration.contract_version
+        return registration
 
     async def beat(self, *, sidecar_id: str, epoch: int) -> None:
         """``sidecar:heartbeat``."""
         await self._call("mutation", "heartbeat", {"sidecarId": sidecar_id, "epoch": epoch})
+        if self._contract != CONTRACT_VERSION:
+            await self.probe()  # newer functions may have been deployed meanwhile
 
     async def apply(self, batch: Batch, *, sidecar_id: str, epoch: int) -> Sequence[OpResult]:
         """``sidecar:applyAssets``."""
@@ -80,7 +99,7 @@ class ConvexStore:
             "epoch": epoch,
             "ackedSeq": batch.acked_seq,
         }
-        ops = ",".join(op.wire() for op in batch.ops)
+        ops = ",".join(op.wire(self._contract or 1) for op in batch.ops)
         arguments = f'{_json(about)[:-1]},"ops":[{ops}]}}'
         return decode.results(await self._called("mutation", "applyAssets", arguments), batch)
 
@@ -107,6 +126,15 @@ class ConvexStore:
         arguments = {"sidecarId": sidecar_id, "epoch": epoch, "versions": names}
         return decode.marks(await self._call("mutation", "expire", arguments), len(versions))
 
+    async def recount(self, session_id: str) -> tuple[Outcome, int]:
+        """``sidecar:recount``, step by step to its end: the outcome, and how many entities were wrong."""
+        progress: Any = None
+        while True:
+            arguments = {"sessionId": session_id, "progress": progress}
+            outcome, progress, wrong = decode.recount(await self._call("mutation", "recount", arguments))
+            if outcome is not None:
+                return outcome, wrong
+
     async def _call(
         self, kind: Literal["mutation", "query"], function: str, arguments: Mapping[str, Any]
     ) -> Any:
@@ -114,7 +142,7 @@ class ConvexStore:
 
     async def _called(self, kind: str, function: str, arguments: str) -> Any:
         """Make a call whose arguments are JSON already."""
-        path = f"sidecar:{function}{'Internal' if self._credentials.internal else ''}"
+        path = f"{self._module}:{function}{'Internal' if self._credentials.internal else ''}"
         body = f'{{"path":"{path}","args":{arguments},"format":"json"}}'.encode()
         if len(body) > CALL_BYTES_MAX:
             raise SidecarError(
@@ -172,5 +200,6 @@ async def open_store(
     shown = credentials(settings.auth, sidecar_id=sidecar_id, clock=clock, remote_clock=remote_clock)
     async with open_http(str(settings.url), version=version) as http:
         yield ConvexStore(
-            http=http, credentials=shown, remote_clock=remote_clock, timeout_seconds=settings.timeout
-        )
+            http=http, credentials=shown, remote_clock=remote_clock, timeout_seconds=settings.timeout,
+            module=settings.module,
+        )  # fmt: skip

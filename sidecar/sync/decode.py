@@ -10,6 +10,7 @@ from typing import Any
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import AssetType, EntityType, Slot
 from sidecar.core.ops import (
+    CONTRACT_VERSION,
     AssetVersion,
     Batch,
     CurrentAsset,
@@ -25,19 +26,19 @@ from sidecar.core.ops import (
 from sidecar.core.scenes import SceneFacts
 
 from .errors import NOT_INSTALLED, malformed
+from .totals import Outcome
 
-CONTRACT_VERSION = 1
 _EXACT_MAX = 2**53  # beyond it a float64 skips integers
 
 
 def check_contract(value: Any) -> int:
-    """Return ``contractVersion`` of ``ping`` or ``register``.
+    """Return ``contractVersion`` of ``ping`` or ``register``: ours, or an earlier one.
 
     Raises SidecarError for a version that we do not speak, of a kind that opens the breaker: the queue
     stops until somebody deploys, and no asset dies of it.
     """
     version = _integer(value, "contractVersion", operation="call")
-    if version != CONTRACT_VERSION:
+    if not 1 <= version <= CONTRACT_VERSION:
         raise SidecarError(
             ErrorKind.NOT_FOUND,
             f"the deployed functions speak contract version {version}, this sidecar {CONTRACT_VERSION}",
@@ -118,6 +119,15 @@ def marks(value: Any, versions: int) -> list[bool]:
     if not isinstance(value, list) or len(value) != versions or not all(isinstance(v, bool) for v in value):
         raise malformed(f"not one mark per version: {value!r:.100}", operation="expire", target="versions")
     return value
+
+
+def recount(value: Any) -> tuple[Outcome | None, Any, int]:
+    """Read the answer to ``recount``: None where there is more, what to go on with, wrong entities."""
+    outcome = value.get("outcome") if isinstance(value, dict) else None
+    if outcome not in {"more", "exact", "mended", "changed"}:
+        raise malformed(f"recount {value!r:.200}", operation="recount", target="totals")
+    wrong = _integer(value, "wrong", operation="recount")
+    return None if outcome == "more" else outcome, value.get("progress"), wrong
 
 
 def _version(item: Any) -> AssetVersion:

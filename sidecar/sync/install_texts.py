@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-SCHEMA_LINES = """
-Two lines for your schema.ts:
+CONFIG_LINES = """
+Your convex.config was kept. Add these two lines to it:
 
-    import { sidecarTables } from "./sidecarTables";
-    export default defineSchema({ ...sidecarTables, /* your tables */ });
+    import renderSidecar from "./renderSidecar/convex.config";
+    app.use(renderSidecar);
 """
 PROVIDER_LINES = """
 Your auth.config was kept. Add this provider to it:
@@ -21,9 +21,9 @@ Your auth.config was kept. Add this provider to it:
       algorithm: "ES256",
     }
 """
-CLOSING_LINES = """
-Then say in sidecarAccess.ts who may read and where each project's objects are, and set the variables that
-`sidecar convex keys new` prints:
+_CLOSING = """
+Nothing is to be added to your schema: the tables are the component's. Then say in sidecarAccess.ts who may
+read and where each project's objects are, and set the variables that `sidecar convex keys new` prints:
 
     npx convex env set SIDECAR_JWT_ISSUER https://render.example.com   # as convex.auth.issuer
     npx convex env set SIDECAR_JWT_AUDIENCE render-sidecar             # as convex.auth.audience
@@ -53,11 +53,27 @@ def refusal_of_modules(paths: list[Path]) -> str:
     )
 
 
+def closing(module: str) -> str:
+    """Return what is left to do by hand."""
+    named = (
+        ""
+        if module == "sidecar"
+        else f"\nand name the wrappers to each sidecar: `convex.module: {module}`.\n"
+    )
+    return _CLOSING + named
+
+
+def other_names(stems: list[str], module: str) -> str:
+    """Return by which names front ends call the queries whose files' names are the user's."""
+    names = ", ".join(f"`{module}/{stem}`" for stem in stems)
+    return f"\nFiles of yours have the names of ours: front ends find the sidecar's queries in {names}."
+
+
 def refusal_of_files(paths: list[Path]) -> str:
     """Return why files that are not ours end the installation."""
     return (
         f"nothing was written, because these files are not the sidecar's, which never overwrites them:\n"
-        f"{_lines(paths)}\ngive them other names: the sidecar's functions are called by theirs"
+        f"{_lines(paths)}\ngive them other names, or give the sidecar's another one with --module"
     )
 
 
@@ -69,13 +85,18 @@ def refusal_of_changes(paths: list[Path]) -> str:
     )
 
 
-def refusal_of_tables(tables: dict[str, Path]) -> str:
-    """Return why tables of the application end the installation."""
-    names = "\n".join(f"  {name}, in {path}" for name, path in tables.items())
+def refusal_of_earlier(path: Path) -> str:
+    """Return why functions of the version before, whose tables are the application's, are left alone."""
     return (
-        "nothing was written, because your schema defines tables by names that the sidecar's functions need:"
-        f"\n{names}\nrename them, or define them from sidecarTables and its fields"
+        f"nothing was written: {path} is of a version whose tables are your application's own, and it goes on"
+        " working with this sidecar; `sidecar convex migrate` moves it and its rows into the component"
     )
+
+
+def refusal_of_version(version: str, least: tuple[int, int, int]) -> str:
+    """Return which ``convex`` the functions need."""
+    wanted = ".".join(map(str, least))
+    return f"nothing was written: the functions need convex {wanted} or newer, and your project has {version}"
 
 
 def _lines(paths: list[Path]) -> str:

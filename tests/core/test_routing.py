@@ -210,6 +210,19 @@ def test_the_first_rule_wins_and_its_options_count() -> None:
     assert object_key(route, TRANSFER) == "p/s/b_012_x/b_012_x_05.mp4"
 
 
+def test_metadata_that_convex_would_refuse_refuses_its_file_alone() -> None:
+    """In one sentence, before it is sent: nothing dies of it, and it goes once the rule says less."""
+    rule = RoutingRule(
+        match="{project}/{session}/{scene}/{take}/*.mp4", asset_type=AssetType.VIDEO_CHUNK,
+        entity=EntityType.SCENE, metadata={f"note{n}": "{take}" for n in range(80)},
+    )  # fmt: skip
+    long, short = (router(rule).route(ROOT, f"p/s/c/{'😀' * count}/a.mp4") for count in (120, 60))
+    assert routed(short).metadata["note0"] == "😀" * 60
+    assert isinstance(long, Refused)
+    assert "metadata" in long.reason
+    assert "Convex takes 16384" in long.reason
+
+
 def test_a_key_without_a_transfer_must_be_revalidated() -> None:
     """It is overwritten in place, so no cache may keep it."""
     route = routed(router(ids=Ids(key="{session_id}/{scene_id}/{name}")).route(ROOT, "p/s/c/video/a.mp4"))

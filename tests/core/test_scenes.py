@@ -52,6 +52,15 @@ def test_a_rerender_or_a_missing_chunk_keeps_a_scene_uploading(scene: SceneKnowl
     assert not derive(scene).complete
 
 
+def test_a_marker_that_holds_says_how_many_chunks_are_expected() -> None:
+    """Also before they are there; one from before a re-render says nothing."""
+    marked = replace(SCENE, complete_mtime_ns=101, chunks_wanted=12)
+    assert (derive(marked).expected, derive(marked).complete) == (12, False)
+    assert derive(marked).body("s")["expected"] == 12
+    voided = derive(replace(marked, newest_content_mtime_ns=102))
+    assert (voided.expected, "expected" in voided.body("s")) == (None, False)
+
+
 @given(owed=st.integers(0, 100), videos=st.integers(0, 50))
 def test_facts_of_an_unfinished_scene_never_change(owed: int, videos: int) -> None:
     """However many chunks come and go, Convex is told nothing new until the scene is complete."""

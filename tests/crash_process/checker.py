@@ -145,4 +145,4 @@ def _open_uploads(case: Case) -> list[str]:
 
 
 def _rows(case: Case, table: str) -> list[dict[str, Any]]:
-    return [row for row in case.lab.convex.table(table) if row["projectId"] == case.name]
+    return [row for row in case.lab.convex.table(f"renderSidecar/{table}") if row["projectId"] == case.name]

@@ -89,7 +89,7 @@ def test_a_b_a_is_three_versions_of_one_row(system: System) -> None:
     for n, word in enumerate("ABA", start=1):
         write(path, text(word))
         eventually(f"version {n}", partial(versions_are, system, [n]))
-    versions = system.convex.control("table/assetVersions")
+    versions = system.convex.control("table/renderSidecar/assetVersions")
     assert len([v for v in versions if f"/{system.bucket}/" in v["s3Url"]]) == 3
     assert len(system.objects()) == 3
 

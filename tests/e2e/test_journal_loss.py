@@ -16,9 +16,14 @@ from tests.support.system import System, eventually, write
 COUNT = 16
 
 
+def film(about: str) -> bytes:
+    """Return bytes that no format claims, large enough to be a film."""
+    return about.encode() * 200
+
+
 def shipped(system: System, count: int = COUNT, *, of: str = "f") -> dict[str, bytes]:
     """Write files, also one of several parts, and wait until all of them are synced."""
-    files = {f"demo/lesson/s{n % 4}/source/{of}{n}.py": f"# {of} {n}\n".encode() for n in range(count)}
+    files = {f"demo/lesson/s{n % 4}/video/{of}{n}.mp4": film(f"{of} {n}") for n in range(count)}
     files[f"demo/lesson/combined/{of}.mp4"] = of.encode() * 9_000_000
     before = system.status()["transfers"]["synced"]
     for name, data in files.items():
@@ -54,13 +59,13 @@ def quarantined(system: System) -> list[Path]:
 
 def versions(system: System, convex: ConvexServer) -> set[float]:
     """Return the versions of this system's rows."""
-    assert len(convex.table("assetVersions")) == len(system.assets())
+    assert len(convex.table("renderSidecar/assetVersions")) == len(system.assets())
     return {row["version"] for row in system.assets()}
 
 
 def shown(convex: ConvexServer) -> dict[str, str]:
     """Return what players see of each scene."""
-    return {row["sceneId"]: row["assetsStatus"] for row in convex.table("scenes")}
+    return {row["sceneId"]: row["assetsStatus"] for row in convex.table("renderSidecar/scenes")}
 
 
 def shown_until_settled(system: System, convex: ConvexServer, *, synced: int) -> set[str]:
@@ -122,7 +127,7 @@ def test_a_scene_that_only_the_lost_journal_knew_comes_to_its_end(
 ) -> None:
     """Its folder went with the journal: nobody is on the way to it, and no player waits for ever."""
     system.start()
-    files = {f"demo/lesson/{scene}/source/a.py": f"# {scene}\n".encode() for scene in ("s1", "s2")}
+    files = {f"demo/lesson/{scene}/video/a.mp4": film(scene) for scene in ("s1", "s2")}
     for name, data in files.items():
         write(system.root / name, data)
     system.wait_settled(synced=2)
@@ -273,7 +278,7 @@ def test_what_s3_has_lost_or_spoilt_is_sent_again_under_its_key(
     system.start()
     files = shipped(system, 4)
     assert system.stop() == 0
-    gone, spoilt = [row["s3Key"] for row in system.assets() if row["name"] in {"f1.py", "f2.py"}]
+    gone, spoilt = [row["s3Key"] for row in system.assets() if row["name"] in {"f1.mp4", "f2.mp4"}]
     system.client.delete_object(Bucket=system.bucket, Key=gone)
     system.client.put_object(Bucket=system.bucket, Key=spoilt, Body=b"garbage")
     remove_journal(system)
@@ -289,9 +294,9 @@ def test_a_file_that_changed_meanwhile_is_a_new_version(system: System, convex_s
     files = shipped(system, 4)
     assert system.stop() == 0
     remove_journal(system)
-    changed = "demo/lesson/s1/source/f1.py"
-    write(system.root / changed, b"# other content\n")
+    changed = "demo/lesson/s1/video/f1.mp4"
+    write(system.root / changed, film("other content"))
     system.start()
     system.wait_settled(synced=len(files))
     assert sorted(row["version"] for row in system.assets()) == [1, 1, 1, 1, 2]
-    assert len(convex_server.table("assetVersions")) == 6
+    assert len(convex_server.table("renderSidecar/assetVersions")) == 6

@@ -112,7 +112,10 @@ def test_no_segment_is_ever_seen_without_its_playlist(system: System, *, realtim
 
     eventually("all of it is held", lambda: not_held() == {})
     eventually("the scenes are complete", lambda: all(row["complete"] for row in facts(system)))
-    assert {row["assetsStatus"] for row in system.convex.control("table/scenes")} <= {"uploading", "pending"}
+    assert {row["assetsStatus"] for row in system.convex.control("table/renderSidecar/scenes")} <= {
+        "uploading",
+        "pending",
+    }
     assert "HLS" in system.explain(files[0])["verdict"]
     assert system.status()["watch"][0]["held"] >= len(files)
     system.stop()
@@ -123,7 +126,7 @@ def test_no_segment_is_ever_seen_without_its_playlist(system: System, *, realtim
 
 def facts(system: System) -> list[dict[str, object]]:
     """Return what the sidecar told of scenes."""
-    rows: list[dict[str, object]] = system.convex.control("table/sceneFacts")
+    rows: list[dict[str, object]] = system.convex.control("table/renderSidecar/sceneFacts")
     return rows
 
 
@@ -141,7 +144,7 @@ def test_chunks_without_a_playlist_go_once_their_scene_is_complete(system: Syste
     system.check(files)
     eventually(
         "both are ready",
-        lambda: {s["assetsStatus"] for s in system.convex.control("table/scenes")} == {"ready"},
+        lambda: {s["assetsStatus"] for s in system.convex.control("table/renderSidecar/scenes")} == {"ready"},
     )
 
 

@@ -37,7 +37,7 @@ def test_what_was_forgotten_comes_back_as_what_convex_shows(
     files[SCRIPT] = write(system.root / SCRIPT, b"scene = 1\n")
     eventually("it is synced again", lambda: system.status()["transfers"]["synced"] == 2)
     eventually("what was sent for nothing is gone", lambda: system.keys() == before)
-    assert len(convex_server.table("assetVersions")) == 2
+    assert len(convex_server.table("renderSidecar/assetVersions")) == 2
     system.check(files)
     checked = system.run("journal", "check", "-c", str(system.write_config()))
     assert checked.returncode == 0, checked.stdout

@@ -64,7 +64,7 @@ def test_what_s3_lost_is_sent_again(system: System, convex_server: ConvexServer)
     eventually("they are back", lambda: found(system) == {"lost bytes": 1})
     assert system.objects()[gone] == files["demo/lesson/s1/source/f1.py"]
     assert system.objects()[spoilt] == files["demo/lesson/s1/source/f2.py"]
-    assert len(convex_server.table("assetVersions")) == len(files)
+    assert len(convex_server.table("renderSidecar/assetVersions")) == len(files)
 
 
 def found(system: System) -> dict[str, int]:

@@ -36,7 +36,7 @@ def post(system: System, where: str, **body: object) -> Any:
 
 def versions(system: System, name: str) -> list[tuple[int, bool]]:
     """Return version and expired of each version row."""
-    rows = system.convex.control("table/assetVersions")
+    rows = system.convex.control("table/renderSidecar/assetVersions")
     mine = [row for row in rows if f"/{system.bucket}/" in row["s3Url"] and row["name"] == name]
     return sorted((row["version"], row["expired"]) for row in mine)
 
@@ -88,7 +88,7 @@ def test_delete_takes_the_object_too(lesson: System) -> None:
     assert objects(system) == [b"two"]
     assert names(system) == {"two.py"}
     assert versions(system, "a.mp4") == versions(system, "one.py") == [(1, True)]
-    scenes = {row["sceneId"]: row for row in system.convex.control("table/scenes")}
+    scenes = {row["sceneId"]: row for row in system.convex.control("table/renderSidecar/scenes")}
     assert scenes["one"]["assetsStatus"] == "pending"
     assert not {"videoAsset", "sourceCodeAsset"} & set(scenes["one"])
     assert system.stop() == 0

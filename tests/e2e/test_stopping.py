@@ -38,12 +38,12 @@ def test_sigterm_with_work_left_ends_with_75_and_names_it(system: System) -> Non
 def test_a_clean_drain_reports_its_scenes_as_complete(system: System) -> None:
     """A renderer that ends needs no marker."""
     system.start()
-    write(system.root / "demo/lesson-drain/s1/source/x.py", b"x = 1\n")
+    write(system.root / "demo/lesson-drain/s1/video/0.mp4", b"film" * 250)
     system.wait_settled(synced=1)
     assert system.stop() == 0
-    scenes = system.convex.control("table/scenes")
+    scenes = system.convex.control("table/renderSidecar/scenes")
     (scene,) = [s for s in scenes if s["sessionId"] == "demo/lesson-drain"]
-    assert scene["assetsStatus"] == "ready"
+    assert (scene["assetsStatus"], scene["videoAsset"]["size"]) == ("ready", 1000)
 
 
 def test_a_reload_takes_the_new_settings_and_a_bad_file_changes_nothing(system: System) -> None:

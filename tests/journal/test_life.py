@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.errors import ErrorKind, FatalError, JournalLostError, SidecarError
+from sidecar.core.media_facts import MediaFacts
 from sidecar.core.model import AssetType, Fingerprint, Observation, Part, PartChecksums, State, StoredObject
 from sidecar.core.ops import OpKind, OpOutcome, OpResult, Registration
 from sidecar.core.states import Event, IllegalTransitionError, diagram, step
@@ -103,6 +104,28 @@ def test_the_checksums_of_parts_are_kept_until_the_file_is_sent(tmp_path: Path) 
     assert journal.multipart.part_checksums(small.row_id) is None
     ship(journal, journal.transfers.one(candidate.row_id))
     assert journal.multipart.part_checksums(candidate.row_id) is None
+
+
+def test_what_a_film_is_reaches_its_op_also_by_way_of_a_restart(tmp_path: Path) -> None:
+    """Journaled with its completion; a file that was ready before there was such a column says nothing."""
+    journal = open_journal(tmp_path)
+    candidate = see(journal, 1)
+    assert candidate is not None
+    media = MediaFacts(duration_ms=2000, width=64, height=48, frame_rate=29.97, codec="h264")
+    journal.completion.complete(
+        candidate.row_id, Fingerprint(identity=identity(1), checksum="crc64nvme:A", media=media)
+    )
+    journal.close()
+    journal = open_journal(tmp_path)
+    film = journal.transfers.one(candidate.row_id)
+    assert film.media == media
+    ship(journal, film)
+    [op] = [one for one in batch(journal).ops if one.kind == "put"]
+    assert op.body["asset"].items() >= media.wire().items()
+    journal.db.execute("ALTER TABLE transfers DROP COLUMN media")
+    journal.db.execute("DELETE FROM _sqlite_migrations WHERE name = 'media_facts'")
+    journal.close()
+    assert open_journal(tmp_path).transfers.one(candidate.row_id).media is None
 
 
 def test_a_file_that_was_ready_in_an_older_journal_has_no_checksums_of_parts(tmp_path: Path) -> None:
@@ -325,6 +348,21 @@ def test_new_content_voids_an_older_marker(journal: Journal) -> None:
     ready(journal, "B", 2)
     facts = [op for op in batch(journal).ops if op.kind == "facts"]
     assert [op.body["complete"] for op in facts] == [False]
+
+
+def test_a_marker_that_counts_is_told_before_its_chunks_are_there(journal: Journal) -> None:
+    """How many there will be, once; a re-render takes it back."""
+    ship(journal, ready(journal, "A", 1))
+    tell(journal)
+    journal.scenes.mark_scene(
+        project_id="demo", session_id="demo/lesson", scene_id="s1", marker="complete", mtime_ns=1500, chunks=3
+    )
+    [facts] = batch(journal).ops
+    assert (facts.body["complete"], facts.body["expected"]) == (False, 3)
+    journal.answers.settle([OpResult(op_id=facts.op_id, outcome=OpOutcome.APPLIED)])
+    ready(journal, "B", 2)
+    [facts] = [op for op in batch(journal).ops if op.kind == "facts"]
+    assert (facts.body["complete"], facts.body["expected"]) == (False, None)
 
 
 def test_a_sessions_manifest_completes_its_scenes(journal: Journal) -> None:

@@ -199,7 +199,7 @@ def test_thousands_of_mutations_do_not_slow_it_down(server: ConvexServer, caller
     sidecar.acked_seq = 10**9
     cpu_seconds(2000)
     late = cpu_seconds(3000)
-    assert len(server.table("assets")) == 4000
+    assert len(server.table("renderSidecar/assets")) == 4000
     assert late < 3 * early
 
 

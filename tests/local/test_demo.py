@@ -255,7 +255,9 @@ def _may_call(url: str) -> None:
             f"{url}/api/query", json={"path": "scenes:bySession", "args": {"sessionId": "p/s"}}
         )
         assert answer.headers["access-control-allow-origin"] == "*"
-        assert "access-control-allow-origin" not in http.get(f"{url}/__local/table/assets").headers
+        assert (
+            "access-control-allow-origin" not in http.get(f"{url}/__local/table/renderSidecar/assets").headers
+        )
 
 
 async def _names(url: str, session_id: str) -> list[str]:

@@ -24,7 +24,7 @@ from sidecar.local.page_server import PageServer
 from sidecar.local.renderer import find_ffmpeg
 from sidecar.local.seaweed import SeaweedServer
 from tests.support.chromium import Chromium, Tab, skip_unless_wanted
-from tests.support.convex import AUDIENCE, Caller, Sidecar, Signer, facts, put
+from tests.support.convex import AUDIENCE, COMPONENT, Caller, Sidecar, Signer, facts, put
 from tests.support.relay import Relay
 
 from .conftest import Project
@@ -40,7 +40,7 @@ const {{ env }} = process;
 export const urlsOf = () => ({{ by: "s3" as const, lifeSeconds: {LIFE_SECONDS}, region: "us-east-1",
   endpoint: env.ENDPOINT, accessKeyId: env.KEY_ID, secretAccessKey: env.SECRET }});
 """
-APPLICATION = """
+TESTING = """
 import { v } from "convex/values";
 import { internalMutation } from "./_generated/server";
 export const give = internalMutation({
@@ -74,7 +74,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, seaweed: SeaweedServer) -> 
     functions = tmp_path_factory.mktemp("browser") / "convex"
     shutil.copytree(FUNCTIONS, functions)
     (functions / "sidecarAccess.ts").write_text(ACCESS)
-    (functions / "application.ts").write_text(APPLICATION)
+    (functions / COMPONENT / "testing.ts").write_text(TESTING)
     provider = {"type": "customJwt", "issuer": SIGNER.issuer, "jwks": SIGNER.jwks_data_uri()}
     provider |= {"algorithm": "ES256", "applicationID": AUDIENCE}
     (functions / "auth.config.ts").write_text(f"export default {json.dumps({'providers': [provider]})};")
@@ -150,7 +150,7 @@ class Lesson:
     def give(self, owner: str) -> None:
         """Make it another viewer's."""
         with Caller(self.server.url, f"Convex {self.server.admin_key}") as application:
-            application.mutation("application:give", sessionId=self.session_id, ownerId=owner)
+            application.inside("testing:give", sessionId=self.session_id, ownerId=owner)
 
     async def watch(
         self, browser: Chromium, *, viewer: str | None = None, window: bool = True, **more: str
@@ -164,7 +164,7 @@ class Lesson:
 
     def signings(self) -> int:
         """Count the calls of assets:accessUrls so far."""
-        return int(self.server.control("stats")["calls"].get("assets:accessUrls", 0))
+        return int(self.server.control("stats")["calls"].get("sidecar/assets:accessUrls", 0))
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sidecar.cli.convex import app
-from sidecar.sync.install import REACT, Action, InstallError, install_react, stamped
+from sidecar.sync.install import REACT, Action, InstallError, install_react
+from sidecar.sync.install_files import stamped
 
 from .conftest import Project
 
@@ -49,6 +50,14 @@ def test_it_is_installed_stamped_and_again_without_a_change(tmp_path: Path) -> N
     assert (target / "index.ts").read_text() == stamped((REACT / "index.ts").read_text())
     assert {path.suffix for path in target.iterdir()} == {".ts", ".tsx"}
     assert {action for _, action in install_react(target)} == {Action.UNCHANGED}
+
+
+def test_the_hooks_call_the_module_of_the_wrappers(tmp_path: Path) -> None:
+    """By names that no file of the application takes away."""
+    install_react(tmp_path, module="media")
+    told = (tmp_path / "functions.ts").read_text()
+    assert '"media/scenes:bySession"' in told
+    assert '"sidecar/' not in told
 
 
 @pytest.mark.parametrize("name", ["index.ts", "index.js", "ScenePlayer.jsx"])

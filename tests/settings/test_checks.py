@@ -101,6 +101,25 @@ SCENE = {"asset_type": "video_chunk", "entity": "scene"}
             {"rules": [{"match": "{session}/{scene}/*", **SCENE, "metadata": {"a": "{b}"}}]},
             "rules[0].metadata.a: {b}",
         ),
+        *(
+            (
+                {"rules": [{"match": "{session}/{scene}/*", **SCENE, "metadata": {name: "x"}}]},
+                f"rules[0].metadata.{name}: {words}",
+            )
+            for name, words in {
+                "$id": "Convex keeps names that begin with $",
+                "_id": "Convex keeps names that begin with _",
+                "größe": "Convex takes printable ASCII",
+                "k" * 1025: "the name has 1025 characters",
+            }.items()
+        ),
+        *(
+            (
+                {"rules": [{"match": "{session}/{scene}/*", **SCENE, "metadata": {"fps": value}}]},
+                "metadata.fps: ",
+            )
+            for value in (30, float("nan"), float("inf"), {"deep": {"er": "x"}}, ["x"], None)
+        ),
         ({"rules": [{"match": "{session}/{scene}/*", **SCENE, "content_type": "mp4"}]}, "is no media type"),
         (
             {"rules": [{"match": "{session}/{scene}/*", **SCENE, "role": "lead"}]},

@@ -36,6 +36,7 @@ SECONDS: Mapping[str, float] = {
     "tests/crash_process/test_machine.py": 40,
     "tests/e2e/test_files.py": 36,
     "tests/local/test_demo.py": 35,
+    "tests/sync/moving/test_moving.py": 15,
     "tests/fault/test_outages.py": 30,
     "tests/cli/test_daemon.py": 30,
     "tests/e2e/test_reconcile.py": 27,

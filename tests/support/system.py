@@ -191,7 +191,7 @@ class System:
 
     def assets(self) -> list[dict[str, Any]]:
         """Return Convex's rows of this bucket."""
-        rows: list[dict[str, Any]] = self.convex.control("table/assets")
+        rows: list[dict[str, Any]] = self.convex.control("table/renderSidecar/assets")
         return [row for row in rows if f"/{self.bucket}/" in row["s3Url"]]
 
     def check(self, files: Mapping[str, bytes]) -> None:

@@ -8,23 +8,26 @@ import pytest
 from typer.testing import CliRunner
 
 from sidecar.cli.convex import app
-from sidecar.sync import install as module
-from sidecar.sync.install import FUNCTIONS, Action, InstallError, describe, install, require_project, stamped
+from sidecar.core.ops import CONTRACT_VERSION
+from sidecar.sync import install_files
+from sidecar.sync.install import Action, InstallError, describe, install, require_project
+from sidecar.sync.install_files import FUNCTIONS, stamped
 
 
 def fates(results: list[tuple[Path, Action]]) -> dict[str, Action]:
-    """Return each file's fate by its name."""
-    return {path.name: action for path, action in results}
+    """Return each file's fate by its place in the folder."""
+    into = next(path.parent for path, _ in results if path.stem == "sidecarAccess")
+    return {path.relative_to(into).as_posix(): action for path, action in results}
 
 
 def test_a_first_install_writes_everything(tmp_path: Path) -> None:
-    """The folder may not even exist; the two schema lines and the variables are told."""
+    """The folder may not even exist; the variables are told, and that the schema stays as it is."""
     results = install(tmp_path / "app/convex")
     assert set(fates(results).values()) == {Action.WRITTEN}
-    assert (tmp_path / "app/convex/sidecarLib/apply.ts").is_file()
+    assert (tmp_path / "app/convex/renderSidecar/lib/apply.ts").is_file()
     told = "\n".join(describe(results))
-    assert 'import { sidecarTables } from "./sidecarTables";' in told
-    assert "...sidecarTables" in told
+    assert "Nothing is to be added to your schema" in told
+    assert "app.use" not in told
     assert "SIDECAR_JWKS_DATA_URI" in told
 
 
@@ -40,10 +43,10 @@ def test_an_upgrade_replaces_untouched_files(tmp_path: Path) -> None:
     """A file of an older version, exactly as it was written, makes way; an obsolete one goes."""
     install(tmp_path)
     (tmp_path / "scenes.ts").write_text(stamped("export const old = 1;\n"))
-    (tmp_path / "sidecarLib/gone.ts").write_text(stamped("export const gone = 1;\n"))
+    (tmp_path / "renderSidecar/lib/gone.ts").write_text(stamped("export const gone = 1;\n"))
     results = fates(install(tmp_path))
-    assert (results["scenes.ts"], results["gone.ts"]) == (Action.UPDATED, Action.REMOVED)
-    assert not (tmp_path / "sidecarLib/gone.ts").exists()
+    assert (results["scenes.ts"], results["renderSidecar/lib/gone.ts"]) == (Action.UPDATED, Action.REMOVED)
+    assert not (tmp_path / "renderSidecar/lib/gone.ts").exists()
 
 
 def test_an_edited_file_is_never_lost_by_accident(tmp_path: Path) -> None:
@@ -62,23 +65,30 @@ def test_an_edited_file_is_never_lost_by_accident(tmp_path: Path) -> None:
 def test_an_edited_file_that_is_no_longer_needed_is_named_and_goes_by_force(tmp_path: Path) -> None:
     """It would be deployed with the rest, and break its types; a file of the user's beside it stays."""
     install(tmp_path)
-    gone, mine = tmp_path / "sidecarLib/gone.ts", tmp_path / "sidecarLib/mine.ts"
+    gone, mine = tmp_path / "renderSidecar/lib/gone.ts", tmp_path / "renderSidecar/lib/mine.ts"
     gone.write_text(stamped("export const gone = 1;\n") + "// mine\n")
     mine.write_text("export const mine = 1;\n")
     with pytest.raises(InstallError, match=r"(?s)gone\.ts.*--force"):
         install(tmp_path)
     assert gone.exists()
-    assert fates(install(tmp_path, force=True))["gone.ts"] is Action.REMOVED
+    assert fates(install(tmp_path, force=True))["renderSidecar/lib/gone.ts"] is Action.REMOVED
     assert (gone.exists(), mine.exists()) == (False, True)
 
 
 @pytest.mark.parametrize("force", [False, True], ids=["plainly", "with --force"])
 @pytest.mark.parametrize(
-    "name", ["scenes.ts", "scenes.js", "scenes.tsx", "sidecarLib/apply.ts", "sidecarLib/apply.mjs"]
+    "name",
+    [
+        "sidecar.ts",
+        "sidecar.js",
+        "sidecar/scenes.tsx",
+        "renderSidecar/lib/apply.ts",
+        "renderSidecar/schema.mjs",
+    ],
 )
 def test_a_file_that_is_not_ours_is_never_overwritten(tmp_path: Path, name: str, *, force: bool) -> None:
     """Nor is a module written beside one of the same name: nothing is written, and the file is named."""
-    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text("export const mine = 1;\n")
     with pytest.raises(InstallError, match=name.replace(".", r"\.")):
         install(tmp_path, force=force)
@@ -90,7 +100,7 @@ def test_a_file_that_is_not_ours_is_never_overwritten(tmp_path: Path, name: str,
 @pytest.mark.parametrize("kind", ["a folder", "a link to nowhere", "the library is a file"])
 def test_whatever_else_is_in_a_files_place_stays(tmp_path: Path, kind: str, *, force: bool) -> None:
     """One sentence, not a traceback in the middle of an installation."""
-    place = tmp_path / ("sidecarLib" if kind == "the library is a file" else "scenes.ts")
+    place = tmp_path / ("renderSidecar" if kind == "the library is a file" else "sidecar.ts")
     match kind:
         case "a folder":
             place.mkdir()
@@ -104,48 +114,89 @@ def test_whatever_else_is_in_a_files_place_stays(tmp_path: Path, kind: str, *, f
 
 
 @pytest.mark.parametrize("force", [False, True], ids=["plainly", "with --force"])
-def test_tables_of_the_application_are_not_taken_for_ours(tmp_path: Path, *, force: bool) -> None:
-    """Dozens of type errors under names that we need: they are named, and nothing is written."""
-    schema = tmp_path / "schema.ts"
-    schema.write_text(
-        'import { sidecarTables } from "./sidecarTables";\n'
-        "// assets: defineTable({}) is only a remark\n"
-        "export default defineSchema({ ...sidecarTables,\n"
-        "  scenes: defineTable({ title: v.string() }),\n"
-        '  "videoSessions" : defineTable ( { mine: v.number() }),\n});\n'
-    )
-    with pytest.raises(InstallError) as refused:
-        install(tmp_path, force=force)
-    assert [
-        name for name in ("scenes", "videoSessions", "assets") if f"  {name}, in" in str(refused.value)
-    ] == [
-        *("scenes", "videoSessions"),
-    ]
-    assert list(tmp_path.iterdir()) == [schema]
+@pytest.mark.parametrize("name", ["scenes.ts", "scenes.js"])
+def test_an_application_keeps_its_own_scenes(tmp_path: Path, name: str, *, force: bool) -> None:
+    """The contract's names are only other names: it is said by which the sidecar's queries are called."""
+    (tmp_path / name).write_text("export const mine = 1;\n")
+    results = install(tmp_path, force=force)
+    assert fates(results)[name] is Action.KEPT
+    assert [path.name for path in tmp_path.glob("scenes.*")] == [name]
+    assert (tmp_path / name).read_text() == "export const mine = 1;\n"
+    assert (tmp_path / "sidecar/scenes.ts").is_file()
+    told = "\n".join(describe(results))
+    assert "`sidecar/scenes`" in told
+    assert "`sidecar/assets`" not in told
 
 
-def test_our_tables_may_be_given_more(tmp_path: Path) -> None:
-    """A table that spreads the sidecar's fields is still the sidecar's."""
-    (tmp_path / "schema.ts").write_text(
-        "export default defineSchema({ ...sidecarTables,\n"
-        '  scenes: defineTable({ ...sceneFields, title: v.string() }).index("by_session", ["sessionId"]),\n'
-        "  lessons: defineTable({ scenes: v.array(v.string()) }) });\n"
-    )
-    assert fates(install(tmp_path))["scenes.ts"] is Action.WRITTEN
+@pytest.mark.parametrize("name", ["convex.config.ts", "convex.config.js"])
+def test_a_convex_config_of_the_application_is_kept(tmp_path: Path, name: str) -> None:
+    """The two lines to add are printed, until they are there."""
+    config = tmp_path / name
+    config.write_text("export default defineApp();\n")
+    results = install(tmp_path, force=True)
+    assert [path.name for path in tmp_path.glob("convex.config.*")] == [name]
+    assert config.read_text() == "export default defineApp();\n"
+    assert "    app.use(renderSidecar);" in describe(results)
+    config.write_text("app.use(renderSidecar);")
+    assert "    app.use(renderSidecar);" not in describe(install(tmp_path))
 
 
-@pytest.mark.parametrize("config", ["convex.config.ts", "convex.config.js"])
-def test_tables_of_a_local_component_are_its_own(tmp_path: Path, config: str) -> None:
-    """Convex keeps them apart by component; the application's own config makes no component of it."""
-    component = tmp_path / "components/library/nested"
-    component.mkdir(parents=True)
-    schema = "export default defineSchema({ scenes: defineTable({ title: v.string() }) });"
-    (component / "schema.ts").write_text(schema)
-    (tmp_path / config).write_text("export default defineApp();")
-    with pytest.raises(InstallError, match=r"nested/schema\.ts"):
-        install(tmp_path)
-    (component.parent / config).write_text('export default defineComponent("library");')
-    assert fates(install(tmp_path))["scenes.ts"] is Action.WRITTEN
+def test_what_convex_has_generated_in_the_component_stays(tmp_path: Path) -> None:
+    """Its codegen writes these files at every push; our own make way for those of an upgrade."""
+    install(tmp_path)
+    api, server = (tmp_path / f"renderSidecar/_generated/{name}.ts" for name in ("api", "server"))
+    api.write_text("// THIS CODE IS AUTOMATICALLY GENERATED.\n")
+    server.write_text(stamped("export const old = 1;\n"))
+    results = dict(install(tmp_path))
+    assert (results[api], results[server]) == (Action.GENERATED, Action.UPDATED)
+    assert api.read_text() == "// THIS CODE IS AUTOMATICALLY GENERATED.\n"
+
+
+def test_the_wrappers_may_have_another_name(tmp_path: Path) -> None:
+    """A file and a folder of the application called `sidecar` are not in the way; the setting is named."""
+    (tmp_path / "sidecar.ts").write_text("export const mine = 1;\n")
+    (tmp_path / "sidecar").mkdir()
+    results = install(tmp_path, module="media")
+    assert list((tmp_path / "sidecar").iterdir()) == []
+    assert 'from "./media/component"' in (tmp_path / "media.ts").read_text()
+    assert 'from "./media/scenes"' in (tmp_path / "scenes.ts").read_text()
+    assert 'from "./media/rules"' in (tmp_path / "sidecarAccess.ts").read_text()
+    assert "convex.module: media" in "\n".join(describe(results, module="media"))
+    moved = fates(install(tmp_path, module="video"))
+    assert (moved["media.ts"], moved["media/callers.ts"]) == (Action.REMOVED, Action.REMOVED)
+    assert (tmp_path / "sidecar.ts").read_text() == "export const mine = 1;\n"
+
+
+@pytest.mark.parametrize("name", ["renderSidecar", "scenes", "a/b", "", "1st", "sidecarAccess"])
+def test_a_module_is_a_name_that_is_free(tmp_path: Path, name: str) -> None:
+    """Nothing is written by any other."""
+    with pytest.raises(InstallError, match="cannot be the module"):
+        install(tmp_path, module=name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_installation_of_the_version_before_is_left_alone(tmp_path: Path) -> None:
+    """Its tables hold what was told; one sentence says that it goes on working."""
+    (tmp_path / "sidecarTables.ts").write_text(stamped("export const sidecarTables = {};\n"))
+    with pytest.raises(InstallError, match=r"sidecarTables\.ts.*goes on working"):
+        install(tmp_path, force=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["sidecarTables.ts"]
+
+
+@pytest.mark.parametrize(("version", "is_enough"), [("1.30.9", False), ("1.31.0", True), ("2.0.0", True)])
+def test_a_convex_that_is_too_old_is_said_in_one_sentence(
+    tmp_path: Path, version: str, *, is_enough: bool
+) -> None:
+    """The functions name tables to ctx.db, which older ones do not take."""
+    package = tmp_path / "node_modules/convex/package.json"
+    package.parent.mkdir(parents=True)
+    package.write_text(f'{{"version": "{version}"}}')
+    if is_enough:
+        install(tmp_path / "convex")
+        return
+    with pytest.raises(InstallError, match=r"need convex 1\.31\.0 or newer, and your project has 1\.30\.9"):
+        install(tmp_path / "convex")
+    assert not (tmp_path / "convex").exists()
 
 
 def test_a_file_whose_lines_end_otherwise_is_not_edited(tmp_path: Path) -> None:
@@ -158,7 +209,7 @@ def test_a_file_whose_lines_end_otherwise_is_not_edited(tmp_path: Path) -> None:
 
 def test_files_of_a_newer_contract_are_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An old sidecar does not take functions back that newer sidecars need."""
-    monkeypatch.setattr(module, "CONTRACT_VERSION", 2)
+    monkeypatch.setattr(install_files, "CONTRACT_VERSION", CONTRACT_VERSION + 1)
     install(tmp_path)
     monkeypatch.undo()
     with pytest.raises(InstallError, match="newer"):
@@ -201,8 +252,8 @@ def test_a_file_in_place_of_the_folder_is_one_sentence(tmp_path: Path) -> None:
 
 def test_the_contract_is_one_number() -> None:
     """Python's and TypeScript's are the same."""
-    shapes = (FUNCTIONS / "sidecarLib/shapes.ts").read_text()
-    assert f"CONTRACT_VERSION = {module.CONTRACT_VERSION};" in shapes
+    shapes = (FUNCTIONS / "renderSidecar/lib/shapes.ts").read_text()
+    assert f"CONTRACT_VERSION = {CONTRACT_VERSION};" in shapes
 
 
 PROJECTS = {

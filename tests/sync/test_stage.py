@@ -35,7 +35,7 @@ async def test_what_is_uploaded_becomes_synced(convex: ConvexServer, open_desk: 
         transfers = await desk.shipped("a.mp4", "b.mp4")
         await desk.until_state("synced", *transfers)
         assert desk.stage.registered.is_set()
-    rows = convex.table("assets")
+    rows = convex.table("renderSidecar/assets")
     assert sorted(row["name"] for row in rows) == ["a.mp4", "b.mp4"]
     assert {row["version"] for row in rows} == {1}
 
@@ -62,8 +62,8 @@ async def test_a_fault_on_the_way_neither_loses_nor_doubles(
     async with open_desk(convex.url) as desk:
         transfers = await desk.shipped("a.mp4", "b.mp4", "c.mp4")
         await desk.until_state("synced", *transfers)
-    assert len(convex.table("assets")) == 3
-    assert len(convex.table("assetVersions")) == 3
+    assert len(convex.table("renderSidecar/assets")) == 3
+    assert len(convex.table("renderSidecar/assetVersions")) == 3
 
 
 async def test_a_burst_is_told_in_few_calls(
@@ -184,13 +184,13 @@ async def test_a_restart_tells_the_rest_once(convex: ConvexServer, open_desk: Op
         (transfer,) = await desk.shipped("a.mp4")
 
         async def is_there() -> bool:
-            return len(convex.table("assets")) == 1
+            return len(convex.table("renderSidecar/assets")) == 1
 
         await desk.until(is_there)
     convex.control("faults", [])
     async with open_desk(convex.url) as desk:
         await desk.until_state("synced", transfer)
-    assert len(convex.table("assetVersions")) == 1
+    assert len(convex.table("renderSidecar/assetVersions")) == 1
 
 
 async def test_a_newer_journal_of_the_same_sidecar_stops_us(

@@ -331,6 +331,20 @@ async def test_a_scene_marker_reaches_the_journal(world: World) -> None:
     await world.until(marked)
 
 
+@pytest.mark.parametrize("count", ["-1", "1.5", '"many"', "true", "1" + "0" * 40])
+async def test_a_marker_that_counts_nonsense_is_an_empty_one(world: World, count: str) -> None:
+    """It completes its scene, and says how many chunks there are no more than an empty one."""
+    world.put("p/s/one/.complete", b'{"chunks": ' + count.encode() + b"}")
+
+    async def marked() -> bool:
+        rows = await world.writer.run(
+            lambda journal: journal.db.execute("SELECT chunks, complete_mtime_ns FROM scenes").fetchall()
+        )
+        return [(row[0], row[1] is None) for row in rows] == [(None, False)]
+
+    await world.until(marked)
+
+
 async def test_a_listing_alone_notices_everything(tmp_path: Path) -> None:
     """events: scan, where inotify sees nothing."""
     async with running(tmp_path, events="scan") as world:

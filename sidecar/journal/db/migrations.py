@@ -310,9 +310,15 @@ ALTER TABLE transfers ADD COLUMN checksum_part_bytes INTEGER;
 ALTER TABLE transfers ADD COLUMN part_checksums BLOB;
 """
 
+MEDIA_FACTS = """
+-- What the structure of a complete film or picture told, as JSON: its duration, size, frame rate and codec.
+ALTER TABLE transfers ADD COLUMN media TEXT;
+"""
+
 MIGRATION_NAMES = {
     "first", "recall", "pruning", "videos", "removals", "recalled_scenes", "homes", "present", "pieces",
     "algorithms", "gathered_counts", "ops_backing_off", "part_checksums",
+    "media_facts",
 }  # fmt: skip
 
 
@@ -404,6 +410,13 @@ def ops_backing_off(db: Database) -> None:
 def part_checksums(db: Database) -> None:
     """Let a part be sent without another look at its bytes."""
     for statement in _statements(PART_CHECKSUMS):
+        db.execute(statement)
+
+
+@migrations()
+def media_facts(db: Database) -> None:
+    """Tell players what a film is before they have a byte of it."""
+    for statement in _statements(MEDIA_FACTS):
         db.execute(statement)
 
 

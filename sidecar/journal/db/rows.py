@@ -13,6 +13,7 @@ from typing import Any
 
 from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.checksums import to_int, to_text
+from sidecar.core.media_facts import MediaFacts
 from sidecar.core.model import (
     AssetType,
     EntityType,
@@ -33,7 +34,7 @@ TRANSFER_COLUMNS = """
   t.id, t.transfer, r.path AS root, t.folder, t.name, t.route, t.state, t.bucket, t.key,
   t.inode, t.size, t.mtime_ns, t.ctime_ns, t.checksum, t.upload_id, t.part_bytes, t.etag, t.version_id,
   t.version, t.recall, t.held, t.failures, t.discovered_ms, t.ready_ms, t.uploaded_ms, t.synced_ms,
-  t.may_upload, t.may_object, t.error_kind, t.error_message, t.home, t.parked, t.algorithm
+  t.may_upload, t.may_object, t.error_kind, t.error_message, t.home, t.parked, t.algorithm, t.media
 """
 _TRANSFER_NAMES = tuple(re.split(r"\W+", column)[-1] for column in TRANSFER_COLUMNS.strip().split(","))
 TRANSFERS = "transfers t JOIN roots r ON r.id = t.root"
@@ -116,6 +117,20 @@ def known_content_json(known_content: KnownContent | None) -> str | None:
     return None if known_content is None else json.dumps(asdict(known_content))
 
 
+def media_json(media: MediaFacts | None) -> str | None:
+    """Return what a file's structure told as stored."""
+    if media is None:
+        return None
+    told = {name: value for name, value in asdict(media).items() if value is not None}
+    return _ENCODE(told)
+
+
+@lru_cache(maxsize=512)  # as of a route
+def media_from(text: str) -> MediaFacts:
+    """Undo ``media_json``."""
+    return MediaFacts(**json.loads(text))
+
+
 def transfer_from(selected: sqlite3.Row) -> Transfer:
     """Return the transfer of a row whose first columns are TRANSFER_COLUMNS."""
     row = dict(zip(_TRANSFER_NAMES, selected, strict=False))  # a Row compares names, one after the other
@@ -149,6 +164,7 @@ def transfer_from(selected: sqlite3.Row) -> Transfer:
         home=row["home"],
         parked=bool(row["parked"]),
         algorithm=None if row["algorithm"] is None else Algorithm(row["algorithm"]),
+        media=None if row["media"] is None else media_from(row["media"]),
     )
 
 

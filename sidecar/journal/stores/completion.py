@@ -13,6 +13,7 @@ from sidecar.journal.db.rows import (
     PART_CHECKSUMS,
     Column,
     identity_values,
+    media_json,
     part_checksum_values,
     split,
     transfer_from,
@@ -63,6 +64,7 @@ class Completion(Store):
             **dict[str, Column](zip(IDENTITY, identity_values(fingerprint.identity), strict=True)),
             **dict[str, Column](zip(PART_CHECKSUMS, part_checksum_values(fingerprint.parts), strict=True)),
             "checksum": fingerprint.checksum,
+            "media": media_json(fingerprint.media),
             "ready_ms": self._db.clock.wall_ms(),
         }
         state = self._transfers.advance(

@@ -64,6 +64,8 @@ class Outbox(Store):
             "etag": etag,
             "uploadedAt": uploaded_ms,
         }
+        if transfer.media is not None:
+            asset |= transfer.media.wire()
         if version_id:
             asset["s3VersionId"] = version_id
         self.enqueue_of_asset(

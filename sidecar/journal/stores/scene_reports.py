@@ -135,9 +135,12 @@ class SceneReports(Store):
         )
         if facts.complete:
             self._db.topics.add(Topic.PIECES)
-        self._enqueue_facts(scene["project_id"], scene["session_id"], scene["scene_id"], facts)
+        body = dict(facts.body(scene["scene_id"]))
+        if knowledge.chunks_wanted is not None:
+            body["expected"] = facts.expected  # None: a marker said so once, and does not hold any more
+        self._enqueue_facts(scene["project_id"], scene["session_id"], scene["scene_id"], body)
 
-    def _enqueue_facts(self, project_id: str, session_id: str, scene_id: str, facts: SceneFacts) -> None:
+    def _enqueue_facts(self, project_id: str, session_id: str, scene_id: str, body: dict[str, Any]) -> None:
         slot = f"facts:{session_id}\n{scene_id}"
         self._db.execute("DELETE FROM outbox WHERE slot = ? AND state = 'pending'", [slot])
         self._outbox.enqueue(
@@ -147,13 +150,14 @@ class SceneReports(Store):
             scene_id=scene_id,
             slot=slot,
             transfer=None,
-            body=dict(facts.body(scene_id)),
+            body=body,
         )
 
 
 def facts_json(facts: SceneFacts) -> str:
-    """Return what ``scenes.reported`` holds of facts: equal facts have equal texts."""
-    return json.dumps(asdict(facts), sort_keys=True)
+    """Return what ``scenes.reported`` holds of facts: equal facts have equal texts, also older ones."""
+    told = {name: value for name, value in asdict(facts).items() if name != "expected" or value is not None}
+    return json.dumps(told, sort_keys=True)
 
 
 def _is_bare(scene: SceneKnowledge, facts: SceneFacts) -> bool:

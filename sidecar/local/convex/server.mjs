@@ -8,15 +8,19 @@
  * Shapes and status codes follow the open-source backend (crates/local_backend, crates/errors).
  */
 import { Backend } from "./server/backend.mjs";
-import { bundle } from "./server/bundle.mjs";
+import { bundle, loadLibrary } from "./server/bundle.mjs";
 import { createHttpServer } from "./server/http.mjs";
 import { Identities } from "./server/identities.mjs";
 import { parseOptions } from "./server/options.mjs";
 import { attachSync } from "./server/sync.mjs";
 
 const options = parseOptions(process.argv.slice(2));
-const functions = await bundle(options);
-const backend = new Backend(functions, options);
+const library = await loadLibrary(options);
+const functions = await bundle(options).catch((error) => {
+  if (!error.errors) console.error(error.message); // those of the compiler are printed
+  process.exit(1);
+});
+const backend = new Backend(functions, { library, options });
 const identities = new Identities(functions.authProviders, options);
 const server = createHttpServer({ backend, identities, options });
 attachSync(server, { backend, identities, options });

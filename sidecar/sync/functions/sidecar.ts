@@ -2,20 +2,19 @@
  * What sidecars call. Every public function has an internal twin for deployments that give their
  * sidecars a scoped deploy key instead of a JWT.
  */
-import { v } from "convex/values";
-import { internalMutation, internalQuery, mutation, query } from "./_generated/server";
-import { applyBatch } from "./sidecarLib/apply";
-import { deployedSidecar, requireBackend, requireSidecar } from "./sidecarLib/auth";
-import * as backend from "./sidecarLib/backend";
-import { findCurrentAssets } from "./sidecarLib/current";
-import { registerJournal, requireNewestEpoch } from "./sidecarLib/epochs";
+import { v, type ObjectType } from "convex/values";
+import { internalMutation, internalQuery, mutation, query, type MutationCtx, type QueryCtx } from "./_generated/server";
+import { mayWrite } from "./renderSidecar/lib/auth";
 import {
   assetPage,
   assetReference,
-  CONTRACT_VERSION,
+  contractWith,
   currentAsset,
+  failedCallback,
   op,
   opResult,
+  recountProgress,
+  recountResult,
   registration,
   removal,
   removalResult,
@@ -24,11 +23,17 @@ import {
   versionName,
   versionPage,
   viewer,
-} from "./sidecarLib/shapes";
-import { listUnfinished } from "./sidecarLib/unfinished";
-import { expireOwn, listVersions } from "./sidecarLib/versions";
+  type Caller,
+} from "./renderSidecar/lib/shapes";
+import { callbacks } from "./sidecar/callbacks";
+import { deployedSidecar, requireBackend, requireSidecar, type Writer } from "./sidecar/callers";
+import { component } from "./sidecar/component";
+import { isReadableBy } from "./sidecar/reading";
+import { keysFor, rulesFor } from "./sidecar/rules";
 
-const registerArgs = { sidecarId: v.string(), journalId: v.string() };
+/** The newest contract that the caller speaks; those of the first one name none. */
+const contractArgs = { contractVersion: v.optional(v.number()) };
+const registerArgs = { sidecarId: v.string(), journalId: v.string(), ...contractArgs };
 const applyArgs = {
   sidecarId: v.string(),
   projectId: v.string(),
@@ -48,187 +53,272 @@ const idReturns = v.array(v.union(v.null(), assetReference));
 const removeArgs = { projectId: v.string(), removals: v.array(removal) };
 const expireAnyArgs = { projectId: v.string(), versions: v.array(versionName) };
 const canReadArgs = { asset: v.string(), viewer };
+const recountArgs = { sessionId: v.string(), progress: v.union(recountProgress, v.null()) };
 const pong = v.object({ contractVersion: v.number() });
 
 /** Announce a journal at every start: each new one gets the next epoch and fences the one before. */
 export const register = mutation({
   args: registerArgs,
   returns: registration,
-  handler: async (ctx, { sidecarId, journalId }) =>
-    await registerJournal(ctx, await requireSidecar(ctx, sidecarId), journalId),
+  handler: async (ctx, { sidecarId, ...journal }) =>
+    await announce(ctx, await requireSidecar(ctx, sidecarId), journal),
 });
 
 export const registerInternal = internalMutation({
   args: registerArgs,
   returns: registration,
-  handler: async (ctx, { sidecarId, journalId }) =>
-    await registerJournal(ctx, deployedSidecar(sidecarId), journalId),
+  handler: async (ctx, { sidecarId, ...journal }) => await announce(ctx, deployedSidecar(sidecarId), journal),
 });
 
 /** Apply at most 100 ops of one session in one transaction; one result per op, in order. */
 export const applyAssets = mutation({
   args: applyArgs,
   returns: v.array(opResult),
-  handler: async (ctx, { sidecarId, ...batch }) =>
-    await applyBatch(ctx, await requireSidecar(ctx, sidecarId), batch),
+  handler: async (ctx, { sidecarId, ...batch }) => await apply(ctx, await requireSidecar(ctx, sidecarId), batch),
 });
 
 export const applyAssetsInternal = internalMutation({
   args: applyArgs,
   returns: v.array(opResult),
-  handler: async (ctx, { sidecarId, ...batch }) => await applyBatch(ctx, deployedSidecar(sidecarId), batch),
+  handler: async (ctx, { sidecarId, ...batch }) => await apply(ctx, deployedSidecar(sidecarId), batch),
 });
 
 /** What these slots hold now, in order; null for an empty one. */
 export const currentAssets = query({
   args: currentArgs,
   returns: currentReturns,
-  handler: async (ctx, { slots }) => await findCurrentAssets(ctx, await requireSidecar(ctx), slots),
+  handler: async (ctx, { slots }) => await current(ctx, await requireSidecar(ctx), slots),
 });
 
 export const currentAssetsInternal = internalQuery({
   args: currentArgs,
   returns: currentReturns,
-  handler: async (ctx, { slots }) => await findCurrentAssets(ctx, deployedSidecar(), slots),
+  handler: async (ctx, { slots }) => await current(ctx, deployedSidecar(), slots),
 });
 
 /** The scenes that this sidecar left unfinished, page by page, as `versions`. */
 export const unfinishedScenes = query({
   args: pageArgs,
   returns: scenePage,
-  handler: async (ctx, { sidecarId, cursor }) =>
-    await listUnfinished(ctx, await requireSidecar(ctx, sidecarId), cursor),
+  handler: async (ctx, { sidecarId, cursor }) => await unfinished(ctx, await requireSidecar(ctx, sidecarId), cursor),
 });
 
 export const unfinishedScenesInternal = internalQuery({
   args: pageArgs,
   returns: scenePage,
-  handler: async (ctx, { sidecarId, cursor }) => await listUnfinished(ctx, deployedSidecar(sidecarId), cursor),
+  handler: async (ctx, { sidecarId, cursor }) => await unfinished(ctx, deployedSidecar(sidecarId), cursor),
 });
 
 /** The versions that this sidecar wrote, page by page; a null cursor begins, and ends. */
 export const versions = query({
   args: pageArgs,
   returns: versionPage,
-  handler: async (ctx, { sidecarId, cursor }) =>
-    await listVersions(ctx, await requireSidecar(ctx, sidecarId), cursor),
+  handler: async (ctx, { sidecarId, cursor }) => await own(ctx, await requireSidecar(ctx, sidecarId), cursor),
 });
 
 export const versionsInternal = internalQuery({
   args: pageArgs,
   returns: versionPage,
-  handler: async (ctx, { sidecarId, cursor }) => await listVersions(ctx, deployedSidecar(sidecarId), cursor),
+  handler: async (ctx, { sidecarId, cursor }) => await own(ctx, deployedSidecar(sidecarId), cursor),
 });
 
 /** Mark at most 100 versions as expired, before their objects are deleted; tells which are. */
 export const expire = mutation({
   args: expireArgs,
   returns: v.array(v.boolean()),
-  handler: async (ctx, { sidecarId, ...given }) =>
-    await expireOwn(ctx, await requireSidecar(ctx, sidecarId), given),
+  handler: async (ctx, { sidecarId, ...given }) => await expireOwn(ctx, await requireSidecar(ctx, sidecarId), given),
 });
 
 export const expireInternal = internalMutation({
   args: expireArgs,
   returns: v.array(v.boolean()),
-  handler: async (ctx, { sidecarId, ...given }) =>
-    await expireOwn(ctx, deployedSidecar(sidecarId), given),
+  handler: async (ctx, { sidecarId, ...given }) => await expireOwn(ctx, deployedSidecar(sidecarId), given),
 });
 
 /** A sign of life of a sidecar that has nothing to tell: after 15 minutes without any it counts as gone. */
 export const heartbeat = mutation({
   args: beatArgs,
   returns: v.null(),
-  handler: async (ctx, { sidecarId, epoch }) =>
-    await requireNewestEpoch(ctx, (await requireSidecar(ctx, sidecarId)).producer, epoch),
+  handler: async (ctx, { sidecarId, epoch }) => await beat(ctx, await requireSidecar(ctx, sidecarId), epoch),
 });
 
 export const heartbeatInternal = internalMutation({
   args: beatArgs,
   returns: v.null(),
-  handler: async (ctx, { sidecarId, epoch }) =>
-    await requireNewestEpoch(ctx, deployedSidecar(sidecarId).producer, epoch),
+  handler: async (ctx, { sidecarId, epoch }) => await beat(ctx, deployedSidecar(sidecarId), epoch),
 });
 
 /** For a backend: every asset of a project, page by page, as `versions`. */
 export const listByProject = query({
   args: listArgs,
   returns: assetPage,
-  handler: async (ctx, args) => await backend.listByProject(ctx, await requireBackend(ctx), args),
+  handler: async (ctx, args) =>
+    await ctx.runQuery(component.sidecar.listByProject, { caller: await requireBackend(ctx), ...args }),
 });
 
 export const listByProjectInternal = internalQuery({
   args: listArgs,
   returns: assetPage,
-  handler: async (ctx, args) => await backend.listByProject(ctx, deployedSidecar(), args),
+  handler: async (ctx, args) =>
+    await ctx.runQuery(component.sidecar.listByProject, { caller: deployedSidecar().caller, ...args }),
 });
 
 /** For a backend: at most 100 assets by their ids, in order; null for one that is not there. */
 export const assetsById = query({
   args: idArgs,
   returns: idReturns,
-  handler: async (ctx, { ids }) => await backend.findById(ctx, await requireBackend(ctx), ids),
+  handler: async (ctx, { ids }) =>
+    await ctx.runQuery(component.sidecar.assetsById, { caller: await requireBackend(ctx), ids }),
 });
 
 export const assetsByIdInternal = internalQuery({
   args: idArgs,
   returns: idReturns,
-  handler: async (ctx, { ids }) => await backend.findById(ctx, deployedSidecar(), ids),
+  handler: async (ctx, { ids }) =>
+    await ctx.runQuery(component.sidecar.assetsById, { caller: deployedSidecar().caller, ids }),
 });
 
 /** For a backend: remove at most 100 assets, each only if it is still at the version that was seen. */
 export const removeAssets = mutation({
   args: removeArgs,
   returns: v.array(removalResult),
-  handler: async (ctx, args) => await backend.removeAssets(ctx, await requireBackend(ctx), args),
+  handler: async (ctx, args) =>
+    await ctx.runMutation(component.sidecar.removeAssets, { caller: await requireBackend(ctx), ...args }),
 });
 
 export const removeAssetsInternal = internalMutation({
   args: removeArgs,
   returns: v.array(removalResult),
-  handler: async (ctx, args) => await backend.removeAssets(ctx, deployedSidecar(), args),
+  handler: async (ctx, args) =>
+    await ctx.runMutation(component.sidecar.removeAssets, { caller: deployedSidecar().caller, ...args }),
 });
 
 /** For a backend: `expire` for versions of any sidecar of a project. */
 export const expireVersions = mutation({
   args: expireAnyArgs,
   returns: v.array(v.boolean()),
-  handler: async (ctx, args) => await backend.expireAny(ctx, await requireBackend(ctx), args),
+  handler: async (ctx, args) => await expireAny(ctx, await requireBackend(ctx), args),
 });
 
 export const expireVersionsInternal = internalMutation({
   args: expireAnyArgs,
   returns: v.array(v.boolean()),
-  handler: async (ctx, args) => await backend.expireAny(ctx, deployedSidecar(), args),
+  handler: async (ctx, args) => await expireAny(ctx, deployedSidecar().caller, args),
 });
 
 /** For a backend: may this viewer see this asset, by the rules of sidecarAccess.ts? */
 export const canRead = query({
   args: canReadArgs,
   returns: v.boolean(),
-  handler: async (ctx, { asset, ...by }) =>
-    await backend.canRead(ctx, await requireBackend(ctx), { assetId: asset, ...by }),
+  handler: async (ctx, args) => await canSee(ctx, await requireBackend(ctx), args),
 });
 
 export const canReadInternal = internalQuery({
   args: canReadArgs,
   returns: v.boolean(),
-  handler: async (ctx, { asset, ...by }) =>
-    await backend.canRead(ctx, deployedSidecar(), { assetId: asset, ...by }),
+  handler: async (ctx, args) => await canSee(ctx, deployedSidecar().caller, args),
 });
 
-/** Do these functions answer to these credentials? */
-export const ping = query({
+/** For a backend: the changes of its projects of which `onSceneChange` and `onSessionChange` could not be told yet. */
+export const failedCallbacks = query({
   args: {},
+  returns: v.array(failedCallback),
+  handler: async (ctx) => await failures(ctx, await requireBackend(ctx)),
+});
+
+export const failedCallbacksInternal = internalQuery({
+  args: {},
+  returns: v.array(failedCallback),
+  handler: async (ctx) => await failures(ctx, deployedSidecar().caller),
+});
+
+/** One step of counting what a session's totals are the sum of, for whom may write it; what is wrong is set right. */
+export const recount = mutation({
+  args: recountArgs,
+  returns: recountResult,
+  handler: async (ctx, args) => await countAgain(ctx, await requireSidecar(ctx), args),
+});
+
+export const recountInternal = internalMutation({
+  args: recountArgs,
+  returns: recountResult,
+  handler: async (ctx, args) => await countAgain(ctx, deployedSidecar(), args),
+});
+
+/** Do these functions answer to these credentials, and by which contract? */
+export const ping = query({
+  args: contractArgs,
   returns: pong,
-  handler: async (ctx) => {
+  handler: async (ctx, { contractVersion }) => {
     await requireSidecar(ctx);
-    return { contractVersion: CONTRACT_VERSION };
+    return { contractVersion: contractWith(contractVersion) };
   },
 });
 
 export const pingInternal = internalQuery({
-  args: {},
+  args: contractArgs,
   returns: pong,
-  handler: async () => ({ contractVersion: CONTRACT_VERSION }),
+  handler: async (_ctx, { contractVersion }) => ({ contractVersion: contractWith(contractVersion) }),
 });
+
+type Journal = Omit<ObjectType<typeof registerArgs>, "sidecarId">;
+async function announce(ctx: MutationCtx, { caller }: Writer, { journalId, contractVersion }: Journal) {
+  const given = { caller, journalId, callbacks: await callbacks() };
+  const registered = await ctx.runMutation(component.sidecar.register, given);
+  return { ...registered, contractVersion: contractWith(contractVersion) };
+}
+
+type ApplyArgs = Omit<ObjectType<typeof applyArgs>, "sidecarId">;
+async function apply(ctx: MutationCtx, { caller, mayClaim }: Writer, batch: ApplyArgs) {
+  const { projectId, sessionId } = batch;
+  const may = { mayClaim: mayClaim(projectId, sessionId), keys: keysFor(projectId, caller) };
+  return await ctx.runMutation(component.sidecar.applyAssets, { caller, ...may, ...batch, callbacks: await callbacks() });
+}
+
+async function current(ctx: QueryCtx, { caller }: Writer, slots: ObjectType<typeof currentArgs>["slots"]) {
+  return await ctx.runQuery(component.sidecar.currentAssets, { caller, slots });
+}
+
+async function unfinished(ctx: QueryCtx, { caller }: Writer, cursor: string | null) {
+  return await ctx.runQuery(component.sidecar.unfinishedScenes, { caller, cursor });
+}
+
+async function own(ctx: QueryCtx, { caller }: Writer, cursor: string | null) {
+  return await ctx.runQuery(component.sidecar.versions, { caller, cursor });
+}
+
+type ExpireArgs = Omit<ObjectType<typeof expireArgs>, "sidecarId">;
+async function expireOwn(ctx: MutationCtx, { caller }: Writer, { epoch, versions }: ExpireArgs) {
+  const sessionIds = [...new Set(versions.map(({ sessionId }) => sessionId))];
+  const projectIds = await ctx.runQuery(component.assets.projectsOfSessions, { sessionIds });
+  const rules = rulesFor(projectIds, caller);
+  return await ctx.runMutation(component.sidecar.expire, { caller, epoch, versions, rules });
+}
+
+async function beat(ctx: MutationCtx, { caller }: Writer, epoch: number) {
+  return await ctx.runMutation(component.sidecar.heartbeat, { caller, epoch, callbacks: await callbacks() });
+}
+
+async function expireAny(ctx: MutationCtx, caller: Caller, { projectId, versions }: ObjectType<typeof expireAnyArgs>) {
+  const rules = rulesFor([projectId], caller);
+  return await ctx.runMutation(component.sidecar.expireVersions, { caller, projectId, versions, rules });
+}
+
+async function countAgain(ctx: MutationCtx, { caller }: Writer, args: ObjectType<typeof recountArgs>) {
+  return await ctx.runMutation(component.sidecar.recount, { caller, ...args });
+}
+
+async function failures(ctx: QueryCtx, caller: Caller) {
+  const found = await ctx.runQuery(component.sidecar.failedCallbacks, {});
+  const sessionIds = [...new Set(found.map(({ sessionId }) => sessionId))];
+  const projectIds = await ctx.runQuery(component.assets.projectsOfSessions, { sessionIds });
+  const theirs = new Set(sessionIds.filter((_, i) => mayWrite(caller, projectIds[i] ?? "")));
+  return found.filter(({ sessionId }) => theirs.has(sessionId));
+}
+
+async function canSee(ctx: QueryCtx, caller: Caller, { asset: id, viewer }: ObjectType<typeof canReadArgs>) {
+  const [asset] = await ctx.runQuery(component.assets.byIds, { ids: [id] });
+  if (!asset || !mayWrite(caller, asset.projectId)) return false;
+  const session = await ctx.runQuery(component.sessions.document, { sessionId: asset.sessionId });
+  return session !== null && (await isReadableBy(ctx, viewer, session, asset));
+}

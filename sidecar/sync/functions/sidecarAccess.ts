@@ -2,10 +2,9 @@
  * Who may read, and who may write. This file is yours: `sidecar convex install` writes it once and
  * never touches it again.
  */
-import type { Doc } from "./_generated/dataModel";
 import type { QueryCtx } from "./_generated/server";
-import type { Keys, ReadableAsset, Role, Viewer } from "./sidecarLib/rules";
-import type { Signable, Urls } from "./sidecarLib/urls";
+import type { Keys, ReadableAsset, ReadableSession, Role, Viewer } from "./sidecar/rules";
+import type { Signable, Urls } from "./sidecar/urls";
 
 /** Convex's environment variables; declared here for projects without @types/node. */
 declare const process: { env: Record<string, string | undefined> };
@@ -17,10 +16,7 @@ declare const process: { env: Record<string, string | undefined> };
  *     const identity = await ctx.auth.getUserIdentity();
  *     return identity !== null && session.ownerId === identity.subject;
  */
-export async function canReadSession(
-  _ctx: QueryCtx,
-  _session: Doc<"videoSessions">,
-): Promise<boolean> {
+export async function canReadSession(_ctx: QueryCtx, _session: ReadableSession): Promise<boolean> {
   return false;
 }
 
@@ -78,3 +74,12 @@ export function urlsOf(_object: Signable): Urls {
     secretAccessKey: env.SIDECAR_S3_SECRET_ACCESS_KEY,
   };
 }
+
+/**
+ * Your own documents may follow the sidecar's: name internal mutations here, whose arguments are `sceneChangeArgs` and
+ * `sessionChangeArgs` of ./sidecar/fields. Each is called with the whole current document, soon after a change and again
+ * until it succeeds (see `sidecar:failedCallbacks`); one call may stand for many changes.
+ *
+ *     export const onSceneChange: SceneCallback = internal.lessons.sceneChanged;
+ *     export const onSessionChange: SessionCallback = internal.lessons.sessionChanged;
+ */

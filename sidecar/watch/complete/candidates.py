@@ -178,7 +178,7 @@ class Candidates:
             await self._journal.do(Recovery.candidate_written, candidate.row_id)
         if seen.identity is not None and seen.identity != candidate.identity:
             candidate.identity, candidate.quiet_since = seen.identity, max(now, candidate.quiet_since)
-        candidate.piece = seen.piece
+        candidate.piece, candidate.media = seen.piece, seen.media
         if isinstance(seen.found, Complete):
             candidate.why = "complete, it is being read"
             group.create_task(self._read_large(candidate))
@@ -256,6 +256,8 @@ class Candidates:
         return result
 
     async def _record_content(self, candidate: Candidate, found: Fingerprint) -> None:
+        if candidate.media is not None:
+            found = replace(found, media=candidate.media)
         if candidate.piece is Piece.NONE:
             await self._record(candidate, Completion.complete, candidate.row_id, found)
             return

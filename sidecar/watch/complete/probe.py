@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from sidecar.core.media_facts import MediaFacts
 from sidecar.core.model import Fingerprint, Piece, StatIdentity, StreamKey
 from sidecar.files import ForeignLinkError, NotRegularError, identity_of, open_regular
 from sidecar.homes import AWAY, away, find_obstruction, is_at_home
@@ -96,6 +97,7 @@ class ProbeResult:
     identity: StatIdentity | None
     found: Decision | Fingerprint | Changed | Vanished | Unreadable | VolumeAway | Withhold
     piece: Piece = Piece.NONE
+    media: MediaFacts | None = None
 
 
 def probe(request: ProbeRequest, policy: ProbePolicy, volumes: Filesystems, *, now: float) -> ProbeResult:
@@ -146,18 +148,18 @@ def _by(request: ProbeRequest, error: OSError) -> PathError:
 def _probe_open(
     fd: int, request: ProbeRequest, policy: ProbePolicy, volumes: Filesystems, now: float
 ) -> ProbeResult:
-    identity, decision = _examine(fd, request, policy, volumes, now)
+    identity, decision, media = _examine(fd, request, policy, volumes, now)
     if not isinstance(decision, Complete):
         return ProbeResult(identity=identity, found=decision)
     piece = Piece.NONE if request.claim is None else piece_of(fd, PurePosixPath(request.path).name)
     is_small = identity.size_bytes <= SMALL_BYTES
     found = take_open(fd, expected=identity) if is_small else decision
-    return ProbeResult(identity=identity, found=found, piece=piece)
+    return ProbeResult(identity=identity, found=found, piece=piece, media=media)
 
 
 def _examine(
     fd: int, request: ProbeRequest, policy: ProbePolicy, volumes: Filesystems, now: float
-) -> tuple[StatIdentity, Decision]:
+) -> tuple[StatIdentity, Decision, MediaFacts | None]:
     found = os.fstat(fd)
     identity = identity_of(found)
     held = _lease(fd, request, volumes, found.st_dev)
@@ -167,9 +169,8 @@ def _examine(
         shape = judge(fd, PurePosixPath(request.path).name)
     quiet = now - request.quiet_since if identity == request.identity else 0.0
     evidence = ProbeEvidence(lease=held, structure=shape, quiet_seconds=quiet)
-    return identity, decide(
-        evidence, policy.wait_policy(request.rule_settle_seconds, exact=held is WriterCheck.FREE)
-    )
+    wait_policy = policy.wait_policy(request.rule_settle_seconds, exact=held is WriterCheck.FREE)
+    return identity, decide(evidence, wait_policy), shape.media
 
 
 def _judge_size(fd: int, name: str) -> Structure:

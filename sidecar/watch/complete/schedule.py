@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from sidecar.core.account import FileClass
 from sidecar.core.clock import Clock
+from sidecar.core.media_facts import MediaFacts
 from sidecar.core.model import Piece, StatIdentity, StreamKey, Transfer
 from sidecar.obstacles import PROCESS
 
@@ -57,6 +58,7 @@ class Candidate:
     obstacle: str | None = None  # what was said to be in its way
     claim: StreamKey | None = None  # whose playlists may hold it
     piece: Piece = Piece.NONE
+    media: MediaFacts | None = None  # what the last look's structure told
 
     @property
     def file_class(self) -> FileClass:

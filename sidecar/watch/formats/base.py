@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol, Self
+
+from sidecar.core.media_facts import MediaFacts
 
 READS_MAX = 65_536  # 18 hours of two-second fragments; a file that asks for more settles
 READ_BYTES_MAX = 64 * 1024 * 1024  # 40 ms of looking for a JPEG's end; the same
@@ -23,21 +26,23 @@ class Completeness(Enum):
 class Structure:
     """An answer; ``why`` is a sentence for people where it is incomplete.
 
-    ``end``: where a complete one ends. Whatever stands behind that does not make it incomplete.
+    ``end``: where a complete one ends. Whatever stands behind that does not make it incomplete. ``media``:
+    what else the structure told on the way; it decides nothing.
     """
 
     completeness: Completeness
     why: str = ""
     end: int = 0
+    media: MediaFacts | None = None
 
 
 COMPLETE = Structure(completeness=Completeness.COMPLETE)
 UNKNOWN = Structure(completeness=Completeness.UNKNOWN)
 
 
-def complete(end: int) -> Structure:
+def complete(end: int, media: MediaFacts | None = None) -> Structure:
     """Say where the format ends."""
-    return Structure(completeness=Completeness.COMPLETE, end=end)
+    return Structure(completeness=Completeness.COMPLETE, end=end, media=media)
 
 
 def incomplete(why: str) -> Structure:
@@ -54,6 +59,13 @@ class TooMuchWorkError(Exception):
     """Telling would cost more than it is worth: the file settles."""
 
 
+class Source(Protocol):
+    """What is read by position."""
+
+    def at(self, offset: int, length: int, /) -> bytes:
+        """Return up to ``length`` bytes; fewer only at the end."""
+
+
 @dataclass(slots=True, kw_only=True)
 class BoundedReader:
     """An open file, read by position; all that is read of it is limited, whatever is in it.
@@ -65,11 +77,34 @@ class BoundedReader:
     size: int
     reads: int = 0
     read_bytes: int = 0
+    reads_max: int = READS_MAX
+    read_bytes_max: int = READ_BYTES_MAX
 
     def at(self, offset: int, length: int) -> bytes:
         """Return up to ``length`` bytes; fewer only at the end of the file."""
         self.reads += 1
         self.read_bytes += length
-        if self.reads > READS_MAX or self.read_bytes > READ_BYTES_MAX:
+        if self.reads > self.reads_max or self.read_bytes > self.read_bytes_max:
             raise TooMuchWorkError
         return os.pread(self.fd, length, offset)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A piece of a file that was read at once; what lies elsewhere is read as it is asked for."""
+
+    reader: BoundedReader
+    start: int
+    content: bytes
+
+    @classmethod
+    def of(cls, reader: BoundedReader, start: int, length: int) -> Self:
+        """Read the piece."""
+        return cls(reader=reader, start=start, content=reader.at(start, length))
+
+    def at(self, offset: int, length: int, /) -> bytes:
+        """Return up to ``length`` bytes; fewer only at the end of the file."""
+        begin = offset - self.start
+        if begin >= 0 and begin + length <= len(self.content):
+            return self.content[begin : begin + length]
+        return self.reader.at(offset, length)

@@ -26,6 +26,9 @@ over, so a Samsung's film may be cut unseen. Two more cuts are not seen: media t
 film's second `mdat` when the cut is exactly before it, and a cut in the middle that was filled with zeros,
 in formats that say their size at the front.
 
+On the way the readers take along what a player wants to know of a film or picture (``mp4_media.py``,
+``matroska_media.py``): that decides nothing, and reads a bounded part of an index.
+
 A file that shows no format under a name that promises one is judged by its size (``minimum_size.py``), also
 where the rule says ``structure: off``.
 """
@@ -34,6 +37,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from . import jpeg, json_text, matroska, mp4, png, sparse, webp
@@ -54,18 +58,21 @@ def judge(fd: int, name: str) -> Structure:
         answer = _streams(BoundedReader(fd=fd, size=found.st_size), extension)
     except TooMuchWorkError:
         return UNKNOWN
-    return answer if answer.completeness is not Completeness.UNKNOWN else by_size(found.st_size, name)
+    if answer.completeness is not Completeness.UNKNOWN:
+        return answer
+    return replace(by_size(found.st_size, name), media=answer.media)
 
 
 def _streams(source: BoundedReader, extension: str) -> Structure:
     """Judge what stands at the front, then whatever known format begins where that ends."""
-    end = 0
+    end, media = 0, None
     while (reader := _reader(source.at(end, HEAD_BYTES), extension)) is not None:
         answer = reader(source, end)
         if answer.completeness is not Completeness.COMPLETE:
-            return UNKNOWN if end else answer
+            return replace(UNKNOWN, media=media) if end else answer
+        media = answer.media if end == 0 else media
         end, extension = answer.end, ""
-    return COMPLETE if end else UNKNOWN
+    return replace(COMPLETE, media=media) if end else UNKNOWN
 
 
 def _reader(head: bytes, extension: str) -> Reader | None:

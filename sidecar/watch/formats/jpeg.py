@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from sidecar.core.media_facts import plausible
+
 from . import jpeg_multipicture
 from .base import UNKNOWN, BoundedReader, Structure, complete, torn
 
@@ -16,13 +18,14 @@ MAGIC = b"\xff\xd8\xff"
 # In a scan FF is followed by 00, by a restart mark, or in JPEG-LS by less than 80; fill bytes are FF.
 _MARKER = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")
 _START, _END, _SCAN, _APP2 = 0xD8, 0xD9, 0xDA, 0xE2
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}  # headers of frames; F7: JPEG-LS
 _SAMSUNG = b"SEFT"
 _NEAR_BYTES, _FAR_BYTES = 4, 64 * 1024
 
 
 def judge(source: BoundedReader, start: int) -> Structure:
     """Walk to the end mark; junk between segments is passed over, as every decoder does."""
-    offset, depth, has_scan, indexed_end = start + 2, 1, False, 0
+    offset, depth, has_scan, indexed_end, media = start + 2, 1, False, 0, None
     while (found := _next_marker(source, offset)) is not None:
         marker, offset = found
         if marker in {_START, _END}:  # a thumbnail's own, where its segment was not seen to be one
@@ -31,8 +34,11 @@ def judge(source: BoundedReader, start: int) -> Structure:
                 continue
             # Without a scan these are tables for other pictures. An index that counts in what is not there
             # is what a tool leaves that drops the other pictures, or a writer that was killed: it settles.
-            return complete(offset) if has_scan and indexed_end <= source.size else UNKNOWN
-        length = source.at(offset, 2)
+            return complete(offset, media) if has_scan and indexed_end <= source.size else UNKNOWN
+        head = source.at(offset, 7)
+        length = head[:2]
+        if marker in _FRAMES and depth == 1:
+            media = plausible(width=int.from_bytes(head[5:7]), height=int.from_bytes(head[3:5]))
         if marker == _APP2:
             indexed_end = max(
                 indexed_end, jpeg_multipicture.end(source, offset + 2, int.from_bytes(length) - 2)

@@ -7,8 +7,9 @@ must end exactly where a box does. A writer that is killed leaves one of these b
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from . import mp4_media
 from .base import UNKNOWN, BoundedReader, Completeness, Structure, complete, torn
 from .mp4_boxes import Box, boxes, is_kind, referenced_end
 
@@ -45,6 +46,8 @@ class _WalkState:
     refers: bool = False  # its media is in other files
     pictures: bool = False  # HEIF, AVIF: an index of items, and no film
     referenced_end: int = 0
+    movie: Box | None = None
+    fragments: list[Box] = field(default_factory=list)  # the first, and the last
 
 
 def looks_like(head: bytes, *, named_so: bool) -> bool:
@@ -53,8 +56,15 @@ def looks_like(head: bytes, *, named_so: bool) -> bool:
 
 
 def judge(source: BoundedReader, start: int) -> Structure:
-    """Say whether the film is whole; reads at most 16 bytes a box, and indexes."""
+    """Say whether the film is whole, and what its index tells; reads at most 16 bytes a box, and indexes."""
     seen = _WalkState()
+    answer = _walk(source, start, seen)
+    if answer.completeness is Completeness.INCOMPLETE or seen.movie is None:
+        return answer
+    return replace(answer, media=mp4_media.facts(source, seen.movie, seen.fragments))
+
+
+def _walk(source: BoundedReader, start: int, seen: _WalkState) -> Structure:
     for box in boxes(source, start, source.size):
         if (
             box.kind == b"ftyp"
@@ -85,6 +95,9 @@ def _look_into(source: BoundedReader, box: Box, end: int, seen: _WalkState) -> N
         seen.fragmented, seen.refers = b"mvex" in inner, b"rmra" in inner
         if not (seen.refers or inner & _FILLED_IN):
             return
+        seen.movie = box
+    elif box.kind == b"moof":
+        seen.fragments[1:] = [box]  # behind the first, if there is one
     elif box.kind == b"meta":  # version and flags stand before its boxes
         inner = {child.kind for child in boxes(source, box.body + 4, end)}
         seen.pictures |= b"iloc" in inner

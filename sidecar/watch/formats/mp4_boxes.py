@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .base import BoundedReader
+from .base import BoundedReader, Source
 
 _INDEX_BYTES_MAX = 32 + 12 * 65_535
 _NOWHERE = 1 << 63  # where a box of an impossible size ends: beyond every file
@@ -22,7 +22,7 @@ class Box:
     end: int | None
 
 
-def boxes(source: BoundedReader, start: int, end: int) -> Iterator[Box]:
+def boxes(source: Source, start: int, end: int) -> Iterator[Box]:
     """Yield headers until ``end`` or until one does not lead further."""
     while start < end:
         box = _box(source.at(start, 16), start)

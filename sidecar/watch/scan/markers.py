@@ -19,6 +19,7 @@ from .classify import MarkerSeen
 
 SIZE_BYTES_MAX = 64 * 1024
 REMEMBERED_MAX = 100_000
+CHUNKS_MAX = 1_000_000  # more are not understood
 
 
 class MarkerOutcome(Enum):
@@ -106,7 +107,7 @@ def _parse(text: bytes) -> tuple[int | None, bool]:
     except (ValueError, RecursionError):
         return None, True
     chunks = content.get("chunks") if isinstance(content, dict) else None
-    if isinstance(chunks, int) and not isinstance(chunks, bool) and chunks >= 0:
+    if isinstance(chunks, int) and not isinstance(chunks, bool) and 0 <= chunks <= CHUNKS_MAX:
         return chunks, False
     return None, not isinstance(content, dict) or "chunks" in content
 

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from sidecar.local.convex_server import FUNCTIONS, ConvexServer
-from tests.support.convex import AUDIENCE, Caller, Sidecar, Signer
+from tests.support.convex import AUDIENCE, COMPONENT, Caller, Sidecar, Signer
 
 WRITERS = Signer("https://renderers.test")
 NARROW_WRITERS = Signer("https://lab.test")  # may write project "lab" alone
 STRANGERS = Signer("https://elsewhere.test")  # a provider of the application, not a writer
 ACCESS = """
-import type { Doc } from "./_generated/dataModel";
 import type { QueryCtx } from "./_generated/server";
-export async function canReadSession(ctx: QueryCtx, session: Doc<"videoSessions">): Promise<boolean> {
+import type { ReadableSession } from "./sidecar/rules";
+export async function canReadSession(ctx: QueryCtx, session: ReadableSession): Promise<boolean> {
   const identity = await ctx.auth.getUserIdentity();
   return identity !== null && session.projectId !== "secret";
 }
@@ -35,14 +35,24 @@ export const projectsOf = (issuer: string) => WRITERS[issuer] ?? [];
 APPLICATION = """
 import { v } from "convex/values";
 import { internalMutation } from "./_generated/server";
-import { newScene, newSession } from "./sidecarLib/newDocuments";
+import { deleteScene, ensureScene, ensureSession } from "./sidecar/application";
 export const create = internalMutation({
   args: { sessionId: v.string(), projectId: v.string(), ownerId: v.string() },
   handler: async (ctx, session) => {
-    await ctx.db.insert("videoSessions", newSession(session));
-    await ctx.db.insert("scenes", newScene({ ...session, sceneId: "intro" }));
+    await ensureSession(ctx, session);
+    await ensureScene(ctx, { ...session, sceneId: "intro" });
   },
 });
+export const destroy = internalMutation({
+  args: { sessionId: v.string(), sceneId: v.string() },
+  handler: async (ctx, scene) => await deleteScene(ctx, scene),
+});
+"""
+
+# In the component: what no application can do.
+TESTING = """
+import { v } from "convex/values";
+import { internalMutation } from "./_generated/server";
 export const multiply = internalMutation({
   args: { sessionId: v.string(), name: v.string(), count: v.number() },
   handler: async (ctx, { sessionId, name, count }) => {
@@ -50,6 +60,18 @@ export const multiply = internalMutation({
     const found = rows.find((one) => one.sessionId === sessionId && one.name === name)!;
     const { _id, _creationTime, ...row } = found;
     for (let n = 0; n < count; n += 1) await ctx.db.insert("assets", { ...row, name: `${n}-${name}` });
+  },
+});
+export const miscount = internalMutation({
+  args: { sessionId: v.string() },
+  handler: async (ctx, { sessionId }) => {
+    for (const row of await ctx.db.query("entityTotals").collect()) {
+      if (row.sessionId !== sessionId || row.entityId !== "scene-3") continue;
+      await ctx.db.patch(row._id, { bytes: 1, count: 7 });
+    }
+    for (const row of await ctx.db.query("sidecarCounters").collect()) {
+      if (row.sessionId === sessionId) await ctx.db.patch(row._id, { bytes: row.bytes + 5, scenes: 0 });
+    }
   },
 });
 """
@@ -73,6 +95,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexServer]:
     shutil.copytree(FUNCTIONS, functions)
     (functions / "sidecarAccess.ts").write_text(ACCESS)
     (functions / "application.ts").write_text(APPLICATION)
+    (functions / COMPONENT / "testing.ts").write_text(TESTING)
     (functions / "auth.config.ts").write_text(auth_config())
     with ConvexServer(functions_dir=Path(functions)) as running:
         yield running

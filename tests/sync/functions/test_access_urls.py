@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from sidecar.local.convex_server import FUNCTIONS, ConvexServer
 from sidecar.local.seaweed import SeaweedServer
-from tests.support.convex import AUDIENCE, Caller, Refused, Sidecar, Signer, facts, put
+from tests.support.convex import AUDIENCE, COMPONENT, Caller, Refused, Sidecar, Signer, facts, put
 from tests.support.patience import DEADLINE_SECONDS
 
 RENDERERS = Signer("https://renderers.test")
@@ -57,7 +57,7 @@ const URLS: Record<string, any> = {
 };
 export const urlsOf = ({ projectId }: any) => URLS[projectId];
 """
-APPLICATION = """
+TESTING = """
 import { v } from "convex/values";
 import { internalMutation } from "./_generated/server";
 export const give = internalMutation({
@@ -91,7 +91,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, seaweed: SeaweedServer) -> 
     functions = tmp_path_factory.mktemp("urls") / "convex"
     shutil.copytree(FUNCTIONS, functions)
     (functions / "sidecarAccess.ts").write_text(ACCESS)
-    (functions / "application.ts").write_text(APPLICATION)
+    (functions / COMPONENT / "testing.ts").write_text(TESTING)
     provider = {"type": "customJwt", "issuer": RENDERERS.issuer, "jwks": RENDERERS.jwks_data_uri()}
     provider |= {"algorithm": "ES256", "applicationID": AUDIENCE}
     (functions / "auth.config.ts").write_text(f"export default {json.dumps({'providers': [provider]})};")
@@ -208,8 +208,8 @@ def test_a_revocation_refuses_new_addresses_and_issued_ones_live_to_their_end(
     """That is what a short life is for."""
     one = lesson()
     (told,) = one.urls(chunk := one.ship())
-    callers(f"Convex {server.admin_key}").mutation(
-        "application:give", sessionId=one.session_id, ownerId="somebody else"
+    callers(f"Convex {server.admin_key}").inside(
+        "testing:give", sessionId=one.session_id, ownerId="somebody else"
     )
     assert one.urls(chunk) == [None]
     assert httpx.get(told["url"]).status_code == 200
@@ -223,9 +223,9 @@ def test_what_is_not_the_projects_is_not_signed(
     moved, deleted = one.ship("mine.mp4"), one.ship("gone.mp4", entityId="gone")
     owner = callers(f"Convex {server.admin_key}")
     for key in ("q/theirs.mp4", "p/../q/theirs.mp4"):
-        owner.mutation("application:move", **{"from": "p/mine.mp4", "to": key})
+        owner.inside("testing:move", **{"from": "p/mine.mp4", "to": key})
         assert one.urls(moved) == [None]
-        owner.mutation("application:move", **{"from": key, "to": "p/mine.mp4"})
+        owner.inside("testing:move", **{"from": key, "to": "p/mine.mp4"})
     assert None not in one.urls(moved, deleted)
     owner.mutation("scenes:remove", sessionId=one.session_id, sceneId="gone")
     assert one.urls(deleted) == [None]

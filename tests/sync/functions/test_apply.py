@@ -12,7 +12,11 @@ from .conftest import Connect
 
 def rows(server: ConvexServer, table: str, sidecar: Sidecar) -> list[dict[str, object]]:
     """Return the rows of a table that this test's sidecar wrote."""
-    return [row for row in server.table(table) if str(row["producer"]).endswith(f"|{sidecar.sidecar_id}")]
+    return [
+        row
+        for row in server.table(f"renderSidecar/{table}")
+        if str(row["producer"]).endswith(f"|{sidecar.sidecar_id}")
+    ]
 
 
 def test_an_op_sent_twice_is_applied_once(server: ConvexServer, sidecar: Sidecar) -> None:
@@ -129,6 +133,15 @@ def test_a_new_journal_begins_a_new_epoch(sidecar: Sidecar) -> None:
     assert sidecar.register("journal-2") == {"epoch": 2, "lastSeq": 0, "contractVersion": 1}
 
 
+def test_each_sidecar_is_answered_by_its_own_contract(sidecar: Sidecar) -> None:
+    """One that names none speaks the first; none is answered by one that it does not know."""
+    call, who = sidecar.caller, {"sidecarId": sidecar.sidecar_id, "journalId": "journal-1"}
+    for named, answered in [({}, 1), ({"contractVersion": 1}, 1), ({"contractVersion": 2}, 2)]:
+        assert call.query("sidecar:ping", **named) == {"contractVersion": answered}
+        assert call.mutation("sidecar:register", **who, **named)["contractVersion"] == answered
+    assert call.query("sidecar:ping", contractVersion=9)["contractVersion"] == 2
+
+
 def test_a_new_journal_may_begin_its_seq_anew(sidecar: Sidecar) -> None:
     """Order is by epoch first: a lost journal's outbox starts at 1 again."""
     sidecar.apply(put(content="A"))
@@ -186,6 +199,8 @@ def test_the_last_sidecar_to_arrive_wins_and_the_takeover_is_told(connect: Conne
         (put(entityId=""), "INVALID"),
         (put(key=""), "INVALID"),
         (put(metadata={"k": "v" * 20_000}), "INVALID"),
+        (put(media={"duration": -1}), "INVALID"),
+        (put(media={"codec": "c" * 5000}), "INVALID"),
         ({**put(), "opId": ""}, "INVALID"),
         ({**put(), "seq": 0}, "INVALID"),
         (facts(owed=-1), "INVALID"),

@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.core.model import AssetType, EntityType, Slot
 from sidecar.local.convex_server import FUNCTIONS, ConvexServer
-from tests.support.convex import AUDIENCE, Caller, Refused, Sidecar, Signer, facts, put, remove
+from tests.support.convex import AUDIENCE, COMPONENT, Caller, Refused, Sidecar, Signer, facts, put, remove
 
 PRODUCER, BACKEND, OTHER = (Signer(f"https://{name}.test") for name in ("renderers", "platform", "other"))
 ACCESS = """
@@ -28,9 +28,9 @@ const PROJECTS: Record<string, string[]> = {
 export const projectsOf = (issuer: string) => PROJECTS[issuer] ?? [];
 export const roleOf = (issuer: string) => issuer === "https://renderers.test" ? "producer" : "backend";
 export const canReadAsset = async (ctx: any, asset: any, viewer: any) =>
-  asset.assetType !== "source_code" || viewer?.issuer === "https://staff.test";
+  (asset.assetType !== "source_code" && !asset.name.startsWith("draft")) || viewer?.issuer === "https://staff.test";
 """
-APPLICATION = """
+TESTING = """
 import { v } from "convex/values";
 import { internalMutation } from "./_generated/server";
 export const forget = internalMutation({
@@ -54,7 +54,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexServer]:
     functions = tmp_path_factory.mktemp("backend") / "convex"
     shutil.copytree(FUNCTIONS, functions)
     (functions / "sidecarAccess.ts").write_text(ACCESS)
-    (functions / "application.ts").write_text(APPLICATION)
+    (functions / COMPONENT / "testing.ts").write_text(TESTING)
     providers = [
         {"type": "customJwt", "issuer": one.issuer, "jwks": one.jwks_data_uri(), "algorithm": "ES256"}
         | {"applicationID": AUDIENCE}
@@ -175,7 +175,7 @@ def test_an_asset_is_named_by_its_slot_in_every_answer(
     [current] = sidecar.caller.query("sidecar:currentAssets", slots=[wire(slot_of(sidecar, name))])
     versions = sidecar.caller.query("sidecar:versions", sidecarId=sidecar.sidecar_id, cursor=None)["versions"]
     [asset] = backend.query("sidecar:assetsById", ids=[expected])
-    (scene,) = [row for row in server.table("scenes") if row["sessionId"] == sidecar.session_id]
+    (scene,) = [row for row in server.table("renderSidecar/scenes") if row["sessionId"] == sidecar.session_id]
     assert scene["videoAsset"]["assetId"] == expected
     assert [one["assetId"] for one in scene["previousAssetVersions"]] == [expected]
     assert current["assetId"] == asset["id"] == expected
@@ -193,7 +193,7 @@ def test_rows_of_an_earlier_version_are_given_their_identity(
     for first in (0, 75):
         sidecar.apply(*[of(sidecar, name=name) for name in names[first : first + 75]])
     with Caller(server.url, f"Convex {server.admin_key}") as application:
-        application.mutation("application:forget")
+        application.inside("testing:forget")
     [current] = sidecar.caller.query("sidecar:currentAssets", slots=[wire(slot_of(sidecar, "0.mp4"))])
     assert current["assetId"] == slot_of(sidecar, "0.mp4").digest
     sidecar.register("journal-1")
@@ -203,7 +203,7 @@ def test_rows_of_an_earlier_version_are_given_their_identity(
         asset for part in (ids[:75], ids[75:]) for asset in backend.query("sidecar:assetsById", ids=part)
     ]
     assert [asset["name"] for asset in found] == names
-    assert all(row.get("assetId") for row in server.table("assetVersions"))
+    assert all(row.get("assetId") for row in server.table("renderSidecar/assetVersions"))
 
 
 def test_an_asset_of_another_project_looks_absent(callers: Callers, connect: Connect) -> None:
@@ -231,7 +231,7 @@ def test_a_backend_removes_what_it_saw(server: ConvexServer, backend: Caller, co
     assert [one["assetId"] for one in results] == [slot_of(sidecar, name).digest for name, _ in wanted]
     with Caller(server.url, f"Bearer {OTHER.token(sidecar.sidecar_id)}") as viewer:
         session = viewer.query("sessions:get", sessionId=sidecar.session_id)
-    (scene,) = [row for row in server.table("scenes") if row["sessionId"] == sidecar.session_id]
+    (scene,) = [row for row in server.table("renderSidecar/scenes") if row["sessionId"] == sidecar.session_id]
     assert scene["videoAsset"]["checksum"] == "crc64nvme:B"
     assert (session["assetCount"], session["totalAssetSize"]) == (1, 1000)
     again = backend.mutation("sidecar:removeAssets", projectId="p", removals=removals[:1])
@@ -250,7 +250,9 @@ def test_nothing_is_removed_from_a_scene_that_was_deleted(
     [result] = backend.mutation("sidecar:removeAssets", projectId="p", removals=[removal])
     assert result["outcome"] == "absent"
     server.control("settle", {})
-    assert [row for row in server.table("scenes") if row["sessionId"] == sidecar.session_id] == []
+    assert [
+        row for row in server.table("renderSidecar/scenes") if row["sessionId"] == sidecar.session_id
+    ] == []
 
 
 def test_a_session_of_another_project_is_not_a_backends_to_empty(backend: Caller, connect: Connect) -> None:
@@ -316,6 +318,18 @@ def test_a_learner_never_receives_the_key_of_source_code(callers: Callers, conne
         assert "source_code" not in text
         assert "sourceCodeAsset" not in text
         assert '"s3Key": "p/' in text
+
+
+def test_a_rule_about_names_holds_for_documents_too(callers: Callers, connect: Connect) -> None:
+    """canReadAsset is asked with the name of the asset that a scene shows."""
+    sidecar = connect()
+    sidecar.apply(of(sidecar, name="draft.mp4"), of(sidecar, name="a.png", assetType="thumbnail"))
+    learner = callers(f"Bearer {OTHER.token(sidecar.sidecar_id)}")
+    scene = learner.query("scenes:get", sessionId=sidecar.session_id, sceneId="intro")
+    assert ("videoAsset" in scene, scene["thumbnailAsset"]["name"]) == (False, "a.png")
+    sidecar.apply(of(sidecar, name="0.mp4", role="main"))
+    scene = learner.query("scenes:get", sessionId=sidecar.session_id, sceneId="intro")
+    assert scene["videoAsset"]["name"] == "0.mp4"
 
 
 def test_a_hundred_are_the_limit(backend: Caller) -> None:

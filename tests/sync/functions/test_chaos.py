@@ -57,11 +57,13 @@ def test_every_op_counts_once_and_every_slot_ends_with_its_newest(
     with ThreadPoolExecutor(8) as pool:
         outcomes = Counter(pool.map(lambda op: deliver(sidecar, op), sent))
     assert outcomes.keys() <= {"applied", "duplicate", "stale"}
-    mine = [row for row in server.table("assets") if row["sessionId"] == sidecar.session_id]
+    mine = [row for row in server.table("renderSidecar/assets") if row["sessionId"] == sidecar.session_id]
     assert {(row["entityId"], row["name"]): row["checksum"] for row in mine} == {
         slot: op["asset"]["checksum"] for slot, op in newest.items()
     }
-    versions = [row for row in server.table("assetVersions") if row["sessionId"] == sidecar.session_id]
+    versions = [
+        row for row in server.table("renderSidecar/assetVersions") if row["sessionId"] == sidecar.session_id
+    ]
     assert len({(row["entityId"], row["name"], row["version"]) for row in versions}) == len(versions)
     session = player.query("sessions:get", sessionId=sidecar.session_id)
     assert session["totalAssetSize"] == sum(op["asset"]["size"] for op in newest.values())

@@ -21,7 +21,7 @@ def scene_of(player: Caller, sidecar: Sidecar, scene_id: str = "intro") -> dict[
 
 
 def test_a_scene_shows_one_asset_of_each_type(sidecar: Sidecar, player: Caller) -> None:
-    """Each field is an S3Asset and its identity, nothing else."""
+    """Each field is an S3Asset, its name and its identity, nothing else."""
     types = ["video_chunk", "source_code", "thumbnail", "subtitle"]
     ops = [put(f"file.{kind}", kind, assetType=kind) for kind in types]
     sidecar.apply(*ops)
@@ -29,7 +29,7 @@ def test_a_scene_shows_one_asset_of_each_type(sidecar: Sidecar, player: Caller) 
     fields = ["videoAsset", "sourceCodeAsset", "thumbnailAsset", "subtitleAsset"]
     shown = [dict(scene[field]) for field in fields]
     ids = [asset.pop("assetId") for asset in shown]
-    assert shown == [op["asset"] for op in ops]
+    assert shown == [{**op["asset"], "name": op["name"]} for op in ops]
     assert ids == [result["assetId"] for result in sidecar.apply(*ops)]
     assert (scene["sessionId"], scene["projectId"]) == (sidecar.session_id, "p")
     assert "ownerId" not in scene
@@ -106,6 +106,22 @@ def test_segments_alone_make_no_scene_ready(sidecar: Sidecar, player: Caller, na
     assert scene_of(player, sidecar)["assetsStatus"] == "ready"
 
 
+@pytest.mark.parametrize("kind", ["source_code", "thumbnail", "subtitle"])
+def test_a_scene_without_a_video_is_never_ready(sidecar: Sidecar, player: Caller, kind: str) -> None:
+    """Complete, it waits for one: nothing is on its way. What comes later is looked at, told of or not."""
+    sidecar.apply(put("a", assetType=kind))
+    assert scene_of(player, sidecar)["assetsStatus"] == "uploading"
+    sidecar.apply(facts())
+    assert scene_of(player, sidecar)["assetsStatus"] == "pending"
+    sidecar.apply(put("a", "B", assetType=kind))
+    assert scene_of(player, sidecar)["assetsStatus"] == "pending"
+    session = player.query("sessions:get", sessionId=sidecar.session_id)
+    assert (session["sceneCount"], session["readyCount"], session["assetsStatus"]) == (1, 0, "uploading")
+    sidecar.apply(put())
+    assert scene_of(player, sidecar)["assetsStatus"] == "ready"
+    assert player.query("sessions:get", sessionId=sidecar.session_id)["assetsStatus"] == "ready"
+
+
 def test_facts_alone_make_a_scene(sidecar: Sidecar, player: Caller) -> None:
     """A dashboard sees a scene before its first file has arrived."""
     sidecar.apply(facts(complete=False, owed=3))
@@ -136,7 +152,7 @@ def test_a_scene_of_two_sidecars_is_ready_when_both_are_done(connect: Connect, p
 
 def test_a_new_journal_replaces_what_its_sidecar_said(sidecar: Sidecar, player: Caller) -> None:
     """Facts are per sidecar, not per journal."""
-    sidecar.apply(facts(complete=False, owed=2))
+    sidecar.apply(put(), facts(complete=False, owed=2))
     sidecar.epoch = sidecar.register("journal-2")["epoch"]
     sidecar.apply(facts())
     assert scene_of(player, sidecar)["assetsStatus"] == "ready"
@@ -244,12 +260,12 @@ def test_a_scene_whose_assets_were_all_removed_is_pending(sidecar: Sidecar, play
     assert player.query("sessions:get", sessionId=sidecar.session_id)["sceneCount"] == 2
 
 
-def test_a_scene_that_keeps_something_keeps_its_status(sidecar: Sidecar, player: Caller) -> None:
-    """What is there is complete; an error stays one."""
+def test_a_scene_whose_video_was_removed_is_ready_no_more(sidecar: Sidecar, player: Caller) -> None:
+    """It waits for another as one that never had a video; an error stays one."""
     sidecar.apply(put(), put("a.py", assetType="source_code"), facts())
     sidecar.apply(remove())
     scene = scene_of(player, sidecar)
-    assert (scene["assetsStatus"], "videoAsset" in scene) == ("ready", False)
+    assert (scene["assetsStatus"], "videoAsset" in scene) == ("pending", False)
     sidecar.apply(facts(error="It could not be delivered."), remove("a.py", assetType="source_code"))
     assert scene_of(player, sidecar)["assetsStatus"] == "error"
 

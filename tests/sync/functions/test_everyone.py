@@ -10,15 +10,24 @@ import pytest
 
 from sidecar.core.model import AssetType, EntityType, Slot
 from sidecar.local.convex_server import FUNCTIONS, ConvexServer
-from tests.support.convex import Caller, Refused, Sidecar, facts, put
+from tests.support.convex import COMPONENT, Caller, Refused, Sidecar, facts, put
 
 from .conftest import NARROW_WRITERS, STRANGERS
 
 EXPORT = re.compile(r"^export const (\w+) = (\w*(?:[qQ]uery|[mM]utation|[aA]ction))\(", re.MULTILINE)
-EXPORTED = {
+ALIASES = re.compile(r'^export \{ ([\w, ]+) \} from "\./(sidecar/\w+)";', re.MULTILINE)
+FOUND = {
     f"{path.relative_to(FUNCTIONS).with_suffix('')}:{name}": kind
     for path in sorted(FUNCTIONS.rglob("*.ts"))
     for name, kind in EXPORT.findall(path.read_text())
+}
+WITHIN = sorted(name.removeprefix(f"{COMPONENT}/") for name in FOUND if name.startswith(f"{COMPONENT}/"))
+EXPORTED = {name: kind for name, kind in FOUND.items() if not name.startswith(f"{COMPONENT}/")}
+EXPORTED |= {
+    f"{path.stem}:{name}": EXPORTED[f"{module}:{name}"]
+    for path in sorted(FUNCTIONS.glob("*.ts"))
+    for names, module in ALIASES.findall(path.read_text())
+    for name in names.split(", ")
 }
 PUBLIC = sorted(name for name, kind in EXPORTED.items() if not kind.startswith("internal"))
 INTERNAL = sorted(EXPORTED.keys() - set(PUBLIC))
@@ -68,9 +77,11 @@ def arguments(name: str, sidecar: Sidecar, caller_id: str) -> dict[str, Any]:
         "sidecar:removeAssets": {"projectId": "secret", "removals": [{"slot": slot, "expectedVersion": 1}]},
         "sidecar:expireVersions": {"projectId": "secret", "versions": [{**slot, "version": 1}]},
         "sidecar:canRead": {"asset": "x", "viewer": None},
+        "sidecar:failedCallbacks": {},
+        "sidecar:recount": {"sessionId": sidecar.session_id, "progress": None},
         "sidecar:ping": {},
     }
-    return calls[name]
+    return calls[name.removeprefix("sidecar/")]
 
 
 @pytest.fixture
@@ -84,7 +95,12 @@ def secret(connect: Callable[..., Sidecar]) -> Sidecar:
 def state(server: ConvexServer, sidecar: Sidecar) -> list[Any]:
     """Return what there is of the session."""
     tables = ("scenes", "videoSessions", "assets", "assetVersions", "sceneFacts", "sidecarCounters")
-    return [row for table in tables for row in server.table(table) if row["sessionId"] == sidecar.session_id]
+    return [
+        row
+        for table in tables
+        for row in server.table(f"{COMPONENT}/{table}")
+        if row["sessionId"] == sidecar.session_id
+    ]
 
 
 @pytest.mark.parametrize("caller", ["nobody", "another user", "another issuer"])
@@ -108,6 +124,7 @@ def test_nothing_is_told_or_changed(
     except Refused as refused:
         code = refused.code
     assert state(server, secret) == before
+    name = name.removeprefix("sidecar/")
     if name == "sessions:sessionsByProject":
         assert answer["page"] == []  # it may tell that a project has further pages
     elif not name.startswith("sidecar:"):
@@ -134,3 +151,19 @@ def test_what_is_internal_is_not_there(callers: Callers, name: str) -> None:
                 call(name)
             assert refused.value.code is None
             assert "Could not find public function" in str(refused.value.message)
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_what_is_in_the_component_is_nobodys_to_call(callers: Callers, name: str) -> None:
+    """Only the wrappers call it: they know who is asking, and it does not."""
+    for authorization in (None, f"Bearer {STRANGERS.token('eve')}", f"Bearer {NARROW_WRITERS.token('eve')}"):
+        client = callers(authorization)
+        for call in (client.query, client.mutation):
+            for path in (name, f"{COMPONENT}/{name}"):
+                if path in EXPORTED:
+                    continue  # a wrapper has the name
+                with pytest.raises(Refused, match="Could not find public function"):
+                    call(path)
+        with pytest.raises(Refused) as refused:
+            client.inside(name)
+        assert refused.value.status == 403

@@ -93,7 +93,7 @@ def test_thousands_of_segments_are_not_in_the_way_of_chunks(
     """Only what is played is read, and counts for the most that an answer holds."""
     sidecar.apply(put("1.mp4", index=1), put("0.mp4", index=0), put("s.m4s", index=0))
     with Caller(server.url, f"Convex {server.admin_key}") as application:
-        application.mutation("application:multiply", sessionId=sidecar.session_id, name="s.m4s", count=2000)
+        application.inside("testing:multiply", sessionId=sidecar.session_id, name="s.m4s", count=2000)
     assert chunks_of(player, sidecar)["names"] == ["0.mp4", "1.mp4"]
 
 
@@ -107,6 +107,29 @@ def test_a_marker_says_how_many_are_expected(sidecar: Sidecar, player: Caller) -
     sidecar.apply(put("1.mp4", index=1))
     assert chunks_of(player, sidecar)["isComplete"] is True
     assert sidecar.outcomes(facts(expected=-1)) == ["rejected"]
+
+
+def test_a_marker_that_holds_no_more_expects_nothing(connect: Connect, player: Caller) -> None:
+    """A re-render takes back what its sidecar said, and nothing that another one says."""
+    one, other = connect(), connect()
+    one.apply(put("0.mp4", index=0), facts(complete=False, owed=1, expected=2))
+    other.apply(facts(complete=False, owed=1, expected=None))
+    assert chunks_of(player, one)["expected"] == 2
+    one.apply(facts(complete=False, owed=1, expected=None))
+    assert chunks_of(player, one)["expected"] is None
+
+
+def test_a_film_says_what_its_structure_tells(sidecar: Sidecar, player: Caller) -> None:
+    """Its duration, size, frame rate and codec; one of which nothing is known says nothing."""
+    media = {"duration": 2000, "width": 1920, "height": 1080, "frameRate": 23.976, "codec": "h264"}
+    sidecar.apply(put("0.mp4", index=0, media=media), put("1.mp4", index=1))
+    where = {"sessionId": sidecar.session_id, "entityType": "scene", "entityId": "intro"}
+    page = player.query("assets:byEntity", **where, paginationOpts={"numItems": 9, "cursor": None})["page"]
+    for known, unknown in (chunks_of(player, sidecar)["chunks"], page):
+        assert known.items() >= media.items()
+        assert not unknown.keys() & media.keys()
+    scene = player.query("scenes:get", sessionId=sidecar.session_id, sceneId="intro")
+    assert scene["videoAsset"].items() >= media.items()
 
 
 def test_a_scene_that_is_not_there_has_no_chunks(sidecar: Sidecar, player: Caller) -> None:
@@ -174,16 +197,16 @@ def test_sessions_of_a_project_come_page_by_page(connect: Connect, player: Calle
 def test_what_an_application_made_twice_is_still_read_and_written(
     server: ConvexServer, connect: Connect, player: Caller
 ) -> None:
-    """The first one counts; nothing throws for good."""
+    """There is one; who names its owner last has it; nothing throws."""
     sidecar = connect(session_id="p/twice")
     with Caller(server.url, f"Convex {server.admin_key}") as application:
         for owner in ("ada", "bob"):
             application.mutation("application:create", sessionId="p/twice", projectId="p", ownerId=owner)
     assert sidecar.outcomes(put()) == ["applied"]
     scene = player.query("scenes:get", sessionId="p/twice", sceneId="intro")
-    assert (scene["ownerId"], scene["videoAsset"]["checksum"]) == ("ada", "crc64nvme:A")
+    assert (scene["ownerId"], scene["videoAsset"]["checksum"]) == ("bob", "crc64nvme:A")
     with Caller(server.url, f"Convex {server.admin_key}") as application:
-        application.mutation("scenes:remove", sessionId="p/twice", sceneId="intro")
+        application.mutation("application:destroy", sessionId="p/twice", sceneId="intro")
     assert player.query("scenes:get", sessionId="p/twice", sceneId="intro") is None
 
 

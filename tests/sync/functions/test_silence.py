@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sidecar.local.convex_server import FUNCTIONS, ConvexServer
-from tests.support.convex import Caller, Sidecar, facts, put
+from tests.support.convex import COMPONENT, Caller, Sidecar, facts, put
 from tests.support.system import eventually
 
 SILENCE, SILENCE_MS = "SILENCE_MS = 15 * 60_000", 3_000
@@ -24,19 +24,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexServer]:
     """The packaged functions, for which three seconds are a quarter of an hour, and four a month."""
     functions = tmp_path_factory.mktemp("functions") / "convex"
     shutil.copytree(FUNCTIONS, functions)
-    liveness = functions / "sidecarLib" / "liveness.ts"
+    liveness = functions / COMPONENT / "lib" / "liveness.ts"
     assert SILENCE in liveness.read_text()
     liveness.write_text(liveness.read_text().replace(SILENCE, f"SILENCE_MS = {SILENCE_MS}"))
-    collection = functions / "sidecarLib" / "collection.ts"
+    collection = functions / COMPONENT / "lib" / "collection.ts"
     assert KEPT in collection.read_text()
     collection.write_text(collection.read_text().replace(KEPT, "KEPT_MS = 4_000"))
-    (functions / "application.ts").write_text(APPLICATION)
+    (functions / COMPONENT / "testing.ts").write_text(TESTING)
     with ConvexServer(functions_dir=Path(functions), dev_auth=True) as running:
         yield running
 
 
 # What a deployment holds whose functions were installed before there were heartbeats and counters.
-APPLICATION = """
+TESTING = """
 import { v } from "convex/values";
 import { internalMutation } from "./_generated/server";
 export const age = internalMutation({
@@ -55,6 +55,17 @@ export const age = internalMutation({
     for (const row of await ctx.db.query("videoSessions").collect()) {
       if (row.sessionId !== sessionId) continue;
       await ctx.db.patch(row._id, { assetCount: 77, totalAssetSize: 77, assetsStatus: "error" });
+    }
+  },
+});
+export const unwatch = internalMutation({
+  args: { producer: v.string(), seenAt: v.number() },
+  handler: async (ctx, { producer, seenAt }) => {
+    for (const table of ["sidecarHeartbeats", "sceneFacts"] as const) {
+      for (const row of await ctx.db.query(table).collect()) {
+        if (row.producer !== producer) continue;
+        await ctx.db.patch(row._id, { producer: "unwatched", ...(table === "sceneFacts" ? {} : { seenAt }) });
+      }
     }
   },
 });
@@ -88,7 +99,7 @@ def session(caller: Caller, sidecar: Sidecar) -> dict[str, Any]:
 
 def heartbeat(server: ConvexServer, sidecar: Sidecar) -> dict[str, Any]:
     """Return the sidecar's heartbeat."""
-    rows = server.table("sidecarHeartbeats")
+    rows = server.table("renderSidecar/sidecarHeartbeats")
     (row,) = [row for row in rows if row["producer"].endswith(f"|{sidecar.sidecar_id}")]
     return row
 
@@ -140,10 +151,21 @@ def test_a_dead_lone_sidecar_is_shown(server: ConvexServer, caller: Caller) -> N
         seconds=60,
     )
     server.control("settle", {})
-    rows = [row for row in server.table("scenes") if row["sessionId"] == alone.session_id]
+    rows = [row for row in server.table("renderSidecar/scenes") if row["sessionId"] == alone.session_id]
     assert {row["sceneId"] for row in rows if row.get("stalledSince") == since} == set(scenes)
     assert {row["assetsStatus"] for row in rows if row["sceneId"] in scenes} == {"uploading"}
     assert shown(caller, alone)["assetsStatus"] == "ready"
+
+
+def test_a_sidecar_that_nobody_watches_any_more_is_found_gone(server: ConvexServer, caller: Caller) -> None:
+    """A scheduled job that fails for good is not run again: the next sign of life of any sidecar looks."""
+    lost, other = pair(caller, "unwatched")
+    lost.apply(put(), facts(complete=False, owed=1))
+    seen = heartbeat(server, lost)["seenAt"] - 10 * SILENCE_MS
+    with Caller(server.url, f"Convex {server.admin_key}") as admin:
+        admin.inside("testing:unwatch", producer=f"dev|{lost.sidecar_id}", seenAt=seen)
+    with kept_alive(server, other):
+        eventually("it is shown", lambda: shown(caller, lost).get("stalledSince") == seen, seconds=60)
 
 
 def test_an_idle_sidecar_is_not_gone(server: ConvexServer, caller: Caller) -> None:
@@ -223,7 +245,11 @@ def test_the_counters_of_those_that_are_gone_are_one_row(server: ConvexServer, c
     assert (before["assetCount"], before["sceneCount"], before["readyCount"]) == (12, 12, 12)
 
     def producers() -> set[str]:
-        return {row["producer"] for row in server.table("sidecarCounters") if row["sessionId"] == "p/jobs"}
+        return {
+            row["producer"]
+            for row in server.table("renderSidecar/sidecarCounters")
+            if row["sessionId"] == "p/jobs"
+        }
 
     eventually("all are folded", lambda: producers() == {""}, seconds=60)
     after = session(caller, jobs[0])
@@ -246,7 +272,12 @@ def test_a_short_lived_sidecar_leaves_no_rows_of_its_own(server: ConvexServer, c
     def left() -> list[str]:
         tables = ("appliedOps", "sidecarEpochs", "sidecarHeartbeats")
         mine = f"|{job.sidecar_id}"
-        return [table for table in tables for row in server.table(table) if row["producer"].endswith(mine)]
+        return [
+            table
+            for table in tables
+            for row in server.table(f"renderSidecar/{table}")
+            if row["producer"].endswith(mine)
+        ]
 
     with kept_alive(server, other):
         eventually("all is collected", lambda: left() == [], seconds=60)
@@ -263,13 +294,15 @@ def test_a_deployment_of_yesterday_counts_and_buries_as_well(server: ConvexServe
     done.apply(put(entityId="outro"), facts("outro"), facts())
     with Caller(server.url, f"Convex {server.admin_key}") as admin:
         producers = [f"dev|{one.sidecar_id}" for one in (dead, done)]
-        admin.mutation("application:age", producers=producers, sessionId=dead.session_id)
+        admin.inside("testing:age", producers=producers, sessionId=dead.session_id)
     done.apply(put("c.mp4", entityId="outro"))
     Sidecar(caller, sidecar_id="old-3", session_id=dead.session_id)
     server.control("settle", {})
     total = session(caller, dead)
     assert (total["assetCount"], total["totalAssetSize"], total["sceneCount"]) == (4, 4000, 2)
-    (row,) = [row for row in server.table("videoSessions") if row["sessionId"] == dead.session_id]
+    (row,) = [
+        row for row in server.table("renderSidecar/videoSessions") if row["sessionId"] == dead.session_id
+    ]
     assert "assetCount" not in row
     eventually("it is ready", lambda: shown(caller, dead)["assetsStatus"] == "ready", seconds=60)
 
@@ -284,12 +317,20 @@ def test_a_sidecar_of_yesterday_was_last_seen_by_its_newest_journal(
         dead.register(f"journal-{number}")
     producer = f"dev|{dead.sidecar_id}"
     with Caller(server.url, f"Convex {server.admin_key}") as admin:
-        admin.mutation("application:age", producers=[producer], sessionId=dead.session_id)
-    seen = [row["lastSeenAt"] for row in server.table("sidecarEpochs") if row["producer"] == producer]
+        admin.inside("testing:age", producers=[producer], sessionId=dead.session_id)
+    seen = [
+        row["lastSeenAt"]
+        for row in server.table("renderSidecar/sidecarEpochs")
+        if row["producer"] == producer
+    ]
     Sidecar(caller, sidecar_id="journals-3", session_id=dead.session_id)
 
     def heard() -> list[float]:
-        return [row["seenAt"] for row in server.table("sidecarHeartbeats") if row["producer"] == producer]
+        return [
+            row["seenAt"]
+            for row in server.table("renderSidecar/sidecarHeartbeats")
+            if row["producer"] == producer
+        ]
 
     eventually("it has a heartbeat", lambda: heard() != [], seconds=60)
     assert (len(seen), heard()) == (4, [max(seen)])
@@ -302,9 +343,11 @@ def test_functions_that_are_replaced_under_a_running_sidecar_count_as_well(
     idle, _ = pair(caller, "replaced")
     idle.apply(put(), put("b.mp4"), facts())
     with Caller(server.url, f"Convex {server.admin_key}") as admin:
-        admin.mutation("application:age", producers=[f"dev|{idle.sidecar_id}"], sessionId=idle.session_id)
+        admin.inside("testing:age", producers=[f"dev|{idle.sidecar_id}"], sessionId=idle.session_id)
     caller.mutation("sidecar:heartbeat", sidecarId=idle.sidecar_id, epoch=idle.epoch)
     eventually("it is counted", lambda: session(caller, idle)["assetCount"] == 2, seconds=60)
-    (row,) = [row for row in server.table("videoSessions") if row["sessionId"] == idle.session_id]
+    (row,) = [
+        row for row in server.table("renderSidecar/videoSessions") if row["sessionId"] == idle.session_id
+    ]
     assert not {"assetCount", "totalAssetSize", "assetsStatus"} & row.keys()
     assert session(caller, idle)["assetsStatus"] == "ready"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sidecar.local.convex_server import FUNCTIONS, ConvexServer
-from tests.support.convex import AUDIENCE, Caller, Sidecar, Signer, facts, put
+from tests.support.convex import AUDIENCE, COMPONENT, Caller, Sidecar, Signer, facts, put
 
 ALPHA, BETA = Signer("https://alpha.test"), Signer("https://beta.test")
 ACCESS = """
@@ -38,11 +38,15 @@ export const keysOf = (projectId: string): any => projectId === "al" ? undefined
 APPLICATION = """
 import { v } from "convex/values";
 import { internalMutation } from "./_generated/server";
-import { newSession } from "./sidecarLib/newDocuments";
+import { ensureSession } from "./sidecar/application";
 export const create = internalMutation({
   args: { sessionId: v.string(), projectId: v.string() },
-  handler: async (ctx, session) => { await ctx.db.insert("videoSessions", newSession(session)); },
+  handler: async (ctx, session) => await ensureSession(ctx, session),
 });
+"""
+TESTING = """
+import { v } from "convex/values";
+import { internalMutation } from "./_generated/server";
 export const corrupt = internalMutation({
   args: { sessionId: v.string(), s3Key: v.string(), to: v.string() },
   handler: async (ctx, { sessionId, s3Key, to }) => {
@@ -62,6 +66,7 @@ def serve(folder: Path, access: str) -> ConvexServer:
     shutil.copytree(FUNCTIONS, functions)
     (functions / "sidecarAccess.ts").write_text(access)
     (functions / "application.ts").write_text(APPLICATION)
+    (functions / COMPONENT / "testing.ts").write_text(TESTING)
     providers = [
         {"type": "customJwt", "issuer": one.issuer, "jwks": one.jwks_data_uri(), "algorithm": "ES256"}
         | {"applicationID": AUDIENCE}
@@ -161,7 +166,7 @@ def test_an_op_that_names_anothers_object_is_rejected_alone(
     assert "keysOf" in rejected["message"]
     assert applied["outcome"] == "applied"
     for table in ("assets", "assetVersions"):
-        rows = [row["s3Key"] for row in server.table(table) if row["sessionId"] == session]
+        rows = [row["s3Key"] for row in server.table(f"renderSidecar/{table}") if row["sessionId"] == session]
         assert rows == ["team/alpha/b.mp4"]
 
 
@@ -216,7 +221,7 @@ def test_an_address_is_the_objects_own_on_a_known_host_or_derived(
     """No asset is lost by a wrong address, and no player is sent elsewhere."""
     session = f"alpha/{next(_numbers)}"
     assert connect(ALPHA, session, "alpha").outcomes(naming("shared", KEY, url)) == ["applied"]
-    (row,) = [row for row in server.table("assets") if row["sessionId"] == session]
+    (row,) = [row for row in server.table("renderSidecar/assets") if row["sessionId"] == session]
     assert row["s3Url"] == (stored or url)
 
 
@@ -225,7 +230,7 @@ def test_a_bucket_with_dots_is_addressed_by_path(old_server: ConvexServer, conne
     session = f"al/{next(_numbers)}"
     op = naming("a.b", "al/x.mp4", "http://elsewhere.test/al/x.mp4?signed")
     assert connect(ALPHA, session, "al", to="old_server").outcomes(op) == ["applied"]
-    (row,) = [row for row in old_server.table("assets") if row["sessionId"] == session]
+    (row,) = [row for row in old_server.table("renderSidecar/assets") if row["sessionId"] == session]
     assert row["s3Url"] == "https://s3.amazonaws.com/a.b/al/x.mp4"
 
 
@@ -237,7 +242,7 @@ def test_a_bucket_is_a_name_and_no_host(old_server: ConvexServer, connect: Conne
     session = f"al/{next(_numbers)}"
     op = naming(bucket, "al/x.mp4", "http://elsewhere.test/al/x.mp4?signed")
     assert codes(connect(ALPHA, session, "al", to="old_server"), op)[0] is not None
-    assert [row for row in old_server.table("assets") if row["sessionId"] == session] == []
+    assert [row for row in old_server.table("renderSidecar/assets") if row["sessionId"] == session] == []
 
 
 def test_a_bucket_that_is_no_part_of_a_host_is_addressed_by_path(
@@ -247,7 +252,7 @@ def test_a_bucket_that_is_no_part_of_a_host_is_addressed_by_path(
     session = f"al/{next(_numbers)}"
     op = naming("Old_Media", "al/x.mp4", "http://elsewhere.test/al/x.mp4?signed")
     assert connect(ALPHA, session, "al", to="old_server").outcomes(op) == ["applied"]
-    (row,) = [row for row in old_server.table("assets") if row["sessionId"] == session]
+    (row,) = [row for row in old_server.table("renderSidecar/assets") if row["sessionId"] == session]
     assert row["s3Url"] == "https://s3.amazonaws.com/Old_Media/al/x.mp4"
 
 
@@ -264,7 +269,7 @@ def test_where_any_bucket_may_be_named_it_is_no_part_of_a_path(
     """A bucket called like another project would lead to that one's objects on a shared host."""
     session = f"open/{next(_numbers)}"
     assert connect(ALPHA, session, "open").outcomes(naming("beta", "open/a.mp4", url)) == ["applied"]
-    (row,) = [row for row in server.table("assets") if row["sessionId"] == session]
+    (row,) = [row for row in server.table("renderSidecar/assets") if row["sessionId"] == session]
     assert row["s3Url"] == stored
 
 
@@ -279,7 +284,7 @@ def test_an_object_is_looked_at_again_before_it_may_go(server: ConvexServer, con
             op["asset"]["checksum"] = f"crc64nvme:{number}"
             writer.apply(op)
     with Caller(server.url, f"Convex {server.admin_key}") as application:
-        application.mutation("application:corrupt", sessionId=session, s3Key="alpha/1", to="beta/1")
+        application.inside("testing:corrupt", sessionId=session, s3Key="alpha/1", to="beta/1")
     slot: dict[str, Any] = {
         "sessionId": session,
         "entityType": "scene",

@@ -1,15 +1,11 @@
 /** For `sidecar dev`, `sidecar demo` and the local server's --dev-auth only: everybody may do everything. */
-import type { Doc } from "./_generated/dataModel";
 import type { QueryCtx } from "./_generated/server";
-import type { Role } from "./sidecarLib/rules";
-import type { Signable, Urls } from "./sidecarLib/urls";
+import type { ReadableSession, Role } from "./sidecar/rules";
+import type { Signable, Urls } from "./sidecar/urls";
 
 declare const process: { env: Record<string, string | undefined> };
 
-export async function canReadSession(
-  _ctx: QueryCtx,
-  _session: Doc<"videoSessions">,
-): Promise<boolean> {
+export async function canReadSession(_ctx: QueryCtx, _session: ReadableSession): Promise<boolean> {
   return true;
 }
 

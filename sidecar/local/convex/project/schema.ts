@@ -1,7 +1,4 @@
-/** The smallest schema that `sidecar convex install` asks for. */
+/** An application without tables of its own: the sidecar's are its component's. */
 import { defineSchema } from "convex/server";
-import { sidecarTables } from "./sidecarTables";
 
-export default defineSchema({
-  ...sidecarTables,
-});
+export default defineSchema({});

@@ -1,53 +1,63 @@
 /** Finds and runs functions: queries on the newest snapshot, mutations one after the other, with conflicts. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { Deployment } from "./deployment.mjs";
 import { FunctionError, SystemError } from "./errors.mjs";
 import { ADMIN } from "./identities.mjs";
+import { JOBS, setState, take } from "./jobs.mjs";
 import { Permits } from "./permits.mjs";
-import { patchDatabase } from "./prefixes.mjs";
 import { Scheduler } from "./scheduler.mjs";
 import { installTap, newTrace, touches, traced } from "./tap.mjs";
-import { validate } from "./validation.mjs";
 
 const COMMITS_KEPT = 10_000;
 const BACKOFF_MAX_MS = 2000;
-const FUNCTION_NAME = Symbol.for("functionName");
 const RIGHTS = { Query: "RunInternalQueries", Mutation: "RunInternalMutations", Action: "RunInternalActions" };
+const RIGHTS_IN_COMPONENTS = { Query: "ViewData", Mutation: "WriteData", Action: "WriteData" }; // public functions
 
 class Rollback extends Error {}
 
 export class Backend {
   paused = false;
   onCommit = () => {};
-  #functions;
+  onDeploy = () => {};
+  #deployment;
+  #library;
   #options;
-  #test; // the convex-test instance
   #commits = []; // { number, writes } of the newest commits
   #commitNumber = 0;
   #permits;
   #scheduler;
   #stats;
 
-  constructor(functions, options) {
-    this.#functions = functions;
+  constructor(functions, { library, options }) {
+    this.#deployment = new Deployment(functions, library);
+    this.#library = library;
     this.#options = options;
     this.#permits = new Permits(options);
-    this.#scheduler = new Scheduler((job) => this.invoke(null, job.path, job.args, ADMIN));
-    patchDatabase(functions.library.DatabaseFake);
+    this.#scheduler = new Scheduler((job) => this.#runJob(job));
     this.reset();
-    installTap((job) => this.#scheduler.add(job));
+    installTap(library, {
+      requireTarget: (target, args) => this.#deployment.modules.requireTarget(target, args),
+      committed: (trace) => this.#committed(trace),
+      transaction: (component, run) => this.#deployment.test.runInComponent(component, run),
+    });
   }
 
   reset() {
     this.#scheduler.clear();
-    const { schema, modules, library } = this.#functions;
-    this.#test = library.convexTest({ schema, modules, transactionLimits: true });
+    this.#deployment.reset();
     this.#commits = [];
     this.#stats = { calls: {}, conflicts: {}, exhausted: 0 }; // by function, by table
     this.paused = false;
   }
 
+  /** Other functions over the same documents, between two calls; throws what Convex would refuse. */
+  async deploy(functions) {
+    await this.#deployment.replace(functions);
+    this.onDeploy();
+  }
+
   get convexToJson() {
-    return this.#functions.library.convexToJson;
+    return this.#library.convexToJson;
   }
 
   get stats() {
@@ -58,62 +68,78 @@ export class Backend {
     return await this.#scheduler.settle();
   }
 
-  async table(name) {
-    return await this.#test.run((ctx) => ctx.db.query(name).collect());
+  /** All documents of a table, by its name or as "component/name". */
+  async table(path) {
+    const at = path.lastIndexOf("/");
+    const name = path.slice(at + 1);
+    const handler = ({ db }) => (name.startsWith("_") ? db.system : db).query(name).collect();
+    return await this.#deployment.test.runInComponent(path.slice(0, Math.max(0, at)), handler);
   }
 
   /** Returns { value, trace } or { error, trace }; throws SystemError for what never ran. */
-  async invoke(kind, path, jsonArgs, identity) {
+  async invoke(kind, path, jsonArgs, identity, component = "", job = undefined) {
     const trace = newTrace();
     try {
-      if (this.paused) throw new FunctionError(PAUSED);
-      const target = await this.#resolve(path, kind, identity);
-      const args = this.#parse(target, jsonArgs);
-      this.#stats.calls[target.path] = (this.#stats.calls[target.path] ?? 0) + 1;
-      return { value: await this.#run(target, args, identity, trace), trace };
+      return await this.#deployment.during(async () => {
+        if (this.paused) throw new FunctionError(PAUSED);
+        const target = await this.#resolve(component, path, kind, identity);
+        const args = this.#deployment.modules.parse(target, jsonArgs);
+        count(this.#stats.calls, component, target.path);
+        return { value: await this.#run(target, args, identity, trace, job), trace };
+      });
     } catch (error) {
       if (error instanceof SystemError) throw error;
       return { error, trace };
     }
   }
 
-  async #run(target, args, identity, trace) {
-    const test = identity.kind === "user" ? this.#test.withIdentity(identity.identity) : this.#test;
-    const reference = { [FUNCTION_NAME]: target.path };
-    if (target.kind === "Mutation") return await this.#runMutation(test, reference, args, trace);
-    const run = target.kind === "Query" ? test.query : test.action;
-    return await traced(trace, () => run(reference, args));
+  async #run({ component: componentPath, path: udfPath, kind }, args, identity, trace, job) {
+    const { test } = this.#deployment;
+    const caller = identity.kind === "user" ? test.withIdentity(identity.identity) : test;
+    const address = { componentPath, udfPath };
+    if (kind === "Mutation") {
+      const commit = job ? () => this.#runWithRow(job, args) : () => caller.mutationFromPath(address, args);
+      return await this.#runMutation({ test: caller, address, args, trace, commit });
+    }
+    const run = kind === "Query" ? caller.queryFromPath : caller.actionFromPath;
+    if (job && !(await this.#inJob(job, (db) => take(db, job.id, "inProgress")))) return null;
+    return await traced(trace, () => run(address, args));
   }
 
-  async #resolve(path, kind, identity) {
-    const [file, name = "default"] = path.split(":");
-    const module = file.replace(/\.js$/, "");
-    if (!/^[\w./]+$/.test(module)) {
-      throw new SystemError(400, "BadConvexFunctionIdentifier", `${path} is not a valid path to a Convex function.`);
-    }
-    const load = module.startsWith("_") ? undefined : this.#functions.modules[`./${module}.js`];
-    const found = (await load?.())?.[name];
-    const actual = found?.isQuery ? "Query" : found?.isMutation ? "Mutation" : found?.isAction ? "Action" : null;
-    if (actual === null || (found.isInternal && identity.kind !== "admin")) {
+  async #runJob(job) {
+    const done = await this.invoke(null, job.path, job.args, ADMIN, job.component, job);
+    await this.#inJob(job, (db) => {
+      const { kind } = db.get(JOBS, job.id)?.state ?? {};
+      if (kind === "pending" || kind === "inProgress") setState(db, job.id, done.error ? "failed" : "success");
+    });
+    return done;
+  }
+
+  /** A mutation, and that it has run: either both commit or none. */
+  async #runWithRow(job, args) {
+    return await this.#deployment.test.runInComponent(job.scheduledIn, async (ctx) => {
+      const mayRun = take(this.#library.getDb(), job.id, "success");
+      return mayRun ? await ctx.runMutation(handleOf(job.component, job.path), args) : null;
+    });
+  }
+
+  async #inJob({ scheduledIn }, run) {
+    return await this.#deployment.test.runInComponent(scheduledIn, async () => run(this.#library.getDb()));
+  }
+
+  async #resolve(component, path, kind, identity) {
+    const target = await this.#deployment.modules.find(component, path);
+    const { found, kind: actual } = target;
+    const isPublic = component === "" && !found?.isInternal; // nobody but an admin reaches into a component
+    if (actual === null || !(isPublic || identity.kind === "admin")) {
       throw new FunctionError(`Could not find public function for '${path}'.`);
     }
-    if (found.isInternal) requireRight(identity, RIGHTS[actual]);
+    if (!isPublic) requireRight(identity, (found.isInternal ? RIGHTS : RIGHTS_IN_COMPONENTS)[actual]);
     if (kind && kind !== actual) {
+      const [module, name] = target.path.split(":");
       throw new FunctionError(`Trying to execute ${module}.js:${name} as ${kind}, but it is defined as ${actual}.`);
     }
-    return { found, kind: actual, path: `${module}:${name}` };
-  }
-
-  #parse({ found, path }, jsonArgs) {
-    const json = Array.isArray(jsonArgs) ? (jsonArgs[0] ?? {}) : jsonArgs;
-    let args;
-    try {
-      args = this.#functions.library.jsonToConvex(json);
-    } catch (error) {
-      throw new FunctionError(`Invalid arguments for ${path}: ${error.message}`);
-    }
-    validate(JSON.parse(found.exportArgs()), args);
-    return args;
+    return target;
   }
 
   /**
@@ -121,13 +147,13 @@ export class Backend {
    * mutation runs once and is rolled back, which yields its reads; if a commit touches them within the
    * time, it is tried again on Convex's schedule and at last refused.
    */
-  async #runMutation(test, reference, args, trace) {
+  async #runMutation({ test, address, args, trace, commit }) {
     await this.#permits.acquire();
     try {
       for (let attempt = 0; ; attempt++) {
-        const conflict = this.#options.execMs > 0 ? await this.#findConflict(test, reference, args) : null;
-        if (conflict === null) return await this.#commit(test, reference, args, trace);
-        this.#stats.conflicts[conflict.table] = (this.#stats.conflicts[conflict.table] ?? 0) + 1;
+        const conflict = this.#options.execMs > 0 ? await this.#findConflict(test, address, args) : null;
+        if (conflict === null) return await traced(trace, commit);
+        count(this.#stats.conflicts, conflict.component, conflict.table);
         if (attempt >= this.#options.occRetries) throw this.#exhausted(conflict);
         const backoff = Math.min(BACKOFF_MAX_MS, this.#options.occBackoffMs * 2 ** attempt);
         await sleep(backoff * (0.5 + Math.random() / 2));
@@ -137,24 +163,24 @@ export class Backend {
     }
   }
 
-  async #findConflict(test, reference, args) {
+  async #findConflict(test, address, args) {
     const since = this.#commitNumber;
     const trial = newTrace();
-    await traced(trial, () => runAndRollBack(test, reference, args));
+    await traced(trial, () => runAndRollBack(test, address, args));
     await sleep(this.#options.execMs * (0.5 + Math.random()));
     const writes = this.#commits.filter(({ number }) => number > since).flatMap((commit) => commit.writes);
     return writes.find((write) => trial.reads.some((read) => touches(write, read))) ?? null;
   }
 
-  async #commit(test, reference, args, trace) {
-    const value = await traced(trace, () => test.mutation(reference, args));
-    if (trace.writes.length > 0) {
-      this.#commits.push({ number: ++this.#commitNumber, writes: trace.writes });
+  /** At the end of a transaction of its own: a mutation's, and each of those that an action calls. */
+  #committed({ writes, scheduled, cancelled }) {
+    if (writes.length > 0) {
+      this.#commits.push({ number: ++this.#commitNumber, writes: [...writes] });
       if (this.#commits.length > 2 * COMMITS_KEPT) this.#commits.splice(0, COMMITS_KEPT);
-      this.onCommit(trace.writes);
+      this.onCommit([...writes]);
     }
-    trace.scheduled.forEach((job) => this.#scheduler.add(job));
-    return value;
+    scheduled.forEach((job) => this.#scheduler.add(job));
+    cancelled.forEach((id) => this.#scheduler.cancel(id));
   }
 
   #exhausted(conflict) {
@@ -178,11 +204,18 @@ function requireRight({ rights }, right) {
   throw new FunctionError(`You do not have permission to perform this operation (deployment:functions:${name}).`);
 }
 
-async function runAndRollBack(test, reference, args) {
+function count(counts, component, name) {
+  const key = component ? `${component}/${name}` : name;
+  counts[key] = (counts[key] ?? 0) + 1;
+}
+
+const handleOf = (component, path) => `function://${component};${path}`;
+
+async function runAndRollBack(test, { componentPath, udfPath }, args) {
   const rollback = new Rollback("rolled back on purpose");
   try {
     await test.mutation(async (ctx) => {
-      await ctx.runMutation(reference, args).catch(() => {}); // the real run reports what is wrong
+      await ctx.runMutation(handleOf(componentPath, udfPath), args).catch(() => {}); // the real run reports what is wrong
       throw rollback;
     });
   } catch (error) {

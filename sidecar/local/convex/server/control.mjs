@@ -1,3 +1,4 @@
+import { bundle } from "./bundle.mjs";
 import { SystemError } from "./errors.mjs";
 
 const ACTIONS = ["error", "error_after", "drop_before", "drop_after", "delay", "hang"];
@@ -10,18 +11,21 @@ const ACTIONS = ["error", "error_after", "drop_before", "drop_after", "delay", "
  *                           action: error | error_after | drop_before | drop_after | delay | hang
  *     POST paused           {paused}
  *     POST options          any of the command line's, e.g. {execMs, mutationPermits}
+ *     POST deploy           {dir}: other functions over the same documents, as `npx convex deploy` does
  *     POST settle           run every scheduled function that is due within a minute now
- *     GET  stats, faults, table/NAME
+ *     GET  stats, faults, table/NAME, table/COMPONENT/NAME
  */
 export class Control {
   #backend;
+  #identities;
   #options;
   #wire;
   #faults = [];
   #faulted = 0;
 
-  constructor({ backend, options, wire }) {
+  constructor({ backend, identities, options, wire }) {
     this.#backend = backend;
+    this.#identities = identities;
     this.#options = options;
     this.#wire = wire;
   }
@@ -51,6 +55,17 @@ export class Control {
     return undefined;
   }
 
+  async #deploy(dir) {
+    try {
+      const functions = await bundle({ ...this.#options, dir });
+      await this.#backend.deploy(functions);
+      this.#identities.trust(functions.authProviders);
+      return {};
+    } catch (error) {
+      throw new SystemError(400, "DeployFailed", error.message);
+    }
+  }
+
   async #post(what, body) {
     switch (what) {
       case "reset":
@@ -66,6 +81,8 @@ export class Control {
       case "options":
         Object.assign(this.#options, body);
         return {};
+      case "deploy":
+        return await this.#deploy(body.dir);
       case "settle":
         return { ran: await this.#backend.settle() };
     }

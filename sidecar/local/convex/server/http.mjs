@@ -12,7 +12,7 @@ const FORMATS = { convex_encoded_json: "encoded", convex_json: "encoded", json: 
 
 export function createHttpServer({ backend, identities, options }) {
   const wire = new Wire(backend.convexToJson, options);
-  const control = new Control({ backend, options, wire });
+  const control = new Control({ backend, identities, options, wire });
   const server = http.createServer((request, response) => {
     handle({ backend, identities, wire, control }, new Exchange(request, response));
   });
@@ -114,7 +114,9 @@ async function route(parts, exchange) {
   if (endpoint.startsWith("run/")) return await call(parts, exchange, await runCall(exchange, endpoint));
   if (!(endpoint in KINDS)) return exchange.send(404, "");
   const body = await exchange.json("path", "args");
-  await call(parts, exchange, { ...body, kind: KINDS[endpoint], adminOnly: endpoint === "function" });
+  const adminOnly = endpoint === "function";
+  const component = adminOnly ? (body.componentPath ?? "") : "";
+  await call(parts, exchange, { ...body, kind: KINDS[endpoint], adminOnly, component });
 }
 
 function getCall({ url }) {
@@ -133,7 +135,8 @@ async function runCall(exchange, endpoint) {
   return { ...body, kind: null, path: `${names.join("/")}:${name}` };
 }
 
-async function call({ backend, identities, wire, control }, exchange, { kind, path, args, format, adminOnly }) {
+async function call({ backend, identities, wire, control }, exchange, asked) {
+  const { kind, path, args, format, adminOnly, component } = asked;
   const fault = control.takeFault(path);
   if (fault?.action === "error") return exchange.send(fault.status, faultBody(fault), fault.type);
   if (fault?.action === "drop_before") return exchange.request.socket.destroy();
@@ -142,7 +145,7 @@ async function call({ backend, identities, wire, control }, exchange, { kind, pa
   const identity = await identities.ofRequest(exchange.request.headers.authorization, args);
   const encoding = formatOf(format);
   if (adminOnly && identity.kind !== "admin") throw new SystemError(403, "Unauthorized", "Not authorized");
-  const result = await backend.invoke(kind, path, args, identity);
+  const result = await backend.invoke(kind, path, args, identity, component);
   if (fault?.action === "drop_after") return exchange.request.socket.destroy();
   if (fault?.action === "error_after") return exchange.send(fault.status, faultBody(fault), fault.type);
   exchange.send(200, wire.result(result, encoding, exchange.id));

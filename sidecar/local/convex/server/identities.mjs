@@ -13,8 +13,14 @@ export class Identities {
   #verified = new Map();
 
   constructor(providers, options) {
-    this.#providers = providers;
     this.#options = options;
+    this.trust(providers);
+  }
+
+  /** From now on these providers; a token that was good may be none any more. */
+  trust(providers) {
+    this.#providers = providers;
+    this.#verified.clear();
   }
 
   /** Of an Authorization header and the call's arguments, which --dev-auth believes. */

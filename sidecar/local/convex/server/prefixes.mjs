@@ -5,13 +5,23 @@
 const EMPTY = new Set();
 const pending = new WeakMap(); // a transaction's writes -> table -> ids
 const states = new WeakMap(); // database -> { ids: table -> Set, maps: table -> fields -> map }
+const numbers = new Map(); // path of a component -> its number: each has a database of its own
+const IDS_OF_A_COMPONENT = 1e9;
 
 export function patchDatabase(DatabaseFake) {
   const prototype = DatabaseFake.prototype;
   const { commit, queryNext, _addWrite: addWrite, _iterateDocs: iterate, _resolveQuerySource: resolve } = prototype;
-  if (!commit || !queryNext || !addWrite || !iterate || !resolve) {
+  const generateId = prototype._generateId;
+  if (![commit, queryNext, addWrite, iterate, resolve, generateId].every(Boolean)) {
     throw new Error("convex-test has changed: see prefixes.mjs");
   }
+
+  // an id means nothing in another component, though both have a table of its name
+  prototype._generateId = function (table) {
+    const first = numberOf(this.componentPath) * IDS_OF_A_COMPONENT;
+    if (this._nextDocId < first) this._nextDocId += first;
+    return generateId.call(this, table);
+  };
 
   prototype.commit = function (...args) {
     const writes = this._writes.length === 1 ? Object.keys(this._writes[0]) : [];
@@ -58,6 +68,13 @@ export function patchDatabase(DatabaseFake) {
 /** Ids are a padded counter and the table's name. */
 export const tableOf = (id) => id.replace(/^\d+/, "");
 
+/** Is this the id of such a document, seen from a component? */
+export function isIdOf(componentPath, table, id) {
+  return tableOf(id) === table && Math.floor(parseInt(id, 10) / IDS_OF_A_COMPONENT) === numberOf(componentPath);
+}
+
+const numberOf = (componentPath) => getOrMake(numbers, componentPath, () => numbers.size);
+
 const isScalar = (value) => value === null || ["string", "number", "boolean"].includes(typeof value);
 const equalities = (range) => range.filter((bound) => bound.type === "Eq" && isScalar(bound.value));
 
@@ -90,6 +107,25 @@ function note(db, id, before, after) {
   for (const map of maps.get(table)?.values() ?? []) {
     if (before !== undefined) map.byValue.get(keyOf(map, before))?.delete(id);
     if (after !== undefined) add(map, id, after);
+  }
+}
+
+/** Moves the documents of a database to another, which is empty; throws where its schema does not take one. */
+export function moveDocuments(from, to) {
+  for (const [id, { _id, _creationTime, ...fields }] of Object.entries(from._documents)) {
+    const table = tableOf(id);
+    if (!table.startsWith("_")) validate(to, table, _id, fields);
+  }
+  const { _documents, _nextDocId, _lastCreationTime, _storage } = from;
+  Object.assign(to, { _documents, _nextDocId, _lastCreationTime, _storage });
+  for (const [id, document] of Object.entries(_documents)) note(to, id, undefined, document);
+}
+
+function validate(db, table, id, fields) {
+  try {
+    db._validate(table, fields);
+  } catch (error) {
+    throw new Error(`Document with ID "${id}" in table "${table}" does not match the schema: ${error.message}`);
   }
 }
 

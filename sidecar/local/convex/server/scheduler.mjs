@@ -9,7 +9,7 @@ const SOON_MS = 60_000;
 
 export class Scheduler {
   #run;
-  #waiting = new Map(); // timer -> job
+  #waiting = new Map(); // timer -> { id, component, path, args, at }
   #running = new Set();
 
   constructor(run) {
@@ -19,6 +19,14 @@ export class Scheduler {
   add(job) {
     const timer = setTimeout(() => this.#start(timer), Math.max(0, job.at - Date.now()));
     this.#waiting.set(timer, job);
+  }
+
+  /** Forgets a job that has not begun. */
+  cancel(id) {
+    const found = [...this.#waiting].find(([, job]) => job.id === id);
+    if (found === undefined) return;
+    clearTimeout(found[0]);
+    this.#waiting.delete(found[0]);
   }
 
   clear() {

@@ -21,6 +21,7 @@ export function attachSync(server, { backend, identities, options }) {
       webSocket.on("close", () => clients.delete(client));
     });
   });
+  backend.onDeploy = () => clients.forEach((client) => client.rerun());
   backend.onCommit = gather((writes) => clients.forEach((client) => client.wake(writes)));
   setInterval(() => clients.forEach((client) => client.send({ type: "Ping" })), PING_MS).unref();
 }
@@ -74,6 +75,10 @@ class Client {
         .map(([id]) => id);
       if (hit.length > 0) await this.#transition(hit);
     });
+  }
+
+  rerun() {
+    this.#next(() => this.#transition([...this.#queries.keys()]));
   }
 
   #next(step) {

@@ -1,22 +1,26 @@
 /**
  * Listens to the system calls of a running function: what it reads (to wake subscriptions and to find
- * conflicts), what it writes (with Convex's limits), what it prints, what it schedules.
+ * conflicts), what it writes (with Convex's limits), what it prints, what it schedules; in which component.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
+import { checkDocument } from "./limits.mjs";
+import { JOBS, setState } from "./jobs.mjs";
 import { tableOf } from "./prefixes.mjs";
-
-const DOCUMENT_BYTES_MAX = 1 << 20;
-const NESTING_MAX = 16;
-const ARRAY_MAX = 8192;
-const FIELDS_MAX = 1024;
+import { followTransactions } from "./transactions.mjs";
 
 const running = new AsyncLocalStorage();
-export const newTrace = () => ({ reads: [], writes: [], logs: [], scheduled: [] });
+export const newTrace = () => ({ reads: [], writes: [], logs: [], scheduled: [], cancelled: [], marks: [] });
 export const traced = (trace, run) => running.run(trace, run);
 export const untraced = (run) => running.exit(run);
 
+let library; // of the bundle
+let host; // { requireTarget(target, args), committed(trace), transaction(component, run) }
+const here = () => library.getCurrentComponentPath();
+
 /** To be called once, after convex-test has put its own `Convex` into the global scope. */
-export function installTap(scheduleAction) {
+export function installTap(bundled, backend) {
+  library = bundled;
+  host = backend;
   const inner = globalThis.Convex;
   globalThis.Convex = {
     syscall(op, args) {
@@ -24,32 +28,38 @@ export function installTap(scheduleAction) {
       if (trace && op === "1.0/queryStream") trace.reads.push(readOf(JSON.parse(args).query));
       return inner.syscall(op, args);
     },
-    asyncSyscall: (op, args) => asyncSyscall(inner, op, args, scheduleAction),
+    asyncSyscall: (op, args) => asyncSyscall(inner, op, args),
     jsSyscall: (op, args) => inner.jsSyscall(op, args),
   };
+  followTransactions(library.TransactionManager, () => running.getStore(), host.committed);
   captureConsole();
 }
 
-async function asyncSyscall(inner, op, args, scheduleAction) {
+async function asyncSyscall(inner, op, args) {
   const trace = running.getStore();
   if (!trace || op === "1.0/queryStreamNext") return await inner.asyncSyscall(op, args);
   const parsed = JSON.parse(args);
   switch (op) {
     case "1.0/schedule":
-    case "1.0/actions/schedule": {
-      const job = { path: parsed.name, args: parsed.args, at: parsed.ts * 1000 };
-      if (op === "1.0/schedule") trace.scheduled.push(job); // starts when the mutation commits
-      else scheduleAction(job);
-      return JSON.stringify(`${String(trace.scheduled.length).padStart(11, "0")}_scheduled_functions`);
-    }
+      return JSON.stringify(await schedule(trace, parsed));
+    case "1.0/actions/schedule":
+      return JSON.stringify(await host.transaction(here(), () => schedule(trace, parsed)));
+    case "1.0/cancel_job":
+      cancel(trace, parsed.id);
+      return "{}";
+    case "1.0/actions/cancel_job":
+      await host.transaction(here(), () => cancel(trace, parsed.id));
+      return "{}";
     case "1.0/runUdf":
+      await host.requireTarget(targetOf(parsed), parsed.args);
       if (parsed.udfType !== "snapshotQuery") break;
       // reads of a stale snapshot are no part of the transaction
       return await traced({ ...newTrace(), logs: trace.logs }, () => inner.asyncSyscall(op, args));
     case "1.0/get":
-      trace.reads.push({ id: parsed.id });
+      trace.reads.push({ component: here(), id: parsed.id });
       break;
     case "1.0/queryPage":
+      if (here() !== "") throw new Error(PAGINATION);
       trace.reads.push(readOf(parsed.query));
       break;
     case "1.0/insert":
@@ -62,28 +72,64 @@ async function asyncSyscall(inner, op, args, scheduleAction) {
   return await inner.asyncSyscall(op, args);
 }
 
+const PAGINATION =
+  "PaginationUnsupportedInComponents: paginate() is only supported in the app. " +
+  "Learn more at https://docs.convex.dev/components/authoring#pagination";
+
+/** A function by name is the same component's, by reference a child's, by handle anybody's. */
+function targetOf({ name, reference, functionHandle }) {
+  const { componentPath, udfPath } = library.getFunctionPathFromAddress({ name, reference, functionHandle });
+  const isForeign = componentPath !== here();
+  return { component: componentPath, path: udfPath, isForeign, isHandle: functionHandle !== undefined };
+}
+
+/** Writes the job's row; it starts when the transaction commits. */
+async function schedule(trace, parsed) {
+  const target = targetOf(parsed);
+  await host.requireTarget(target, parsed.args);
+  const at = parsed.ts * 1000;
+  const { component, path } = target;
+  const args = [library.jsonToConvex(parsed.args)];
+  const row = { name: path.replace(":", ".js:"), args, scheduledTime: at, state: { kind: "pending" } };
+  const id = library.getDb().insert(JOBS, row);
+  trace.writes.push({ component: here(), id, table: JOBS, before: null, after: row });
+  trace.scheduled.push({ id, scheduledIn: here(), component, path, args: parsed.args, at });
+  return id;
+}
+
+/** Convex does not mind if the job has run. */
+function cancel(trace, id) {
+  const before = library.getDb().get(JOBS, id);
+  if (before?.state.kind !== "pending") return;
+  setState(library.getDb(), id, "canceled");
+  trace.writes.push({ component: here(), id, table: JOBS, before, after: library.getDb().get(JOBS, id) });
+  trace.cancelled.push(id);
+}
+
 async function insert(inner, trace, parsed, args) {
   checkDocument(parsed.value);
   const result = await inner.asyncSyscall("1.0/insert", args);
-  trace.writes.push({ id: JSON.parse(result)._id, table: parsed.table, before: null, after: parsed.value });
+  const { _id: id } = JSON.parse(result);
+  trace.writes.push({ component: here(), id, table: parsed.table, before: null, after: parsed.value });
   return result;
 }
 
 async function noteWrite(inner, trace, op, { id, value }) {
   if (value) checkDocument(value);
-  trace.reads.push({ id });
+  trace.reads.push({ component: here(), id });
   const before = JSON.parse(await inner.asyncSyscall("1.0/get", JSON.stringify({ id })));
   const after = op === "1.0/remove" ? null : op === "1.0/shallowMerge" ? { ...before, ...value } : value;
-  trace.writes.push({ id, table: tableOf(id), before, after });
+  if (before !== null) trace.writes.push({ component: here(), id, table: tableOf(id), before, after });
 }
 
 function readOf({ source }) {
-  if (source.type === "FullTableScan") return { table: source.tableName, range: [] };
-  return { table: source.indexName.split(".")[0], range: source.range ?? [] };
+  if (source.type === "FullTableScan") return { component: here(), table: source.tableName, range: [] };
+  return { component: here(), table: source.indexName.split(".")[0], range: source.range ?? [] };
 }
 
 /** Would this write change what that read saw? */
 export function touches(write, read) {
+  if (read.component !== write.component) return false;
   if (read.id !== undefined) return read.id === write.id;
   if (read.table !== write.table) return false;
   return [write.before, write.after].some(
@@ -118,29 +164,6 @@ function compare(one, other) {
 
 const RANKS = ["undefined", "null", "number", "boolean", "string"];
 const kindOf = (value) => (value === null ? "null" : typeof value);
-
-function checkDocument(json) {
-  const bytes = Buffer.byteLength(JSON.stringify(json));
-  if (bytes > DOCUMENT_BYTES_MAX) {
-    throw new Error(`Value is too large (${(bytes / (1 << 20)).toFixed(2)} MiB > maximum size 1 MiB)`);
-  }
-  checkShape(json, 0);
-}
-
-function checkShape(value, depth) {
-  if (value === null || typeof value !== "object") return;
-  if (depth > NESTING_MAX) {
-    throw new Error("Document is too nested (nested 17 levels deep > maximum nesting 16)");
-  }
-  const size = Object.keys(value).length;
-  if (Array.isArray(value) && size > ARRAY_MAX) {
-    throw new Error(`Array length is too long (${size} > maximum length ${ARRAY_MAX})`);
-  }
-  if (!Array.isArray(value) && size > FIELDS_MAX) {
-    throw new Error(`Object has too many fields (${size} > maximum number ${FIELDS_MAX})`);
-  }
-  for (const inner of Object.values(value)) checkShape(inner, depth + 1);
-}
 
 function captureConsole() {
   for (const level of ["log", "info", "warn", "error", "debug"]) {

@@ -1,5 +1,6 @@
 /** Checks arguments with the messages of the real backend. */
 import { FunctionError } from "./errors.mjs";
+import { isIdOf } from "./prefixes.mjs";
 
 const PREDICATES = {
   any: () => true,
@@ -15,17 +16,19 @@ const PREDICATES = {
   object: isPlainObject,
 };
 
-/** Throws FunctionError where `value` does not match. */
-export function validate(validator, value, path = "") {
+/** Throws FunctionError where `value` does not match; ids are those of the component at `componentPath`. */
+export function validate(validator, value, componentPath = "", path = "") {
+  const inner = (member, item, at) => validate(member, item, componentPath, at);
   if (validator.type === "literal") return validateLiteral(validator, value, path);
-  if (validator.type === "union") return validateUnion(validator, value, path);
+  if (validator.type === "union") return validateUnion(validator, value, path, inner);
   if (!PREDICATES[validator.type](value)) refuse(validator, value, path);
-  if (validator.type === "array") value.forEach((item, i) => validate(validator.value, item, `${path}[${i}]`));
+  if (validator.type === "id" && !isIdOf(componentPath, validator.tableName, value)) refuse(validator, value, path);
+  if (validator.type === "array") value.forEach((item, i) => inner(validator.value, item, `${path}[${i}]`));
   if (validator.type === "record") {
     const values = validator.values.fieldType ?? validator.values;
-    for (const [key, item] of Object.entries(value)) validate(values, item, `${path}.${key}`);
+    for (const [key, item] of Object.entries(value)) inner(values, item, `${path}.${key}`);
   }
-  if (validator.type === "object") validateFields(validator, value, path);
+  if (validator.type === "object") validateFields(validator, value, path, inner);
 }
 
 function isPlainObject(value) {
@@ -47,10 +50,10 @@ function validateLiteral(validator, value, path) {
   throw wrong(`\`${show(value)}\` does not match literal validator \`${literal}\`.${context(path)}`);
 }
 
-function validateUnion(validator, value, path) {
+function validateUnion(validator, value, path, inner) {
   const matches = validator.value.some((member) => {
     try {
-      validate(member, value, path);
+      inner(member, value, path);
       return true;
     } catch (error) {
       if (error instanceof FunctionError) return false;
@@ -60,10 +63,10 @@ function validateUnion(validator, value, path) {
   if (!matches) refuse(validator, value, path);
 }
 
-function validateFields(validator, value, path) {
+function validateFields(validator, value, path, inner) {
   const seen = `${context(path)}\nObject: ${show(value)}\nValidator: ${describe(validator)}`;
   for (const [key, field] of Object.entries(validator.value)) {
-    if (value[key] !== undefined) validate(field.fieldType, value[key], `${path}.${key}`);
+    if (value[key] !== undefined) inner(field.fieldType, value[key], `${path}.${key}`);
     else if (!field.optional) {
       throw wrong(
         `Object is missing the required field \`${key}\`. Consider wrapping the field validator in ` +

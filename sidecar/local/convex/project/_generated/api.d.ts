@@ -17,12 +17,22 @@ import type * as assets from "../assets.js";
 import type * as scenes from "../scenes.js";
 import type * as sessions from "../sessions.js";
 import type * as sidecar from "../sidecar.js";
+import type * as sidecar_application from "../sidecar/application.js";
+import type * as sidecar_assets from "../sidecar/assets.js";
+import type * as sidecar_callbacks from "../sidecar/callbacks.js";
+import type * as sidecar_callers from "../sidecar/callers.js";
+import type * as sidecar_cloudfront from "../sidecar/cloudfront.js";
+import type * as sidecar_component from "../sidecar/component.js";
+import type * as sidecar_fields from "../sidecar/fields.js";
+import type * as sidecar_objectPaths from "../sidecar/objectPaths.js";
+import type * as sidecar_reading from "../sidecar/reading.js";
+import type * as sidecar_rules from "../sidecar/rules.js";
+import type * as sidecar_scenes from "../sidecar/scenes.js";
+import type * as sidecar_sessions from "../sidecar/sessions.js";
+import type * as sidecar_signable from "../sidecar/signable.js";
+import type * as sidecar_sigv4 from "../sidecar/sigv4.js";
+import type * as sidecar_urls from "../sidecar/urls.js";
 import type * as sidecarAccess from "../sidecarAccess.js";
-import type * as sidecarLib_backfill from "../sidecarLib/backfill.js";
-import type * as sidecarLib_collection from "../sidecarLib/collection.js";
-import type * as sidecarLib_deletion from "../sidecarLib/deletion.js";
-import type * as sidecarLib_liveness from "../sidecarLib/liveness.js";
-import type * as sidecarLib_signable from "../sidecarLib/signable.js";
 
 /**
  * A utility for referencing Convex functions in your app's API.
@@ -37,12 +47,22 @@ declare const fullApi: ApiFromModules<{
   scenes: typeof scenes;
   sessions: typeof sessions;
   sidecar: typeof sidecar;
+  "sidecar/application": typeof sidecar_application;
+  "sidecar/assets": typeof sidecar_assets;
+  "sidecar/callbacks": typeof sidecar_callbacks;
+  "sidecar/callers": typeof sidecar_callers;
+  "sidecar/cloudfront": typeof sidecar_cloudfront;
+  "sidecar/component": typeof sidecar_component;
+  "sidecar/fields": typeof sidecar_fields;
+  "sidecar/objectPaths": typeof sidecar_objectPaths;
+  "sidecar/reading": typeof sidecar_reading;
+  "sidecar/rules": typeof sidecar_rules;
+  "sidecar/scenes": typeof sidecar_scenes;
+  "sidecar/sessions": typeof sidecar_sessions;
+  "sidecar/signable": typeof sidecar_signable;
+  "sidecar/sigv4": typeof sidecar_sigv4;
+  "sidecar/urls": typeof sidecar_urls;
   sidecarAccess: typeof sidecarAccess;
-  "sidecarLib/backfill": typeof sidecarLib_backfill;
-  "sidecarLib/collection": typeof sidecarLib_collection;
-  "sidecarLib/deletion": typeof sidecarLib_deletion;
-  "sidecarLib/liveness": typeof sidecarLib_liveness;
-  "sidecarLib/signable": typeof sidecarLib_signable;
 }>;
 export declare const api: FilterApi<
   typeof fullApi,

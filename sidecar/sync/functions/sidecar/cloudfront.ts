@@ -1,5 +1,5 @@
 /** Signed URLs of CloudFront: a canned policy, RSA with SHA-1 as CloudFront asks for it, by Web Crypto alone. */
-import { fail } from "./errors";
+import { fail } from "../renderSidecar/lib/errors";
 import { below, given } from "./objectPaths";
 
 /** `privateKey`: PEM, as `openssl genrsa` writes it (PKCS#1 or PKCS#8); its line breaks may be written as \n. */

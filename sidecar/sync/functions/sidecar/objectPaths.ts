@@ -1,5 +1,5 @@
 /** What every way to sign an address needs: keys as paths, and what `urlsOf` gave. */
-import { fail } from "./errors";
+import { fail } from "../renderSidecar/lib/errors";
 
 /** The value of a credential or place that `urlsOf` gave. Throws NOT_CONFIGURED. */
 export function given(by: "s3" | "cloudfront", name: string, value: string | undefined): string {

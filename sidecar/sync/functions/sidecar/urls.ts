@@ -1,7 +1,7 @@
 /** Addresses at which a browser opens an object: signed for a while, or stable where the application says so. */
 import { v, type Infer } from "convex/values";
 import * as cloudfront from "./cloudfront";
-import { fail } from "./errors";
+import { fail } from "../renderSidecar/lib/errors";
 import { below } from "./objectPaths";
 import { rules } from "./rules";
 import * as sigv4 from "./sigv4";

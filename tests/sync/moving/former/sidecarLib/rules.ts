@@ -4,7 +4,6 @@ import type { Doc } from "../_generated/dataModel";
 import type { QueryCtx } from "../_generated/server";
 import * as access from "../sidecarAccess";
 import type { AssetType, EntityType, viewer } from "./shapes";
-import type { Signable, Urls } from "./urls";
 
 /** Where a project's objects are. `hosts`: "cdn.example.com/lessons" means https; "http://10.0.0.7:9000" says otherwise. */
 export type Keys = { buckets: string[] | "any"; prefixes: string[] | "any"; hosts?: string[] | "any" };
@@ -28,7 +27,6 @@ type Rules = {
   ownsSession?: (issuer: string, projectId: string, sessionId: string) => boolean;
   keysOf?: (projectId: string) => Keys | null | undefined;
   canReadAsset?: (ctx: QueryCtx, asset: ReadableAsset, viewer: Viewer) => boolean | Promise<boolean>;
-  urlsOf?: (object: Signable) => Urls | Promise<Urls>;
 };
 
 export const rules: Rules = access;

@@ -1,0 +1,103 @@
+/** What a platform's own backend may do with the assets of its projects, whichever sidecar wrote them. */
+import type { Doc } from "../_generated/dataModel";
+import type { MutationCtx, QueryCtx } from "../_generated/server";
+import { mayWrite, projectOf, requireProject } from "./auth";
+import { newBatch, type Batch } from "./batch";
+import { saveChanges } from "./changes";
+import { dropAsset } from "./effects";
+import { fail } from "./errors";
+import { assetById, slotDigest } from "./identity";
+import { NOTHING } from "./objects";
+import { pageOf } from "./pages";
+import { toAssetReference } from "./references";
+import { assetRow, isDeleted } from "./rows";
+import type { Caller, ProjectRule, Removal, RemovalResult, VersionName } from "./shapes";
+import { expireVersion } from "./versions";
+
+export const MAX_ASSETS = 100;
+
+/** The next assets of a project, by session and entity, then as a player wants them. */
+export async function listByProject(
+  ctx: QueryCtx,
+  backend: Caller,
+  { projectId, cursor }: { projectId: string; cursor: string | null },
+) {
+  requireProject(backend, projectId);
+  const { page, isDone, continueCursor } = await pageOf(
+    {
+      read: (narrow) => ctx.db.query("assets").withIndex("by_project", (q) => narrow(q.eq("projectId", projectId))),
+      key: ["sessionId", "entityType", "entityId", "order", "name", "assetType"],
+    },
+    { cursor, numItems: MAX_ASSETS },
+  );
+  return { assets: await Promise.all(page.map(toAssetReference)), cursor: isDone ? null : continueCursor };
+}
+
+/** Null for an asset that is not there, or in a project that is not the caller's: the two look the same. */
+export async function findById(ctx: QueryCtx, backend: Caller, ids: string[]) {
+  requireFew(ids.length);
+  const rows = await Promise.all(ids.map((id) => assetById(ctx, id)));
+  return await Promise.all(
+    rows.map(async (row) => (row !== null && mayWrite(backend, row.projectId) ? await toAssetReference(row) : null)),
+  );
+}
+
+/** Removes assets that still have the version that the caller saw; their versions stay, until they expire. */
+export async function removeAssets(
+  ctx: MutationCtx,
+  backend: Caller,
+  { projectId, removals }: { projectId: string; removals: Removal[] },
+): Promise<RemovalResult[]> {
+  requireProject(backend, projectId);
+  requireFew(removals.length);
+  const batches = new Map<string, Batch | null>();
+  const results: RemovalResult[] = [];
+  for (const { slot, expectedVersion } of removals) {
+    const { sessionId } = slot;
+    if (!batches.has(sessionId)) batches.set(sessionId, await batchFor(ctx, backend, projectId, sessionId));
+    const batch = batches.get(sessionId) ?? null;
+    results.push({ assetId: await slotDigest(slot), ...(await remove(ctx, batch, { slot, expectedVersion })) });
+  }
+  for (const batch of batches.values()) if (batch !== null) await saveChanges(ctx, batch);
+  return results;
+}
+
+async function remove(ctx: MutationCtx, batch: Batch | null, { slot, expectedVersion }: Removal) {
+  const isGone = batch === null || (slot.entityType === "scene" && (await isDeleted(ctx, slot.sessionId, slot.entityId)));
+  const current = isGone ? null : await assetRow(ctx, slot);
+  if (batch === null || current === null) return { outcome: "absent" as const };
+  const { version } = current;
+  if (version !== expectedVersion) return { outcome: "changed" as const, version };
+  await dropAsset(ctx, batch, current);
+  return { outcome: "removed" as const, version };
+}
+
+/** Null for a session of another project. */
+async function batchFor(
+  ctx: MutationCtx,
+  backend: Caller,
+  projectId: string,
+  sessionId: string,
+): Promise<Batch | null> {
+  if ((await projectOf(ctx, sessionId)) !== projectId) return null;
+  const of = { producer: backend.producer, keys: NOTHING, now: Date.now() };
+  return newBatch({ projectId, sessionId, epoch: 0, ackedSeq: 0 }, of);
+}
+
+/** Marks versions of any sidecar as expired; returns which are. What is still shown is left alone. */
+export async function expireAny(
+  ctx: MutationCtx,
+  backend: Caller,
+  { projectId, versions, rules }: { projectId: string; versions: VersionName[]; rules: ProjectRule[] },
+): Promise<boolean[]> {
+  requireProject(backend, projectId);
+  requireFew(versions.length);
+  const isTheirs = (row: Doc<"assetVersions">) => row.projectId === projectId;
+  const marked: boolean[] = [];
+  for (const name of versions) marked.push(await expireVersion(ctx, rules, { name, isTheirs }));
+  return marked;
+}
+
+function requireFew(count: number): void {
+  if (count > MAX_ASSETS) fail("BATCH_TOO_LARGE", `${count} items in one call; at most ${MAX_ASSETS}`);
+}

@@ -1,0 +1,1 @@
+"""Moves an installation of before the component into it, and back: ``sidecar convex migrate``."""

@@ -1,0 +1,241 @@
+"""What a migration writes into an application's ``convex`` folder: three sets of files, each deployed once.
+
+Before, the functions write tables of the application. While rows are moved, the functions that front ends
+read are as they were, and every call of a sidecar is refused. Afterwards the functions write the component.
+Each set is completed by its last file, that of the functions that sidecars call: whoever died before it goes
+on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from sidecar.sync import install_files
+from sidecar.sync.install_files import COMPONENT, Kind, Wanted, stamped
+
+HELD = "MIGRATING"
+BACKUP = "sidecarBefore.json"  # Convex deploys no JSON
+STEPS = "sidecarMigration.ts"
+_FORMER_MODULE = "sidecar"
+_FORMER_WRITERS = Path("sidecarLib/apply.ts")
+_FORMER_TABLES = "sidecarTables.ts"
+_CONFIG = "convex.config.ts"
+_EXPORTED = re.compile(
+    r"^export const (\w+) = (internalMutation|internalQuery|mutation|query)\(", re.MULTILINE
+)
+_IMPORTED = re.compile(r"""from\s+["'](\.[^"']+)["']""")
+_KEPT_NOTE = (
+    "// Of the sidecar's version before its component; only your schema.ts needs it: remove both together.\n"
+)
+_MESSAGE = (
+    "the sidecar's tables are being moved (`sidecar convex migrate`):"
+    " nothing is lost, and what waits is sent afterwards"
+)
+
+
+class Home(StrEnum):
+    """Where the rows are."""
+
+    APPLICATION = "application"
+    COMPONENT = "component"
+
+
+class MigrationError(Exception):
+    """It did not go on; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """An application's ``convex`` folder; ``module`` is where the component's wrappers are to be."""
+
+    into: Path
+    module: str = install_files.MODULE
+
+    @property
+    def home(self) -> Home:
+        """Where the functions of this folder have their rows. Raises MigrationError where there are none."""
+        if install_files.is_stamped(self.into / _FORMER_WRITERS):
+            return Home.APPLICATION
+        if (self.into / COMPONENT / "schema.ts").exists():
+            return Home.COMPONENT
+        raise MigrationError(
+            f"{self.into} has no functions of the sidecar: `sidecar convex install` writes them"
+        )
+
+    @property
+    def called(self) -> str:
+        """The module that sidecars call."""
+        return _FORMER_MODULE if self.home is Home.APPLICATION else self.module
+
+    @property
+    def is_held(self) -> bool:
+        """Tell whether its functions refuse every sidecar."""
+        path = self.into / f"{self.called}.ts"
+        return install_files.is_stamped(path) and HELD in path.read_text(encoding="utf-8")
+
+    @property
+    def has_steps(self) -> bool:
+        """Tell whether the functions that move rows are there."""
+        return (self.into / STEPS).exists()
+
+    def hold(self) -> None:
+        """Write the functions that refuse sidecars, and those that move rows.
+
+        Raises MigrationError, before anything is written, for what is in the way.
+        """
+        home, called = self.home, self.called
+        added = [self._steps()]
+        if home is Home.APPLICATION:
+            added += [one for one in install_files.wanted(self.into, self.module) if self._is_components(one)]
+        self._require_room(added)
+        if home is Home.APPLICATION and not self.is_held:
+            self._require_untouched()
+            self._back_up()
+        elif not (self.into / BACKUP).exists():
+            raise MigrationError(f"there is no way back: {self.into / BACKUP} is not there")
+        for one in added:
+            _write_wanted(one)
+        module = self.into / f"{called}.ts"
+        _write(module, stamped(_refusals(module.read_text(encoding="utf-8"))))
+
+    def switch(self, to: Home) -> None:
+        """Write the functions of one side, the file that sidecars call last."""
+        if to is Home.COMPONENT:
+            self._install()
+        else:
+            self._restore()
+
+    def finish(self) -> None:
+        """Forget what only a way back needed, once it was taken."""
+        for name in (STEPS, BACKUP):
+            (self.into / name).unlink(missing_ok=True)
+
+    # -- the component -----------------------------------------------------------------------------
+    def _is_components(self, one: Wanted) -> bool:
+        return one.target.relative_to(self.into).parts[0] in (COMPONENT, _CONFIG)
+
+    def _steps(self) -> Wanted:
+        text = (Path(__file__).parent / STEPS).read_text(encoding="utf-8")
+        return Wanted(target=self.into / STEPS, text=text, kind=Kind.OURS)
+
+    def _require_room(self, wanted: list[Wanted]) -> None:
+        config = self.into / _CONFIG
+        if config.exists() and COMPONENT not in config.read_text(encoding="utf-8", errors="replace"):
+            raise MigrationError(
+                f"{config} is yours and does not use the component yet: add\n"
+                f'    import {COMPONENT} from "./{COMPONENT}/convex.config";\n    app.use({COMPONENT});'
+            )
+        ours = (one for one in wanted if one.kind is Kind.OURS)
+        if taken := [path for one in ours for path in install_files.foreign(one.target)]:
+            raise MigrationError(
+                f"{taken[0]} is not the sidecar's, which never overwrites it: give it another name"
+            )
+
+    def _install(self) -> None:
+        self._keep_tables()
+        wanted = install_files.wanted(self.into, self.module)
+        targets = {one.target for one in wanted} | {self.into / STEPS, self.into / f"{_FORMER_MODULE}.ts"}
+        for path in install_files.obsolete(self.into, targets):
+            path.unlink()
+        last = self.into / f"{self.module}.ts"
+        for one in sorted(wanted, key=lambda one: one.target == last):
+            _write_wanted(one)
+        if self.module != _FORMER_MODULE:
+            (self.into / f"{_FORMER_MODULE}.ts").unlink(missing_ok=True)
+
+    def _keep_tables(self) -> None:
+        """The application's schema goes on with the tables, as a file of its own."""
+        for path in sorted(_with_imports(self.into / _FORMER_TABLES)):
+            _write(path, _KEPT_NOTE + _unstamped(path.read_text(encoding="utf-8")))
+
+    # -- the way back ------------------------------------------------------------------------------
+    def _former_files(self) -> list[Path]:
+        paths = [*self.into.glob("*.ts"), *(self.into / "sidecarLib").rglob("*.ts")]
+        return [path for path in sorted(paths) if install_files.is_stamped(path) and path.name != STEPS]
+
+    def _require_untouched(self) -> None:
+        if changed := [path for path in self._former_files() if install_files.is_changed(path)]:
+            raise MigrationError(
+                f"{changed[0]} was edited, and would be replaced: move your changes elsewhere"
+            )
+
+    def _back_up(self) -> None:
+        paths = self._former_files()
+        texts = {path.relative_to(self.into).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+        _write(self.into / BACKUP, json.dumps(texts, indent=1))
+
+    def _restore(self) -> None:
+        texts = json.loads((self.into / BACKUP).read_text(encoding="utf-8"))
+        last = f"{_FORMER_MODULE}.ts"
+        for name, text in sorted(texts.items(), key=lambda item: item[0] == last):
+            if name == last:
+                self._remove_wrappers({self.into / name for name in texts})
+            _write(self.into / name, text)
+
+    def _remove_wrappers(self, kept: set[Path]) -> None:
+        """All but the component itself, which keeps its rows."""
+        for path in install_files.obsolete(self.into, kept | {self.into / STEPS}):
+            if path.relative_to(self.into).parts[0] != COMPONENT:
+                path.unlink()
+
+
+def _refusals(text: str) -> str:
+    """The same functions, each of which refuses whoever calls it."""
+    found = _EXPORTED.findall(text)
+    builders = ", ".join(sorted({builder for _, builder in found}))
+    functions = "\n".join(f"export const {name} = {builder}({{ handler }});" for name, builder in found)
+    return f"""\
+/* eslint-disable @convex-dev/require-args-validator -- whatever is asked is refused */
+import {{ ConvexError }} from "convex/values";
+import {{ {builders} }} from "./_generated/server";
+
+const handler = (): never => {{
+  throw new ConvexError({{
+    code: "{HELD}",
+    message: {json.dumps(_MESSAGE)},
+    retryable: true,
+  }});
+}};
+
+{functions}
+"""
+
+
+def _with_imports(path: Path) -> set[Path]:
+    """A file and all of ours that it needs, directly or not."""
+    found: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        one = waiting.pop()
+        if one in found or not install_files.is_stamped(one):
+            continue
+        found.add(one)
+        names = _IMPORTED.findall(one.read_text(encoding="utf-8"))
+        waiting += [Path(os.path.normpath(one.parent / f"{name}.ts")) for name in names]
+    return found
+
+
+def _unstamped(text: str) -> str:
+    return text.split("\n", 1)[1]
+
+
+def _write_wanted(one: Wanted) -> None:
+    taken = next(install_files.foreign(one.target), None) is not None
+    if one.kind is Kind.USERS and (one.target.exists() or one.target.with_suffix(".js").exists()):
+        return
+    if one.kind in (Kind.ALIAS, Kind.GENERATED) and taken:
+        return
+    _write(one.target, one.text if one.kind is Kind.USERS else stamped(one.text))
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)  # noqa: PTH105 - as everywhere in this code

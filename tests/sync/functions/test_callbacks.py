@@ -1,0 +1,184 @@
+"""The application's own documents follow: it is called until it succeeds, never in a sidecar's way."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.local.convex_server import FUNCTIONS, ConvexServer
+from tests.support.convex import COMPONENT, Caller, Sidecar, facts, put, remove
+from tests.support.system import eventually
+
+# Times of the packaged functions, and those of this suite.
+TIMES = {
+    "callbacks.ts": [("session: 1_000", "session: 10"), ("BACKOFF_MS = 10_000", "BACKOFF_MS = 300")],
+    "liveness.ts": [("SILENCE_MS = 15 * 60_000", "SILENCE_MS = 3_000")],
+}
+SCHEMA = """
+import { defineSchema, defineTable } from "convex/server";
+import { v } from "convex/values";
+import { sceneAssetFields, sessionAssetFields } from "./sidecar/fields";
+export default defineSchema({
+  lessons: defineTable({
+    sessionId: v.string(), sceneId: v.string(), gone: v.boolean(), ...sceneAssetFields,
+  }),
+  courses: defineTable({ sessionId: v.string(), ...sessionAssetFields }),
+  broken: defineTable({ sceneId: v.string() }),
+});
+"""
+LESSONS = """
+import { v } from "convex/values";
+import { internalMutation } from "./_generated/server";
+import { sceneChangeArgs, sessionChangeArgs } from "./sidecar/fields";
+export const sceneChanged = internalMutation({
+  args: sceneChangeArgs,
+  handler: async (ctx, { sessionId, sceneId, scene }) => {
+    await ctx.db.insert("lessons", { sessionId, sceneId, gone: scene === null, ...(scene && {
+      assetsStatus: scene.assetsStatus, assetVersion: scene.assetVersion,
+      ...(scene.videoAsset && { videoAsset: scene.videoAsset }),
+      ...(scene.stalledSince !== undefined && { stalledSince: scene.stalledSince }),
+    }) });
+    const broken = await ctx.db.query("broken").collect();
+    if (broken.some((row) => row.sceneId === sceneId)) throw new Error(`no lesson for ${sceneId}`);
+  },
+});
+export const sessionChanged = internalMutation({
+  args: sessionChangeArgs,
+  handler: async (ctx, { sessionId, session }) => {
+    await ctx.db.insert("courses", { sessionId, ...(session && { assetCount: session.assetCount }) });
+  },
+});
+export const fail = internalMutation({
+  args: { sceneId: v.string() },
+  handler: async (ctx, row) => { await ctx.db.insert("broken", row); },
+});
+export const mend = internalMutation({
+  args: {},
+  handler: async (ctx) => {
+    for (const row of await ctx.db.query("broken").collect()) await ctx.db.delete("broken", row._id);
+  },
+});
+"""
+ACCESS = """
+import { internal } from "./_generated/api";
+import type { SceneCallback, SessionCallback } from "./sidecar/callbacks";
+export const canReadSession = async () => true;
+export const projectsOf = (issuer: string): string[] | "all" => issuer === "" ? [] : "all";
+export const roleOf = (_issuer: string) => "backend" as const;
+export const onSceneChange: SceneCallback = internal.lessons.sceneChanged;
+export const onSessionChange: SessionCallback = internal.lessons.sessionChanged;
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexServer]:
+    """An application whose lessons follow."""
+    functions = tmp_path_factory.mktemp("callbacks") / "convex"
+    shutil.copytree(FUNCTIONS, functions)
+    for name, changes in TIMES.items():
+        path = functions / COMPONENT / "lib" / name
+        text = path.read_text()
+        for before, after in changes:
+            assert before in text
+            text = text.replace(before, after)
+        path.write_text(text)
+    for name, text in {"schema.ts": SCHEMA, "lessons.ts": LESSONS, "sidecarAccess.ts": ACCESS}.items():
+        (functions / name).write_text(text)
+    with ConvexServer(functions_dir=Path(functions)) as running:
+        yield running
+
+
+@pytest.fixture
+def admin(server: ConvexServer) -> Iterator[Caller]:
+    """Whoever holds an admin key."""
+    with Caller(server.url, f"Convex {server.admin_key}") as connected:
+        yield connected
+
+
+class Deployed(Sidecar):
+    """A sidecar with a deploy key."""
+
+    def register(self, journal_id: str) -> Any:
+        """By the internal twin."""
+        return self.caller.mutation(
+            "sidecar:registerInternal", sidecarId=self.sidecar_id, journalId=journal_id
+        )
+
+    def apply(self, *ops: dict[str, Any], **over: Any) -> list[dict[str, Any]]:
+        """By the internal twin."""
+        args = {"sidecarId": self.sidecar_id, "projectId": self.project_id, "sessionId": self.session_id}
+        results: list[dict[str, Any]] = self.caller.mutation(
+            "sidecar:applyAssetsInternal", **args, epoch=self.epoch, ackedSeq=0, ops=list(ops), **over
+        )
+        return results
+
+
+def told(server: ConvexServer, sidecar: Sidecar) -> list[dict[str, Any]]:
+    """Return what the application heard of scene intro, the oldest first."""
+    return [row for row in server.table("lessons") if row["sessionId"] == sidecar.session_id]
+
+
+def test_the_application_follows_every_change(server: ConvexServer, admin: Caller) -> None:
+    """With the whole document, and the totals; null once the scene was deleted."""
+    sidecar = Deployed(admin, sidecar_id="a", session_id="p/follow")
+    sidecar.apply(put(), facts(complete=False, owed=1))
+    eventually("it has begun", lambda: bool(told(server, sidecar)))
+    server.control("settle", {})
+    sidecar.apply(put(content="B"), facts())
+    server.control("settle", {})
+    last = told(server, sidecar)[-1]
+    assert (last["assetsStatus"], last["assetVersion"]) == ("ready", 2)
+    assert last["videoAsset"]["checksum"] == "crc64nvme:B"
+    admin.mutation("scenes:remove", sessionId=sidecar.session_id, sceneId="intro")
+    server.control("settle", {})
+    assert told(server, sidecar)[-1]["gone"] is True
+    counts = [row["assetCount"] for row in server.table("courses") if row["sessionId"] == sidecar.session_id]
+    assert (counts[0], counts[-1]) == (1, 0)
+    assert server.table(f"{COMPONENT}/notices") == []
+
+
+def test_a_callback_that_fails_is_shown_and_tried_again_and_stops_nothing(
+    server: ConvexServer, admin: Caller
+) -> None:
+    """What it wrote before it threw is rolled back, and the sidecar's call is not."""
+    sidecar = Deployed(admin, sidecar_id="b", session_id="p/fail")
+    admin.mutation("lessons:fail", sceneId="intro")
+    assert sidecar.outcomes(put(), facts()) == ["applied", "applied"]
+
+    def failures() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = admin.query("sidecar:failedCallbacksInternal")
+        return [one for one in found if one["sessionId"] == sidecar.session_id]
+
+    eventually("it was tried again", lambda: any(one["attempts"] >= 2 for one in failures()))
+    [failure] = failures()
+    assert "no lesson for intro" in failure["error"]
+    assert told(server, sidecar) == []
+    assert sidecar.outcomes(put("b.mp4")) == ["applied"]
+    assert admin.query("scenes:get", sessionId=sidecar.session_id, sceneId="intro")["assetsStatus"] == "ready"
+    admin.mutation("lessons:mend")
+    eventually("it is told", lambda: bool(told(server, sidecar)) and failures() == [])
+    assert told(server, sidecar)[-1]["assetsStatus"] == "ready"
+
+
+def test_what_time_changes_is_told_too(server: ConvexServer, admin: Caller) -> None:
+    """A sidecar that is gone: nobody writes, and the scene shows since when it waits."""
+    sidecar = Deployed(admin, sidecar_id="c", session_id="p/gone")
+    sidecar.apply(put(), facts(complete=False, owed=1))
+    eventually(
+        "it is stalled", lambda: any("stalledSince" in row for row in told(server, sidecar)), seconds=60
+    )
+
+
+def test_an_emptied_scene_is_told(server: ConvexServer, admin: Caller) -> None:
+    """The document is there, and shows nothing."""
+    sidecar = Deployed(admin, sidecar_id="d", session_id="p/empty")
+    sidecar.apply(put())
+    server.control("settle", {})
+    sidecar.apply(remove())
+    server.control("settle", {})
+    last = told(server, sidecar)[-1]
+    assert ("videoAsset" in last, last["assetsStatus"], last["gone"]) == (False, "pending", False)
