@@ -18,6 +18,7 @@ export type Hooks = {
 };
 
 const STILL_MS = 1000;
+const STILL_MAX = 5;
 const RETRIES_MS = [250, 1000, 4000];
 type Loaded = { clip: AddressedClip; element: Video };
 
@@ -71,21 +72,26 @@ export class ClipPlayer {
     if (this.#playing.failed !== null) {
       this.#attempts = 0;
       this.#retry();
-    } else if (this.#current?.element.paused && !this.#current.element.ended && !this.#isHeld) this.#play();
-    else this.#watch();
+    } else if (this.#current !== null && !this.#isHeld) {
+      if (this.#current.element.paused && !this.#current.element.ended) this.#play();
+      this.#watch(0);
+    }
   };
 
-  /** After a freeze an element may say that it plays, and stand still: it is told again. */
-  #watch(): void {
-    const watched = this.#current;
-    const before = watched?.element.currentTime;
+  /** After a freeze an element may say that it plays, and stand still: it is told again, then loaded again. */
+  #watch(times: number): void {
+    const clip = this.#current?.clip;
+    const before = this.#current?.element.currentTime;
     clearTimeout(this.#watching);
     this.#watching = setTimeout(() => {
-      const { element } = watched ?? {};
-      if (element === undefined || watched !== this.#current || !this.#hasStarted) return;
+      const { element, clip: now } = this.#current ?? {};
+      if (element === undefined || now?.id !== clip?.id || !this.#hasStarted || times === STILL_MAX) return;
       if (element.paused || element.ended || element.currentTime !== before) return;
-      element.pause();
-      this.#play();
+      if (times === 0) {
+        element.pause();
+        this.#play();
+      } else this.#retry();
+      this.#watch(times + 1);
     }, STILL_MS);
   }
 

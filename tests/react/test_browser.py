@@ -310,8 +310,8 @@ async def test_a_page_that_was_frozen_goes_on(browser: Chromium, lesson: Lesson)
         lesson.ship(index)
     lesson.end()
     await asyncio.sleep(LIFE_SECONDS + 1)  # what must pass is the life of every address
-    await tab.is_frozen(frozen=False)
     await tab.look_at()
+    await tab.is_frozen(frozen=False)
     await state(tab, "ended")
     assert await played(tab) == list(range(CHUNKS))
 

@@ -324,7 +324,7 @@ test("what does not load in its element is loaded again when its turn comes", ()
   assert.deepEqual(begun, ["0.mp4 1", "1.mp4 1"]);
 });
 
-test("an element that stands still after a page woke up is told to play again, one that moves is not", (t) => {
+test("an element that stands still after a page woke up is told again, then loaded again; one that moves is not", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { clips, videos } = player();
   let pauses = 0;
@@ -337,7 +337,12 @@ test("an element that stands still after a page woke up is told to play again, o
   assert.equal(pauses, 0);
   clips.wake();
   t.mock.timers.tick(1000);
-  assert.deepEqual([pauses, videos[0].paused], [1, false]);
+  assert.deepEqual([pauses, videos[0].paused, videos[0].src], [1, false, clip(0).url]);
+  clips.offer([{ ...clip(0), url: "renewed" }]);
+  t.mock.timers.tick(1000);
+  assert.deepEqual([videos[0].src, videos[0].currentTime, videos[0].paused], ["renewed", 1, false]);
+  t.mock.timers.tick(60_000);
+  assert.equal(pauses, 1);
 });
 
 test("a browser that wants a click, a viewer who pauses, a page that thaws", async () => {

@@ -18,6 +18,8 @@ import pytest
 from .patience import DEADLINE_SECONDS
 
 BINARY = Path("/usr/bin/chromium")
+_SEEN = """JSON.stringify([document.visibilityState, window.seen, [...document.querySelectorAll("video")]
+  .map((one) => [one.currentTime, one.readyState, one.paused, one.ended])])"""
 # The last ones keep a page at work that nobody sees, as a headless one is; others keep the network quiet.
 _FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--mute-audio"),
@@ -135,7 +137,7 @@ class Tab:
         try:
             await eventually(is_true)
         except AssertionError:
-            seen = await self.evaluate("JSON.stringify(window.seen)")
+            seen = await self.evaluate(_SEEN)
             raise AssertionError(f"{expression}: {seen}\n{self._browser.complaints}") from None
         return found[0]
 
