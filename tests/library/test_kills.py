@@ -55,7 +55,7 @@ def folder_of(path: Path, count: int) -> Path:
 
 def names(convex: ConvexServer) -> Counter[str]:
     """Count the versions of each asset that Convex has."""
-    return Counter(row["name"] for row in convex.table("assetVersions"))
+    return Counter(row["name"] for row in convex.table("renderSidecar/assetVersions"))
 
 
 async def test_what_a_killed_program_handed_over_is_finished_by_the_next_under_its_id(
@@ -77,7 +77,7 @@ async def test_what_a_killed_program_handed_over_is_finished_by_the_next_under_i
             await asyncio.sleep(0.05)
     assert said == set(names(convex)) == {f"files-{n:03}.py" for n in range(6)}
     assert set(names(convex).values()) == {1}
-    assert {row["producer"] for row in convex.table("assetVersions")} == {f"deploy key|{who}"}
+    assert {row["producer"] for row in convex.table("renderSidecar/assetVersions")} == {f"deploy key|{who}"}
     assert list(lib.iterdir()) == []
 
 
@@ -107,7 +107,7 @@ async def test_the_daemon_finishes_what_a_program_left(
     await asyncio.to_thread(system.start)
     lib = Path(f"{system.settings['journal']['path']}.lib")
     await asyncio.to_thread(eventually, "the journal is gone", lambda: not list(lib.iterdir()))
-    (row,) = convex.table("assets")
+    (row,) = convex.table("renderSidecar/assets")
     assert (row["assetId"], row["s3Key"], row["version"]) == (stored.id, stored.s3_key, 1)
     assert system.client.get_object(Bucket=system.bucket, Key=stored.s3_key)["Body"].read() == b"left"
 
@@ -134,7 +134,7 @@ def test_programs_that_are_killed_beside_a_daemon_store_each_asset_once(
     lib = Path(f"{system.settings['journal']['path']}.lib")
     eventually("the journals of the dead are finished", lambda: not list(lib.glob("*")), seconds=150)
     wanted = {path.name: path.read_bytes() for one in folders for path in one.iterdir()}
-    rows = {row["name"]: row for row in convex.table("assets") if row["sessionId"] == SESSION}
+    rows = {row["name"]: row for row in convex.table("renderSidecar/assets") if row["sessionId"] == SESSION}
     assert set().union(*safe) <= rows.keys()
     assert rows.keys() == wanted.keys()
     assert {row["version"] for row in rows.values()} == {1}

@@ -48,4 +48,4 @@ def test_the_recipes_run_one_after_the_other(
     assert "X-Amz-Signature=" in urls
     assert re.fullmatch(r"algebra/lesson-7/intro/thumbnail/thumb\.\w{26}\.png \d+ 1\n", listed)
     assert cleaned == "1 removed"
-    assert [row["assetId"] for row in convex.table("assets")] == [task.strip()]
+    assert [row["assetId"] for row in convex.table("renderSidecar/assets")] == [task.strip()]

@@ -53,7 +53,7 @@ def test_the_designs_constructors_work_in_synchronous_code(
     key, url = storage.upload_with_convex_sync(source, KEY, sync, SCENE, "scene")
     assert key == KEY
     assert url == f"{seaweed.endpoint_url}/{settings['s3']['bucket']}/algebra/own/%7Bbraces%7D/thumb.py"
-    (row,) = convex.table("assets")
+    (row,) = convex.table("renderSidecar/assets")
     assert (row["sessionId"], row["entityId"], row["s3Key"]) == (SESSION, "intro", KEY)
     (entry,) = storage.get_asset_manifest_sync("algebra/")
     assert entry.asset == assets.get_scene_assets_sync("intro", session_id=SESSION)[0]
@@ -64,7 +64,7 @@ def test_the_designs_constructors_work_in_synchronous_code(
         storage.delete_sync(KEY)
     assert not storage.cleanup_with_convex_sync([KEY], sync, "another scene")
     assert storage.cleanup_with_convex_sync([KEY, "algebra/none.py"], sync, "intro")
-    assert convex.table("assets") == []
+    assert convex.table("renderSidecar/assets") == []
     eventually("its object is deleted", lambda: not keys_of(seaweed, settings), seconds=20)
     storage.connection.__exit__()
     with pytest.raises(ValueError, match=r"convex_client is of https://other"):
@@ -103,7 +103,7 @@ async def test_objects_that_are_in_s3_already_are_told_and_stay_whatever_becomes
         await platform.storage.delete("algebra/foreign/a.py")
         with pytest.raises(NotFoundError, match="no object"):
             await platform.storage.download("algebra/foreign/a.py", tmp_path / "a.py")
-    assert [(row["entityType"], row["name"]) for row in convex.table("assets")] == [
+    assert [(row["entityType"], row["name"]) for row in convex.table("renderSidecar/assets")] == [
         ("session", "manifest.json")
     ]
     assert keys_of(seaweed, settings) == {"algebra/foreign/b.py"}
@@ -136,7 +136,7 @@ async def test_a_scenes_assets_are_listed_and_taken_down_whoever_wrote_them(
             eventually, "its objects are deleted", lambda: keys_of(seaweed, settings) == kept, seconds=20
         )
     assert len(kept) == 3
-    assert len(convex.table("assets")) == 3
+    assert len(convex.table("renderSidecar/assets")) == 3
 
 
 async def test_assets_whose_objects_are_gone_are_removed_unless_they_are_many(
@@ -155,6 +155,6 @@ async def test_assets_whose_objects_are_gone_are_removed_unless_they_are_many(
             seaweed.client().delete_object(Bucket=settings["s3"]["bucket"], Key=key)
         with pytest.raises(LibraryError, match="11 of 13 assets"):
             await platform.convex.cleanup_orphaned_assets("algebra")
-        assert len(convex.table("assets")) == 13
+        assert len(convex.table("renderSidecar/assets")) == 13
         assert len(await platform.convex.cleanup_orphaned_assets("algebra", are_confirmed=True)) == 11
-    assert len(convex.table("assets")) == 2
+    assert len(convex.table("renderSidecar/assets")) == 2

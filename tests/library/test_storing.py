@@ -62,7 +62,7 @@ async def test_what_is_stored_is_in_s3_and_in_convex_and_leaves_nothing_behind(
         second = await store("intro", AssetType.SOURCE_CODE, elsewhere, session_id=SESSION)
         manifest = written(tmp_path / "manifest.json", "{}")
         of_session = await platform.assets.store_session_asset(SESSION, AssetType.MANIFEST, manifest)
-    (row,) = [row for row in convex.table("assets") if row["entityType"] == "scene"]
+    (row,) = [row for row in convex.table("renderSidecar/assets") if row["entityType"] == "scene"]
     assert (first.version, second.version, row["version"]) == (1, 2, 2)
     assert first.id == second.id == row["assetId"]
     assert (second.s3_key, second.checksum, second.size) == (row["s3Key"], checksum(b"two"), 3)
@@ -96,7 +96,7 @@ async def test_what_is_handed_over_may_go_at_once(
         changed = await store("intro", AssetType.SOURCE_CODE, rewritten, session_id=SESSION, wait=False)
         rewritten.write_text("after!")
     assert (gone.version, changed.version) == (None, None)
-    rows = {row["name"]: row for row in convex.table("assets")}
+    rows = {row["name"]: row for row in convex.table("renderSidecar/assets")}
     assert {name: bytes_of(seaweed, settings, row["s3Key"]) for name, row in rows.items()} == {
         "a.py": b"kept",
         "b.py": b"before",
@@ -118,8 +118,8 @@ async def test_many_at_once_arrive_once_each(
             )
         )
     assert {one.version for one in found} == {1}
-    assert {one.id for one in found} == {row["assetId"] for row in convex.table("assets")}
-    assert len(convex.table("assetVersions")) == len(sources)
+    assert {one.id for one in found} == {row["assetId"] for row in convex.table("renderSidecar/assets")}
+    assert len(convex.table("renderSidecar/assetVersions")) == len(sources)
 
 
 async def test_a_file_that_is_not_complete_is_refused_by_a_sentence(
@@ -141,7 +141,7 @@ async def test_a_file_that_is_not_complete_is_refused_by_a_sentence(
             await store("intro", AssetType.SOURCE_CODE, tmp_path, session_id=SESSION, name="a.py")
         with pytest.raises(ValueError, match="session_id is required"):
             await store("intro", AssetType.SOURCE_CODE, busy)
-    assert convex.table("assets") == []
+    assert convex.table("renderSidecar/assets") == []
     assert journals(settings) == []
 
 
@@ -161,4 +161,4 @@ async def test_a_file_that_changes_before_it_is_sent_is_told(
         source.write_text("another content")
         with pytest.raises(SourceError, match="it changed before it was sent"):
             await asyncio.wait_for(storing, 20)
-    assert convex.table("assets") == []
+    assert convex.table("renderSidecar/assets") == []

@@ -63,7 +63,7 @@ def test_each_task_runs_in_process_and_doing_it_again_changes_nothing(
     for _ in range(2):
         thumbnail = tasks.make_thumbnail(video, "intro", "p/s", at_seconds=0.5, config=config)
         manifest = tasks.write_manifest("p/s", config=config)
-    rows = {row["assetId"]: row for row in convex.table("assets")}
+    rows = {row["assetId"]: row for row in convex.table("renderSidecar/assets")}
     assert {name: row["version"] for name, row in rows.items()} == {thumbnail: 1, manifest: 1}
     assert [tasks.clean_up_scene("intro", "p/s", config=config) for _ in range(2)] == [[thumbnail], []]
 
@@ -125,7 +125,7 @@ def test_a_task_whose_worker_is_killed_is_done_by_the_next(
     finally:
         worker.terminate()
         worker.wait()
-    (row,) = convex.table("assets")
+    (row,) = convex.table("renderSidecar/assets")
     assert (row["assetId"], row["version"]) == (asset, 1)
 
 
