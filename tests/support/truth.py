@@ -121,7 +121,7 @@ class Truth:
 
     def rows(self, table: str) -> list[Row]:
         """Return this bucket's documents."""
-        return [row for row in self._table(table) if row["bucket"] == self.bucket]
+        return [row for row in self._table(f"renderSidecar/{table}") if row["bucket"] == self.bucket]
 
     def open_uploads(self) -> list[str]:
         """List keys of open multipart uploads."""
