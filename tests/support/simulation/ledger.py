@@ -30,6 +30,7 @@ SIDECAR, BUCKET = "simulated", "lessons"
 TAG = sidecar_tag(SIDECAR)
 
 
+_BESIDE = "journal"
 _TRANSACTION = ("BEGIN", "ROLLBACK", "COMMIT")
 _SAVEPOINT = ("SAVEPOINT part", "ROLLBACK TO part", "RELEASE part")
 
@@ -82,7 +83,10 @@ class _Lean(Database):
 
 
 class InMemory:
-    """One connection for all lives: what SQLite has prepared stays prepared."""
+    """One connection for all lives: what SQLite has prepared stays prepared.
+
+    The image lies beside an empty main database: SQLite 3.40 crashes where json_each is used after main was replaced.
+    """
 
     path = Path("journal.db")
 
@@ -92,15 +96,16 @@ class InMemory:
             ":memory:", isolation_level=None, check_same_thread=False, cached_statements=256
         )
         self._connection.row_factory = sqlite3.Row
-        self._empty = _without_log(_empty())
+        self._connection.execute(f"ATTACH ':memory:' AS {_BESIDE}")
         self._db = _Lean(self._connection)
+        self._empty = _without_log(_empty())
         self._journal: Journal | None = None
 
     def open(
         self, image: bytes | None, *, clock: Clock, chance: random.Random, lost: JournalLostError | None
     ) -> Journal:
         """Put the image in the place of the last one."""
-        self._connection.deserialize(image or self._empty)
+        self._connection.deserialize(image or self._empty, name=_BESIDE)
         with patch.multiple(connection, lock=_no_lock, open_database=lambda _: (self._db, True)):
             self._journal = Journal(
                 self.path, tag=TAG, bucket=BUCKET, clock=clock, chance=chance.randbytes, lost=lost
@@ -109,11 +114,11 @@ class InMemory:
 
     def image(self) -> bytes:
         """Copy the memory."""
-        return self._connection.serialize()
+        return self._connection.serialize(name=_BESIDE)
 
     def look(self, image: bytes) -> sqlite3.Connection:
         """Show the image."""
-        self._connection.deserialize(image)
+        self._connection.deserialize(image, name=_BESIDE)
         return self._connection
 
     def close(self) -> None:
