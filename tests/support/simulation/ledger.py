@@ -85,7 +85,8 @@ class _Lean(Database):
 class InMemory:
     """One connection for all lives: what SQLite has prepared stays prepared.
 
-    The image lies beside an empty main database: SQLite 3.40 crashes where json_each is used after main was replaced.
+    The image lies beside an empty main database: SQLite 3.40 crashes where json_each is used after main was
+    replaced.
     """
 
     path = Path("journal.db")
