@@ -48,7 +48,7 @@ class _Track:
 
 def facts(reader: BoundedReader, body: int, end: int) -> MediaFacts | None:
     """Return what stands before the first cluster of the segment from ``body`` to ``end``."""
-    bounded = BoundedReader(fd=reader.fd, size=reader.size, reads_max=_ELEMENTS_MAX)
+    bounded = BoundedReader(fd=reader.fd, size=reader.size, data=reader.data, reads_max=_ELEMENTS_MAX)
     try:
         return _facts(bounded, body, end)
     except (TooMuchWorkError, OSError):

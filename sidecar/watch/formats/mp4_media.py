@@ -46,7 +46,11 @@ class _Track:
 def facts(reader: BoundedReader, movie: Box, fragments: Sequence[Box]) -> MediaFacts | None:
     """Return what ``movie`` (a whole `moov`) and the first and last `moof` tell."""
     bounded = BoundedReader(
-        fd=reader.fd, size=reader.size, reads_max=_READS_MAX, read_bytes_max=_READ_BYTES_MAX
+        fd=reader.fd,
+        size=reader.size,
+        data=reader.data,
+        reads_max=_READS_MAX,
+        read_bytes_max=_READ_BYTES_MAX,
     )
     try:
         return _facts(bounded, movie, fragments)
