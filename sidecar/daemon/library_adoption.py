@@ -7,10 +7,9 @@ collects. One that holds a dead letter stays for whoever asks why.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-import sqlite3
 from collections.abc import Awaitable, Coroutine, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import structlog
 
 from sidecar.core.clock import Clock
-from sidecar.core.errors import FatalError, JournalLostError, SidecarError
+from sidecar.core.errors import FatalError
 from sidecar.journal.db.open import lock
 from sidecar.journal.read.owed import owes
 from sidecar.settings import Settings
@@ -40,6 +39,7 @@ class LibraryAdoption:
         self._settings, self._clock = settings, clock
         self._places = asyncio.Semaphore(AT_ONCE)
         self._given_up: dict[Path, int] = {}  # by when the file changed last
+        self._unseen: str | None = None  # why nobody could look, as it was said last
 
     async def run(self) -> None:
         """Look now and again, until cancelled."""
@@ -61,10 +61,20 @@ class LibraryAdoption:
 
     def _left(self) -> list[Path]:
         """Return journals whose lock is free, but those that nobody could finish and nobody changed."""
-        with suppress(OSError):
+        try:
             sweep(self._settings.journal.path)
-        found = left_journals(self._settings.journal.path)
+            found = left_journals(self._settings.journal.path)
+        except OSError as error:
+            self._say_unseen(str(error))
+            return []
+        self._unseen = None
         return [one for one in found if self._given_up.get(one) != _changed_ns(one) and _is_free(one)]
+
+    def _say_unseen(self, why: str) -> None:
+        if why != self._unseen:
+            hint = "let this user read and write the folder beside journal.path"
+            log.error("library_journals_unseen", why=why, hint=hint)
+        self._unseen = why
 
     async def _adopted(self, journal: Path) -> None:
         async with self._places:
@@ -73,14 +83,9 @@ class LibraryAdoption:
                     await self._finish(journal)
                 if not await asyncio.to_thread(retire, journal):
                     self._give_up(journal, "it holds dead letters, which wait for somebody")
-            except (FatalError, JournalLostError, SidecarError, OSError, sqlite3.Error) as error:
+            except Exception as error:  # noqa: BLE001 - what one journal fails of, in a group or not, ends nobody else
                 if not (isinstance(error, FatalError) and error.exit_status == TRY_LATER):
-                    self._give_up(journal, str(error))
-            except BaseExceptionGroup as group:
-                rest = group.split((FatalError, JournalLostError))[1]
-                if rest is not None:
-                    raise
-                self._give_up(journal, "; ".join(str(error) for error in group.exceptions))
+                    self._give_up(journal, "; ".join(_leaves(error)), is_error=True)
 
     async def _finish(self, journal: Path) -> None:
         async with open_library_life(self._settings, journal, clock=self._clock) as life:
@@ -92,9 +97,11 @@ class LibraryAdoption:
 
             await while_working(life.work(), settled())
 
-    def _give_up(self, journal: Path, why: str) -> None:
+    def _give_up(self, journal: Path, why: str, *, is_error: bool = False) -> None:
         self._given_up[journal] = _changed_ns(journal)
-        log.warning("library_journal_left", journal=str(journal), why=why)
+        hint = "mend what it names and start again, or see it by `sidecar journal` with this journal.path"
+        level = logging.ERROR if is_error else logging.WARNING
+        log.log(level, "library_journal_left", journal=str(journal), why=why, hint=hint)
 
 
 async def while_working(work: Sequence[Coroutine[Any, Any, None]], goal: Awaitable[None]) -> None:
@@ -104,6 +111,13 @@ async def while_working(work: Sequence[Coroutine[Any, Any, None]], goal: Awaitab
         await goal
         for task in tasks:
             task.cancel()
+
+
+def _leaves(error: Exception) -> list[str]:
+    """Return what went wrong in sentences: of a group, each once."""
+    if not isinstance(error, ExceptionGroup):
+        return [str(error) or type(error).__name__]
+    return list(dict.fromkeys(leaf for one in error.exceptions for leaf in _leaves(one)))
 
 
 def _done(busy: set[Path], journal: Path, _: asyncio.Task[None]) -> None:

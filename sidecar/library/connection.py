@@ -24,6 +24,7 @@ from .delivery import Delivery
 from .errors import ClosedError, ForkedError, LibraryError, WrongLoopError
 from .reading import Reading
 
+log = structlog.get_logger()
 Source = Settings | Mapping[str, Any] | str | os.PathLike[str] | None
 
 
@@ -54,6 +55,7 @@ class Connection:
         self._reading = await self._opened.enter_async_context(Reading(self.settings))
         adoption = LibraryAdoption(self.settings, clock=SystemClock())
         self._adopting = asyncio.create_task(adoption.once(), name="sidecar adoption")
+        self._adopting.add_done_callback(_say_how_it_ended)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -146,6 +148,12 @@ def read_settings(source: Source) -> Settings:
     if isinstance(source, Mapping):
         return from_mapping(source, watching=False)
     return load(None if source is None else Path(source), environ=os.environ, watching=False)
+
+
+def _say_how_it_ended(adopting: asyncio.Task[None]) -> None:
+    if not adopting.cancelled() and (error := adopting.exception()) is not None:
+        hint = "what other programs left waits for the next one, or for the daemon"
+        log.error("library_adoption_ended", why=str(error), hint=hint, exc_info=error)
 
 
 def _log_by_standard_library() -> None:

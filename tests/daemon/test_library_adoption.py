@@ -1,0 +1,101 @@
+"""What programs left: a journal that cannot be finished ends nobody who looks for others."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from sidecar.core.clock import SystemClock
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.daemon import library_adoption
+from sidecar.daemon.library_adoption import LibraryAdoption
+from sidecar.daemon.library_journals import folder_of
+from sidecar.settings import Settings, from_mapping
+
+from .test_library_journals import made
+
+FAILURES = [
+    sqlite3.OperationalError("disk I/O error"),
+    OSError(5, "Input/output error"),
+    SidecarError(ErrorKind.INVALID, "it is refused", operation="head", target="a"),
+    ZeroDivisionError("a bug"),
+]
+
+
+@pytest.fixture
+def main(tmp_path: Path) -> Path:
+    """The daemon's own journal, which is not there."""
+    return tmp_path / "journal.db"
+
+
+def settings_of(main: Path) -> Settings:
+    """Return settings of a program."""
+    return from_mapping(
+        {"s3": {"bucket": "lessons"}, "convex": {"sync": "off"}, "journal": {"path": str(main)}},
+        watching=False,
+    )
+
+
+class Lives:
+    """Lives over journals, of which one fails as soon as it works."""
+
+    def __init__(self, bad: Path, failure: Exception) -> None:
+        self._bad, self._failure = bad, failure
+        self.finished: list[Path] = []
+
+    @asynccontextmanager
+    async def open(self, _: Settings, journal: Path, **__: Any) -> AsyncIterator[Any]:
+        """Stand in for ``open_library_life``."""
+
+        async def work() -> None:
+            if journal == self._bad:
+                raise self._failure
+            await asyncio.Event().wait()
+
+        async def settle() -> None:
+            await asyncio.sleep(0.05)
+
+        async def cleaned() -> None:
+            self.finished.append(journal)
+            with closing(sqlite3.connect(journal)) as db:
+                db.executescript("DELETE FROM files; DELETE FROM transfers; DELETE FROM outbox")
+
+        shared = SimpleNamespace(sidecar_id="it")
+        life = SimpleNamespace(shared=shared)
+        yield SimpleNamespace(life=life, settle=settle, cleaned=cleaned, work=lambda: [work()])
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda one: type(one).__name__)
+async def test_a_journal_that_fails_is_given_up_and_all_others_are_finished(
+    main: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    """Whatever its life ends of comes as a group; who looks goes on, and says so once."""
+    bad, good = made(main, owing=True), made(main, owing=True)
+    lives = Lives(bad, failure)
+    monkeypatch.setattr(library_adoption, "open_library_life", lives.open)
+    adoption = LibraryAdoption(settings_of(main), clock=SystemClock())
+    with capture_logs() as said:
+        await adoption.once()
+        await adoption.once()
+    assert lives.finished == [good]
+    assert (bad.exists(), good.exists()) == (True, False)
+    (left,) = [one for one in said if one["event"] == "library_journal_left"]
+    assert (left["log_level"], left["why"]) == ("error", str(failure))
+
+
+async def test_a_folder_that_cannot_be_read_ends_nobody(main: Path) -> None:
+    """It is said once, not with every look."""
+    folder_of(main).write_text("no folder")
+    adoption = LibraryAdoption(settings_of(main), clock=SystemClock())
+    with capture_logs() as said:
+        await adoption.once()
+        await adoption.once()
+    assert [(one["event"], one["log_level"]) for one in said] == [("library_journals_unseen", "error")]
