@@ -23,6 +23,7 @@ from sidecar.watch.ownership.fence import Fence
 
 from .composition import Life, open_life
 from .library_journals import settings_for
+from .library_spool import Spool
 from .pruning import Pruner
 from .scene_completion import SceneCompletion
 from .settings_change import apply_settings_change
@@ -132,6 +133,13 @@ async def open_library_life(
             hint="give programs mode: jwt, whose tokens are made for each, or a deploy key",
         )
     own = settings_for(settings, journal)
-    async with open_life(own, clock=clock, fence=Fence(), metrics=metrics, heard=heard) as life:
+    spool = Spool(journal, syncing=settings.convex.sync == "on")
+
+    def observe(transition: Transition) -> None:
+        heard(transition)
+        spool.heard(transition)
+
+    async with open_life(own, clock=clock, fence=Fence(), metrics=metrics, heard=observe) as life:
+        await asyncio.to_thread(lambda: spool.sweep(life.opened.reader.unfinished_paths()))
         await life.stages.lookup.end()  # what comes is new: nothing was found lying there
         yield LibraryLife(life, settings=own, clock=clock)
