@@ -21,6 +21,7 @@ from sidecar.core.errors import FatalError
 from sidecar.journal.db.open import lock
 from sidecar.journal.read.owed import owes
 from sidecar.settings import Settings
+from sidecar.upload.limits import UploadLimits
 
 from .library_journals import left_journals, retire, sweep
 from .library_life import open_library_life
@@ -34,9 +35,12 @@ log = structlog.get_logger()
 class LibraryAdoption:
     """Looks for what was left, and finishes it. Nothing that fails there ends whoever looks."""
 
-    def __init__(self, settings: Settings, *, clock: Clock) -> None:
-        """``settings`` name the daemon's own journal, beside which the others lie."""
-        self._settings, self._clock = settings, clock
+    def __init__(self, settings: Settings, *, clock: Clock, limits: UploadLimits) -> None:
+        """``settings`` name the daemon's own journal, beside which the others lie.
+
+        ``limits`` are the process's own: what is finished here takes nothing beyond them.
+        """
+        self._settings, self._clock, self._limits = settings, clock, limits
         self._places = asyncio.Semaphore(AT_ONCE)
         self._given_up: dict[Path, int] = {}  # by when the file changed last
         self._unseen: str | None = None  # why nobody could look, as it was said last
@@ -88,7 +92,8 @@ class LibraryAdoption:
                     self._give_up(journal, "; ".join(_leaves(error)), is_error=True)
 
     async def _finish(self, journal: Path) -> None:
-        async with open_library_life(self._settings, journal, clock=self._clock) as life:
+        opening = open_library_life(self._settings, journal, clock=self._clock, limits=self._limits)
+        async with opening as life:
             log.info("library_journal_adopted", journal=str(journal), sidecar_id=life.life.shared.sidecar_id)
 
             async def settled() -> None:

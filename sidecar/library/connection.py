@@ -18,6 +18,7 @@ from sidecar.core.clock import SystemClock
 from sidecar.daemon.library_adoption import LibraryAdoption
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings, from_mapping, load
+from sidecar.upload.factory import limits_of
 
 from .blocking import call, loop_thread
 from .delivery import Delivery
@@ -54,12 +55,13 @@ class Connection:
         self._pid, self._loop = os.getpid(), asyncio.get_running_loop()
         try:
             self._reading = await self._opened.enter_async_context(Reading(self.settings))
-            self._delivery = Delivery(self.settings, metrics=self.metrics)
+            limits = limits_of(self.settings.upload, clock=SystemClock())
+            self._delivery = Delivery(self.settings, metrics=self.metrics, limits=limits)
         except BaseException:
             await self._forget()
             raise
         self._was_opened = True
-        adoption = LibraryAdoption(self.settings, clock=SystemClock())
+        adoption = LibraryAdoption(self.settings, clock=SystemClock(), limits=limits)
         self._adopting = asyncio.create_task(adoption.once(), name="sidecar adoption")
         self._adopting.add_done_callback(_say_how_it_ended)
         return self

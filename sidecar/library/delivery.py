@@ -31,6 +31,7 @@ from sidecar.journal.stores.transfers import Transfers
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings
 from sidecar.sync.backend import RemovalOutcome
+from sidecar.upload.limits import UploadLimits
 from sidecar.upload.store import ObjectHead
 
 from .errors import ClosedError, LibraryError, RefusedError, SourceError
@@ -46,9 +47,9 @@ log = structlog.get_logger()
 class Delivery:
     """Takes files, and tells what became of them."""
 
-    def __init__(self, settings: Settings, *, metrics: Metrics) -> None:
-        """``settings`` are the program's; ``metrics`` count what goes."""
-        self._settings, self._metrics = settings, metrics
+    def __init__(self, settings: Settings, *, metrics: Metrics, limits: UploadLimits) -> None:
+        """``settings`` are the program's; ``metrics`` count what goes; ``limits`` bound it."""
+        self._settings, self._metrics, self._limits = settings, metrics, limits
         self._over = _OVER if settings.convex.sync == "on" else _OVER | {State.UPLOADED}
         self._reader = SourceReader(part_bytes=settings.s3.part_size)
         self._closing = asyncio.Event()
@@ -230,7 +231,12 @@ class Delivery:
         for tries_left in reversed(range(OPENINGS_MAX)):
             journal = new_journal(self._settings.journal.path)
             opening = open_library_life(
-                self._settings, journal, clock=SystemClock(), metrics=self._metrics, heard=self._heard
+                self._settings,
+                journal,
+                clock=SystemClock(),
+                metrics=self._metrics,
+                heard=self._heard,
+                limits=self._limits,
             )
             try:
                 async with opening as life:

@@ -15,13 +15,19 @@ from structlog.testing import capture_logs
 
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.upload_order import Rank
 from sidecar.daemon import library_adoption
 from sidecar.daemon.library_adoption import LibraryAdoption
 from sidecar.daemon.library_journals import folder_of
+from sidecar.daemon.library_life import open_library_life
 from sidecar.settings import Settings, from_mapping
+from sidecar.upload.factory import limits_of
+from sidecar.upload.limits import MemoryBudget
+from sidecar.upload.s3.object_store import open_store
 
 from .test_library_journals import made
 
+FILM = Rank(priority=3, is_large=True, is_fresh=True, number=0)
 FAILURES = [
     sqlite3.OperationalError("disk I/O error"),
     OSError(5, "Input/output error"),
@@ -38,10 +44,15 @@ def main(tmp_path: Path) -> Path:
 
 def settings_of(main: Path) -> Settings:
     """Return settings of a program."""
-    return from_mapping(
-        {"s3": {"bucket": "lessons"}, "convex": {"sync": "off"}, "journal": {"path": str(main)}},
-        watching=False,
-    )
+    s3 = {"bucket": "lessons", "access_key_id": "a", "secret_access_key": "b"}
+    journal = {"path": str(main)}
+    return from_mapping({"s3": s3, "convex": {"sync": "off"}, "journal": journal}, watching=False)
+
+
+def adoption_of(main: Path) -> LibraryAdoption:
+    """Return what looks beside a journal."""
+    settings, clock = settings_of(main), SystemClock()
+    return LibraryAdoption(settings, clock=clock, limits=limits_of(settings.upload, clock=clock))
 
 
 class Lives:
@@ -81,7 +92,7 @@ async def test_a_journal_that_fails_is_given_up_and_all_others_are_finished(
     bad, good = made(main, owing=True), made(main, owing=True)
     lives = Lives(bad, failure)
     monkeypatch.setattr(library_adoption, "open_library_life", lives.open)
-    adoption = LibraryAdoption(settings_of(main), clock=SystemClock())
+    adoption = adoption_of(main)
     with capture_logs() as said:
         await adoption.once()
         await adoption.once()
@@ -94,8 +105,41 @@ async def test_a_journal_that_fails_is_given_up_and_all_others_are_finished(
 async def test_a_folder_that_cannot_be_read_ends_nobody(main: Path) -> None:
     """It is said once, not with every look."""
     folder_of(main).write_text("no folder")
-    adoption = LibraryAdoption(settings_of(main), clock=SystemClock())
+    adoption = adoption_of(main)
     with capture_logs() as said:
         await adoption.once()
         await adoption.once()
     assert [(one["event"], one["log_level"]) for one in said] == [("library_journals_unseen", "error")]
+
+
+async def test_lives_of_one_process_share_its_memory_and_its_bandwidth(
+    main: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one of them claims is missing to the other; each has a line of its own."""
+    throttles = list[object]()
+
+    def opening(*arguments: Any, **named: Any) -> Any:
+        throttles.append(named["throttle"])
+        return open_store(*arguments, **named)
+
+    monkeypatch.setattr("sidecar.upload.factory.open_store", opening)
+    settings, clock = settings_of(main), SystemClock()
+    limits = limits_of(settings.upload.model_copy(update={"bandwidth": 1_000_000}), clock=clock)
+    assert limits.bandwidth is not None
+    everything = settings.upload.memory
+    first = open_library_life(settings, made(main), clock=clock, limits=limits)
+    second = open_library_life(settings, made(main), clock=clock, limits=limits)
+    async with first as one, second as other:
+        ours, theirs = one.life.opened.remotes, other.life.opened.remotes
+        async with ours.budget.claim(everything, FILM):
+            assert theirs.budget.claimed_bytes == ours.budget.claimed_bytes > 0
+            waiting = asyncio.ensure_future(_claimed(theirs.budget, everything))
+            await asyncio.sleep(0)
+            assert not waiting.done()
+        await asyncio.wait_for(waiting, 10)
+    assert throttles == [limits.bandwidth.take] * 2
+
+
+async def _claimed(budget: MemoryBudget, size_bytes: int) -> None:
+    async with budget.claim(size_bytes, FILM):
+        pass

@@ -15,7 +15,9 @@ import pytest
 
 import sidecar
 from sidecar import AssetType, ClosedError, Platform, SourceError
+from sidecar.core.clock import SystemClock
 from sidecar.core.model import State
+from sidecar.daemon import library_adoption
 from sidecar.daemon.library_life import open_library_life
 from sidecar.journal.db.connection import Transition
 from sidecar.journal.stores.submissions import Submission, Submissions
@@ -24,6 +26,7 @@ from sidecar.library.delivery import Delivery
 from sidecar.library.errors import LibraryError
 from sidecar.metrics import Metrics
 from sidecar.settings import from_mapping
+from sidecar.upload.factory import limits_of
 from tests.support.patience import DEADLINE_SECONDS
 
 SESSION = "algebra/lesson-7"
@@ -197,6 +200,12 @@ class Overtaken:
         return self.newer
 
 
+def delivery_of(settings: dict[str, Any]) -> Delivery:
+    """Return what has no life yet."""
+    read = from_mapping(settings, watching=False)
+    return Delivery(read, metrics=Metrics(), limits=limits_of(read.upload, clock=SystemClock()))
+
+
 async def waited(delivering: Delivery, life: Any) -> Any:
     """Wait for an old transfer that newer content replaced."""
     ends: asyncio.Future[State | None] = asyncio.get_running_loop().create_future()
@@ -207,7 +216,7 @@ async def waited(delivering: Delivery, life: Any) -> Any:
 
 async def test_who_is_overtaken_by_what_arrives_at_once_hears_of_it(away: dict[str, Any]) -> None:
     """And nothing is remembered once nobody is about to wait."""
-    delivering = Delivery(from_mapping(away, watching=False), metrics=Metrics())
+    delivering = delivery_of(away)
     life: Any = Overtaken(delivering._heard)
     delivering._alive = life
     assert (await waited(delivering, life)).transfer_id == "newer"
@@ -216,7 +225,27 @@ async def test_who_is_overtaken_by_what_arrives_at_once_hears_of_it(away: dict[s
 
 async def test_who_would_wait_in_a_life_that_is_over_is_told(away: dict[str, Any]) -> None:
     """Nothing comes to an end there any more."""
-    delivering = Delivery(from_mapping(away, watching=False), metrics=Metrics())
+    delivering = delivery_of(away)
     life: Any = Overtaken(lambda _: None)
     with pytest.raises(ClosedError, match="before this was delivered"):
         await waited(delivering, life)
+
+
+async def test_what_others_left_is_finished_within_the_limits_of_the_program(
+    away: dict[str, Any], scene: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One memory and one bandwidth for all journals that a process works on."""
+    async with sidecar.open(away) as first:
+        await handed_over(first, scene)
+    bounded = list[object]()
+
+    def opening(*arguments: Any, **named: Any) -> Any:
+        bounded.append(named["limits"])
+        return open_library_life(*arguments, **named)
+
+    for module in (delivery, library_adoption):
+        monkeypatch.setattr(module, "open_library_life", opening)
+    async with sidecar.open(away) as second:
+        await handed_over(second, scene)
+        await until(lambda: len(bounded) == 2)
+    assert bounded[0] is bounded[1]

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from sidecar import S3Storage
+from sidecar.journal.db.fsync import fsync_path
 from sidecar.library import storage as module
-from sidecar.library.storage import ObjectHead
+from sidecar.upload.store import ObjectHead
 
 OFF: dict[str, Any] = {"s3": {"bucket": "lessons"}, "convex": {"sync": "off"}}
 PIECES = 4
@@ -82,7 +83,7 @@ async def test_a_download_that_is_there_stays_after_a_power_cut(
 ) -> None:
     """The file is on disk before it has its name, and the name before the call returns."""
     steps: list[str] = []
-    flush, folder = module._flush, module.fsync_path
+    flush, folder = module._flush, fsync_path
 
     def flushed(file: Any) -> None:
         flush(file)
