@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Coroutine, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,19 @@ from .library_journals import left_journals, retire, sweep
 from .library_life import open_library_life
 
 LOOK_SECONDS = 30.0
+PAUSE_SECONDS_MAX = 3600.0  # between two tries of a journal that fails
 AT_ONCE = 4
 TRY_LATER = 75
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _GivenUp:
+    """A journal that was left as it was at ``changed_ns``, until ``due`` (monotonic seconds)."""
+
+    changed_ns: int
+    failures: int
+    due: float
 
 
 class LibraryAdoption:
@@ -42,7 +53,7 @@ class LibraryAdoption:
         """
         self._settings, self._clock, self._limits = settings, clock, limits
         self._places = asyncio.Semaphore(AT_ONCE)
-        self._given_up: dict[Path, int] = {}  # by when the file changed last
+        self._given_up: dict[Path, _GivenUp] = {}
         self._unseen: str | None = None  # why nobody could look, as it was said last
 
     async def run(self) -> None:
@@ -64,7 +75,7 @@ class LibraryAdoption:
                 group.create_task(self._adopted(journal))
 
     def _left(self) -> list[Path]:
-        """Return journals whose lock is free, but those that nobody could finish and nobody changed."""
+        """Return journals whose lock is free and whose turn it is."""
         try:
             sweep(self._settings.journal.path)
             found = left_journals(self._settings.journal.path)
@@ -72,7 +83,12 @@ class LibraryAdoption:
             self._say_unseen(str(error))
             return []
         self._unseen = None
-        return [one for one in found if self._given_up.get(one) != _changed_ns(one) and _is_free(one)]
+        return [one for one in found if self._is_due(one) and _is_free(one)]
+
+    def _is_due(self, journal: Path) -> bool:
+        """Tell whether a journal is to be tried: it is new, somebody changed it, or its pause is over."""
+        left = self._given_up.get(journal)
+        return left is None or left.changed_ns != _changed_ns(journal) or self._clock.monotonic() >= left.due
 
     def _say_unseen(self, why: str) -> None:
         if why != self._unseen:
@@ -103,8 +119,12 @@ class LibraryAdoption:
             await while_working(life.work(), settled())
 
     def _give_up(self, journal: Path, why: str, *, is_error: bool = False) -> None:
-        self._given_up[journal] = _changed_ns(journal)
-        hint = "mend what it names and start again, or see it by `sidecar journal` with this journal.path"
+        """Leave a journal: a dead letter for somebody, what failed for a pause that doubles each time."""
+        failures = (left.failures if (left := self._given_up.get(journal)) else 0) + is_error
+        pause = min(LOOK_SECONDS * 2**failures, PAUSE_SECONDS_MAX) if is_error else float("inf")
+        due = self._clock.monotonic() + pause
+        self._given_up[journal] = _GivenUp(changed_ns=_changed_ns(journal), failures=failures, due=due)
+        hint = "mend what it names, or look into it by `sidecar journal check --journal`"
         level = logging.ERROR if is_error else logging.WARNING
         log.log(level, "library_journal_left", journal=str(journal), why=why, hint=hint)
 

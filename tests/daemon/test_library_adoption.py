@@ -13,17 +13,18 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from sidecar.core.clock import SystemClock
+from sidecar.core.clock import Clock, SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.upload_order import Rank
 from sidecar.daemon import library_adoption
-from sidecar.daemon.library_adoption import LibraryAdoption
+from sidecar.daemon.library_adoption import LOOK_SECONDS, LibraryAdoption
 from sidecar.daemon.library_journals import folder_of
 from sidecar.daemon.library_life import open_library_life
 from sidecar.settings import Settings, from_mapping
 from sidecar.upload.factory import limits_of
 from sidecar.upload.limits import MemoryBudget
 from sidecar.upload.s3.object_store import open_store
+from tests.support.clock import ManualClock
 
 from .test_library_journals import made
 
@@ -49,9 +50,9 @@ def settings_of(main: Path) -> Settings:
     return from_mapping({"s3": s3, "convex": {"sync": "off"}, "journal": journal}, watching=False)
 
 
-def adoption_of(main: Path) -> LibraryAdoption:
+def adoption_of(main: Path, clock: Clock | None = None) -> LibraryAdoption:
     """Return what looks beside a journal."""
-    settings, clock = settings_of(main), SystemClock()
+    settings, clock = settings_of(main), clock or SystemClock()
     return LibraryAdoption(settings, clock=clock, limits=limits_of(settings.upload, clock=clock))
 
 
@@ -61,13 +62,15 @@ class Lives:
     def __init__(self, bad: Path, failure: Exception) -> None:
         self._bad, self._failure = bad, failure
         self.finished: list[Path] = []
+        self.opened, self.is_mended = 0, False
 
     @asynccontextmanager
     async def open(self, _: Settings, journal: Path, **__: Any) -> AsyncIterator[Any]:
         """Stand in for ``open_library_life``."""
+        self.opened += 1
 
         async def work() -> None:
-            if journal == self._bad:
+            if journal == self._bad and not self.is_mended:
                 raise self._failure
             await asyncio.Event().wait()
 
@@ -100,6 +103,24 @@ async def test_a_journal_that_fails_is_given_up_and_all_others_are_finished(
     assert (bad.exists(), good.exists()) == (True, False)
     (left,) = [one for one in said if one["event"] == "library_journal_left"]
     assert (left["log_level"], left["why"]) == ("error", str(failure))
+
+
+async def test_a_journal_that_failed_is_tried_again_after_a_pause_that_grows(
+    main: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that was full for a while ends no program's delivery; a bug does not fill the log."""
+    path, clock = made(main, owing=True), ManualClock()
+    lives = Lives(path, OSError(28, "No space left on device"))
+    monkeypatch.setattr(library_adoption, "open_library_life", lives.open)
+    adoption = adoption_of(main, clock)
+    for wanted in (1, 2, 3):
+        await adoption.once()
+        await adoption.once()
+        assert lives.opened == wanted
+        clock.advance(LOOK_SECONDS * 2**wanted)
+    lives.is_mended = True
+    await adoption.once()
+    assert not path.exists()
 
 
 async def test_a_folder_that_cannot_be_read_ends_nobody(main: Path) -> None:
