@@ -22,6 +22,7 @@ from sidecar.core.errors import FatalError
 from sidecar.journal.db.open import lock
 from sidecar.journal.read.owed import owes
 from sidecar.settings import Settings
+from sidecar.upload.factory import concurrency
 from sidecar.upload.limits import UploadLimits
 
 from .library_journals import left_journals, retire, sweep
@@ -108,7 +109,7 @@ class LibraryAdoption:
                     self._give_up(journal, "; ".join(_leaves(error)), is_error=True)
 
     async def _finish(self, journal: Path) -> None:
-        opening = open_library_life(self._settings, journal, clock=self._clock, limits=self._limits)
+        opening = open_library_life(_shared(self._settings), journal, clock=self._clock, limits=self._limits)
         async with opening as life:
             log.info("library_journal_adopted", journal=str(journal), sidecar_id=life.life.shared.sidecar_id)
 
@@ -127,6 +128,12 @@ class LibraryAdoption:
         hint = "mend what it names, or look into it by `sidecar journal check --journal`"
         level = logging.ERROR if is_error else logging.WARNING
         log.log(level, "library_journal_left", journal=str(journal), why=why, hint=hint)
+
+
+def _shared(settings: Settings) -> Settings:
+    """Return settings by which all that is finished at once sends as many files at once as they say."""
+    at_once = max(1, concurrency(settings.upload) // AT_ONCE)
+    return settings.model_copy(update={"upload": settings.upload.model_copy(update={"concurrency": at_once})})
 
 
 async def while_working(work: Sequence[Coroutine[Any, Any, None]], goal: Awaitable[None]) -> None:

@@ -17,11 +17,11 @@ from sidecar.core.clock import Clock, SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.upload_order import Rank
 from sidecar.daemon import library_adoption
-from sidecar.daemon.library_adoption import LOOK_SECONDS, LibraryAdoption
+from sidecar.daemon.library_adoption import AT_ONCE, LOOK_SECONDS, LibraryAdoption
 from sidecar.daemon.library_journals import folder_of
 from sidecar.daemon.library_life import open_library_life
 from sidecar.settings import Settings, from_mapping
-from sidecar.upload.factory import limits_of
+from sidecar.upload.factory import concurrency, limits_of
 from sidecar.upload.limits import MemoryBudget
 from sidecar.upload.s3.object_store import open_store
 from tests.support.clock import ManualClock
@@ -63,11 +63,13 @@ class Lives:
         self._bad, self._failure = bad, failure
         self.finished: list[Path] = []
         self.opened, self.is_mended = 0, False
+        self.at_once: list[int] = []
 
     @asynccontextmanager
-    async def open(self, _: Settings, journal: Path, **__: Any) -> AsyncIterator[Any]:
+    async def open(self, settings: Settings, journal: Path, **__: Any) -> AsyncIterator[Any]:
         """Stand in for ``open_library_life``."""
         self.opened += 1
+        self.at_once.append(concurrency(settings.upload))
 
         async def work() -> None:
             if journal == self._bad and not self.is_mended:
@@ -121,6 +123,18 @@ async def test_a_journal_that_failed_is_tried_again_after_a_pause_that_grows(
     lives.is_mended = True
     await adoption.once()
     assert not path.exists()
+
+
+async def test_journals_that_are_finished_at_once_share_the_files_at_once(
+    main: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them send no more than the settings let one send."""
+    for _ in range(AT_ONCE):
+        made(main, owing=True)
+    lives = Lives(main, OSError())
+    monkeypatch.setattr(library_adoption, "open_library_life", lives.open)
+    await adoption_of(main).once()
+    assert sum(lives.at_once) == concurrency(settings_of(main).upload)
 
 
 async def test_a_folder_that_cannot_be_read_ends_nobody(main: Path) -> None:
