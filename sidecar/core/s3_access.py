@@ -202,7 +202,7 @@ def _tls_only(use: BucketUse) -> Statement:
 def _encrypted_only(use: BucketUse) -> list[Statement]:
     """Refuse what is not encrypted with KMS, and what names another key than ours, where ours has an ARN.
 
-    S3 compares what a request names by the key it belongs to: an alias would refuse our own writes.
+    The condition is on a key's ARN: compared with an alias, our own writes may be refused.
     """
     if use.encryption != "aws:kms":
         return []

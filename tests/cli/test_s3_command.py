@@ -299,7 +299,7 @@ def test_a_program_that_watches_no_folder_is_told_its_rights_too(tmp_path: Path,
 def test_a_key_is_compared_in_the_buckets_policy_only_by_its_own_arn(
     configured: Callable[..., list[str]], key: str, is_compared: bool
 ) -> None:
-    """S3 knows which key a request names: compared with an alias, our own writes would be refused."""
+    """The condition is on a key's ARN: compared with an alias, our own writes may be refused."""
     encryption = {"mode": "aws:kms", "kms_key_id": key}
     policy = printed("bucket-policy", *configured(s3={"encryption": encryption}))
     names = [one["Sid"] for one in policy["Statement"]]
