@@ -96,12 +96,15 @@ def _fail(message: str) -> NoReturn:
     raise typer.Exit(FAILED)
 
 
-def load_settings(config: Path | None, *, as_json: bool = False) -> Settings:
-    """Return the settings of a file under the environment's; print mistakes and end with 78 otherwise."""
+def load_settings(config: Path | None, *, as_json: bool = False, watching: bool = True) -> Settings:
+    """Return the settings of a file under the environment's; print mistakes and end with 78 otherwise.
+
+    Without ``watching`` no folder has to be named, as for programs that use the library.
+    """
     from sidecar.settings import SettingsError, load
 
     try:
-        return load(config, environ=os.environ)
+        return load(config, environ=os.environ, watching=watching)
     except SettingsError as error:
         if as_json:
             problems = [

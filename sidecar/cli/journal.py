@@ -99,4 +99,4 @@ def _path(config: Path | None, journal: Path | None) -> Path:
         return journal
     from sidecar.settings import load
 
-    return load(config, environ=os.environ).journal.path
+    return load(config, environ=os.environ, watching=False).journal.path

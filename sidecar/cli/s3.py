@@ -119,7 +119,7 @@ def cors(
         return
     from .s3_apply import cors_change
 
-    _apply(load_settings(config), profile, cors_change(rule), yes=yes)
+    _apply(load_settings(config, watching=False), profile, cors_change(rule), yes=yes)
 
 
 @app.command()
@@ -180,7 +180,7 @@ def _read(config: Path | None, projects: list[str] | None) -> tuple[Settings, Bu
     from sidecar.settings.s3_access import SharedKeysError, bucket_use
     from sidecar.upload.s3.endpoint import s3_config
 
-    settings = load_settings(config)
+    settings = load_settings(config, watching=False)
     if wrong := [one for one in projects or () if not _PROJECT.fullmatch(one)]:
         _fail(f"{wrong[0]!r} is no project's name", USAGE)
     try:

@@ -165,7 +165,7 @@ def _key_rights(use: BucketUse, role: Role) -> list[Statement]:
     if use.encryption != "aws:kms" or use.kms_key is None:
         return []
     through = {"StringEquals": {"kms:ViaService": f"s3.{use.region}.amazonaws.com{_suffix(use)}"}}
-    if use.kms_key.startswith("arn:") and ":alias/" not in use.kms_key:
+    if _is_key_arn(use.kms_key):
         return [_allow(f"{MARK}Key", _WITH_KEY[role], [use.kms_key], {"Condition": through})]
     alias = use.kms_key.rpartition(":")[2]
     keys = f"arn:{use.partition}:kms:{use.region}:*:key/"
@@ -173,6 +173,10 @@ def _key_rights(use: BucketUse, role: Role) -> list[Statement]:
         return [_allow(f"{MARK}Key", _WITH_KEY[role], [keys + alias], {"Condition": through})]
     named = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}}
     return [_allow(f"{MARK}Key", _WITH_KEY[role], [f"{keys}*"], {"Condition": {**through, **named}})]
+
+
+def _is_key_arn(key: str) -> bool:
+    return key.startswith("arn:") and ":alias/" not in key
 
 
 def _suffix(use: BucketUse) -> str:
@@ -196,13 +200,16 @@ def _tls_only(use: BucketUse) -> Statement:
 
 
 def _encrypted_only(use: BucketUse) -> list[Statement]:
-    """Refuse what is not encrypted with KMS, and what names another key than ours, where ours is an ARN."""
+    """Refuse what is not encrypted with KMS, and what names another key than ours, where ours has an ARN.
+
+    The condition is on a key's ARN: compared with an alias, our own writes may be refused.
+    """
     if use.encryption != "aws:kms":
         return []
     objects = [f"{use.bucket_arn}/*"]
     other = {"StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}}
     found = [_deny("KmsOnly", "s3:PutObject", objects, other)]
-    if use.kms_key is not None and use.kms_key.startswith("arn:"):
+    if use.kms_key is not None and _is_key_arn(use.kms_key):
         named = {"ArnNotEqualsIfExists": {"s3:x-amz-server-side-encryption-aws-kms-key-id": use.kms_key}}
         found.append(_deny("OurKeyOnly", "s3:PutObject", objects, named))
     return found

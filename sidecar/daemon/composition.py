@@ -19,6 +19,7 @@ from sidecar.obstacles import Obstacles
 from sidecar.settings import Settings, build_router
 from sidecar.upload.checksum_negotiation import ChecksumNegotiation, open_negotiation
 from sidecar.upload.factory import concurrency
+from sidecar.upload.limits import UploadLimits
 from sidecar.upload.s3.endpoint import object_url, require_https, s3_config
 from sidecar.watch.ownership.fence import Fence
 from sidecar.watch.root import RootSettings
@@ -50,14 +51,15 @@ async def assemble(
     lines: LineWriter | None = None,
     lost: JournalLostError | None = None,
     start_time: StartTime | None = None,
+    limits: UploadLimits | None = None,
 ) -> AsyncIterator[Components]:
     """Open journal and clients, build the stages over them. Raises FatalError.
 
     ``lines`` takes the log. ``lost`` says why the journal that lies there must not be used. ``start_time``
-    tells what changed since the process started.
+    tells what changed since the process started. ``limits`` are shared with whoever else sends.
     """
     fence = Fence()
-    async with open_life(settings, clock=clock, fence=fence, lost=lost) as life:
+    async with open_life(settings, clock=clock, fence=fence, lost=lost, limits=limits) as life:
         opened, shared = life.opened, life.shared
         room = Admission(reserve=opened.reserve, reader=opened.reader, syncing=life.stages.sync is not None)
         watch = _watch(settings, shared, room, fence, start_time)
@@ -73,6 +75,7 @@ async def open_life(
     lost: JournalLostError | None = None,
     metrics: Metrics | None = None,
     heard: Callable[[Transition], None] = lambda _: None,
+    limits: UploadLimits | None = None,
 ) -> AsyncIterator[Life]:
     """Open journal and clients, build the stages over them: all but where work comes from. Raises FatalError.
 
@@ -96,7 +99,9 @@ async def open_life(
         config = await asyncio.to_thread(s3_config, settings.s3)
         if settings.https_only:
             require_https(config)
-        opening = open_remotes(settings, config=config, sidecar_id=who.name, fence=fence, clock=clock)
+        opening = open_remotes(
+            settings, config=config, sidecar_id=who.name, fence=fence, clock=clock, limits=limits
+        )
         remotes = await opened.enter_async_context(opening)
         checking = await open_negotiation(config, journal)
         shared = Shared(

@@ -7,10 +7,10 @@ collects. One that holds a dead letter stays for whoever asks why.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-import sqlite3
 from collections.abc import Awaitable, Coroutine, Sequence
-from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,28 +18,44 @@ from typing import Any
 import structlog
 
 from sidecar.core.clock import Clock
-from sidecar.core.errors import FatalError, JournalLostError, SidecarError
+from sidecar.core.errors import FatalError
 from sidecar.journal.db.open import lock
 from sidecar.journal.read.owed import owes
 from sidecar.settings import Settings
+from sidecar.upload.factory import concurrency
+from sidecar.upload.limits import UploadLimits
 
 from .library_journals import left_journals, retire, sweep
 from .library_life import open_library_life
 
 LOOK_SECONDS = 30.0
+PAUSE_SECONDS_MAX = 3600.0  # between two tries of a journal that fails
 AT_ONCE = 4
 TRY_LATER = 75
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _GivenUp:
+    """A journal that was left as it was at ``changed_ns``, until ``due`` (monotonic seconds)."""
+
+    changed_ns: int
+    failures: int
+    due: float
+
+
 class LibraryAdoption:
     """Looks for what was left, and finishes it. Nothing that fails there ends whoever looks."""
 
-    def __init__(self, settings: Settings, *, clock: Clock) -> None:
-        """``settings`` name the daemon's own journal, beside which the others lie."""
-        self._settings, self._clock = settings, clock
+    def __init__(self, settings: Settings, *, clock: Clock, limits: UploadLimits) -> None:
+        """``settings`` name the daemon's own journal, beside which the others lie.
+
+        ``limits`` are the process's own: what is finished here takes nothing beyond them.
+        """
+        self._settings, self._clock, self._limits = settings, clock, limits
         self._places = asyncio.Semaphore(AT_ONCE)
-        self._given_up: dict[Path, int] = {}  # by when the file changed last
+        self._given_up: dict[Path, _GivenUp] = {}
+        self._unseen: str | None = None  # why nobody could look, as it was said last
 
     async def run(self) -> None:
         """Look now and again, until cancelled."""
@@ -60,11 +76,26 @@ class LibraryAdoption:
                 group.create_task(self._adopted(journal))
 
     def _left(self) -> list[Path]:
-        """Return journals whose lock is free, but those that nobody could finish and nobody changed."""
-        with suppress(OSError):
+        """Return journals whose lock is free and whose turn it is."""
+        try:
             sweep(self._settings.journal.path)
-        found = left_journals(self._settings.journal.path)
-        return [one for one in found if self._given_up.get(one) != _changed_ns(one) and _is_free(one)]
+            found = left_journals(self._settings.journal.path)
+        except OSError as error:
+            self._say_unseen(str(error))
+            return []
+        self._unseen = None
+        return [one for one in found if self._is_due(one) and _is_free(one)]
+
+    def _is_due(self, journal: Path) -> bool:
+        """Tell whether a journal is to be tried: it is new, somebody changed it, or its pause is over."""
+        left = self._given_up.get(journal)
+        return left is None or left.changed_ns != _changed_ns(journal) or self._clock.monotonic() >= left.due
+
+    def _say_unseen(self, why: str) -> None:
+        if why != self._unseen:
+            hint = "let this user read and write the folder beside journal.path"
+            log.error("library_journals_unseen", why=why, hint=hint)
+        self._unseen = why
 
     async def _adopted(self, journal: Path) -> None:
         async with self._places:
@@ -73,17 +104,13 @@ class LibraryAdoption:
                     await self._finish(journal)
                 if not await asyncio.to_thread(retire, journal):
                     self._give_up(journal, "it holds dead letters, which wait for somebody")
-            except (FatalError, JournalLostError, SidecarError, OSError, sqlite3.Error) as error:
+            except Exception as error:  # noqa: BLE001 - what one journal fails of, in a group or not, ends nobody else
                 if not (isinstance(error, FatalError) and error.exit_status == TRY_LATER):
-                    self._give_up(journal, str(error))
-            except BaseExceptionGroup as group:
-                rest = group.split((FatalError, JournalLostError))[1]
-                if rest is not None:
-                    raise
-                self._give_up(journal, "; ".join(str(error) for error in group.exceptions))
+                    self._give_up(journal, "; ".join(_leaves(error)), is_error=True)
 
     async def _finish(self, journal: Path) -> None:
-        async with open_library_life(self._settings, journal, clock=self._clock) as life:
+        opening = open_library_life(_shared(self._settings), journal, clock=self._clock, limits=self._limits)
+        async with opening as life:
             log.info("library_journal_adopted", journal=str(journal), sidecar_id=life.life.shared.sidecar_id)
 
             async def settled() -> None:
@@ -92,9 +119,21 @@ class LibraryAdoption:
 
             await while_working(life.work(), settled())
 
-    def _give_up(self, journal: Path, why: str) -> None:
-        self._given_up[journal] = _changed_ns(journal)
-        log.warning("library_journal_left", journal=str(journal), why=why)
+    def _give_up(self, journal: Path, why: str, *, is_error: bool = False) -> None:
+        """Leave a journal: a dead letter for somebody, what failed for a pause that doubles each time."""
+        failures = (left.failures if (left := self._given_up.get(journal)) else 0) + is_error
+        pause = min(LOOK_SECONDS * 2**failures, PAUSE_SECONDS_MAX) if is_error else float("inf")
+        due = self._clock.monotonic() + pause
+        self._given_up[journal] = _GivenUp(changed_ns=_changed_ns(journal), failures=failures, due=due)
+        hint = "mend what it names, or look into it by `sidecar journal check --journal`"
+        level = logging.ERROR if is_error else logging.WARNING
+        log.log(level, "library_journal_left", journal=str(journal), why=why, hint=hint)
+
+
+def _shared(settings: Settings) -> Settings:
+    """Return settings by which all that is finished at once sends as many files at once as they say."""
+    at_once = max(1, concurrency(settings.upload) // AT_ONCE)
+    return settings.model_copy(update={"upload": settings.upload.model_copy(update={"concurrency": at_once})})
 
 
 async def while_working(work: Sequence[Coroutine[Any, Any, None]], goal: Awaitable[None]) -> None:
@@ -104,6 +143,13 @@ async def while_working(work: Sequence[Coroutine[Any, Any, None]], goal: Awaitab
         await goal
         for task in tasks:
             task.cancel()
+
+
+def _leaves(error: Exception) -> list[str]:
+    """Return what went wrong in sentences: of a group, each once."""
+    if not isinstance(error, ExceptionGroup):
+        return [str(error) or type(error).__name__]
+    return list(dict.fromkeys(leaf for one in error.exceptions for leaf in _leaves(one)))
 
 
 def _done(busy: set[Path], journal: Path, _: asyncio.Task[None]) -> None:

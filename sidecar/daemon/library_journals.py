@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
+
 from sidecar.core.errors import FatalError
 from sidecar.core.ids import sidecar_tag, transfer_id
 from sidecar.journal.db.fsync import fsync_path
@@ -23,7 +25,9 @@ from sidecar.settings import Settings
 
 SUFFIX = ".db"
 # The journal's own names; the lock goes last, because it keeps others out until then.
-_COMPANIONS = (".reserve", "-wal", "-shm", "", ".id", ".id.new")
+_COMPANIONS = (".reserve", "-wal", "-shm", "")
+_ID = (".id", ".id.new")
+log = structlog.get_logger()
 
 
 def folder_of(journal: Path) -> Path:
@@ -60,13 +64,18 @@ def settings_for(settings: Settings, journal: Path) -> Settings:
 def retire(journal: Path) -> bool:
     """Remove a journal that owes nothing, unless somebody has it by now; tell whether it is gone. Blocking.
 
+    One that took the place of a damaged one knows nothing of what that one owed: spool and id stay with it.
     Raises OSError, sqlite3.Error where that cannot be told or done.
     """
     with _held(journal) as is_ours:
         if not is_ours or (journal.exists() and owes(journal)):
             return False
-        shutil.rmtree(spool_of(journal), ignore_errors=True)
-        for companion in _COMPANIONS:
+        kept = is_quarantined(journal)
+        if kept:
+            _say_kept(journal)
+        else:
+            shutil.rmtree(spool_of(journal), ignore_errors=True)
+        for companion in _COMPANIONS if kept else (*_COMPANIONS, *_ID):
             Path(f"{journal}{companion}").unlink(missing_ok=True)
         lock_path(journal).unlink(missing_ok=True)
         fsync_path(journal.parent)
@@ -82,12 +91,25 @@ def sweep(journal: Path) -> None:
     names = {path.name.partition(SUFFIX)[0] for path in folder.iterdir()} if folder.is_dir() else set()
     for name in names:
         left = folder / f"{name}{SUFFIX}"
-        if (
-            lock_path(left).exists()
-            and not left.exists()
-            and not any(folder.glob(f"{name}{SUFFIX}.quarantined-*"))
-        ):
+        if lock_path(left).exists() and not left.exists() and not is_quarantined(left):
             retire(left)
+
+
+def is_quarantined(journal: Path) -> bool:
+    """Tell whether a damaged journal of this name was moved aside. Blocking."""
+    return any(journal.parent.glob(f"{journal.name}.quarantined-*"))
+
+
+def _say_kept(journal: Path) -> None:
+    spool = spool_of(journal)
+    files = sum(1 for path in spool.rglob("*") if path.is_file())
+    log.error(
+        "library_spool_kept",
+        spool=str(spool),
+        files=files,
+        why="its journal was damaged and moved aside, and these may be the only copies",
+        hint="store again what is missing, then remove the spool and the files that are named .quarantined",
+    )
 
 
 @contextmanager

@@ -19,10 +19,12 @@ from sidecar.journal.stores.submissions import Submissions
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings, TokenFileAuth
 from sidecar.sync.takedown import Takedown
+from sidecar.upload.limits import UploadLimits
 from sidecar.watch.ownership.fence import Fence
 
 from .composition import Life, open_life
 from .library_journals import settings_for
+from .library_spool import Spool
 from .pruning import Pruner
 from .scene_completion import SceneCompletion
 from .settings_change import apply_settings_change
@@ -120,10 +122,12 @@ async def open_library_life(
     clock: Clock,
     metrics: Metrics | None = None,
     heard: Callable[[Transition], None] = lambda _: None,
+    limits: UploadLimits | None = None,
 ) -> AsyncIterator[LibraryLife]:
     """Open a program's journal, new or left, for this process alone; nothing runs before ``work``.
 
-    ``settings`` are the program's, or the daemon's. Raises FatalError, JournalLostError.
+    ``settings`` are the program's, or the daemon's. ``limits`` are shared with whoever else sends.
+    Raises FatalError, JournalLostError.
     """
     if settings.convex.sync == "on" and isinstance(settings.convex.auth, TokenFileAuth):
         raise FatalError(
@@ -132,6 +136,14 @@ async def open_library_life(
             hint="give programs mode: jwt, whose tokens are made for each, or a deploy key",
         )
     own = settings_for(settings, journal)
-    async with open_life(own, clock=clock, fence=Fence(), metrics=metrics, heard=heard) as life:
+    spool = Spool(journal, syncing=settings.convex.sync == "on")
+
+    def observe(transition: Transition) -> None:
+        heard(transition)
+        spool.heard(transition)
+
+    opening = open_life(own, clock=clock, fence=Fence(), metrics=metrics, heard=observe, limits=limits)
+    async with opening as life:
+        await asyncio.to_thread(lambda: spool.sweep(life.opened.reader.unfinished_paths()))
         await life.stages.lookup.end()  # what comes is new: nothing was found lying there
         yield LibraryLife(life, settings=own, clock=clock)

@@ -17,8 +17,8 @@ from sidecar.settings import Settings
 from sidecar.sync.backend import BackendStore
 from sidecar.sync.convex import open_as
 from sidecar.sync.store import MetadataStore
-from sidecar.upload.factory import open_s3
-from sidecar.upload.limits import MemoryBudget
+from sidecar.upload.factory import limits_of, open_s3
+from sidecar.upload.limits import MemoryBudget, UploadLimits
 from sidecar.upload.s3.endpoint import S3Config
 from sidecar.upload.store import ObjectStore
 from sidecar.watch.ownership.fence import Fence
@@ -44,10 +44,19 @@ class Remotes:
 
 @asynccontextmanager
 async def open_remotes(
-    settings: Settings, *, config: S3Config, sidecar_id: str, fence: Fence, clock: Clock
+    settings: Settings,
+    *,
+    config: S3Config,
+    sidecar_id: str,
+    fence: Fence,
+    clock: Clock,
+    limits: UploadLimits | None = None,
 ) -> AsyncIterator[Remotes]:
-    """Open their clients; nothing is asked before somebody does."""
-    s3 = open_s3(config=config, s3=settings.s3, upload=settings.upload, clock=clock)
+    """Open their clients; nothing is asked before somebody does. ``limits``: None: all of them are ours."""
+    limits = limits or limits_of(settings.upload, clock=clock)
+    s3 = open_s3(
+        config=config, s3=settings.s3, upload=settings.upload, clock=clock, bandwidth=limits.bandwidth
+    )
     client: BackendStore | None = None
     convex, skews = None, dict[str, Callable[[], float | None]]()
     async with AsyncExitStack() as opened:
@@ -64,7 +73,7 @@ async def open_remotes(
         yield Remotes(
             objects=store,
             metadata=convex,
-            budget=MemoryBudget(settings.upload.memory, turn=store.uplink.turn),
+            budget=limits.budget.behind(store.uplink.turn),
             gates=build_gates(
                 store,
                 convex,

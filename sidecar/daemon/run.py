@@ -22,6 +22,7 @@ from sidecar.log_lines import LineWriter
 from sidecar.settings import Settings, SettingsError
 from sidecar.signals import Inbox, is_again
 from sidecar.status.server import serving
+from sidecar.upload.factory import limits_of
 from sidecar.watch.started import StartTime
 
 from . import termination_message
@@ -83,6 +84,7 @@ class DaemonRun:
         """
         self._settings, self._read_again, self._signals = settings, read_again, signals
         self._lines, self._lost, self._start_time = lines, lost, start_time
+        self._limits = limits_of(settings.upload, clock=SystemClock())
 
     async def run(self) -> int | Reload:
         """Return the exit status, or the settings of the next life.
@@ -96,6 +98,7 @@ class DaemonRun:
                 lines=self._lines,
                 lost=self._lost,
                 start_time=self._start_time,
+                limits=self._limits,
             )
             components = await self._unless_stopped(opened.enter_async_context(assembling))
             if components is None:
@@ -154,7 +157,7 @@ class DaemonRun:
             components.pieces.run(),
             components.housekeeping.run(),
             components.attention.run(),
-            LibraryAdoption(self._settings, clock=SystemClock()).run(),
+            LibraryAdoption(self._settings, clock=SystemClock(), limits=self._limits).run(),
         ]
 
     async def _announce(self, components: Components) -> None:

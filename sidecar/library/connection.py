@@ -18,12 +18,14 @@ from sidecar.core.clock import SystemClock
 from sidecar.daemon.library_adoption import LibraryAdoption
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings, from_mapping, load
+from sidecar.upload.factory import limits_of
 
 from .blocking import call, loop_thread
 from .delivery import Delivery
 from .errors import ClosedError, ForkedError, LibraryError, WrongLoopError
 from .reading import Reading
 
+log = structlog.get_logger()
 Source = Settings | Mapping[str, Any] | str | os.PathLike[str] | None
 
 
@@ -41,6 +43,7 @@ class Connection:
         self._reading: Reading | None = None
         self._adopting: asyncio.Task[None] | None = None
         self._opening = threading.Lock()
+        self._was_opened = False
 
     # -- open and closed ---------------------------------------------------------------------------
 
@@ -50,21 +53,40 @@ class Connection:
             raise LibraryError("the platform is open already")
         _log_by_standard_library()
         self._pid, self._loop = os.getpid(), asyncio.get_running_loop()
-        self._delivery = Delivery(self.settings, metrics=self.metrics)
-        self._reading = await self._opened.enter_async_context(Reading(self.settings))
-        adoption = LibraryAdoption(self.settings, clock=SystemClock())
+        try:
+            self._reading = await self._opened.enter_async_context(Reading(self.settings))
+            limits = limits_of(self.settings.upload, clock=SystemClock())
+            self._delivery = Delivery(self.settings, metrics=self.metrics, limits=limits)
+        except BaseException:
+            await self._forget()
+            raise
+        self._was_opened = True
+        adoption = LibraryAdoption(self.settings, clock=SystemClock(), limits=limits)
         self._adopting = asyncio.create_task(adoption.once(), name="sidecar adoption")
+        self._adopting.add_done_callback(_say_how_it_ended)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Ship what is under way for ``shutdown.grace`` at most; the rest is finished by who comes next."""
-        delivery, self._delivery, self._loop = self.delivery, None, None
-        if self._adopting is not None:
-            self._adopting.cancel()
-            with suppress(asyncio.CancelledError, Exception, BaseExceptionGroup):  # it is begun anew
-                await self._adopting
-        await delivery.close()
-        await self._opened.aclose()
+        """Ship what is under way for ``shutdown.grace`` at most; the rest is finished by who comes next.
+
+        Until then who waits for a file may still ask; afterwards everything raises ClosedError.
+        """
+        delivery = self.delivery
+        try:
+            if self._adopting is not None:
+                self._adopting.cancel()
+                with suppress(asyncio.CancelledError, Exception):  # what is left is begun anew
+                    await self._adopting
+            await delivery.close()
+        finally:
+            await self._forget()
+
+    async def _forget(self) -> None:
+        """Close what asks, and be open no more, whatever fails."""
+        try:
+            await self._opened.aclose()
+        finally:
+            self._loop = self._delivery = self._reading = None
 
     def __enter__(self) -> Self:
         """Open on this process's loop thread."""
@@ -87,11 +109,11 @@ class Connection:
     def lazy_loop(self) -> asyncio.AbstractEventLoop:
         """Return its loop; one that nobody opened opens on the loop thread, and closes with the process.
 
-        Raises ForkedError.
+        One that was closed stays closed. Raises ClosedError, ForkedError.
         """
         self._require_process()
         with self._opening:
-            if self._loop is None:
+            if self._loop is None and not self._was_opened:
                 self.__enter__()
                 # Before the executors end, which is earlier than what atexit calls.
                 threading._register_atexit(  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
@@ -146,6 +168,12 @@ def read_settings(source: Source) -> Settings:
     if isinstance(source, Mapping):
         return from_mapping(source, watching=False)
     return load(None if source is None else Path(source), environ=os.environ, watching=False)
+
+
+def _say_how_it_ended(adopting: asyncio.Task[None]) -> None:
+    if not adopting.cancelled() and (error := adopting.exception()) is not None:
+        hint = "what other programs left waits for the next one, or for the daemon"
+        log.error("library_adoption_ended", why=str(error), hint=hint, exc_info=error)
 
 
 def _log_by_standard_library() -> None:

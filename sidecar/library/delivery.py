@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from sidecar.core.model import Fingerprint, Observation, Route, State, StatIdent
 from sidecar.daemon.library_adoption import TRY_LATER, while_working
 from sidecar.daemon.library_journals import new_journal, retire, spool_of
 from sidecar.daemon.library_life import LibraryLife, open_library_life
+from sidecar.daemon.library_spool import discard
 from sidecar.journal.db.connection import Transition
 from sidecar.journal.stores.submissions import Submissions
 from sidecar.journal.stores.takedowns import AskedTakedown
@@ -29,13 +31,15 @@ from sidecar.journal.stores.transfers import Transfers
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings
 from sidecar.sync.backend import RemovalOutcome
+from sidecar.upload.limits import UploadLimits
 from sidecar.upload.store import ObjectHead
 
 from .errors import ClosedError, LibraryError, RefusedError, SourceError
-from .source import SourceRead, SourceReader, discard
+from .source import SourceRead, SourceReader
 
 _OVER = frozenset({State.SYNCED, State.DEAD, State.SUPERSEDED, State.GONE})
 _NEWER_MAX = 100
+_NOT_YET = "the platform was closed before this was delivered; it will be"
 OPENINGS_MAX = 3
 log = structlog.get_logger()
 
@@ -43,18 +47,17 @@ log = structlog.get_logger()
 class Delivery:
     """Takes files, and tells what became of them."""
 
-    def __init__(self, settings: Settings, *, metrics: Metrics) -> None:
-        """``settings`` are the program's; ``metrics`` count what goes."""
-        self._settings, self._metrics = settings, metrics
+    def __init__(self, settings: Settings, *, metrics: Metrics, limits: UploadLimits) -> None:
+        """``settings`` are the program's; ``metrics`` count what goes; ``limits`` bound it."""
+        self._settings, self._metrics, self._limits = settings, metrics, limits
         self._over = _OVER if settings.convex.sync == "on" else _OVER | {State.UPLOADED}
         self._reader = SourceReader(part_bytes=settings.s3.part_size)
-        self._opening = asyncio.Lock()
         self._closing = asyncio.Event()
         self._living: asyncio.Task[None] | None = None
-        self._life: LibraryLife | None = None
+        self._started: asyncio.Future[LibraryLife] | None = None  # of what lives now, or lived last
+        self._alive: LibraryLife | None = None
         self._waiting: dict[str, list[asyncio.Future[State | None]]] = defaultdict(list)
-        self._ended: dict[str, State | None] = {}  # while somebody is about to wait
-        self._submitting = 0
+        self._remembering: dict[int, dict[str, State | None]] = {}  # of each who is about to wait
 
     async def deliver(self, source: Path, route: Route, *, wait: bool) -> Transfer:
         """Take a file in; return once that is durable, or with ``wait`` once Convex has it.
@@ -64,11 +67,14 @@ class Delivery:
         Raises SourceError, RefusedError; FatalError for settings that cannot work, JournalLostError.
         """
         life = await self._opened()
-        with self._about_to_wait():
-            transfer = await self._submitted(life, source, route, wait=wait)
+        found = await self._found(life, source, route, wait=wait)
+        with self._about_to_wait() as ended:
+            submitting = self._submitted(life, source, route, found, is_copy=not wait)
+            # A transaction that was begun is made whoever is cancelled: its outcome tells whose a copy is.
+            transfer = await asyncio.shield(submitting)
             if not wait or transfer.state in self._over:
                 return transfer
-            ends = self._end_of(transfer.transfer_id)
+            ends = self._end_of(life, transfer.transfer_id, ended)
         return await self._delivered(life, source, transfer, ends)
 
     async def announce(self, route: Route, head: ObjectHead, *, checksum: str, url: str) -> Transfer:
@@ -79,13 +85,13 @@ class Delivery:
             root=f"s3://{stored.bucket}", path=stored.key, identity=_identity(head), route=route
         )
         fingerprint = Fingerprint(identity=seen.identity, checksum=checksum)
-        with self._about_to_wait():
+        with self._about_to_wait() as ended:
             found = await life.journal.do(Submissions.announce, seen, fingerprint, stored, url=url)
             if found.transfer is None:
                 raise LibraryError(f"{stored.key} is not told: {found.refused}")
             if found.transfer.state in self._over:
                 return found.transfer
-            ends = self._end_of(found.transfer.transfer_id)
+            ends = self._end_of(life, found.transfer.transfer_id, ended)
         return await self._delivered(life, Path(stored.key), found.transfer, ends)
 
     async def take_down(self, asked: Sequence[AskedTakedown]) -> list[RemovalOutcome]:
@@ -110,8 +116,20 @@ class Delivery:
 
     # -- one file ----------------------------------------------------------------------------------
 
-    async def _submitted(self, life: LibraryLife, source: Path, route: Route, *, wait: bool) -> Transfer:
-        found = await asyncio.to_thread(self._read, life.path, source, route, wait=wait)
+    async def _found(self, life: LibraryLife, source: Path, route: Route, *, wait: bool) -> SourceRead:
+        """Read a file, or copy it; a cancelled caller's copy goes once it is made."""
+        if wait:
+            return await asyncio.to_thread(self._read, life.path, source, route, wait=True)
+        copying = asyncio.ensure_future(asyncio.to_thread(self._read, life.path, source, route, wait=False))
+        try:
+            return await asyncio.shield(copying)
+        except asyncio.CancelledError:
+            copying.add_done_callback(partial(_discard_copy, spool_of(life.path)))
+            raise
+
+    async def _submitted(
+        self, life: LibraryLife, source: Path, route: Route, found: SourceRead, *, is_copy: bool
+    ) -> Transfer:
         seen = Observation(
             root=found.root,
             path=found.path,
@@ -120,11 +138,12 @@ class Delivery:
             home=found.home,
         )
         submission = await life.journal.do(Submissions.submit, seen, found.fingerprint)
-        if submission.transfer is None:
-            raise LibraryError(f"{source} is not stored: {submission.refused}")
-        if not wait and submission.transfer.path != found.path:  # these bytes are on their way already
+        transfer = submission.transfer
+        if is_copy and (transfer is None or transfer.path != found.path):  # refused, or on their way already
             await asyncio.to_thread(discard, spool_of(life.path), found.path)
-        return submission.transfer
+        if transfer is None:
+            raise LibraryError(f"{source} is not stored: {submission.refused}")
+        return transfer
 
     def _read(self, journal: Path, source: Path, route: Route, *, wait: bool) -> SourceRead:
         if wait:
@@ -139,33 +158,38 @@ class Delivery:
             state = await ends
             if state is not State.SUPERSEDED:
                 break
-            newer = await life.journal.do(Submissions.drop_changed, transfer.row_id)
-            if newer is None:
-                raise SourceError(f"{source} is not stored: it changed before it was sent")
-            transfer = newer
-            if transfer.state in self._over:
-                break
-            ends = self._end_of(transfer.transfer_id)
+            with self._about_to_wait() as ended:
+                newer = await life.journal.do(Submissions.drop_changed, transfer.row_id)
+                if newer is None:
+                    raise SourceError(f"{source} is not stored: it changed before it was sent")
+                transfer = newer
+                if transfer.state in self._over:
+                    break
+                ends = self._end_of(life, transfer.transfer_id, ended)
         # By its row: it takes another's id where Convex keeps another object of the same bytes.
         return _told(await life.journal.do(Transfers.one, transfer.row_id), source)
 
     # -- who waits ---------------------------------------------------------------------------------
 
     @contextmanager
-    def _about_to_wait(self) -> Iterator[None]:
-        """Remember what ends meanwhile: it may be what is waited for in a moment."""
-        self._submitting += 1
+    def _about_to_wait(self) -> Iterator[dict[str, State | None]]:
+        """Remember what ends within the block, a transaction long: it may be what is waited for next."""
+        ended = dict[str, State | None]()
+        self._remembering[id(ended)] = ended
         try:
-            yield
+            yield ended
         finally:
-            self._submitting -= 1
-            if not self._submitting:
-                self._ended.clear()
+            del self._remembering[id(ended)]
 
-    def _end_of(self, transfer_id: str) -> asyncio.Future[State | None]:
+    def _end_of(
+        self, life: LibraryLife, transfer_id: str, ended: Mapping[str, State | None]
+    ) -> asyncio.Future[State | None]:
+        """Return what is done with the end of a transfer. Raises ClosedError where its life is over."""
+        if life is not self._alive:
+            raise ClosedError(_NOT_YET)
         ends: asyncio.Future[State | None] = asyncio.get_running_loop().create_future()
-        if transfer_id in self._ended:
-            ends.set_result(self._ended[transfer_id])
+        if transfer_id in ended:
+            ends.set_result(ended[transfer_id])
         else:
             self._waiting[transfer_id].append(ends)
         return ends
@@ -177,40 +201,29 @@ class Delivery:
         for ends in self._waiting.pop(transition.transfer_id, ()):
             if not ends.done():
                 ends.set_result(state)
-        if self._submitting:
-            self._ended[transition.transfer_id] = state
-        self._discard(transition, state)
-
-    def _discard(self, transition: Transition, state: State | None) -> None:
-        """Remove what was spooled and is in S3; a dead letter's bytes are kept for who sends it again."""
-        spool = f"{spool_of(self._life.path)}/" if self._life else ""
-        if spool and state is not State.DEAD and transition.path.startswith(spool):
-            path = transition.path.removeprefix(spool)
-            asyncio.get_running_loop().run_in_executor(None, discard, Path(spool), path)
+        for ended in self._remembering.values():
+            ended[transition.transfer_id] = state
 
     # -- the life ----------------------------------------------------------------------------------
 
     async def _opened(self) -> LibraryLife:
-        async with self._opening:
-            if self._closing.is_set():
-                raise ClosedError("the platform is closed: use it within its `with` block")
-            if self._living is None or self._living.done():
-                started: asyncio.Future[LibraryLife] = asyncio.get_running_loop().create_future()
-                self._living = asyncio.create_task(self._live(started), name="sidecar library")
-                self._life = await asyncio.shield(started)
-            if self._life is None:
-                raise ClosedError("the platform is closed: use it within its `with` block")
-            return self._life
+        if self._closing.is_set():
+            raise ClosedError("the platform is closed: use it within its `with` block")
+        if self._started is None or self._living is None or self._living.done():
+            self._started = asyncio.get_running_loop().create_future()
+            self._living = asyncio.create_task(self._live(self._started), name="sidecar library")
+        return await asyncio.shield(self._started)  # whoever is cancelled here leaves it to all others
 
     async def _live(self, started: asyncio.Future[LibraryLife]) -> None:
         try:
             journal = await self._lived(started)
         except asyncio.CancelledError:
-            self._end(started, ClosedError("the platform was closed before this was delivered; it will be"))
+            self._end(started, ClosedError(_NOT_YET))
             raise
         except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - told to everybody who waits
             self._end(started, _first(error))
         else:
+            self._tell(ClosedError(_NOT_YET))
             await asyncio.to_thread(retire, journal)
 
     async def _lived(self, started: asyncio.Future[LibraryLife]) -> Path:
@@ -218,10 +231,16 @@ class Delivery:
         for tries_left in reversed(range(OPENINGS_MAX)):
             journal = new_journal(self._settings.journal.path)
             opening = open_library_life(
-                self._settings, journal, clock=SystemClock(), metrics=self._metrics, heard=self._heard
+                self._settings,
+                journal,
+                clock=SystemClock(),
+                metrics=self._metrics,
+                heard=self._heard,
+                limits=self._limits,
             )
             try:
                 async with opening as life:
+                    self._alive = life
                     started.set_result(life)
                     await while_working(life.work(), self._until_closed(life))
                     return journal
@@ -239,13 +258,21 @@ class Delivery:
 
     def _end(self, started: asyncio.Future[LibraryLife], error: BaseException) -> None:
         """Tell everybody who waits that this life is over; what was handed over stays in its journal."""
-        waiting, self._waiting = self._waiting, defaultdict(list)
-        told: list[asyncio.Future[Any]] = [started, *(one for some in waiting.values() for one in some)]
+        self._tell(error, started)
+        log.warning("library_life_ended", error=str(error))
+
+    def _tell(self, error: BaseException, *more: asyncio.Future[LibraryLife]) -> None:
+        waiting, self._waiting, self._alive = self._waiting, defaultdict(list), None
+        told: list[asyncio.Future[Any]] = [*more, *(one for some in waiting.values() for one in some)]
         for ends in told:
             if not ends.done():
                 ends.set_exception(error)
                 ends.exception()  # it is told, or nobody asks any more
-        log.warning("library_life_ended", error=str(error))
+
+
+def _discard_copy(spool: Path, copying: asyncio.Future[SourceRead]) -> None:
+    if not copying.cancelled() and copying.exception() is None:
+        copying.get_loop().run_in_executor(None, discard, spool, copying.result().path)
 
 
 def _identity(head: ObjectHead) -> StatIdentity:

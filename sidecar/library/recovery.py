@@ -26,6 +26,7 @@ from .connection import Connection
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+AT_ONCE = 16  # HEADs
 _SEEN_FROM_OUTSIDE = frozenset({InconsistencyType.LOST_BYTES})
 
 
@@ -94,8 +95,11 @@ class ErrorRecoveryManager:
         session, _, scene = entity_id.rpartition("/")
         shown = await reading.entity_assets(project_id, entity_id, EntityType.SESSION, entity_id)
         shown += await reading.entity_assets(project_id, session, EntityType.SCENE, scene)
-        found = await asyncio.gather(*(self._judged(one) for one in shown))
-        return kind not in found
+        for first in range(0, len(shown), AT_ONCE):
+            page = shown[first : first + AT_ONCE]
+            if kind in await asyncio.gather(*(self._judged(one) for one in page)):
+                return False
+        return True
 
     handle_s3_upload_failure_sync = blocking(handle_s3_upload_failure)
     handle_convex_sync_failure_sync = blocking(handle_convex_sync_failure)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.core.model import Fingerprint, StatIdentity
+from sidecar.daemon.library_spool import discard
 from sidecar.files import identity_of, open_regular
 from sidecar.homes import home_of
 from sidecar.journal.db.fsync import fsync_path
@@ -73,9 +74,12 @@ class SourceReader:
         copy = f"{secrets.token_hex(8)}/{Path(path).name}"
         try:
             _copy(path, spool / copy, seen)
-        except OSError as error:
-            raise _failed(source, error.strerror or str(error)) from error
-        return self._read(str(spool), copy, source, check_structure=False)
+            return self._read(str(spool), copy, source, check_structure=False)
+        except BaseException as error:
+            discard(spool, copy)
+            if isinstance(error, OSError):
+                raise _failed(source, error.strerror or str(error)) from error
+            raise
 
     def _read(self, root: str, path: str, source: Path, *, check_structure: bool) -> SourceRead:
         identity, found = self._look(root, path, source, check_structure=check_structure)
@@ -96,13 +100,6 @@ class SourceReader:
         if result.identity is None or not isinstance(result.found, Fingerprint | Complete):
             raise _failed(source, _why(result.found))
         return result.identity, result.found if isinstance(result.found, Fingerprint) else None
-
-
-def discard(spool: Path, path: str) -> None:
-    """Remove a spooled file, by its path below the spool, with its folder."""
-    with suppress(OSError):
-        (spool / path).unlink(missing_ok=True)
-        (spool / path).parent.rmdir()
 
 
 def _request(root: str, path: str, *, check_structure: bool) -> ProbeRequest:

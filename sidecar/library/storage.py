@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from awscrt import checksums
 from sidecar.core import media
 from sidecar.core.checksums import to_text
 from sidecar.core.model import AssetType, EntityType
+from sidecar.journal.db.fsync import fsync_path
 from sidecar.sync.backend import IDS_MAX, RemovalOutcome, ShownAsset
 from sidecar.upload.metadata import SLOT
 from sidecar.upload.store import ListedObject, ObjectHead
@@ -204,12 +206,13 @@ class S3Storage:
         if head is None:
             raise NotFoundError(f"the bucket has no object {key}")
         target = Path(local_path)
-        draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+        draft = target.with_name(f".{secrets.token_hex(8)}.part")  # of this call alone
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:
-            size, checksum = await _written(draft, objects.read(key, etag=head.stored.etag))
+            size, checksum = await _written(fd, objects.read(key, etag=head.stored.etag))
             if size != head.size_bytes or head.checksum not in {None, checksum}:
                 raise LibraryError(f"{key} came with other bytes than S3 says it has: try again")
-            await asyncio.to_thread(draft.replace, target)
+            await asyncio.to_thread(_publish, draft, target)
         finally:
             with suppress(FileNotFoundError):
                 draft.unlink()
@@ -290,10 +293,10 @@ def _key(one: ListedObject) -> str:
     return one.key
 
 
-async def _written(draft: Path, pieces: AsyncIterator[bytes]) -> tuple[int, str]:
-    """Write what comes; return its size and checksum."""
+async def _written(fd: int, pieces: AsyncIterator[bytes]) -> tuple[int, str]:
+    """Write what comes, durably, and close the file; return its size and checksum."""
     size, crc = 0, 0
-    with draft.open("wb") as file:
+    with os.fdopen(fd, "wb") as file:
         async for piece in pieces:
             size, crc = size + len(piece), checksums.crc64nvme(piece, crc)
             await asyncio.to_thread(file.write, piece)
@@ -304,3 +307,8 @@ async def _written(draft: Path, pieces: AsyncIterator[bytes]) -> tuple[int, str]
 def _flush(file: Any) -> None:
     file.flush()
     os.fsync(file.fileno())
+
+
+def _publish(draft: Path, target: Path) -> None:
+    draft.replace(target)
+    fsync_path(target.parent)

@@ -42,7 +42,8 @@ def history(settings: Settings) -> History:
 
 def _areas(settings: Settings, projects: Sequence[str]) -> list[KeyArea]:
     session_id = Template(settings.entities.session_id)
-    pins = [dict(watch.fields) for watch in settings.watch]
+    # Of a program that uses the library no folder says anything beforehand.
+    pins: list[dict[str, str]] = [dict(watch.fields) for watch in settings.watch] or [{}]
     pinned = {fields.get("project") for fields in pins}
     if None not in pinned and (others := set(projects) - pinned):
         raise SharedKeysError(f"no root of these settings is pinned to the project {min(others)}")

@@ -20,17 +20,25 @@ from sidecar.upload.s3.object_store import S3Store, open_store
 
 from .checksum_negotiation import ChecksumNegotiation
 from .context import UploadContext
-from .limits import Bandwidth, MemoryBudget
+from .limits import Bandwidth, MemoryBudget, UploadLimits
 from .stage import CONCURRENCY_AUTO, UploadStage
 from .store import ObjectStore
 
 _SPARE_CONNECTIONS = 8  # probes, HEADs and clean-up never queue behind parts
 
 
+def limits_of(upload: Upload, *, clock: Clock) -> UploadLimits:
+    """Return what the settings allow a process: to be made once, however many journals it works on."""
+    bandwidth = Bandwidth(upload.bandwidth, clock=clock) if upload.bandwidth else None
+    return UploadLimits(budget=MemoryBudget(upload.memory), bandwidth=bandwidth)
+
+
 @asynccontextmanager
-async def open_s3(*, config: S3Config, s3: S3, upload: Upload, clock: Clock) -> AsyncIterator[S3Store]:
+async def open_s3(
+    *, config: S3Config, s3: S3, upload: Upload, clock: Clock, bandwidth: Bandwidth | None = None
+) -> AsyncIterator[S3Store]:
     """Open the store; the gate takes its ``probe`` before the stage can be built."""
-    throttle = Bandwidth(upload.bandwidth, clock=clock).take if upload.bandwidth else None
+    throttle = bandwidth.take if bandwidth else None
     parts = upload.memory // s3.part_size
     connections = concurrency(upload) + parts + _SPARE_CONNECTIONS
     async with open_store(config, clock=clock, connections=connections, throttle=throttle) as store:

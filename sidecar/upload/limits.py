@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass
 
 from sidecar.core.clock import Clock
 from sidecar.core.upload_order import QueuedBody, Rank, UploadQueue
@@ -34,6 +36,12 @@ class MemoryBudget:
         self._small_claim = limit_bytes // _SMALL_CLAIM
         self._small = Lane(max(1, small))
         self._large = Lane(max(1, limit_bytes - small))
+
+    def behind(self, turn: Callable[[int, Rank], AbstractAsyncContextManager[None]]) -> MemoryBudget:
+        """Return the same budget for whoever sends by a line of that ``turn``."""
+        found = copy.copy(self)  # with the very lanes
+        found._turn = turn  # noqa: SLF001 - it is ours
+        return found
 
     @property
     def claimed_bytes(self) -> int:
@@ -138,3 +146,11 @@ class Bandwidth:
         self._paid_at = max(self._paid_at, now - SAVED_SECONDS) + size_bytes / self._rate
         if wait_seconds > SLEEP_SECONDS_MIN:
             await asyncio.sleep(wait_seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadLimits:
+    """What all that send within one process take together. ``bandwidth`` is None where there is no limit."""
+
+    budget: MemoryBudget
+    bandwidth: Bandwidth | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -46,6 +47,21 @@ MINIMAL = {
     "SIDECAR_S3__BUCKET": "lessons",
     "SIDECAR_CONVEX__SYNC": "off",
 }
+
+
+async def test_the_journal_of_a_configuration_that_watches_nothing_is_found(tmp_path: Path) -> None:
+    """A program's, which uses the library."""
+    journal = open_journal(tmp_path)
+    journal.close()
+    config = tmp_path / "library.yaml"
+    told = {
+        "s3": {"bucket": "lessons"},
+        "convex": {"sync": "off"},
+        "journal": {"path": str(journal.db.path)},
+    }
+    config.write_text(json.dumps(told))
+    checked = await sidecar("journal", "check", "-c", str(config))
+    assert (checked.status, checked.err) == (0, "")
 
 
 async def test_no_journal_is_a_sentence(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from tests.support.seaweed import store_on
 DATA = os.urandom(1000)
 BODY = Body(fd=-1, offset_bytes=0, length_bytes=len(DATA), data=DATA)
 KEY_ARN = "arn:aws:kms:us-east-1:123456789012:key/1111"
+ALIAS_ARN = "arn:aws:kms:us-east-1:123456789012:alias/lessons"
 PRODUCER = "arn:aws:iam::123456789012:role/render"
 FOREIGN = {
     "Sid": "TheirOwn",
@@ -278,6 +279,32 @@ def test_rights_follow_from_the_settings(configured: Callable[..., list[str]]) -
     assert key["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
     assert key["Condition"]["StringEquals"] == {"kms:ViaService": "s3.us-east-1.amazonaws.com"}
     assert key["Condition"]["ForAnyValue:StringEquals"] == {"kms:ResourceAliases": "alias/lessons"}
+
+
+@pytest.mark.parametrize("words", [["policy"], ["cors", "--origin", "https://a.example"], ["lifecycle"]])
+def test_a_program_that_watches_no_folder_is_told_its_rights_too(tmp_path: Path, words: list[str]) -> None:
+    """A configuration of the library: its keys lie where s3.key says, whatever the project."""
+    file = tmp_path / "library.yaml"
+    file.write_text(json.dumps({"s3": {"bucket": "lessons"}, "convex": {"sync": "off"}}))
+    assert printed(*words, "-c", str(file))
+    (_, whole) = printed("policy", "-c", str(file))["Statement"]
+    assert whole["Resource"] == ["arn:aws:s3:::lessons/*"]
+    (_, own) = printed("policy", "--project", "algebra", "-c", str(file))["Statement"]
+    assert own["Resource"] == ["arn:aws:s3:::lessons/algebra/*"]
+
+
+@pytest.mark.parametrize(
+    ("key", "is_compared"), [(KEY_ARN, True), (ALIAS_ARN, False), ("alias/lessons", False), ("1111", False)]
+)
+def test_a_key_is_compared_in_the_buckets_policy_only_by_its_own_arn(
+    configured: Callable[..., list[str]], key: str, is_compared: bool
+) -> None:
+    """The condition is on a key's ARN: compared with an alias, our own writes may be refused."""
+    encryption = {"mode": "aws:kms", "kms_key_id": key}
+    policy = printed("bucket-policy", *configured(s3={"encryption": encryption}))
+    names = [one["Sid"] for one in policy["Statement"]]
+    assert ("RenderSidecarOurKeyOnly" in names) is is_compared
+    assert "RenderSidecarKmsOnly" in names
 
 
 def test_other_accounts_and_a_cdn_are_named_in_the_buckets_policy(

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from sidecar.core.errors import FatalError
 from sidecar.core.model import Fingerprint, Observation
@@ -73,6 +74,22 @@ def test_what_a_kill_in_the_middle_of_it_left_goes_with_the_next_look(main: Path
     sweep(main)
     assert {one.name.partition(".db")[0] for one in folder_of(main).iterdir()} == {owing.stem}
     assert spool_of(owing).exists()
+
+
+def test_what_was_handed_over_to_a_journal_that_is_damaged_is_kept(main: Path) -> None:
+    """The empty one in its place owes nothing, and knows nothing: these may be the only copies."""
+    path = made(main, owing=True)
+    copy = spool_of(path) / "x" / "scene.py"
+    copy.write_text("the only copy")
+    path.write_bytes(b"damage" * 1000)
+    Journal(path, tag=TAG, bucket="lessons", clock=ManualClock()).close()
+    with capture_logs() as said:
+        assert retire(path)
+    sweep(main)
+    assert not path.exists()
+    assert copy.read_text() == "the only copy"
+    assert Path(f"{path}.id").read_text() == "sidecar-1\n"
+    assert [(one["log_level"], one["files"]) for one in said] == [("error", 1)]
 
 
 def test_a_journal_that_is_being_made_keeps_its_id(main: Path) -> None:

@@ -13,6 +13,9 @@ import pytest
 
 import sidecar
 from sidecar import AssetReference, AssetType, ClosedError, ForkedError, LibraryError, WrongLoopError
+from sidecar import settings as sidecar_settings
+from sidecar.library import connection
+from sidecar.library.reading import Reading
 
 Settings = dict[str, Any]
 OFF: Settings = {"s3": {"bucket": "none"}, "convex": {"sync": "off"}}
@@ -60,6 +63,60 @@ async def test_a_platform_that_is_not_open_says_so(tmp_path: Path) -> None:
         pass
     with pytest.raises(ClosedError, match="with"):
         await platform.assets.store_scene_asset("s", AssetType.THUMBNAIL, "x.png", session_id="p/s")
+
+
+async def test_every_call_after_the_block_says_that_the_platform_is_closed(tmp_path: Path) -> None:
+    """Coroutines and twins alike; a twin does not open it again in silence."""
+    async with sidecar.open(OFF | {"journal": {"path": str(tmp_path / "j.db")}}) as platform:
+        pass
+    with pytest.raises(ClosedError, match="not open"):
+        await platform.assets.get_asset_url("id")
+    with pytest.raises(ClosedError, match="not open"):
+        await platform.storage.presign("key")
+    with pytest.raises(ClosedError, match="not open"):
+        await asyncio.to_thread(platform.storage.presign_sync, "key")
+    with pytest.raises(ClosedError, match="not open"):
+        await platform.__aexit__()
+
+
+async def test_what_could_not_be_opened_opens_at_the_next_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not open already."""
+
+    class FailingOnce(Reading):
+        failures = 1
+
+        def __init__(self, settings: sidecar_settings.Settings) -> None:
+            if FailingOnce.failures:
+                FailingOnce.failures -= 1
+                raise OSError("no descriptor is left")
+            super().__init__(settings)
+
+    monkeypatch.setattr(connection, "Reading", FailingOnce)
+    platform = sidecar.open(OFF | {"journal": {"path": str(tmp_path / "j.db")}})
+    with pytest.raises(OSError, match="no descriptor"):
+        await platform.__aenter__()
+    with pytest.raises(ClosedError, match="not open"):
+        await platform.assets.get_asset_url("id")
+    async with platform:
+        assert platform.loop is asyncio.get_running_loop()
+
+
+async def test_who_waits_may_ask_until_the_platform_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is delivered within the grace is told as delivered: that asks the cache."""
+    platform = sidecar.open(OFF | {"journal": {"path": str(tmp_path / "j.db")}})
+    await platform.__aenter__()
+    asked = list[object]()
+
+    async def closing() -> None:
+        asked.append((platform.reading, platform.delivery, platform.loop))
+
+    monkeypatch.setattr(platform.delivery, "close", closing)
+    await platform.__aexit__()
+    assert len(asked) == 1
 
 
 def test_a_fork_is_told_to_open_one_of_its_own(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 import sidecar
 from sidecar import ErrorKind, InconsistencyType, RecoveryKind, SidecarError
 from sidecar.core.errors import Scope
+from sidecar.library.recovery import AT_ONCE
 from sidecar.local.seaweed import SeaweedServer
 
 from .test_storage import SESSION, put
@@ -53,3 +56,29 @@ async def test_an_outage_is_waited_out_at_nobodys_expense(settings: dict[str, An
         )
     assert (action.kind, action.spent) == (RecoveryKind.WAIT, False)
     assert "S3 is unreachable" in action.reason
+
+
+async def test_a_large_session_is_looked_at_page_by_page(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Not all of it at once; the first page that tells ends it."""
+    looking, most, looked = 0, 0, 0
+
+    async def shown(*_: object) -> list[int]:
+        return list(range(100))
+
+    async def judged(number: int) -> InconsistencyType | None:
+        nonlocal looking, most, looked
+        looking, looked = looking + 1, looked + 1
+        most = max(most, looking)
+        await asyncio.sleep(0)
+        looking -= 1
+        return InconsistencyType.LOST_BYTES if number == AT_ONCE else None
+
+    off = {"s3": {"bucket": "none"}, "convex": {"sync": "off"}, "journal": {"path": str(tmp_path / "j.db")}}
+    async with sidecar.open(off) as platform:
+        monkeypatch.setattr(platform._reading, "entity_assets", shown)
+        monkeypatch.setattr(platform.recovery, "_judged", judged)
+        check = platform.recovery.reconcile_data_inconsistency
+        assert not await check(f"{SESSION}/intro", InconsistencyType.LOST_BYTES, project_id="algebra")
+    assert (most, looked) == (AT_ONCE, 2 * AT_ONCE)

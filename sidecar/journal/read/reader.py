@@ -135,6 +135,11 @@ class JournalReader:
         order = "ORDER BY t.state NOT IN ('dead', 'abandoned'), t.id LIMIT ?"
         return self._transfers(f"{UNFINISHED}{where} {order}", [*values, limit])
 
+    def unfinished_paths(self) -> set[str]:
+        """Return where the files of those transfers lie, below whatever root."""
+        rows = self._all(f"SELECT t.folder, t.name FROM transfers t WHERE {UNFINISHED}")
+        return {join(row["folder"], row["name"]) for row in rows}
+
     def standing(self) -> Mapping[str, Standing]:
         """Return the journal's side of the account by root. Delivered files cost nothing to count."""
         rows = self._all(
