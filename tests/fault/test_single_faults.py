@@ -9,7 +9,7 @@ from tests.support.faults import Fault
 from .rig import Rig
 from .scenarios import POSITIONS, REMOTES, S3_ONLY, SCENARIOS, Place, chosen, prepare
 
-SAMPLE = {"s3": 3, "convex": 2}  # places for each fault in the default run
+SAMPLE = {"s3": 2, "convex": 2}  # places for each fault in the default run
 CASES = [(r, f) for r in REMOTES for f in Fault if r == "s3" or f not in S3_ONLY]
 
 
