@@ -8,16 +8,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from sidecar.core.clock import Clock
-from sidecar.core.errors import FatalError
+from sidecar.core.errors import FatalError, SidecarError
+from sidecar.core.model import State, Transfer
+from sidecar.core.ops import CurrentAsset
 from sidecar.journal.db.connection import Transition
 from sidecar.journal.read.reader import JournalReader
 from sidecar.journal.stores.submissions import Submissions
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings, TokenFileAuth
+from sidecar.sync.query import ask
 from sidecar.sync.takedown import Takedown
 from sidecar.watch.ownership.fence import Fence
 
@@ -28,7 +34,9 @@ from .scene_completion import SceneCompletion
 from .settings_change import apply_settings_change
 
 LOOK_SECONDS = 0.03
+ASK_SECONDS = 5.0
 FORGET_SECONDS, FORGET_AT_ONCE = 600.0, 100
+log = structlog.get_logger()
 
 
 class NoStreams:
@@ -80,6 +88,23 @@ class LibraryLife:
             *([self.takedown.finish_left()] if self.takedown else []),
         ]
 
+    async def is_outdated(self, transfer: Transfer) -> bool:
+        """Tell whether Convex shows anything but this synced transfer in its slot, or does not tell.
+
+        Another program may have removed or replaced it. Sent anew, the same bytes make no version.
+        """
+        remotes = self.life.opened.remotes
+        if transfer.state is not State.SYNCED or remotes.metadata is None:
+            return False
+        question = partial(remotes.metadata.current_assets, [transfer.route.slot])
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                (shown,) = await ask(remotes.gates["convex"], "current", question)
+        except (TimeoutError, SidecarError) as error:
+            log.warning("convex_not_asked", asset=transfer.route.slot.digest, error=str(error))
+            return True
+        return shown is None or not _is_content_of(transfer, shown)
+
     async def _forget_delivered(self) -> None:
         """Let what is delivered age, so that a program that lives for months does not keep it all."""
         while True:
@@ -110,6 +135,16 @@ class LibraryLife:
             return reader.pending_cleanup()
         told = reader.unsettled_ops() + reader.unmarked_expiries() + reader.takedowns()
         return reader.pending_cleanup() + told
+
+
+def _is_content_of(transfer: Transfer, shown: CurrentAsset) -> bool:
+    return (shown.bucket, shown.key, shown.transfer_id, shown.version, shown.checksum) == (
+        transfer.bucket,
+        transfer.key,
+        transfer.transfer_id,
+        transfer.version,
+        transfer.checksum,
+    )
 
 
 @asynccontextmanager

@@ -80,7 +80,10 @@ class Delivery:
         )
         fingerprint = Fingerprint(identity=seen.identity, checksum=checksum)
         with self._about_to_wait():
-            found = await life.journal.do(Submissions.announce, seen, fingerprint, stored, url=url)
+            outdated = await _outdated(life, seen, fingerprint)
+            found = await life.journal.do(
+                Submissions.announce, seen, fingerprint, stored, url=url, outdated=outdated
+            )
             if found.transfer is None:
                 raise LibraryError(f"{stored.key} is not told: {found.refused}")
             if found.transfer.state in self._over:
@@ -119,7 +122,8 @@ class Delivery:
             route=route,
             home=found.home,
         )
-        submission = await life.journal.do(Submissions.submit, seen, found.fingerprint)
+        outdated = await _outdated(life, seen, found.fingerprint)
+        submission = await life.journal.do(Submissions.submit, seen, found.fingerprint, outdated=outdated)
         if submission.transfer is None:
             raise LibraryError(f"{source} is not stored: {submission.refused}")
         if not wait and submission.transfer.path != found.path:  # these bytes are on their way already
@@ -246,6 +250,12 @@ class Delivery:
                 ends.set_exception(error)
                 ends.exception()  # it is told, or nobody asks any more
         log.warning("library_life_ended", error=str(error))
+
+
+async def _outdated(life: LibraryLife, seen: Observation, found: Fingerprint) -> int | None:
+    """Return the row that delivered this very content before, unless Convex shows it still."""
+    delivered = await life.journal.do(Submissions.delivered, seen, found)
+    return delivered.row_id if delivered and await life.is_outdated(delivered) else None
 
 
 def _identity(head: ObjectHead) -> StatIdentity:
