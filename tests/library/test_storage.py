@@ -178,6 +178,37 @@ async def test_the_same_bytes_after_a_removal_or_a_replacement_are_stored_again(
         await shows("one", 5)
 
 
+async def test_an_object_that_any_asset_shows_is_known_and_not_deleted(
+    settings: Settings, convex: ConvexServer, seaweed: SeaweedServer, tmp_path: Path
+) -> None:
+    """One that was told of has no mark of its asset, or another asset's."""
+    foreign, source = "elsewhere/foreign/a.py", tmp_path / "a.py"
+    put(seaweed, settings, foreign, "one")
+    source.write_text("two")
+    async with sidecar.open(settings) as platform:
+        told = (await platform.convex.sync_scene_assets("intro", [foreign], session_id=SESSION)).synced[0]
+        (entry,) = await platform.storage.get_asset_manifest("elsewhere/")
+        assert entry.asset is not None
+        assert entry.asset.id == told.id
+        with pytest.raises(LibraryError, match=f"asset {told.id}, which Convex shows"):
+            await platform.storage.delete(foreign)
+        own = await platform.storage.upload(source, "algebra/own/a.py", f"{SESSION}/outro", "scene")
+        other = AssetSyncRequest(
+            entity_id=SESSION,
+            entity_type=EntityType.SESSION,
+            asset_type=AssetType.MANIFEST,
+            s3_key=own.s3_key,
+            name="b.json",
+        )
+        async with sidecar.open(settings) as another:
+            assert (await another.convex.batch_sync_assets([other])).success
+        assert not await platform.storage.cleanup([own.s3_key], "outro")
+        assert await platform.storage.cleanup([foreign], "intro")
+        assert {row["entityId"] for row in convex.table("renderSidecar/assets")} == {"outro", SESSION}
+        await platform.storage.delete(foreign)
+    assert keys_of(seaweed, settings) == {own.s3_key}
+
+
 async def test_an_object_that_was_removed_from_convex_is_told_again(
     settings: Settings, convex: ConvexServer, seaweed: SeaweedServer
 ) -> None:
