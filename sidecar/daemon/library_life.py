@@ -6,7 +6,7 @@ Its work comes from the program itself (``Submissions.submit``), or lies there f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from sidecar.core.ops import CurrentAsset
 from sidecar.journal.db.connection import Transition
 from sidecar.journal.read.reader import JournalReader
 from sidecar.journal.stores.submissions import Submissions
+from sidecar.journal.stores.takedowns import AskedTakedown
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings, TokenFileAuth
 from sidecar.sync.query import ask
@@ -35,8 +36,16 @@ from .settings_change import apply_settings_change
 
 LOOK_SECONDS = 0.03
 ASK_SECONDS = 5.0
+PATIENCE = 3  # times convex.timeout, in which an outage may pass
 FORGET_SECONDS, FORGET_AT_ONCE = 600.0, 100
 log = structlog.get_logger()
+
+
+Removed = Callable[[AskedTakedown], Awaitable[None]]
+
+
+async def nobody(_: AskedTakedown) -> None:
+    """Tell nobody of what is taken down."""
 
 
 class NoStreams:
@@ -53,8 +62,8 @@ class NoStreams:
 class LibraryLife:
     """An open journal of a program, and what works on it."""
 
-    def __init__(self, life: Life, *, settings: Settings, clock: Clock) -> None:
-        """``settings`` are the life's own."""
+    def __init__(self, life: Life, *, settings: Settings, clock: Clock, removed: Removed) -> None:
+        """``settings`` are the life's own; ``removed`` hears of each asset that is taken down."""
         self.life, self.path = life, settings.journal.path
         self.journal = life.opened.journal
         self._syncing = life.stages.sync is not None
@@ -70,7 +79,13 @@ class LibraryLife:
         self.takedown = (
             None
             if convex.backend is None
-            else Takedown(backend=convex.backend, gate=convex.gates["convex"], journal=self.journal)
+            else Takedown(
+                backend=convex.backend,
+                gate=convex.gates["convex"],
+                journal=self.journal,
+                patience_seconds=PATIENCE * settings.convex.timeout,
+                removed=removed,
+            )
         )
         self._scene_completion = SceneCompletion(
             journal=self.journal, clock=clock, complete_after_seconds=settings.entities.complete_after
@@ -85,7 +100,7 @@ class LibraryLife:
             self._scene_completion.run(),
             self._pruner.run(),
             self._forget_delivered(),
-            *([self.takedown.finish_left()] if self.takedown else []),
+            *([self.takedown.work()] if self.takedown else []),
         ]
 
     async def is_outdated(self, transfer: Transfer) -> bool:
@@ -155,6 +170,7 @@ async def open_library_life(
     clock: Clock,
     metrics: Metrics | None = None,
     heard: Callable[[Transition], None] = lambda _: None,
+    removed: Removed = nobody,
 ) -> AsyncIterator[LibraryLife]:
     """Open a program's journal, new or left, for this process alone; nothing runs before ``work``.
 
@@ -169,4 +185,4 @@ async def open_library_life(
     own = settings_for(settings, journal)
     async with open_life(own, clock=clock, fence=Fence(), metrics=metrics, heard=heard) as life:
         await life.stages.lookup.end()  # what comes is new: nothing was found lying there
-        yield LibraryLife(life, settings=own, clock=clock)
+        yield LibraryLife(life, settings=own, clock=clock, removed=removed)

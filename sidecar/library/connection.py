@@ -50,8 +50,8 @@ class Connection:
             raise LibraryError("the platform is open already")
         _log_by_standard_library()
         self._pid, self._loop = os.getpid(), asyncio.get_running_loop()
-        self._delivery = Delivery(self.settings, metrics=self.metrics)
         self._reading = await self._opened.enter_async_context(Reading(self.settings))
+        self._delivery = Delivery(self.settings, metrics=self.metrics, lookup=self._reading.lookup)
         adoption = LibraryAdoption(self.settings, clock=SystemClock())
         self._adopting = asyncio.create_task(adoption.once(), name="sidecar adoption")
         return self

@@ -28,11 +28,13 @@ from sidecar.journal.stores.takedowns import AskedTakedown
 from sidecar.journal.stores.transfers import Transfers
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings
-from sidecar.sync.backend import RemovalOutcome
+from sidecar.sync.takedown import TakenDown
 from sidecar.upload.store import ObjectHead
 
+from .asset_news import AssetNews
 from .errors import ClosedError, LibraryError, RefusedError, SourceError
 from .source import SourceRead, SourceReader, discard
+from .url_cache import AssetLookup
 
 _OVER = frozenset({State.SYNCED, State.DEAD, State.SUPERSEDED, State.GONE})
 _NEWER_MAX = 100
@@ -43,8 +45,9 @@ log = structlog.get_logger()
 class Delivery:
     """Takes files, and tells what became of them."""
 
-    def __init__(self, settings: Settings, *, metrics: Metrics) -> None:
-        """``settings`` are the program's; ``metrics`` count what goes."""
+    def __init__(self, settings: Settings, *, metrics: Metrics, lookup: AssetLookup | None = None) -> None:
+        """``settings`` are the program's; ``metrics`` count what goes; ``lookup`` hears what is replaced."""
+        self._news = AssetNews(lookup)
         self._settings, self._metrics = settings, metrics
         self._over = _OVER if settings.convex.sync == "on" else _OVER | {State.UPLOADED}
         self._reader = SourceReader(part_bytes=settings.s3.part_size)
@@ -86,12 +89,13 @@ class Delivery:
             )
             if found.transfer is None:
                 raise LibraryError(f"{stored.key} is not told: {found.refused}")
+            self._news.expect(found.transfer)
             if found.transfer.state in self._over:
                 return found.transfer
             ends = self._end_of(found.transfer.transfer_id)
         return await self._delivered(life, Path(stored.key), found.transfer, ends)
 
-    async def take_down(self, asked: Sequence[AskedTakedown]) -> list[RemovalOutcome]:
+    async def take_down(self, asked: Sequence[AskedTakedown]) -> list[TakenDown]:
         """Remove assets of one project, as ``Takedown.take_down`` does. Raises SidecarError, FatalError."""
         takedown = (await self._opened()).takedown
         if takedown is None:
@@ -107,6 +111,7 @@ class Delivery:
         if living is None:
             return
         await asyncio.wait({living}, timeout=self._settings.shutdown.grace)
+        await self._news.told()
         living.cancel()
         with suppress(asyncio.CancelledError, Exception, BaseExceptionGroup):  # who waited was told
             await living
@@ -126,6 +131,7 @@ class Delivery:
         submission = await life.journal.do(Submissions.submit, seen, found.fingerprint, outdated=outdated)
         if submission.transfer is None:
             raise LibraryError(f"{source} is not stored: {submission.refused}")
+        self._news.expect(submission.transfer)
         if not wait and submission.transfer.path != found.path:  # these bytes are on their way already
             await asyncio.to_thread(discard, spool_of(life.path), found.path)
         return submission.transfer
@@ -178,6 +184,7 @@ class Delivery:
         if transition.state not in self._over and transition.state is not None:
             return
         state = None if transition.state is None else State(transition.state)
+        self._news.heard(transition)
         for ends in self._waiting.pop(transition.transfer_id, ()):
             if not ends.done():
                 ends.set_result(state)
@@ -222,7 +229,12 @@ class Delivery:
         for tries_left in reversed(range(OPENINGS_MAX)):
             journal = new_journal(self._settings.journal.path)
             opening = open_library_life(
-                self._settings, journal, clock=SystemClock(), metrics=self._metrics, heard=self._heard
+                self._settings,
+                journal,
+                clock=SystemClock(),
+                metrics=self._metrics,
+                heard=self._heard,
+                removed=self._news.removed,
             )
             try:
                 async with opening as life:

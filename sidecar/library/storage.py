@@ -15,7 +15,7 @@ from awscrt import checksums
 from sidecar.core import media
 from sidecar.core.checksums import to_text
 from sidecar.core.model import AssetType, EntityType
-from sidecar.sync.backend import IDS_MAX, RemovalOutcome, ShownAsset, ShownObject
+from sidecar.sync.backend import IDS_MAX, ShownAsset, ShownObject
 from sidecar.upload.metadata import SLOT
 from sidecar.upload.store import ListedObject, ObjectHead
 
@@ -176,9 +176,7 @@ class S3Storage:
         are_gone = True
         for some in by_project.values():
             outcomes = await self.connection.delivery.take_down([asked_takedown(one) for one in some])
-            for one in some:
-                await self.connection.reading.lookup.removed(one.id, version=one.version)
-            are_gone &= RemovalOutcome.CHANGED not in outcomes
+            are_gone &= all(one.is_marked for one in outcomes)
         return are_gone and len(ours) == len(found)
 
     def cleanup_with_convex_sync(
