@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenDown:
-    """What became of an asset; ``is_marked``: its version is expired, and its object goes."""
+    """What became of an asset; ``is_marked``: its version is expired, and its object is to go."""
 
     outcome: RemovalOutcome
     is_marked: bool = False
@@ -179,7 +179,19 @@ class Takedown:
         marks = await ask(
             self._gate, TARGET, partial(self._backend.expire_versions, gone[0].project_id, names)
         )
-        return frozenset(one.id for one, is_marked in zip(gone, marks, strict=True) if is_marked)
+        marked = [one for one, is_marked in zip(gone, marks, strict=True) if is_marked]
+        return frozenset(one.id for one in marked) - await self._shown_by_others(marked)
+
+    async def _shown_by_others(self, marked: Sequence[AskedTakedown]) -> set[int]:
+        """Return those whose objects other assets show as well, by whoever told of them: these stay."""
+        found = set[int]()
+        for bucket in {one.bucket for one in marked}:
+            of_bucket = [one for one in marked if one.bucket == bucket]
+            keys = [one.key for one in of_bucket]
+            shown = await ask(self._gate, TARGET, partial(self._backend.assets_by_key, bucket, keys))
+            pairs = zip(of_bucket, shown, strict=True)
+            found |= {one.id for one, by in pairs if by.assets or by.others}
+        return found
 
 
 def _is_refusal(error: SidecarError) -> bool:

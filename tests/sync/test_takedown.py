@@ -22,7 +22,7 @@ from sidecar.journal.stores.cleanup import Cleanup
 from sidecar.journal.stores.takedowns import AskedTakedown, Takedowns
 from sidecar.journal.writer import JournalWriter
 from sidecar.sync import takedown
-from sidecar.sync.backend import BackendStore, RemovalOutcome
+from sidecar.sync.backend import BackendStore, RemovalOutcome, ShownObject
 from sidecar.sync.takedown import Takedown, TakenDown
 from tests.support import journals
 from tests.support.patience import DEADLINE_SECONDS
@@ -49,6 +49,7 @@ class Convex:
     is_away: bool = False
     answers: asyncio.Event = field(default_factory=asyncio.Event)
     gone: set[str] = field(default_factory=set)
+    shared: set[str] = field(default_factory=set)
 
     async def probe(self) -> None:
         """Answer, unless it is away."""
@@ -66,6 +67,11 @@ class Convex:
         found = [RemovalOutcome.ABSENT if name in self.gone else RemovalOutcome.REMOVED for name in names]
         self.gone.update(names)
         return found
+
+    async def assets_by_key(self, bucket: str, keys: Sequence[str]) -> Sequence[ShownObject]:
+        """Tell which objects other assets show."""
+        assert bucket == "lessons"
+        return [ShownObject(others=key in self.shared) for key in keys]
 
     async def expire_versions(self, project_id: str, versions: Names) -> Sequence[bool]:
         """Mark all of them."""
@@ -138,6 +144,12 @@ async def test_a_removed_asset_is_forgotten_at_once_and_its_object_goes(desk: De
     assert await desk.ask() == [REMOVED]
     assert desk.forgotten == ["a.mp4"]
     assert await desk.settled() == ["k.01"]
+
+
+async def test_an_object_that_another_asset_shows_as_well_stays(desk: Desk) -> None:
+    desk.convex.shared = {"k.01"}
+    assert await desk.ask() == [TakenDown(outcome=RemovalOutcome.REMOVED)]
+    assert await desk.settled() == []
 
 
 @pytest.mark.parametrize("error", [SERVER_ERROR, FORBIDDEN])
