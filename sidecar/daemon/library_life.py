@@ -6,18 +6,25 @@ Its work comes from the program itself (``Submissions.submit``), or lies there f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from sidecar.core.clock import Clock
-from sidecar.core.errors import FatalError
+from sidecar.core.errors import FatalError, SidecarError
+from sidecar.core.model import State, Transfer
+from sidecar.core.ops import CurrentAsset
 from sidecar.journal.db.connection import Transition
 from sidecar.journal.read.reader import JournalReader
 from sidecar.journal.stores.submissions import Submissions
+from sidecar.journal.stores.takedowns import AskedTakedown
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings, TokenFileAuth
+from sidecar.sync.query import ask
 from sidecar.sync.takedown import Takedown
 from sidecar.upload.limits import UploadLimits
 from sidecar.watch.ownership.fence import Fence
@@ -30,7 +37,17 @@ from .scene_completion import SceneCompletion
 from .settings_change import apply_settings_change
 
 LOOK_SECONDS = 0.03
+ASK_SECONDS = 5.0
+PATIENCE = 3  # times convex.timeout, in which an outage may pass
 FORGET_SECONDS, FORGET_AT_ONCE = 600.0, 100
+log = structlog.get_logger()
+
+
+Removed = Callable[[AskedTakedown], Awaitable[None]]
+
+
+async def nobody(_: AskedTakedown) -> None:
+    """Tell nobody of what is taken down."""
 
 
 class NoStreams:
@@ -47,8 +64,8 @@ class NoStreams:
 class LibraryLife:
     """An open journal of a program, and what works on it."""
 
-    def __init__(self, life: Life, *, settings: Settings, clock: Clock) -> None:
-        """``settings`` are the life's own."""
+    def __init__(self, life: Life, *, settings: Settings, clock: Clock, removed: Removed) -> None:
+        """``settings`` are the life's own; ``removed`` hears of each asset that is taken down."""
         self.life, self.path = life, settings.journal.path
         self.journal = life.opened.journal
         self._syncing = life.stages.sync is not None
@@ -64,7 +81,13 @@ class LibraryLife:
         self.takedown = (
             None
             if convex.backend is None
-            else Takedown(backend=convex.backend, gate=convex.gates["convex"], journal=self.journal)
+            else Takedown(
+                backend=convex.backend,
+                gate=convex.gates["convex"],
+                journal=self.journal,
+                patience_seconds=PATIENCE * settings.convex.timeout,
+                removed=removed,
+            )
         )
         self._scene_completion = SceneCompletion(
             journal=self.journal, clock=clock, complete_after_seconds=settings.entities.complete_after
@@ -79,8 +102,25 @@ class LibraryLife:
             self._scene_completion.run(),
             self._pruner.run(),
             self._forget_delivered(),
-            *([self.takedown.finish_left()] if self.takedown else []),
+            *([self.takedown.work()] if self.takedown else []),
         ]
+
+    async def is_outdated(self, transfer: Transfer) -> bool:
+        """Tell whether Convex shows anything but this synced transfer in its slot, or does not tell.
+
+        Another program may have removed or replaced it. Sent anew, the same bytes make no version.
+        """
+        remotes = self.life.opened.remotes
+        if transfer.state is not State.SYNCED or remotes.metadata is None:
+            return False
+        question = partial(remotes.metadata.current_assets, [transfer.route.slot])
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                (shown,) = await ask(remotes.gates["convex"], "current", question)
+        except (TimeoutError, SidecarError) as error:
+            log.warning("convex_not_asked", asset=transfer.route.slot.digest, error=str(error))
+            return True
+        return shown is None or not _is_content_of(transfer, shown)
 
     async def _forget_delivered(self) -> None:
         """Let what is delivered age, so that a program that lives for months does not keep it all."""
@@ -114,6 +154,16 @@ class LibraryLife:
         return reader.pending_cleanup() + told
 
 
+def _is_content_of(transfer: Transfer, shown: CurrentAsset) -> bool:
+    return (shown.bucket, shown.key, shown.transfer_id, shown.version, shown.checksum) == (
+        transfer.bucket,
+        transfer.key,
+        transfer.transfer_id,
+        transfer.version,
+        transfer.checksum,
+    )
+
+
 @asynccontextmanager
 async def open_library_life(
     settings: Settings,
@@ -123,6 +173,7 @@ async def open_library_life(
     metrics: Metrics | None = None,
     heard: Callable[[Transition], None] = lambda _: None,
     limits: UploadLimits | None = None,
+    removed: Removed = nobody,
 ) -> AsyncIterator[LibraryLife]:
     """Open a program's journal, new or left, for this process alone; nothing runs before ``work``.
 
@@ -146,4 +197,4 @@ async def open_library_life(
     async with opening as life:
         await asyncio.to_thread(lambda: spool.sweep(life.opened.reader.unfinished_paths()))
         await life.stages.lookup.end()  # what comes is new: nothing was found lying there
-        yield LibraryLife(life, settings=own, clock=clock)
+        yield LibraryLife(life, settings=own, clock=clock, removed=removed)

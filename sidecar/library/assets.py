@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
 EXPIRES_SECONDS = 3600
+JUDGED_MAX = 5
 
 
 class HasConnection(Protocol):
@@ -126,16 +127,15 @@ class AssetManager:
 
         An asset that gets a newer version meanwhile stays. It is safe against kills: what is begun is brought
         to its end by another process. Objects of older versions are left to their own sidecar's retention.
-        Raises SidecarError where Convex refuses: the role `backend` is needed.
+        Raises SidecarError where Convex refuses, for the role `backend` is needed, or does not answer for
+        three times ``convex.timeout``; it is then carried out once it does.
         """
         shown = await self._of_scene(scene_id, session_id=session_id, project_id=project_id)
         if not shown:
             return []
         outcomes = await self._connection.delivery.take_down([asked_takedown(one) for one in shown])
-        for one in shown:
-            await self._connection.reading.lookup.removed(one.id, version=one.version)
         pairs = zip(shown, outcomes, strict=True)
-        return [shown_reference(one) for one, outcome in pairs if outcome is RemovalOutcome.REMOVED]
+        return [shown_reference(one) for one, found in pairs if found.outcome is RemovalOutcome.REMOVED]
 
     async def get_asset_url(
         self, asset_id: str, url_type: UrlType = UrlType.PRESIGNED, *, expiration: int = EXPIRES_SECONDS
@@ -145,28 +145,33 @@ class AssetManager:
         ``expiration`` is in seconds, at most 604,800, and for signed ones only. Raises NotFoundError,
         ValueError for an address that these settings cannot give, SidecarError of Convex.
         """
-        reading = self._connection.reading
-        asset = await reading.lookup.find(asset_id)
+        asset = await self._connection.reading.lookup.find(asset_id)
         if asset is None:
             raise NotFoundError(
                 f"Convex knows no asset {asset_id}, or it is of a project that these credentials may not have"
             )
-        config = await reading.config()
-        if asset.bucket != config.bucket:
-            raise LibraryError(
-                f"asset {asset_id} lies in bucket {asset.bucket}, and s3.bucket is {config.bucket}"
-            )
-        match url_type:
-            case UrlType.PUBLIC:
-                return object_url(replace(config, public_base_url=None), asset.key)
-            case UrlType.CDN:
-                if config.public_base_url is None:
-                    raise ValueError("s3.public_base_url is not set, which is the CDN's address")
-                return object_url(config, asset.key)
-            case UrlType.PRESIGNED:
-                return await (await reading.objects()).presigned(asset.key, seconds=expiration)
-            case UrlType.CLOUDFRONT:
-                return await self._for_cloudfront(config, asset.key, seconds=expiration)
+        return await self._address(asset, url_type, expiration=expiration)
+
+    async def sign_judged(
+        self, asset_id: str, judge: Callable[[], Awaitable[bool]], *, expiration: int
+    ) -> str | None:
+        """Return a signed address of the version that ``judge`` admits; None if it refuses, or there is none.
+
+        A version that is replaced meanwhile was not judged: the next one is. Raises as ``get_asset_url``,
+        LibraryError for one that is replaced again and again.
+        """
+        lookup = self._connection.reading.lookup
+        seen = await lookup.find(asset_id)
+        for _ in range(JUDGED_MAX):
+            if not await judge():
+                return None
+            current = await lookup.find_current(asset_id)
+            if current is None:
+                return None
+            if seen is not None and (seen.version, seen.key) == (current.version, current.key):
+                return await self._address(current, UrlType.PRESIGNED, expiration=expiration)
+            seen = current
+        raise LibraryError(f"asset {asset_id} is replaced faster than anybody can judge it: try again")
 
     store_scene_asset_sync = blocking(store_scene_asset)
     store_session_asset_sync = blocking(store_session_asset)
@@ -211,6 +216,25 @@ class AssetManager:
         return await self._told(transfer, url=url)
 
     # -- the steps ---------------------------------------------------------------------------------
+
+    async def _address(self, asset: CachedAsset, url_type: UrlType, *, expiration: int) -> str:
+        reading = self._connection.reading
+        config = await reading.config()
+        if asset.bucket != config.bucket:
+            raise LibraryError(
+                f"asset {asset.id} lies in bucket {asset.bucket}, and s3.bucket is {config.bucket}"
+            )
+        match url_type:
+            case UrlType.PUBLIC:
+                return object_url(replace(config, public_base_url=None), asset.key)
+            case UrlType.CDN:
+                if config.public_base_url is None:
+                    raise ValueError("s3.public_base_url is not set, which is the CDN's address")
+                return object_url(config, asset.key)
+            case UrlType.PRESIGNED:
+                return await (await reading.objects()).presigned(asset.key, seconds=expiration)
+            case UrlType.CLOUDFRONT:
+                return await self._for_cloudfront(config, asset.key, seconds=expiration)
 
     async def _for_cloudfront(self, config: S3Config, key: str, *, seconds: int) -> str:
         urls, base = self._connection.settings.urls, config.public_base_url

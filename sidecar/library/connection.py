@@ -56,7 +56,9 @@ class Connection:
         try:
             self._reading = await self._opened.enter_async_context(Reading(self.settings))
             limits = limits_of(self.settings.upload, clock=SystemClock())
-            self._delivery = Delivery(self.settings, metrics=self.metrics, limits=limits)
+            self._delivery = Delivery(
+                self.settings, metrics=self.metrics, limits=limits, lookup=self._reading.lookup
+            )
         except BaseException:
             await self._forget()
             raise

@@ -30,12 +30,14 @@ from sidecar.journal.stores.takedowns import AskedTakedown
 from sidecar.journal.stores.transfers import Transfers
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings
-from sidecar.sync.backend import RemovalOutcome
+from sidecar.sync.takedown import TakenDown
 from sidecar.upload.limits import UploadLimits
 from sidecar.upload.store import ObjectHead
 
+from .asset_news import AssetNews
 from .errors import ClosedError, LibraryError, RefusedError, SourceError
 from .source import SourceRead, SourceReader
+from .url_cache import AssetLookup
 
 _OVER = frozenset({State.SYNCED, State.DEAD, State.SUPERSEDED, State.GONE})
 _NEWER_MAX = 100
@@ -47,8 +49,19 @@ log = structlog.get_logger()
 class Delivery:
     """Takes files, and tells what became of them."""
 
-    def __init__(self, settings: Settings, *, metrics: Metrics, limits: UploadLimits) -> None:
-        """``settings`` are the program's; ``metrics`` count what goes; ``limits`` bound it."""
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        metrics: Metrics,
+        limits: UploadLimits,
+        lookup: AssetLookup | None = None,
+    ) -> None:
+        """``settings`` are the program's; ``metrics`` count what goes; ``limits`` bound it.
+
+        ``lookup`` hears what is replaced.
+        """
+        self._news = AssetNews(lookup)
         self._settings, self._metrics, self._limits = settings, metrics, limits
         self._over = _OVER if settings.convex.sync == "on" else _OVER | {State.UPLOADED}
         self._reader = SourceReader(part_bytes=settings.s3.part_size)
@@ -85,16 +98,20 @@ class Delivery:
             root=f"s3://{stored.bucket}", path=stored.key, identity=_identity(head), route=route
         )
         fingerprint = Fingerprint(identity=seen.identity, checksum=checksum)
+        outdated = await _outdated(life, seen, fingerprint)
         with self._about_to_wait() as ended:
-            found = await life.journal.do(Submissions.announce, seen, fingerprint, stored, url=url)
+            found = await life.journal.do(
+                Submissions.announce, seen, fingerprint, stored, url=url, outdated=outdated
+            )
             if found.transfer is None:
                 raise LibraryError(f"{stored.key} is not told: {found.refused}")
+            self._news.expect(found.transfer)
             if found.transfer.state in self._over:
                 return found.transfer
             ends = self._end_of(life, found.transfer.transfer_id, ended)
         return await self._delivered(life, Path(stored.key), found.transfer, ends)
 
-    async def take_down(self, asked: Sequence[AskedTakedown]) -> list[RemovalOutcome]:
+    async def take_down(self, asked: Sequence[AskedTakedown]) -> list[TakenDown]:
         """Remove assets of one project, as ``Takedown.take_down`` does. Raises SidecarError, FatalError."""
         takedown = (await self._opened()).takedown
         if takedown is None:
@@ -110,6 +127,7 @@ class Delivery:
         if living is None:
             return
         await asyncio.wait({living}, timeout=self._settings.shutdown.grace)
+        await self._news.told()
         living.cancel()
         with suppress(asyncio.CancelledError, Exception, BaseExceptionGroup):  # who waited was told
             await living
@@ -137,8 +155,11 @@ class Delivery:
             route=route,
             home=found.home,
         )
-        submission = await life.journal.do(Submissions.submit, seen, found.fingerprint)
+        outdated = await _outdated(life, seen, found.fingerprint)
+        submission = await life.journal.do(Submissions.submit, seen, found.fingerprint, outdated=outdated)
         transfer = submission.transfer
+        if transfer is not None:
+            self._news.expect(transfer)
         if is_copy and (transfer is None or transfer.path != found.path):  # refused, or on their way already
             await asyncio.to_thread(discard, spool_of(life.path), found.path)
         if transfer is None:
@@ -198,6 +219,7 @@ class Delivery:
         if transition.state not in self._over and transition.state is not None:
             return
         state = None if transition.state is None else State(transition.state)
+        self._news.heard(transition)
         for ends in self._waiting.pop(transition.transfer_id, ()):
             if not ends.done():
                 ends.set_result(state)
@@ -237,6 +259,7 @@ class Delivery:
                 metrics=self._metrics,
                 heard=self._heard,
                 limits=self._limits,
+                removed=self._news.removed,
             )
             try:
                 async with opening as life:
@@ -273,6 +296,12 @@ class Delivery:
 def _discard_copy(spool: Path, copying: asyncio.Future[SourceRead]) -> None:
     if not copying.cancelled() and copying.exception() is None:
         copying.get_loop().run_in_executor(None, discard, spool, copying.result().path)
+
+
+async def _outdated(life: LibraryLife, seen: Observation, found: Fingerprint) -> int | None:
+    """Return the row that delivered this very content before, unless Convex shows it still."""
+    delivered = await life.journal.do(Submissions.delivered, seen, found)
+    return delivered.row_id if delivered and await life.is_outdated(delivered) else None
 
 
 def _identity(head: ObjectHead) -> StatIdentity:

@@ -17,7 +17,7 @@ from sidecar.core.model import EntityType
 from sidecar.core.retry import RetryPolicy
 from sidecar.gate import RemoteGate
 from sidecar.settings import Settings
-from sidecar.sync.backend import BackendStore, ShownAsset
+from sidecar.sync.backend import BackendStore, ShownAsset, ShownObject
 from sidecar.sync.convex import open_as as open_convex
 from sidecar.sync.query import ask
 from sidecar.upload.factory import open_s3
@@ -98,6 +98,11 @@ class Reading:
     async def assets_by_id(self, ids: Sequence[str]) -> Sequence[ShownAsset | None]:
         """Return at most 100 assets by their ids, in order; None for one that Convex does not show us."""
         return await self.ask("assetsById", lambda convex: convex.assets_by_id(ids))
+
+    async def assets_by_key(self, keys: Sequence[str]) -> Sequence[ShownObject]:
+        """Return which assets show each of at most 100 objects of the bucket, in order."""
+        bucket = self._settings.s3.bucket
+        return await self.ask("assetsByKey", lambda convex: convex.assets_by_key(bucket, keys))
 
     async def _locate(self, asset_id: str) -> CachedAsset | None:
         (found,) = await self.assets_by_id([asset_id])

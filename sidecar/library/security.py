@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -37,8 +38,10 @@ class AsksConvex(Protocol):
 class GivesUrls(Protocol):
     """What knows where an asset is."""
 
-    async def get_asset_url(self, asset_id: str, *, expiration: int) -> str:
-        """Return a signed address that lives for ``expiration`` seconds."""
+    async def sign_judged(
+        self, asset_id: str, judge: Callable[[], Awaitable[bool]], *, expiration: int
+    ) -> str | None:
+        """Return a signed address of the version that ``judge`` admits; it lives for so many seconds."""
         ...
 
 
@@ -99,14 +102,16 @@ class SecurityManager:
     ) -> str:
         """Return a signed address for a viewer who may see the asset; it lives for ``expiration`` seconds.
 
-        Whoever has it may read until then, so keep it short. Raises AccessDeniedError; else as
-        ``validate_asset_access`` does.
+        It is of the version that was judged. Whoever has it may read until then, so keep it short. Raises
+        AccessDeniedError; else as ``validate_asset_access`` does.
         """
         if not 1 <= expiration <= EXPIRES_SECONDS_MAX:
             raise ValueError(f"an address lives for 1 to {EXPIRES_SECONDS_MAX} seconds, not {expiration}")
-        if not await self.validate_asset_access(asset_id, user_id):
+        viewer_of(user_id)  # what is no tokenIdentifier is asked of nobody
+        judge = partial(self.validate_asset_access, asset_id, user_id)
+        url = await self._platform.assets.sign_judged(asset_id, judge, expiration=expiration)
+        if url is None:
             raise AccessDeniedError(f"this viewer may not see asset {asset_id}, or there is none")
-        url = await self._platform.assets.get_asset_url(asset_id, expiration=expiration)
         log.info("asset_url_given", asset=asset_id, user=user_id, seconds=expiration)
         return url
 

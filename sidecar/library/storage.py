@@ -17,7 +17,7 @@ from sidecar.core import media
 from sidecar.core.checksums import to_text
 from sidecar.core.model import AssetType, EntityType
 from sidecar.journal.db.fsync import fsync_path
-from sidecar.sync.backend import IDS_MAX, RemovalOutcome, ShownAsset
+from sidecar.sync.backend import IDS_MAX, ShownAsset, ShownObject
 from sidecar.upload.metadata import SLOT
 from sidecar.upload.store import ListedObject, ObjectHead
 
@@ -57,11 +57,11 @@ def kind_of(name: str, entity_type: EntityType) -> AssetType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """An object, and the asset that Convex shows under its slot's id."""
+    """An object, and which assets show it, whoever put it there."""
 
     key: str
     head: ObjectHead
-    asset: ShownAsset | None
+    shown: ShownObject
 
 
 class ConvexSync(Protocol):
@@ -164,25 +164,22 @@ class S3Storage:
     async def cleanup(self, keys: Iterable[str], entity_id: str) -> bool:
         """Remove from Convex the assets that these objects are, then delete the objects; True if all went.
 
-        Whoever wrote them: the role `backend` is needed. An object that is no asset of the entity, or that a
-        newer version replaced, is kept, and the answer is False; one that no sidecar made only goes from
-        Convex; one that is not there counts as gone. What is begun is brought to its end by another process
-        if need be. Raises
-        SidecarError where Convex refuses.
+        Whoever wrote them: the role `backend` is needed. An object that is no asset of the entity, or one of
+        another as well, or that a newer version replaced, is kept, and the answer is False; one that no
+        sidecar made only goes from Convex; one that is not there counts as gone. What is begun is brought to
+        its end by another process if need be. Raises SidecarError where Convex refuses.
         """
         wanted = list(dict.fromkeys(keys))
         found = await self._look(wanted)
-        assets = [one.asset for one in found.values() if one.asset and _is_shown(one, entity_id)]
+        ours = {key: one.shown.assets for key, one in found.items() if _is_of(one.shown, entity_id)}
         by_project: dict[str, list[ShownAsset]] = {}
-        for asset in assets:
+        for asset in (asset for assets in ours.values() for asset in assets):
             by_project.setdefault(asset.project_id, []).append(asset)
-        removed = 0
+        are_gone = True
         for some in by_project.values():
             outcomes = await self.connection.delivery.take_down([asked_takedown(one) for one in some])
-            for one in some:
-                await self.connection.reading.lookup.removed(one.id, version=one.version)
-            removed += sum(outcome is not RemovalOutcome.CHANGED for outcome in outcomes)
-        return removed == len(found)
+            are_gone &= all(one.is_marked for one in outcomes)
+        return are_gone and len(ours) == len(found)
 
     def cleanup_with_convex_sync(
         self, keys: Iterable[str], convex_sync: ConvexSync | None, entity_id: str
@@ -221,13 +218,15 @@ class S3Storage:
     async def delete(self, key: str) -> None:
         """Delete an object that Convex does not show; none there is success.
 
-        Raises LibraryError for one that is an asset (``cleanup`` removes it from Convex first), SidecarError.
+        Raises LibraryError for one that is an asset (``cleanup`` removes it from Convex first), SidecarError,
+        also where Convex cannot be asked.
         """
         found = (await self._look([key])).get(key)
         if found is None:
             return
-        if found.asset is not None and found.asset.key == key:
-            raise LibraryError(f"{key} is asset {found.asset.id}, which Convex shows: remove it by cleanup")
+        if found.shown.assets or found.shown.others:
+            names = ", ".join(one.id for one in found.shown.assets) or "of a project that is not ours"
+            raise LibraryError(f"{key} is asset {names}, which Convex shows: remove it by cleanup")
         await (await self.connection.reading.objects()).delete(key)
 
     upload_sync = blocking(upload)
@@ -246,15 +245,14 @@ class S3Storage:
 
         heads = await asyncio.gather(*(head(key) for key in keys))
         there = {key: found for key, found in zip(keys, heads, strict=True) if found is not None}
-        slots = list({slot for one in there.values() if (slot := one.metadata.get(SLOT))})
-        assets: dict[str, ShownAsset] = {}
+        shown: dict[str, ShownObject] = {}
         if self.connection.settings.convex.sync == "on":
-            for first in range(0, len(slots), IDS_MAX):
-                shown = await self.connection.reading.assets_by_id(slots[first : first + IDS_MAX])
-                assets |= {one.id: one for one in shown if one is not None}
+            for first in range(0, len(there), IDS_MAX):
+                some = list(there)[first : first + IDS_MAX]
+                answers = await self.connection.reading.assets_by_key(some)
+                shown |= dict(zip(some, answers, strict=True))
         return {
-            key: Found(key=key, head=one, asset=assets.get(one.metadata.get(SLOT, "")))
-            for key, one in there.items()
+            key: Found(key=key, head=one, shown=shown.get(key, ShownObject())) for key, one in there.items()
         }
 
 
@@ -268,16 +266,16 @@ def _require_same(storage: S3Storage, sync: ConvexSync | None) -> None:
         raise ValueError("convex_sync is of another deployment than this storage's convex.url")
 
 
-def _is_shown(one: Found, entity_id: str) -> bool:
-    """Tell whether an object is what Convex shows of this entity, as any of its names."""
-    if one.asset is None or one.asset.key != one.key:
-        return False
-    slot = one.asset.slot
-    return entity_id in {slot.entity_id, f"{slot.session_id}/{slot.entity_id}"}
+def _is_of(shown: ShownObject, entity_id: str) -> bool:
+    """Tell whether Convex shows an object as assets of this entity, by any of its names, and of no other."""
+    slots = [one.slot for one in shown.assets]
+    names = [{slot.entity_id, f"{slot.session_id}/{slot.entity_id}"} for slot in slots]
+    return bool(names) and not shown.others and all(entity_id in some for some in names)
 
 
 def _entry(listed: ListedObject, found: Found) -> ManifestEntry:
-    is_current = found.asset is not None and found.asset.key == listed.key
+    slot = found.head.metadata.get(SLOT)
+    asset = min(found.shown.assets, key=lambda one: one.id != slot, default=None)  # its own before others
     return ManifestEntry(
         key=listed.key,
         size=found.head.size_bytes,
@@ -285,7 +283,7 @@ def _entry(listed: ListedObject, found: Found) -> ManifestEntry:
         content_type=found.head.content_type,
         modified_at=listed.modified_ms,
         s3_version_id=found.head.stored.version_id,
-        asset=shown_reference(found.asset) if found.asset is not None and is_current else None,
+        asset=None if asset is None else shown_reference(asset),
     )
 
 

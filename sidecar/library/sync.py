@@ -112,7 +112,7 @@ class ConvexS3Sync:
             return []
         outcomes = await connection.delivery.take_down([asked_takedown(one) for one in gone])
         pairs = zip(gone, outcomes, strict=True)
-        return [shown_reference(one) for one, outcome in pairs if outcome is RemovalOutcome.REMOVED]
+        return [shown_reference(one) for one, found in pairs if found.outcome is RemovalOutcome.REMOVED]
 
     cleanup_orphaned_assets_sync = blocking(cleanup_orphaned_assets)
     sync_scene_assets_sync = blocking(sync_scene_assets)

@@ -101,6 +101,10 @@ class AssetLookup:
         """Return where an asset is; None if there is none. Raises what ``ask`` raises."""
         if (known := await self._cache.get(asset_id)) is not None:
             return known
+        return await self.find_current(asset_id)
+
+    async def find_current(self, asset_id: str) -> CachedAsset | None:
+        """Ask where an asset is now, whatever was known. Raises what ``ask`` raises."""
         found = await self._ask(asset_id)
         if found is not None:
             await self._cache.put(found)

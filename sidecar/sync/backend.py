@@ -43,6 +43,14 @@ class ShownAsset:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownObject:
+    """Which assets show an object; ``others``: so do some that are not ours, or very many."""
+
+    assets: tuple[ShownAsset, ...] = ()
+    others: bool = False
+
+
 class RemovalOutcome(StrEnum):
     """What became of a removal."""
 
@@ -60,6 +68,13 @@ class BackendStore(ConvexStore):
         if not isinstance(value, list) or len(value) != len(ids):
             raise malformed("not one asset per id", operation="assetsById", target="ids")
         return [None if item is None else _asset(item) for item in value]
+
+    async def assets_by_key(self, bucket: str, keys: Sequence[str]) -> Sequence[ShownObject]:
+        """``sidecar:assetsByKey``: which assets show each of at most 100 objects, in order."""
+        value = await self._call("query", "assetsByKey", {"bucket": bucket, "keys": list(keys)})
+        if not isinstance(value, list) or len(value) != len(keys):
+            raise malformed("not one answer per key", operation="assetsByKey", target="keys")
+        return [_shown(item) for item in value]
 
     async def list_by_project(
         self, project_id: str, *, cursor: str | None
@@ -98,6 +113,15 @@ class BackendStore(ConvexStore):
 
 def _slot(slot: Slot) -> dict[str, str]:
     return {"sessionId": slot.session_id, **slot_fields(slot)}
+
+
+def _shown(item: Any) -> ShownObject:
+    try:
+        return ShownObject(
+            assets=tuple(_asset(one) for one in item["assets"]), others=item["others"] is not False
+        )
+    except (KeyError, TypeError):
+        raise malformed(f"{item!r:.200}", operation="assetsByKey", target="keys") from None
 
 
 def _asset(item: Any) -> ShownAsset:

@@ -1,78 +1,202 @@
 """Takes assets down for a backend: removed in Convex, their versions expired, then their objects owed.
 
-What is asked is in the journal first, so that a kill in between leaves nothing half done: whoever opens the
-journal next goes on. An asset that got a newer version meanwhile stays, and so does its object.
+What is asked is in the journal first, and one worker carries it out, whatever becomes of who asked: so
+nothing is left half done. After a kill whoever opens the journal next goes on. An asset that got a newer
+version meanwhile stays, and so does its object.
+
+What Convex refuses before it removed anything is forgotten. All else is tried again: also what was answered
+without a reason, which says nothing of what was done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
-from sidecar.core.errors import SidecarError
+from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.gate import RemoteGate
 from sidecar.journal.stores.takedowns import AskedTakedown, Takedowns
 from sidecar.journal.writer import AsyncJournal
 
 from .backend import IDS_MAX, BackendStore, RemovalOutcome
+from .errors import NOT_INSTALLED
 from .query import ask
 
 TARGET = "takedown"
+RETRY_SECONDS = 2.0
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenDown:
+    """What became of an asset; ``is_marked``: its version is expired, and its object is to go."""
+
+    outcome: RemovalOutcome
+    is_marked: bool = False
 
 
 class Takedown:
     """Removes assets of any sidecar's, by the role `backend`."""
 
-    def __init__(self, *, backend: BackendStore, gate: RemoteGate, journal: AsyncJournal) -> None:
-        """``gate`` is Convex's."""
-        self._backend, self._gate, self._journal = backend, gate, journal
+    def __init__(
+        self,
+        *,
+        backend: BackendStore,
+        gate: RemoteGate,
+        journal: AsyncJournal,
+        patience_seconds: float,
+        removed: Callable[[AskedTakedown], Awaitable[None]],
+    ) -> None:
+        """``gate`` is Convex's; ``removed`` hears of each asset that is gone.
 
-    async def take_down(self, asked: Sequence[AskedTakedown]) -> list[RemovalOutcome]:
+        ``patience_seconds`` is how long who asks waits.
+        """
+        self._backend, self._gate, self._journal = backend, gate, journal
+        self._patience_seconds, self._removed = patience_seconds, removed
+        self._asked = asyncio.Event()
+        self._waiting: dict[int, asyncio.Future[TakenDown]] = {}
+        self._outcomes: dict[int, RemovalOutcome] = {}  # of what is removed, and not marked yet
+        self._put_off: set[int] = set()
+
+    async def take_down(self, asked: Sequence[AskedTakedown]) -> list[TakenDown]:
         """Remove assets of one project; returns what became of each, in order.
 
         Their objects are deleted soon after. Raises SidecarError if Convex refuses: those that it did not
-        remove are then kept, as if nobody had asked.
+        remove are then kept, as if nobody had asked; and while it cannot be asked: they are removed later.
         """
-        outcomes: list[RemovalOutcome] = []
+        outcomes: list[TakenDown] = []
         for first in range(0, len(asked), IDS_MAX):
             kept = await self._journal.do(Takedowns.ask, asked[first : first + IDS_MAX])
             outcomes += await self._carried_out(kept)
         return outcomes
 
-    async def finish_left(self) -> None:
-        """Go on with what an earlier process was asked."""
-        while left := await self._journal.do(Takedowns.left, limit=IDS_MAX):
-            try:
-                await self._carried_out(left)
-            except SidecarError as error:
-                log.warning("assets_not_removed", assets=[one.slot.digest for one in left], error=str(error))
+    async def work(self) -> None:
+        """Carry out what is asked, and what an earlier process was asked, for ever."""
+        while True:
+            self._asked.clear()
+            left = await self._journal.do(Takedowns.left, limit=IDS_MAX, without=self._put_off)
+            if left:
+                await self._carry_out(left)
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_SECONDS if self._put_off else None):
+                    await self._asked.wait()
+                    continue
+            self._put_off.clear()
 
-    async def _carried_out(self, asked: Sequence[AskedTakedown]) -> list[RemovalOutcome]:
-        marked = set[int]()
+    # -- who asks ----------------------------------------------------------------------------------
+
+    async def _carried_out(self, kept: Sequence[AskedTakedown]) -> list[TakenDown]:
+        """Wait for the worker."""
+        loop = asyncio.get_running_loop()
+        waiting = {one.id: loop.create_future() for one in kept}
+        self._waiting |= waiting
+        self._asked.set()
         try:
-            names = [(one.slot, one.version) for one in asked]
-            remove = partial(self._backend.remove_assets, asked[0].project_id, names)
-            outcomes = list(await ask(self._gate, TARGET, remove))
-            gone = [
-                one
-                for one, outcome in zip(asked, outcomes, strict=True)
-                if outcome is not RemovalOutcome.CHANGED
-            ]
-            marked |= await self._marked(gone)
-        except SidecarError:
-            await self._journal.do(Takedowns.settle, asked, marked=marked)
-            raise
-        await self._journal.do(Takedowns.settle, asked, marked=marked)
-        return outcomes
+            async with asyncio.timeout(self._patience_seconds):
+                return [await waiting[one.id] for one in kept]
+        except TimeoutError:
+            raise SidecarError(
+                ErrorKind.NETWORK,
+                self._gate.reason or "Convex does not answer",
+                operation="removeAssets",
+                target=kept[0].project_id,
+                hint="what was asked is on disk, and is carried out once Convex answers",
+            ) from None
+        finally:
+            for one in kept:
+                self._waiting.pop(one.id, None)
 
-    async def _marked(self, gone: Sequence[AskedTakedown]) -> set[int]:
+    def _tell(self, one: AskedTakedown, found: TakenDown | SidecarError) -> None:
+        waiting = self._waiting.get(one.id)
+        if waiting is None or waiting.done():
+            return
+        if isinstance(found, SidecarError):
+            waiting.set_exception(found)
+            waiting.exception()  # it is told with the first of its chunk
+        else:
+            waiting.set_result(found)
+
+    # -- the worker --------------------------------------------------------------------------------
+
+    async def _carry_out(self, asked: Sequence[AskedTakedown]) -> None:
+        try:
+            await self._remove([one for one in asked if one.id not in self._outcomes])
+        except SidecarError as error:
+            await self._not_removed([one for one in asked if one.id not in self._outcomes], error)
+            return
+        await self._mark(asked)
+
+    async def _remove(self, asked: Sequence[AskedTakedown]) -> None:
+        if not asked:
+            return
+        names = [(one.slot, one.version) for one in asked]
+        remove = partial(self._backend.remove_assets, asked[0].project_id, names)
+        outcomes = await ask(self._gate, TARGET, remove)
+        self._outcomes |= {one.id: outcome for one, outcome in zip(asked, outcomes, strict=True)}
+        for one in asked:
+            if self._outcomes[one.id] is not RemovalOutcome.CHANGED:
+                await self._removed(one)
+
+    async def _not_removed(self, asked: Sequence[AskedTakedown], error: SidecarError) -> None:
+        log.warning("assets_not_removed", assets=[one.slot.digest for one in asked], error=str(error))
+        if not _is_refusal(error):
+            self._put_off |= {one.id for one in asked}
+            return
+        await self._journal.do(Takedowns.settle, asked, marked=())
+        for one in asked:
+            self._tell(one, error)
+
+    async def _mark(self, asked: Sequence[AskedTakedown]) -> None:
+        """Have the versions of what is gone expired; until they are, their objects are owed nothing."""
+        gone = [one for one in asked if self._outcomes[one.id] is not RemovalOutcome.CHANGED]
+        changed = [one for one in asked if one not in gone]
+        try:
+            marked = await self._marked(gone)
+        except SidecarError as error:
+            log.warning("objects_not_removed", assets=[one.slot.digest for one in gone], error=str(error))
+            self._put_off |= {one.id for one in gone}
+            await self._settle(changed, marked=frozenset())
+            for one in gone:
+                self._tell(one, TakenDown(outcome=self._outcomes[one.id]))
+        else:
+            await self._settle(asked, marked=marked)
+
+    async def _settle(self, asked: Sequence[AskedTakedown], *, marked: frozenset[int]) -> None:
+        await self._journal.do(Takedowns.settle, asked, marked=marked)
+        for one in asked:
+            self._tell(one, TakenDown(outcome=self._outcomes.pop(one.id), is_marked=one.id in marked))
+
+    async def _marked(self, gone: Sequence[AskedTakedown]) -> frozenset[int]:
         if not gone:
-            return set()
+            return frozenset()
         names = [(one.slot, one.version) for one in gone]
         marks = await ask(
             self._gate, TARGET, partial(self._backend.expire_versions, gone[0].project_id, names)
         )
-        return {one.id for one, is_marked in zip(gone, marks, strict=True) if is_marked}
+        marked = [one for one, is_marked in zip(gone, marks, strict=True) if is_marked]
+        return frozenset(one.id for one in marked) - await self._shown_by_others(marked)
+
+    async def _shown_by_others(self, marked: Sequence[AskedTakedown]) -> set[int]:
+        """Return those whose objects other assets show as well, by whoever told of them: these stay."""
+        found = set[int]()
+        for bucket in {one.bucket for one in marked}:
+            of_bucket = [one for one in marked if one.bucket == bucket]
+            keys = [one.key for one in of_bucket]
+            shown = await ask(self._gate, TARGET, partial(self._backend.assets_by_key, bucket, keys))
+            pairs = zip(of_bucket, shown, strict=True)
+            found |= {one.id for one, by in pairs if by.assets or by.others}
+        return found
+
+
+def _is_refusal(error: SidecarError) -> bool:
+    """Tell whether Convex has certainly not done what was asked, and would not do it the next time."""
+    if error.maybe_done:
+        return False
+    is_told = error.kind is not ErrorKind.UNKNOWN and not error.redacted
+    return is_told or error.hint == NOT_INSTALLED

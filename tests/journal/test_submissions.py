@@ -71,6 +71,25 @@ def test_the_same_bytes_are_what_is_on_its_way_already(journal: Journal) -> None
     assert submit(journal, "A", 2, path=ELSEWHERE).row_id == first.row_id
 
 
+def test_what_convex_shows_no_more_is_sent_anew_and_only_once(journal: Journal) -> None:
+    """Somebody else removed or replaced it; whoever hears so at the same time joins what is on its way."""
+    first = submit(journal, "A")
+    ship(journal, first)
+    tell(journal)
+    seen = Observation(root="/", path=HERE, identity=identity(), route=route("a.mp4"))
+    same = Fingerprint(identity=identity(), checksum="crc64nvme:A")
+    again = journal.submissions.submit(seen, same, outdated=first.row_id).transfer
+    assert again is not None
+    assert (again.state, again.row_id != first.row_id) == (State.READY, True)
+    assert journal.submissions.submit(seen, same, outdated=first.row_id).transfer == again
+    ship(journal, again)
+    tell(journal)
+    last = journal.submissions.submit(seen, same, outdated=first.row_id).transfer
+    assert last is not None
+    assert (last.state, last.row_id) == (State.SYNCED, again.row_id)
+    assert journal.db.execute("SELECT count(*) FROM debts").fetchone()[0] == 0
+
+
 def test_one_file_may_be_two_assets(journal: Journal) -> None:
     first, second = submit(journal, "A"), submit(journal, "A", name="b.mp4")
     assert first.row_id != second.row_id

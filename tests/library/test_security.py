@@ -58,8 +58,12 @@ class Platform:
             raise self.failure
         return viewer in self.readers
 
-    async def get_asset_url(self, asset_id: str, *, expiration: int) -> str:
-        """Sign for whoever asks."""
+    async def sign_judged(
+        self, asset_id: str, judge: Callable[[], Awaitable[bool]], *, expiration: int
+    ) -> str | None:
+        """Sign what is admitted."""
+        if not await judge():
+            return None
         self.calls.append(("signed", asset_id, expiration))
         return SIGNED
 

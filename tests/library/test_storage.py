@@ -139,6 +139,91 @@ async def test_a_scenes_assets_are_listed_and_taken_down_whoever_wrote_them(
     assert len(convex.table("renderSidecar/assets")) == 3
 
 
+@pytest.mark.parametrize("wait", [True, False])
+async def test_the_same_bytes_after_a_removal_or_a_replacement_are_stored_again(
+    settings: Settings, convex: ConvexServer, seaweed: SeaweedServer, tmp_path: Path, wait: bool
+) -> None:
+    """Whoever removed or replaced them: the journal of the one that stores knows of its own delivery only."""
+    source, other_source = tmp_path / "a.py", tmp_path / "other" / "a.py"
+    other_source.parent.mkdir()
+    source.write_text("one")
+    other_source.write_text("two")
+
+    async def store(platform: sidecar.Platform, path: Path, *, wait: bool = True) -> sidecar.AssetReference:
+        return await platform.assets.store_scene_asset(
+            "intro", AssetType.SOURCE_CODE, path, session_id=SESSION, wait=wait
+        )
+
+    async def shows(text: str, version: int) -> None:
+        for _ in range(400):
+            rows = convex.table("renderSidecar/assets")
+            if rows and rows[0]["version"] == version:
+                break
+            await asyncio.sleep(0.05)
+        (row,) = convex.table("renderSidecar/assets")
+        assert (row["version"], row["checksum"]) == (version, checksum(text.encode()))
+        found = seaweed.client().get_object(Bucket=settings["s3"]["bucket"], Key=row["s3Key"])
+        assert found["Body"].read() == text.encode()
+
+    async with sidecar.open(settings) as platform, sidecar.open(settings) as other:
+        await store(platform, source)
+        await platform.assets.cleanup_scene_assets("intro", session_id=SESSION)
+        await store(platform, source, wait=wait)
+        await shows("one", 2)
+        await other.assets.cleanup_scene_assets("intro", session_id=SESSION)
+        await store(platform, source, wait=wait)
+        await shows("one", 3)
+        await store(other, other_source)
+        await store(platform, source, wait=wait)
+        await shows("one", 5)
+
+
+async def test_an_object_that_any_asset_shows_is_known_and_not_deleted(
+    settings: Settings, convex: ConvexServer, seaweed: SeaweedServer, tmp_path: Path
+) -> None:
+    """One that was told of has no mark of its asset, or another asset's."""
+    foreign, source = "elsewhere/foreign/a.py", tmp_path / "a.py"
+    put(seaweed, settings, foreign, "one")
+    source.write_text("two")
+    async with sidecar.open(settings) as platform:
+        told = (await platform.convex.sync_scene_assets("intro", [foreign], session_id=SESSION)).synced[0]
+        (entry,) = await platform.storage.get_asset_manifest("elsewhere/")
+        assert entry.asset is not None
+        assert entry.asset.id == told.id
+        with pytest.raises(LibraryError, match=f"asset {told.id}, which Convex shows"):
+            await platform.storage.delete(foreign)
+        own = await platform.storage.upload(source, "algebra/own/a.py", f"{SESSION}/outro", "scene")
+        other = AssetSyncRequest(
+            entity_id=SESSION,
+            entity_type=EntityType.SESSION,
+            asset_type=AssetType.MANIFEST,
+            s3_key=own.s3_key,
+            name="b.json",
+        )
+        async with sidecar.open(settings) as another:
+            assert (await another.convex.batch_sync_assets([other])).success
+        assert not await platform.storage.cleanup([own.s3_key], "outro")
+        assert await platform.storage.cleanup([foreign], "intro")
+        assert {row["entityId"] for row in convex.table("renderSidecar/assets")} == {"outro", SESSION}
+        await platform.storage.delete(foreign)
+    assert keys_of(seaweed, settings) == {own.s3_key}
+
+
+async def test_an_object_that_was_removed_from_convex_is_told_again(
+    settings: Settings, convex: ConvexServer, seaweed: SeaweedServer
+) -> None:
+    """That this program has told of it before is no reason to say that Convex has it."""
+    put(seaweed, settings, "algebra/foreign/a.py", "one")
+    async with sidecar.open(settings) as platform:
+        for version in (1, 2):
+            told = await platform.convex.sync_scene_assets(
+                "intro", ["algebra/foreign/a.py"], session_id=SESSION
+            )
+            assert [one.version for one in told.synced] == [version]
+            assert [row["version"] for row in convex.table("renderSidecar/assets")] == [version]
+            await platform.assets.cleanup_scene_assets("intro", session_id=SESSION)
+
+
 async def test_assets_whose_objects_are_gone_are_removed_unless_they_are_many(
     settings: Settings, convex: ConvexServer, seaweed: SeaweedServer
 ) -> None:

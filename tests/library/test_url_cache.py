@@ -212,8 +212,12 @@ async def test_who_may_see_an_asset_is_asked_before_the_cache() -> None:
             calls.append("asked")
             return False
 
-        async def get_asset_url(self, asset_id: str, *, expiration: int) -> str:
-            """Take what is cached."""
+        async def sign_judged(
+            self, asset_id: str, judge: Callable[[], Any], *, expiration: int
+        ) -> str | None:
+            """Take what is cached, once it is admitted."""
+            if not await judge():
+                return None
             calls.append("cache")
             return str((await cache.get(asset_id), expiration))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import urllib.error
 import urllib.parse
@@ -15,8 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 import sidecar
-from sidecar import AccessDeniedError, AssetType, NotFoundError, UrlType
+from sidecar import AccessDeniedError, AssetReference, AssetType, NotFoundError, UrlType
 from sidecar.library.cloudfront import signed_url
+from sidecar.local.convex_server import ConvexServer
 from sidecar.local.seaweed import SeaweedServer
 from sidecar.sync.backend import BackendStore
 from sidecar.upload.s3.credentials import Keys
@@ -122,6 +124,31 @@ async def test_where_an_asset_is_is_asked_once_and_never_told_late(
             await writer.assets.get_asset_url(stored.id)
 
 
+async def test_what_nobody_waits_for_and_orphans_are_forgotten_as_well(
+    settings: dict[str, Any], tmp_path: Path, convex: ConvexServer, seaweed: SeaweedServer
+) -> None:
+    """A version that was handed over takes the place of the one before once it has arrived."""
+    source = tmp_path / "a.py"
+    async with sidecar.open(settings) as platform:
+        for text, wait in (("print(1)", True), ("print(2)", False)):
+            source.write_text(text)
+            stored = await platform.assets.store_scene_asset(
+                "intro", AssetType.SOURCE_CODE, source, session_id="p/s", wait=wait
+            )
+
+        async def shows_second() -> bool:
+            return stored.s3_key in await platform.assets.get_asset_url(stored.id, UrlType.PUBLIC)
+
+        async with asyncio.timeout(20):
+            while not await shows_second():
+                await asyncio.sleep(0.02)
+        seaweed.client().delete_object(Bucket=settings["s3"]["bucket"], Key=stored.s3_key)
+        assert await platform.convex.cleanup_orphaned_assets("p")
+        with pytest.raises(NotFoundError):
+            await platform.assets.get_asset_url(stored.id)
+    assert convex.table("renderSidecar/assets") == []
+
+
 async def test_an_address_is_given_to_whom_the_functions_admit(
     settings: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -139,6 +166,37 @@ async def test_an_address_is_given_to_whom_the_functions_admit(
             await other.assets.cleanup_scene_assets("intro", session_id="p/s")
         with pytest.raises(AccessDeniedError):
             await platform.security.generate_secure_asset_url(stored.id, ada)
+
+
+async def test_the_version_that_was_judged_is_the_one_that_is_signed(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What this program remembers is older than what the functions judge; and it may change meanwhile."""
+    source, ada = tmp_path / "a.py", "https://login.example.com|ada"
+    stored: list[AssetReference] = []
+    can_read, judged = BackendStore.can_read, list[str]()
+    async with sidecar.open(settings) as platform, sidecar.open(settings) as other:
+
+        async def store(text: str) -> None:
+            source.write_text(text)
+            stored.append(
+                await other.assets.store_scene_asset("intro", AssetType.SOURCE_CODE, source, session_id="p/s")
+            )
+
+        async def replaced_behind(store_: BackendStore, asset_id: str, viewer: Any) -> bool:
+            judged.append(stored[-1].s3_key)
+            is_allowed = await can_read(store_, asset_id, viewer)
+            if len(judged) == 2:
+                await store("print(3)")
+            return is_allowed
+
+        monkeypatch.setattr(BackendStore, "can_read", replaced_behind)
+        await store("print(1)")
+        assert stored[0].s3_key in await platform.assets.get_asset_url(stored[0].id)
+        await store("print(2)")
+        url = await platform.security.generate_secure_asset_url(stored[0].id, ada, expiration=60)
+    assert opened(url) == b"print(3)"
+    assert judged == [stored[1].s3_key, stored[1].s3_key, stored[2].s3_key]
 
 
 @pytest.mark.parametrize("kind", ["rsa", "ec"])

@@ -83,12 +83,16 @@ class Completion(Store):
         ]
 
     @transaction
-    def complete(self, row_id: int, fingerprint: Fingerprint) -> State | None:
+    def complete(self, row_id: int, fingerprint: Fingerprint, *, outdated: int | None = None) -> State | None:
         """discovered -> ready; None if nothing new: the row is dropped and the identity remembered.
 
-        Unchanged means equal to the slot's newest transfer that has reached or may still reach Convex.
+        Unchanged means equal to the slot's newest transfer that has reached or may still reach Convex, unless
+        that is the row ``outdated``.
         """
-        return self.complete_all([(row_id, fingerprint)])[0]
+        if outdated is None:
+            return self.complete_all([(row_id, fingerprint)])[0]
+        candidate, has_older = self._transfers.with_older([row_id])[row_id]
+        return self._complete(candidate, has_older, fingerprint, outdated=outdated)
 
     def _complete_only(self, found: Sequence[tuple[Transfer, Fingerprint]]) -> None:
         rows, files = list[tuple[Column, ...]](), list[tuple[Column, ...]]()
@@ -105,12 +109,19 @@ class Completion(Store):
             self._db.execute(_SEEN_COMPLETE, [json.dumps(files)])
             self._db.execute(_COMPLETED, [json.dumps(rows), self._db.clock.wall_ms()])
 
-    def _complete(self, candidate: Transfer, has_older: bool, fingerprint: Fingerprint) -> State | None:  # noqa: FBT001 - as it was found
+    def _complete(
+        self,
+        candidate: Transfer,
+        has_older: bool,  # noqa: FBT001 - as it was found
+        fingerprint: Fingerprint,
+        *,
+        outdated: int | None = None,
+    ) -> State | None:
         if candidate.state is State.ABANDONED:  # its scene was cancelled while it was read
             return candidate.state
         newest = self._newest_alive(candidate) if has_older else None
         self._seen_complete(candidate, fingerprint.identity)
-        if newest and _same_content(newest, candidate, fingerprint):
+        if newest and newest.row_id != outdated and _same_content(newest, candidate, fingerprint):
             self._drop_unchanged(candidate, newest, fingerprint.identity)
             return None
         found = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sidecar.core.model import Fingerprint, Observation, State, StoredObject, Transfer
 from sidecar.journal.db.connection import JournalConnection
-from sidecar.journal.db.rows import split
+from sidecar.journal.db.rows import FROM_TRANSFERS, split, transfer_from
 from sidecar.journal.db.store import Store, transaction
 
 from .completion import Completion
@@ -48,15 +48,30 @@ class Submissions(Store):
         self._transfers, self._completion = transfers, completion
         self._files, self._repairs = files, repairs
 
+    def delivered(self, seen: Observation, fingerprint: Fingerprint) -> Transfer | None:
+        """Return the slot's newest synced transfer, if it has this very content."""
+        row = self._db.execute(
+            f"{FROM_TRANSFERS} WHERE t.slot = ? AND t.state = 'synced' ORDER BY t.id DESC LIMIT 1",
+            [seen.route.slot.digest],
+        ).fetchone()
+        newest = transfer_from(row) if row is not None else None
+        content = (fingerprint.checksum, fingerprint.size_bytes)
+        return newest if newest and (newest.checksum, newest.size_bytes) == content else None
+
     @transaction
-    def submit(self, seen: Observation, fingerprint: Fingerprint) -> Submission:
-        """-> ready, or what brings the very same content already; a dead letter of it goes once more."""
-        self._let_slot_follow(seen)
+    def submit(
+        self, seen: Observation, fingerprint: Fingerprint, *, outdated: int | None = None
+    ) -> Submission:
+        """-> ready, or what brings the very same content already; a dead letter of it goes once more.
+
+        ``outdated`` is the row of a synced transfer that Convex shows no more: its bytes are sent anew.
+        """
+        self._let_slot_follow(seen, outdated)
         (result,) = self._files.observe([seen])
         if result.refused is not None:
             return Submission(refused=result.refused)
         if result.candidate is not None:
-            self._completion.complete(result.candidate.row_id, fingerprint)
+            self._completion.complete(result.candidate.row_id, fingerprint, outdated=outdated)
         newest = self._transfers.one(self._newest(seen))
         if newest.state is State.DEAD:
             self._repairs.requeue(transfer_id=newest.transfer_id)
@@ -65,10 +80,19 @@ class Submissions(Store):
 
     @transaction
     def announce(
-        self, seen: Observation, fingerprint: Fingerprint, stored: StoredObject, *, url: str
+        self,
+        seen: Observation,
+        fingerprint: Fingerprint,
+        stored: StoredObject,
+        *,
+        url: str,
+        outdated: int | None = None,
     ) -> Submission:
-        """-> uploaded, with its op in the outbox: S3 has it, and nothing of it is to be sent."""
-        found = self.submit(seen, fingerprint)
+        """-> uploaded, with its op in the outbox: S3 has it, and nothing of it is to be sent.
+
+        ``outdated`` as ``submit`` says.
+        """
+        found = self.submit(seen, fingerprint, outdated=outdated)
         if found.transfer is None or found.transfer.state is not State.READY:
             return found
         row_id = found.transfer.row_id
@@ -108,7 +132,7 @@ class Submissions(Store):
 
     # -- the steps ---------------------------------------------------------------------------------
 
-    def _let_slot_follow(self, seen: Observation) -> None:
+    def _let_slot_follow(self, seen: Observation, outdated: int | None) -> None:
         """Forget where the slot's file lay, and how a file looked whose transfer came to nothing."""
         place = [self._db.root_id(seen.root), *split(seen.path)]
         self._db.execute(
@@ -121,7 +145,7 @@ class Submissions(Store):
         newest = self._transfers.find(row["transfer"]) if row is not None else None
         if newest is not None and newest.state is State.DISCOVERED:
             self._completion.vanish_transfer(newest)
-        if newest is not None and newest.state in _GIVEN_UP:
+        if newest is not None and (newest.state in _GIVEN_UP or newest.row_id == outdated):
             self._db.execute("DELETE FROM files WHERE (root, folder, name) = (?, ?, ?)", place)
 
     def _newest(self, seen: Observation) -> int:

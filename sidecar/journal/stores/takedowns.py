@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -37,12 +38,13 @@ class Takedowns(Store):
         """Keep what is to be removed, before anybody is told; return it with its ids."""
         return [replace(one, id=self._insert(one)) for one in asked]
 
-    def left(self, *, limit: int) -> list[AskedTakedown]:
-        """Return what is not settled, oldest first, of one project."""
+    def left(self, *, limit: int, without: Collection[int] = ()) -> list[AskedTakedown]:
+        """Return what is not settled, oldest first, of one project; ``without`` these ids."""
         rows = self._db.execute(
-            "SELECT * FROM takedowns WHERE project_id ="
-            " (SELECT project_id FROM takedowns ORDER BY id LIMIT 1) ORDER BY id LIMIT ?",
-            [limit],
+            "WITH due AS (SELECT * FROM takedowns WHERE id NOT IN (SELECT value FROM json_each(?)))"
+            " SELECT * FROM due WHERE project_id = (SELECT project_id FROM due ORDER BY id LIMIT 1)"
+            " ORDER BY id LIMIT ?",
+            [json.dumps(sorted(without)), limit],
         ).fetchall()
         return [
             AskedTakedown(

@@ -20,6 +20,7 @@ import {
   removal,
   removalResult,
   scenePage,
+  shownObject,
   slot,
   versionName,
   versionPage,
@@ -51,6 +52,7 @@ const beatArgs = { sidecarId: v.string(), epoch: v.number() };
 const listArgs = { projectId: v.string(), cursor: v.union(v.string(), v.null()) };
 const idArgs = { ids: v.array(v.string()) };
 const idReturns = v.array(v.union(v.null(), assetReference));
+const keyArgs = { bucket: v.string(), keys: v.array(v.string()) };
 const removeArgs = { projectId: v.string(), removals: v.array(removal) };
 const cleanupArgs = { ...listArgs, dryRun: v.boolean() };
 const expireAnyArgs = { projectId: v.string(), versions: v.array(versionName) };
@@ -178,6 +180,21 @@ export const assetsByIdInternal = internalQuery({
   returns: idReturns,
   handler: async (ctx, { ids }) =>
     await ctx.runQuery(component.sidecar.assetsById, { caller: deployedSidecar().caller, ids }),
+});
+
+/** For a backend: which assets show each of at most 100 objects, in order. */
+export const assetsByKey = query({
+  args: keyArgs,
+  returns: v.array(shownObject),
+  handler: async (ctx, args) =>
+    await ctx.runQuery(component.sidecar.assetsByKey, { caller: await requireBackend(ctx), ...args }),
+});
+
+export const assetsByKeyInternal = internalQuery({
+  args: keyArgs,
+  returns: v.array(shownObject),
+  handler: async (ctx, args) =>
+    await ctx.runQuery(component.sidecar.assetsByKey, { caller: deployedSidecar().caller, ...args }),
 });
 
 /** For a backend: remove at most 100 assets, each only if it is still at the version that was seen. */

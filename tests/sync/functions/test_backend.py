@@ -116,6 +116,7 @@ def wire(slot: Slot) -> dict[str, str]:
 CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("query", "listByProject", {"projectId": "p", "cursor": None}),
     ("query", "assetsById", {"ids": []}),
+    ("query", "assetsByKey", {"bucket": "lessons", "keys": []}),
     ("mutation", "removeAssets", {"projectId": "p", "removals": []}),
     ("mutation", "expireVersions", {"projectId": "p", "versions": []}),
     ("query", "canRead", {"asset": "x", "viewer": None}),
@@ -204,6 +205,21 @@ def test_rows_of_an_earlier_version_are_given_their_identity(
     ]
     assert [asset["name"] for asset in found] == names
     assert all(row.get("assetId") for row in server.table("renderSidecar/assetVersions"))
+
+
+def test_which_assets_show_an_object_is_found_by_its_bucket_and_key(
+    callers: Callers, backend: Caller, connect: Connect
+) -> None:
+    """Of several, each; that one of another project does is told, and not which."""
+    sidecar = connect()
+    sidecar.apply(of(sidecar))
+    [asset] = backend.query("sidecar:assetsById", ids=[slot_of(sidecar).digest])
+    asked = {"bucket": asset["bucket"], "keys": [asset["s3Key"], "none"]}
+    nothing: dict[str, Any] = {"assets": [], "others": False}
+    assert backend.query("sidecar:assetsByKey", **asked) == [{"assets": [asset], "others": False}, nothing]
+    assert backend.query("sidecar:assetsByKey", **asked | {"bucket": "another"}) == [nothing, nothing]
+    other = callers(f"Bearer {OTHER.token('server')}")
+    assert other.query("sidecar:assetsByKey", **asked) == [{"assets": [], "others": True}, nothing]
 
 
 def test_an_asset_of_another_project_looks_absent(callers: Callers, connect: Connect) -> None:

@@ -74,6 +74,7 @@ def arguments(name: str, sidecar: Sidecar, caller_id: str) -> dict[str, Any]:
         "sidecar:heartbeat": {**who, "epoch": 1},
         "sidecar:listByProject": {"projectId": "secret", "cursor": None},
         "sidecar:assetsById": {"ids": ["x"]},
+        "sidecar:assetsByKey": {"bucket": "lessons", "keys": ["x"]},
         "sidecar:removeAssets": {"projectId": "secret", "removals": [{"slot": slot, "expectedVersion": 1}]},
         "sidecar:expireVersions": {"projectId": "secret", "versions": [{**slot, "version": 1}]},
         "sidecar:cleanupOrphanedAssets": {"projectId": "secret", "dryRun": False, "cursor": None},

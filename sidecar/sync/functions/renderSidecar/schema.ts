@@ -33,6 +33,7 @@ export default defineSchema({
     assetId: v.optional(v.string()), // the slot's digest; rows of earlier versions get it from a migration
   })
     .index("by_asset", ["assetId"])
+    .index("by_key", ["s3Key"])
     .index("by_project", ["projectId", "sessionId", "entityType", "entityId", "order", "name", "assetType"])
     .index("by_slot", ["sessionId", "entityType", "entityId", "assetType", "name"])
     .index("by_choice", ["sessionId", "entityType", "entityId", "assetType", "rank", "order", "name"])

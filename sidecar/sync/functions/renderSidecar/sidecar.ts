@@ -24,6 +24,7 @@ import {
   removal,
   removalResult,
   scenePage,
+  shownObject,
   slot,
   versionName,
   versionPage,
@@ -115,6 +116,13 @@ export const assetsById = query({
   args: { caller, ids: v.array(v.string()) },
   returns: v.array(v.union(v.null(), assetReference)),
   handler: async (ctx, { caller, ids }) => await backend.findById(ctx, caller, ids),
+});
+
+/** Which assets show each of at most 100 objects, in order. */
+export const assetsByKey = query({
+  args: { caller, bucket: v.string(), keys: v.array(v.string()) },
+  returns: v.array(shownObject),
+  handler: async (ctx, { caller, ...args }) => await backend.findByKey(ctx, caller, args),
 });
 
 /** Remove at most 100 assets, each only if it is still at the version that was seen. */

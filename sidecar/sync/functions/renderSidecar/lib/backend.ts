@@ -15,6 +15,7 @@ import type { Caller, ProjectRule, Removal, RemovalResult, VersionName } from ".
 import { expireVersion } from "./versions";
 
 export const MAX_ASSETS = 100;
+const SHOWN_MAX = 20;
 
 /** The next assets of a project, by session and entity, then as a player wants them. */
 export async function listByProject(
@@ -39,6 +40,26 @@ export async function findById(ctx: QueryCtx, backend: Caller, ids: string[]) {
   const rows = await Promise.all(ids.map((id) => assetById(ctx, id)));
   return await Promise.all(
     rows.map(async (row) => (row !== null && mayWrite(backend, row.projectId) ? await toAssetReference(row) : null)),
+  );
+}
+
+/**
+ * Which assets show an object, whoever put it there; `others`: so do assets in projects that are not the caller's, or
+ * more than a few.
+ */
+export async function findByKey(ctx: QueryCtx, backend: Caller, { bucket, keys }: { bucket: string; keys: string[] }) {
+  requireFew(keys.length);
+  return await Promise.all(
+    keys.map(async (key) => {
+      const rows = await ctx.db
+        .query("assets")
+        .withIndex("by_key", (q) => q.eq("s3Key", key))
+        .take(SHOWN_MAX + 1);
+      const shown = rows.slice(0, SHOWN_MAX).filter((row) => row.bucket === bucket);
+      const ours = shown.filter((row) => mayWrite(backend, row.projectId));
+      const others = rows.length > SHOWN_MAX || ours.length < shown.length;
+      return { assets: await Promise.all(ours.map(toAssetReference)), others };
+    }),
   );
 }
 

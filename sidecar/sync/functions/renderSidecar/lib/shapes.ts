@@ -276,6 +276,9 @@ export const assetPage = v.object({
   cursor: v.union(v.string(), v.null()),
 });
 
+/** The assets that show an object; `others`: so do some that are not the caller's, or very many. */
+export const shownObject = v.object({ assets: v.array(assetReference), others: v.boolean() });
+
 /** Assets of which nothing tells any more, and where to go on; null: there are no further ones. */
 export const orphanPage = v.object({ orphans: v.array(assetReference), cursor: v.union(v.string(), v.null()) });
 
