@@ -24,6 +24,9 @@ export const bury = internalMutation({
   args: { sessionId: v.string() },
   handler: async (ctx, { sessionId }) => {
     await ctx.db.insert("deletedSessions", { sessionId, deletedAt: Date.now() });
+    for (const row of await ctx.db.query("videoSessions").collect()) {
+      if (row.sessionId === sessionId) await ctx.db.delete(row._id);
+    }
   },
 });
 export const orphan = internalMutation({
@@ -113,6 +116,29 @@ def test_a_deletion_that_was_killed_goes_on(server: ConvexServer, admin: Caller,
     admin.inside("testing:bury", sessionId=sidecar.session_id)
     assert sidecar.apply(put())[0]["code"] == "SESSION_DELETED"
     admin.mutation("sessions:remove", sessionId=sidecar.session_id)
+    server.control("settle", {})
+    assert not any(left(server, sidecar)[table] for table in TABLES)
+
+
+def test_a_backend_brings_no_session_back_that_is_being_deleted(
+    server: ConvexServer, admin: Caller, sidecar: Sidecar
+) -> None:
+    """To remove its assets is to remove nothing; a document that came back all the same goes with the rest."""
+    fill(sidecar)
+    (document,) = left(server, sidecar)["videoSessions"]
+    admin.inside("testing:bury", sessionId=sidecar.session_id)
+    slots = [
+        {"entityType": "session", "entityId": sidecar.session_id, "assetType": "manifest"}
+        | {"name": "manifest.json"},
+        {"entityType": "scene", "entityId": "s00", "assetType": "video_chunk", "name": "0.mp4"},
+    ]
+    removals = [{"slot": {**slot, "sessionId": sidecar.session_id}, "expectedVersion": 1} for slot in slots]
+    removed = admin.mutation("sidecar:removeAssetsInternal", projectId=sidecar.project_id, removals=removals)
+    assert [one["outcome"] for one in removed] == ["absent", "absent"]
+    assert left(server, sidecar)["videoSessions"] == []
+    row = {name: value for name, value in document.items() if not name.startswith("_")}
+    admin.inside("migration:write", table="videoSessions", rows=[json.dumps(row)])
+    admin.inside("lib/sessionDeletion:purge", sessionId=sidecar.session_id)
     server.control("settle", {})
     assert not any(left(server, sidecar)[table] for table in TABLES)
 
