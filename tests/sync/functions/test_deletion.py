@@ -123,7 +123,7 @@ def test_a_deletion_that_was_killed_goes_on(server: ConvexServer, admin: Caller,
 def test_a_backend_brings_no_session_back_that_is_being_deleted(
     server: ConvexServer, admin: Caller, sidecar: Sidecar
 ) -> None:
-    """To remove its assets is to remove nothing; a document that came back all the same goes with the rest."""
+    """To remove its assets is to remove nothing; a document that came back all the same goes, too."""
     fill(sidecar)
     (document,) = left(server, sidecar)["videoSessions"]
     admin.inside("testing:bury", sessionId=sidecar.session_id)
@@ -154,6 +154,24 @@ def test_a_session_that_is_made_again_goes_on_counting(
     assert sidecar.apply(put(content="B"))[0]["version"] == 2
     totals = sidecar.caller.query("sessions:get", sessionId=sidecar.session_id)
     assert (totals["assetCount"], totals["sceneCount"]) == (1, 1)
+
+
+def test_a_purge_that_comes_late_takes_nothing_of_a_scene_that_was_made_again(
+    server: ConvexServer, admin: Caller, sidecar: Sidecar
+) -> None:
+    """Deleted twice, or a job that a migration began again: the totals go on counting what is there."""
+    scene = {"sessionId": sidecar.session_id, "sceneId": "intro"}
+    sidecar.apply(put(), facts())
+    admin.mutation("scenes:remove", **scene)
+    server.control("settle", {})
+    admin.inside("migration:startJobs", table="deletedScenes", cursor=None)
+    admin.inside("scenes:ensure", **scene, projectId=sidecar.project_id)
+    sidecar.apply(put(content="B"), facts())
+    server.control("settle", {})
+    admin.inside("lib/deletion:purge", **scene)
+    assert [row["version"] for row in left(server, sidecar)["assets"]] == [2]
+    assert len(left(server, sidecar)["sceneFacts"]) == 1
+    assert sidecar.caller.query("sessions:get", sessionId=sidecar.session_id)["assetCount"] == 1
 
 
 @pytest.fixture

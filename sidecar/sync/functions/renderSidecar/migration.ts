@@ -148,8 +148,8 @@ async function purgeAgain(ctx: MutationCtx, time: number): Promise<number | null
     .query("deletedScenes")
     .withIndex("by_creation_time", (q) => q.gt("_creationTime", time))
     .take(ROWS_PER_STEP);
-  for (const { sessionId, sceneId } of rows) {
-    await ctx.scheduler.runAfter(0, internal.lib.deletion.purge, { sessionId, sceneId });
+  for (const { sessionId, sceneId, purgedAt } of rows) {
+    if (purgedAt === undefined) await ctx.scheduler.runAfter(0, internal.lib.deletion.purge, { sessionId, sceneId });
   }
   return rows.at(-1)?._creationTime ?? null;
 }
