@@ -63,6 +63,18 @@ export const mend = internalMutation({
   },
 });
 """
+# In the component: a notice whose call is still to come.
+TESTING = """
+import { v } from "convex/values";
+import { internalMutation } from "./_generated/server";
+export const begin = internalMutation({
+  args: { sessionId: v.string(), sceneId: v.string() },
+  handler: async (ctx, { sessionId, sceneId }) => {
+    const of = { sessionId, entityType: "scene" as const, entityId: sceneId, producer: "" };
+    await ctx.db.insert("notices", { ...of, attempts: 0, since: Date.now() });
+  },
+});
+"""
 ACCESS = """
 import { internal } from "./_generated/api";
 import type { SceneCallback, SessionCallback } from "./sidecar/callbacks";
@@ -86,6 +98,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexServer]:
             assert before in text
             text = text.replace(before, after)
         path.write_text(text)
+    (functions / COMPONENT / "testing.ts").write_text(TESTING)
     for name, text in {"schema.ts": SCHEMA, "lessons.ts": LESSONS, "sidecarAccess.ts": ACCESS}.items():
         (functions / name).write_text(text)
     with ConvexServer(functions_dir=Path(functions)) as running:
@@ -122,6 +135,12 @@ def told(server: ConvexServer, sidecar: Sidecar) -> list[dict[str, Any]]:
     return [row for row in server.table("lessons") if row["sessionId"] == sidecar.session_id]
 
 
+def notices(server: ConvexServer, sidecar: Sidecar) -> list[dict[str, Any]]:
+    """Return what the application was not told yet of the session and its scenes."""
+    rows = server.table(f"{COMPONENT}/notices")
+    return [row for row in rows if row["sessionId"] == sidecar.session_id]
+
+
 def test_the_application_follows_every_change(server: ConvexServer, admin: Caller) -> None:
     """With the whole document, and the totals; null once the scene was deleted."""
     sidecar = Deployed(admin, sidecar_id="a", session_id="p/follow")
@@ -138,7 +157,7 @@ def test_the_application_follows_every_change(server: ConvexServer, admin: Calle
     assert told(server, sidecar)[-1]["gone"] is True
     counts = [row["assetCount"] for row in server.table("courses") if row["sessionId"] == sidecar.session_id]
     assert (counts[0], counts[-1]) == (1, 0)
-    assert server.table(f"{COMPONENT}/notices") == []
+    assert notices(server, sidecar) == []
 
 
 def test_a_callback_that_fails_is_shown_and_tried_again_and_stops_nothing(
@@ -162,6 +181,27 @@ def test_a_callback_that_fails_is_shown_and_tried_again_and_stops_nothing(
     admin.mutation("lessons:mend")
     eventually("it is told", lambda: bool(told(server, sidecar)) and failures() == [])
     assert told(server, sidecar)[-1]["assetsStatus"] == "ready"
+
+
+def test_the_second_try_of_a_call_that_succeeded_disturbs_no_later_change(
+    server: ConvexServer, admin: Caller
+) -> None:
+    """It is of its own notice: the next one, whose call is still to come, is no failure."""
+    sidecar = Deployed(admin, sidecar_id="e", session_id="p/second")
+    sidecar.apply(put())
+    eventually("it was told", lambda: bool(told(server, sidecar)) and notices(server, sidecar) == [])
+    admin.inside("testing:begin", sessionId=sidecar.session_id, sceneId="intro")
+    server.control("settle", {})
+    assert {job["state"]["kind"] for job in tries(server)} == {"success"}
+    (notice,) = notices(server, sidecar)
+    assert (notice["attempts"], "failedAt" in notice) == (0, False)
+    assert len(told(server, sidecar)) == 1
+
+
+def tries(server: ConvexServer) -> list[dict[str, Any]]:
+    """Return the jobs that look whether a call came to its end."""
+    jobs = server.table(f"{COMPONENT}/_scheduled_functions")
+    return [job for job in jobs if job["name"] == "lib/callbacks.js:again"]
 
 
 def test_what_time_changes_is_told_too(server: ConvexServer, admin: Caller) -> None:

@@ -6,10 +6,10 @@
 import type { FunctionHandle } from "convex/server";
 import { v, type Infer } from "convex/values";
 import { internal } from "../_generated/api";
-import type { Doc } from "../_generated/dataModel";
+import type { Doc, Id } from "../_generated/dataModel";
 import { internalMutation, type MutationCtx, type QueryCtx } from "../_generated/server";
 import { sceneRow, sessionRow } from "./rows";
-import { entityType, type callbacks, type EntityType } from "./shapes";
+import type { callbacks, EntityType } from "./shapes";
 import { toScene, toSession } from "./views";
 
 /** All writers of a session change its totals: their changes are told together. */
@@ -40,29 +40,29 @@ export async function notify(ctx: MutationCtx, entity: Entity, producer: string)
   if ((await callbackOf(ctx, entityType)) === null) return;
   const of = { sessionId, entityType, entityId, producer: entityType === "session" ? producer : "" };
   if ((await noticeOf(ctx, of)) !== null) return; // its call is still to come
-  await ctx.db.insert("notices", { ...of, attempts: 0, since: Date.now() });
-  await attempt(ctx, of, { attempts: 0, afterMs: GATHER_MS[entityType] });
+  const notice = await ctx.db.insert("notices", { ...of, attempts: 0, since: Date.now() });
+  await attempt(ctx, notice, { attempts: 0, afterMs: GATHER_MS[entityType] });
 }
 
-type Notice = Entity & { producer: string };
-const noticeArgs = { sessionId: v.string(), entityType, entityId: v.string(), producer: v.string() };
+/** A job is of one notice: of the next one for the same document it knows nothing. */
+const noticeArgs = { notice: v.id("notices") };
 
 /** The next try is scheduled with this one: it finds nothing to do if this one succeeds, however this one fails. */
 async function attempt(
   ctx: MutationCtx,
-  notice: Notice,
+  notice: Id<"notices">,
   { attempts, afterMs }: { attempts: number; afterMs: number },
 ): Promise<void> {
-  await ctx.scheduler.runAfter(afterMs, internal.lib.callbacks.call, notice);
+  await ctx.scheduler.runAfter(afterMs, internal.lib.callbacks.call, { notice });
   const backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** attempts);
-  await ctx.scheduler.runAfter(afterMs + backoffMs, internal.lib.callbacks.again, notice);
+  await ctx.scheduler.runAfter(afterMs + backoffMs, internal.lib.callbacks.again, { notice });
 }
 
 export const again = internalMutation({
   args: noticeArgs,
   returns: v.null(),
-  handler: async (ctx, notice) => {
-    const row = await noticeOf(ctx, notice);
+  handler: async (ctx, { notice }) => {
+    const row = await ctx.db.get("notices", notice);
     if (row === null) return null;
     const error = row.error ?? "the call did not come to its end";
     const attempts = row.attempts + 1;
@@ -75,11 +75,11 @@ export const again = internalMutation({
 export const call = internalMutation({
   args: noticeArgs,
   returns: v.null(),
-  handler: async (ctx, notice) => {
-    const row = await noticeOf(ctx, notice);
-    const callback = await callbackOf(ctx, notice.entityType);
+  handler: async (ctx, { notice }) => {
+    const row = await ctx.db.get("notices", notice);
     if (row === null) return null;
-    const error = callback === null ? null : await errorOf(ctx, callback.handle, notice);
+    const callback = await callbackOf(ctx, row.entityType);
+    const error = callback === null ? null : await errorOf(ctx, callback.handle, row);
     if (error === null) await ctx.db.delete("notices", row._id);
     else await ctx.db.patch("notices", row._id, { error, failedAt: Date.now() });
     return null;
@@ -87,7 +87,7 @@ export const call = internalMutation({
 });
 
 /** Null once the application has taken it. What it wrote before it threw is rolled back. */
-async function errorOf(ctx: MutationCtx, handle: string, notice: Notice): Promise<string | null> {
+async function errorOf(ctx: MutationCtx, handle: string, notice: Entity): Promise<string | null> {
   const args = await argumentsOf(ctx, notice);
   try {
     await ctx.runMutation(handle as FunctionHandle<"mutation">, args);
@@ -100,7 +100,7 @@ async function errorOf(ctx: MutationCtx, handle: string, notice: Notice): Promis
 }
 
 /** The whole current document; null for one that is not there any more. */
-async function argumentsOf(ctx: MutationCtx, { sessionId, entityType, entityId }: Notice) {
+async function argumentsOf(ctx: MutationCtx, { sessionId, entityType, entityId }: Entity) {
   if (entityType === "scene") {
     const scene = await sceneRow(ctx, sessionId, entityId);
     return { sessionId, sceneId: entityId, scene: scene && toScene(scene) };
@@ -127,7 +127,7 @@ async function callbackOf(ctx: MutationCtx, of: EntityType): Promise<Doc<"callba
     .unique();
 }
 
-async function noticeOf(ctx: MutationCtx, notice: Notice): Promise<Doc<"notices"> | null> {
+async function noticeOf(ctx: MutationCtx, notice: Entity & { producer: string }): Promise<Doc<"notices"> | null> {
   const { sessionId, entityType, entityId, producer } = notice;
   return await ctx.db
     .query("notices")
