@@ -50,6 +50,8 @@ export const sessionChanged = internalMutation({
   args: sessionChangeArgs,
   handler: async (ctx, { sessionId, session }) => {
     await ctx.db.insert("courses", { sessionId, ...(session && { assetCount: session.assetCount }) });
+    const broken = await ctx.db.query("broken").collect();
+    if (broken.some((row) => row.sceneId === sessionId)) throw new Error(`no course for ${sessionId}`);
   },
 });
 export const fail = internalMutation({
@@ -63,15 +65,23 @@ export const mend = internalMutation({
   },
 });
 """
-# In the component: a notice whose call is still to come.
+# In the component: a notice whose call is still to come, and the changes of many writers at once.
 TESTING = """
 import { v } from "convex/values";
 import { internalMutation } from "./_generated/server";
+import { notify } from "./lib/callbacks";
 export const begin = internalMutation({
   args: { sessionId: v.string(), sceneId: v.string() },
   handler: async (ctx, { sessionId, sceneId }) => {
     const of = { sessionId, entityType: "scene" as const, entityId: sceneId, producer: "" };
     await ctx.db.insert("notices", { ...of, attempts: 0, since: Date.now() });
+  },
+});
+export const change = internalMutation({
+  args: { sessionId: v.string(), writers: v.number() },
+  handler: async (ctx, { sessionId, writers }) => {
+    const session = { sessionId, entityType: "session" as const, entityId: sessionId };
+    for (let n = 0; n < writers; n += 1) await notify(ctx, session, `writer-${n}`);
   },
 });
 """
@@ -141,6 +151,12 @@ def notices(server: ConvexServer, sidecar: Sidecar) -> list[dict[str, Any]]:
     return [row for row in rows if row["sessionId"] == sidecar.session_id]
 
 
+def failures(admin: Caller, sidecar: Sidecar) -> list[dict[str, Any]]:
+    """Return of the session what the application did not take."""
+    found: list[dict[str, Any]] = admin.query("sidecar:failedCallbacksInternal")
+    return [one for one in found if one["sessionId"] == sidecar.session_id]
+
+
 def test_the_application_follows_every_change(server: ConvexServer, admin: Caller) -> None:
     """With the whole document, and the totals; null once the scene was deleted."""
     sidecar = Deployed(admin, sidecar_id="a", session_id="p/follow")
@@ -168,18 +184,14 @@ def test_a_callback_that_fails_is_shown_and_tried_again_and_stops_nothing(
     admin.mutation("lessons:fail", sceneId="intro")
     assert sidecar.outcomes(put(), facts()) == ["applied", "applied"]
 
-    def failures() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = admin.query("sidecar:failedCallbacksInternal")
-        return [one for one in found if one["sessionId"] == sidecar.session_id]
-
-    eventually("it was tried again", lambda: any(one["attempts"] >= 2 for one in failures()))
-    [failure] = failures()
+    eventually("it was tried again", lambda: any(one["attempts"] >= 2 for one in failures(admin, sidecar)))
+    [failure] = failures(admin, sidecar)
     assert "no lesson for intro" in failure["error"]
     assert told(server, sidecar) == []
     assert sidecar.outcomes(put("b.mp4")) == ["applied"]
     assert admin.query("scenes:get", sessionId=sidecar.session_id, sceneId="intro")["assetsStatus"] == "ready"
     admin.mutation("lessons:mend")
-    eventually("it is told", lambda: bool(told(server, sidecar)) and failures() == [])
+    eventually("it is told", lambda: bool(told(server, sidecar)) and failures(admin, sidecar) == [])
     assert told(server, sidecar)[-1]["assetsStatus"] == "ready"
 
 
@@ -202,6 +214,28 @@ def tries(server: ConvexServer) -> list[dict[str, Any]]:
     """Return the jobs that look whether a call came to its end."""
     jobs = server.table(f"{COMPONENT}/_scheduled_functions")
     return [job for job in jobs if job["name"] == "lib/callbacks.js:again"]
+
+
+def test_a_session_is_told_once_for_all_its_writers(server: ConvexServer, admin: Caller) -> None:
+    """Also where the call fails: one failure is left of it, which goes once the application takes it."""
+    sidecar = Deployed(admin, sidecar_id="f", session_id="p/many")
+    sidecar.apply(put())
+
+    def counted() -> int:
+        return len([row for row in server.table("courses") if row["sessionId"] == sidecar.session_id])
+
+    eventually("it was told", lambda: counted() == 1 and notices(server, sidecar) == [])
+    admin.inside("testing:change", sessionId=sidecar.session_id, writers=20)
+    eventually("it was told again", lambda: notices(server, sidecar) == [])
+    assert counted() == 2
+    admin.mutation("lessons:fail", sceneId=sidecar.session_id)
+    admin.inside("testing:change", sessionId=sidecar.session_id, writers=20)
+    eventually("it was tried again", lambda: any(one["attempts"] for one in failures(admin, sidecar)))
+    assert ["no course" in one["error"] for one in failures(admin, sidecar)] == [True]
+    assert len(notices(server, sidecar)) == 1
+    admin.mutation("lessons:mend")
+    eventually("it is told", lambda: notices(server, sidecar) == [])
+    assert counted() == 3
 
 
 def test_what_time_changes_is_told_too(server: ConvexServer, admin: Caller) -> None:

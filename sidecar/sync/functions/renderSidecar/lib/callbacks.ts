@@ -17,6 +17,7 @@ const GATHER_MS = { scene: 0, session: 1_000 };
 const BACKOFF_MS = 10_000;
 const BACKOFF_MAX_MS = 60 * 60_000;
 const ERROR_CHARS_MAX = 1_000;
+const TOLD_MAX = 200;
 const SHOWN_MAX = 100;
 
 type Entity = { sessionId: string; entityType: EntityType; entityId: string };
@@ -72,19 +73,30 @@ export const again = internalMutation({
   },
 });
 
+/** Whichever comes first tells of all notices of its document; the others find theirs gone. Of a failure one is left. */
 export const call = internalMutation({
   args: noticeArgs,
   returns: v.null(),
   handler: async (ctx, { notice }) => {
     const row = await ctx.db.get("notices", notice);
     if (row === null) return null;
+    const others = (await noticesOf(ctx, row)).filter(({ _id }) => _id !== notice);
     const callback = await callbackOf(ctx, row.entityType);
     const error = callback === null ? null : await errorOf(ctx, callback.handle, row);
-    if (error === null) await ctx.db.delete("notices", row._id);
-    else await ctx.db.patch("notices", row._id, { error, failedAt: Date.now() });
+    const kept = others.find(({ failedAt }) => failedAt !== undefined) ?? row; // it is tried again already
+    for (const { _id } of [row, ...others]) if (error === null || _id !== kept._id) await ctx.db.delete("notices", _id);
+    if (error !== null) await ctx.db.patch("notices", kept._id, { error, failedAt: Date.now() });
     return null;
   },
 });
+
+/** At most 200; any more have calls of their own. */
+async function noticesOf(ctx: MutationCtx, { sessionId, entityType, entityId }: Entity): Promise<Doc<"notices">[]> {
+  return await ctx.db
+    .query("notices")
+    .withIndex("by_entity", (q) => q.eq("sessionId", sessionId).eq("entityType", entityType).eq("entityId", entityId))
+    .take(TOLD_MAX);
+}
 
 /** Null once the application has taken it. What it wrote before it threw is rolled back. */
 async function errorOf(ctx: MutationCtx, handle: string, notice: Entity): Promise<string | null> {
