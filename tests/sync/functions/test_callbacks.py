@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from sidecar.local.convex_server import FUNCTIONS, ConvexServer
-from tests.support.convex import COMPONENT, Caller, Sidecar, facts, put, remove
+from tests.support.convex import AUDIENCE, COMPONENT, Caller, Sidecar, Signer, facts, put, remove
 from tests.support.system import eventually
 
 # Times of the packaged functions, and those of this suite.
@@ -18,6 +19,7 @@ TIMES = {
     "callbacks.ts": [("session: 1_000", "session: 10"), ("BACKOFF_MS = 10_000", "BACKOFF_MS = 300")],
     "liveness.ts": [("SILENCE_MS = 15 * 60_000", "SILENCE_MS = 3_000")],
 }
+LAB = Signer("https://lab.test")  # a backend of two projects
 SCHEMA = """
 import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
@@ -74,7 +76,7 @@ export const begin = internalMutation({
   args: { sessionId: v.string(), sceneId: v.string() },
   handler: async (ctx, { sessionId, sceneId }) => {
     const of = { sessionId, entityType: "scene" as const, entityId: sceneId, producer: "" };
-    await ctx.db.insert("notices", { ...of, attempts: 0, since: Date.now() });
+    await ctx.db.insert("notices", { ...of, projectId: "p", attempts: 0, since: Date.now() });
   },
 });
 export const change = internalMutation({
@@ -84,12 +86,25 @@ export const change = internalMutation({
     for (let n = 0; n < writers; n += 1) await notify(ctx, session, `writer-${n}`);
   },
 });
+export const failures = internalMutation({
+  args: { projectId: v.string(), count: v.number(), failedAt: v.number() },
+  handler: async (ctx, { projectId, count, failedAt }) => {
+    for (const row of await ctx.db.query("notices").collect()) {
+      if (row.projectId === projectId) await ctx.db.delete(row._id);
+    }
+    const of = { projectId, sessionId: projectId, entityType: "scene" as const, producer: "" };
+    const tried = { attempts: 1, since: 1, error: "no" };
+    for (let n = 0; n < count; n += 1) {
+      await ctx.db.insert("notices", { ...of, ...tried, entityId: `${n}`, failedAt: failedAt + n });
+    }
+  },
+});
 """
 ACCESS = """
 import { internal } from "./_generated/api";
 import type { SceneCallback, SessionCallback } from "./sidecar/callbacks";
 export const canReadSession = async () => true;
-export const projectsOf = (issuer: string): string[] | "all" => issuer === "" ? [] : "all";
+export const projectsOf = (issuer: string): string[] => issuer === "https://lab.test" ? ["lab", "q"] : [];
 export const roleOf = (_issuer: string) => "backend" as const;
 export const onSceneChange: SceneCallback = internal.lessons.sceneChanged;
 export const onSessionChange: SessionCallback = internal.lessons.sessionChanged;
@@ -109,6 +124,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexServer]:
             text = text.replace(before, after)
         path.write_text(text)
     (functions / COMPONENT / "testing.ts").write_text(TESTING)
+    provider = {"type": "customJwt", "issuer": LAB.issuer, "jwks": LAB.jwks_data_uri()}
+    provider |= {"algorithm": "ES256", "applicationID": AUDIENCE}
+    (functions / "auth.config.ts").write_text(f"export default {json.dumps({'providers': [provider]})};")
     for name, text in {"schema.ts": SCHEMA, "lessons.ts": LESSONS, "sidecarAccess.ts": ACCESS}.items():
         (functions / name).write_text(text)
     with ConvexServer(functions_dir=Path(functions)) as running:
@@ -256,3 +274,18 @@ def test_an_emptied_scene_is_told(server: ConvexServer, admin: Caller) -> None:
     server.control("settle", {})
     last = told(server, sidecar)[-1]
     assert ("videoAsset" in last, last["assetsStatus"], last["gone"]) == (False, "pending", False)
+
+
+def test_a_backend_sees_its_own_failures_however_many_others_have(
+    server: ConvexServer, admin: Caller
+) -> None:
+    """The oldest first, over its projects; who may see all sees the oldest hundred."""
+    for project_id, count, failed_at in (("other", 150, 1000), ("lab", 2, 5000), ("q", 1, 4999)):
+        admin.inside("testing:failures", projectId=project_id, count=count, failedAt=failed_at)
+    with Caller(server.url, f"Bearer {LAB.token('backend')}") as lab:
+        found = lab.query("sidecar:failedCallbacks")
+    assert [one["sessionId"] for one in found] == ["q", "lab", "lab"]
+    everybodys = admin.query("sidecar:failedCallbacksInternal")
+    assert [one["failedAt"] for one in everybodys] == list(range(1000, 1100))
+    for project_id in ("other", "lab", "q"):
+        admin.inside("testing:failures", projectId=project_id, count=0, failedAt=0)

@@ -173,6 +173,7 @@ export default defineSchema({
 
   /** What the application has not been told yet; `error` says why, once it was tried. */
   notices: defineTable({
+    projectId: v.string(),
     sessionId: v.string(),
     entityType,
     entityId: v.string(),
@@ -183,5 +184,6 @@ export default defineSchema({
     failedAt: v.optional(v.number()),
   })
     .index("by_entity", ["sessionId", "entityType", "entityId", "producer"])
+    .index("by_project_failure", ["projectId", "failedAt"])
     .index("by_failure", ["failedAt"]),
 });

@@ -6,10 +6,11 @@
 import type { FunctionHandle } from "convex/server";
 import { v, type Infer } from "convex/values";
 import { internal } from "../_generated/api";
-import type { Doc, Id } from "../_generated/dataModel";
+import type { Doc } from "../_generated/dataModel";
 import { internalMutation, type MutationCtx, type QueryCtx } from "../_generated/server";
+import { projectOf } from "./auth";
 import { sceneRow, sessionRow } from "./rows";
-import type { callbacks, EntityType } from "./shapes";
+import type { callbacks, Caller, EntityType } from "./shapes";
 import { toScene, toSession } from "./views";
 
 /** All writers of a session change its totals: their changes are told together. */
@@ -41,17 +42,18 @@ export async function notify(ctx: MutationCtx, entity: Entity, producer: string)
   if ((await callbackOf(ctx, entityType)) === null) return;
   const of = { sessionId, entityType, entityId, producer: entityType === "session" ? producer : "" };
   if ((await noticeOf(ctx, of)) !== null) return; // its call is still to come
-  const notice = await ctx.db.insert("notices", { ...of, attempts: 0, since: Date.now() });
+  const projectId = (await projectOf(ctx, sessionId)) ?? "";
+  const notice = await ctx.db.insert("notices", { ...of, projectId, attempts: 0, since: Date.now() });
   await attempt(ctx, notice, { attempts: 0, afterMs: GATHER_MS[entityType] });
 }
 
 /** A job is of one notice: of the next one for the same document it knows nothing. */
-const noticeArgs = { notice: v.id("notices") };
+const noticeArgs = { notice: v.string() };
 
 /** The next try is scheduled with this one: it finds nothing to do if this one succeeds, however this one fails. */
 async function attempt(
   ctx: MutationCtx,
-  notice: Id<"notices">,
+  notice: string,
   { attempts, afterMs }: { attempts: number; afterMs: number },
 ): Promise<void> {
   await ctx.scheduler.runAfter(afterMs, internal.lib.callbacks.call, { notice });
@@ -63,7 +65,7 @@ export const again = internalMutation({
   args: noticeArgs,
   returns: v.null(),
   handler: async (ctx, { notice }) => {
-    const row = await ctx.db.get("notices", notice);
+    const row = await noticeById(ctx, notice);
     if (row === null) return null;
     const error = row.error ?? "the call did not come to its end";
     const attempts = row.attempts + 1;
@@ -78,9 +80,9 @@ export const call = internalMutation({
   args: noticeArgs,
   returns: v.null(),
   handler: async (ctx, { notice }) => {
-    const row = await ctx.db.get("notices", notice);
+    const row = await noticeById(ctx, notice);
     if (row === null) return null;
-    const others = (await noticesOf(ctx, row)).filter(({ _id }) => _id !== notice);
+    const others = (await noticesOf(ctx, row)).filter(({ _id }) => _id !== row._id);
     const callback = await callbackOf(ctx, row.entityType);
     const error = callback === null ? null : await errorOf(ctx, callback.handle, row);
     const kept = others.find(({ failedAt }) => failedAt !== undefined) ?? row; // it is tried again already
@@ -121,15 +123,26 @@ async function argumentsOf(ctx: MutationCtx, { sessionId, entityType, entityId }
   return { sessionId, session: session && (await toSession(ctx, session)) };
 }
 
-/** At most 100. */
-export async function failedCallbacks(ctx: Pick<QueryCtx, "db">) {
-  const rows = await ctx.db
+/** Of the caller's projects, the oldest failure first, at most 100: those of others take nobody's place. */
+export async function failedCallbacks(ctx: Pick<QueryCtx, "db">, { projects }: Caller) {
+  const rows =
+    projects === "all"
+      ? await ctx.db.query("notices").withIndex("by_failure", (q) => q.gt("failedAt", 0)).take(SHOWN_MAX)
+      : (await Promise.all([...new Set(projects)].map(async (projectId) => await failedOf(ctx, projectId)))).flat();
+  const sorted = rows.map(toFailure).sort((one, other) => one.failedAt - other.failedAt);
+  return sorted.slice(0, SHOWN_MAX);
+}
+
+async function failedOf(ctx: Pick<QueryCtx, "db">, projectId: string): Promise<Doc<"notices">[]> {
+  return await ctx.db
     .query("notices")
-    .withIndex("by_failure", (q) => q.gt("failedAt", 0))
+    .withIndex("by_project_failure", (q) => q.eq("projectId", projectId).gt("failedAt", 0))
     .take(SHOWN_MAX);
-  return rows.map(({ sessionId, entityType, entityId, attempts, since, failedAt = since, error = "" }) => ({
-    ...{ sessionId, entityType, entityId, attempts, since, failedAt, error },
-  }));
+}
+
+function toFailure(row: Doc<"notices">) {
+  const { sessionId, entityType, entityId, attempts, since, failedAt = since, error = "" } = row;
+  return { sessionId, entityType, entityId, attempts, since, failedAt, error };
 }
 
 async function callbackOf(ctx: MutationCtx, of: EntityType): Promise<Doc<"callbacks"> | null> {
@@ -137,6 +150,11 @@ async function callbackOf(ctx: MutationCtx, of: EntityType): Promise<Doc<"callba
     .query("callbacks")
     .withIndex("by_entity_type", (q) => q.eq("entityType", of))
     .unique();
+}
+
+async function noticeById(ctx: MutationCtx, notice: string): Promise<Doc<"notices"> | null> {
+  const id = ctx.db.normalizeId("notices", notice);
+  return id && (await ctx.db.get("notices", id));
 }
 
 async function noticeOf(ctx: MutationCtx, notice: Entity & { producer: string }): Promise<Doc<"notices"> | null> {
