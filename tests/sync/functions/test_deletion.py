@@ -120,6 +120,18 @@ def test_a_deletion_that_was_killed_goes_on(server: ConvexServer, admin: Caller,
     assert not any(left(server, sidecar)[table] for table in TABLES)
 
 
+def test_a_deletion_goes_on_where_a_migration_begins_the_jobs_again(
+    server: ConvexServer, admin: Caller, sidecar: Sidecar
+) -> None:
+    """Its job was cancelled, and the way back given up."""
+    fill(sidecar)
+    admin.inside("testing:bury", sessionId=sidecar.session_id)
+    admin.inside("migration:startJobs", table="deletedScenes", cursor=None)
+    server.control("settle", {})
+    assert not any(left(server, sidecar)[table] for table in TABLES)
+    assert "purgedAt" in left(server, sidecar)["deletedSessions"][0]
+
+
 def test_a_backend_brings_no_session_back_that_is_being_deleted(
     server: ConvexServer, admin: Caller, sidecar: Sidecar
 ) -> None:

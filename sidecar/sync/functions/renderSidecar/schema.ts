@@ -155,7 +155,11 @@ export default defineSchema({
     sessionId: v.string(),
     deletedAt: v.number(),
     purgedAt: v.optional(v.number()), // nothing of it is left but its versions
-  }).index("by_session", ["sessionId"]),
+    buriedTo: v.optional(v.string()), // a migration made tombstones of its scenes up to this one
+    buried: v.optional(v.boolean()), // and of the last one
+  })
+    .index("by_state", ["buried", "purgedAt"])
+    .index("by_session", ["sessionId"]),
 
   /** Tombstones: ops for these scenes are refused. */
   deletedScenes: defineTable({
