@@ -258,13 +258,13 @@ export const canReadInternal = internalQuery({
 export const failedCallbacks = query({
   args: {},
   returns: v.array(failedCallback),
-  handler: async (ctx) => await failures(ctx, await requireBackend(ctx)),
+  handler: async (ctx) => await ctx.runQuery(component.sidecar.failedCallbacks, { caller: await requireBackend(ctx) }),
 });
 
 export const failedCallbacksInternal = internalQuery({
   args: {},
   returns: v.array(failedCallback),
-  handler: async (ctx) => await failures(ctx, deployedSidecar().caller),
+  handler: async (ctx) => await ctx.runQuery(component.sidecar.failedCallbacks, { caller: deployedSidecar().caller }),
 });
 
 /** One step of counting what a session's totals are the sum of, for whom may write it; what is wrong is set right. */
@@ -341,14 +341,6 @@ async function expireAny(ctx: MutationCtx, caller: Caller, { projectId, versions
 
 async function countAgain(ctx: MutationCtx, { caller }: Writer, args: ObjectType<typeof recountArgs>) {
   return await ctx.runMutation(component.sidecar.recount, { caller, ...args });
-}
-
-async function failures(ctx: QueryCtx, caller: Caller) {
-  const found = await ctx.runQuery(component.sidecar.failedCallbacks, {});
-  const sessionIds = [...new Set(found.map(({ sessionId }) => sessionId))];
-  const projectIds = await ctx.runQuery(component.assets.projectsOfSessions, { sessionIds });
-  const theirs = new Set(sessionIds.filter((_, i) => mayWrite(caller, projectIds[i] ?? "")));
-  return found.filter(({ sessionId }) => theirs.has(sessionId));
 }
 
 async function cleanup(ctx: MutationCtx, caller: Caller, args: ObjectType<typeof cleanupArgs>) {

@@ -36,7 +36,8 @@ export const canReadSession = async (ctx: any, session: any) =>
   (await ctx.auth.getUserIdentity())?.subject === (session.ownerId ?? session.sessionId.split("/")[1]);
 export const projectsOf = (issuer: string) => issuer === "https://renderers.test" ? "all" : [];
 export const keysOf = (projectId: string) =>
-  ({ buckets: "any" as const, prefixes: [`${projectId}/`], hosts: "any" as const });
+  ({ buckets: "any" as const, prefixes: [`${projectId}/`], hosts: HOSTS[projectId] ?? "any" as const });
+const HOSTS: Record<string, string[]> = { tight: ["cdn.test"] };
 export const canReadAsset = async (ctx: any, asset: any) => asset.assetType !== "source_code";
 const { env } = process;
 const s3 = { by: "s3" as const, lifeSeconds: 600, region: "us-east-1", endpoint: env.ENDPOINT,
@@ -50,6 +51,7 @@ const URLS: Record<string, any> = {
   pkcs1: { ...cdn, privateKey: env.PKCS1 },
   pkcs8: { ...cdn, privateKey: env.PKCS8 },
   stable: { by: "public" },
+  tight: { by: "public" },
   cdn: { by: "public", base: "https://cdn.test/lessons/" },
   keyless: { ...s3, secretAccessKey: undefined },
   nonsense: { ...cdn, privateKey: `${env.SECRET}, no key` },
@@ -72,6 +74,13 @@ export const move = internalMutation({
   handler: async (ctx, { from, to }) => {
     const rows = await ctx.db.query("assets").collect();
     await ctx.db.patch(rows.find((row) => row.s3Key === from)!._id, { s3Key: to });
+  },
+});
+export const address = internalMutation({
+  args: { bucket: v.string(), s3Key: v.string(), s3Url: v.string() },
+  handler: async (ctx, { bucket, s3Key, s3Url }) => {
+    const rows = await ctx.db.query("assets").collect();
+    await ctx.db.patch(rows.find((row) => row.bucket === bucket && row.s3Key === s3Key)!._id, { s3Url });
   },
 });
 """
@@ -274,6 +283,30 @@ def test_a_stable_address_is_given_where_that_is_said(lesson: Begin) -> None:
     assert own["url"] == f"https://stable.test/{stable.bucket}/stable/a.mp4"
     assert below["url"] == "https://cdn.test/lessons/cdn/b%20%C3%BC.mp4"
     assert own["expiresAt"] is below["expiresAt"] is None
+
+
+ADDRESSES = [
+    ("tight", "https://cdn.test/tight/a.mp4", True),
+    ("tight", "http://cdn.test/tight/a.mp4", False),
+    ("tight", "https://elsewhere.test/tight/a.mp4", False),
+    ("tight", "https://cdn.test/stable/a.mp4", False),
+    ("stable", "https://elsewhere.test/stable/a.mp4", True),
+    ("stable", "javascript:alert(1)//stable/a.mp4", False),
+]
+
+
+@pytest.mark.parametrize(("project_id", "stored", "is_given"), ADDRESSES)
+def test_a_stored_address_is_given_only_where_the_rule_of_today_admits_it(
+    lesson: Begin, server: ConvexServer, callers: Callers, project_id: str, stored: str, is_given: bool
+) -> None:
+    """Whatever was admitted when it was written: the object's own at Amazon's instead."""
+    one = lesson(project_id)
+    chunk, key = one.ship(), f"{project_id}/a.mp4"
+    callers(f"Convex {server.admin_key}").inside(
+        "testing:address", bucket=one.bucket, s3Key=key, s3Url=stored
+    )
+    (told,) = one.urls(chunk)
+    assert told["url"] == (stored if is_given else f"https://{one.bucket}.s3.amazonaws.com/{key}")
 
 
 @pytest.mark.parametrize(

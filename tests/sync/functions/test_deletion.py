@@ -24,6 +24,9 @@ export const bury = internalMutation({
   args: { sessionId: v.string() },
   handler: async (ctx, { sessionId }) => {
     await ctx.db.insert("deletedSessions", { sessionId, deletedAt: Date.now() });
+    for (const row of await ctx.db.query("videoSessions").collect()) {
+      if (row.sessionId === sessionId) await ctx.db.delete(row._id);
+    }
   },
 });
 export const orphan = internalMutation({
@@ -117,6 +120,41 @@ def test_a_deletion_that_was_killed_goes_on(server: ConvexServer, admin: Caller,
     assert not any(left(server, sidecar)[table] for table in TABLES)
 
 
+def test_a_deletion_goes_on_where_a_migration_begins_the_jobs_again(
+    server: ConvexServer, admin: Caller, sidecar: Sidecar
+) -> None:
+    """Its job was cancelled, and the way back given up."""
+    fill(sidecar)
+    admin.inside("testing:bury", sessionId=sidecar.session_id)
+    admin.inside("migration:startJobs", table="deletedScenes", cursor=None)
+    server.control("settle", {})
+    assert not any(left(server, sidecar)[table] for table in TABLES)
+    assert "purgedAt" in left(server, sidecar)["deletedSessions"][0]
+
+
+def test_a_backend_brings_no_session_back_that_is_being_deleted(
+    server: ConvexServer, admin: Caller, sidecar: Sidecar
+) -> None:
+    """To remove its assets is to remove nothing; a document that came back all the same goes, too."""
+    fill(sidecar)
+    (document,) = left(server, sidecar)["videoSessions"]
+    admin.inside("testing:bury", sessionId=sidecar.session_id)
+    slots = [
+        {"entityType": "session", "entityId": sidecar.session_id, "assetType": "manifest"}
+        | {"name": "manifest.json"},
+        {"entityType": "scene", "entityId": "s00", "assetType": "video_chunk", "name": "0.mp4"},
+    ]
+    removals = [{"slot": {**slot, "sessionId": sidecar.session_id}, "expectedVersion": 1} for slot in slots]
+    removed = admin.mutation("sidecar:removeAssetsInternal", projectId=sidecar.project_id, removals=removals)
+    assert [one["outcome"] for one in removed] == ["absent", "absent"]
+    assert left(server, sidecar)["videoSessions"] == []
+    row = {name: value for name, value in document.items() if not name.startswith("_")}
+    admin.inside("migration:write", table="videoSessions", rows=[json.dumps(row)])
+    admin.inside("lib/sessionDeletion:purge", sessionId=sidecar.session_id)
+    server.control("settle", {})
+    assert not any(left(server, sidecar)[table] for table in TABLES)
+
+
 def test_a_session_that_is_made_again_goes_on_counting(
     server: ConvexServer, admin: Caller, sidecar: Sidecar
 ) -> None:
@@ -128,6 +166,24 @@ def test_a_session_that_is_made_again_goes_on_counting(
     assert sidecar.apply(put(content="B"))[0]["version"] == 2
     totals = sidecar.caller.query("sessions:get", sessionId=sidecar.session_id)
     assert (totals["assetCount"], totals["sceneCount"]) == (1, 1)
+
+
+def test_a_purge_that_comes_late_takes_nothing_of_a_scene_that_was_made_again(
+    server: ConvexServer, admin: Caller, sidecar: Sidecar
+) -> None:
+    """Deleted twice, or a job that a migration began again: the totals go on counting what is there."""
+    scene = {"sessionId": sidecar.session_id, "sceneId": "intro"}
+    sidecar.apply(put(), facts())
+    admin.mutation("scenes:remove", **scene)
+    server.control("settle", {})
+    admin.inside("migration:startJobs", table="deletedScenes", cursor=None)
+    admin.inside("scenes:ensure", **scene, projectId=sidecar.project_id)
+    sidecar.apply(put(content="B"), facts())
+    server.control("settle", {})
+    admin.inside("lib/deletion:purge", **scene)
+    assert [row["version"] for row in left(server, sidecar)["assets"]] == [2]
+    assert len(left(server, sidecar)["sceneFacts"]) == 1
+    assert sidecar.caller.query("sessions:get", sessionId=sidecar.session_id)["assetCount"] == 1
 
 
 @pytest.fixture

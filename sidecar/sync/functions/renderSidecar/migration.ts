@@ -6,6 +6,7 @@ import { v, type Infer } from "convex/values";
 import { internal } from "./_generated/api";
 import { mutation, query, type MutationCtx } from "./_generated/server";
 import { startBackfill } from "./lib/backfill";
+import { endDeletions, resumeDeletions } from "./lib/endedDeletions";
 import { SILENCE_MS } from "./lib/liveness";
 import { canonical, JOBS_PER_STEP, MOVED, ROWS_PER_STEP, stateFields } from "./lib/moving";
 import { defined } from "./lib/optional";
@@ -73,18 +74,23 @@ export const write = mutation({
   },
 });
 
-/** Deletes some rows; true once there is none. */
+/** Deletes some rows; true once there is none. Tombstones of sessions went away as those of their scenes. */
 export const clear = mutation({
   args: { table },
   returns: v.boolean(),
   handler: async (ctx, { table }) => {
     const rows = await ctx.db.query(table).take(ROWS_PER_STEP);
     for (const row of rows) await ctx.db.delete(table, row._id);
-    return rows.length < ROWS_PER_STEP;
+    const sessions = table === "deletedScenes" ? await ctx.db.query("deletedSessions").take(ROWS_PER_STEP) : [];
+    for (const row of sessions) await ctx.db.delete("deletedSessions", row._id);
+    return rows.length < ROWS_PER_STEP && sessions.length < ROWS_PER_STEP;
   },
 });
 
-/** Cancels the jobs that write the moved tables, some rows at a time; `found` counts those that had not ended. */
+/**
+ * Cancels the jobs that write the moved tables, some rows at a time; `found` counts those that had not ended. A session's
+ * deletion comes to its end instead: the other side could not go on with it.
+ */
 export const stopJobs = mutation({
   args: { after: v.number() },
   returns: v.object({ after: v.number(), found: v.number(), isDone: v.boolean() }),
@@ -96,11 +102,10 @@ export const stopJobs = mutation({
     const open = rows.filter(({ name, state: { kind } }) => {
       return !name.startsWith("lib/callbacks") && (kind === "pending" || kind === "inProgress");
     });
-    for (const { _id } of open) await ctx.scheduler.cancel(_id);
-    return {
-      ...{ after: rows.at(-1)?._creationTime ?? after, found: open.length },
-      isDone: rows.length < JOBS_PER_STEP,
-    };
+    for (const { _id, name } of open) if (!name.startsWith("lib/sessionDeletion")) await ctx.scheduler.cancel(_id);
+    const isDone = rows.length < JOBS_PER_STEP;
+    const isLeft = isDone && open.length === 0 && (await endDeletions(ctx));
+    return { after: rows.at(-1)?._creationTime ?? after, found: open.length + (isLeft ? 1 : 0), isDone };
   },
 });
 
@@ -144,12 +149,13 @@ async function watchAgain(ctx: MutationCtx, time: number): Promise<number | null
 }
 
 async function purgeAgain(ctx: MutationCtx, time: number): Promise<number | null> {
+  if (time === 0) await resumeDeletions(ctx);
   const rows = await ctx.db
     .query("deletedScenes")
     .withIndex("by_creation_time", (q) => q.gt("_creationTime", time))
     .take(ROWS_PER_STEP);
-  for (const { sessionId, sceneId } of rows) {
-    await ctx.scheduler.runAfter(0, internal.lib.deletion.purge, { sessionId, sceneId });
+  for (const { sessionId, sceneId, purgedAt } of rows) {
+    if (purgedAt === undefined) await ctx.scheduler.runAfter(0, internal.lib.deletion.purge, { sessionId, sceneId });
   }
   return rows.at(-1)?._creationTime ?? null;
 }

@@ -156,7 +156,11 @@ export default defineSchema({
     sessionId: v.string(),
     deletedAt: v.number(),
     purgedAt: v.optional(v.number()), // nothing of it is left but its versions
-  }).index("by_session", ["sessionId"]),
+    buriedTo: v.optional(v.string()), // a migration made tombstones of its scenes up to this one
+    buried: v.optional(v.boolean()), // and of the last one
+  })
+    .index("by_state", ["buried", "purgedAt"])
+    .index("by_session", ["sessionId"]),
 
   /** Tombstones: ops for these scenes are refused. */
   deletedScenes: defineTable({
@@ -174,6 +178,7 @@ export default defineSchema({
 
   /** What the application has not been told yet; `error` says why, once it was tried. */
   notices: defineTable({
+    projectId: v.string(),
     sessionId: v.string(),
     entityType,
     entityId: v.string(),
@@ -184,5 +189,6 @@ export default defineSchema({
     failedAt: v.optional(v.number()),
   })
     .index("by_entity", ["sessionId", "entityType", "entityId", "producer"])
+    .index("by_project_failure", ["projectId", "failedAt"])
     .index("by_failure", ["failedAt"]),
 });

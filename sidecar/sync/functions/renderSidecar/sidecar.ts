@@ -146,11 +146,11 @@ export const expireVersions = mutation({
   handler: async (ctx, { caller, ...args }) => await backend.expireAny(ctx, caller, args),
 });
 
-/** Changes of which the application could not be told yet, the oldest failure first, at most 100. */
+/** Changes of the caller's projects of which the application could not be told yet, the oldest failure first, at most 100. */
 export const failedCallbacks = query({
-  args: {},
+  args: { caller },
   returns: v.array(failedCallback),
-  handler: async (ctx) => await failed(ctx),
+  handler: async (ctx, { caller }) => await failed(ctx, caller),
 });
 
 /** One step of counting what a session's totals are the sum of; what is wrong is set right. */

@@ -2,7 +2,7 @@
 import { makeFunctionReference } from "convex/server";
 import { v } from "convex/values";
 import { internalQuery, type QueryCtx } from "../_generated/server";
-import { problemWithObject } from "../renderSidecar/lib/objects";
+import { addressOf, problemWithObject } from "../renderSidecar/lib/objects";
 import type { AssetReference } from "../renderSidecar/lib/shapes";
 import { component } from "./component";
 import { assetRule, readableSession, type Readable } from "./reading";
@@ -45,8 +45,9 @@ async function rulesOf(ctx: QueryCtx, assets: (AssetReference | null)[]): Promis
 
 /** Rows were checked when they were written, perhaps by another rule, or with an issuer's word alone. */
 function signableOf(asset: AssetReference): Signable | null {
-  const { id, projectId, bucket, s3Key, s3Url } = asset;
-  const problem = problemWithObject(asset, projectId, keysFor(projectId, NOBODY));
+  const { id, projectId, bucket, s3Key } = asset;
+  const keys = keysFor(projectId, NOBODY);
+  const problem = problemWithObject(asset, projectId, keys);
   if (problem !== null) console.warn(`accessUrls: ${problem.message}`);
-  return problem === null ? { id, projectId, bucket, s3Key, s3Url } : null;
+  return problem === null ? { id, projectId, bucket, s3Key, s3Url: addressOf(asset, keys) } : null;
 }

@@ -21,6 +21,7 @@ import type * as lib_collection from "../lib/collection.js";
 import type * as lib_current from "../lib/current.js";
 import type * as lib_deletion from "../lib/deletion.js";
 import type * as lib_effects from "../lib/effects.js";
+import type * as lib_endedDeletions from "../lib/endedDeletions.js";
 import type * as lib_ensuring from "../lib/ensuring.js";
 import type * as lib_epochs from "../lib/epochs.js";
 import type * as lib_errors from "../lib/errors.js";
@@ -66,6 +67,7 @@ const fullApi: ApiFromModules<{
   "lib/current": typeof lib_current;
   "lib/deletion": typeof lib_deletion;
   "lib/effects": typeof lib_effects;
+  "lib/endedDeletions": typeof lib_endedDeletions;
   "lib/ensuring": typeof lib_ensuring;
   "lib/epochs": typeof lib_epochs;
   "lib/errors": typeof lib_errors;

@@ -10,7 +10,7 @@ import { assetById, slotDigest } from "./identity";
 import { NOTHING } from "./objects";
 import { pageOf } from "./pages";
 import { toAssetReference } from "./references";
-import { assetRow, isDeleted } from "./rows";
+import { assetRow, isDeleted, sessionTombstone } from "./rows";
 import type { Caller, ProjectRule, Removal, RemovalResult, VersionName } from "./shapes";
 import { expireVersion } from "./versions";
 
@@ -93,7 +93,7 @@ async function remove(ctx: MutationCtx, batch: Batch | null, { slot, expectedVer
   return { outcome: "removed" as const, version };
 }
 
-/** Null for a session of another project. */
+/** Null for a session of another project, and for one that was deleted: what is left of it goes by itself. */
 async function batchFor(
   ctx: MutationCtx,
   backend: Caller,
@@ -101,6 +101,7 @@ async function batchFor(
   sessionId: string,
 ): Promise<Batch | null> {
   if ((await projectOf(ctx, sessionId)) !== projectId) return null;
+  if ((await sessionTombstone(ctx, sessionId)) !== null) return null;
   const of = { producer: backend.producer, keys: NOTHING, now: Date.now() };
   return newBatch({ projectId, sessionId, epoch: 0, ackedSeq: 0 }, of);
 }

@@ -8,8 +8,9 @@ import { v, type Infer } from "convex/values";
 import { internal } from "../_generated/api";
 import type { Doc } from "../_generated/dataModel";
 import { internalMutation, type MutationCtx, type QueryCtx } from "../_generated/server";
+import { projectOf } from "./auth";
 import { sceneRow, sessionRow } from "./rows";
-import { entityType, type callbacks, type EntityType } from "./shapes";
+import type { callbacks, Caller, EntityType } from "./shapes";
 import { toScene, toSession } from "./views";
 
 /** All writers of a session change its totals: their changes are told together. */
@@ -17,6 +18,7 @@ const GATHER_MS = { scene: 0, session: 1_000 };
 const BACKOFF_MS = 10_000;
 const BACKOFF_MAX_MS = 60 * 60_000;
 const ERROR_CHARS_MAX = 1_000;
+const TOLD_MAX = 200;
 const SHOWN_MAX = 100;
 
 type Entity = { sessionId: string; entityType: EntityType; entityId: string };
@@ -40,29 +42,30 @@ export async function notify(ctx: MutationCtx, entity: Entity, producer: string)
   if ((await callbackOf(ctx, entityType)) === null) return;
   const of = { sessionId, entityType, entityId, producer: entityType === "session" ? producer : "" };
   if ((await noticeOf(ctx, of)) !== null) return; // its call is still to come
-  await ctx.db.insert("notices", { ...of, attempts: 0, since: Date.now() });
-  await attempt(ctx, of, { attempts: 0, afterMs: GATHER_MS[entityType] });
+  const projectId = (await projectOf(ctx, sessionId)) ?? "";
+  const notice = await ctx.db.insert("notices", { ...of, projectId, attempts: 0, since: Date.now() });
+  await attempt(ctx, notice, { attempts: 0, afterMs: GATHER_MS[entityType] });
 }
 
-type Notice = Entity & { producer: string };
-const noticeArgs = { sessionId: v.string(), entityType, entityId: v.string(), producer: v.string() };
+/** A job is of one notice: of the next one for the same document it knows nothing. */
+const noticeArgs = { notice: v.string() };
 
 /** The next try is scheduled with this one: it finds nothing to do if this one succeeds, however this one fails. */
 async function attempt(
   ctx: MutationCtx,
-  notice: Notice,
+  notice: string,
   { attempts, afterMs }: { attempts: number; afterMs: number },
 ): Promise<void> {
-  await ctx.scheduler.runAfter(afterMs, internal.lib.callbacks.call, notice);
+  await ctx.scheduler.runAfter(afterMs, internal.lib.callbacks.call, { notice });
   const backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** attempts);
-  await ctx.scheduler.runAfter(afterMs + backoffMs, internal.lib.callbacks.again, notice);
+  await ctx.scheduler.runAfter(afterMs + backoffMs, internal.lib.callbacks.again, { notice });
 }
 
 export const again = internalMutation({
   args: noticeArgs,
   returns: v.null(),
-  handler: async (ctx, notice) => {
-    const row = await noticeOf(ctx, notice);
+  handler: async (ctx, { notice }) => {
+    const row = await noticeById(ctx, notice);
     if (row === null) return null;
     const error = row.error ?? "the call did not come to its end";
     const attempts = row.attempts + 1;
@@ -72,22 +75,33 @@ export const again = internalMutation({
   },
 });
 
+/** Whichever comes first tells of all notices of its document; the others find theirs gone. Of a failure one is left. */
 export const call = internalMutation({
   args: noticeArgs,
   returns: v.null(),
-  handler: async (ctx, notice) => {
-    const row = await noticeOf(ctx, notice);
-    const callback = await callbackOf(ctx, notice.entityType);
+  handler: async (ctx, { notice }) => {
+    const row = await noticeById(ctx, notice);
     if (row === null) return null;
-    const error = callback === null ? null : await errorOf(ctx, callback.handle, notice);
-    if (error === null) await ctx.db.delete("notices", row._id);
-    else await ctx.db.patch("notices", row._id, { error, failedAt: Date.now() });
+    const others = (await noticesOf(ctx, row)).filter(({ _id }) => _id !== row._id);
+    const callback = await callbackOf(ctx, row.entityType);
+    const error = callback === null ? null : await errorOf(ctx, callback.handle, row);
+    const kept = others.find(({ failedAt }) => failedAt !== undefined) ?? row; // it is tried again already
+    for (const { _id } of [row, ...others]) if (error === null || _id !== kept._id) await ctx.db.delete("notices", _id);
+    if (error !== null) await ctx.db.patch("notices", kept._id, { error, failedAt: Date.now() });
     return null;
   },
 });
 
+/** At most 200; any more have calls of their own. */
+async function noticesOf(ctx: MutationCtx, { sessionId, entityType, entityId }: Entity): Promise<Doc<"notices">[]> {
+  return await ctx.db
+    .query("notices")
+    .withIndex("by_entity", (q) => q.eq("sessionId", sessionId).eq("entityType", entityType).eq("entityId", entityId))
+    .take(TOLD_MAX);
+}
+
 /** Null once the application has taken it. What it wrote before it threw is rolled back. */
-async function errorOf(ctx: MutationCtx, handle: string, notice: Notice): Promise<string | null> {
+async function errorOf(ctx: MutationCtx, handle: string, notice: Entity): Promise<string | null> {
   const args = await argumentsOf(ctx, notice);
   try {
     await ctx.runMutation(handle as FunctionHandle<"mutation">, args);
@@ -100,7 +114,7 @@ async function errorOf(ctx: MutationCtx, handle: string, notice: Notice): Promis
 }
 
 /** The whole current document; null for one that is not there any more. */
-async function argumentsOf(ctx: MutationCtx, { sessionId, entityType, entityId }: Notice) {
+async function argumentsOf(ctx: MutationCtx, { sessionId, entityType, entityId }: Entity) {
   if (entityType === "scene") {
     const scene = await sceneRow(ctx, sessionId, entityId);
     return { sessionId, sceneId: entityId, scene: scene && toScene(scene) };
@@ -109,15 +123,26 @@ async function argumentsOf(ctx: MutationCtx, { sessionId, entityType, entityId }
   return { sessionId, session: session && (await toSession(ctx, session)) };
 }
 
-/** At most 100. */
-export async function failedCallbacks(ctx: Pick<QueryCtx, "db">) {
-  const rows = await ctx.db
+/** Of the caller's projects, the oldest failure first, at most 100: those of others take nobody's place. */
+export async function failedCallbacks(ctx: Pick<QueryCtx, "db">, { projects }: Caller) {
+  const rows =
+    projects === "all"
+      ? await ctx.db.query("notices").withIndex("by_failure", (q) => q.gt("failedAt", 0)).take(SHOWN_MAX)
+      : (await Promise.all([...new Set(projects)].map(async (projectId) => await failedOf(ctx, projectId)))).flat();
+  const sorted = rows.map(toFailure).sort((one, other) => one.failedAt - other.failedAt);
+  return sorted.slice(0, SHOWN_MAX);
+}
+
+async function failedOf(ctx: Pick<QueryCtx, "db">, projectId: string): Promise<Doc<"notices">[]> {
+  return await ctx.db
     .query("notices")
-    .withIndex("by_failure", (q) => q.gt("failedAt", 0))
+    .withIndex("by_project_failure", (q) => q.eq("projectId", projectId).gt("failedAt", 0))
     .take(SHOWN_MAX);
-  return rows.map(({ sessionId, entityType, entityId, attempts, since, failedAt = since, error = "" }) => ({
-    ...{ sessionId, entityType, entityId, attempts, since, failedAt, error },
-  }));
+}
+
+function toFailure(row: Doc<"notices">) {
+  const { sessionId, entityType, entityId, attempts, since, failedAt = since, error = "" } = row;
+  return { sessionId, entityType, entityId, attempts, since, failedAt, error };
 }
 
 async function callbackOf(ctx: MutationCtx, of: EntityType): Promise<Doc<"callbacks"> | null> {
@@ -127,7 +152,12 @@ async function callbackOf(ctx: MutationCtx, of: EntityType): Promise<Doc<"callba
     .unique();
 }
 
-async function noticeOf(ctx: MutationCtx, notice: Notice): Promise<Doc<"notices"> | null> {
+async function noticeById(ctx: MutationCtx, notice: string): Promise<Doc<"notices"> | null> {
+  const id = ctx.db.normalizeId("notices", notice);
+  return id && (await ctx.db.get("notices", id));
+}
+
+async function noticeOf(ctx: MutationCtx, notice: Entity & { producer: string }): Promise<Doc<"notices"> | null> {
   const { sessionId, entityType, entityId, producer } = notice;
   return await ctx.db
     .query("notices")

@@ -36,11 +36,16 @@ export async function deleteScene(ctx: MutationCtx, sessionId: string, sceneId: 
   await ctx.scheduler.runAfter(0, internal.lib.deletion.purge, { sessionId, sceneId });
 }
 
-/** One step; schedules the next while rows are left. Versions stay: they name the objects. */
+/**
+ * One step; schedules the next while rows are left. Versions stay: they name the objects. A scene that was made again
+ * in the meantime keeps what it has since.
+ */
 export const purge = internalMutation({
   args: { sessionId: v.string(), sceneId: v.string() },
   returns: v.null(),
   handler: async (ctx, { sessionId, sceneId }) => {
+    const tombstone = await tombstoneOf(ctx, sessionId, sceneId);
+    if (tombstone === null || tombstone.purgedAt !== undefined) return null;
     const assets = await ctx.db
       .query("assets")
       .withIndex("by_slot", (q) =>
@@ -57,8 +62,7 @@ export const purge = internalMutation({
       await ctx.scheduler.runAfter(0, internal.lib.deletion.purge, { sessionId, sceneId });
       return null;
     }
-    const tombstone = await tombstoneOf(ctx, sessionId, sceneId);
-    if (tombstone !== null) await ctx.db.patch("deletedScenes", tombstone._id, { purgedAt: Date.now() });
+    await ctx.db.patch("deletedScenes", tombstone._id, { purgedAt: Date.now() });
     return null;
   },
 });

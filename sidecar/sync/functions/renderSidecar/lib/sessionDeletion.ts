@@ -16,11 +16,7 @@ export async function deleteSession(ctx: MutationCtx, sessionId: string): Promis
   const tombstone = await sessionTombstone(ctx, sessionId);
   if (tombstone?.purgedAt !== undefined) return;
   if (tombstone === null) await ctx.db.insert("deletedSessions", { sessionId, deletedAt: Date.now() });
-  const documents = await ctx.db
-    .query("videoSessions")
-    .withIndex("by_session", (q) => q.eq("sessionId", sessionId))
-    .take(ROWS_PER_STEP); // the application may have made more than one
-  for (const row of documents) await ctx.db.delete("videoSessions", row._id);
+  await deleteDocuments(ctx, sessionId);
   await notify(ctx, { sessionId, entityType: "session", entityId: sessionId }, BASE);
   await ctx.scheduler.runAfter(0, internal.lib.sessionDeletion.purge, { sessionId });
 }
@@ -50,6 +46,7 @@ async function deleteRows(ctx: MutationCtx, sessionId: string): Promise<boolean>
     await notify(ctx, { sessionId, entityType: "scene", entityId: sceneId }, BASE);
   }
   if (scenes.length > 0) return true;
+  const documents = await deleteDocuments(ctx, sessionId);
   const assets = await db.query("assets").withIndex("by_slot", (q) => q.eq("sessionId", sessionId)).take(ROWS_PER_STEP);
   for (const row of assets) await db.delete("assets", row._id);
   const facts = await db.query("sceneFacts").withIndex("by_scene", (q) => q.eq("sessionId", sessionId)).take(ROWS_PER_STEP);
@@ -58,5 +55,15 @@ async function deleteRows(ctx: MutationCtx, sessionId: string): Promise<boolean>
   for (const row of totals) await db.delete("entityTotals", row._id);
   const counters = await db.query("sidecarCounters").withIndex("by_session", (q) => q.eq("sessionId", sessionId)).take(ROWS_PER_STEP);
   for (const row of counters) await db.delete("sidecarCounters", row._id);
-  return assets.length + facts.length + totals.length + counters.length > 0;
+  return documents + assets.length + facts.length + totals.length + counters.length > 0;
+}
+
+/** How many there were: the application may have made more than one. */
+async function deleteDocuments(ctx: MutationCtx, sessionId: string): Promise<number> {
+  const documents = await ctx.db
+    .query("videoSessions")
+    .withIndex("by_session", (q) => q.eq("sessionId", sessionId))
+    .take(ROWS_PER_STEP);
+  for (const row of documents) await ctx.db.delete("videoSessions", row._id);
+  return documents.length;
 }
