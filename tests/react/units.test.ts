@@ -364,3 +364,35 @@ test("a browser that wants a click, a viewer who pauses, a page that thaws", asy
   clips.wake();
   assert.equal(videos[0].paused, false);
 });
+
+test("what is loaded again after a failure stays paused by the viewer, and goes on at the next click", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { clips, videos } = player();
+  clips.offer([clip(0)]);
+  videos[0].say("playing");
+  videos[0].currentTime = 7;
+  clips.toggle();
+  videos[0].say("error");
+  clips.offer([{ ...clip(0), url: "renewed" }]);
+  t.mock.timers.tick(250);
+  assert.deepEqual([videos[0].src, videos[0].currentTime, videos[0].paused], ["renewed", 7, true]);
+  clips.toggle();
+  assert.equal(videos[0].paused, false);
+});
+
+test("the first click on a clip that has failed tries it again, though its element says that it plays", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { clips, videos } = player();
+  clips.offer([clip(0)]);
+  for (const wait of [250, 1000, 4000, 0]) {
+    videos[0].say("error");
+    t.mock.timers.tick(wait);
+  }
+  assert.equal(clips.playing.failed?.name, "0.mp4");
+  assert.equal(videos[0].paused, false);
+  clips.offer([{ ...clip(0), url: "renewed" }]);
+  clips.toggle();
+  assert.deepEqual([videos[0].src, videos[0].paused], ["renewed", false]);
+  videos[0].say("playing");
+  assert.equal(clips.playing.failed, null);
+});
