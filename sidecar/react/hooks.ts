@@ -1,8 +1,8 @@
 /** Scenes, chunks and addresses for components; all of them answer as the viewer who is signed in. */
-import { useAction, usePaginatedQuery, useQuery, type UsePaginatedQueryReturnType } from "convex/react";
+import { useAction, usePaginatedQuery, useQueries, useQuery, type UsePaginatedQueryReturnType } from "convex/react";
 import { useEffect, useMemo, useSyncExternalStore } from "react";
 import { AddressBook, type Addresses } from "./addressBook";
-import { functions, type Chunk, type SceneChunks } from "./functions";
+import { functions, type Chunk, type Scene, type SceneChunks } from "./functions";
 
 const SCENES_AT_FIRST = 50;
 const WAKING = ["visibilitychange", "resume"] as const; // of the document
@@ -16,15 +16,41 @@ export function useSessionScenes(
   return usePaginatedQuery(functions.scenes, session, { initialNumItems });
 }
 
+type SceneOfChunks = { sessionId: string; sceneId: string; first?: number | undefined };
+type PlayableChunks = SceneChunks & { playable: Chunk[] };
+
 /**
  * The chunks of a scene in order, and those of them that may be played already; undefined while it loads. `first` is
  * the number of the first chunk, 0 unless said otherwise.
  */
 export function useSceneChunks(
   scene: { sessionId: string; sceneId: string; first?: number } | "skip",
-): (SceneChunks & { playable: Chunk[] }) | undefined {
+): PlayableChunks | undefined {
   const found = useQuery(functions.chunks, scene);
-  return useMemo(() => found && { ...found, playable: found.chunks.slice(0, found.contiguous) }, [found]);
+  return useMemo(() => found && withPlayable(found), [found]);
+}
+
+/** What a player reads. A refusal is a value here: it is this player's, and takes no page down. */
+export function usePlayedScene({ sessionId, sceneId, first }: SceneOfChunks): {
+  scene: Scene | null | undefined;
+  chunks: PlayableChunks | undefined;
+  error: Error | null;
+} {
+  const queries = useMemo(() => {
+    const scene = { sessionId, sceneId };
+    const numbered = first === undefined ? scene : { ...scene, first };
+    return { scene: { query: functions.scene, args: scene }, chunks: { query: functions.chunks, args: numbered } };
+  }, [sessionId, sceneId, first]);
+  const { scene, chunks } = useQueries(queries) as { scene: Told<Scene | null>; chunks: Told<SceneChunks> };
+  const playable = useMemo(() => (chunks instanceof Error ? undefined : chunks && withPlayable(chunks)), [chunks]);
+  const error = [scene, chunks].find((told) => told instanceof Error) ?? null;
+  return { scene: scene instanceof Error ? undefined : scene, chunks: playable, error };
+}
+
+type Told<T> = T | Error | undefined;
+
+function withPlayable(found: SceneChunks): PlayableChunks {
+  return { ...found, playable: found.chunks.slice(0, found.contiguous) };
 }
 
 /**

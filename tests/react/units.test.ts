@@ -171,6 +171,7 @@ const facts = (over: Partial<Facts>): Facts => ({
   next: null,
   urls: new Map(),
   hasAddressError: false,
+  hasQueryError: false,
   playing: IDLE,
   ...over,
 });
@@ -194,6 +195,9 @@ test("a player's state is told by what there is", () => {
     ["uploading", { next: b, playing: played }],
     ["denied", { next: a, urls: new Map([["0.mp4", null]]) }],
     ["error", { next: a, hasAddressError: true }],
+    ["error", { scene: undefined, hasQueryError: true }],
+    ["error", { playing: played, hasQueryError: true }],
+    ["playing", { playing: { ...played, current: a }, hasQueryError: true }],
     ["playing", { playing: { ...played, current: a } }],
     ["playing", { playing: { ...played, current: a }, hasAddressError: true, scene: { assetsStatus: "error" } }],
     ["paused", { playing: { ...played, current: a, isPaused: true } }],
