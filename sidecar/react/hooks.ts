@@ -1,8 +1,8 @@
 /** Scenes, chunks and addresses for components; all of them answer as the viewer who is signed in. */
 import { useAction, usePaginatedQuery, useQueries, useQuery, type UsePaginatedQueryReturnType } from "convex/react";
 import { useEffect, useMemo, useSyncExternalStore } from "react";
-import { AddressBook, type Addresses } from "./addressBook";
-import { functions, type Chunk, type Scene, type SceneChunks } from "./functions";
+import { AddressBook, type Addresses, type Wanted } from "./addressBook";
+import { functions, type Chunk, type Scene, type SceneChunks, type ShownAsset } from "./functions";
 
 const SCENES_AT_FIRST = 50;
 const WAKING = ["visibilitychange", "resume"] as const; // of the document
@@ -56,9 +56,10 @@ function withPlayable(found: SceneChunks): PlayableChunks {
 /**
  * Addresses at which the browser opens these assets, renewed at 80 % of their life for as long as they are asked for.
  * `urls` has null for an asset that the viewer may not see, and no entry while it is asked for. `renew` asks again for
- * one that did not open.
+ * one that did not open. Addresses are found by `id` of a chunk and `assetId` of a scene's asset; one that was rendered
+ * again has a new one.
  */
-export function useAccessUrls(ids: readonly string[]): Addresses & { renew: (id: string) => void } {
+export function useAccessUrls(assets: readonly (Pick<Chunk, "id" | "version"> | ShownAsset)[]): Addresses & { renew: (id: string) => void } {
   const sign = useAction(functions.accessUrls);
   const book = useMemo(() => new AddressBook((some) => sign({ ids: some })), [sign]);
   useEffect(() => {
@@ -68,12 +69,19 @@ export function useAccessUrls(ids: readonly string[]): Addresses & { renew: (id:
       book.close();
     };
   }, [book]);
-  const key = JSON.stringify(ids);
+  const key = JSON.stringify(assets.flatMap(wanted));
   useEffect(() => {
-    book.want(JSON.parse(key) as string[]);
+    book.want(JSON.parse(key) as Wanted[]);
   }, [book, key]);
   const { urls, error } = useSyncExternalStore(book.subscribe, book.current, book.current);
   return useMemo(() => ({ urls, error, renew: book.renew }), [urls, error, book]);
+}
+
+/** A scene tells no version of what it shows; documents of earlier versions not even an id. */
+function wanted(asset: Wanted | ShownAsset): Wanted[] {
+  if ("id" in asset) return [{ id: asset.id, version: asset.version }];
+  const { assetId, s3Key, uploadedAt } = asset;
+  return assetId === undefined ? [] : [{ id: assetId, version: `${uploadedAt} ${s3Key}` }];
 }
 
 /** Call back when the page is seen, thawed or connected again; returns what ends that. */

@@ -32,9 +32,9 @@ export function withAddresses<T extends Clip>(
 }
 
 /** What needs an address: what plays, and some of what follows, also before it may be played. */
-export function needed(chunks: readonly Clip[], last: Clip | null, ahead: number): string[] {
+export function needed(chunks: readonly Clip[], last: Clip | null, ahead: number): Clip[] {
   const from = chunks.filter((chunk) => last === null || chunk.id === last.id || isAfter(chunk, last));
-  return from.slice(0, ahead).map((chunk) => chunk.id);
+  return from.slice(0, ahead);
 }
 
 function isAfter(one: Clip, other: Clip): boolean {

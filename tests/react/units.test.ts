@@ -35,22 +35,26 @@ class Signer {
   calls: string[][] = [];
   denied = new Set<string>();
   isDown = false;
+  version = 1;
   constructor(readonly clock: FakeClock) {}
   sign = async (ids: string[]): Promise<(AccessUrl | null)[]> => {
     this.calls.push(ids);
+    const version = this.version;
     await Promise.resolve();
     if (this.isDown) throw new Error("down");
     const signedAt = this.clock.time + 3_600_000;
     const url = (id: string) => `${id}#${this.calls.length}`;
-    return ids.map((id) => (this.denied.has(id) ? null : { id, url: url(id), signedAt, expiresAt: signedAt + 100_000 }));
+    return ids.map((id) => (this.denied.has(id) ? null : { id, version, url: url(id), signedAt, expiresAt: signedAt + 100_000 }));
   };
 }
+
+const of = (id: string, version = 1) => ({ id, version });
 
 async function opened(...ids: string[]) {
   const clock = new FakeClock();
   const signer = new Signer(clock);
   const book = new AddressBook(signer.sign, clock);
-  book.want(ids);
+  book.want(ids.map((id) => of(id)));
   await settled();
   return { clock, signer, book, urls: () => Object.fromEntries(book.current().urls) };
 }
@@ -66,13 +70,37 @@ test("an address is renewed at 80 % of its life, whatever the server's clock say
   assert.equal(signer.calls.length, 3);
 });
 
+test("an asset that was rendered again has no address until it has its new one", async () => {
+  const { signer, book, urls } = await opened("a");
+  book.want([of("a", 2)]);
+  assert.deepEqual(urls(), {});
+  await settled();
+  assert.deepEqual(urls(), { a: "a#2" });
+  book.want([of("a", 2)]);
+  await settled();
+  assert.equal(signer.calls.length, 2);
+});
+
+test("an answer that was under way when its asset was replaced counts only if it is of the new version", async () => {
+  const { signer, book, urls } = await opened("a");
+  book.renew("a"); // answered for version 1
+  book.want([of("a", 2)]);
+  await settled();
+  assert.deepEqual([urls(), signer.calls.length], [{ a: "a#3" }, 3]);
+  signer.version = 3;
+  book.renew("a");
+  book.want([of("a", 3)]);
+  await settled();
+  assert.deepEqual([urls(), signer.calls.length], [{ a: "a#4" }, 4]);
+});
+
 test("only what is new is asked for, at most a hundred at once, and what is not wanted is forgotten", async () => {
   const { clock, signer, book, urls } = await opened("a");
   const many = Array.from({ length: 150 }, (_, i) => `m${i}`);
-  book.want(["a", ...many]);
+  book.want(["a", ...many].map((id) => of(id)));
   await settled();
   assert.deepEqual(signer.calls.map((ids) => ids.length), [1, 100, 50]);
-  book.want(["a"]);
+  book.want([of("a")]);
   assert.deepEqual(urls(), { a: "a#1" });
   await clock.pass(80_000);
   assert.deepEqual(signer.calls.at(-1), ["a"]);
@@ -159,8 +187,8 @@ test("nothing is offered behind a clip that has no address yet", () => {
   const urls = new Map([["0.mp4", "x"], ["2.mp4", "y"]]);
   assert.deepEqual(withAddresses(all, null, urls).map(({ url }) => url), ["x"]);
   assert.deepEqual(withAddresses(all, all[1]!, urls).map(({ url }) => url), ["x", "y"]);
-  assert.deepEqual(needed(all, all[1]!, 5), ["1.mp4", "2.mp4"]);
-  assert.deepEqual(needed(all, null, 2), ["0.mp4", "1.mp4"]);
+  assert.deepEqual(needed(all, all[1]!, 5).map(({ id }) => id), ["1.mp4", "2.mp4"]);
+  assert.deepEqual(needed(all, null, 2).map(({ id }) => id), ["0.mp4", "1.mp4"]);
 });
 
 const IDLE: Playing = { current: null, last: null, isPaused: false, failed: null };
