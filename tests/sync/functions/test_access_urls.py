@@ -178,7 +178,8 @@ def test_a_signed_address_opens_the_very_object_and_no_other(lesson: Begin, key:
 def test_an_address_tells_the_version_that_it_opens(lesson: Begin) -> None:
     """The id stays; who asked before the second version can tell that the address is of the first."""
     one = lesson()
-    first, second = (one.urls(one.ship(key, name="a.mp4"))[0] for key in ("1.mp4", "2.mp4"))
+    made = (one.ship(f"{n}.mp4", name="a.mp4", media={"checksum": f"crc64nvme:{n}"}) for n in (1, 2))
+    first, second = (one.urls(asset_id)[0] for asset_id in made)
     assert first["id"] == second["id"]
     assert (first["version"], second["version"]) == (1, 2)
 
