@@ -1,8 +1,9 @@
 /** Scenes, chunks and addresses for components; all of them answer as the viewer who is signed in. */
-import { useAction, usePaginatedQuery, useQueries, useQuery, type UsePaginatedQueryReturnType } from "convex/react";
+import { useAction, useQueries, useQuery, type UsePaginatedQueryReturnType } from "convex/react";
 import { useEffect, useMemo, useSyncExternalStore } from "react";
 import { AddressBook, type Addresses, type Wanted } from "./addressBook";
 import { functions, type Chunk, type Scene, type SceneChunks, type ShownAsset } from "./functions";
+import { usePages } from "./usePages";
 
 const SCENES_AT_FIRST = 50;
 const WAKING = ["visibilitychange", "resume"] as const; // of the document
@@ -13,7 +14,7 @@ export function useSessionScenes(
   session: { sessionId: string } | "skip",
   { initialNumItems = SCENES_AT_FIRST }: { initialNumItems?: number } = {},
 ): UsePaginatedQueryReturnType<typeof functions.scenes> {
-  return usePaginatedQuery(functions.scenes, session, { initialNumItems });
+  return usePages(functions.scenes, session, { initialNumItems });
 }
 
 type SceneOfChunks = { sessionId: string; sceneId: string; first?: number | undefined };

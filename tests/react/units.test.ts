@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { AddressBook, type Clock } from "../react/addressBook";
 import { ClipPlayer, type AddressedClip, type Video } from "../react/clipPlayer";
 import type { AccessUrl } from "../react/functions";
+import { extended, firstPage, nameOf, shown, split } from "../react/pages";
 import { needed, nextClip, stateOf, withAddresses, type Facts, type Playing } from "../react/sequence";
 
 class FakeClock implements Clock {
@@ -161,6 +162,24 @@ test("listeners hear of changes alone, and nothing is asked after the end", asyn
   book.close();
   await clock.pass(1_000_000);
   assert.equal(signer.calls.length, 2);
+});
+
+test("a page shows what it had until it is answered up to its end, and is split where that is too much", () => {
+  const answer = (page: string[], continueCursor: string, isDone = false) => ({ page, continueCursor, isDone });
+  const first = firstPage<string>(2);
+  const two = extended(first, { [nameOf(first[0]!)]: answer(["a", "b"], "b") }, 2);
+  assert.deepEqual(two.map(({ options }) => options), [
+    { cursor: null, numItems: 2, endCursor: "b" },
+    { cursor: "b", numItems: 2 },
+  ]);
+  assert.deepEqual(shown(two, {}), { results: ["a", "b"], last: undefined });
+  const short = { [nameOf(two[0]!)]: answer(["a", "aa"], "aa"), [nameOf(two[1]!)]: answer(["c"], "c", true) };
+  assert.deepEqual(split(two, short)?.map(({ options }) => [options.cursor, options.endCursor]), [
+    [null, "aa"],
+    ["aa", "b"],
+    ["b", undefined],
+  ]);
+  assert.equal(split(two, { ...short, [nameOf(two[0]!)]: answer(["a", "b"], "b") }), null);
 });
 
 const clip = (index: number | null, name = `${index}.mp4`, version = 1): AddressedClip => ({
