@@ -1,9 +1,8 @@
 /** A scene's chunks, each once and in order, the moment they may be played. */
-import { useQuery } from "convex/react";
 import { useEffect, useRef, useState, type ReactElement, type ReactNode } from "react";
 import { ClipPlayer } from "./clipPlayer";
-import { functions, type Chunk } from "./functions";
-import { onWaking, useAccessUrls, useSceneChunks } from "./hooks";
+import type { Chunk } from "./functions";
+import { onWaking, useAccessUrls, usePlayedScene } from "./hooks";
 import { needed, nextClip, stateOf, withAddresses, type Playing, type PlayerState } from "./sequence";
 
 export type ScenePlayerProps = {
@@ -28,8 +27,7 @@ export function ScenePlayer(props: ScenePlayerProps): ReactElement {
 
 function OneScene(props: ScenePlayerProps): ReactElement {
   const { sessionId, sceneId, first, muted = false, className, children } = props;
-  const scene = useQuery(functions.scene, { sessionId, sceneId });
-  const found = useSceneChunks({ sessionId, sceneId, ...(first === undefined ? {} : { first }) }) ?? NOTHING;
+  const { scene, chunks: found = NOTHING, error: refusal } = usePlayedScene({ sessionId, sceneId, first });
   const [playing, setPlaying] = useState(IDLE);
   const { urls, error, renew } = useAccessUrls(needed(found.chunks, playing.last, AHEAD));
   const [wasSeen, setWasSeen] = useState(false);
@@ -70,8 +68,11 @@ function OneScene(props: ScenePlayerProps): ReactElement {
   }, [found, urls]);
 
   const next = nextClip(found.playable, playing.last);
-  const hasAddressError = error !== null;
-  const state = stateOf({ scene, wasSeen, chunks: found, next, urls, hasAddressError, playing });
+  const [hasAddressError, hasQueryError] = [error !== null, refusal !== null];
+  const state = stateOf({ scene, wasSeen, chunks: found, next, urls, hasAddressError, hasQueryError, playing });
+  useEffect(() => {
+    if (refusal !== null) console.error(refusal); // Convex's client does so for actions alone
+  }, [refusal?.message]);
   useEffect(() => {
     latest.current.props.onState?.(state);
   }, [state]);

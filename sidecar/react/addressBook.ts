@@ -9,7 +9,9 @@ export type Clock = {
   now: () => number;
   after: (ms: number, run: () => void) => () => void;
 };
-type Entry = { url: string | null; askAgainAt: number; endsAt: number; denials: number };
+/** An asset's id stays when it is rendered again; its `version`, whatever tells versions apart, does not. */
+export type Wanted = { id: string; version: number | string };
+type Entry = { version: Wanted["version"]; url: string | null; askAgainAt: number; endsAt: number; denials: number };
 
 export const BATCH_MAX = 100;
 const RENEW_AT = 0.8;
@@ -29,7 +31,7 @@ const browser: Clock = {
 
 export class AddressBook {
   #entries = new Map<string, Entry>();
-  #wanted: readonly string[] = [];
+  #wanted: ReadonlyMap<string, Wanted["version"]> = new Map();
   #asking = new Set<string>();
   #failures = 0;
   #retryAt = 0;
@@ -43,10 +45,10 @@ export class AddressBook {
     private readonly clock: Clock = browser,
   ) {}
 
-  /** Keep addresses of these assets and forget all others. */
-  want(ids: readonly string[]): void {
-    this.#wanted = [...new Set(ids)];
-    for (const id of this.#entries.keys()) if (!this.#wanted.includes(id)) this.#entries.delete(id);
+  /** Keep addresses of these versions of assets and forget all others. */
+  want(assets: readonly Wanted[]): void {
+    this.#wanted = new Map(assets.map(({ id, version }) => [id, version]));
+    for (const [id, { version }] of this.#entries) if (this.#wanted.get(id) !== version) this.#entries.delete(id);
     this.look();
   }
 
@@ -66,25 +68,31 @@ export class AddressBook {
 
   /** Stop until something is wanted again. */
   close(): void {
-    this.#wanted = [];
+    this.#wanted = new Map();
     this.#cancelTimer();
   }
 
   /** Ask for what is due; also to be called when a page wakes up, whose timers stood still. */
   look = (): void => {
     const now = this.clock.now();
-    const due = this.#wanted.filter((id) => !this.#asking.has(id) && (this.#entries.get(id)?.askAgainAt ?? 0) <= now);
+    const due = [...this.#wanted.keys()].filter((id) => !this.#asking.has(id) && (this.#entries.get(id)?.askAgainAt ?? 0) <= now);
     if (this.#retryAt <= now) for (let i = 0; i < due.length; i += BATCH_MAX) void this.#ask(due.slice(i, i + BATCH_MAX));
     this.#tell();
     this.#wait();
   };
 
   async #ask(ids: string[]): Promise<void> {
+    const asked = this.#wanted;
     const askedAt = this.clock.now(); // a life is counted from here by our own clock, whatever the server's says
     for (const id of ids) this.#asking.add(id);
     try {
       const answers = await this.sign(ids);
-      ids.forEach((id, i) => this.#entries.set(id, this.#entry(askedAt, answers[i] ?? null, this.#entries.get(id))));
+      ids.forEach((id, i) => {
+        const [told, version] = [answers[i] ?? null, this.#wanted.get(id)];
+        const isOfNow = version === asked.get(id) || version === told?.version; // else it was replaced meanwhile
+        if (version === undefined || !isOfNow) return;
+        this.#entries.set(id, { version, ...this.#entry(askedAt, told, this.#entries.get(id)) });
+      });
       this.#failures = 0;
       this.#error = null;
     } catch (error) {
@@ -92,11 +100,10 @@ export class AddressBook {
       this.#error = error instanceof Error ? error : new Error(String(error));
     }
     for (const id of ids) this.#asking.delete(id);
-    for (const id of ids) if (!this.#wanted.includes(id)) this.#entries.delete(id);
     this.look();
   }
 
-  #entry(askedAt: number, told: AccessUrl | null, before: Entry | undefined): Entry {
+  #entry(askedAt: number, told: AccessUrl | null, before: Entry | undefined): Omit<Entry, "version"> {
     const denials = told === null ? (before?.denials ?? 0) + 1 : 0;
     if (told === null) return { url: null, askAgainAt: askedAt + backoff(denials), endsAt: Infinity, denials };
     const life = told.expiresAt === null ? Infinity : told.expiresAt - told.signedAt;
@@ -107,7 +114,7 @@ export class AddressBook {
   #tell(): void {
     const now = this.clock.now();
     const shown = new Map<string, string | null>();
-    for (const id of this.#wanted) {
+    for (const id of this.#wanted.keys()) {
       const entry = this.#entries.get(id);
       if (entry !== undefined && entry.endsAt > now) shown.set(id, entry.url);
     }
@@ -120,7 +127,7 @@ export class AddressBook {
 
   #wait(): void {
     this.#cancelTimer();
-    const idle = this.#wanted.filter((id) => !this.#asking.has(id));
+    const idle = [...this.#wanted.keys()].filter((id) => !this.#asking.has(id));
     const next = Math.min(...idle.map((id) => Math.max(this.#retryAt, this.#entries.get(id)?.askAgainAt ?? 0)));
     if (!Number.isFinite(next)) return;
     const ms = Math.min(TIMER_MAX_MS, Math.max(0, next - this.clock.now()));

@@ -62,17 +62,19 @@ export class ClipPlayer {
 
   /** Pause, or go on; where the browser wanted a click, this is it. */
   toggle(): void {
-    this.#isHeld = this.#current !== null && !this.#current.element.paused;
+    const isBroken = this.#playing.failed !== null; // its element may still say that it plays
+    this.#isHeld = !isBroken && this.#current !== null && !this.#current.element.paused;
     if (this.#isHeld) this.#current?.element.pause();
     else this.wake();
   }
 
   /** Go on after the page was frozen, or after a failure. */
   wake = (): void => {
+    if (this.#isHeld) return;
     if (this.#playing.failed !== null) {
       this.#attempts = 0;
       this.#retry();
-    } else if (this.#current !== null && !this.#isHeld) {
+    } else if (this.#current !== null) {
       if (this.#current.element.paused && !this.#current.element.ended) this.#play();
       this.#watch(0);
     }
@@ -167,7 +169,7 @@ export class ClipPlayer {
     }
   }
 
-  /** From where it was, by the newest address. */
+  /** From where it was, by the newest address; a viewer who paused finds it paused. */
   #retry(): void {
     if (this.#current === null) return;
     const { clip, element } = this.#current;
@@ -175,7 +177,7 @@ export class ClipPlayer {
     const again = this.#playable.find((one) => one.id === clip.id && one.version === clip.version) ?? clip;
     this.#current = load(element, again);
     if (currentTime > 0) element.currentTime = currentTime;
-    this.#play();
+    if (!this.#isHeld) this.#play();
   }
 
   #tell(): void {

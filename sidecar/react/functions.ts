@@ -43,7 +43,7 @@ export type Chunk = {
 export type SceneChunks = { chunks: Chunk[]; contiguous: number; expected: number | null; isComplete: boolean };
 
 /** `expiresAt` is null for an address that never does. Times are milliseconds of the server's clock. */
-export type AccessUrl = { id: string; url: string; signedAt: number; expiresAt: number | null };
+export type AccessUrl = { id: string; version: number; url: string; signedAt: number; expiresAt: number | null };
 
 type SceneArgs = { sessionId: string; sceneId: string };
 

@@ -32,9 +32,9 @@ export function withAddresses<T extends Clip>(
 }
 
 /** What needs an address: what plays, and some of what follows, also before it may be played. */
-export function needed(chunks: readonly Clip[], last: Clip | null, ahead: number): string[] {
+export function needed(chunks: readonly Clip[], last: Clip | null, ahead: number): Clip[] {
   const from = chunks.filter((chunk) => last === null || chunk.id === last.id || isAfter(chunk, last));
-  return from.slice(0, ahead).map((chunk) => chunk.id);
+  return from.slice(0, ahead);
 }
 
 function isAfter(one: Clip, other: Clip): boolean {
@@ -49,10 +49,12 @@ export type Facts = {
   next: Clip | null;
   urls: ReadonlyMap<string, string | null>; // null: the viewer may not see it
   hasAddressError: boolean;
+  hasQueryError: boolean; // of the scene or its chunks
   playing: Playing;
 };
 
-export function stateOf({ scene, wasSeen, chunks, next, urls, hasAddressError, playing }: Facts): PlayerState {
+export function stateOf(facts: Facts): PlayerState {
+  const { scene, wasSeen, chunks, next, urls, hasAddressError, hasQueryError, playing } = facts;
   if (playing.failed !== null) return urls.get(playing.failed.id) === null ? "denied" : "error";
   if (playing.current !== null) return playing.isPaused ? "paused" : "playing";
   if (next !== null) {
@@ -60,6 +62,7 @@ export function stateOf({ scene, wasSeen, chunks, next, urls, hasAddressError, p
     if (hasAddressError && !urls.has(next.id)) return "error";
     return playing.last === null ? "pending" : "uploading";
   }
+  if (hasQueryError) return "error";
   if (scene === null || scene === undefined) return wasSeen && scene === null ? "denied" : "pending";
   if (chunks.isComplete && playing.last !== null) return chunks.contiguous < chunks.chunks.length ? "error" : "ended";
   if (scene.assetsStatus === "error") return "error";

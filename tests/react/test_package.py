@@ -27,9 +27,18 @@ def test_it_is_linted(project: Project) -> None:
 
 def test_addresses_the_order_of_play_and_the_two_elements(project: Project) -> None:
     """`units.test.ts`, on virtual time and with elements that are none."""
-    bundled = project.bundle("tests/units.test.ts", platform="node")
-    told = project.run_node("--test", "--test-reporter=tap", str(bundled))
-    assert re.search(r"^# pass (\d+)$", told, re.MULTILINE)
+    _passes(project, "units.test.ts")
+
+
+def test_what_is_rendered_of_what_the_queries_answer(project: Project) -> None:
+    """`rendered.test.ts`: the hooks and the player in React, over a client that answers at once."""
+    _passes(project, "rendered.test.ts")
+
+
+def _passes(project: Project, name: str) -> None:
+    bundled = project.bundle(f"tests/{name}", platform="node")
+    told = project.run_node("--test", "--test-force-exit", "--test-reporter=tap", str(bundled))
+    assert re.search(r"^# pass ([1-9]\d*)$", told, re.MULTILINE)
     assert "# fail 0" in told
 
 

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { AddressBook, type Clock } from "../react/addressBook";
 import { ClipPlayer, type AddressedClip, type Video } from "../react/clipPlayer";
 import type { AccessUrl } from "../react/functions";
+import { extended, firstPage, nameOf, shown, split } from "../react/pages";
 import { needed, nextClip, stateOf, withAddresses, type Facts, type Playing } from "../react/sequence";
 
 class FakeClock implements Clock {
@@ -35,22 +36,26 @@ class Signer {
   calls: string[][] = [];
   denied = new Set<string>();
   isDown = false;
+  version = 1;
   constructor(readonly clock: FakeClock) {}
   sign = async (ids: string[]): Promise<(AccessUrl | null)[]> => {
     this.calls.push(ids);
+    const version = this.version;
     await Promise.resolve();
     if (this.isDown) throw new Error("down");
     const signedAt = this.clock.time + 3_600_000;
     const url = (id: string) => `${id}#${this.calls.length}`;
-    return ids.map((id) => (this.denied.has(id) ? null : { id, url: url(id), signedAt, expiresAt: signedAt + 100_000 }));
+    return ids.map((id) => (this.denied.has(id) ? null : { id, version, url: url(id), signedAt, expiresAt: signedAt + 100_000 }));
   };
 }
+
+const of = (id: string, version = 1) => ({ id, version });
 
 async function opened(...ids: string[]) {
   const clock = new FakeClock();
   const signer = new Signer(clock);
   const book = new AddressBook(signer.sign, clock);
-  book.want(ids);
+  book.want(ids.map((id) => of(id)));
   await settled();
   return { clock, signer, book, urls: () => Object.fromEntries(book.current().urls) };
 }
@@ -66,13 +71,37 @@ test("an address is renewed at 80 % of its life, whatever the server's clock say
   assert.equal(signer.calls.length, 3);
 });
 
+test("an asset that was rendered again has no address until it has its new one", async () => {
+  const { signer, book, urls } = await opened("a");
+  book.want([of("a", 2)]);
+  assert.deepEqual(urls(), {});
+  await settled();
+  assert.deepEqual(urls(), { a: "a#2" });
+  book.want([of("a", 2)]);
+  await settled();
+  assert.equal(signer.calls.length, 2);
+});
+
+test("an answer that was under way when its asset was replaced counts only if it is of the new version", async () => {
+  const { signer, book, urls } = await opened("a");
+  book.renew("a"); // answered for version 1
+  book.want([of("a", 2)]);
+  await settled();
+  assert.deepEqual([urls(), signer.calls.length], [{ a: "a#3" }, 3]);
+  signer.version = 3;
+  book.renew("a");
+  book.want([of("a", 3)]);
+  await settled();
+  assert.deepEqual([urls(), signer.calls.length], [{ a: "a#4" }, 4]);
+});
+
 test("only what is new is asked for, at most a hundred at once, and what is not wanted is forgotten", async () => {
   const { clock, signer, book, urls } = await opened("a");
   const many = Array.from({ length: 150 }, (_, i) => `m${i}`);
-  book.want(["a", ...many]);
+  book.want(["a", ...many].map((id) => of(id)));
   await settled();
   assert.deepEqual(signer.calls.map((ids) => ids.length), [1, 100, 50]);
-  book.want(["a"]);
+  book.want([of("a")]);
   assert.deepEqual(urls(), { a: "a#1" });
   await clock.pass(80_000);
   assert.deepEqual(signer.calls.at(-1), ["a"]);
@@ -135,6 +164,24 @@ test("listeners hear of changes alone, and nothing is asked after the end", asyn
   assert.equal(signer.calls.length, 2);
 });
 
+test("a page shows what it had until it is answered up to its end, and is split where that is too much", () => {
+  const answer = (page: string[], continueCursor: string, isDone = false) => ({ page, continueCursor, isDone });
+  const first = firstPage<string>(2);
+  const two = extended(first, { [nameOf(first[0]!)]: answer(["a", "b"], "b") }, 2);
+  assert.deepEqual(two.map(({ options }) => options), [
+    { cursor: null, numItems: 2, endCursor: "b" },
+    { cursor: "b", numItems: 2 },
+  ]);
+  assert.deepEqual(shown(two, {}), { results: ["a", "b"], last: undefined });
+  const short = { [nameOf(two[0]!)]: answer(["a", "aa"], "aa"), [nameOf(two[1]!)]: answer(["c"], "c", true) };
+  assert.deepEqual(split(two, short)?.map(({ options }) => [options.cursor, options.endCursor]), [
+    [null, "aa"],
+    ["aa", "b"],
+    ["b", undefined],
+  ]);
+  assert.equal(split(two, { ...short, [nameOf(two[0]!)]: answer(["a", "b"], "b") }), null);
+});
+
 const clip = (index: number | null, name = `${index}.mp4`, version = 1): AddressedClip => ({
   id: name,
   name,
@@ -159,8 +206,8 @@ test("nothing is offered behind a clip that has no address yet", () => {
   const urls = new Map([["0.mp4", "x"], ["2.mp4", "y"]]);
   assert.deepEqual(withAddresses(all, null, urls).map(({ url }) => url), ["x"]);
   assert.deepEqual(withAddresses(all, all[1]!, urls).map(({ url }) => url), ["x", "y"]);
-  assert.deepEqual(needed(all, all[1]!, 5), ["1.mp4", "2.mp4"]);
-  assert.deepEqual(needed(all, null, 2), ["0.mp4", "1.mp4"]);
+  assert.deepEqual(needed(all, all[1]!, 5).map(({ id }) => id), ["1.mp4", "2.mp4"]);
+  assert.deepEqual(needed(all, null, 2).map(({ id }) => id), ["0.mp4", "1.mp4"]);
 });
 
 const IDLE: Playing = { current: null, last: null, isPaused: false, failed: null };
@@ -171,6 +218,7 @@ const facts = (over: Partial<Facts>): Facts => ({
   next: null,
   urls: new Map(),
   hasAddressError: false,
+  hasQueryError: false,
   playing: IDLE,
   ...over,
 });
@@ -194,6 +242,9 @@ test("a player's state is told by what there is", () => {
     ["uploading", { next: b, playing: played }],
     ["denied", { next: a, urls: new Map([["0.mp4", null]]) }],
     ["error", { next: a, hasAddressError: true }],
+    ["error", { scene: undefined, hasQueryError: true }],
+    ["error", { playing: played, hasQueryError: true }],
+    ["playing", { playing: { ...played, current: a }, hasQueryError: true }],
     ["playing", { playing: { ...played, current: a } }],
     ["playing", { playing: { ...played, current: a }, hasAddressError: true, scene: { assetsStatus: "error" } }],
     ["paused", { playing: { ...played, current: a, isPaused: true } }],
@@ -363,4 +414,36 @@ test("a browser that wants a click, a viewer who pauses, a page that thaws", asy
   videos[0].pause(); // the browser's doing
   clips.wake();
   assert.equal(videos[0].paused, false);
+});
+
+test("what is loaded again after a failure stays paused by the viewer, and goes on at the next click", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { clips, videos } = player();
+  clips.offer([clip(0)]);
+  videos[0].say("playing");
+  videos[0].currentTime = 7;
+  clips.toggle();
+  videos[0].say("error");
+  clips.offer([{ ...clip(0), url: "renewed" }]);
+  t.mock.timers.tick(250);
+  assert.deepEqual([videos[0].src, videos[0].currentTime, videos[0].paused], ["renewed", 7, true]);
+  clips.toggle();
+  assert.equal(videos[0].paused, false);
+});
+
+test("the first click on a clip that has failed tries it again, though its element says that it plays", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { clips, videos } = player();
+  clips.offer([clip(0)]);
+  for (const wait of [250, 1000, 4000, 0]) {
+    videos[0].say("error");
+    t.mock.timers.tick(wait);
+  }
+  assert.equal(clips.playing.failed?.name, "0.mp4");
+  assert.equal(videos[0].paused, false);
+  clips.offer([{ ...clip(0), url: "renewed" }]);
+  clips.toggle();
+  assert.deepEqual([videos[0].src, videos[0].paused], ["renewed", false]);
+  videos[0].say("playing");
+  assert.equal(clips.playing.failed, null);
 });

@@ -170,7 +170,7 @@ def test_a_signed_address_opens_the_very_object_and_no_other(lesson: Begin, key:
     one = lesson()
     before = time.time() * 1000
     (told,) = one.urls(asset_id := one.ship(key, b"0123456789"))
-    assert told.keys() == {"id", "url", "signedAt", "expiresAt"}
+    assert told.keys() == {"id", "version", "url", "signedAt", "expiresAt"}
     assert told["id"] == asset_id
     assert before - 1000 <= told["signedAt"] <= time.time() * 1000
     assert told["expiresAt"] == told["signedAt"] + 600_000
@@ -182,6 +182,15 @@ def test_a_signed_address_opens_the_very_object_and_no_other(lesson: Begin, key:
     refused += [httpx.get(f"{bare.rpartition(one.bucket)[0]}{one.bucket}/p/other.mp4?{query}")]
     refused += [httpx.get(told["url"].replace("X-Amz-Expires=600", "X-Amz-Expires=6000"))]
     assert [answer.status_code for answer in refused] == [403] * 4
+
+
+def test_an_address_tells_the_version_that_it_opens(lesson: Begin) -> None:
+    """The id stays; who asked before the second version can tell that the address is of the first."""
+    one = lesson()
+    made = (one.ship(f"{n}.mp4", name="a.mp4", media={"checksum": f"crc64nvme:{n}"}) for n in (1, 2))
+    first, second = (one.urls(asset_id)[0] for asset_id in made)
+    assert first["id"] == second["id"]
+    assert (first["version"], second["version"]) == (1, 2)
 
 
 def test_an_address_ends_with_its_life(lesson: Begin) -> None:

@@ -106,9 +106,8 @@ type SceneCardProps = { scene: Scene; first: number; isShown: boolean; onChoose:
 function SceneCard({ scene, first, isShown, onChoose }: SceneCardProps): ReactElement {
   const { sessionId, sceneId, thumbnailAsset, assetsStatus, stalledSince } = scene;
   const { chunks = [], expected } = useSceneChunks({ sessionId, sceneId, first }) ?? {};
-  const picture = thumbnailAsset?.assetId;
-  const { urls } = useAccessUrls(picture === undefined ? [] : [picture]);
-  const url = picture === undefined ? null : urls.get(picture);
+  const { urls } = useAccessUrls(thumbnailAsset === undefined ? [] : [thumbnailAsset]);
+  const url = urls.get(thumbnailAsset?.assetId ?? "");
   return (
     <button className={isShown ? "card shown" : "card"} onClick={onChoose}>
       {url ? <img src={url} alt="" /> : <span className="blank" />}

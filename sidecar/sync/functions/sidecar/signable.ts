@@ -45,9 +45,9 @@ async function rulesOf(ctx: QueryCtx, assets: (AssetReference | null)[]): Promis
 
 /** Rows were checked when they were written, perhaps by another rule, or with an issuer's word alone. */
 function signableOf(asset: AssetReference): Signable | null {
-  const { id, projectId, bucket, s3Key } = asset;
+  const { id, version, projectId, bucket, s3Key } = asset;
   const keys = keysFor(projectId, NOBODY);
   const problem = problemWithObject(asset, projectId, keys);
   if (problem !== null) console.warn(`accessUrls: ${problem.message}`);
-  return problem === null ? { id, projectId, bucket, s3Key, s3Url: addressOf(asset, keys) } : null;
+  return problem === null ? { id, version, projectId, bucket, s3Key, s3Url: addressOf(asset, keys) } : null;
 }

@@ -9,6 +9,7 @@ import * as sigv4 from "./sigv4";
 /** An object that the caller may see. */
 export const signable = v.object({
   id: v.string(),
+  version: v.number(),
   projectId: v.string(),
   bucket: v.string(),
   s3Key: v.string(),
@@ -19,6 +20,7 @@ export type Signable = Infer<typeof signable>;
 /** `expiresAt` and `signedAt` are milliseconds since 1970; an address that never expires has null there. */
 export const accessUrl = v.object({
   id: v.string(),
+  version: v.number(), // of the asset: an id stays when it is rendered again
   url: v.string(),
   signedAt: v.number(),
   expiresAt: v.union(v.number(), v.null()),
@@ -44,7 +46,7 @@ export async function addressFor(object: Signable): Promise<AccessUrl> {
   const urls = await rules.urlsOf?.(object);
   if (urls === undefined) fail("NOT_CONFIGURED", "convex/sidecarAccess.ts has no urlsOf: see accessUrls");
   const second = Math.floor(Date.now() / 1000);
-  const told = { id: object.id, signedAt: second * 1000 };
+  const told = { id: object.id, version: object.version, signedAt: second * 1000 };
   if (urls.by === "public") {
     const url = urls.base === undefined ? object.s3Url : below(urls.base, object.s3Key);
     return { ...told, url, expiresAt: null };
