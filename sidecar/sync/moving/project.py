@@ -18,19 +18,16 @@ from pathlib import Path
 from sidecar.sync import install_files
 from sidecar.sync.install_files import COMPONENT, Kind, Wanted, stamped
 
+from . import kept
+
 HELD = "MIGRATING"
 BACKUP = "sidecarBefore.json"  # Convex deploys no JSON
 STEPS = "sidecarMigration.ts"
 _FORMER_MODULE = "sidecar"
 _FORMER_WRITERS = Path("sidecarLib/apply.ts")
-_FORMER_TABLES = "sidecarTables.ts"
 _CONFIG = "convex.config.ts"
 _EXPORTED = re.compile(
     r"^export const (\w+) = (internalMutation|internalQuery|mutation|query)\(", re.MULTILINE
-)
-_IMPORTED = re.compile(r"""from\s+["'](\.[^"']+)["']""")
-_KEPT_NOTE = (
-    "// Of the sidecar's version before its component; only your schema.ts needs it: remove both together.\n"
 )
 _MESSAGE = (
     "the sidecar's tables are being moved (`sidecar convex migrate`):"
@@ -95,6 +92,7 @@ class Project:
         self._require_room(added)
         if home is Home.APPLICATION and not self.is_held:
             self._require_untouched()
+            self._require_replaceable()
             self._back_up()
         elif not (self.into / BACKUP).exists():
             raise MigrationError(f"there is no way back: {self.into / BACKUP} is not there")
@@ -137,7 +135,7 @@ class Project:
             )
 
     def _install(self) -> None:
-        self._keep_tables()
+        self._keep()
         wanted = install_files.wanted(self.into, self.module)
         targets = {one.target for one in wanted} | {self.into / STEPS, self.into / f"{_FORMER_MODULE}.ts"}
         for path in install_files.obsolete(self.into, targets):
@@ -148,10 +146,26 @@ class Project:
         if self.module != _FORMER_MODULE:
             (self.into / f"{_FORMER_MODULE}.ts").unlink(missing_ok=True)
 
-    def _keep_tables(self) -> None:
-        """The application's schema goes on with the tables, as a file of its own."""
-        for path in sorted(_with_imports(self.into / _FORMER_TABLES)):
-            _write(path, _KEPT_NOTE + _unstamped(path.read_text(encoding="utf-8")))
+    def _keep(self) -> None:
+        """The application's schema goes on with the tables, and its files with names, as files of its own."""
+        former = self._backup()
+        stand_ins = kept.bridges(former, self.module)
+        needed = {one.name for one in kept.users_imports(self.into)}
+        texts = {name: text for name, text in stand_ins.items() if name in needed} | kept.tables(former)
+        for name, text in texts.items():
+            _write(self.into / name, text)
+
+    def _require_replaceable(self) -> None:
+        """No file of the user's may need what goes."""
+        former = self._texts()
+        goes = set(former) - set(kept.bridges(former, self.module)) - set(kept.tables(former))
+        goes -= {self._name(one.target) for one in install_files.wanted(self.into, self.module)}
+        for one in kept.users_imports(self.into):
+            if one.name in goes:
+                raise MigrationError(
+                    f"{one.by} imports {one.name}, which goes with the migration: take that out first; later"
+                    f" {self.module}/application.ts has ensureSession, ensureScene and deleteScene for your mutations"
+                )
 
     # -- the way back ------------------------------------------------------------------------------
     def _former_files(self) -> list[Path]:
@@ -164,13 +178,21 @@ class Project:
                 f"{changed[0]} was edited, and would be replaced: move your changes elsewhere"
             )
 
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.into).as_posix()
+
+    def _texts(self) -> dict[str, str]:
+        return {self._name(path): path.read_text(encoding="utf-8") for path in self._former_files()}
+
     def _back_up(self) -> None:
-        paths = self._former_files()
-        texts = {path.relative_to(self.into).as_posix(): path.read_text(encoding="utf-8") for path in paths}
-        _write(self.into / BACKUP, json.dumps(texts, indent=1))
+        _write(self.into / BACKUP, json.dumps(self._texts(), indent=1))
+
+    def _backup(self) -> dict[str, str]:
+        texts: dict[str, str] = json.loads((self.into / BACKUP).read_text(encoding="utf-8"))
+        return texts
 
     def _restore(self) -> None:
-        texts = json.loads((self.into / BACKUP).read_text(encoding="utf-8"))
+        texts = self._backup()
         last = f"{_FORMER_MODULE}.ts"
         for name, text in sorted(texts.items(), key=lambda item: item[0] == last):
             if name == last:
@@ -204,24 +226,6 @@ const handler = (): never => {{
 
 {functions}
 """
-
-
-def _with_imports(path: Path) -> set[Path]:
-    """A file and all of ours that it needs, directly or not."""
-    found: set[Path] = set()
-    waiting = [path]
-    while waiting:
-        one = waiting.pop()
-        if one in found or not install_files.is_stamped(one):
-            continue
-        found.add(one)
-        names = _IMPORTED.findall(one.read_text(encoding="utf-8"))
-        waiting += [Path(os.path.normpath(one.parent / f"{name}.ts")) for name in names]
-    return found
-
-
-def _unstamped(text: str) -> str:
-    return text.split("\n", 1)[1]
 
 
 def _write_wanted(one: Wanted) -> None:

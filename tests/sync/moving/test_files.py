@@ -9,7 +9,8 @@ import pytest
 
 from sidecar.local.convex_modules import PACKAGES, Node, find_node, modules_folder
 from sidecar.local.convex_server import assemble
-from sidecar.sync.moving.project import Home, Project
+from sidecar.sync.install_files import is_stamped
+from sidecar.sync.moving.project import BACKUP, Home, MigrationError, Project
 from tests.sync.functions.test_static import run_script
 
 from .conftest import former_project
@@ -67,17 +68,50 @@ def exported(path: Path) -> list[tuple[str, str]]:
     return re.findall(r"^export const (\w+) = (\w+)\(", path.read_text(), re.MULTILINE)
 
 
-def test_the_tables_of_before_stay_with_the_component(
-    tmp_path: Path, node: Node, modules: Path, request: pytest.FixtureRequest
+def migrated(project: Path, modules: Path) -> Path:
+    """Lay out a former project, with a mutation of the user's, and write the set of the component."""
+    assemble(project, modules, functions_dir=PACKAGES / "project")
+    into = former_project(project / "convex")
+    (into / "lessons.ts").write_text(LESSONS)
+    Project(into=into).hold()
+    Project(into=into).switch(Home.COMPONENT)
+    return into
+
+
+LESSONS = """
+import { internalMutation } from "./_generated/server";
+import { deleteScene } from "./sidecarLib/deletion";
+
+export const drop = internalMutation({
+  args: {},
+  handler: async (ctx) => { await deleteScene(ctx, "p/lesson", "intro"); },
+});
+"""
+
+
+def test_what_the_users_files_import_stays_with_the_component(tmp_path: Path, modules: Path) -> None:
+    """Their schema the tables, sidecarAccess.ts the rules' types, their mutations deleteScene; else nothing."""
+    into = migrated(tmp_path, modules)
+    kept = {path.name: path for path in (into / "sidecarLib").iterdir()}
+    assert set(kept) == {"deletion.ts", "rules.ts", "shapes.ts"}
+    assert not any(is_stamped(path) for path in [*kept.values(), into / "sidecarTables.ts"])
+
+
+def test_the_migrated_set_is_typed_with_the_users_files_of_before(
+    tmp_path: Path, node: Node, modules: Path
 ) -> None:
-    """The user's schema is not touched; nothing else of before is left. Its types by ``--crash=all``."""
-    assemble(tmp_path, modules, functions_dir=PACKAGES / "project")
+    """Strict tsc, as Convex has it before it deploys: a set that it refuses leaves sidecars held off."""
+    into = migrated(tmp_path, modules)
+    assert 'Doc<"videoSessions">' in (into / "sidecarAccess.ts").read_text()
+    (into / "_generated/api.d.ts").write_text(api_types(into))
+    run_script(node, tmp_path, "typecheck")
+
+
+def test_a_file_that_needs_what_goes_is_named_before_anything_is_written(tmp_path: Path) -> None:
+    """With what takes its place."""
     into = former_project(tmp_path / "convex")
-    project = Project(into=into)
-    schema = (into / "schema.ts").read_text()
-    project.hold()
-    project.switch(Home.COMPONENT)
-    assert (into / "schema.ts").read_text() == schema
-    assert [path.name for path in (into / "sidecarLib").iterdir()] == ["shapes.ts"]
-    if request.config.getoption("--crash") == "all":
-        run_script(node, tmp_path, "typecheck")
+    (into / "mine").mkdir()
+    (into / "mine/begin.ts").write_text('import { newSession } from "../sidecarLib/newDocuments";\n')
+    with pytest.raises(MigrationError, match=r"begin.ts imports sidecarLib/newDocuments.ts.*ensureSession"):
+        Project(into=into).hold()
+    assert not (into / BACKUP).exists()
