@@ -45,8 +45,11 @@ class Deployment:
 
     def is_held(self, module: str) -> bool:
         """Tell whether what is deployed refuses every sidecar. Raises MigrationError."""
-        answer = self._post("query", f"{module}:pingInternal", {})
-        return _code(answer) == HELD
+        return _code(self._ping(module)) == HELD
+
+    def is_live(self, module: str) -> bool:
+        """Tell whether what is deployed has this module, and serves sidecars. Raises MigrationError."""
+        return self._ping(module).get("status") == "success"
 
     def step(self, to: Home, *, module: str) -> Progress:
         """Go one step on and return where that is. Raises MigrationError."""
@@ -60,6 +63,9 @@ class Deployment:
             while not done:
                 page = self._call("sidecarMigration:resume", {"table": table, "cursor": cursor})
                 cursor, done = page["cursor"], page["isDone"]
+
+    def _ping(self, module: str) -> dict[str, Any]:
+        return self._post("query", f"{module}:pingInternal", {})
 
     def _call(self, path: str, args: dict[str, Any]) -> Any:
         answer = self._post("mutation", path, args)

@@ -1,4 +1,4 @@
-"""What stays of the version before the component: tables that a schema spreads, names that the user's files import.
+"""What stays of the version before the component: tables of the schema, names that the user's files import.
 
 These files carry no stamp: they are the user's from then on.
 """

@@ -2,8 +2,7 @@
 
 Before, the functions write tables of the application. While rows are moved, the functions that front ends
 read are as they were, and every call of a sidecar is refused. Afterwards the functions write the component.
-Each set is completed by its last file, that of the functions that sidecars call: whoever died before it goes
-on from there.
+While a set is written, the module that refuses sidecars stays to the last: whoever died goes on from it.
 """
 
 from __future__ import annotations
@@ -66,14 +65,20 @@ class Project:
 
     @property
     def called(self) -> str:
-        """The module that sidecars call."""
+        """The module that sidecars call: while one refuses them it, whatever else is there already."""
+        if (held := self._held_file()) is not None:
+            return held.stem
         return _FORMER_MODULE if self.home is Home.APPLICATION else self.module
 
     @property
     def is_held(self) -> bool:
         """Tell whether its functions refuse every sidecar."""
-        path = self.into / f"{self.called}.ts"
-        return install_files.is_stamped(path) and HELD in path.read_text(encoding="utf-8")
+        return self._held_file() is not None
+
+    def _held_file(self) -> Path | None:
+        ours = (path for path in sorted(self.into.glob("*.ts")) if path.name != STEPS)
+        held = (path for path in ours if HELD in path.read_text(encoding="utf-8", errors="replace"))
+        return next(filter(install_files.is_stamped, held), None)
 
     @property
     def has_steps(self) -> bool:
@@ -85,7 +90,11 @@ class Project:
 
         Raises MigrationError, before anything is written, for what is in the way.
         """
-        home, called = self.home, self.called
+        home, module = self.home, self.into / f"{self.called}.ts"
+        if not install_files.is_stamped(module):
+            raise MigrationError(
+                f"{module} is not there: name the module of the sidecar's functions (--module)"
+            )
         added = [self._steps()]
         if home is Home.APPLICATION:
             added += [one for one in install_files.wanted(self.into, self.module) if self._is_components(one)]
@@ -98,7 +107,6 @@ class Project:
             raise MigrationError(f"there is no way back: {self.into / BACKUP} is not there")
         for one in added:
             _write_wanted(one)
-        module = self.into / f"{called}.ts"
         _write(module, stamped(_refusals(module.read_text(encoding="utf-8"))))
 
     def switch(self, to: Home) -> None:
@@ -135,16 +143,17 @@ class Project:
             )
 
     def _install(self) -> None:
+        held = self._held_file()
         self._keep()
         wanted = install_files.wanted(self.into, self.module)
-        targets = {one.target for one in wanted} | {self.into / STEPS, self.into / f"{_FORMER_MODULE}.ts"}
-        for path in install_files.obsolete(self.into, targets):
+        targets = {one.target for one in wanted}
+        for path in install_files.obsolete(self.into, {*targets, self.into / STEPS, held or self.into}):
             path.unlink()
         last = self.into / f"{self.module}.ts"
         for one in sorted(wanted, key=lambda one: one.target == last):
             _write_wanted(one)
-        if self.module != _FORMER_MODULE:
-            (self.into / f"{_FORMER_MODULE}.ts").unlink(missing_ok=True)
+        if held is not None and held not in targets:
+            held.unlink()
 
     def _keep(self) -> None:
         """The application's schema goes on with the tables, and its files with names, as files of its own."""
@@ -163,8 +172,8 @@ class Project:
         for one in kept.users_imports(self.into):
             if one.name in goes:
                 raise MigrationError(
-                    f"{one.by} imports {one.name}, which goes with the migration: take that out first; later"
-                    f" {self.module}/application.ts has ensureSession, ensureScene and deleteScene for your mutations"
+                    f"{one.by} imports {one.name}, which goes with the migration: take that out first"
+                    f" (afterwards {self.module}/application.ts has ensureSession, ensureScene, deleteScene)"
                 )
 
     # -- the way back ------------------------------------------------------------------------------
@@ -192,12 +201,15 @@ class Project:
         return texts
 
     def _restore(self) -> None:
-        texts = self._backup()
-        last = f"{_FORMER_MODULE}.ts"
-        for name, text in sorted(texts.items(), key=lambda item: item[0] == last):
-            if name == last:
-                self._remove_wrappers({self.into / name for name in texts})
-            _write(self.into / name, text)
+        held = self._held_file()
+        texts = {self.into / name: text for name, text in self._backup().items()}
+        last = self.into / f"{_FORMER_MODULE}.ts"
+        for path in texts.keys() - {last}:
+            _write(path, texts[path])
+        self._remove_wrappers({*texts, held or last})
+        _write(last, texts[last])
+        if held is not None and held != last:
+            held.unlink()
 
     def _remove_wrappers(self, kept: set[Path]) -> None:
         """All but the component itself, which keeps its rows."""

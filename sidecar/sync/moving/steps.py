@@ -30,7 +30,7 @@ def migrate(
     """
     if project.is_held or project.home is not to:
         yield from _moved(project, deployment, to=to, deploy=deploy)
-    if deployment.is_held(project.called):
+    if not deployment.is_live(project.called):
         yield Progress(phase="switching")
         deploy()
     if to is Home.APPLICATION and project.has_steps:

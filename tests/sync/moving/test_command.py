@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from sidecar.cli.convex import app
 from sidecar.local.convex_server import ConvexServer
-from sidecar.sync.moving.project import BACKUP
+from sidecar.sync.moving.project import BACKUP, Home, Project
 
 from .conftest import former_project
 
@@ -92,3 +92,15 @@ def test_what_is_in_the_way_is_said_before_anything_is_written(
     result = CliRunner().invoke(app, ["migrate", "--into", str(into), "--url", "http://127.0.0.1:9"])
     assert (result.exit_code, message in result.output) == (1, True)
     assert {path: path.read_text() for path in into.rglob("*") if path.is_file()} == before
+
+
+def test_a_way_back_of_another_module_asks_for_its_name(server: ConvexServer, into: Path, run: Run) -> None:
+    """Nothing was held off; a name that cannot be one is refused as by install."""
+    project = Project(into=into, module="media")
+    project.hold()
+    project.switch(Home.COMPONENT)
+    server.deploy(into)
+    back = run("--back")
+    assert (back.exit_code, "(--module)" in back.output) == (1, True)
+    assert not project.is_held
+    assert "cannot be the module" in run("--module", "schema").output

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +18,7 @@ from sidecar.sync.install_files import is_stamped
 from sidecar.sync.moving.project import BACKUP, Home, MigrationError, Project
 from tests.sync.functions.test_static import run_script
 
-from .conftest import former_project
+from .conftest import KilledError, former_project
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +95,7 @@ export const drop = internalMutation({
 
 
 def test_what_the_users_files_import_stays_with_the_component(tmp_path: Path, modules: Path) -> None:
-    """Their schema the tables, sidecarAccess.ts the rules' types, their mutations deleteScene; else nothing."""
+    """The schema the tables, sidecarAccess.ts the rules' types, their mutations deleteScene."""
     into = migrated(tmp_path, modules)
     kept = {path.name: path for path in (into / "sidecarLib").iterdir()}
     assert set(kept) == {"deletion.ts", "rules.ts", "shapes.ts"}
@@ -115,3 +120,61 @@ def test_a_file_that_needs_what_goes_is_named_before_anything_is_written(tmp_pat
     with pytest.raises(MigrationError, match=r"begin.ts imports sidecarLib/newDocuments.ts.*ensureSession"):
         Project(into=into).hold()
     assert not (into / BACKUP).exists()
+
+
+class Effects:
+    """Counts the files that are replaced or removed; whoever has spent ``left`` dies before the next."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.done, self.left = 0, sys.maxsize
+        for owner, name in ((os, "replace"), (Path, "unlink")):
+            monkeypatch.setattr(owner, name, self._counted(getattr(owner, name)))
+
+    def _counted(self, effect: Callable[..., Any]) -> Callable[..., Any]:
+        def one(*args: Any, **options: Any) -> Any:
+            if self.left == 0:
+                raise KilledError
+            self.left -= 1
+            self.done += 1
+            return effect(*args, **options)
+
+        return one
+
+
+@pytest.mark.parametrize("to", list(Home))
+def test_a_death_between_any_two_files_leaves_sidecars_held_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: Home
+) -> None:
+    """With a module of another name: the next life finds the refusing one, and ends with the same set."""
+    begun = former_project(tmp_path / "begun")
+    project = Project(into=begun, module="media")
+    project.hold()
+    if to is Home.APPLICATION:
+        project.switch(Home.COMPONENT)
+        project.hold()
+    effects = Effects(monkeypatch)
+    whole = copied(begun, tmp_path / "whole")
+    Project(into=whole, module="media").switch(to)
+    assert not Project(into=whole, module="media").is_held
+    count = effects.done
+    for death in {*range(0, count, 9), *range(count - 4, count)}:
+        into = copied(begun, tmp_path / f"death-{death}")
+        dying = Project(into=into, module="media")
+        effects.left = death
+        with pytest.raises(KilledError):
+            dying.switch(to)
+        effects.left = sys.maxsize
+        assert dying.is_held, death
+        dying.hold()
+        dying.switch(to)
+        assert texts(into) == texts(whole)
+
+
+def copied(source: Path, target: Path) -> Path:
+    """Return a copy of a folder."""
+    return Path(shutil.copytree(source, target))
+
+
+def texts(folder: Path) -> dict[Path, str]:
+    """Return all files of a folder with their texts."""
+    return {path.relative_to(folder): path.read_text() for path in folder.rglob("*") if path.is_file()}

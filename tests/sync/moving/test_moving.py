@@ -100,6 +100,22 @@ def test_writers_go_on_though_every_batch_dies(
     assert len(versions) == 120
 
 
+def test_another_module_is_deployed_however_often_it_dies(
+    server: ConvexServer, into: Path, connect: Connect
+) -> None:
+    """There and back it is done only when the functions of that side are what sidecars reach."""
+    connect("a").apply(put())
+    killing = Killing(server=server, project=Project(into=into, module="media"))
+    with Deployment(server.url, deploy_key=server.admin_key) as deployment:
+        killing.until_done(Home.COMPONENT)
+        assert [deployment.is_live(module) for module in ("media", "sidecar")] == [True, False]
+        assert len(rows(server, "renderSidecar/assets")) == 1
+        killing.until_done(Home.APPLICATION)
+        assert [deployment.is_live(module) for module in ("media", "sidecar")] == [False, True]
+    assert not (into / "media.ts").exists()
+    assert connect("a").apply(put(content="back"))[0]["version"] == 2
+
+
 def wait_for_more(writers: list[Writer]) -> None:
     """Wait until each has got something through."""
     before = [writer.settled for writer in writers]
