@@ -95,17 +95,18 @@ class Project:
             raise MigrationError(
                 f"{module} is not there: name the module of the sidecar's functions (--module)"
             )
-        added = [self._steps()]
-        if home is Home.APPLICATION:
-            added += [one for one in install_files.wanted(self.into, self.module) if self._is_components(one)]
-        self._require_room(added)
+        steps = self._steps()
+        wanted = install_files.wanted(self.into, self.module) if home is Home.APPLICATION else []
+        self._require_room([steps, *wanted])
         if home is Home.APPLICATION and not self.is_held:
             self._require_untouched()
             self._require_replaceable()
             self._back_up()
-        elif not (self.into / BACKUP).exists():
-            raise MigrationError(f"there is no way back: {self.into / BACKUP} is not there")
-        for one in added:
+        elif home is Home.COMPONENT:
+            self._require_restorable()
+        else:
+            self._backup()
+        for one in [steps, *filter(self._is_components, wanted)]:
             _write_wanted(one)
         _write(module, stamped(_refusals(module.read_text(encoding="utf-8"))))
 
@@ -182,10 +183,23 @@ class Project:
         return [path for path in sorted(paths) if install_files.is_stamped(path) and path.name != STEPS]
 
     def _require_untouched(self) -> None:
-        if changed := [path for path in self._former_files() if install_files.is_changed(path)]:
-            raise MigrationError(
-                f"{changed[0]} was edited, and would be replaced: move your changes elsewhere"
-            )
+        ours = install_files.obsolete(self.into, {self.into / STEPS})
+        for path in ours:
+            if path.relative_to(self.into).parts[0] != COMPONENT and install_files.is_changed(path):
+                raise MigrationError(f"{path} was edited, and would be replaced: move your changes elsewhere")
+
+    def _require_restorable(self) -> None:
+        """The files of before must find their places as the migration left them."""
+        former = self._backup()
+        if not self.is_held:
+            self._require_untouched()
+        left = kept.bridges(former, self.module) | kept.tables(former)
+        for name in former:
+            for path in install_files.foreign(self.into / name):
+                if self._name(path) != name or path.read_text(encoding="utf-8") != left.get(name):
+                    raise MigrationError(
+                        f"{path} is yours now, and {name} of before goes there: move it away first"
+                    )
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.into).as_posix()
@@ -197,7 +211,11 @@ class Project:
         _write(self.into / BACKUP, json.dumps(self._texts(), indent=1))
 
     def _backup(self) -> dict[str, str]:
-        texts: dict[str, str] = json.loads((self.into / BACKUP).read_text(encoding="utf-8"))
+        """Return the files of before by name. Raises MigrationError."""
+        path = self.into / BACKUP
+        if not path.exists():
+            raise MigrationError(f"there is no way back: {path} is not there")
+        texts: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
         return texts
 
     def _restore(self) -> None:

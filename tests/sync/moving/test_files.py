@@ -178,3 +178,44 @@ def copied(source: Path, target: Path) -> Path:
 def texts(folder: Path) -> dict[Path, str]:
     """Return all files of a folder with their texts."""
     return {path.relative_to(folder): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("scenes.ts", "export {};\n"),
+        ("scenes.js", "export {};\n"),
+        ("sidecarTables.ts", "export const sidecarTables = {};\n"),
+        ("sidecarLib/shapes.ts", "export const mine = 1;\n"),
+        ("sidecarLib", "a file\n"),
+        ("sidecar/urls.ts", None),
+    ],
+)
+def test_the_way_back_overwrites_nothing_that_the_user_wrote_since(
+    tmp_path: Path, name: str, text: str | None
+) -> None:
+    """A file of the user's where one of before was, a kept one that was edited, an edited one of ours."""
+    into = former_project(tmp_path / "convex")
+    project = Project(into=into)
+    project.hold()
+    project.switch(Home.COMPONENT)
+    path = into / name
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.write_text(text if text is not None else path.read_text() + "// mine\n")
+    before = texts(into)
+    with pytest.raises(MigrationError, match=rf"{name} (is yours now|was edited)"):
+        project.hold()
+    assert texts(into) == before
+
+
+@pytest.mark.parametrize("name", ["media.ts", "media/urls.ts", "sidecarMigration.ts"])
+def test_the_component_overwrites_nothing_of_the_users(tmp_path: Path, name: str) -> None:
+    """What it will write only later is looked at before sidecars are held off, too."""
+    into = former_project(tmp_path / "convex")
+    (into / name).parent.mkdir(exist_ok=True)
+    (into / name).write_text("export {};\n")
+    before = texts(into)
+    with pytest.raises(MigrationError, match="never overwrites it"):
+        Project(into=into, module="media").hold()
+    assert texts(into) == before
