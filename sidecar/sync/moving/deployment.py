@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from .project import HELD, Home, MigrationError
+from .project import Home, MigrationError
+from .refusing import HELD
 
 _TIMEOUT_SECONDS = 60.0
 _PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
@@ -55,6 +57,18 @@ class Deployment:
         """Go one step on and return where that is. Raises MigrationError."""
         state = self._call("sidecarMigration:step", {"to": to.value, "module": module})
         return Progress(phase=state["phase"], table=state["name"], rows=int(state["rows"]))
+
+    def adopt(self) -> Iterator[Progress]:
+        """Take over what the application wrote into its tables after they were compared; yield each part.
+
+        Raises MigrationError.
+        """
+        done = False
+        while not done:
+            part = self._call("sidecarMigration:adopt", {})
+            done = part["isDone"]
+            if part["rows"]:
+                yield Progress(phase="adopting", table=part["name"], rows=int(part["rows"]))
 
     def resume(self) -> None:
         """Begin the jobs of the functions of before, once these are deployed again. Raises MigrationError."""

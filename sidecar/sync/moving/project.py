@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,20 +17,16 @@ from sidecar.sync import install_files
 from sidecar.sync.install_files import COMPONENT, Kind, Wanted, stamped
 
 from . import kept
+from .refusing import HELD, refusing_sidecars, refusing_writes
 
-HELD = "MIGRATING"
 BACKUP = "sidecarBefore.json"  # Convex deploys no JSON
 STEPS = "sidecarMigration.ts"
 _FORMER_MODULE = "sidecar"
 _FORMER_WRITERS = Path("sidecarLib/apply.ts")
 _CONFIG = "convex.config.ts"
-_EXPORTED = re.compile(
-    r"^export const (\w+) = (internalMutation|internalQuery|mutation|query)\(", re.MULTILINE
-)
-_MESSAGE = (
-    "the sidecar's tables are being moved (`sidecar convex migrate`):"
-    " nothing is lost, and what waits is sent afterwards"
-)
+# What an application writes by, of before and in the folder of the wrappers.
+_FORMER_OWN = ("sidecarLib/deletion.ts",)
+_OWN = ("application.ts", "scenes.ts", "sessions.ts")
 
 
 class Home(StrEnum):
@@ -108,7 +103,22 @@ class Project:
             self._backup()
         for one in [steps, *filter(self._is_components, wanted)]:
             _write_wanted(one)
-        _write(module, stamped(_refusals(module.read_text(encoding="utf-8"))))
+        _write(module, stamped(refusing_sidecars(module.read_text(encoding="utf-8"))))
+        self._hold_own(home)
+
+    def _hold_own(self, home: Home) -> None:
+        """What the application writes would be lost, too; from the texts as they were, however often."""
+        if home is Home.APPLICATION:
+            former = self._backup()
+            names = [name for name in _FORMER_OWN if name in former]
+            texts = {self.into / name: former[name].split("\n", 1)[1] for name in names}
+        else:
+            own = {self.into / self.module / name for name in _OWN}
+            wanted = install_files.wanted(self.into, self.module)
+            texts = {one.target: one.text for one in wanted if one.target in own}
+        for path, text in texts.items():
+            if path.exists():
+                _write(path, stamped(refusing_writes(text)))
 
     def switch(self, to: Home) -> None:
         """Write the functions of one side, the file that sidecars call last."""
@@ -234,28 +244,6 @@ class Project:
         for path in install_files.obsolete(self.into, kept | {self.into / STEPS}):
             if path.relative_to(self.into).parts[0] != COMPONENT:
                 path.unlink()
-
-
-def _refusals(text: str) -> str:
-    """The same functions, each of which refuses whoever calls it."""
-    found = _EXPORTED.findall(text)
-    builders = ", ".join(sorted({builder for _, builder in found}))
-    functions = "\n".join(f"export const {name} = {builder}({{ handler }});" for name, builder in found)
-    return f"""\
-/* eslint-disable @convex-dev/require-args-validator -- whatever is asked is refused */
-import {{ ConvexError }} from "convex/values";
-import {{ {builders} }} from "./_generated/server";
-
-const handler = (): never => {{
-  throw new ConvexError({{
-    code: "{HELD}",
-    message: {json.dumps(_MESSAGE)},
-    retryable: true,
-  }});
-}};
-
-{functions}
-"""
 
 
 def _write_wanted(one: Wanted) -> None:
