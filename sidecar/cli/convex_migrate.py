@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 _KEYS = ("CONVEX_DEPLOY_KEY", "CONVEX_SELF_HOSTED_ADMIN_KEY")
 _URLS = ("CONVEX_URL", "CONVEX_SELF_HOSTED_URL")
+_STOP = (
+    "until this is done, let no mutation of your own write the sidecar's tables;"
+    " deleteScene and scenes:remove are refused meanwhile"
+)
 _DEPLOY = "deploy the folder now (`npx convex deploy`) and run this again: it goes on from here"
 
 
@@ -71,6 +75,8 @@ def _print(steps: Iterator[Progress], *, json_output: bool) -> None:
             common.print_json(asdict(step))
         elif (step.phase, step.table) != before:
             print(f"{step.phase} {step.table}".rstrip())
+        if step.phase == "holding":
+            typer.echo(_STOP, err=True)
         before = (step.phase, step.table)
 
 

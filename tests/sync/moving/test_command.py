@@ -40,6 +40,7 @@ def test_by_hand_it_waits_twice_for_a_deployment(server: ConvexServer, into: Pat
     """Each time with exit status 75 and the sentence what to do; the third time it is done."""
     held = run()
     assert (held.exit_code, "deploy the folder now" in held.output) == (75, True)
+    assert "let no mutation of your own write" in held.output
     server.deploy(into)
     copied = run()
     assert (copied.exit_code, "copying scenes" in copied.output) == (75, True)
