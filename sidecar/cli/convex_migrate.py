@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 _KEYS = ("CONVEX_DEPLOY_KEY", "CONVEX_SELF_HOSTED_ADMIN_KEY")
 _URLS = ("CONVEX_URL", "CONVEX_SELF_HOSTED_URL")
+_STOP = (
+    "until this is done, let no mutation of your own write the sidecar's tables;"
+    " deleteScene and scenes:remove are refused meanwhile"
+)
 _DEPLOY = "deploy the folder now (`npx convex deploy`) and run this again: it goes on from here"
 
 
@@ -43,12 +47,14 @@ def migrate_(
     Wants a deploy key in CONVEX_DEPLOY_KEY. May be ended and run again at any time: it goes on where it was.
     Exit status 75: the folder is to be deployed before it goes on, which ``--deploy`` does by itself.
     """
+    from sidecar.sync.install import InstallError, require_module
     from sidecar.sync.moving.deployment import Deployment
     from sidecar.sync.moving.project import Home, MigrationError, Project
     from sidecar.sync.moving.steps import DeploymentNeeded, migrate, needed
 
     to = Home.APPLICATION if back else Home.COMPONENT
     try:
+        require_module(module)
         with Deployment(_url(url), deploy_key=_key()) as deployment:
             run = _deployer(deploy, into.resolve().parent) if deploy else needed
             steps = migrate(Project(into=into, module=module), deployment, to=to, deploy=run)
@@ -56,7 +62,7 @@ def migrate_(
     except DeploymentNeeded:
         typer.echo(_DEPLOY, err=True)
         raise typer.Exit(common.TRY_LATER) from None
-    except (MigrationError, subprocess.SubprocessError) as error:
+    except (MigrationError, InstallError, subprocess.SubprocessError) as error:
         typer.echo(f"sidecar: {error}", err=True)
         raise typer.Exit(common.FAILED) from None
 
@@ -69,6 +75,8 @@ def _print(steps: Iterator[Progress], *, json_output: bool) -> None:
             common.print_json(asdict(step))
         elif (step.phase, step.table) != before:
             print(f"{step.phase} {step.table}".rstrip())
+        if step.phase == "holding":
+            typer.echo(_STOP, err=True)
         before = (step.phase, step.table)
 
 

@@ -76,14 +76,19 @@ def install(into: Path, *, module: str = MODULE, force: bool = False) -> Results
 def _require_sound(into: Path, module: str) -> None:
     if into.exists() and not into.is_dir():
         raise InstallError(f"{into} is not a folder: name your Convex project's convex folder")
-    if not _MODULE.fullmatch(module) or module in _TAKEN:
-        raise InstallError(
-            f'"{module}" cannot be the module: it names a file and a folder of its own, such as "media"'
-        )
+    require_module(module)
     if (found := install_files.earlier(into)) is not None:
         raise InstallError(texts.refusal_of_earlier(found))
     if (version := convex_project.too_old(into)) is not None:
         raise InstallError(texts.refusal_of_version(version, convex_project.CONVEX_MIN))
+
+
+def require_module(module: str) -> None:
+    """Raise InstallError for a name that cannot be that of the wrappers."""
+    if not _MODULE.fullmatch(module) or module in _TAKEN:
+        raise InstallError(
+            f'"{module}" cannot be the module: it names a file and a folder of its own, such as "media"'
+        )
 
 
 def install_react(into: Path, *, module: str = MODULE, force: bool = False) -> Results:

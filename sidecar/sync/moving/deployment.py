@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from .project import HELD, Home, MigrationError
+from .project import Home, MigrationError
+from .refusing import HELD
 
 _TIMEOUT_SECONDS = 60.0
 _PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
@@ -45,13 +47,28 @@ class Deployment:
 
     def is_held(self, module: str) -> bool:
         """Tell whether what is deployed refuses every sidecar. Raises MigrationError."""
-        answer = self._post("query", f"{module}:pingInternal", {})
-        return _code(answer) == HELD
+        return _code(self._ping(module)) == HELD
+
+    def is_live(self, module: str) -> bool:
+        """Tell whether what is deployed has this module, and serves sidecars. Raises MigrationError."""
+        return self._ping(module).get("status") == "success"
 
     def step(self, to: Home, *, module: str) -> Progress:
         """Go one step on and return where that is. Raises MigrationError."""
         state = self._call("sidecarMigration:step", {"to": to.value, "module": module})
         return Progress(phase=state["phase"], table=state["name"], rows=int(state["rows"]))
+
+    def adopt(self) -> Iterator[Progress]:
+        """Take over what the application wrote into its tables after they were compared; yield each part.
+
+        Raises MigrationError.
+        """
+        done = False
+        while not done:
+            part = self._call("sidecarMigration:adopt", {})
+            done = part["isDone"]
+            if part["rows"]:
+                yield Progress(phase="adopting", table=part["name"], rows=int(part["rows"]))
 
     def resume(self) -> None:
         """Begin the jobs of the functions of before, once these are deployed again. Raises MigrationError."""
@@ -60,6 +77,9 @@ class Deployment:
             while not done:
                 page = self._call("sidecarMigration:resume", {"table": table, "cursor": cursor})
                 cursor, done = page["cursor"], page["isDone"]
+
+    def _ping(self, module: str) -> dict[str, Any]:
+        return self._post("query", f"{module}:pingInternal", {})
 
     def _call(self, path: str, args: dict[str, Any]) -> Any:
         answer = self._post("mutation", path, args)

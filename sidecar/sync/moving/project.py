@@ -2,15 +2,13 @@
 
 Before, the functions write tables of the application. While rows are moved, the functions that front ends
 read are as they were, and every call of a sidecar is refused. Afterwards the functions write the component.
-Each set is completed by its last file, that of the functions that sidecars call: whoever died before it goes
-on from there.
+While a set is written, the module that refuses sidecars stays to the last: whoever died goes on from it.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,24 +16,17 @@ from pathlib import Path
 from sidecar.sync import install_files
 from sidecar.sync.install_files import COMPONENT, Kind, Wanted, stamped
 
-HELD = "MIGRATING"
+from . import kept
+from .refusing import HELD, refusing_sidecars, refusing_writes
+
 BACKUP = "sidecarBefore.json"  # Convex deploys no JSON
 STEPS = "sidecarMigration.ts"
 _FORMER_MODULE = "sidecar"
 _FORMER_WRITERS = Path("sidecarLib/apply.ts")
-_FORMER_TABLES = "sidecarTables.ts"
 _CONFIG = "convex.config.ts"
-_EXPORTED = re.compile(
-    r"^export const (\w+) = (internalMutation|internalQuery|mutation|query)\(", re.MULTILINE
-)
-_IMPORTED = re.compile(r"""from\s+["'](\.[^"']+)["']""")
-_KEPT_NOTE = (
-    "// Of the sidecar's version before its component; only your schema.ts needs it: remove both together.\n"
-)
-_MESSAGE = (
-    "the sidecar's tables are being moved (`sidecar convex migrate`):"
-    " nothing is lost, and what waits is sent afterwards"
-)
+# What an application writes by, of before and in the folder of the wrappers.
+_FORMER_OWN = ("sidecarLib/deletion.ts",)
+_OWN = ("application.ts", "scenes.ts", "sessions.ts")
 
 
 class Home(StrEnum):
@@ -69,14 +60,20 @@ class Project:
 
     @property
     def called(self) -> str:
-        """The module that sidecars call."""
+        """The module that sidecars call: while one refuses them it, whatever else is there already."""
+        if (held := self._held_file()) is not None:
+            return held.stem
         return _FORMER_MODULE if self.home is Home.APPLICATION else self.module
 
     @property
     def is_held(self) -> bool:
         """Tell whether its functions refuse every sidecar."""
-        path = self.into / f"{self.called}.ts"
-        return install_files.is_stamped(path) and HELD in path.read_text(encoding="utf-8")
+        return self._held_file() is not None
+
+    def _held_file(self) -> Path | None:
+        ours = (path for path in sorted(self.into.glob("*.ts")) if path.name != STEPS)
+        held = (path for path in ours if HELD in path.read_text(encoding="utf-8", errors="replace"))
+        return next(filter(install_files.is_stamped, held), None)
 
     @property
     def has_steps(self) -> bool:
@@ -88,20 +85,40 @@ class Project:
 
         Raises MigrationError, before anything is written, for what is in the way.
         """
-        home, called = self.home, self.called
-        added = [self._steps()]
-        if home is Home.APPLICATION:
-            added += [one for one in install_files.wanted(self.into, self.module) if self._is_components(one)]
-        self._require_room(added)
+        home, module = self.home, self.into / f"{self.called}.ts"
+        if not install_files.is_stamped(module):
+            raise MigrationError(
+                f"{module} is not there: name the module of the sidecar's functions (--module)"
+            )
+        steps = self._steps()
+        wanted = install_files.wanted(self.into, self.module) if home is Home.APPLICATION else []
+        self._require_room([steps, *wanted])
         if home is Home.APPLICATION and not self.is_held:
             self._require_untouched()
+            self._require_replaceable()
             self._back_up()
-        elif not (self.into / BACKUP).exists():
-            raise MigrationError(f"there is no way back: {self.into / BACKUP} is not there")
-        for one in added:
+        elif home is Home.COMPONENT:
+            self._require_restorable()
+        else:
+            self._backup()
+        for one in [steps, *filter(self._is_components, wanted)]:
             _write_wanted(one)
-        module = self.into / f"{called}.ts"
-        _write(module, stamped(_refusals(module.read_text(encoding="utf-8"))))
+        _write(module, stamped(refusing_sidecars(module.read_text(encoding="utf-8"))))
+        self._hold_own(home)
+
+    def _hold_own(self, home: Home) -> None:
+        """What the application writes would be lost, too; from the texts as they were, however often."""
+        if home is Home.APPLICATION:
+            former = self._backup()
+            names = [name for name in _FORMER_OWN if name in former]
+            texts = {self.into / name: former[name].split("\n", 1)[1] for name in names}
+        else:
+            own = {self.into / self.module / name for name in _OWN}
+            wanted = install_files.wanted(self.into, self.module)
+            texts = {one.target: one.text for one in wanted if one.target in own}
+        for path, text in texts.items():
+            if path.exists():
+                _write(path, stamped(refusing_writes(text)))
 
     def switch(self, to: Home) -> None:
         """Write the functions of one side, the file that sidecars call last."""
@@ -137,21 +154,38 @@ class Project:
             )
 
     def _install(self) -> None:
-        self._keep_tables()
+        held = self._held_file()
+        self._keep()
         wanted = install_files.wanted(self.into, self.module)
-        targets = {one.target for one in wanted} | {self.into / STEPS, self.into / f"{_FORMER_MODULE}.ts"}
-        for path in install_files.obsolete(self.into, targets):
+        targets = {one.target for one in wanted}
+        for path in install_files.obsolete(self.into, {*targets, self.into / STEPS, held or self.into}):
             path.unlink()
         last = self.into / f"{self.module}.ts"
         for one in sorted(wanted, key=lambda one: one.target == last):
             _write_wanted(one)
-        if self.module != _FORMER_MODULE:
-            (self.into / f"{_FORMER_MODULE}.ts").unlink(missing_ok=True)
+        if held is not None and held not in targets:
+            held.unlink()
 
-    def _keep_tables(self) -> None:
-        """The application's schema goes on with the tables, as a file of its own."""
-        for path in sorted(_with_imports(self.into / _FORMER_TABLES)):
-            _write(path, _KEPT_NOTE + _unstamped(path.read_text(encoding="utf-8")))
+    def _keep(self) -> None:
+        """The application's schema goes on with the tables, and its files with names, as files of its own."""
+        former = self._backup()
+        stand_ins = kept.bridges(former, self.module)
+        needed = {one.name for one in kept.users_imports(self.into)}
+        texts = {name: text for name, text in stand_ins.items() if name in needed} | kept.tables(former)
+        for name, text in texts.items():
+            _write(self.into / name, text)
+
+    def _require_replaceable(self) -> None:
+        """No file of the user's may need what goes."""
+        former = self._texts()
+        goes = set(former) - set(kept.bridges(former, self.module)) - set(kept.tables(former))
+        goes -= {self._name(one.target) for one in install_files.wanted(self.into, self.module)}
+        for one in kept.users_imports(self.into):
+            if one.name in goes:
+                raise MigrationError(
+                    f"{one.by} imports {one.name}, which goes with the migration: take that out first"
+                    f" (afterwards {self.module}/application.ts has ensureSession, ensureScene, deleteScene)"
+                )
 
     # -- the way back ------------------------------------------------------------------------------
     def _former_files(self) -> list[Path]:
@@ -159,69 +193,57 @@ class Project:
         return [path for path in sorted(paths) if install_files.is_stamped(path) and path.name != STEPS]
 
     def _require_untouched(self) -> None:
-        if changed := [path for path in self._former_files() if install_files.is_changed(path)]:
-            raise MigrationError(
-                f"{changed[0]} was edited, and would be replaced: move your changes elsewhere"
-            )
+        ours = install_files.obsolete(self.into, {self.into / STEPS})
+        for path in ours:
+            if path.relative_to(self.into).parts[0] != COMPONENT and install_files.is_changed(path):
+                raise MigrationError(f"{path} was edited, and would be replaced: move your changes elsewhere")
+
+    def _require_restorable(self) -> None:
+        """The files of before must find their places as the migration left them."""
+        former = self._backup()
+        if not self.is_held:
+            self._require_untouched()
+        left = kept.bridges(former, self.module) | kept.tables(former)
+        for name in former:
+            for path in install_files.foreign(self.into / name):
+                if self._name(path) != name or path.read_text(encoding="utf-8") != left.get(name):
+                    raise MigrationError(
+                        f"{path} is yours now, and {name} of before goes there: move it away first"
+                    )
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.into).as_posix()
+
+    def _texts(self) -> dict[str, str]:
+        return {self._name(path): path.read_text(encoding="utf-8") for path in self._former_files()}
 
     def _back_up(self) -> None:
-        paths = self._former_files()
-        texts = {path.relative_to(self.into).as_posix(): path.read_text(encoding="utf-8") for path in paths}
-        _write(self.into / BACKUP, json.dumps(texts, indent=1))
+        _write(self.into / BACKUP, json.dumps(self._texts(), indent=1))
+
+    def _backup(self) -> dict[str, str]:
+        """Return the files of before by name. Raises MigrationError."""
+        path = self.into / BACKUP
+        if not path.exists():
+            raise MigrationError(f"there is no way back: {path} is not there")
+        texts: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+        return texts
 
     def _restore(self) -> None:
-        texts = json.loads((self.into / BACKUP).read_text(encoding="utf-8"))
-        last = f"{_FORMER_MODULE}.ts"
-        for name, text in sorted(texts.items(), key=lambda item: item[0] == last):
-            if name == last:
-                self._remove_wrappers({self.into / name for name in texts})
-            _write(self.into / name, text)
+        held = self._held_file()
+        texts = {self.into / name: text for name, text in self._backup().items()}
+        last = self.into / f"{_FORMER_MODULE}.ts"
+        for path in texts.keys() - {last}:
+            _write(path, texts[path])
+        self._remove_wrappers({*texts, held or last})
+        _write(last, texts[last])
+        if held is not None and held != last:
+            held.unlink()
 
     def _remove_wrappers(self, kept: set[Path]) -> None:
         """All but the component itself, which keeps its rows."""
         for path in install_files.obsolete(self.into, kept | {self.into / STEPS}):
             if path.relative_to(self.into).parts[0] != COMPONENT:
                 path.unlink()
-
-
-def _refusals(text: str) -> str:
-    """The same functions, each of which refuses whoever calls it."""
-    found = _EXPORTED.findall(text)
-    builders = ", ".join(sorted({builder for _, builder in found}))
-    functions = "\n".join(f"export const {name} = {builder}({{ handler }});" for name, builder in found)
-    return f"""\
-/* eslint-disable @convex-dev/require-args-validator -- whatever is asked is refused */
-import {{ ConvexError }} from "convex/values";
-import {{ {builders} }} from "./_generated/server";
-
-const handler = (): never => {{
-  throw new ConvexError({{
-    code: "{HELD}",
-    message: {json.dumps(_MESSAGE)},
-    retryable: true,
-  }});
-}};
-
-{functions}
-"""
-
-
-def _with_imports(path: Path) -> set[Path]:
-    """A file and all of ours that it needs, directly or not."""
-    found: set[Path] = set()
-    waiting = [path]
-    while waiting:
-        one = waiting.pop()
-        if one in found or not install_files.is_stamped(one):
-            continue
-        found.add(one)
-        names = _IMPORTED.findall(one.read_text(encoding="utf-8"))
-        waiting += [Path(os.path.normpath(one.parent / f"{name}.ts")) for name in names]
-    return found
-
-
-def _unstamped(text: str) -> str:
-    return text.split("\n", 1)[1]
 
 
 def _write_wanted(one: Wanted) -> None:

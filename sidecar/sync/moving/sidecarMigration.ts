@@ -8,6 +8,7 @@ import {
   internalMutationGeneric,
   makeFunctionReference,
   type GenericDataModel,
+  type GenericDocument,
   type GenericMutationCtx,
 } from "convex/server";
 import { ConvexError, v, type Value } from "convex/values";
@@ -28,13 +29,17 @@ import schema from "./schema";
 type Ctx = GenericMutationCtx<GenericDataModel>;
 type Place = { table: (typeof MOVED)[number]; cursor: string | null; most?: number };
 type Page = { rows: string[]; cursor: string; isDone: boolean };
-const { migration } = componentsGeneric()["renderSidecar"] as unknown as ComponentApi<"renderSidecar">;
+const { migration, scenes, sessions } = componentsGeneric()["renderSidecar"] as unknown as ComponentApi<"renderSidecar">;
 
 /** What every call of a sidecar is answered while rows are moved. */
 const HELD = "MIGRATING";
 const RESTING = { phase: "resting", table: 0, from: null, to: null, found: 0, rows: 0 } as const;
 /** Jobs go with the rows of the last tables. */
 const STARTED = MOVED.indexOf("deletedScenes");
+/** What an application's own mutations write: see adopt. */
+const ADOPTED = ["videoSessions", "scenes", "deletedScenes"] as const;
+/** No mutation lasts as long. */
+const MUTATION_MS = 10_000;
 const FIRST: State = { home: "application", ...RESTING };
 
 /** One step towards `to`; `module` is the file of the functions that sidecars call. */
@@ -49,6 +54,50 @@ export const step = internalMutationGeneric({
     return { ...next, name: MOVED[next.table] ?? "" };
   },
 });
+
+/**
+ * After the switch: what the application itself wrote after its tables were compared is lost but for this, some rows at
+ * a time. The state's `from` says that it is due, `found` since when. True once all was looked at, or nothing is due.
+ */
+export const adopt = internalMutationGeneric({
+  args: {},
+  returns: v.object({ name: v.string(), rows: v.number(), isDone: v.boolean() }),
+  handler: async (ctx: Ctx) => {
+    const state = await ctx.runQuery(migration.state, {});
+    const name = ADOPTED[state?.table ?? 0];
+    if (state?.home !== "component" || state.phase !== "resting" || state.from === null || name === undefined) {
+      return { name: "", rows: 0, isDone: true };
+    }
+    const cursor = state.from === "" ? null : state.from;
+    const page = await ctx.db.query(name).paginate({ cursor, numItems: ROWS_PER_STEP });
+    let rows = 0;
+    for (const row of page.page) if (await adoptRow(ctx, name, row, state.found)) rows += 1;
+    const isDone = page.isDone && state.table + 1 === ADOPTED.length;
+    const next = page.isDone ? { table: state.table + 1, from: "" } : { from: page.continueCursor };
+    await ctx.runMutation(migration.save, isDone ? { ...RESTING, home: "component" } : { ...state, ...next });
+    return { name, rows, isDone };
+  },
+});
+
+type Row = { _creationTime: number; sessionId: string; projectId: string; sceneId: string; ownerId?: string };
+
+/** A row that was made since, or an owner that was named since. What the component has by now is newer. */
+async function adoptRow(ctx: Ctx, table: (typeof ADOPTED)[number], row: GenericDocument, since: number): Promise<boolean> {
+  const { _creationTime, sessionId, projectId, sceneId, ownerId } = row as Row;
+  const isNew = _creationTime >= since;
+  if (table === "deletedScenes") {
+    if (isNew) await ctx.runMutation(scenes.remove, { sessionId, sceneId });
+    return isNew;
+  }
+  const isScene = table === "scenes";
+  const known = await (isScene ? ctx.runQuery(scenes.get, { sessionId, sceneId }) : ctx.runQuery(sessions.document, { sessionId }));
+  const isDue = known === null ? isNew : known.ownerId === undefined && ownerId !== undefined;
+  if (!isDue) return false;
+  const session = { sessionId, projectId, ...(ownerId === undefined ? {} : { ownerId }) };
+  if (isScene) await ctx.runMutation(scenes.ensure, { ...session, sceneId });
+  else await ctx.runMutation(sessions.ensure, session);
+  return true;
+}
 
 /** After a way back: the jobs of the functions of before, some rows at a time; true once all have begun. */
 export const resume = internalMutationGeneric({
@@ -105,7 +154,8 @@ async function begun(ctx: Ctx, to: Home): Promise<State> {
 
 /** Nothing is to be moved. Where a way to the other side was given up, the component's jobs had been stopped. */
 function unmoved(state: State): State {
-  if (state.phase === "resting" || state.home === "application") return { ...RESTING, home: state.home };
+  if (state.phase === "resting") return state;
+  if (state.home === "application") return { ...RESTING, home: state.home };
   return state.phase === "starting" ? state : { ...first(state, "starting"), table: STARTED };
 }
 
@@ -163,7 +213,9 @@ async function copy(ctx: Ctx, state: State): Promise<State> {
   if (state.home === "application") await ctx.runMutation(migration.write, { table, rows });
   else for (const row of rows) await ctx.db.insert(table, JSON.parse(fitting(table, row)) as Record<string, Value>);
   const next = { ...state, from: cursor, rows: state.rows + rows.length };
-  return isDone ? following(next, "comparing") : next;
+  if (!isDone) return next;
+  const isLast = state.table + 1 === MOVED.length; // what is made from now on may escape the comparison of its table
+  return following({ ...next, found: isLast ? Date.now() - MUTATION_MS : 0 }, "comparing");
 }
 
 /** Every row against its copy, in the order in which both were made. */
@@ -188,7 +240,8 @@ async function startJobs(ctx: Ctx, state: State, to: Home): Promise<State> {
   const { cursor, isDone } = await ctx.runMutation(migration.startJobs, { table: tableOf(state), cursor: state.from });
   const next = { ...state, from: cursor };
   if (!isDone) return next;
-  return state.table + 1 < MOVED.length ? following(next, "starting") : { ...RESTING, home: "component" };
+  if (state.table + 1 < MOVED.length) return following(next, "starting");
+  return { ...RESTING, home: "component", found: state.found, from: state.found > 0 ? "" : null };
 }
 
 async function read(ctx: Ctx, side: Home, { table, cursor, most = ROWS_PER_STEP }: Place): Promise<Page> {
@@ -233,7 +286,7 @@ const first = ({ home }: State, phase: Phase): State => ({ ...RESTING, home, pha
 
 /** The next table of this phase, or the first one of the next. */
 function following(state: State, next: Phase, table = 0): State {
-  if (state.table + 1 === MOVED.length) return { ...first(state, next), table };
+  if (state.table + 1 === MOVED.length) return { ...first(state, next), table, found: state.found };
   return { ...state, table: state.table + 1, from: null, to: null };
 }
 

@@ -30,9 +30,11 @@ def migrate(
     """
     if project.is_held or project.home is not to:
         yield from _moved(project, deployment, to=to, deploy=deploy)
-    if deployment.is_held(project.called):
+    if not deployment.is_live(project.called):
         yield Progress(phase="switching")
         deploy()
+    if to is Home.COMPONENT and project.has_steps:
+        yield from deployment.adopt()
     if to is Home.APPLICATION and project.has_steps:
         yield Progress(phase="starting")
         deployment.resume()
@@ -46,6 +48,8 @@ def _moved(project: Project, deployment: Deployment, *, to: Home, deploy: Deploy
     if not deployment.is_held(module):
         yield Progress(phase="holding")
         deploy()
+    if to is Home.APPLICATION:
+        yield from deployment.adopt()
     progress = Progress(phase="")
     while progress.phase != RESTING:
         progress = deployment.step(to, module=module)

@@ -27,10 +27,14 @@ import { v } from "convex/values";
 import { sidecarTables } from "./sidecarTables";
 export default defineSchema({ ...sidecarTables, lessons: defineTable({ title: v.string() }) });
 """
-ACCESS = """
-export const canReadSession = async () => true;
-export const projectsOf = (issuer: string) => (issuer === "https://renderers.test" ? ("all" as const) : []);
-"""
+RULES = {  # of the file that every installation of before has: what a user fills in
+    "  return false;": "  return true;",
+    "issuer === process.env.SIDECAR_JWT_ISSUER": (
+        '["https://renderers.test", process.env.SIDECAR_JWT_ISSUER].includes(issuer)'
+    ),
+    "keysOf(projectId: string)": "keysOf(_projectId: string)",
+    "prefixes: [`${projectId}/`], hosts: []": 'prefixes: "any", hosts: "any"',
+}
 SESSION = "p/lesson"
 
 
@@ -43,7 +47,10 @@ def former_project(folder: Path) -> Path:
     provider = {"type": "customJwt", "issuer": WRITERS.issuer, "jwks": WRITERS.jwks_data_uri()}
     provider |= {"applicationID": AUDIENCE, "algorithm": "ES256"}
     (folder / "auth.config.ts").write_text(f"export default {json.dumps({'providers': [provider]})};")
-    (folder / "sidecarAccess.ts").write_text(ACCESS)
+    access = (FORMER / "sidecarAccess.ts").read_text()
+    for default, rule in RULES.items():
+        access = access.replace(default, rule)
+    (folder / "sidecarAccess.ts").write_text(access)
     (folder / "schema.ts").write_text(SCHEMA)
     return folder
 

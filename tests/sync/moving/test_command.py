@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from sidecar.cli.convex import app
 from sidecar.local.convex_server import ConvexServer
-from sidecar.sync.moving.project import BACKUP
+from sidecar.sync.moving.project import BACKUP, Home, Project
 
 from .conftest import former_project
 
@@ -40,6 +40,7 @@ def test_by_hand_it_waits_twice_for_a_deployment(server: ConvexServer, into: Pat
     """Each time with exit status 75 and the sentence what to do; the third time it is done."""
     held = run()
     assert (held.exit_code, "deploy the folder now" in held.output) == (75, True)
+    assert "let no mutation of your own write" in held.output
     server.deploy(into)
     copied = run()
     assert (copied.exit_code, "copying scenes" in copied.output) == (75, True)
@@ -92,3 +93,15 @@ def test_what_is_in_the_way_is_said_before_anything_is_written(
     result = CliRunner().invoke(app, ["migrate", "--into", str(into), "--url", "http://127.0.0.1:9"])
     assert (result.exit_code, message in result.output) == (1, True)
     assert {path: path.read_text() for path in into.rglob("*") if path.is_file()} == before
+
+
+def test_a_way_back_of_another_module_asks_for_its_name(server: ConvexServer, into: Path, run: Run) -> None:
+    """Nothing was held off; a name that cannot be one is refused as by install."""
+    project = Project(into=into, module="media")
+    project.hold()
+    project.switch(Home.COMPONENT)
+    server.deploy(into)
+    back = run("--back")
+    assert (back.exit_code, "(--module)" in back.output) == (1, True)
+    assert not project.is_held
+    assert "cannot be the module" in run("--module", "schema").output

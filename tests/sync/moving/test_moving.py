@@ -18,7 +18,7 @@ from sidecar.local.convex_server import ConvexServer
 from sidecar.sync.moving.deployment import Deployment
 from sidecar.sync.moving.project import BACKUP, Home, MigrationError, Project
 from sidecar.sync.moving.steps import migrate
-from tests.support.convex import COMPONENT, Caller, Sidecar, facts, put
+from tests.support.convex import COMPONENT, Caller, Refused, Sidecar, facts, put
 from tests.support.patience import DEADLINE_SECONDS
 
 from .conftest import SESSION, Killing, Writer, former_project
@@ -98,6 +98,22 @@ def test_writers_go_on_though_every_batch_dies(
         assert versions.pop(f"{writer.sidecar.sidecar_id}.mp4") == writer.settled
     assert set(versions.values()) == {1}
     assert len(versions) == 120
+
+
+def test_another_module_is_deployed_however_often_it_dies(
+    server: ConvexServer, into: Path, connect: Connect
+) -> None:
+    """There and back it is done only when the functions of that side are what sidecars reach."""
+    connect("a").apply(put())
+    killing = Killing(server=server, project=Project(into=into, module="media"))
+    with Deployment(server.url, deploy_key=server.admin_key) as deployment:
+        killing.until_done(Home.COMPONENT)
+        assert [deployment.is_live(module) for module in ("media", "sidecar")] == [True, False]
+        assert len(rows(server, "renderSidecar/assets")) == 1
+        killing.until_done(Home.APPLICATION)
+        assert [deployment.is_live(module) for module in ("media", "sidecar")] == [False, True]
+    assert not (into / "media.ts").exists()
+    assert connect("a").apply(put(content="back"))[0]["version"] == 2
 
 
 def wait_for_more(writers: list[Writer]) -> None:
@@ -289,6 +305,83 @@ export const touch = internalMutation({
   },
 });
 """
+
+
+OWN = """
+import { v } from "convex/values";
+import { internalMutation } from "./_generated/server";
+import { deleteScene } from "./sidecarLib/deletion";
+export const begin = internalMutation({
+  args: { sceneId: v.string() },
+  handler: async (ctx, { sceneId }) => {
+    const of = { sessionId: `p/${sceneId}`, projectId: "p", updatedAt: Date.now() };
+    const rows = await ctx.db.query("videoSessions").collect();
+    for (const row of rows) await ctx.db.patch(row._id, { ownerId: "ada" });
+    await ctx.db.insert("videoSessions", { ...of, ownerId: "bob" });
+    await ctx.db.insert("scenes", {
+      ...of, sceneId, sortKey: sceneId, assetsStatus: "pending", assetVersion: 1, previousAssetVersions: [],
+    });
+    await ctx.db.insert("deletedScenes", { sessionId: "p/lesson", sceneId: "intro", deletedAt: 1 });
+  },
+});
+export const drop = internalMutation({
+  args: {},
+  handler: async (ctx) => { await deleteScene(ctx, "p/lesson", "intro"); },
+});
+"""
+
+
+def test_what_the_application_writes_after_the_comparison_is_taken_over(
+    server: ConvexServer, into: Path, connect: Connect
+) -> None:
+    """Sessions, scenes, owners and tombstones that its own mutations made before the switch was deployed."""
+    (into / "mine.ts").write_text(OWN)
+    connect("a").apply(put(), put(entityId="outro"))
+    seen = []
+    with (
+        Deployment(server.url, deploy_key=server.admin_key) as deployment,
+        Caller(server.url, f"Convex {server.admin_key}") as owner,
+    ):
+        project = Project(into=into)
+        for step in migrate(project, deployment, to=Home.COMPONENT, deploy=lambda: server.deploy(into)):
+            if step.phase == "switching":
+                owner.mutation("mine:begin", sceneId="late")
+            seen.append((step.phase, step.table, step.rows))
+        again = list(deployment.adopt())
+    assert [step for step in seen if step[0] == "adopting"] == [
+        ("adopting", "videoSessions", 2),
+        ("adopting", "scenes", 1),
+        ("adopting", "deletedScenes", 1),
+    ]
+    owners = {row["sessionId"]: row["ownerId"] for row in rows(server, "renderSidecar/videoSessions")}
+    assert owners == {"p/lesson": "ada", "p/late": "bob"}
+    assert {row["sceneId"] for row in rows(server, "renderSidecar/scenes")} == {"late", "outro"}
+    assert again == []
+
+
+def test_the_application_deletes_no_scene_while_rows_are_moved(
+    server: ConvexServer, into: Path, connect: Connect
+) -> None:
+    """There and back scenes:remove and deleteScene refuse as sidecars are refused; later they delete."""
+    (into / "mine.ts").write_text(OWN)
+    connect("a").apply(put())
+    project = Project(into=into)
+    with (
+        Deployment(server.url, deploy_key=server.admin_key) as deployment,
+        Caller(server.url, f"Convex {server.admin_key}") as owner,
+    ):
+        for to in (Home.COMPONENT, Home.APPLICATION):
+            for step in migrate(project, deployment, to=to, deploy=lambda: server.deploy(into)):
+                if step.phase == "comparing":
+                    for call, args in (("mine:drop", {}), ("scenes:remove", SCENE)):
+                        with pytest.raises(Refused) as refused:
+                            owner.mutation(call, **args)
+                        assert refused.value.code == "MIGRATING"
+        owner.mutation("mine:drop")
+    assert rows(server, "scenes") == []
+
+
+SCENE = {"sessionId": SESSION, "sceneId": "intro"}
 
 
 def test_a_job_of_before_changes_nothing_any_more(server: ConvexServer, into: Path, connect: Connect) -> None:

@@ -32,7 +32,8 @@ export type ReadableAsset = {
 };
 
 type Rules = {
-  canReadSession: (ctx: QueryCtx, session: ReadableSession) => boolean | Promise<boolean>;
+  // a method: a file of before the component takes Doc<"videoSessions">, whose _id is more than a string
+  canReadSession(ctx: QueryCtx, session: ReadableSession): boolean | Promise<boolean>;
   projectsOf: (issuer: string) => string[] | "all";
   roleOf?: (issuer: string) => Role;
   ownsSession?: (issuer: string, projectId: string, sessionId: string) => boolean;
