@@ -75,7 +75,8 @@ async function listed(change: (names: string[]) => void): Promise<string> {
   const asked = new Map<string, () => Promise<unknown>>();
   let isChanged = false;
   const scenes = ({ paginationOpts }: { paginationOpts: PageArgs }) => {
-    const [key, names] = [JSON.stringify([isChanged, paginationOpts]), isChanged ? after : before];
+    const { cursor, numItems, endCursor } = paginationOpts; // Convex's hook numbers what it asks
+    const [key, names] = [JSON.stringify([isChanged, cursor, numItems, endCursor]), isChanged ? after : before];
     asked.set(key, () => page(names, paginationOpts));
     return known.get(key);
   };
