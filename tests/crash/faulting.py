@@ -25,7 +25,7 @@ BY_TURNS = sorted(set(REFUSALS) - ALWAYS)
 HANGING = ("hung-before", "hung-after")  # as lost-before and lost-after, half a minute later: one by turns
 # Every scenario opens with the same calls, on a bucket and a deployment with nothing in them.
 OPENING = ("convex.register", "s3.uploads", "convex.current")
-OPENING_TURNS, REPEATED_TURNS = 8, 4
+OPENING_TURNS, REPEATED_TURNS = 13, 8
 
 
 def spoil_each_call(scenario: str, *, takes_all: bool, say: Callable[[str], None]) -> None:
@@ -85,8 +85,8 @@ def _any_two(calm: History, chance: random.Random) -> tuple[Fault, ...]:
 def _in_turn(calm: History, n: int) -> list[str]:
     """Choose the ways to spoil a call: all where the scenario makes such a call first, but for the opening.
 
-    A call of a name that was called before meets every fourth one, the next such calls the others; an
-    opening every eighth one, the next scenarios others.
+    A call of a name that was called before meets every eighth one, the next such calls the others; an
+    opening every thirteenth one, the next scenarios others.
     """
     name, scenario = calm.calls[n - 1], calm.plan.scenario
     before, turns, turn = calm.calls[: n - 1].count(name), 1, 0

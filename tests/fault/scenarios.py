@@ -18,7 +18,7 @@ POSITIONS = {
     "multipart": {"s3": 6, "convex": 2},
     "replace": {"s3": 1, "convex": 1},
     "batch": {"s3": 8, "convex": 4},
-    "registration": {"s3": 2, "convex": 3},
+    "registration": {"s3": 2, "convex": 4},
 }
 REMOTES = ("s3", "convex")
 S3_ONLY = {Fault.WRONG_ETAG, Fault.REDIRECT_REGION, Fault.EARLY_REFUSAL, Fault.RESET_IN_BODY}
