@@ -66,12 +66,12 @@ class Chromium:
 
     async def __aexit__(self, *_: object) -> None:
         """End it; its profile goes."""
-        if self._reader is not None:
-            self._reader.cancel()
-        await self._http.close()
         if self._process is not None:
             self._process.kill()
             await self._process.wait()
+        if self._reader is not None:
+            await asyncio.wait({self._reader})  # its socket ends with the process
+        await self._http.close()
         await asyncio.to_thread(shutil.rmtree, self._profile, ignore_errors=True)
 
     async def open(self, url: str, *, window: bool = True) -> Tab:
