@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sidecar.core.model import AssetType, EntityType, Slot
-from sidecar.core.ops import slot_fields
+from sidecar.core.model import Slot
 
-from .convex import ConvexStore
+from . import decode
+from .convex import ConvexStore, wire_slot
 from .errors import malformed
 
 IDS_MAX = 100
@@ -90,7 +90,7 @@ class BackendStore(ConvexStore):
         self, project_id: str, removals: Sequence[tuple[Slot, int]]
     ) -> Sequence[RemovalOutcome]:
         """``sidecar:removeAssets``: at most 100, each only if it still has the version that was seen."""
-        items = [{"slot": _slot(slot), "expectedVersion": version} for slot, version in removals]
+        items = [{"slot": wire_slot(slot), "expectedVersion": version} for slot, version in removals]
         value = await self._call("mutation", "removeAssets", {"projectId": project_id, "removals": items})
         try:
             return [RemovalOutcome(item["outcome"]) for item in value]
@@ -99,20 +99,14 @@ class BackendStore(ConvexStore):
 
     async def expire_versions(self, project_id: str, versions: Sequence[tuple[Slot, int]]) -> Sequence[bool]:
         """``sidecar:expireVersions``: mark at most 100, so that their objects may go; tell which are."""
-        items = [{**_slot(slot), "version": version} for slot, version in versions]
+        items = [{**wire_slot(slot), "version": version} for slot, version in versions]
         value = await self._call("mutation", "expireVersions", {"projectId": project_id, "versions": items})
-        if not isinstance(value, list) or len(value) != len(versions):
-            raise malformed(f"{value!r:.200}", operation="expireVersions", target=project_id)
-        return [item is True for item in value]
+        return decode.marks(value, len(versions), operation="expireVersions")
 
     async def can_read(self, asset_id: str, viewer: tuple[str, str] | None) -> bool:
         """Ask ``sidecar:canRead``: may this viewer, an issuer and a subject, see the asset."""
         who = None if viewer is None else {"issuer": viewer[0], "subject": viewer[1]}
         return await self._call("query", "canRead", {"asset": asset_id, "viewer": who}) is True
-
-
-def _slot(slot: Slot) -> dict[str, str]:
-    return {"sessionId": slot.session_id, **slot_fields(slot)}
 
 
 def _shown(item: Any) -> ShownObject:
@@ -128,13 +122,7 @@ def _asset(item: Any) -> ShownAsset:
     try:
         return ShownAsset(
             id=str(item["id"]),
-            slot=Slot(
-                session_id=str(item["sessionId"]),
-                entity_type=EntityType(item["entityType"]),
-                entity_id=str(item["entityId"]),
-                asset_type=AssetType(item["assetType"]),
-                name=str(item["name"]),
-            ),
+            slot=decode.slot_of(item),
             project_id=str(item["projectId"]),
             index=None if item["index"] is None else int(item["index"]),
             role=item["role"],

@@ -106,7 +106,7 @@ class ConvexStore:
 
     async def current_assets(self, slots: Sequence[Slot]) -> Sequence[CurrentAsset | None]:
         """``sidecar:currentAssets``."""
-        value = await self._call("query", "currentAssets", {"slots": [_wire_slot(slot) for slot in slots]})
+        value = await self._call("query", "currentAssets", {"slots": [wire_slot(slot) for slot in slots]})
         return decode.current_assets(value, len(slots))
 
     async def versions(self, *, sidecar_id: str, cursor: str | None) -> VersionPage:
@@ -123,9 +123,11 @@ class ConvexStore:
         self, versions: Sequence[tuple[Slot, int]], *, sidecar_id: str, epoch: int
     ) -> Sequence[bool]:
         """``sidecar:expire``."""
-        names = [{**_wire_slot(slot), "version": version} for slot, version in versions]
+        names = [{**wire_slot(slot), "version": version} for slot, version in versions]
         arguments = {"sidecarId": sidecar_id, "epoch": epoch, "versions": names}
-        return decode.marks(await self._call("mutation", "expire", arguments), len(versions))
+        return decode.marks(
+            await self._call("mutation", "expire", arguments), len(versions), operation="expire"
+        )
 
     async def recount(self, session_id: str) -> tuple[Outcome, int]:
         """``sidecar:recount``, step by step to its end: the outcome, and how many entities were wrong."""
@@ -182,7 +184,8 @@ def _json(value: Mapping[str, Any]) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def _wire_slot(slot: Slot) -> dict[str, str]:
+def wire_slot(slot: Slot) -> dict[str, str]:
+    """Return a slot as the functions take it."""
     return {"sessionId": slot.session_id, **slot_fields(slot)}
 
 

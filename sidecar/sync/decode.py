@@ -114,10 +114,10 @@ def scene_page(value: Any) -> ScenePage:
     return ScenePage(scenes=scenes, cursor=None if cursor is None else str(cursor))
 
 
-def marks(value: Any, versions: int) -> list[bool]:
-    """Read the answer to ``expire``: one word per version, in order. Raises SidecarError."""
+def marks(value: Any, versions: int, *, operation: str) -> list[bool]:
+    """Read the answer to ``expire`` or ``expireVersions``: a word for each version. Raises SidecarError."""
     if not isinstance(value, list) or len(value) != versions or not all(isinstance(v, bool) for v in value):
-        raise malformed(f"not one mark per version: {value!r:.100}", operation="expire", target="versions")
+        raise malformed(f"not one mark per version: {value!r:.100}", operation=operation, target="versions")
     return value
 
 
@@ -130,16 +130,21 @@ def recount(value: Any) -> tuple[Outcome | None, Any, int]:
     return None if outcome == "more" else outcome, value.get("progress"), wrong
 
 
+def slot_of(item: Any) -> Slot:
+    """Read the slot of an asset or a version. Raises KeyError, TypeError, ValueError for what has none."""
+    return Slot(
+        session_id=str(item["sessionId"]),
+        entity_type=EntityType(item["entityType"]),
+        entity_id=str(item["entityId"]),
+        asset_type=AssetType(item["assetType"]),
+        name=str(item["name"]),
+    )
+
+
 def _version(item: Any) -> AssetVersion:
     superseded = item["supersededAt"]
     return AssetVersion(
-        slot=Slot(
-            session_id=str(item["sessionId"]),
-            entity_type=EntityType(item["entityType"]),
-            entity_id=str(item["entityId"]),
-            asset_type=AssetType(item["assetType"]),
-            name=str(item["name"]),
-        ),
+        slot=slot_of(item),
         version=_integer(item, "version", operation="versions"),
         transfer_id=str(item["transfer"]),
         bucket=str(item["bucket"]),
