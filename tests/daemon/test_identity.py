@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sidecar.core.breaker import BreakerPolicy
 from sidecar.core.clock import SystemClock
 from sidecar.core.model import KnownContent
-from sidecar.core.retry import RetryPolicy
 from sidecar.daemon.identity import identify
-from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
 from sidecar.journal.stores.lookups import Lookups
 from sidecar.journal.stores.recovery import Recovery
@@ -17,6 +14,7 @@ from sidecar.journal.writer import JournalWriter
 from sidecar.sync.lookup import LookupStage
 from sidecar.sync.registration import Registrar
 from tests.support import journals
+from tests.support.gates import convex_gate
 from tests.support.memory_metadata import MemoryMetadata
 
 
@@ -49,14 +47,7 @@ async def test_a_journal_that_convex_was_never_told_of_is_no_reason_to_forget_it
         await writer.run(lambda journal: journals.ready(journal, "A"))
         [transfer] = await writer.do(Lookups.awaiting_lookup, limit=9)
         for is_first, recall in ((None, None), (False, KnownContent())):
-            gate = RemoteGate(
-                remote="convex",
-                probe=metadata.probe,
-                retry=RetryPolicy(),
-                breaker=BreakerPolicy(),
-                clock=SystemClock(),
-                jitter=lambda: 0.5,
-            )
+            gate = convex_gate(metadata.probe, SystemClock())
             registrar = Registrar(store=metadata, journal=writer, gate=gate, sidecar_id="s")
             await registrar.register()
             stage = LookupStage(

@@ -11,16 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.breaker import BreakerPolicy
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind
 from sidecar.core.ids import sidecar_tag, transfer_id
 from sidecar.core.inconsistencies import InconsistencyType
 from sidecar.core.model import Slot, State
 from sidecar.core.ops import Batch, Op, OpKind
-from sidecar.core.retry import RetryPolicy
 from sidecar.daemon.reconciling import RETENTION, ReconcileBusyError, Reconciler
-from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
 from sidecar.journal.read.comparison import Comparison
 from sidecar.journal.stores.answers import Answers
@@ -35,6 +32,7 @@ from sidecar.settings.daemon import Retention
 from sidecar.sync.stage import SyncStage
 from sidecar.upload.store import ObjectSpec, OpenUpload
 from tests.support import journals
+from tests.support.gates import convex_gate
 from tests.support.memory_metadata import MemoryMetadata
 from tests.support.memory_store import MemoryStore, failure
 from tests.support.ops import make_op
@@ -91,14 +89,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     objects, metadata = MemoryStore(), MemoryMetadata()
     skews: list[float | None] = [0.0, 0.0]
     async with JournalWriter(journal) as writer:
-        gate = RemoteGate(
-            remote="convex",
-            probe=metadata.probe,
-            retry=RetryPolicy(),
-            breaker=BreakerPolicy(),
-            clock=clock,
-            jitter=lambda: 0.5,
-        )
+        gate = convex_gate(metadata.probe, clock)
         sync = SyncStage(
             store=metadata,
             journal=writer,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +13,7 @@ from convex import ConvexClient
 
 from sidecar.local.child import ServerError
 from sidecar.local.convex_server import ConvexServer
-from tests.support.convex import AUDIENCE, Caller, Refused, Signer
+from tests.support.convex import Caller, Refused, Signer, auth_config
 
 FOLDER = Path(__file__).parent / "components"
 VIEWER = Signer("https://viewers.test")
@@ -36,9 +35,7 @@ def copied(folder: Path, **changes: tuple[str, str]) -> Path:
         for before, after in changes.values() if source.parent == FOLDER else ():
             text = text.replace(before, after)
         target.write_text(text)
-    provider = {"type": "customJwt", "issuer": VIEWER.issuer, "jwks": VIEWER.jwks_data_uri()}
-    provider |= {"applicationID": AUDIENCE, "algorithm": "ES256"}
-    (folder / "auth.config.ts").write_text(f"export default {json.dumps({'providers': [provider]})};")
+    (folder / "auth.config.ts").write_text(auth_config(VIEWER))
     return folder
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import random
 import shutil
 import statistics
@@ -24,7 +23,7 @@ from sidecar.local.page_server import PageServer
 from sidecar.local.renderer import find_ffmpeg
 from sidecar.local.seaweed import SeaweedServer
 from tests.support.chromium import Chromium, Tab, skip_unless_wanted
-from tests.support.convex import AUDIENCE, COMPONENT, Caller, Sidecar, Signer, facts, put
+from tests.support.convex import COMPONENT, Caller, Sidecar, Signer, auth_config, facts, put
 from tests.support.relay import Relay
 
 from .conftest import Project
@@ -75,9 +74,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, seaweed: SeaweedServer) -> 
     shutil.copytree(FUNCTIONS, functions)
     (functions / "sidecarAccess.ts").write_text(ACCESS)
     (functions / COMPONENT / "testing.ts").write_text(TESTING)
-    provider = {"type": "customJwt", "issuer": SIGNER.issuer, "jwks": SIGNER.jwks_data_uri()}
-    provider |= {"algorithm": "ES256", "applicationID": AUDIENCE}
-    (functions / "auth.config.ts").write_text(f"export default {json.dumps({'providers': [provider]})};")
+    (functions / "auth.config.ts").write_text(auth_config(SIGNER))
     keys = {"KEY_ID": seaweed.access_key, "SECRET": seaweed.secret_key, "ENDPOINT": seaweed.endpoint_url}
     with ConvexServer(functions_dir=functions, environment=keys) as running:
         yield running

@@ -40,6 +40,16 @@ class Signer:
         return jwt.encode({**body, **claims}, self._key, algorithm="ES256", headers={"kid": self._kid})
 
 
+def auth_config(*signers: Signer) -> str:
+    """Return an auth.config.ts that knows these issuers."""
+    providers = [
+        {"type": "customJwt", "issuer": one.issuer, "jwks": one.jwks_data_uri(), "algorithm": "ES256"}
+        | {"applicationID": AUDIENCE}
+        for one in signers
+    ]
+    return f"export default {json.dumps({'providers': providers})};"
+
+
 def _b64(number: int) -> str:
     return base64.urlsafe_b64encode(number.to_bytes(32)).rstrip(b"=").decode()
 

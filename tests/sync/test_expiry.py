@@ -14,8 +14,6 @@ from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, FatalError, SidecarError
 from sidecar.core.ids import sidecar_tag
 from sidecar.core.model import Slot, Transfer
-from sidecar.core.retry import RetryPolicy
-from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
 from sidecar.journal.stores.answers import Answers
 from sidecar.journal.stores.cleanup import Cleanup
@@ -24,6 +22,7 @@ from sidecar.journal.writer import JournalWriter
 from sidecar.sync.expiry import ExpiryStage
 from sidecar.sync.registration import Registrar
 from tests.support import journals
+from tests.support.gates import QUICK, convex_gate
 from tests.support.memory_metadata import MemoryMetadata
 from tests.support.patience import DEADLINE_SECONDS
 
@@ -82,13 +81,8 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     clock, metadata = SystemClock(), Scripted()
     db = Journal(tmp_path / "journal.db", tag=sidecar_tag(SIDECAR), bucket="lessons", clock=clock)
     async with JournalWriter(db) as writer:
-        gate = RemoteGate(
-            remote="convex",
-            probe=metadata.probe,
-            retry=RetryPolicy(initial_seconds=0.01, max_seconds=0.05),
-            breaker=BreakerPolicy(reset_seconds=0.05),
-            clock=clock,
-            jitter=lambda: 1.0,
+        gate = convex_gate(
+            metadata.probe, clock, retry=QUICK, breaker=BreakerPolicy(reset_seconds=0.05), jitter=1.0
         )
         registrar = Registrar(store=metadata, journal=writer, gate=gate, sidecar_id=SIDECAR)
         await registrar.register()

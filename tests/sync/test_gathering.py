@@ -14,13 +14,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pytest
 
-from sidecar.core.breaker import BreakerPolicy
 from sidecar.core.clock import Clock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Route, Transfer
 from sidecar.core.ops import Batch, OpKind, OpResult
-from sidecar.core.retry import RetryPolicy
-from sidecar.gate import RemoteGate
 from sidecar.journal.db.store import S
 from sidecar.journal.journal import Journal
 from sidecar.metrics import Metrics
@@ -28,6 +25,7 @@ from sidecar.settings.convex import BatchSettings
 from sidecar.sync.errors import value_of
 from sidecar.sync.stage import PAUSE_SECONDS, SyncStage
 from tests.support import journals
+from tests.support.gates import convex_gate
 from tests.support.memory_metadata import MemoryMetadata
 from tests.support.virtual import InlineWriter, virtually
 
@@ -159,14 +157,7 @@ async def beside_a_stage(
 ) -> None:
     """Run work beside the stage of a journal."""
     convex, writer = SlowMetadata(), CountingWriter(journal)
-    gate = RemoteGate(
-        remote="convex",
-        probe=convex.probe,
-        retry=RetryPolicy(),
-        breaker=BreakerPolicy(),
-        clock=clock,
-        jitter=lambda: 0.5,
-    )
+    gate = convex_gate(convex.probe, clock)
     stage = SyncStage(
         store=convex,
         journal=writer,

@@ -15,13 +15,13 @@ from sidecar.core.breaker import BreakerPolicy, BreakerState
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, FatalError, SidecarError
 from sidecar.core.ids import sidecar_tag
-from sidecar.core.retry import RetryPolicy
 from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
 from sidecar.journal.writer import JournalWriter
 from sidecar.sync import heartbeat
 from sidecar.sync.heartbeat import HeartbeatStage
 from sidecar.sync.registration import Registrar
+from tests.support.gates import QUICK, convex_gate
 from tests.support.memory_metadata import MemoryMetadata
 from tests.support.patience import DEADLINE_SECONDS
 
@@ -70,13 +70,12 @@ async def beating(tmp_path: Path, metadata: Scripted) -> AsyncIterator[Desk]:
     clock = SystemClock()
     db = Journal(tmp_path / "journal.db", tag=sidecar_tag(SIDECAR), bucket="lessons", clock=clock)
     async with JournalWriter(db) as writer:
-        gate = RemoteGate(
-            remote="convex",
-            probe=metadata.probe,
-            retry=RetryPolicy(initial_seconds=0.01, max_seconds=0.05),
+        gate = convex_gate(
+            metadata.probe,
+            clock,
+            retry=QUICK,
             breaker=BreakerPolicy(failures=1, reset_seconds=0.05),
-            clock=clock,
-            jitter=lambda: 1.0,
+            jitter=1.0,
         )
         registrar = Registrar(store=metadata, journal=writer, gate=gate, sidecar_id=SIDECAR)
         await registrar.register()

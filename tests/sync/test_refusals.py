@@ -12,21 +12,19 @@ from typing import Any
 
 import pytest
 
-from sidecar.core.breaker import BreakerPolicy
 from sidecar.core.clock import Clock
 from sidecar.core.convex_failures import CONVEX_ROWS, FUNCTION
 from sidecar.core.errors import Scope, SidecarError
 from sidecar.core.failures import RefusalRow
 from sidecar.core.model import State, Transfer
 from sidecar.core.ops import Batch, OpResult
-from sidecar.core.retry import RetryPolicy
-from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
 from sidecar.metrics import Metrics
 from sidecar.settings.convex import BatchSettings
 from sidecar.sync.errors import value_of
 from sidecar.sync.stage import SyncStage
 from tests.support import journals
+from tests.support.gates import convex_gate
 from tests.support.memory_metadata import MemoryMetadata
 from tests.support.virtual import InlineWriter, virtually
 
@@ -105,14 +103,7 @@ class Trouble(MemoryMetadata):
 
     async def _live(self, writer: InlineWriter, clock: Clock) -> str | None:
         """Run the stage through trouble and recovery; return the hint that was shown in the trouble."""
-        gate = RemoteGate(
-            remote="convex",
-            probe=self.probe,
-            retry=RetryPolicy(),
-            breaker=BreakerPolicy(),
-            clock=clock,
-            jitter=lambda: 0.5,
-        )
+        gate = convex_gate(self.probe, clock)
         stage = SyncStage(
             store=self,
             journal=writer,

@@ -15,7 +15,6 @@ from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.ids import sidecar_tag
 from sidecar.core.ops import Batch, OpKind, ScenePage
-from sidecar.core.retry import RetryPolicy
 from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
 from sidecar.journal.stores.recovery import Recovery
@@ -24,6 +23,7 @@ from sidecar.journal.writer import JournalWriter
 from sidecar.sync import scene_recovery
 from sidecar.sync.registration import Registrar
 from sidecar.sync.scene_recovery import SceneRecoveryStage
+from tests.support.gates import QUICK, convex_gate
 from tests.support.memory_metadata import MemoryMetadata
 from tests.support.ops import make_op
 from tests.support.patience import DEADLINE_SECONDS
@@ -91,13 +91,12 @@ async def running(path: Path, metadata: Scripted, *, is_away: bool = False) -> A
     db = Journal(path / "journal.db", tag=sidecar_tag(SIDECAR), bucket="lessons", clock=clock)
     async with JournalWriter(db) as writer:
         await writer.do(Recovery.begin_recovery)
-        gate = RemoteGate(
-            remote="convex",
-            probe=metadata.probe,
-            retry=RetryPolicy(initial_seconds=0.01, max_seconds=0.05),
+        gate = convex_gate(
+            metadata.probe,
+            clock,
+            retry=QUICK,
             breaker=BreakerPolicy(failures=1, reset_seconds=0.05),
-            clock=clock,
-            jitter=lambda: 1.0,
+            jitter=1.0,
         )
         registrar = Registrar(store=metadata, journal=writer, gate=gate, sidecar_id=SIDECAR)
         if not is_away:

@@ -15,8 +15,6 @@ from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.ids import sidecar_tag
 from sidecar.core.model import Slot
-from sidecar.core.retry import RetryPolicy
-from sidecar.gate import RemoteGate
 from sidecar.journal.journal import Journal
 from sidecar.journal.stores.cleanup import Cleanup
 from sidecar.journal.stores.takedowns import AskedTakedown, Takedowns
@@ -25,6 +23,7 @@ from sidecar.sync import takedown
 from sidecar.sync.backend import BackendStore, RemovalOutcome, ShownObject
 from sidecar.sync.takedown import Takedown, TakenDown
 from tests.support import journals
+from tests.support.gates import QUICK, convex_gate
 from tests.support.patience import DEADLINE_SECONDS
 
 Names = Sequence[tuple[Slot, int]]
@@ -112,14 +111,7 @@ async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     monkeypatch.setattr(takedown, "RETRY_SECONDS", 0.01)
     clock, convex, forgotten = SystemClock(), Convex(), list[str]()
     convex.answers.set()
-    gate = RemoteGate(
-        remote="convex",
-        probe=convex.probe,
-        retry=RetryPolicy(initial_seconds=0.01, max_seconds=0.05),
-        breaker=BreakerPolicy(reset_seconds=0.05),
-        clock=clock,
-        jitter=lambda: 0.5,
-    )
+    gate = convex_gate(convex.probe, clock, retry=QUICK, breaker=BreakerPolicy(reset_seconds=0.05))
 
     async def removed(one: AskedTakedown) -> None:
         forgotten.append(one.slot.name)

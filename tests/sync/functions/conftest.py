@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.local.convex_server import FUNCTIONS, ConvexServer
-from tests.support.convex import AUDIENCE, COMPONENT, Caller, Sidecar, Signer
+from tests.support.convex import COMPONENT, Caller, Sidecar, Signer, auth_config
 
 WRITERS = Signer("https://renderers.test")
 NARROW_WRITERS = Signer("https://lab.test")  # may write project "lab" alone
@@ -77,17 +76,6 @@ export const miscount = internalMutation({
 """
 
 
-def auth_config() -> str:
-    """Return an auth.config.ts that knows all three issuers."""
-    signers = [WRITERS, NARROW_WRITERS, STRANGERS]
-    providers = [
-        {"type": "customJwt", "issuer": one.issuer, "jwks": one.jwks_data_uri(), "algorithm": "ES256"}
-        | {"applicationID": AUDIENCE}
-        for one in signers
-    ]
-    return f"export default {json.dumps({'providers': providers})};"
-
-
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexServer]:
     """The packaged functions with an access rule of this suite."""
@@ -96,7 +84,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexServer]:
     (functions / "sidecarAccess.ts").write_text(ACCESS)
     (functions / "application.ts").write_text(APPLICATION)
     (functions / COMPONENT / "testing.ts").write_text(TESTING)
-    (functions / "auth.config.ts").write_text(auth_config())
+    (functions / "auth.config.ts").write_text(auth_config(WRITERS, NARROW_WRITERS, STRANGERS))
     with ConvexServer(functions_dir=Path(functions)) as running:
         yield running
 

@@ -26,7 +26,16 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from sidecar.local.convex_server import FUNCTIONS, ConvexServer
 from sidecar.local.seaweed import SeaweedServer
-from tests.support.convex import AUDIENCE, COMPONENT, Caller, Refused, Sidecar, Signer, facts, put
+from tests.support.convex import (
+    COMPONENT,
+    Caller,
+    Refused,
+    Sidecar,
+    Signer,
+    auth_config,
+    facts,
+    put,
+)
 from tests.support.patience import DEADLINE_SECONDS
 
 RENDERERS = Signer("https://renderers.test")
@@ -101,9 +110,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, seaweed: SeaweedServer) -> 
     shutil.copytree(FUNCTIONS, functions)
     (functions / "sidecarAccess.ts").write_text(ACCESS)
     (functions / COMPONENT / "testing.ts").write_text(TESTING)
-    provider = {"type": "customJwt", "issuer": RENDERERS.issuer, "jwks": RENDERERS.jwks_data_uri()}
-    provider |= {"algorithm": "ES256", "applicationID": AUDIENCE}
-    (functions / "auth.config.ts").write_text(f"export default {json.dumps({'providers': [provider]})};")
+    (functions / "auth.config.ts").write_text(auth_config(RENDERERS))
     environment = {
         "ENDPOINT": seaweed.endpoint_url,
         "KEY_ID": seaweed.access_key,

@@ -14,7 +14,17 @@ import pytest
 
 from sidecar.core.model import AssetType, EntityType, Slot
 from sidecar.local.convex_server import FUNCTIONS, ConvexServer
-from tests.support.convex import AUDIENCE, COMPONENT, Caller, Refused, Sidecar, Signer, facts, put, remove
+from tests.support.convex import (
+    COMPONENT,
+    Caller,
+    Refused,
+    Sidecar,
+    Signer,
+    auth_config,
+    facts,
+    put,
+    remove,
+)
 
 PRODUCER, BACKEND, OTHER = (Signer(f"https://{name}.test") for name in ("renderers", "platform", "other"))
 ACCESS = """
@@ -55,12 +65,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexServer]:
     shutil.copytree(FUNCTIONS, functions)
     (functions / "sidecarAccess.ts").write_text(ACCESS)
     (functions / COMPONENT / "testing.ts").write_text(TESTING)
-    providers = [
-        {"type": "customJwt", "issuer": one.issuer, "jwks": one.jwks_data_uri(), "algorithm": "ES256"}
-        | {"applicationID": AUDIENCE}
-        for one in (PRODUCER, BACKEND, OTHER)
-    ]
-    (functions / "auth.config.ts").write_text(f"export default {json.dumps({'providers': providers})};")
+    (functions / "auth.config.ts").write_text(auth_config(PRODUCER, BACKEND, OTHER))
     with ConvexServer(functions_dir=Path(functions)) as running:
         yield running
 

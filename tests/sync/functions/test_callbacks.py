@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from sidecar.local.convex_server import FUNCTIONS, ConvexServer
-from tests.support.convex import AUDIENCE, COMPONENT, Caller, Sidecar, Signer, facts, put, remove
+from tests.support.convex import COMPONENT, Caller, Sidecar, Signer, auth_config, facts, put, remove
 from tests.support.system import eventually
 
 # Times of the packaged functions, and those of this suite.
@@ -124,9 +123,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexServer]:
             text = text.replace(before, after)
         path.write_text(text)
     (functions / COMPONENT / "testing.ts").write_text(TESTING)
-    provider = {"type": "customJwt", "issuer": LAB.issuer, "jwks": LAB.jwks_data_uri()}
-    provider |= {"algorithm": "ES256", "applicationID": AUDIENCE}
-    (functions / "auth.config.ts").write_text(f"export default {json.dumps({'providers': [provider]})};")
+    (functions / "auth.config.ts").write_text(auth_config(LAB))
     for name, text in {"schema.ts": SCHEMA, "lessons.ts": LESSONS, "sidecarAccess.ts": ACCESS}.items():
         (functions / name).write_text(text)
     with ConvexServer(functions_dir=Path(functions)) as running:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from sidecar.local.convex_server import FUNCTIONS, ConvexServer
-from tests.support.convex import AUDIENCE, COMPONENT, Caller, Sidecar, Signer, facts, put
+from tests.support.convex import COMPONENT, Caller, Sidecar, Signer, auth_config, facts, put
 
 ALPHA, BETA = Signer("https://alpha.test"), Signer("https://beta.test")
 ACCESS = """
@@ -67,12 +66,7 @@ def serve(folder: Path, access: str) -> ConvexServer:
     (functions / "sidecarAccess.ts").write_text(access)
     (functions / "application.ts").write_text(APPLICATION)
     (functions / COMPONENT / "testing.ts").write_text(TESTING)
-    providers = [
-        {"type": "customJwt", "issuer": one.issuer, "jwks": one.jwks_data_uri(), "algorithm": "ES256"}
-        | {"applicationID": AUDIENCE}
-        for one in (ALPHA, BETA)
-    ]
-    (functions / "auth.config.ts").write_text(f"export default {json.dumps({'providers': providers})};")
+    (functions / "auth.config.ts").write_text(auth_config(ALPHA, BETA))
     return ConvexServer(functions_dir=functions)
 
 

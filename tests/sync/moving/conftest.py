@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from sidecar.sync.install_files import stamped
 from sidecar.sync.moving.deployment import Deployment
 from sidecar.sync.moving.project import Home, Project
 from sidecar.sync.moving.steps import migrate
-from tests.support.convex import AUDIENCE, Caller, Refused, Sidecar, Signer, put
+from tests.support.convex import Caller, Refused, Sidecar, Signer, auth_config, put
 
 FORMER = Path(__file__).parent / "former"
 WRITERS = Signer("https://renderers.test")
@@ -44,9 +43,7 @@ def former_project(folder: Path) -> Path:
         target = folder / source.relative_to(FORMER)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(stamped(source.read_text()))
-    provider = {"type": "customJwt", "issuer": WRITERS.issuer, "jwks": WRITERS.jwks_data_uri()}
-    provider |= {"applicationID": AUDIENCE, "algorithm": "ES256"}
-    (folder / "auth.config.ts").write_text(f"export default {json.dumps({'providers': [provider]})};")
+    (folder / "auth.config.ts").write_text(auth_config(WRITERS))
     access = (FORMER / "sidecarAccess.ts").read_text()
     for default, rule in RULES.items():
         access = access.replace(default, rule)
