@@ -35,11 +35,12 @@ REST_SECONDS = 5.0
 CONNECTIONS = 16
 OWED_MAX = 10_000
 _PAID_AT_ONCE = 50
-# A value is `<floor> <asset as JSON, or null>`. It gives way to a floor that is not lower, to nothing else.
+# A value is `<floor> <asset as JSON, or null>`. It gives way to a higher floor, and to an asset of the same.
 _KEEP = """
 local there = redis.call('GET', KEYS[1])
 local floor = there and tonumber(string.match(there, '^(%d+) '))
-if floor and floor > tonumber(ARGV[1]) then return 0 end
+local asked = tonumber(ARGV[1])
+if floor and (floor > asked or (floor == asked and ARGV[2] == 'null')) then return 0 end
 redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2], 'PX', ARGV[3])
 return 1
 """

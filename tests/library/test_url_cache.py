@@ -150,6 +150,14 @@ async def test_a_replaced_asset_is_never_seen_as_it_was(cache: UrlCache) -> None
     assert await lookup.find("a") == NEWER
 
 
+async def test_who_hears_late_of_a_replacement_takes_nothing_back(cache: UrlCache) -> None:
+    """Two callers of one program may tell the same floor, one after the newer asset came in."""
+    await cache.forget("a", before=NEWER.version)
+    await cache.put(NEWER)
+    await cache.forget("a", before=NEWER.version)
+    assert await cache.get("a") == NEWER
+
+
 async def test_a_removed_asset_is_forgotten(cache: UrlCache) -> None:
     """Until it is there anew."""
     lookup = AssetLookup(cache=cache, ask=lambda _: asyncio.sleep(0))
