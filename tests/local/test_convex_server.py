@@ -171,16 +171,20 @@ def conflicts(server: ConvexServer) -> Iterator[None]:
 def test_sidecars_conflict_only_where_they_share_a_scene(
     server: ConvexServer, caller: Caller, *, shared: bool
 ) -> None:
-    """No document is written or read by all."""
+    """No document is written or read by all. Whether four calls meet is chance: they try some times."""
     sidecars = [Sidecar(caller, sidecar_id=f"c{i}", session_id="p/s") for i in range(4)]
     sidecars[0].apply(put())
     before = server.control("stats")["conflicts"]
-    ops = [put(f"{i}.mp4", entityId="shared" if shared else f"scene-{i}") for i in range(4)]
-    with ThreadPoolExecutor(4) as pool:
-        outcomes = list(pool.map(lambda pair: pair[0].outcomes(pair[1]), zip(sidecars, ops, strict=True)))
-    assert outcomes == [["applied"]] * 4
-    after = server.control("stats")["conflicts"]
-    met = {table for table, count in after.items() if count > before.get(table, 0)}
+    met = set[str]()
+    for attempt in range(50 if shared else 5):
+        ops = [put(f"{attempt}-{i}.mp4", entityId="shared" if shared else f"scene-{i}") for i in range(4)]
+        with ThreadPoolExecutor(4) as pool:
+            outcomes = list(pool.map(lambda pair: pair[0].outcomes(pair[1]), zip(sidecars, ops, strict=True)))
+        assert outcomes == [["applied"]] * 4
+        after = server.control("stats")["conflicts"]
+        met |= {table for table, count in after.items() if count > before.get(table, 0)}
+        if met:
+            break
     assert bool(met) is shared
 
 
