@@ -43,7 +43,7 @@ def test_a_body_is_unpacked(packed: bytes, encoding: str) -> None:
         (BODY, "gzip", "damaged"),
         (GZIPPED[:-20], "gzip", "cut off"),
         (gzip.compress(BODY + b"x", mtime=0), "gzip", "more than"),
-        (gzip.compress(gzip.compress(bytes(10**8), mtime=0), mtime=0), "gzip, gzip", "more than"),
+        (gzip.compress(gzip.compress(bytes(10**7), mtime=0), mtime=0), "gzip, gzip", "more than"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
