@@ -23,9 +23,11 @@ NOT_OURS_TO_SAY = ("fixed-key", "s3.create", "twice")
 ALWAYS = {"refused-throttled", "refused-forbidden", "refused-not_found", "refused-network"}
 BY_TURNS = sorted(set(REFUSALS) - ALWAYS)
 HANGING = ("hung-before", "hung-after")  # as lost-before and lost-after, half a minute later: one by turns
-# Every scenario opens with the same calls, on a bucket and a deployment with nothing in them.
+# Every scenario opens with the same calls, on a bucket and a deployment with nothing in them: a fault meets
+# those in few scenarios, and other calls in some of those that make them. Of one scenario's later calls of a
+# name it meets every twelfth.
 OPENING = ("convex.register", "s3.uploads", "convex.current")
-OPENING_TURNS, REPEATED_TURNS = 13, 8
+OPENING_SCENARIOS, SCENARIOS_OF_A_FAULT, REPEATED_TURNS = 3, 4, 12
 
 
 def spoil_each_call(scenario: str, *, takes_all: bool, say: Callable[[str], None]) -> None:
@@ -83,20 +85,35 @@ def _any_two(calm: History, chance: random.Random) -> tuple[Fault, ...]:
 
 
 def _in_turn(calm: History, n: int) -> list[str]:
-    """Choose the ways to spoil a call: all where the scenario makes such a call first, but for the opening.
-
-    A call of a name that was called before meets every eighth one, the next such calls the others; an
-    opening every thirteenth one, the next scenarios others.
-    """
+    """Choose the ways to spoil a call: those whose turn it is among the calls of its name."""
     name, scenario = calm.calls[n - 1], calm.plan.scenario
-    before, turns, turn = calm.calls[: n - 1].count(name), 1, 0
+    before = calm.calls[: n - 1].count(name)
     if before:
         turns, turn = REPEATED_TURNS, before % REPEATED_TURNS
-    elif n <= len(OPENING) and name in OPENING:
-        turns, turn = OPENING_TURNS, list(SCENARIOS).index(scenario) % OPENING_TURNS
+    else:
+        makers = _makers(name, in_opening=_opens(calm, n))
+        wanted = OPENING_SCENARIOS if _opens(calm, n) else SCENARIOS_OF_A_FAULT
+        turns = max(1, len(makers) // wanted)
+        turn = makers.index(scenario) % turns
     ways = [how for how in _ways(calm, n) if _has_its_turn(how, n + len(scenario))]
     seldom = [how for how in ways if how in BY_TURNS]
     return seldom + [how for how in ways if how not in seldom][turn::turns]
+
+
+@cache
+def _makers(name: str, *, in_opening: bool) -> list[str]:
+    """Return the scenarios whose first call of that name is unspoilt, and in the opening or later."""
+    makers = []
+    for scenario in SCENARIOS:
+        calm = undisturbed(scenario)
+        n = calm.calls.index(name) + 1 if name in calm.calls else 0
+        if n and n not in calm.spoilt and _opens(calm, n) is in_opening:
+            makers.append(scenario)
+    return makers
+
+
+def _opens(calm: History, n: int) -> bool:
+    return n <= len(OPENING) and calm.calls[n - 1] in OPENING
 
 
 def _has_its_turn(how: str, number: int) -> bool:
