@@ -53,6 +53,7 @@ function OneScene(props: ScenePlayerProps): ReactElement {
       onRefused: ({ id }) => {
         latest.current.renew(id);
       },
+      isSeen: () => document.visibilityState === "visible",
     });
     player.current = clips;
     const stop = onWaking(() => {

@@ -4,21 +4,23 @@
  * alone, and would need their codecs. No React in here.
  */
 import { nextClip, type Clip, type Playing } from "./sequence";
+import { remedy } from "./standstill";
 
 /** What is used of an HTMLVideoElement. */
 export type Video = Pick<
   HTMLVideoElement,
-  "src" | "currentTime" | "paused" | "ended" | "play" | "pause" | "load" | "removeAttribute" | "addEventListener" | "removeEventListener"
+  | "src" | "currentTime" | "buffered" | "readyState" | "paused" | "ended" | "play" | "pause" | "load"
+  | "removeAttribute" | "addEventListener" | "removeEventListener"
 >;
 export type AddressedClip = Clip & { url: string };
 export type Hooks = {
   onChange: () => void;
   onStart: (clip: Clip, element: Video) => void;
   onRefused: (clip: Clip) => void; // its address did not open: a new one is of use
+  isSeen: () => boolean; // what nobody sees may stand still
 };
 
-const STILL_MS = 1000;
-const STILL_MAX = 5;
+const LOOK_MS = 1000;
 const RETRIES_MS = [250, 1000, 4000];
 type Loaded = { clip: AddressedClip; element: Video };
 
@@ -33,7 +35,9 @@ export class ClipPlayer {
   #attempts = 0;
   #failedAt = 0; // seconds of the clip
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #watching: ReturnType<typeof setTimeout> | undefined;
+  #watching: ReturnType<typeof setInterval> | undefined;
+  #progress = ""; // of the current clip, when it was looked at last
+  #stillLooks = 0; // at which that was the same, although it ought to play
   #stop: () => void;
 
   constructor(
@@ -76,31 +80,36 @@ export class ClipPlayer {
       this.#retry();
     } else if (this.#current !== null) {
       if (this.#current.element.paused && !this.#current.element.ended) this.#play();
-      this.#watch(0);
+      this.#stillLooks = 1; // after a freeze it may say that it plays, and stand still: the next look tells
     }
   };
 
-  /** After a freeze an element may say that it plays, and stand still: it is told again, then loaded again. */
-  #watch(times: number): void {
-    const clip = this.#current?.clip;
-    const before = this.#current?.element.currentTime;
-    clearTimeout(this.#watching);
-    this.#watching = setTimeout(() => {
-      const { element, clip: now } = this.#current ?? {};
-      if (element === undefined || now?.id !== clip?.id || !this.#hasStarted || times === STILL_MAX) return;
-      if (element.paused || element.ended || element.currentTime !== before) return;
-      if (times === 0) {
-        element.pause();
-        this.#play();
-      } else this.#retry();
-      this.#watch(times + 1);
-    }, STILL_MS);
+  /** An element may say that it plays and stand still, for want of bytes or after a freeze. */
+  #look(): void {
+    if (this.#current === null) return;
+    const { clip, element } = this.#current;
+    const ought = !element.paused && !element.ended && this.#timer === undefined && this.hooks.isSeen();
+    const progress = [clip.id, clip.version, element.currentTime, bufferedSeconds(element)].join();
+    const isStill = ought && this.#playing.failed === null && progress === this.#progress;
+    this.#stillLooks = isStill ? this.#stillLooks + 1 : 0;
+    this.#progress = progress;
+    const step = remedy(this.#stillLooks, element.readyState);
+    if (step === "tell again") {
+      element.pause();
+      this.#play();
+    } else if (step === "load again") {
+      this.hooks.onRefused(clip); // its address may be over
+      this.#retry();
+    } else if (step === "give up") {
+      this.#playing = { ...this.#playing, failed: clip };
+      this.#tell();
+    }
   }
 
   close(): void {
     this.#stop();
     clearTimeout(this.#timer);
-    clearTimeout(this.#watching);
+    clearInterval(this.#watching);
     for (const element of this.elements) unload(element);
   }
 
@@ -117,6 +126,7 @@ export class ClipPlayer {
     this.#hasStarted = false;
     this.#attempts = this.#failedAt = 0;
     this.#playing = { ...this.#playing, last: clip };
+    this.#watching ??= setInterval(() => { this.#look(); }, LOOK_MS);
     this.#play();
     this.#tell();
   }
@@ -171,6 +181,8 @@ export class ClipPlayer {
 
   /** From where it was, by the newest address; a viewer who paused finds it paused. */
   #retry(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     if (this.#current === null) return;
     const { clip, element } = this.#current;
     const { currentTime } = element;
@@ -192,6 +204,10 @@ function load(element: Video, clip: AddressedClip): Loaded {
   element.src = clip.url;
   element.load();
   return { clip, element };
+}
+
+function bufferedSeconds({ buffered }: Video): number {
+  return buffered.length === 0 ? 0 : buffered.end(buffered.length - 1);
 }
 
 function unload(element: Video): void {

@@ -38,7 +38,7 @@ FOUND = {  # by runs of everything; each needs more than one accident
         crashes=_cut((1, 17), (2, 4), (3, 4)),
     ),
     "a new journal finds what it sent itself, and the file goes": Plan(
-        scenario="removal-delete", crashes=_cut((1, 9), (2, 14))
+        scenario="removal-delete", crashes=_cut((1, 4), (2, 13))
     ),
     "a new journal finds what it sent itself, and its op is not told before the file goes": Plan(
         scenario="delete-synced",

@@ -256,6 +256,11 @@ test("a player's state is told by what there is", () => {
 
 class FakeVideo extends EventTarget {
   src = "";
+  readyState = 4;
+  bufferedSeconds = 0;
+  get buffered() {
+    return { length: 1, end: () => this.bufferedSeconds };
+  }
   currentTime = 0;
   paused = true;
   ended = false;
@@ -285,12 +290,14 @@ function player() {
   const videos = [new FakeVideo(), new FakeVideo()] as const;
   const begun: string[] = [];
   const refused: string[] = [];
+  const seen = { isSeen: true };
   const clips = new ClipPlayer(videos as unknown as [Video, Video], {
     onChange: () => undefined,
     onStart: ({ name, version }) => begun.push(`${name} ${version}`),
     onRefused: ({ name }) => refused.push(name),
+    isSeen: () => seen.isSeen,
   });
-  return { videos, begun, refused, clips, shown: () => videos[clips.front]! };
+  return { videos, begun, refused, clips, seen, shown: () => videos[clips.front]! };
 }
 
 test("clips play once each in two elements, the next one loads while one plays", () => {
@@ -375,25 +382,58 @@ test("what does not load in its element is loaded again when its turn comes", ()
   assert.deepEqual(begun, ["0.mp4 1", "1.mp4 1"]);
 });
 
-test("an element that stands still after a page woke up is told again, then loaded again; one that moves is not", (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
+test("an element that stands still is told again, then loaded again; one that moves is not", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
   const { clips, videos } = player();
   let pauses = 0;
   videos[0].addEventListener("pause", () => pauses++);
   clips.offer([clip(0)]);
   videos[0].say("playing");
+  for (let second = 1; second < 9; second++) {
+    videos[0].currentTime = second;
+    t.mock.timers.tick(1000);
+  }
   clips.wake();
-  videos[0].currentTime = 1;
-  t.mock.timers.tick(1000);
   assert.equal(pauses, 0);
-  clips.wake();
-  t.mock.timers.tick(1000);
+  t.mock.timers.tick(1000); // still for a second, after a page woke up
   assert.deepEqual([pauses, videos[0].paused, videos[0].src], [1, false, clip(0).url]);
   clips.offer([{ ...clip(0), url: "renewed" }]);
   t.mock.timers.tick(1000);
-  assert.deepEqual([videos[0].src, videos[0].currentTime, videos[0].paused], ["renewed", 1, false]);
-  t.mock.timers.tick(60_000);
+  assert.deepEqual([videos[0].src, videos[0].currentTime, videos[0].paused], ["renewed", 8, false]);
+  videos[0].currentTime = 9;
+  t.mock.timers.tick(1000);
   assert.equal(pauses, 1);
+});
+
+test("a clip that never begins is loaded again by a new address, and has failed in the end; a click tries again", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  const { clips, videos, refused } = player();
+  videos[0].readyState = 0;
+  clips.offer([clip(0)]);
+  t.mock.timers.tick(9_000);
+  videos[0].bufferedSeconds = 1; // slow, and not still
+  t.mock.timers.tick(2_000);
+  assert.deepEqual(refused, []);
+  t.mock.timers.tick(9_000);
+  assert.deepEqual(refused, ["0.mp4"]);
+  t.mock.timers.tick(60_000);
+  assert.equal(clips.playing.failed?.name, "0.mp4");
+  clips.toggle();
+  videos[0].say("playing");
+  assert.equal(clips.playing.failed, null);
+});
+
+test("what nobody sees, or a viewer paused, may stand still", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  const { clips, videos, seen, refused } = player();
+  clips.offer([clip(0)]);
+  videos[0].say("playing");
+  seen.isSeen = false;
+  t.mock.timers.tick(60_000);
+  seen.isSeen = true;
+  clips.toggle();
+  t.mock.timers.tick(60_000);
+  assert.deepEqual([refused, clips.playing.failed, videos[0].paused], [[], null, true]);
 });
 
 test("a browser that wants a click, a viewer who pauses, a page that thaws", async () => {
