@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults", choices=("sample", "all"), default="sample", help="network faults to inject")
     parser.addoption("--lines", choices=("one", "all"), default="one", help="thin lines to the store")
     parser.addoption("--crash", choices=("sample", "all"), default="sample", help="crash points to take")
-    parser.addoption("--kills", type=int, default=80, help="how many kills of the real daemon to sample")
+    parser.addoption("--kills", type=int, default=60, help="how many kills of the real daemon to sample")
     parser.addoption("--library-assets", type=int, default=0, help="assets of killed programs")
     parser.addoption("--browser", action="store_true", help="play in Debian's Chromium, too")
     parser.addoption(
