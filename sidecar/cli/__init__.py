@@ -56,6 +56,10 @@ def _settle() -> None:
     """Make of this process's environment what the libraries may read, before the first of them does."""
     for name in _FOREIGN:
         os.environ.pop(name, None)
+    from . import lazy_methods
+
+    lazy_methods.install()
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # they are looked for among all that is installed
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # its command line, with click and pygments
     if sys.getfilesystemencoding() != "utf-8":  # names of files are, whatever the locale says
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - ourselves

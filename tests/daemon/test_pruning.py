@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
-from sqlite_utils import Database
 
 from sidecar.daemon import pruning
 from sidecar.daemon.pruning import Pruner
@@ -48,8 +47,9 @@ class Desk:
 
     def left(self) -> tuple[int, int, int]:
         """Return how many transfers, events and scenes there are."""
-        db = Database(self.journal.journal.db.conn)
-        return db["transfers"].count, db["events"].count, db["scenes"].count
+        sql = "SELECT (SELECT count(*) FROM transfers), (SELECT count(*) FROM events), count(*) FROM scenes"
+        transfers, events, scenes = self.journal.journal.db.execute(sql).fetchone()
+        return transfers, events, scenes
 
 
 @pytest.fixture

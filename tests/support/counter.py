@@ -18,6 +18,7 @@ import functools
 import json
 import os
 import re
+import sqlite3
 import sys
 import threading
 from collections import Counter
@@ -27,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 from awscrt.s3 import S3Client
-from sqlite_utils import Database
 
 PIPE = "COUNTER_PIPE"
 _VALUES = re.compile(r"'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b|\bNULL\b")
@@ -69,9 +69,9 @@ class Work:
         opened = vars(connection)["open_database"]
 
         @functools.wraps(opened)
-        def traced(path: Path) -> tuple[Database, bool]:
+        def traced(path: Path) -> tuple[sqlite3.Connection, bool]:
             database, is_checked = opened(path)
-            database.conn.set_trace_callback(self._begins)
+            database.set_trace_callback(self._begins)
             return database, is_checked
 
         vars(connection)["open_database"] = traced

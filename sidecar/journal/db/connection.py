@@ -12,8 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlite_utils import Database
-
 from sidecar.core.clock import Clock
 from sidecar.core.errors import JournalLostError
 
@@ -22,6 +20,7 @@ from .integrity import end_use
 from .meta import EPOCH, JOURNAL_ID, RECALLING, SCANNED
 from .open import inode, lock, lock_path, open_database
 from .quarantine import move_aside
+from .transactions import atomic
 
 _ROWS_AT_ONCE = (64, 16, 4, 1)  # few, so that their statements stay prepared
 
@@ -84,11 +83,10 @@ class JournalConnection:
         self.quarantined: str | None = None
         self._lock_fd = lock(path)
         try:
-            self._database, self.is_checked = self._open(lost)
+            self.conn, self.is_checked = self._open(lost)
         except BaseException:
             os.close(self._lock_fd)
             raise
-        self.conn: sqlite3.Connection = self._database.conn
         self._place = self._found()
         self._root_ids: dict[str, int] = {
             row["path"]: row["id"] for row in self.execute("SELECT id, path FROM roots")
@@ -125,7 +123,7 @@ class JournalConnection:
         is_inner = self.conn.in_transaction
         noted = len(self.transitions)
         try:
-            with self._database.atomic():
+            with atomic(self.conn):
                 yield
                 self.write_gathered()
         except BaseException:
@@ -215,7 +213,7 @@ class JournalConnection:
     def close(self) -> None:
         """Close the connection (SQLite checkpoints the WAL) and let the lock go."""
         end_use(self.conn)
-        self._database.close()
+        self.conn.close()
         os.close(self._lock_fd)
 
     def _is_new(self) -> bool:
@@ -223,7 +221,7 @@ class JournalConnection:
         is_empty = self.execute("SELECT 1 FROM files LIMIT 1").fetchone() is None
         return is_empty and not SCANNED.is_set(self.conn)
 
-    def _open(self, lost: JournalLostError | None) -> tuple[Database, bool]:
+    def _open(self, lost: JournalLostError | None) -> tuple[sqlite3.Connection, bool]:
         if lost is None:
             try:
                 return open_database(self.path)

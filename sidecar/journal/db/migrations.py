@@ -1,4 +1,4 @@
-"""The journal's tables, as sqlite-utils migrations. A landed migration is never edited, only followed.
+"""The journal's tables, as migrations. A landed migration is never edited, only followed.
 
 All times called ``due`` are monotonic and mean nothing to another process: opening the journal sets
 them, and all leases, back to 0. Times called ``*_ms`` are the wall's, for people and for Convex.
@@ -6,12 +6,9 @@ them, and all leases, back to 0. Times called ``*_ms`` are the wall's, for peopl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sqlite3
 
-from sqlite_utils.migrations import Migrations
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database
+from .migration_set import MigrationSet
 
 TAKEDOWNS = """
 -- Assets that a program has asked to remove, and the objects of which are then deleted.
@@ -22,7 +19,7 @@ CREATE TABLE takedowns (
 );
 """
 
-migrations = Migrations("render-sidecar")
+migrations = MigrationSet("render-sidecar")
 
 FIRST = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -324,113 +321,107 @@ MEDIA_FACTS = """
 ALTER TABLE transfers ADD COLUMN media TEXT;
 """
 
-MIGRATION_NAMES = {
-    "first", "recall", "pruning", "videos", "removals", "recalled_scenes", "homes", "present", "pieces",
-    "algorithms", "gathered_counts", "ops_backing_off", "part_checksums",
-    "takedowns", "media_facts",
-}  # fmt: skip
-
 
 @migrations()
-def first(db: Database) -> None:
+def first(db: sqlite3.Connection) -> None:
     """Create everything."""
     for statement in _statements(FIRST):
         db.execute(statement)
 
 
 @migrations()
-def recall(db: Database) -> None:
+def recall(db: sqlite3.Connection) -> None:
     """Let a fresh journal look for what is known before it sends."""
     for statement in _statements(RECALL):
         db.execute(statement)
 
 
 @migrations()
-def pruning(db: Database) -> None:
+def pruning(db: sqlite3.Connection) -> None:
     """Let what is over be forgotten after a while."""
     for statement in _statements(PRUNING):
         db.execute(statement)
 
 
 @migrations()
-def videos(db: Database) -> None:
+def videos(db: sqlite3.Connection) -> None:
     """Count the videos of a scene as they come and go."""
     for statement in _statements(VIDEOS):
         db.execute(statement)
 
 
 @migrations()
-def removals(db: Database) -> None:
+def removals(db: sqlite3.Connection) -> None:
     """Remember what is gone, and since when it lies where."""
     for statement in _statements(REMOVALS):
         db.execute(statement)
 
 
 @migrations()
-def recalled_scenes(db: Database) -> None:
+def recalled_scenes(db: sqlite3.Connection) -> None:
     """Let a fresh journal unsay nothing of scenes that Convex shows."""
     for statement in _statements(RECALLED_SCENES):
         db.execute(statement)
 
 
 @migrations()
-def homes(db: Database) -> None:
+def homes(db: sqlite3.Connection) -> None:
     """Tell a file that is gone from a volume that is away."""
     for statement in _statements(HOMES):
         db.execute(statement)
 
 
 @migrations()
-def present(db: Database) -> None:
+def present(db: sqlite3.Connection) -> None:
     """Count the files that are there."""
     for statement in _statements(PRESENT):
         db.execute(statement)
 
 
 @migrations()
-def pieces(db: Database) -> None:
+def pieces(db: sqlite3.Connection) -> None:
     """Let pieces of streams wait for their playlist."""
     for statement in _statements(PIECES):
         db.execute(statement)
 
 
 @migrations()
-def algorithms(db: Database) -> None:
+def algorithms(db: sqlite3.Connection) -> None:
     """Let an upload go on as it was begun."""
     for statement in _statements(ALGORITHMS):
         db.execute(statement)
 
 
 @migrations()
-def gathered_counts(db: Database) -> None:
+def gathered_counts(db: sqlite3.Connection) -> None:
     """Count once a transaction."""
     for statement in _statements(GATHERED_COUNTS):
         db.execute(statement)
 
 
 @migrations()
-def ops_backing_off(db: Database) -> None:
+def ops_backing_off(db: sqlite3.Connection) -> None:
     """Find the next op that is due without reading them all."""
     for statement in _statements(OPS_BACKING_OFF):
         db.execute(statement)
 
 
 @migrations()
-def part_checksums(db: Database) -> None:
+def part_checksums(db: sqlite3.Connection) -> None:
     """Let a part be sent without another look at its bytes."""
     for statement in _statements(PART_CHECKSUMS):
         db.execute(statement)
 
 
 @migrations()
-def takedowns(db: Database) -> None:
+def takedowns(db: sqlite3.Connection) -> None:
     """Let a clean-up of assets outlive the program that asked for it."""
     for statement in _statements(TAKEDOWNS):
         db.execute(statement)
 
 
 @migrations()
-def media_facts(db: Database) -> None:
+def media_facts(db: sqlite3.Connection) -> None:
     """Tell players what a film is before they have a byte of it."""
     for statement in _statements(MEDIA_FACTS):
         db.execute(statement)
@@ -438,8 +429,6 @@ def media_facts(db: Database) -> None:
 
 def _statements(script: str) -> list[str]:
     """Split a script: executescript would commit the migration's transaction half-way."""
-    import sqlite3  # noqa: PLC0415 - only a migration needs its tokenizer
-
     statements, pending = [], ""
     for line in script.splitlines(keepends=True):
         pending += line

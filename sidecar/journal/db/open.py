@@ -15,13 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from sidecar.core.errors import FatalError, JournalLostError
 from sidecar.core.mounts import kind_at
 
 from . import integrity
-from .migrations import MIGRATION_NAMES, migrations
+from .migrations import migrations
 
 INCREMENTAL = 2  # what PRAGMA auto_vacuum answers
 PAGE_BYTES = 4096
@@ -93,7 +91,7 @@ def _require_name(fd: int, path: Path) -> None:
         raise FileNotFoundError(f"{lock_path(path)} was removed")
 
 
-def open_database(path: Path) -> tuple[Database, bool]:
+def open_database(path: Path) -> tuple[sqlite3.Connection, bool]:
     """Open or create the file, up to date; also tell whether it was checked to be whole (integrity.py).
 
     Raises FatalError, JournalLostError if damaged.
@@ -115,8 +113,7 @@ def open_database(path: Path) -> tuple[Database, bool]:
         is_checked = not integrity.may_skip_check(connection, path)
         if is_checked:
             integrity.check(connection)
-        db = Database(connection)
-        _migrate(db, path)
+        _migrate(connection, path)
         integrity.begin_use(connection, path)
     except BaseException as error:
         if connection is not None:
@@ -124,7 +121,7 @@ def open_database(path: Path) -> tuple[Database, bool]:
         if not isinstance(error, integrity.FAILURES):
             raise
         raise _reported(path, error) from error
-    return db, is_checked
+    return connection, is_checked
 
 
 def _prepare(connection: sqlite3.Connection, folder: Path) -> None:
@@ -159,19 +156,16 @@ def _reported(path: Path, error: Exception) -> FatalError | JournalLostError:
     )
 
 
-def _migrate(db: Database, path: Path) -> None:
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring the tables up to date; an older program refuses a newer journal."""
-    applied = {row.name for row in migrations.applied(db)}
-    pending = {row.name for row in migrations.pending(db)}
-    unknown = applied - MIGRATION_NAMES
+    unknown = migrations.applied(connection) - migrations.names
     if unknown:
         raise FatalError(
             f"the journal {path} was written by a newer version (it knows {', '.join(sorted(unknown))})",
             exit_status=78,
             hint="run that version again; an older one would misread it",
         )
-    if pending:
-        migrations.apply(db)
+    migrations.apply(connection)
 
 
 def _file_system(folder: Path) -> str | None:

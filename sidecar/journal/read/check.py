@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sidecar.journal.db.integrity import FAILURES, is_damage
 from sidecar.journal.db.meta import JOURNAL_ID
-from sidecar.journal.db.migrations import MIGRATION_NAMES
+from sidecar.journal.db.migrations import migrations
 
 from .snapshot import open_snapshot
 
@@ -113,9 +113,9 @@ def _damage(db: sqlite3.Connection) -> Violation | None:
 
 def _unknown(db: sqlite3.Connection) -> list[str]:
     applied = {row[0] for row in db.execute("SELECT name FROM _sqlite_migrations")}
-    if applied == MIGRATION_NAMES:
+    if applied == migrations.names:
         return []
-    which = "a newer" if applied - MIGRATION_NAMES else "an older"
+    which = "a newer" if applied - migrations.names else "an older"
     return [f"it was written by {which} version: only the file itself was checked"]
 
 

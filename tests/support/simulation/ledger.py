@@ -10,14 +10,10 @@ import random
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from unittest.mock import patch
-
-from sqlite_utils import Database
 
 from sidecar.core.clock import Clock
 from sidecar.core.errors import JournalLostError
@@ -31,8 +27,6 @@ TAG = sidecar_tag(SIDECAR)
 
 
 _BESIDE = "journal"
-_TRANSACTION = ("BEGIN", "ROLLBACK", "COMMIT")
-_SAVEPOINT = ("SAVEPOINT part", "ROLLBACK TO part", "RELEASE part")
 
 
 class Ledger(Protocol):
@@ -59,29 +53,6 @@ class Ledger(Protocol):
         ...
 
 
-class _Lean(Database):
-    """What the journal uses of a database, without the detours: thousands of lives pass here."""
-
-    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
-        """Run one statement; a transaction is begun by nobody but ``atomic``."""
-        return self.conn.execute(sql, parameters)
-
-    @contextmanager
-    def atomic(self) -> Iterator[Database]:
-        """Make it one transaction, or a part of one that can be undone by itself."""
-        inner = self.conn.in_transaction
-        begin, undo, end = _SAVEPOINT if inner else _TRANSACTION
-        self.conn.execute(begin)
-        try:
-            yield self
-        except BaseException:
-            self.conn.execute(undo)
-            if inner:
-                self.conn.execute(end)
-            raise
-        self.conn.execute(end)
-
-
 class InMemory:
     """One connection for all lives: what SQLite has prepared stays prepared.
 
@@ -98,7 +69,6 @@ class InMemory:
         )
         self._connection.row_factory = sqlite3.Row
         self._connection.execute(f"ATTACH ':memory:' AS {_BESIDE}")
-        self._db = _Lean(self._connection)
         self._empty = _without_log(_empty())
         self._journal: Journal | None = None
 
@@ -107,7 +77,7 @@ class InMemory:
     ) -> Journal:
         """Put the image in the place of the last one."""
         self._connection.deserialize(image or self._empty, name=_BESIDE)
-        with patch.multiple(connection, lock=_no_lock, open_database=lambda _: (self._db, True)):
+        with patch.multiple(connection, lock=_no_lock, open_database=lambda _: (self._connection, True)):
             self._journal = Journal(
                 self.path, tag=TAG, bucket=BUCKET, clock=clock, chance=chance.randbytes, lost=lost
             )
@@ -189,7 +159,7 @@ def _empty() -> bytes:
     """Make a journal's tables, with nothing in them."""
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
         db, _ = open_database(Path(folder) / "journal.db")
-        image: bytes = db.conn.serialize()
+        image = db.serialize()
         db.close()
     return image
 
