@@ -22,9 +22,10 @@ from sidecar.core.errors import FatalError, JournalLostError
 from sidecar.core.model import Fingerprint, Observation, Route, State, StatIdentity, Transfer
 from sidecar.daemon.library_adoption import TRY_LATER, while_working
 from sidecar.daemon.library_journals import new_journal, retire, spool_of
-from sidecar.daemon.library_life import LibraryLife, open_library_life
+from sidecar.daemon.library_life import LOOK_SECONDS, LibraryLife, open_library_life
 from sidecar.daemon.library_spool import discard
 from sidecar.journal.db.connection import Transition
+from sidecar.journal.stores.cleanup import ANNOUNCED, Cleanup
 from sidecar.journal.stores.submissions import Submissions
 from sidecar.journal.stores.takedowns import AskedTakedown
 from sidecar.journal.stores.transfers import Transfers
@@ -43,6 +44,7 @@ _OVER = frozenset({State.SYNCED, State.DEAD, State.SUPERSEDED, State.GONE})
 _NEWER_MAX = 100
 _NOT_YET = "the platform was closed before this was delivered; it will be"
 OPENINGS_MAX = 3
+TAKEN_BACK_SECONDS = 5.0
 log = structlog.get_logger()
 
 
@@ -95,7 +97,7 @@ class Delivery:
         life = await self._opened()
         stored = head.stored
         seen = Observation(
-            root=f"s3://{stored.bucket}", path=stored.key, identity=_identity(head), route=route
+            root=f"{ANNOUNCED}{stored.bucket}", path=stored.key, identity=_identity(head), route=route
         )
         fingerprint = Fingerprint(identity=seen.identity, checksum=checksum)
         outdated = await _outdated(life, seen, fingerprint)
@@ -188,7 +190,10 @@ class Delivery:
                     break
                 ends = self._end_of(life, transfer.transfer_id, ended)
         # By its row: it takes another's id where Convex keeps another object of the same bytes.
-        return _told(await life.journal.do(Transfers.one, transfer.row_id), source)
+        ended = await life.journal.do(Transfers.one, transfer.row_id)
+        if ended.state is State.DEAD:
+            await _taken_back(life, transfer.key)
+        return _told(ended, source)
 
     # -- who waits ---------------------------------------------------------------------------------
 
@@ -217,6 +222,8 @@ class Delivery:
 
     def _heard(self, transition: Transition) -> None:
         if transition.state not in self._over and transition.state is not None:
+            for ended in self._remembering.values():  # a dead letter that goes once more has not ended
+                ended.pop(transition.transfer_id, None)
             return
         state = None if transition.state is None else State(transition.state)
         self._news.heard(transition)
@@ -302,6 +309,14 @@ async def _outdated(life: LibraryLife, seen: Observation, found: Fingerprint) ->
     """Return the row that delivered this very content before, unless Convex shows it still."""
     delivered = await life.journal.do(Submissions.delivered, seen, found)
     return delivered.row_id if delivered and await life.is_outdated(delivered) else None
+
+
+async def _taken_back(life: LibraryLife, key: str) -> None:
+    """Wait until an upload that was refused is taken back, but not out an outage of S3."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(TAKEN_BACK_SECONDS):
+            while await life.journal.do(Cleanup.is_deleting, key):
+                await asyncio.sleep(LOOK_SECONDS)
 
 
 def _identity(head: ObjectHead) -> StatIdentity:

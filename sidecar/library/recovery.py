@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sidecar.core.breaker import BreakerState
-from sidecar.core.errors import SidecarError
+from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.inconsistencies import InconsistencyType, KeyEvidence, judge
 from sidecar.core.model import EntityType
 from sidecar.core.ops import VersionStatus
@@ -22,6 +22,7 @@ from sidecar.sync.backend import ShownAsset
 
 from .blocking import blocking
 from .connection import Connection
+from .errors import RefusedError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -36,6 +37,7 @@ class RecoveryKind(StrEnum):
     RETRY = "retry"  # after delay_seconds
     WAIT = "wait"  # the remote is in trouble: try after delay_seconds, at nobody's expense
     GIVE_UP = "give_up"  # the object's own fault, and tried often enough
+    COMPENSATE = "compensate"  # Convex refused it for good, and its upload is to be undone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +76,27 @@ class ErrorRecoveryManager:
         return _action(await gate.failed(target, error, failures=attempts), gate, error)
 
     async def handle_convex_sync_failure(
-        self, error: SidecarError, *, target: str, attempts: int = 0
+        self, error: SidecarError | RefusedError, *, target: str, attempts: int = 0
     ) -> RecoveryAction:
-        """Decide on a failed call about ``target``, an asset's id, as ``handle_s3_upload_failure`` does."""
+        """Decide on a failed call about ``target``, an asset's id, as ``handle_s3_upload_failure`` does.
+
+        What Convex refused for good, as a RefusedError tells it, is to be compensated with
+        ``convex.on_refused: delete``: the library has done so for what it stored, unless somebody shows the
+        object; what you uploaded yourself is yours to delete.
+        """
+        if isinstance(error, RefusedError):
+            return self._refused(error, is_refusal=error.kind not in set(ErrorKind))
         gate = await self._connection.reading.convex_gate()
-        return _action(await gate.failed(target, error, failures=attempts), gate, error)
+        decision = await gate.failed(target, error, failures=attempts)
+        if isinstance(decision, GiveUp):
+            is_definite = error.kind is ErrorKind.INVALID and not (error.redacted or error.maybe_done)
+            return self._refused(error, is_refusal=is_definite)
+        return _action(decision, gate, error)
+
+    def _refused(self, error: Exception, *, is_refusal: bool) -> RecoveryAction:
+        takes_back = is_refusal and self._connection.settings.convex.on_refused == "delete"
+        kind = RecoveryKind.COMPENSATE if takes_back else RecoveryKind.GIVE_UP
+        return RecoveryAction(kind=kind, delay_seconds=None, spent=True, reason=str(error))
 
     async def reconcile_data_inconsistency(
         self, entity_id: str, kind: InconsistencyType, *, project_id: str

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 import sidecar
-from sidecar import ErrorKind, InconsistencyType, RecoveryKind, SidecarError
+from sidecar import AssetType, ErrorKind, InconsistencyType, RecoveryKind, RefusedError, SidecarError
 from sidecar.core.errors import Scope
 from sidecar.library.recovery import AT_ONCE
+from sidecar.local.convex_server import ConvexServer
 from sidecar.local.seaweed import SeaweedServer
+from tests.support.convex import Caller
 
-from .test_storage import SESSION, put
+from .test_storage import SESSION, keys_of, put
 
 
 def failure(kind: ErrorKind, *, scope: Scope | None = None) -> SidecarError:
@@ -45,6 +47,38 @@ async def test_whose_fault_a_failure_is_decides_what_follows(
     assert (last.kind, last.delay_seconds) == (RecoveryKind.GIVE_UP, None)
     assert convex_said.kind is RecoveryKind.GIVE_UP
     assert (throttled.kind, throttled.spent) == (RecoveryKind.RETRY, False)
+
+
+@pytest.mark.parametrize("on_refused", ["delete", "keep"])
+async def test_what_convex_refuses_for_good_is_taken_back_if_asked_for(
+    settings: dict[str, Any], seaweed: SeaweedServer, convex: ConvexServer, tmp_path: Path, on_refused: str
+) -> None:
+    """Also under a key of the caller's; the error comes once S3 is rid of it. A repeat is no second answer."""
+    settings["convex"]["on_refused"] = on_refused
+    source = tmp_path / "a.py"
+    source.write_text("one")
+    async with sidecar.open(settings) as platform:
+        store = platform.assets.store_scene_asset
+        await store("other", AssetType.SOURCE_CODE, source, session_id=SESSION)
+        before = keys_of(seaweed, settings)
+        await store("intro", AssetType.SOURCE_CODE, source, session_id=SESSION)
+        with Caller(convex.url, f"Convex {convex.admin_key}") as admin:
+            admin.mutation("scenes:remove", sessionId=SESSION, sceneId="intro")
+        shown = keys_of(seaweed, settings) - before
+        source.write_text("two")
+        for _ in range(2):
+            with pytest.raises(RefusedError, match="was deleted") as refused:
+                await store("intro", AssetType.SOURCE_CODE, source, session_id=SESSION)
+        with pytest.raises(RefusedError, match="was deleted"):
+            await platform.storage.upload(source, "algebra/own/two.py", f"{SESSION}/intro", "scene")
+        action = await platform.recovery.handle_convex_sync_failure(refused.value, target="id")
+        left = keys_of(seaweed, settings) - before - shown
+    assert before | shown <= keys_of(seaweed, settings)
+    if on_refused == "delete":
+        assert (action.kind, left) == (RecoveryKind.COMPENSATE, set())
+        assert "taken back" in str(refused.value)
+    else:
+        assert (action.kind, "algebra/own/two.py" in left, len(left)) == (RecoveryKind.GIVE_UP, True, 2)
 
 
 async def test_an_outage_is_waited_out_at_nobodys_expense(settings: dict[str, Any]) -> None:
