@@ -190,10 +190,10 @@ class Delivery:
                     break
                 ends = self._end_of(life, transfer.transfer_id, ended)
         # By its row: it takes another's id where Convex keeps another object of the same bytes.
-        ended = await life.journal.do(Transfers.one, transfer.row_id)
-        if ended.state is State.DEAD:
+        found = await life.journal.do(Transfers.one, transfer.row_id)
+        if found.state is State.DEAD:
             await _taken_back(life, transfer.key)
-        return _told(ended, source)
+        return _told(found, source)
 
     # -- who waits ---------------------------------------------------------------------------------
 
@@ -315,7 +315,7 @@ async def _taken_back(life: LibraryLife, key: str) -> None:
     """Wait until an upload that was refused is taken back, but not out an outage of S3."""
     with suppress(TimeoutError):
         async with asyncio.timeout(TAKEN_BACK_SECONDS):
-            while await life.journal.do(Cleanup.is_deleting, key):
+            while await life.journal.do(Cleanup.is_deleting, key):  # noqa: ASYNC110 - as ``settle`` asks
                 await asyncio.sleep(LOOK_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""Decides which uploads are taken back because Convex refused their metadata for good (``on_refused: delete``).
+"""Decides which uploads are taken back because Convex refused their metadata (``on_refused: delete``).
 
 An answer `rejected` says that this call did nothing. Two questions may be left, and who cannot have them
 answered keeps the object: whether an earlier call of the same op was carried out, where its answer was lost;

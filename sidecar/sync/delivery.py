@@ -92,7 +92,7 @@ class Delivery:
         return None
 
     async def _settle(self, batch: Batch, results: Sequence[OpResult]) -> None:
-        """Record the outcomes; what Convex could not be asked about is sent once more, at nobody's expense."""
+        """Record the outcomes; what Convex could not be asked about is sent once more."""
         verdicts = Verdicts()
         if self._compensation is not None:
             verdicts = await self._compensation.judge(batch, results)

@@ -53,7 +53,7 @@ async def test_whose_fault_a_failure_is_decides_what_follows(
 async def test_what_convex_refuses_for_good_is_taken_back_if_asked_for(
     settings: dict[str, Any], seaweed: SeaweedServer, convex: ConvexServer, tmp_path: Path, on_refused: str
 ) -> None:
-    """Also under a key of the caller's; the error comes once S3 is rid of it. A repeat is no second answer."""
+    """Also under a key of the caller's; the error comes once S3 is rid of it, each time anew."""
     settings["convex"]["on_refused"] = on_refused
     source = tmp_path / "a.py"
     source.write_text("one")

@@ -111,7 +111,7 @@ def test_a_session_that_is_deleted_is_gone_at_once_and_stays_so(
 
 
 def test_what_was_applied_is_never_refused_afterwards(admin: Caller, sidecar: Sidecar) -> None:
-    """Its answer was lost, and its session is gone by now: a refusal would say that nothing names its object."""
+    """Its answer was lost, and its session is gone: a refusal would say that nothing names its object."""
     told = put()
     sidecar.apply(told)
     admin.mutation("sessions:remove", sessionId=sidecar.session_id)
