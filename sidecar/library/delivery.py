@@ -19,11 +19,13 @@ import structlog
 
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import FatalError, JournalLostError
+from sidecar.core.inconsistencies import InconsistencyType
 from sidecar.core.model import Fingerprint, Observation, Route, State, StatIdentity, Transfer
 from sidecar.daemon.library_adoption import TRY_LATER, while_working
 from sidecar.daemon.library_journals import new_journal, retire, spool_of
 from sidecar.daemon.library_life import LOOK_SECONDS, LibraryLife, open_library_life
 from sidecar.daemon.library_spool import discard
+from sidecar.daemon.reconciling import ReconcileBusyError
 from sidecar.journal.db.connection import Transition
 from sidecar.journal.stores.cleanup import ANNOUNCED, Cleanup
 from sidecar.journal.stores.submissions import Submissions
@@ -121,6 +123,17 @@ class Delivery:
                 "convex.sync is off, and only Convex knows assets: give convex.url and convex.auth"
             )
         return await takedown.take_down(asked)
+
+    async def reconcile(self, kind: InconsistencyType, *, entity_id: str) -> bool:
+        """Compare and mend what this program brought, as ``LibraryLife.reconcile`` says.
+
+        Raises LibraryError while it cannot be compared; SidecarError, FatalError.
+        """
+        life = await self._opened()
+        try:
+            return await life.reconcile(kind, entity_id=entity_id)
+        except ReconcileBusyError as error:
+            raise LibraryError(f"nothing can be compared now: {error}") from None
 
     async def close(self) -> None:
         """Ship what is under way, for ``shutdown.grace`` at most; the rest stays in the journal."""

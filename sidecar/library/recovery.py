@@ -7,11 +7,13 @@ one's own.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sidecar.core.breaker import BreakerState
+from sidecar.core.checksums import CRC64NVME
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.inconsistencies import InconsistencyType, KeyEvidence, judge
 from sidecar.core.model import EntityType
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
 AT_ONCE = 16  # HEADs
-_SEEN_FROM_OUTSIDE = frozenset({InconsistencyType.LOST_BYTES})
+_SEEN_FROM_OUTSIDE = frozenset(
+    {InconsistencyType.LOST_BYTES, InconsistencyType.MISSING_OBJECT, InconsistencyType.WRONG_SIZE}
+)
 
 
 class RecoveryKind(StrEnum):
@@ -101,37 +105,55 @@ class ErrorRecoveryManager:
     async def reconcile_data_inconsistency(
         self, entity_id: str, kind: InconsistencyType, *, project_id: str
     ) -> bool:
-        """Tell whether a session, or a scene as ``{session_id}/{scene_id}``, has no such inconsistency.
+        """Mend an inconsistency of a session, or of a scene as ``{session_id}/{scene_id}``; True: there is none left.
 
-        By the daemon's table, from what Convex shows and S3 holds: of LOST_BYTES alone. All other types are
-        between a sidecar's journal and the remotes: `sidecar reconcile --apply` of that daemon mends them.
-        Raises ValueError for those, SidecarError of Convex or S3.
+        By the daemon's table. What this program stored since it was opened is compared with its journal, and
+        repaired as `sidecar reconcile --apply` does it. Of what others stored, each sidecar mends its own; here
+        it is looked at alone whether S3 holds what Convex shows: MISSING_OBJECT, WRONG_SIZE (also of another
+        checksum), LOST_BYTES (either of both). False: only people can help, or its own sidecar.
+
+        Raises LibraryError while it cannot be compared, SidecarError of Convex or S3.
         """
-        if kind not in _SEEN_FROM_OUTSIDE:
-            raise ValueError(f"{kind}: only a sidecar with its journal can tell; run `sidecar reconcile`")
-        reading = self._connection.reading
+        kind = InconsistencyType(kind)
         session, _, scene = entity_id.rpartition("/")
-        shown = await reading.entity_assets(project_id, entity_id, EntityType.SESSION, entity_id)
-        shown += await reading.entity_assets(project_id, session, EntityType.SCENE, scene)
+        reading = self._connection.reading
+        of_session = await reading.entity_assets(project_id, entity_id, EntityType.SESSION, entity_id)
+        of_scene = await reading.entity_assets(project_id, session, EntityType.SCENE, scene)
+        if not await self._connection.delivery.reconcile(kind, entity_id=entity_id):
+            return False
+        return kind not in _SEEN_FROM_OUTSIDE or not await self._has(kind, of_session + of_scene)
+
+    async def _has(self, kind: InconsistencyType, shown: Sequence[ShownAsset]) -> bool:
+        """Tell whether S3 does not hold what Convex shows, in this way; the first page that tells ends it."""
         for first in range(0, len(shown), AT_ONCE):
             page = shown[first : first + AT_ONCE]
-            if kind in await asyncio.gather(*(self._judged(one) for one in page)):
-                return False
-        return True
+            if any(kind in found for found in await asyncio.gather(*(self._judged(one) for one in page))):
+                return True
+        return False
 
     handle_s3_upload_failure_sync = blocking(handle_s3_upload_failure)
     handle_convex_sync_failure_sync = blocking(handle_convex_sync_failure)
     reconcile_data_inconsistency_sync = blocking(reconcile_data_inconsistency)
 
-    async def _judged(self, asset: ShownAsset) -> InconsistencyType | None:
+    async def _judged(self, asset: ShownAsset) -> frozenset[InconsistencyType]:
+        """Return what an asset is found to have, as who has no journal of it can tell."""
         head = await (await self._connection.reading.objects()).head(asset.key)
         seen = KeyEvidence(
             version=VersionStatus.CURRENT,
             size_bytes=asset.size_bytes,
             object_bytes=None if head is None else head.size_bytes,
+            other_checksum=head is not None and _differs(head.checksum, asset.checksum),
         )
         row = judge(seen)
-        return None if row is None else row.type
+        if row is None:
+            return frozenset()
+        is_other = InconsistencyType.WRONG_SIZE if seen.is_there else InconsistencyType.MISSING_OBJECT
+        return frozenset({row.type, is_other})
+
+
+def _differs(there: str | None, shown: str) -> bool:
+    """Compare checksums of one kind."""
+    return there is not None and shown.startswith(CRC64NVME) and there != shown
 
 
 def _action(decision: Decision, gate: RemoteGate, error: SidecarError) -> RecoveryAction:

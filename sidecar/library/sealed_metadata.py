@@ -52,11 +52,12 @@ class MetadataKeys:
             raise ValueError(f"key {self.current!r} is to seal, and is not there")
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: str | os.PathLike[str]) -> Self:
         """Read a file of lines ``id base64-key``; the first one seals. Blocking.
 
         Raises ValueError for a file that is none, or that everybody on this machine may read; OSError.
         """
+        path = Path(path)
         if (mode := path.stat().st_mode) & _OTHERS:
             raise ValueError(f"{path} is open to every user of this machine (mode {stat.S_IMODE(mode):04o})")
         lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
@@ -86,6 +87,8 @@ def seal(
     metadata: Mapping[str, str], keys: MetadataKeys, *, entity_id: str, names: Collection[str] | None
 ) -> dict[str, str]:
     """Return metadata with the values of ``names`` sealed, None: all. Raises SealError."""
+    if other := [name for name, value in metadata.items() if not isinstance(value, str)]:
+        raise SealError(f"metadata holds text alone, and {', '.join(other)} is none")
     if names is not None and (missing := sorted(set(names) - metadata.keys())):
         raise SealError(f"metadata has no {', '.join(missing)}")
     sealed = next((name for name, value in metadata.items() if is_sealed(value)), None)
