@@ -107,8 +107,9 @@ class Reconciler:
     async def reconcile(
         self, types: frozenset[InconsistencyType], *, about: About | None = None
     ) -> ReconcileReport:
-        """Compare everything, and journal the repairs of these types. ``about`` chooses what counts; None: all.
+        """Compare everything, and journal the repairs of these types.
 
+        ``about`` chooses what counts; None: all.
         Raises SidecarError if a remote does not answer, ReconcileBusyError while a comparison would mislead.
         """
         if self._one_at_a_time.locked():

@@ -18,6 +18,7 @@ from sidecar.settings import build_router
 from sidecar.settings.policies import router_ids
 from sidecar.sync.backend import RemovalOutcome, ShownAsset
 from sidecar.upload.s3.endpoint import S3Config, object_url
+from sidecar.upload.s3.presigned import require_seconds
 from sidecar.upload.store import ObjectHead
 
 from .blocking import blocking
@@ -242,8 +243,7 @@ class AssetManager:
             raise ValueError(
                 "s3.public_base_url, urls.cloudfront_key_id and urls.cloudfront_private_key_file are needed"
             )
-        if seconds < 1:
-            raise ValueError(f"an address is signed for at least a second, not for {seconds}")
+        require_seconds(seconds)
         return signed_url(
             object_url(config, key),
             key_id=urls.cloudfront_key_id,

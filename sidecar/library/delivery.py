@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 
+from sidecar.core.checksums import UNVERIFIED
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import FatalError, JournalLostError
 from sidecar.core.inconsistencies import InconsistencyType
@@ -99,7 +100,10 @@ class Delivery:
         life = await self._opened()
         stored = head.stored
         seen = Observation(
-            root=f"{ANNOUNCED}{stored.bucket}", path=stored.key, identity=_identity(head), route=route
+            root=f"{ANNOUNCED}{stored.bucket}",
+            path=stored.key,
+            identity=_identity(head, checksum),
+            route=route,
         )
         fingerprint = Fingerprint(identity=seen.identity, checksum=checksum)
         outdated = await _outdated(life, seen, fingerprint)
@@ -332,9 +336,10 @@ async def _taken_back(life: LibraryLife, key: str) -> None:
                 await asyncio.sleep(LOOK_SECONDS)
 
 
-def _identity(head: ObjectHead) -> StatIdentity:
-    """Return what tells one content under a key from another: its ETag, which is opaque."""
-    mark = int.from_bytes(sha256(head.stored.etag.encode()).digest()[:7])
+def _identity(head: ObjectHead, checksum: str) -> StatIdentity:
+    """Return what tells one content under a key from another: its ETag, which is opaque; and if it was read."""
+    told = head.stored.etag + (UNVERIFIED if checksum.startswith(UNVERIFIED) else "")
+    mark = int.from_bytes(sha256(told.encode()).digest()[:7])
     return StatIdentity(inode=0, size_bytes=head.size_bytes, mtime_ns=mark, ctime_ns=mark)
 
 

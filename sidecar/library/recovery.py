@@ -105,12 +105,12 @@ class ErrorRecoveryManager:
     async def reconcile_data_inconsistency(
         self, entity_id: str, kind: InconsistencyType, *, project_id: str
     ) -> bool:
-        """Mend an inconsistency of a session, or of a scene as ``{session_id}/{scene_id}``; True: there is none left.
+        """Mend an inconsistency of a session, or of a scene as ``{session_id}/{scene_id}``; True: none is left.
 
         By the daemon's table. What this program stored since it was opened is compared with its journal, and
-        repaired as `sidecar reconcile --apply` does it. Of what others stored, each sidecar mends its own; here
-        it is looked at alone whether S3 holds what Convex shows: MISSING_OBJECT, WRONG_SIZE (also of another
-        checksum), LOST_BYTES (either of both). False: only people can help, or its own sidecar.
+        repaired as `sidecar reconcile --apply` does it. Each other sidecar mends its own: of what others
+        stored it is told whether S3 holds what Convex shows, MISSING_OBJECT, WRONG_SIZE (or another checksum)
+        and LOST_BYTES (either of both). False: only people can help, or its own sidecar.
 
         Raises LibraryError while it cannot be compared, SidecarError of Convex or S3.
         """

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from awscrt import checksums
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 
 HEADS_AT_ONCE = 16
+T = TypeVar("T")
 _KINDS = {
     **dict.fromkeys(("mp4", "webm", "mov", "mkv", "ts", "m4s"), AssetType.VIDEO_CHUNK),
     **dict.fromkeys(("png", "jpg", "jpeg", "webp"), AssetType.THUMBNAIL),
@@ -53,6 +54,13 @@ def kind_of(name: str, entity_type: EntityType) -> AssetType:
     if kind is None:
         raise ValueError(f"{name!r} does not say what it is for a {entity_type}: give asset_type")
     return kind
+
+
+def listed(several: Iterable[T]) -> list[T]:
+    """Return what several were given. Raises TypeError for one text, which is not many of one letter."""
+    if isinstance(several, str):
+        raise TypeError(f"give a list of keys: {several!r} is one text")
+    return list(several)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +177,7 @@ class S3Storage:
         sidecar made only goes from Convex; one that is not there counts as gone. What is begun is brought to
         its end by another process if need be. Raises SidecarError where Convex refuses.
         """
-        wanted = list(dict.fromkeys(keys))
+        wanted = list(dict.fromkeys(listed(keys)))
         found = await self._look(wanted)
         ours = {key: one.shown.assets for key, one in found.items() if _is_of(one.shown, entity_id)}
         by_project: dict[str, list[ShownAsset]] = {}

@@ -93,9 +93,12 @@ class BackendStore(ConvexStore):
         items = [{"slot": wire_slot(slot), "expectedVersion": version} for slot, version in removals]
         value = await self._call("mutation", "removeAssets", {"projectId": project_id, "removals": items})
         try:
-            return [RemovalOutcome(item["outcome"]) for item in value]
+            outcomes = [RemovalOutcome(item["outcome"]) for item in value]
         except (KeyError, TypeError, ValueError):
             raise malformed(f"{value!r:.200}", operation="removeAssets", target=project_id) from None
+        if len(outcomes) != len(removals):
+            raise malformed("not one outcome per asset", operation="removeAssets", target=project_id)
+        return outcomes
 
     async def expire_versions(self, project_id: str, versions: Sequence[tuple[Slot, int]]) -> Sequence[bool]:
         """``sidecar:expireVersions``: mark at most 100, so that their objects may go; tell which are."""

@@ -123,8 +123,8 @@ async def test_what_is_no_token_identifier_is_a_mistake(user: str) -> None:
     assert platform.calls == []
 
 
-@pytest.mark.parametrize("seconds", [0, -1, 604_801])
-async def test_an_address_that_s3_would_not_sign_is_asked_of_nobody(seconds: int) -> None:
+@pytest.mark.parametrize("seconds", [0, -1, 604_801, 1.5, "60", True])
+async def test_an_address_that_s3_would_not_sign_is_asked_of_nobody(seconds: Any) -> None:
     """Signature Version 4 ends after a week."""
     platform = Platform(readers={VIEWER})
     with pytest.raises(ValueError, match="604800"):
@@ -203,6 +203,9 @@ def test_what_is_sealed_is_not_sealed_twice() -> None:
         security.encrypt_sensitive_metadata({"email": "sealed:1:k1:abc"}, entity_id="a")
     with pytest.raises(SealError, match="no phone"):
         security.encrypt_sensitive_metadata({"email": "x"}, entity_id="a", names=["phone"])
+    other: Any = {"take": 3}
+    with pytest.raises(SealError, match="take is none"):
+        security.encrypt_sensitive_metadata(other, entity_id="a")
     with pytest.raises(ValueError, match="no keys"):
         SecurityManager(Platform()).encrypt_sensitive_metadata({}, entity_id="a")
 
@@ -213,7 +216,7 @@ def test_keys_come_from_a_file_that_only_its_owner_reads(tmp_path: Path) -> None
     first, second = new_key(), new_key()
     file.write_text(f"# of November\nk2 {first}\n\nk1 {second}\n")
     file.chmod(0o600)
-    read = MetadataKeys.read(file)
+    read = MetadataKeys.read(str(file))
     assert (read.current, read.keys) == (
         "k2",
         {"k2": base64.b64decode(first), "k1": base64.b64decode(second)},

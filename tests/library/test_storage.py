@@ -15,6 +15,7 @@ from sidecar import (
     AssetType,
     ConvexS3Sync,
     EntityType,
+    InconsistencyType,
     LibraryError,
     NotFoundError,
     S3Storage,
@@ -108,6 +109,69 @@ async def test_objects_that_are_in_s3_already_are_told_and_stay_whatever_becomes
     ]
     assert keys_of(seaweed, settings) == {"algebra/foreign/b.py"}
     assert list(tmp_path.glob(".*part")) == []
+
+
+async def test_an_object_that_nobody_read_is_told_as_unverified_and_verified_later(
+    settings: Settings, convex: ConvexServer, seaweed: SeaweedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where the caller says so; each ETag is a content of its own, and the object is not read."""
+    read, really = list[str](), ConvexS3Sync._read
+
+    async def counted(self: ConvexS3Sync, key: str, head: Any) -> str:
+        read.append(key)
+        return await really(self, key, head)
+
+    monkeypatch.setattr(ConvexS3Sync, "_read", counted)
+    keys = ["algebra/foreign/a.py", "algebra/foreign/none", "algebra/foreign/b.py"]
+    put(seaweed, settings, keys[0], "one")
+    put(seaweed, settings, keys[2], "two")
+    async with sidecar.open(settings) as platform:
+        sync = platform.convex.sync_scene_assets
+        first = await sync("intro", keys, session_id=SESSION, unverified=True)
+        assert read == []
+        assert list(first.failed) == [keys[1]]
+        assert "asset_type" in first.failed[keys[1]]
+        assert {one.checksum.partition(":")[0] for one in first.synced} == {"unverified"}
+        assert len({one.checksum for one in first.synced}) == 2
+        again = await sync("intro", keys[:1], session_id=SESSION, unverified=True)
+        put(seaweed, settings, keys[0], "two")
+        other = await sync("intro", keys[:1], session_id=SESSION, unverified=True)
+        verified = await sync("intro", keys[:1], session_id=SESSION)
+        known = await sync("intro", keys[:1], session_id=SESSION, unverified=True)
+        found = [*again.synced, *other.synced, *verified.synced, *known.synced]
+        assert [one.version for one in found] == [1, 2, 3, 3]
+        assert (found[-1].checksum, read) == (checksum(b"two"), [keys[0]])
+        with pytest.raises(TypeError, match="give a list of keys"):
+            await sync("intro", keys[0], session_id=SESSION)
+        with pytest.raises(TypeError, match="give a list of keys"):
+            await platform.storage.cleanup(keys[0], "intro")
+    assert keys_of(seaweed, settings) == {keys[0], keys[2]}
+
+
+async def test_retention_takes_no_object_that_was_only_told_of(
+    settings: Settings, convex: ConvexServer, seaweed: SeaweedServer
+) -> None:
+    """Its version is marked as expired in Convex; whoever put the object there keeps it."""
+    settings["retention"] = {"superseded": {"keep": 1, "for": "1ms"}}
+    keys = [f"algebra/foreign/{n}.json" for n in range(4)]
+    for key in keys:
+        put(seaweed, settings, key, key)
+    async with sidecar.open(settings) as platform:
+        for key in keys:
+            told = AssetSyncRequest(
+                entity_id=SESSION,
+                entity_type=EntityType.SESSION,
+                asset_type=AssetType.MANIFEST,
+                s3_key=key,
+                name="manifest.json",
+            )
+            assert (await platform.convex.batch_sync_assets([told])).success
+        check = platform.recovery.reconcile_data_inconsistency
+        await check(SESSION, InconsistencyType.RETIRED, project_id="algebra")
+        await check(SESSION, InconsistencyType.EXPIRED_OBJECT, project_id="algebra")
+        rows = convex.table("renderSidecar/assetVersions")
+        assert {row["version"] for row in rows if row.get("expired")} == {1, 2}
+    assert keys_of(seaweed, settings) == set(keys)
 
 
 async def test_a_scenes_assets_are_listed_and_taken_down_whoever_wrote_them(
