@@ -126,15 +126,18 @@ class AssetManager:
     ) -> list[AssetReference]:
         """Remove a scene's assets from Convex, whoever wrote them, and delete their objects; returns which.
 
+        With an asset the newest 50 of its versions go; what is older yet is left to its sidecar's retention.
         An asset that gets a newer version meanwhile stays. It is safe against kills: what is begun is brought
-        to its end by another process. Objects of older versions are left to their own sidecar's retention.
-        Raises SidecarError where Convex refuses, for the role `backend` is needed, or does not answer for
-        three times ``convex.timeout``; it is then carried out once it does.
+        to its end by another process. The objects are gone when it returns; where S3 takes more than half a
+        minute, soon after. Raises SidecarError where Convex refuses, for the role `backend` is needed, or
+        does not answer for three times ``convex.timeout``; it is then carried out once it does.
         """
         shown = await self._of_scene(scene_id, session_id=session_id, project_id=project_id)
         if not shown:
             return []
-        outcomes = await self._connection.delivery.take_down([asked_takedown(one) for one in shown])
+        outcomes = await self._connection.delivery.take_down(
+            [asked_takedown(one, with_older=True) for one in shown]
+        )
         pairs = zip(shown, outcomes, strict=True)
         return [shown_reference(one) for one, found in pairs if found.outcome is RemovalOutcome.REMOVED]
 

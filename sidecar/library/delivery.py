@@ -47,7 +47,7 @@ _OVER = frozenset({State.SYNCED, State.DEAD, State.SUPERSEDED, State.GONE})
 _NEWER_MAX = 100
 _NOT_YET = "the platform was closed before this was delivered; it will be"
 OPENINGS_MAX = 3
-TAKEN_BACK_SECONDS = 5.0
+TAKEN_BACK_SECONDS, DELETED_SECONDS = 5.0, 30.0
 log = structlog.get_logger()
 
 
@@ -126,7 +126,9 @@ class Delivery:
             raise LibraryError(
                 "convex.sync is off, and only Convex knows assets: give convex.url and convex.auth"
             )
-        return await takedown.take_down(asked)
+        found = await takedown.take_down(asked)
+        await _deleted(await self._opened(), within_seconds=DELETED_SECONDS)
+        return found
 
     async def reconcile(self, kind: InconsistencyType, *, entity_id: str) -> bool:
         """Compare and mend what this program brought, as ``LibraryLife.reconcile`` says.
@@ -209,7 +211,7 @@ class Delivery:
         # By its row: it takes another's id where Convex keeps another object of the same bytes.
         found = await life.journal.do(Transfers.one, transfer.row_id)
         if found.state is State.DEAD:
-            await _taken_back(life, transfer.key)
+            await _deleted(life, within_seconds=TAKEN_BACK_SECONDS)  # if it is taken back
         return _told(found, source)
 
     # -- who waits ---------------------------------------------------------------------------------
@@ -328,16 +330,16 @@ async def _outdated(life: LibraryLife, seen: Observation, found: Fingerprint) ->
     return delivered.row_id if delivered and await life.is_outdated(delivered) else None
 
 
-async def _taken_back(life: LibraryLife, key: str) -> None:
-    """Wait until an upload that was refused is taken back, but not out an outage of S3."""
+async def _deleted(life: LibraryLife, *, within_seconds: float) -> None:
+    """Wait until the objects are gone that are to go, but not out an outage of S3."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(TAKEN_BACK_SECONDS):
-            while await life.journal.do(Cleanup.is_deleting, key):  # noqa: ASYNC110 - as ``settle`` asks
+        async with asyncio.timeout(within_seconds):
+            while await life.journal.do(Cleanup.is_deleting):  # noqa: ASYNC110 - as ``settle`` asks
                 await asyncio.sleep(LOOK_SECONDS)
 
 
 def _identity(head: ObjectHead, checksum: str) -> StatIdentity:
-    """Return what tells one content under a key from another: its ETag, which is opaque; and if it was read."""
+    """Return what tells one content under a key from another: its opaque ETag, and whether it was read."""
     told = head.stored.etag + (UNVERIFIED if checksum.startswith(UNVERIFIED) else "")
     mark = int.from_bytes(sha256(told.encode()).digest()[:7])
     return StatIdentity(inode=0, size_bytes=head.size_bytes, mtime_ns=mark, ctime_ns=mark)

@@ -105,7 +105,7 @@ class ErrorRecoveryManager:
     async def reconcile_data_inconsistency(
         self, entity_id: str, kind: InconsistencyType, *, project_id: str
     ) -> bool:
-        """Mend an inconsistency of a session, or of a scene as ``{session_id}/{scene_id}``; True: none is left.
+        """Mend an inconsistency of a session, or of a scene as ``{session_id}/{scene_id}``; True: none left.
 
         By the daemon's table. What this program stored since it was opened is compared with its journal, and
         repaired as `sidecar reconcile --apply` does it. Each other sidecar mends its own: of what others

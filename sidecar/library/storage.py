@@ -185,7 +185,9 @@ class S3Storage:
             by_project.setdefault(asset.project_id, []).append(asset)
         are_gone = True
         for some in by_project.values():
-            outcomes = await self.connection.delivery.take_down([asked_takedown(one) for one in some])
+            outcomes = await self.connection.delivery.take_down(
+                [asked_takedown(one, with_older=True) for one in some]
+            )
             are_gone &= all(one.is_marked for one in outcomes)
         return are_gone and len(ours) == len(found)
 

@@ -62,8 +62,8 @@ class ConvexS3Sync:
     ) -> BatchSyncResponse:
         """Tell Convex of objects of a scene, by their keys; extensions say of what type they are.
 
-        ``session_id`` is required unless ``entities.scene_id`` makes ids that name the session. ``unverified``
-        and errors as ``batch_sync_assets`` says.
+        ``session_id`` is required unless ``entities.scene_id`` makes ids that name the session; the rest is
+        as ``batch_sync_assets`` says.
         """
         return await self._sync_all(
             s3_assets,
@@ -93,9 +93,8 @@ class ConvexS3Sync:
         """Tell Convex of objects; one that cannot be told fails alone, with a sentence.
 
         The same object again makes no version. Where S3 has no CRC64NVME of an object, it is read once; if
-        ``unverified`` it is not, and its checksum is ``unverified:`` and its ETag: told with a checksum later,
-        it is a next version. Nothing here is ever deleted for its age. Raises FatalError for settings that
-        cannot work.
+        ``unverified`` it is not, and its checksum is ``unverified:`` with its ETag: read later, it is a next
+        version. Nothing here is ever deleted for its age. Raises FatalError for settings that cannot work.
         """
         synced, failed = list[AssetReference](), dict[str, str]()
         for request in requests:
@@ -125,7 +124,9 @@ class ConvexS3Sync:
             )
         if not gone:
             return []
-        outcomes = await connection.delivery.take_down([asked_takedown(one) for one in gone])
+        outcomes = await connection.delivery.take_down(
+            [asked_takedown(one, with_older=False) for one in gone]
+        )
         pairs = zip(gone, outcomes, strict=True)
         return [shown_reference(one) for one, found in pairs if found.outcome is RemovalOutcome.REMOVED]
 

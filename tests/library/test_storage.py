@@ -22,7 +22,7 @@ from sidecar import (
 )
 from sidecar.local.convex_server import ConvexServer
 from sidecar.local.seaweed import SeaweedServer
-from tests.support.system import checksum, eventually
+from tests.support.system import checksum
 
 SESSION, SCENE = "algebra/lesson-7", "algebra/lesson-7/intro"
 KEY = "algebra/own/{braces}/thumb.py"
@@ -66,7 +66,8 @@ def test_the_designs_constructors_work_in_synchronous_code(
     assert not storage.cleanup_with_convex_sync([KEY], sync, "another scene")
     assert storage.cleanup_with_convex_sync([KEY, "algebra/none.py"], sync, "intro")
     assert convex.table("renderSidecar/assets") == []
-    eventually("its object is deleted", lambda: not keys_of(seaweed, settings), seconds=20)
+    assert keys_of(seaweed, settings) == set()
+    assert storage.cleanup_with_convex_sync([KEY], sync, "intro")
     storage.connection.__exit__()
     with pytest.raises(ValueError, match=r"convex_client is of https://other"):
         ConvexS3Sync(type("Client", (), {"address": "https://other.convex.cloud"}), storage)
@@ -112,7 +113,7 @@ async def test_objects_that_are_in_s3_already_are_told_and_stay_whatever_becomes
 
 
 async def test_an_object_that_nobody_read_is_told_as_unverified_and_verified_later(
-    settings: Settings, convex: ConvexServer, seaweed: SeaweedServer, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, seaweed: SeaweedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only where the caller says so; each ETag is a content of its own, and the object is not read."""
     read, really = list[str](), ConvexS3Sync._read
@@ -196,11 +197,37 @@ async def test_a_scenes_assets_are_listed_and_taken_down_whoever_wrote_them(
         assert {one.id for one in gone} == {one.id for one in shown}
         assert await platform.assets.get_scene_assets("intro", session_id=SESSION) == []
         kept = {one.s3_key for one in await platform.assets.get_scene_assets("outro", session_id=SESSION)}
-        await asyncio.to_thread(
-            eventually, "its objects are deleted", lambda: keys_of(seaweed, settings) == kept, seconds=20
-        )
+        assert keys_of(seaweed, settings) == kept
     assert len(kept) == 3
     assert len(convex.table("renderSidecar/assets")) == 3
+
+
+async def test_older_versions_objects_go_with_a_scene(
+    settings: Settings, convex: ConvexServer, seaweed: SeaweedServer, tmp_path: Path
+) -> None:
+    """Also of a key that was overwritten in place; what is another scene's stays, with its history."""
+    source = tmp_path / "a.py"
+    async with sidecar.open(settings) as writer:
+        for text in ("one", "two", "three"):
+            source.write_text(text)
+            for scene in ("intro", "outro"):
+                await writer.assets.store_scene_asset(
+                    scene, AssetType.SOURCE_CODE, source, session_id=SESSION
+                )
+                await writer.storage.upload(
+                    source, f"algebra/own/{scene}/b.py", f"{SESSION}/{scene}", "scene"
+                )
+    kept = {key for key in keys_of(seaweed, settings) if "/outro/" in key}
+    assert (len(kept), len(keys_of(seaweed, settings))) == (4, 8)
+    async with sidecar.open(settings) as platform:
+        assert await platform.storage.cleanup(["algebra/own/intro/b.py"], "intro")
+        assert await platform.storage.cleanup(["algebra/own/intro/b.py"], "intro")
+        assert len(keys_of(seaweed, settings)) == 7
+        (gone,) = await platform.assets.cleanup_scene_assets("intro", session_id=SESSION)
+        assert (gone.name, gone.version) == ("a.py", 3)
+        assert keys_of(seaweed, settings) == kept
+    scenes = {row["sceneId"]: row for row in convex.table("renderSidecar/scenes")}
+    assert [len(scenes[name]["previousAssetVersions"]) for name in ("intro", "outro")] == [0, 4]
 
 
 @pytest.mark.parametrize("wait", [True, False])

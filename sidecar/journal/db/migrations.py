@@ -22,6 +22,11 @@ CREATE TABLE takedowns (
 );
 """
 
+TAKEDOWNS_OF_OLDER_VERSIONS = """
+-- Whether the objects of an asset's older versions are deleted with its own.
+ALTER TABLE takedowns ADD COLUMN with_older INTEGER NOT NULL DEFAULT 0;
+"""
+
 migrations = Migrations("render-sidecar")
 
 FIRST = """
@@ -433,6 +438,13 @@ def takedowns(db: Database) -> None:
 def media_facts(db: Database) -> None:
     """Tell players what a film is before they have a byte of it."""
     for statement in _statements(MEDIA_FACTS):
+        db.execute(statement)
+
+
+@migrations()
+def takedowns_of_older_versions(db: Database) -> None:
+    """Let a clean-up take older versions' objects along."""
+    for statement in _statements(TAKEDOWNS_OF_OLDER_VERSIONS):
         db.execute(statement)
 
 

@@ -98,10 +98,10 @@ class Cleanup(Store):
         )
         self._db.topics.add(Topic.CLEANUP)
 
-    def is_deleting(self, key: str) -> bool:
-        """Tell whether an object under this key is still to be deleted for the first time."""
+    def is_deleting(self) -> bool:
+        """Tell whether some object is still to be deleted for the first time."""
         row = self._db.execute(
-            "SELECT 1 FROM debts WHERE delete_object = 1 AND key = ? AND due < ?", [key, UNTIL_RECHECKED]
+            "SELECT 1 FROM debts WHERE delete_object = 1 AND due < ? LIMIT 1", [UNTIL_RECHECKED]
         ).fetchone()
         return row is not None
 
