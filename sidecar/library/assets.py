@@ -11,6 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from sidecar.core.asset_arguments import (
+    CONTENT_TYPE_CHARS_MAX,
+    asset_type_of,
+    require_index,
+    require_metadata,
+    require_segment,
+    require_text,
+)
 from sidecar.core.asset_names import NamedEntity, name_scene, name_session
 from sidecar.core.model import AssetType, EntityType, Route, Transfer
 from sidecar.core.templates import literal
@@ -196,6 +204,7 @@ class AssetManager:
         metadata: Mapping[str, str] | None = None,
     ) -> AssetReference:
         """Store a file under exactly this key, as ``S3Storage.upload`` says."""
+        require_text("key", key)
         entity = self._entity(entity_id, entity_type)
         name = key.rpartition("/")[2]
         route = self._route(entity, asset_type, path, name=name, index=None, role=None, kind=None, key=key)
@@ -203,12 +212,13 @@ class AssetManager:
 
     async def announce(self, request: AssetSyncRequest, head: ObjectHead, *, checksum: str) -> AssetReference:
         """Tell Convex of an object that is in S3, as ``ConvexS3Sync.batch_sync_assets`` says."""
+        require_metadata(request.metadata)
         entity = self._entity(request.entity_id, request.entity_type, session_id=request.session_id)
         route = self._route(
             entity,
             request.asset_type,
             request.s3_key,
-            name=request.name,
+            name=request.name or None,
             index=None,
             role=None,
             kind=head.content_type,
@@ -266,11 +276,20 @@ class AssetManager:
         kind: str | None,
         key: str | None = None,
     ) -> Route:
+        name = Path(path).name if name is None else name
+        require_segment("name", name)
+        if key is not None:
+            require_text("key", key)
+        if index is not None:
+            require_index(index)
+        for what, text in (("role", role), ("content_type", kind)):
+            if text:
+                require_text(what, text, chars_max=CONTENT_TYPE_CHARS_MAX)
         route = self._router.route_asset(
-            AssetType(asset_type),
+            asset_type_of(asset_type),
             entity.named,
             entity.fields,
-            name=name or Path(path).name,
+            name=name,
             key=None if key is None else literal(key),
         )
         return replace(
@@ -288,6 +307,7 @@ class AssetManager:
         *,
         wait: bool,
     ) -> AssetReference:
+        require_metadata(metadata or {})
         delivery = self._connection.delivery
         url = partial(object_url, await self._connection.reading.config())
         route = replace(route, metadata={**route.metadata, **(metadata or {})})

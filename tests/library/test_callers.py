@@ -159,3 +159,32 @@ def test_every_public_name_is_there() -> None:
     )
     assert asyncio.iscoroutinefunction(sidecar.AssetManager.store_scene_asset)
     assert not asyncio.iscoroutinefunction(sidecar.AssetManager.store_scene_asset_sync)
+
+
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [
+        ({"scene_id": "a\0b"}, ValueError),
+        ({"scene_id": 5}, TypeError),
+        ({"session_id": "lesson"}, ValueError),
+        ({"name": "a/b.py"}, ValueError),
+        ({"name": ""}, ValueError),
+        ({"index": 1.5}, TypeError),
+        ({"content_type": "x\r\ny: z"}, ValueError),
+        ({"metadata": {"$a": "x"}}, ValueError),
+        ({"asset_type": "movie"}, ValueError),
+    ],
+)
+async def test_what_no_remote_would_take_is_refused_at_the_call(
+    tmp_path: Path, what: dict[str, Any], error: type[Exception]
+) -> None:
+    """The argument is named, and nothing of it is journaled."""
+    source = tmp_path / "a.py"
+    source.write_text("print()")
+    said: dict[str, Any] = {"scene_id": "intro", "asset_type": AssetType.SOURCE_CODE, "session_id": "p/s"}
+    async with sidecar.open(OFF | {"journal": {"path": str(tmp_path / "j.db")}}) as platform:
+        with pytest.raises(error, match=next(iter(what))):
+            await platform.assets.store_scene_asset(path=source, wait=False, **said | what)
+        with pytest.raises(ValueError, match="key is empty"):
+            await platform.storage.upload(source, "", "p/s/intro", "scene")
+    assert list(tmp_path.glob("j.db.lib/*")) == []
