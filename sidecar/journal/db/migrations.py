@@ -332,7 +332,7 @@ ALTER TABLE transfers ADD COLUMN media TEXT;
 MIGRATION_NAMES = {
     "first", "recall", "pruning", "videos", "removals", "recalled_scenes", "homes", "present", "pieces",
     "algorithms", "gathered_counts", "ops_backing_off", "part_checksums",
-    "takedowns", "media_facts",
+    "takedowns", "media_facts", "takedowns_of_older_versions",
 }  # fmt: skip
 
 
