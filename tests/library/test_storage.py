@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from sidecar import (
     NotFoundError,
     S3Storage,
 )
+from sidecar.core.model import StoredObject
+from sidecar.library.storage import HEADS_AT_ONCE
 from sidecar.local.convex_server import ConvexServer
 from sidecar.local.seaweed import SeaweedServer
+from sidecar.upload.store import ListedObject, ObjectHead
 from tests.support.system import checksum
 
 SESSION, SCENE = "algebra/lesson-7", "algebra/lesson-7/intro"
@@ -334,3 +338,41 @@ async def test_assets_whose_objects_are_gone_are_removed_unless_they_are_many(
         assert len(convex.table("renderSidecar/assets")) == 13
         assert len(await platform.convex.cleanup_orphaned_assets("algebra", are_confirmed=True)) == 11
     assert len(convex.table("renderSidecar/assets")) == 2
+
+
+async def test_a_manifest_of_very_many_objects_is_made_page_by_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many HEADs at once, and no task for each object that waits for one."""
+    count, tasks, heads = 1234, list[int](), list[int]()
+
+    class Bucket:
+        """Objects without end, of which each HEAD takes a turn."""
+
+        looking = 0
+
+        async def list_objects(self, *, prefix: str) -> AsyncIterator[ListedObject]:
+            for n in range(count):
+                yield ListedObject(key=f"{prefix}{n:05}", size_bytes=1, modified_ms=n)
+
+        async def head(self, key: str) -> ObjectHead:
+            self.looking += 1
+            heads.append(self.looking)
+            tasks.append(len(asyncio.all_tasks()))
+            await asyncio.sleep(0)
+            self.looking -= 1
+            stored = StoredObject(bucket="none", key=key, etag="e")
+            return ObjectHead(stored=stored, size_bytes=1, checksum=None, metadata={}, content_type=None)
+
+    bucket = Bucket()
+
+    async def objects() -> Bucket:
+        return bucket
+
+    off = {"s3": {"bucket": "none"}, "convex": {"sync": "off"}, "journal": {"path": str(tmp_path / "j.db")}}
+    async with sidecar.open(off) as platform:
+        monkeypatch.setattr(platform._reading, "objects", objects)
+        entries = await platform.storage.get_asset_manifest("p/")
+    assert [one.key for one in entries] == [f"p/{n:05}" for n in range(count)]
+    assert (max(heads), len(heads)) == (HEADS_AT_ONCE, count)
+    assert max(tasks) < 2 * HEADS_AT_ONCE
