@@ -1,6 +1,7 @@
 """Ships finished render output to S3 and announces it in Convex.
 
-Programs import the platform's services from here: ``sidecar.open`` and the names of ``__all__``. They are
+Programs import the platform's services from here: ``sidecar.open`` and the names of ``__all__``, in which it
+is not, because a star import would hide the built-in ``open``. They are
 loaded when they are asked for, so that ``import sidecar`` costs next to nothing. Type checkers read
 ``__init__.pyi``.
 """
@@ -45,7 +46,6 @@ __all__ = [
     "UrlType",
     "VideoSession",
     "WrongLoopError",
-    "open",
 ]
 _HOMES = {
     "core.errors": ("ErrorKind", "FatalError", "SidecarError"),
@@ -82,4 +82,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """Name what can be imported."""
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "open"})

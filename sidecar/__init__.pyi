@@ -22,7 +22,8 @@ from .library.models import (
     UrlType,
     VideoSession,
 )
-from .library.platform import Platform, open  # noqa: A004 - the platform's name for it
+from .library.platform import Platform
+from .library.platform import open as open  # noqa: A004 - the platform's name, which no star import takes along
 from .library.recovery import ErrorRecoveryManager, RecoveryAction, RecoveryKind
 from .library.sealed_metadata import MetadataKeys, SealError
 from .library.security import AccessDeniedError, SecurityManager
@@ -67,5 +68,4 @@ __all__ = [
     "UrlType",
     "VideoSession",
     "WrongLoopError",
-    "open",
 ]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import tomllib
 from pathlib import Path
+
+from sqlite_utils import Database
 
 from sidecar.journal.db.migrations import migrations
 
@@ -49,7 +50,6 @@ def test_its_figure_has_every_table_of_the_journal() -> None:
     drawn = {
         word for line in figure.splitlines() for word in re.findall(r"[a-z]{2,}", line.partition(":")[0])
     }
-    db = sqlite3.connect(":memory:", isolation_level=None)
+    db = Database(memory=True)
     migrations.apply(db)
-    tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert drawn == {name for name in tables if not name.startswith(("sqlite_", "_sqlite_"))}
+    assert drawn == {name for name in db.table_names() if not name.startswith(("sqlite_", "_sqlite_"))}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .asset_arguments import require_text
 from .entities import DEFAULT_PROJECT, FILE_FIELDS, Named
 from .rules import Ids
 from .templates import Ref, Template
@@ -22,12 +23,20 @@ class NamedEntity:
 def name_session(ids: Ids, session_id: str, *, project_id: str | None = None) -> NamedEntity:
     """Name a session. Its project is what ``entities.session_id`` says, unless it is given.
 
-    Raises ValueError for an empty id, and for one of another project.
+    Raises TypeError, ValueError for what is no id, for one of another project, and for one that should tell
+    its project and does not.
     """
-    if not session_id:
-        raise ValueError("session_id is empty")
-    found = _fields(Template(ids.session_id), session_id)
+    require_text("session_id", session_id)
+    if project_id is not None:
+        require_text("project_id", project_id)
+    template = Template(ids.session_id)
+    found = _fields(template, session_id)
     told = found.get("project")
+    if "project" in template.fields and told is None and project_id is None:
+        raise ValueError(
+            f"session_id {session_id!r} names no project, as entities.session_id ({ids.session_id}) has it:"
+            " give project_id"
+        )
     if project_id is not None and told not in {None, project_id}:
         raise ValueError(
             f"session {session_id!r} is of project {told!r} by entities.session_id ({ids.session_id}),"
@@ -45,8 +54,7 @@ def name_scene(
 
     Raises ValueError where it is not, and as ``name_session``.
     """
-    if not scene_id:
-        raise ValueError("scene_id is empty")
+    require_text("scene_id", scene_id)
     found = _fields(Template(ids.scene_id), scene_id)
     session = Template(ids.session_id)
     if session_id is None:

@@ -11,21 +11,22 @@ from collections.abc import Iterable
 
 from awscrt import checksums
 
-_NAME = "crc64nvme:"
+CRC64NVME = "crc64nvme:"
+UNVERIFIED = "unverified:"  # in a checksum's place, with the ETag: nobody has read the object
 _BYTES = 8
 
 
 def to_text(crc: int) -> str:
     """Return the stored form of a crc64nvme value."""
-    return _NAME + base64.b64encode(crc.to_bytes(_BYTES)).decode()
+    return CRC64NVME + base64.b64encode(crc.to_bytes(_BYTES)).decode()
 
 
 def to_int(text: str) -> int:
     """Return the value of a stored checksum. Raises ValueError for anything else."""
-    if not text.startswith(_NAME):
+    if not text.startswith(CRC64NVME):
         raise ValueError(f"not a crc64nvme checksum: {text!r}")
     try:
-        raw = base64.b64decode(text.removeprefix(_NAME), validate=True)
+        raw = base64.b64decode(text.removeprefix(CRC64NVME), validate=True)
     except binascii.Error as error:
         raise ValueError(f"not a crc64nvme checksum: {text!r}") from error
     if len(raw) != _BYTES:
@@ -36,12 +37,12 @@ def to_int(text: str) -> int:
 def to_header(text: str) -> str:
     """Return what S3 carries in ``x-amz-checksum-crc64nvme``. Raises ValueError."""
     to_int(text)
-    return text.removeprefix(_NAME)
+    return text.removeprefix(CRC64NVME)
 
 
 def from_header(value: str) -> str:
     """Return the stored form of S3's ``x-amz-checksum-crc64nvme``. Raises ValueError."""
-    text = _NAME + value
+    text = CRC64NVME + value
     to_int(text)
     return text
 

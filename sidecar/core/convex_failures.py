@@ -18,7 +18,7 @@ WRONG_URL = (
     " (not .convex.site, not the dashboard)?"
 )
 CREDENTIALS = "see convex.auth; Convex must know the public key: `sidecar convex keys jwks`"
-PROJECTS = "see projectsOf in convex/sidecarAccess.ts"
+PROJECTS = "see projectsOf and roleOf in convex/sidecarAccess.ts"
 RIVAL = "another sidecar runs with the same sidecar_id"
 PLAN = "see the deployment's plan and usage in Convex's dashboard"
 RIGHTS = "the credentials of convex.auth lack a right"

@@ -50,9 +50,10 @@ class KeyEvidence:
     ``state`` is the journal's newest row with the key as it is now; ``settled``: that row was synced before
     the bucket and Convex were listed, so that both must show it. ``is_pending``: an op, a clean-up task or a
     lease is under way for it. ``on_disk``: the row's file is there, unchanged. ``size_bytes`` is what the
-    object should have. ``object_age_seconds`` is by S3's own clock, None where clocks cannot be trusted.
-    ``retired``: retention gives the version up. ``upload``: an open multipart upload. ``forgotten``: the
-    journal has pruned rows as young as this object's transfer: that it has none for it says nothing.
+    object should have; ``other_checksum``: it has another checksum, where that was asked.
+    ``object_age_seconds`` is by S3's own clock, None where clocks cannot be trusted. ``retired``: retention
+    gives the version up. ``upload``: an open multipart upload. ``forgotten``: the journal has pruned rows as
+    young as this object's transfer: that it has none for it says nothing.
     """
 
     state: State | None = None
@@ -61,6 +62,7 @@ class KeyEvidence:
     on_disk: bool = False
     size_bytes: int | None = None
     object_bytes: int | None = None
+    other_checksum: bool = False
     object_age_seconds: float | None = None
     version: VersionStatus | None = None
     retired: bool = False
@@ -79,8 +81,9 @@ class KeyEvidence:
 
     @property
     def is_other(self) -> bool:
-        """Whether S3 holds something of another size."""
-        return self.is_there and self.size_bytes is not None and self.object_bytes != self.size_bytes
+        """Whether S3 holds something of another size, or with another checksum."""
+        is_sized = self.size_bytes is not None and self.object_bytes != self.size_bytes
+        return self.is_there and (is_sized or self.other_checksum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,12 +49,16 @@ def slot_fields(slot: Slot) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Op:
-    """A row of the outbox on its way. ``text`` is its JSON object as stored, without opId, seq and kind."""
+    """A row of the outbox on its way. ``text`` is its JSON object as stored, without opId, seq and kind.
+
+    ``is_repeated``: an earlier call had it, whose answer may have been lost.
+    """
 
     seq: int
     op_id: str
     kind: OpKind
     text: str
+    is_repeated: bool = False
 
     @property
     def body(self) -> Mapping[str, Any]:

@@ -134,6 +134,7 @@ def _stages(settings: Settings, shared: Shared, remotes: Remotes, checking: Chec
         part_bytes=settings.s3.part_size,
         concurrency=concurrency(settings.upload),
         sweep_seconds=settings.reconcile.every,
+        takes_back=settings.convex.on_refused == "delete",
         checking=checking,
     )
 

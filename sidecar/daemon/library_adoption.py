@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,8 @@ from .library_life import open_library_life
 
 LOOK_SECONDS = 30.0
 PAUSE_SECONDS_MAX = 3600.0  # between two tries of a journal that fails
-AT_ONCE = 4
+AT_ONCE = 4  # that send
+LIVES_MAX = 16  # that are open: most of their time they only wait for S3's last looks
 TRY_LATER = 75
 log = structlog.get_logger()
 
@@ -53,7 +55,7 @@ class LibraryAdoption:
         ``limits`` are the process's own: what is finished here takes nothing beyond them.
         """
         self._settings, self._clock, self._limits = settings, clock, limits
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._places, self._lives = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(LIVES_MAX)
         self._given_up: dict[Path, _GivenUp] = {}
         self._unseen: str | None = None  # why nobody could look, as it was said last
 
@@ -98,26 +100,30 @@ class LibraryAdoption:
         self._unseen = why
 
     async def _adopted(self, journal: Path) -> None:
-        async with self._places:
-            try:
-                if await asyncio.to_thread(owes, journal):
+        try:
+            if await asyncio.to_thread(owes, journal):
+                async with self._lives:
                     await self._finish(journal)
-                if not await asyncio.to_thread(retire, journal):
-                    self._give_up(journal, "it holds dead letters, which wait for somebody")
-            except Exception as error:  # noqa: BLE001 - what one journal fails of, in a group or not, ends nobody else
-                if not (isinstance(error, FatalError) and error.exit_status == TRY_LATER):
-                    self._give_up(journal, "; ".join(_leaves(error)), is_error=True)
+            if not await asyncio.to_thread(retire, journal):
+                self._give_up(journal, "it holds dead letters, which wait for somebody")
+        except Exception as error:  # noqa: BLE001 - what one journal fails of, in a group or not, ends nobody else
+            if not (isinstance(error, FatalError) and error.exit_status == TRY_LATER):
+                self._give_up(journal, "; ".join(_leaves(error)), is_error=True)
 
     async def _finish(self, journal: Path) -> None:
         opening = open_library_life(_shared(self._settings), journal, clock=self._clock, limits=self._limits)
-        async with opening as life:
-            log.info("library_journal_adopted", journal=str(journal), sidecar_id=life.life.shared.sidecar_id)
+        async with AsyncExitStack() as sending:
+            await sending.enter_async_context(self._places)
+            async with opening as life:
+                identity = life.life.shared.sidecar_id
+                log.info("library_journal_adopted", journal=str(journal), sidecar_id=identity)
 
-            async def settled() -> None:
-                await life.settle()
-                await life.cleaned()
+                async def settled() -> None:
+                    await life.settle()
+                    await sending.aclose()  # the next one may send meanwhile
+                    await life.cleaned()
 
-            await while_working(life.work(), settled())
+                await while_working(life.work(), settled())
 
     def _give_up(self, journal: Path, why: str, *, is_error: bool = False) -> None:
         """Leave a journal: a dead letter for somebody, what failed for a pause that doubles each time."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,15 @@ import structlog
 
 from sidecar.core.clock import Clock
 from sidecar.core.errors import FatalError, SidecarError
+from sidecar.core.inconsistencies import InconsistencyType, Repair, RepairRow
 from sidecar.core.model import State, Transfer
 from sidecar.core.ops import CurrentAsset
 from sidecar.journal.db.connection import Transition
+from sidecar.journal.read.comparison import Seen
 from sidecar.journal.read.reader import JournalReader
 from sidecar.journal.stores.submissions import Submissions
 from sidecar.journal.stores.takedowns import AskedTakedown
+from sidecar.journal.stores.transfers import Transfers
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings, TokenFileAuth
 from sidecar.sync.query import ask
@@ -35,6 +38,7 @@ from .library_spool import Spool
 from .pruning import Pruner
 from .scene_completion import SceneCompletion
 from .settings_change import apply_settings_change
+from .stages import build_reconciler
 
 LOOK_SECONDS = 0.03
 ASK_SECONDS = 5.0
@@ -89,6 +93,17 @@ class LibraryLife:
                 removed=removed,
             )
         )
+        self._reconciler = build_reconciler(
+            life.shared,
+            convex,
+            life.stages.sync,
+            journal_path=self.path,
+            bucket=settings.s3.bucket,
+            retention=settings.retention,
+            every_seconds=settings.reconcile.every,
+            apply=False,
+        )
+        self._patience_seconds = PATIENCE * settings.convex.timeout
         self._scene_completion = SceneCompletion(
             journal=self.journal, clock=clock, complete_after_seconds=settings.entities.complete_after
         )
@@ -122,6 +137,37 @@ class LibraryLife:
             return True
         return shown is None or not _is_content_of(transfer, shown)
 
+    async def reconcile(self, kind: InconsistencyType, *, entity_id: str) -> bool:
+        """Compare what this journal brought with S3 and Convex, as the daemon does, and mend it.
+
+        Tells whether a session, or a scene as ``{session_id}/{scene_id}``, has none of ``kind`` in the end.
+        Raises SidecarError, ReconcileBusyError.
+        """
+        sync = self.life.stages.sync
+        if self._reconciler is None or sync is None:
+            return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience_seconds):
+                await sync.registered.wait()
+
+        async def about(seen: Seen, row: RepairRow) -> bool:
+            found = None if seen.row is None else await self.journal.do(Transfers.find, seen.row)
+            slot = found.route.slot if found is not None else seen.slot
+            if row.repair is Repair.UPLOAD and not await asyncio.to_thread(_is_as_it_was, found):
+                return False
+            return slot is None or entity_id in {slot.session_id, f"{slot.session_id}/{slot.entity_id}"}
+
+        first = await self._reconciler.reconcile(frozenset({kind}), about=about)
+        if not first.found[kind]:
+            return True
+        if first.repaired[kind] < first.found[kind]:
+            return False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience_seconds):
+                await self._until(lambda reader: not (self._on_the_way(reader) or self._calls(reader)))
+        again = await self._reconciler.reconcile(frozenset(), about=about)
+        return not again.found[kind]
+
     async def _forget_delivered(self) -> None:
         """Let what is delivered age, so that a program that lives for months does not keep it all."""
         while True:
@@ -152,6 +198,19 @@ class LibraryLife:
             return reader.pending_cleanup()
         told = reader.unsettled_ops() + reader.unmarked_expiries() + reader.takedowns()
         return reader.pending_cleanup() + told
+
+
+def _is_as_it_was(transfer: Transfer | None) -> bool:
+    """Tell whether a source lies there as it was sent: no listing has told since. Blocking."""
+    if transfer is None:
+        return False
+    try:
+        found = (Path(transfer.root) / transfer.path).lstat()
+    except OSError:
+        return False
+    looked = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    was = transfer.identity
+    return was is not None and looked == (was.inode, was.size_bytes, was.mtime_ns, was.ctime_ns)
 
 
 def _is_content_of(transfer: Transfer, shown: CurrentAsset) -> bool:

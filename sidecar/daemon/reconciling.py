@@ -17,7 +17,7 @@ tombstone`) or expired (`removal: delete`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -47,6 +47,7 @@ EXAMPLES_MAX = 100
 RETENTION = frozenset(
     {InconsistencyType.RETIRED, InconsistencyType.EXPIRED_OBJECT, InconsistencyType.DELETED_SCENE}
 )
+About = Callable[[Seen, RepairRow], Awaitable[bool]]
 log = structlog.get_logger()
 
 
@@ -103,9 +104,12 @@ class Reconciler:
             else:
                 log.info("reconciled", compared=report.compared, found=dict(report.found), notes=report.notes)
 
-    async def reconcile(self, types: frozenset[InconsistencyType]) -> ReconcileReport:
+    async def reconcile(
+        self, types: frozenset[InconsistencyType], *, about: About | None = None
+    ) -> ReconcileReport:
         """Compare everything, and journal the repairs of these types.
 
+        ``about`` chooses what counts; None: all.
         Raises SidecarError if a remote does not answer, ReconcileBusyError while a comparison would mislead.
         """
         if self._one_at_a_time.locked():
@@ -117,10 +121,12 @@ class Reconciler:
                 raise ReconcileBusyError(why)
             comparison = await asyncio.to_thread(Comparison, self._path, bucket=self._bucket, tag=self._tag)
             with closing(comparison):
-                self.last = await self._compare(comparison, types)
+                self.last = await self._compare(comparison, types, about)
             return self.last
 
-    async def _compare(self, comparison: Comparison, types: frozenset[InconsistencyType]) -> ReconcileReport:
+    async def _compare(
+        self, comparison: Comparison, types: frozenset[InconsistencyType], about: About | None
+    ) -> ReconcileReport:
         report = ReconcileReport()
         await self._gather(comparison, report)
         now_ms = self._remote_now_ms()
@@ -129,6 +135,8 @@ class Reconciler:
         shown = comparison.seen(now_ms=now_ms)
         while batch := await finished(_judged, shown, AT_ONCE, report, stop=comparison.stop):
             for seen, row in await self._repairer.confirmed(batch):
+                if about is not None and not await about(seen, row):
+                    continue
                 report.found[row.type] += 1
                 if len(report.examples) < EXAMPLES_MAX:
                     report.examples.append(Inconsistency(type=row.type, key=seen.key, repair=row.repair))

@@ -74,9 +74,10 @@ def build_stages(
     checking: ChecksumNegotiation,
     concurrency: int = CONCURRENCY_AUTO,
     sweep_seconds: float = SWEEP_SECONDS,
+    takes_back: bool = False,
 ) -> Stages:
-    """Build them; nothing runs yet."""
-    sync = _build_sync(shared, remotes, batch)
+    """Build them; nothing runs yet. ``takes_back`` as ``SyncStage`` says."""
+    sync = _build_sync(shared, remotes, batch, takes_back=takes_back)
     upload = build_upload(
         store=remotes.objects,
         journal=shared.journal,
@@ -97,7 +98,9 @@ def build_stages(
     return Stages(upload=upload, sync=sync, lookup=lookup)
 
 
-def _build_sync(shared: Shared, remotes: Remotes, batch: BatchSettings) -> SyncStage | None:
+def _build_sync(
+    shared: Shared, remotes: Remotes, batch: BatchSettings, *, takes_back: bool
+) -> SyncStage | None:
     if remotes.metadata is None:
         return None
     return SyncStage(
@@ -109,6 +112,8 @@ def _build_sync(shared: Shared, remotes: Remotes, batch: BatchSettings) -> SyncS
         clock=shared.clock,
         metrics=shared.metrics,
         is_first=shared.is_first,
+        takes_back=takes_back,
+        backend=remotes.backend,
     )
 
 

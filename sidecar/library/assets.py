@@ -11,6 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from sidecar.core.asset_arguments import (
+    CONTENT_TYPE_CHARS_MAX,
+    asset_type_of,
+    require_index,
+    require_metadata,
+    require_segment,
+    require_text,
+)
 from sidecar.core.asset_names import NamedEntity, name_scene, name_session
 from sidecar.core.model import AssetType, EntityType, Route, Transfer
 from sidecar.core.templates import literal
@@ -18,6 +26,7 @@ from sidecar.settings import build_router
 from sidecar.settings.policies import router_ids
 from sidecar.sync.backend import RemovalOutcome, ShownAsset
 from sidecar.upload.s3.endpoint import S3Config, object_url
+from sidecar.upload.s3.presigned import require_seconds
 from sidecar.upload.store import ObjectHead
 
 from .blocking import blocking
@@ -125,15 +134,18 @@ class AssetManager:
     ) -> list[AssetReference]:
         """Remove a scene's assets from Convex, whoever wrote them, and delete their objects; returns which.
 
+        With an asset the newest 50 of its versions go; what is older yet is left to its sidecar's retention.
         An asset that gets a newer version meanwhile stays. It is safe against kills: what is begun is brought
-        to its end by another process. Objects of older versions are left to their own sidecar's retention.
-        Raises SidecarError where Convex refuses, for the role `backend` is needed, or does not answer for
-        three times ``convex.timeout``; it is then carried out once it does.
+        to its end by another process. The objects are gone when it returns; where S3 takes more than half a
+        minute, soon after. Raises SidecarError where Convex refuses, for the role `backend` is needed, or
+        does not answer for three times ``convex.timeout``; it is then carried out once it does.
         """
         shown = await self._of_scene(scene_id, session_id=session_id, project_id=project_id)
         if not shown:
             return []
-        outcomes = await self._connection.delivery.take_down([asked_takedown(one) for one in shown])
+        outcomes = await self._connection.delivery.take_down(
+            [asked_takedown(one, with_older=True) for one in shown]
+        )
         pairs = zip(shown, outcomes, strict=True)
         return [shown_reference(one) for one, found in pairs if found.outcome is RemovalOutcome.REMOVED]
 
@@ -192,6 +204,7 @@ class AssetManager:
         metadata: Mapping[str, str] | None = None,
     ) -> AssetReference:
         """Store a file under exactly this key, as ``S3Storage.upload`` says."""
+        require_text("key", key)
         entity = self._entity(entity_id, entity_type)
         name = key.rpartition("/")[2]
         route = self._route(entity, asset_type, path, name=name, index=None, role=None, kind=None, key=key)
@@ -199,12 +212,13 @@ class AssetManager:
 
     async def announce(self, request: AssetSyncRequest, head: ObjectHead, *, checksum: str) -> AssetReference:
         """Tell Convex of an object that is in S3, as ``ConvexS3Sync.batch_sync_assets`` says."""
+        require_metadata(request.metadata)
         entity = self._entity(request.entity_id, request.entity_type, session_id=request.session_id)
         route = self._route(
             entity,
             request.asset_type,
             request.s3_key,
-            name=request.name,
+            name=request.name or None,
             index=None,
             role=None,
             kind=head.content_type,
@@ -242,8 +256,7 @@ class AssetManager:
             raise ValueError(
                 "s3.public_base_url, urls.cloudfront_key_id and urls.cloudfront_private_key_file are needed"
             )
-        if seconds < 1:
-            raise ValueError(f"an address is signed for at least a second, not for {seconds}")
+        require_seconds(seconds)
         return signed_url(
             object_url(config, key),
             key_id=urls.cloudfront_key_id,
@@ -263,11 +276,20 @@ class AssetManager:
         kind: str | None,
         key: str | None = None,
     ) -> Route:
+        name = Path(path).name if name is None else name
+        require_segment("name", name)
+        if key is not None:
+            require_text("key", key)
+        if index is not None:
+            require_index(index)
+        for what, text in (("role", role), ("content_type", kind)):
+            if text:
+                require_text(what, text, chars_max=CONTENT_TYPE_CHARS_MAX)
         route = self._router.route_asset(
-            AssetType(asset_type),
+            asset_type_of(asset_type),
             entity.named,
             entity.fields,
-            name=name or Path(path).name,
+            name=name,
             key=None if key is None else literal(key),
         )
         return replace(
@@ -285,6 +307,7 @@ class AssetManager:
         *,
         wait: bool,
     ) -> AssetReference:
+        require_metadata(metadata or {})
         delivery = self._connection.delivery
         url = partial(object_url, await self._connection.reading.config())
         route = replace(route, metadata={**route.metadata, **(metadata or {})})

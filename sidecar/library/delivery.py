@@ -17,14 +17,18 @@ from typing import Any
 
 import structlog
 
+from sidecar.core.checksums import UNVERIFIED
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import FatalError, JournalLostError
+from sidecar.core.inconsistencies import InconsistencyType
 from sidecar.core.model import Fingerprint, Observation, Route, State, StatIdentity, Transfer
 from sidecar.daemon.library_adoption import TRY_LATER, while_working
 from sidecar.daemon.library_journals import new_journal, retire, spool_of
-from sidecar.daemon.library_life import LibraryLife, open_library_life
+from sidecar.daemon.library_life import LOOK_SECONDS, LibraryLife, open_library_life
 from sidecar.daemon.library_spool import discard
+from sidecar.daemon.reconciling import ReconcileBusyError
 from sidecar.journal.db.connection import Transition
+from sidecar.journal.stores.cleanup import ANNOUNCED, Cleanup
 from sidecar.journal.stores.submissions import Submissions
 from sidecar.journal.stores.takedowns import AskedTakedown
 from sidecar.journal.stores.transfers import Transfers
@@ -43,6 +47,7 @@ _OVER = frozenset({State.SYNCED, State.DEAD, State.SUPERSEDED, State.GONE})
 _NEWER_MAX = 100
 _NOT_YET = "the platform was closed before this was delivered; it will be"
 OPENINGS_MAX = 3
+TAKEN_BACK_SECONDS, DELETED_SECONDS = 5.0, 30.0
 log = structlog.get_logger()
 
 
@@ -95,7 +100,10 @@ class Delivery:
         life = await self._opened()
         stored = head.stored
         seen = Observation(
-            root=f"s3://{stored.bucket}", path=stored.key, identity=_identity(head), route=route
+            root=f"{ANNOUNCED}{stored.bucket}",
+            path=stored.key,
+            identity=_identity(head, checksum),
+            route=route,
         )
         fingerprint = Fingerprint(identity=seen.identity, checksum=checksum)
         outdated = await _outdated(life, seen, fingerprint)
@@ -118,7 +126,20 @@ class Delivery:
             raise LibraryError(
                 "convex.sync is off, and only Convex knows assets: give convex.url and convex.auth"
             )
-        return await takedown.take_down(asked)
+        found = await takedown.take_down(asked)
+        await _deleted(await self._opened(), within_seconds=DELETED_SECONDS)
+        return found
+
+    async def reconcile(self, kind: InconsistencyType, *, entity_id: str) -> bool:
+        """Compare and mend what this program brought, as ``LibraryLife.reconcile`` says.
+
+        Raises LibraryError while it cannot be compared; SidecarError, FatalError.
+        """
+        life = await self._opened()
+        try:
+            return await life.reconcile(kind, entity_id=entity_id)
+        except ReconcileBusyError as error:
+            raise LibraryError(f"nothing can be compared now: {error}") from None
 
     async def close(self) -> None:
         """Ship what is under way, for ``shutdown.grace`` at most; the rest stays in the journal."""
@@ -188,7 +209,10 @@ class Delivery:
                     break
                 ends = self._end_of(life, transfer.transfer_id, ended)
         # By its row: it takes another's id where Convex keeps another object of the same bytes.
-        return _told(await life.journal.do(Transfers.one, transfer.row_id), source)
+        found = await life.journal.do(Transfers.one, transfer.row_id)
+        if found.state is State.DEAD:
+            await _deleted(life, within_seconds=TAKEN_BACK_SECONDS)  # if it is taken back
+        return _told(found, source)
 
     # -- who waits ---------------------------------------------------------------------------------
 
@@ -217,6 +241,8 @@ class Delivery:
 
     def _heard(self, transition: Transition) -> None:
         if transition.state not in self._over and transition.state is not None:
+            for ended in self._remembering.values():  # a dead letter that goes once more has not ended
+                ended.pop(transition.transfer_id, None)
             return
         state = None if transition.state is None else State(transition.state)
         self._news.heard(transition)
@@ -304,9 +330,18 @@ async def _outdated(life: LibraryLife, seen: Observation, found: Fingerprint) ->
     return delivered.row_id if delivered and await life.is_outdated(delivered) else None
 
 
-def _identity(head: ObjectHead) -> StatIdentity:
-    """Return what tells one content under a key from another: its ETag, which is opaque."""
-    mark = int.from_bytes(sha256(head.stored.etag.encode()).digest()[:7])
+async def _deleted(life: LibraryLife, *, within_seconds: float) -> None:
+    """Wait until the objects are gone that are to go, but not out an outage of S3."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_seconds):
+            while await life.journal.do(Cleanup.is_deleting):  # noqa: ASYNC110 - as ``settle`` asks
+                await asyncio.sleep(LOOK_SECONDS)
+
+
+def _identity(head: ObjectHead, checksum: str) -> StatIdentity:
+    """Return what tells one content under a key from another: its opaque ETag, and whether it was read."""
+    told = head.stored.etag + (UNVERIFIED if checksum.startswith(UNVERIFIED) else "")
+    mark = int.from_bytes(sha256(told.encode()).digest()[:7])
     return StatIdentity(inode=0, size_bytes=head.size_bytes, mtime_ns=mark, ctime_ns=mark)
 
 

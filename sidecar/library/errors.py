@@ -14,8 +14,9 @@ class SourceError(LibraryError):
 class RefusedError(LibraryError):
     """The asset was given up: S3 or Convex refused it for good, or it failed too often.
 
-    ``kind`` is the closed set's word (``ErrorKind``), None where nobody gave one. The journal keeps it:
-    storing the same content again tries once more.
+    With ``convex.on_refused: delete`` an upload whose metadata Convex refused is taken back. ``kind`` is the
+    closed set's word (``ErrorKind``), Convex's own code where it refused, None where nobody gave one. The
+    journal keeps it: storing the same content again tries once more.
     """
 
     def __init__(self, message: str, *, kind: str | None = None) -> None:

@@ -54,7 +54,8 @@ class AssetReference:
     """One asset: a place (its slot, whose digest is ``id``) and what is there now.
 
     ``version`` counts the contents of the place and is Convex's: None until it was told. ``checksum`` is
-    ``crc64nvme:<base64>`` of the bytes that were read. ``created_at`` is when S3 had it, None before.
+    ``crc64nvme:<base64>`` of the bytes that were read, or ``unverified:<ETag>`` of what nobody has read.
+    ``created_at`` is when S3 had it, None before.
     """
 
     id: str

@@ -59,7 +59,7 @@ def shown_reference(asset: ShownAsset) -> AssetReference:
     )
 
 
-def asked_takedown(asset: ShownAsset) -> AskedTakedown:
+def asked_takedown(asset: ShownAsset, *, with_older: bool) -> AskedTakedown:
     """Return the wish to remove an asset as it was shown."""
     return AskedTakedown(
         project_id=asset.project_id,
@@ -68,4 +68,5 @@ def asked_takedown(asset: ShownAsset) -> AskedTakedown:
         bucket=asset.bucket,
         key=asset.key,
         transfer_id=asset.transfer_id,
+        with_older=with_older,
     )

@@ -16,7 +16,7 @@ import stat
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -26,6 +26,7 @@ from .errors import LibraryError
 PREFIX = "sealed:1:"
 KEY_BYTES = 32
 _NONCE_BYTES = 12
+_CONTEXT = "render-sidecar:metadata-key"  # what KMS binds a data key to, by its id
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _OTHERS = stat.S_IROTH | stat.S_IWOTH
 
@@ -52,11 +53,14 @@ class MetadataKeys:
             raise ValueError(f"key {self.current!r} is to seal, and is not there")
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: str | os.PathLike[str], *, kms: Any = None) -> Self:
         """Read a file of lines ``id base64-key``; the first one seals. Blocking.
 
-        Raises ValueError for a file that is none, or that everybody on this machine may read; OSError.
+        ``kms`` is a client of AWS KMS (``boto3.client("kms")``): the keys of the file are data keys then, as
+        ``new_key`` encrypts them, and KMS opens each once. Raises ValueError for a file that is none, or that
+        everybody on this machine may read; OSError; botocore's ClientError for what KMS refuses.
         """
+        path = Path(path)
         if (mode := path.stat().st_mode) & _OTHERS:
             raise ValueError(f"{path} is open to every user of this machine (mode {stat.S_IMODE(mode):04o})")
         lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
@@ -69,12 +73,30 @@ class MetadataKeys:
             keys = {key_id: base64.b64decode(text, validate=True) for key_id, text in pairs}
         except binascii.Error:
             raise ValueError(f"{path} holds a key that is no base64") from None
+        if kms is not None:
+            keys = {key_id: _opened_by(kms, key_id, sealed) for key_id, sealed in keys.items()}
         return cls(current=pairs[0][0], keys=keys)
 
+    @staticmethod
+    def new_key(*, kms: Any = None, key_id: str | None = None, name: str = "") -> str:
+        """Return a new key in base64, as a file of keys holds it, under the id ``name`` there.
 
-def new_key() -> str:
-    """Return a new key in base64, as a file of keys holds it."""
-    return base64.b64encode(os.urandom(KEY_BYTES)).decode()
+        With ``kms`` it is a data key of the KMS key ``key_id``, encrypted by it and bound to its ``name``.
+        """
+        if kms is None:
+            return base64.b64encode(os.urandom(KEY_BYTES)).decode()
+        made = kms.generate_data_key_without_plaintext(
+            KeyId=key_id, KeySpec="AES_256", EncryptionContext={_CONTEXT: name}
+        )
+        return base64.b64encode(made["CiphertextBlob"]).decode()
+
+
+def _opened_by(kms: Any, key_id: str, sealed: bytes) -> bytes:
+    found: bytes = kms.decrypt(CiphertextBlob=sealed, EncryptionContext={_CONTEXT: key_id})["Plaintext"]
+    return found
+
+
+new_key = MetadataKeys.new_key
 
 
 def is_sealed(value: str) -> bool:
@@ -86,6 +108,8 @@ def seal(
     metadata: Mapping[str, str], keys: MetadataKeys, *, entity_id: str, names: Collection[str] | None
 ) -> dict[str, str]:
     """Return metadata with the values of ``names`` sealed, None: all. Raises SealError."""
+    if other := [name for name, value in metadata.items() if not isinstance(value, str)]:
+        raise SealError(f"metadata holds text alone, and {', '.join(other)} is none")
     if names is not None and (missing := sorted(set(names) - metadata.keys())):
         raise SealError(f"metadata has no {', '.join(missing)}")
     sealed = next((name for name, value in metadata.items() if is_sealed(value)), None)

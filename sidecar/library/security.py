@@ -13,12 +13,13 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
+from sidecar.upload.s3.presigned import require_seconds
+
 from .blocking import blocking
 from .errors import LibraryError
 from .sealed_metadata import MetadataKeys, resealed, seal, unseal
 
 EXPIRES_SECONDS = 3600
-EXPIRES_SECONDS_MAX = 604_800  # what Signature Version 4 allows
 T = TypeVar("T")
 log = structlog.get_logger("sidecar.audit")
 
@@ -105,8 +106,7 @@ class SecurityManager:
         It is of the version that was judged. Whoever has it may read until then, so keep it short. Raises
         AccessDeniedError; else as ``validate_asset_access`` does.
         """
-        if not 1 <= expiration <= EXPIRES_SECONDS_MAX:
-            raise ValueError(f"an address lives for 1 to {EXPIRES_SECONDS_MAX} seconds, not {expiration}")
+        require_seconds(expiration)
         viewer_of(user_id)  # what is no tokenIdentifier is asked of nobody
         judge = partial(self.validate_asset_access, asset_id, user_id)
         url = await self._platform.assets.sign_judged(asset_id, judge, expiration=expiration)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from awscrt import checksums
 
@@ -18,6 +18,7 @@ from sidecar.core.checksums import to_text
 from sidecar.core.model import AssetType, EntityType
 from sidecar.journal.db.fsync import fsync_path
 from sidecar.sync.backend import IDS_MAX, ShownAsset, ShownObject
+from sidecar.sync.takedown import batched
 from sidecar.upload.metadata import SLOT
 from sidecar.upload.store import ListedObject, ObjectHead
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 
 HEADS_AT_ONCE = 16
+T = TypeVar("T")
 _KINDS = {
     **dict.fromkeys(("mp4", "webm", "mov", "mkv", "ts", "m4s"), AssetType.VIDEO_CHUNK),
     **dict.fromkeys(("png", "jpg", "jpeg", "webp"), AssetType.THUMBNAIL),
@@ -55,6 +57,13 @@ def kind_of(name: str, entity_type: EntityType) -> AssetType:
     return kind
 
 
+def listed(several: Iterable[T]) -> list[T]:
+    """Return what several were given. Raises TypeError for one text, which is not many of one letter."""
+    if isinstance(several, str):
+        raise TypeError(f"give a list of keys: {several!r} is one text")
+    return list(several)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """An object, and which assets show it, whoever put it there."""
@@ -74,8 +83,10 @@ class ConvexSync(Protocol):
 
 
 class S3Storage:
-    """The platform's ``storage``, or one of its own: ``S3Storage(settings)`` opens with its first call.
+    """The platform's ``storage``, or one of its own, which may be subclassed or mixed in.
 
+    ``S3Storage(settings)`` opens with its first synchronous call, and closes with the process; for coroutines
+    open it by ``async with``. ``ConvexS3Sync(None, storage)`` and ``AssetManager(storage)`` then stand on it.
     ``upload_with_convex_sync`` and ``cleanup_with_convex_sync`` are synchronous, as the platform's design has
     them; the other coroutines have synchronous twins that end in ``_sync``.
     """
@@ -122,6 +133,8 @@ class S3Storage:
         The asset's name is the key's last segment. If it has the same bytes already, under another key, that
         object stays, and the reference names it.
 
+        ``asset_type`` is what the file's extension says, if None.
+
         ``entity_id`` of a scene is ``{session_id}/{scene_id}``, unless ``entities.scene_id`` makes ids that
         name the session; of a session it is the session's id. A key that is used again is overwritten in
         place, without history: let it differ for each content. Raises as ``AssetManager.store_scene_asset``.
@@ -154,12 +167,15 @@ class S3Storage:
     async def get_asset_manifest(self, key_prefix: str) -> list[ManifestEntry]:
         """Return every object below a prefix, by key, with what S3 and Convex say of it.
 
-        It costs a HEAD for each. With ``convex.sync: off`` no object has an asset. Raises SidecarError.
+        It costs a HEAD for each, 16 at once, and a call of Convex for each hundred. With ``convex.sync: off``
+        no object has an asset. Raises SidecarError.
         """
         objects = await self.connection.reading.objects()
-        listed = [one async for one in objects.list_objects(prefix=key_prefix)]
-        found = await self._look([one.key for one in listed])
-        return [_entry(one, found[one.key]) for one in sorted(listed, key=_key) if one.key in found]
+        entries = list[ManifestEntry]()
+        async for page in _pages(objects.list_objects(prefix=key_prefix)):
+            found = await self._look([one.key for one in page])
+            entries += [_entry(one, found[one.key]) for one in page if one.key in found]
+        return sorted(entries, key=_key)
 
     async def cleanup(self, keys: Iterable[str], entity_id: str) -> bool:
         """Remove from Convex the assets that these objects are, then delete the objects; True if all went.
@@ -169,7 +185,7 @@ class S3Storage:
         sidecar made only goes from Convex; one that is not there counts as gone. What is begun is brought to
         its end by another process if need be. Raises SidecarError where Convex refuses.
         """
-        wanted = list(dict.fromkeys(keys))
+        wanted = list(dict.fromkeys(listed(keys)))
         found = await self._look(wanted)
         ours = {key: one.shown.assets for key, one in found.items() if _is_of(one.shown, entity_id)}
         by_project: dict[str, list[ShownAsset]] = {}
@@ -177,7 +193,9 @@ class S3Storage:
             by_project.setdefault(asset.project_id, []).append(asset)
         are_gone = True
         for some in by_project.values():
-            outcomes = await self.connection.delivery.take_down([asked_takedown(one) for one in some])
+            outcomes = await self.connection.delivery.take_down(
+                [asked_takedown(one, with_older=True) for one in some]
+            )
             are_gone &= all(one.is_marked for one in outcomes)
         return are_gone and len(ours) == len(found)
 
@@ -237,23 +255,20 @@ class S3Storage:
 
     async def _look(self, keys: Sequence[str]) -> dict[str, Found]:
         """HEAD objects, and ask Convex for what they are; those that are not there are left out."""
-        objects, places = await self.connection.reading.objects(), asyncio.Semaphore(HEADS_AT_ONCE)
-
-        async def head(key: str) -> ObjectHead | None:
-            async with places:
-                return await objects.head(key)
-
-        heads = await asyncio.gather(*(head(key) for key in keys))
-        there = {key: found for key, found in zip(keys, heads, strict=True) if found is not None}
-        shown: dict[str, ShownObject] = {}
-        if self.connection.settings.convex.sync == "on":
-            for first in range(0, len(there), IDS_MAX):
-                some = list(there)[first : first + IDS_MAX]
-                answers = await self.connection.reading.assets_by_key(some)
-                shown |= dict(zip(some, answers, strict=True))
-        return {
-            key: Found(key=key, head=one, shown=shown.get(key, ShownObject())) for key, one in there.items()
-        }
+        objects, found = await self.connection.reading.objects(), dict[str, Found]()
+        for some in batched(keys, IDS_MAX):
+            heads = [
+                head
+                for few in batched(some, HEADS_AT_ONCE)
+                for head in await asyncio.gather(*map(objects.head, few))
+            ]
+            there = {key: head for key, head in zip(some, heads, strict=True) if head is not None}
+            shown: Sequence[ShownObject] = [ShownObject()] * len(there)
+            if there and self.connection.settings.convex.sync == "on":
+                shown = await self.connection.reading.assets_by_key(list(there))
+            pairs = zip(there.items(), shown, strict=True)
+            found |= {key: Found(key=key, head=head, shown=by) for (key, head), by in pairs}
+        return found
 
 
 _upload = blocking(S3Storage.upload)
@@ -287,8 +302,20 @@ def _entry(listed: ListedObject, found: Found) -> ManifestEntry:
     )
 
 
-def _key(one: ListedObject) -> str:
+def _key(one: ManifestEntry) -> str:
     return one.key
+
+
+async def _pages(objects: AsyncIterator[ListedObject]) -> AsyncIterator[list[ListedObject]]:
+    """Yield them, so many at a time as Convex is asked about."""
+    page = list[ListedObject]()
+    async for one in objects:
+        page.append(one)
+        if len(page) == IDS_MAX:
+            yield page
+            page = []
+    if page:
+        yield page
 
 
 async def _written(fd: int, pieces: AsyncIterator[bytes]) -> tuple[int, str]:

@@ -11,22 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 from awscrt import checksums
 
-from sidecar.core.checksums import to_text
-from sidecar.core.errors import SidecarError
-from sidecar.core.model import AssetType, EntityType
-from sidecar.sync.backend import RemovalOutcome
+from sidecar.core.checksums import UNVERIFIED, to_text
+from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.model import EntityType
+from sidecar.sync.backend import RemovalOutcome, ShownObject
 from sidecar.upload.store import ObjectHead
 
 from .blocking import blocking
 from .errors import LibraryError, NotFoundError
 from .models import AssetReference, AssetSyncRequest, BatchSyncResponse, S3Asset
 from .references import asked_takedown, shown_reference
-from .storage import S3Storage, kind_of
+from .storage import S3Storage, kind_of, listed
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
 
+QUOTE = '"'
 FEW, SHARE = 10, 0.1  # so many may be gone at once without a question
 
 
@@ -57,13 +58,20 @@ class ConvexS3Sync:
         metadata: Mapping[str, str] | None = None,
         *,
         session_id: str | None = None,
+        unverified: bool = False,
     ) -> BatchSyncResponse:
         """Tell Convex of objects of a scene, by their keys; extensions say of what type they are.
 
-        ``session_id`` is required unless ``entities.scene_id`` makes ids that name the session.
+        ``session_id`` is required unless ``entities.scene_id`` makes ids that name the session; the rest is
+        as ``batch_sync_assets`` says.
         """
-        return await self.batch_sync_assets(
-            _requests(s3_assets, metadata, entity_id=scene_id, of=EntityType.SCENE, session_id=session_id)
+        return await self._sync_all(
+            s3_assets,
+            metadata,
+            entity_id=scene_id,
+            of=EntityType.SCENE,
+            session_id=session_id,
+            unverified=unverified,
         )
 
     async def sync_session_assets(
@@ -71,21 +79,27 @@ class ConvexS3Sync:
         session_id: str,
         s3_assets: Iterable[S3Asset | str],
         metadata: Mapping[str, str] | None = None,
+        *,
+        unverified: bool = False,
     ) -> BatchSyncResponse:
-        """Tell Convex of objects of a session, by their keys; extensions say of what type they are."""
-        return await self.batch_sync_assets(
-            _requests(s3_assets, metadata, entity_id=session_id, of=EntityType.SESSION)
+        """Tell Convex of objects of a session, as ``sync_scene_assets`` does."""
+        return await self._sync_all(
+            s3_assets, metadata, entity_id=session_id, of=EntityType.SESSION, unverified=unverified
         )
 
-    async def batch_sync_assets(self, requests: Sequence[AssetSyncRequest]) -> BatchSyncResponse:
+    async def batch_sync_assets(
+        self, requests: Sequence[AssetSyncRequest], *, unverified: bool = False
+    ) -> BatchSyncResponse:
         """Tell Convex of objects; one that cannot be told fails alone, with a sentence.
 
-        The same object again makes no version. Raises FatalError for settings that cannot work.
+        The same object again makes no version. Where S3 has no CRC64NVME of an object, it is read once; if
+        ``unverified`` it is not, and its checksum is ``unverified:`` with its ETag: read later, it is a next
+        version. Nothing here is ever deleted for its age. Raises FatalError for settings that cannot work.
         """
         synced, failed = list[AssetReference](), dict[str, str]()
         for request in requests:
             try:
-                synced.append(await self._sync(request))
+                synced.append(await self._sync(request, unverified=unverified))
             except (LibraryError, SidecarError, ValueError) as error:
                 failed[request.s3_key] = str(error)
         return BatchSyncResponse(synced=synced, failed=failed)
@@ -110,7 +124,9 @@ class ConvexS3Sync:
             )
         if not gone:
             return []
-        outcomes = await connection.delivery.take_down([asked_takedown(one) for one in gone])
+        outcomes = await connection.delivery.take_down(
+            [asked_takedown(one, with_older=False) for one in gone]
+        )
         pairs = zip(gone, outcomes, strict=True)
         return [shown_reference(one) for one, found in pairs if found.outcome is RemovalOutcome.REMOVED]
 
@@ -119,13 +135,59 @@ class ConvexS3Sync:
     sync_session_assets_sync = blocking(sync_session_assets)
     batch_sync_assets_sync = blocking(batch_sync_assets)
 
-    async def _sync(self, request: AssetSyncRequest) -> AssetReference:
+    async def _sync_all(
+        self,
+        assets: Iterable[S3Asset | str],
+        metadata: Mapping[str, str] | None,
+        *,
+        entity_id: str,
+        of: EntityType,
+        session_id: str | None = None,
+        unverified: bool,
+    ) -> BatchSyncResponse:
+        """Tell of all whose names say what they are."""
+        requests, failed = list[AssetSyncRequest](), dict[str, str]()
+        for asset in listed(assets):
+            key = asset.s3_key if isinstance(asset, S3Asset) else asset
+            try:
+                kind = kind_of(key.rpartition("/")[2], of)
+            except ValueError as error:
+                failed[key] = f"{error}, as batch_sync_assets takes it"
+                continue
+            requests.append(
+                AssetSyncRequest(
+                    entity_id=entity_id,
+                    entity_type=of,
+                    asset_type=kind,
+                    s3_key=key,
+                    session_id=session_id,
+                    metadata=metadata or {},
+                )
+            )
+        told = await self.batch_sync_assets(requests, unverified=unverified)
+        return BatchSyncResponse(synced=told.synced, failed={**failed, **told.failed})
+
+    async def _sync(self, request: AssetSyncRequest, *, unverified: bool) -> AssetReference:
         objects = await self.storage.connection.reading.objects()
         head = await objects.head(request.s3_key)
         if head is None:
             raise NotFoundError(f"the bucket has no object {request.s3_key}")
-        checksum = head.checksum or await self._read(request.s3_key, head)
+        checksum = head.checksum
+        if checksum is None:
+            known = self._known if unverified else self._read
+            checksum = await known(request.s3_key, head)
         return await self.storage.assets.announce(request, head, checksum=checksum)
+
+    async def _known(self, key: str, head: ObjectHead) -> str:
+        """Return what somebody read of this very object, else what stands for that nobody did."""
+        try:
+            (shown,) = await self.storage.connection.reading.assets_by_key([key])
+        except SidecarError as error:
+            if error.kind is not ErrorKind.FORBIDDEN:  # a producer is told nothing
+                raise
+            shown = ShownObject()
+        same = [one.checksum for one in shown.assets if one.etag == head.stored.etag]
+        return next(iter(same), f"{UNVERIFIED}{head.stored.etag.strip(QUOTE)}")
 
     async def _read(self, key: str, head: ObjectHead) -> str:
         crc = size = 0
@@ -134,29 +196,3 @@ class ConvexS3Sync:
         if size != head.size_bytes:
             raise LibraryError(f"{key} came with {size} bytes, and S3 says {head.size_bytes}: try again")
         return to_text(crc)
-
-
-def _requests(
-    assets: Iterable[S3Asset | str],
-    metadata: Mapping[str, str] | None,
-    *,
-    entity_id: str,
-    of: EntityType,
-    session_id: str | None = None,
-) -> list[AssetSyncRequest]:
-    keys = [one.s3_key if isinstance(one, S3Asset) else one for one in assets]
-    return [
-        AssetSyncRequest(
-            entity_id=entity_id,
-            entity_type=of,
-            asset_type=_kind(key, of),
-            s3_key=key,
-            session_id=session_id,
-            metadata=metadata or {},
-        )
-        for key in keys
-    ]
-
-
-def _kind(key: str, of: EntityType) -> AssetType:
-    return kind_of(key.rpartition("/")[2], of)

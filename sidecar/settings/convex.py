@@ -112,6 +112,6 @@ class Convex(Section):
     timeout: PositiveSeconds = 10.0
     """How long a call may stand still; one that moves takes as long as it takes."""
     on_refused: Literal["keep", "delete"] = "keep"
-    """What becomes of an object whose metadata Convex refuses for good."""
+    """keep: the object stays beside its dead letter. delete: the upload is taken back, if nobody shows it."""
     on_unknown_entity: Literal["create", "wait"] = "create"
     """What becomes of an asset whose session or scene Convex does not know."""

@@ -59,6 +59,16 @@ class RemovalOutcome(StrEnum):
     CHANGED = "changed"  # a newer version came meanwhile, and stays
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OlderVersion:
+    """A version of an asset that was removed, and its object."""
+
+    version: int
+    transfer_id: str
+    bucket: str
+    key: str
+
+
 class BackendStore(ConvexStore):
     """A backend's functions over one deployment. Every method raises SidecarError; none retries."""
 
@@ -93,15 +103,31 @@ class BackendStore(ConvexStore):
         items = [{"slot": wire_slot(slot), "expectedVersion": version} for slot, version in removals]
         value = await self._call("mutation", "removeAssets", {"projectId": project_id, "removals": items})
         try:
-            return [RemovalOutcome(item["outcome"]) for item in value]
+            outcomes = [RemovalOutcome(item["outcome"]) for item in value]
         except (KeyError, TypeError, ValueError):
             raise malformed(f"{value!r:.200}", operation="removeAssets", target=project_id) from None
+        if len(outcomes) != len(removals):
+            raise malformed("not one outcome per asset", operation="removeAssets", target=project_id)
+        return outcomes
 
     async def expire_versions(self, project_id: str, versions: Sequence[tuple[Slot, int]]) -> Sequence[bool]:
         """``sidecar:expireVersions``: mark at most 100, so that their objects may go; tell which are."""
         items = [{**wire_slot(slot), "version": version} for slot, version in versions]
         value = await self._call("mutation", "expireVersions", {"projectId": project_id, "versions": items})
         return decode.marks(value, len(versions), operation="expireVersions")
+
+    async def forget_older(
+        self, project_id: str, versions: Sequence[tuple[Slot, int]]
+    ) -> Sequence[Sequence[OlderVersion]]:
+        """``sidecar:forgetOlder``: of at most 100 removed assets what is left of their versions, in order."""
+        items = [{**wire_slot(slot), "version": version} for slot, version in versions]
+        value = await self._call("mutation", "forgetOlder", {"projectId": project_id, "versions": items})
+        if not isinstance(value, list) or len(value) != len(versions):
+            raise malformed("not one list per asset", operation="forgetOlder", target=project_id)
+        try:
+            return [[_older(one) for one in some] for some in value]
+        except (KeyError, TypeError, ValueError):
+            raise malformed(f"{value!r:.200}", operation="forgetOlder", target=project_id) from None
 
     async def can_read(self, asset_id: str, viewer: tuple[str, str] | None) -> bool:
         """Ask ``sidecar:canRead``: may this viewer, an issuer and a subject, see the asset."""
@@ -116,6 +142,15 @@ def _shown(item: Any) -> ShownObject:
         )
     except (KeyError, TypeError):
         raise malformed(f"{item!r:.200}", operation="assetsByKey", target="keys") from None
+
+
+def _older(item: Any) -> OlderVersion:
+    return OlderVersion(
+        version=int(item["version"]),
+        transfer_id=str(item["transfer"]),
+        bucket=str(item["bucket"]),
+        key=str(item["s3Key"]),
+    )
 
 
 def _asset(item: Any) -> ShownAsset:

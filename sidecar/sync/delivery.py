@@ -18,6 +18,7 @@ from sidecar.journal.writer import AsyncJournal
 from sidecar.metrics import Metrics
 
 from .bisect import Blames, is_refusal, search
+from .compensation import Compensation, Verdicts
 from .concurrency import Concurrency
 from .registration import FENCED, UNREGISTERED, Registrar, fenced
 from .store import MetadataStore
@@ -39,8 +40,9 @@ class Delivery:
         sidecar_id: str,
         clock: Clock,
         metrics: Metrics,
+        compensation: Compensation | None = None,
     ) -> None:
-        """``gate`` is Convex's; ``concurrency`` hears of throttling."""
+        """``gate`` is Convex's; ``concurrency`` hears of throttling. ``compensation`` takes uploads back."""
         self._store = store
         self._journal = journal
         self._gate = gate
@@ -49,6 +51,7 @@ class Delivery:
         self._sidecar_id = sidecar_id
         self._clock = clock
         self._metrics = metrics
+        self._compensation = compensation
 
     async def deliver(self, batch: Batch) -> None:
         """Send a claimed batch and record the outcome of every op, or when each is due again.
@@ -84,9 +87,19 @@ class Delivery:
         self._gate.succeeded(_target(ops), "call")
         if self._concurrency.succeeded():
             await self._journal.do(Batches.hasten_ops)
-        await self._journal.do(Answers.settle, results)
+        await self._settle(replace(batch, ops=tuple(ops)), results)
         _log_remarks(results)
         return None
+
+    async def _settle(self, batch: Batch, results: Sequence[OpResult]) -> None:
+        """Record the outcomes; what Convex could not be asked about is sent once more."""
+        verdicts = Verdicts()
+        if self._compensation is not None:
+            verdicts = await self._compensation.judge(batch, results)
+        known = [one for one in results if one.op_id not in verdicts.later]
+        await self._journal.do(Answers.settle, known, taken_back=verdicts.taken_back)
+        if verdicts.error is not None:
+            await self._failed_later([op for op in batch.ops if op.op_id in verdicts.later], verdicts.error)
 
     async def _failed(self, batch: Batch, error: SidecarError) -> None:
         spent = await self._journal.do(Batches.op_failures, _seqs(batch.ops))
@@ -104,7 +117,8 @@ class Delivery:
 
         for op in batch.ops:
             self._gate.begin(op.op_id)
-        found = await search(batch.ops, send, blames=blames)
+        ops = [replace(op, is_repeated=True) for op in batch.ops]
+        found = await search(ops, send, blames=blames)
         for op, error in found.refused:
             await self._failed(replace(batch, ops=(op,)), error)
         if found.left and found.outage is not None:

@@ -19,6 +19,8 @@ from sidecar.journal.writer import AsyncJournal
 from sidecar.metrics import Metrics
 from sidecar.settings.convex import BatchSettings
 
+from .backend import BackendStore
+from .compensation import Compensation
 from .concurrency import Concurrency
 from .delivery import Delivery
 from .expiry import ExpiryStage
@@ -49,8 +51,13 @@ class SyncStage:
         clock: Clock,
         metrics: Metrics,
         is_first: bool | None = None,
+        takes_back: bool = False,
+        backend: BackendStore | None = None,
     ) -> None:
-        """Build the parts; nothing is sent before ``run``. ``is_first`` as ``LookupStage`` says."""
+        """Build the parts; nothing is sent before ``run``. ``is_first`` as ``LookupStage`` says.
+
+        ``takes_back``: objects go whose metadata is refused for good; ``backend`` as ``Compensation`` says.
+        """
         self._journal = journal
         self._gate = gate
         self._batch = batch
@@ -78,6 +85,7 @@ class SyncStage:
             sidecar_id=sidecar_id,
             clock=clock,
             metrics=metrics,
+            compensation=Compensation(store=store, backend=backend) if takes_back else None,
         )
         self._work = journal.subscribe(Topic.OUTBOX)
         self._busy: set[str] = set()  # sessions with a call in flight

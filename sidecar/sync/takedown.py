@@ -11,24 +11,26 @@ without a reason, which says nothing of what was done.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import structlog
 
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.gate import RemoteGate
-from sidecar.journal.stores.takedowns import AskedTakedown, Takedowns
+from sidecar.journal.stores.takedowns import AskedTakedown, MarkedObject, Takedowns
 from sidecar.journal.writer import AsyncJournal
 
-from .backend import IDS_MAX, BackendStore, RemovalOutcome
+from .backend import IDS_MAX, BackendStore, OlderVersion, RemovalOutcome
 from .errors import NOT_INSTALLED
 from .query import ask
 
 TARGET = "takedown"
 RETRY_SECONDS = 2.0
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -38,6 +40,15 @@ class TakenDown:
 
     outcome: RemovalOutcome
     is_marked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Version:
+    """A version that is to expire with the asset ``of`` which it was asked."""
+
+    of: AskedTakedown
+    number: int
+    object: MarkedObject
 
 
 class Takedown:
@@ -148,7 +159,7 @@ class Takedown:
         if not _is_refusal(error):
             self._put_off |= {one.id for one in asked}
             return
-        await self._journal.do(Takedowns.settle, asked, marked=())
+        await self._journal.do(Takedowns.settle, asked, marked={})
         for one in asked:
             self._tell(one, error)
 
@@ -161,37 +172,80 @@ class Takedown:
         except SidecarError as error:
             log.warning("objects_not_removed", assets=[one.slot.digest for one in gone], error=str(error))
             self._put_off |= {one.id for one in gone}
-            await self._settle(changed, marked=frozenset())
+            await self._settle(changed, marked=[])
             for one in gone:
                 self._tell(one, TakenDown(outcome=self._outcomes[one.id]))
         else:
             await self._settle(asked, marked=marked)
 
-    async def _settle(self, asked: Sequence[AskedTakedown], *, marked: frozenset[int]) -> None:
-        await self._journal.do(Takedowns.settle, asked, marked=marked)
+    async def _settle(self, asked: Sequence[AskedTakedown], *, marked: Sequence[_Version]) -> None:
+        objects: dict[int, list[MarkedObject]] = {}
+        for version in marked:
+            objects.setdefault(version.of.id, []).append(version.object)
+        await self._journal.do(Takedowns.settle, asked, marked=objects)
+        own = {version.of.id for version in marked if version.number == version.of.version}
         for one in asked:
-            self._tell(one, TakenDown(outcome=self._outcomes.pop(one.id), is_marked=one.id in marked))
+            self._tell(one, TakenDown(outcome=self._outcomes.pop(one.id), is_marked=one.id in own))
 
-    async def _marked(self, gone: Sequence[AskedTakedown]) -> frozenset[int]:
+    async def _marked(self, gone: Sequence[AskedTakedown]) -> list[_Version]:
+        """Have versions marked as expired; return those whose objects are shown by nobody else."""
         if not gone:
-            return frozenset()
-        names = [(one.slot, one.version) for one in gone]
-        marks = await ask(
-            self._gate, TARGET, partial(self._backend.expire_versions, gone[0].project_id, names)
-        )
-        marked = [one for one, is_marked in zip(gone, marks, strict=True) if is_marked]
-        return frozenset(one.id for one in marked) - await self._shown_by_others(marked)
+            return []
+        marked = list[_Version]()
+        for some in batched([*map(_own, gone), *await self._older(gone)], IDS_MAX):
+            names = [(one.of.slot, one.number) for one in some]
+            expire = partial(self._backend.expire_versions, gone[0].project_id, names)
+            marks = await ask(self._gate, TARGET, expire)
+            marked += [one for one, is_marked in zip(some, marks, strict=True) if is_marked]
+        shown = await self._shown_by_others({one.object for one in marked})
+        return [one for one in marked if one.object not in shown]
 
-    async def _shown_by_others(self, marked: Sequence[AskedTakedown]) -> set[int]:
-        """Return those whose objects other assets show as well, by whoever told of them: these stay."""
-        found = set[int]()
-        for bucket in {one.bucket for one in marked}:
-            of_bucket = [one for one in marked if one.bucket == bucket]
-            keys = [one.key for one in of_bucket]
-            shown = await ask(self._gate, TARGET, partial(self._backend.assets_by_key, bucket, keys))
-            pairs = zip(of_bucket, shown, strict=True)
-            found |= {one.id for one, by in pairs if by.assets or by.others}
+    async def _older(self, gone: Sequence[AskedTakedown]) -> list[_Version]:
+        """Return older versions of what takes them along: they leave their scene's history first."""
+        wanted = [one for one in gone if one.with_older]
+        if not wanted:
+            return []
+        names = [(one.slot, one.version) for one in wanted]
+        try:
+            found = await ask(
+                self._gate, TARGET, partial(self._backend.forget_older, gone[0].project_id, names)
+            )
+        except SidecarError as error:
+            if error.hint != NOT_INSTALLED:
+                raise
+            log.warning("older_versions_kept", why=str(error), hint=NOT_INSTALLED)  # functions of before
+            return []
+        return [
+            _Version(of=one, number=version.version, object=_object(version))
+            for one, versions in zip(wanted, found, strict=True)
+            for version in versions
+            if version.version != one.version
+        ]
+
+    async def _shown_by_others(self, objects: Collection[MarkedObject]) -> set[MarkedObject]:
+        """Return those that other assets show as well, by whoever told of them: these stay."""
+        found = set[MarkedObject]()
+        for bucket in {one.bucket for one in objects}:
+            for some in batched([one for one in objects if one.bucket == bucket], IDS_MAX):
+                keys = [one.key for one in some]
+                shown = await ask(self._gate, TARGET, partial(self._backend.assets_by_key, bucket, keys))
+                pairs = zip(some, shown, strict=True)
+                found |= {one for one, by in pairs if by.assets or by.others}
         return found
+
+
+def _own(one: AskedTakedown) -> _Version:
+    return _Version(of=one, number=one.version, object=_object(one))
+
+
+def _object(of: AskedTakedown | OlderVersion) -> MarkedObject:
+    return MarkedObject(bucket=of.bucket, key=of.key, transfer_id=of.transfer_id)
+
+
+def batched(several: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Yield them, so many at a time at most."""
+    for first in range(0, len(several), size):
+        yield several[first : first + size]
 
 
 def _is_refusal(error: SidecarError) -> bool:

@@ -103,7 +103,7 @@ class ChecksumNegotiation:
                     error.hint = NOT_THE_CHECKSUM
                     raise
                 is_there = is_there or error.code == NOT_CONFIRMED
-                log.debug("checksum_not_taken", algorithm=algorithm, upload=way, error=str(error))
+                log.debug("checksum_not_taken", algorithm=str(algorithm), upload=str(way), error=str(error))
                 continue
             if done is not None and self._strictly is None:
                 objected = tries[: tries.index(algorithm)]
@@ -130,7 +130,7 @@ class ChecksumNegotiation:
         was, self._known = self._known.of(way), known
         found = known.of(way)
         if found.is_found and (found.algorithm, found.is_found) != (was.algorithm, was.is_found):
-            log.info("checksum_found", algorithm=found.algorithm, upload=way)
+            log.info("checksum_found", algorithm=str(found.algorithm), upload=str(way))
         if self._keep is not None:
             await self._keep(known)
 

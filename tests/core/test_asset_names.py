@@ -74,3 +74,9 @@ def test_names_that_no_store_or_player_takes_are_refused(name: str) -> None:
     scene = name_scene(Ids(), "intro", session_id="algebra/lesson-7")
     with pytest.raises(ValueError, match=r"."):
         _router().route_asset(AssetType.THUMBNAIL, scene.named, scene.fields, name=name)
+
+
+def test_a_session_that_should_tell_its_project_and_does_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="give project_id"):
+        name_session(Ids(), "lesson-7")
+    assert name_session(Ids(), "lesson-7", project_id="algebra").named.project_id == "algebra"

@@ -24,6 +24,7 @@ EFFECTS = {
     "delete-synced": 29,
     "delete-under-part": 36,
     "dead-told": 37,
+    "taken-back": 41,
     "dead-sent": 37,
     "dead-replaced": 67,
     "marker": 41,

@@ -59,8 +59,8 @@ def adoption_of(main: Path, clock: Clock | None = None) -> LibraryAdoption:
 class Lives:
     """Lives over journals, of which one fails as soon as it works."""
 
-    def __init__(self, bad: Path, failure: Exception) -> None:
-        self._bad, self._failure = bad, failure
+    def __init__(self, bad: Path, failure: Exception, *, last_looks: asyncio.Barrier | None = None) -> None:
+        self._bad, self._failure, self._last_looks = bad, failure, last_looks
         self.finished: list[Path] = []
         self.opened, self.is_mended = 0, False
         self.at_once: list[int] = []
@@ -80,6 +80,8 @@ class Lives:
             await asyncio.sleep(0.05)
 
         async def cleaned() -> None:
+            if self._last_looks is not None:
+                await self._last_looks.wait()
             self.finished.append(journal)
             with closing(sqlite3.connect(journal)) as db:
                 db.executescript("DELETE FROM files; DELETE FROM transfers; DELETE FROM outbox")
@@ -135,6 +137,18 @@ async def test_journals_that_are_finished_at_once_share_the_files_at_once(
     monkeypatch.setattr(library_adoption, "open_library_life", lives.open)
     await adoption_of(main).once()
     assert sum(lives.at_once) == concurrency(settings_of(main).upload)
+
+
+async def test_who_only_waits_for_a_last_look_keeps_no_other_from_sending(
+    main: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That takes minutes, and there may be many."""
+    left = [made(main, owing=True) for _ in range(2 * AT_ONCE)]
+    lives = Lives(main, OSError(), last_looks=asyncio.Barrier(len(left)))
+    monkeypatch.setattr(library_adoption, "open_library_life", lives.open)
+    async with asyncio.timeout(20):
+        await adoption_of(main).once()
+    assert sorted(lives.finished) == sorted(left)
 
 
 async def test_a_folder_that_cannot_be_read_ends_nobody(main: Path) -> None:

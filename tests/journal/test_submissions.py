@@ -13,7 +13,7 @@ from sidecar.core.model import Fingerprint, Observation, State, Transfer
 from sidecar.journal.journal import Journal
 from sidecar.journal.read.owed import owes
 from sidecar.journal.stores.submissions import Submission
-from sidecar.journal.stores.takedowns import AskedTakedown
+from sidecar.journal.stores.takedowns import AskedTakedown, MarkedObject
 from tests.support.journals import batch, identity, open_journal, route, ship, tell
 
 HERE, ELSEWHERE = "tmp/one/chunk_001.mp4", "tmp/two/chunk_001.mp4"
@@ -145,7 +145,7 @@ def test_a_journal_owes_until_convex_has_answered(tmp_path: Path) -> None:
     assert not owes(path)
     asked = journal.takedowns.ask([_asked(first)])
     assert owes(path)
-    journal.takedowns.settle(asked, marked=[asked[0].id])
+    journal.takedowns.settle(asked, marked={asked[0].id: [_object(asked[0])]})
     assert [row["key"] for row in journal.db.execute("SELECT key FROM debts")] == [first.key]
     assert owes(path)
     journal.close()
@@ -162,19 +162,23 @@ def _asked(transfer: Transfer) -> AskedTakedown:
     )
 
 
+def _object(asked: AskedTakedown) -> MarkedObject:
+    return MarkedObject(bucket=asked.bucket, key=asked.key, transfer_id=asked.transfer_id)
+
+
 def test_an_object_that_convex_did_not_mark_is_kept(journal: Journal) -> None:
     first = submit(journal, "A")
     asked = journal.takedowns.ask([_asked(first)])
     assert journal.takedowns.left(limit=10) == asked
-    journal.takedowns.settle(asked, marked=[])
+    journal.takedowns.settle(asked, marked={})
     assert journal.takedowns.left(limit=10) == []
     assert journal.db.execute("SELECT count(*) FROM debts").fetchone()[0] == 0
 
 
 def test_what_was_settled_before_is_not_deleted_by_whoever_settles_again(journal: Journal) -> None:
     asked = journal.takedowns.ask([_asked(submit(journal, "A"))])
-    journal.takedowns.settle(asked, marked=[])
-    journal.takedowns.settle(asked, marked=[asked[0].id])
+    journal.takedowns.settle(asked, marked={})
+    journal.takedowns.settle(asked, marked={asked[0].id: [_object(asked[0])]})
     assert journal.db.execute("SELECT count(*) FROM debts").fetchone()[0] == 0
 
 

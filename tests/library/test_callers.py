@@ -140,12 +140,13 @@ def test_a_fork_is_told_to_open_one_of_its_own(tmp_path: Path) -> None:
 def test_importing_sidecar_loads_nothing_heavy() -> None:
     """Names are loaded when they are asked for: counted, since a busy machine's milliseconds say little."""
     script = (
-        "import sys; import sidecar; assert 'open' in dir(sidecar)\n"
-        "print(sorted({'pydantic', 'httpx', 'structlog', 'asyncio', 'sidecar.core'} & set(sys.modules)))\n"
-        "from sidecar import AssetType, UrlType; print('pydantic' in sys.modules)"
+        "import sys, typing, importlib; before = set(sys.modules); import sidecar\n"
+        "print(*(set(sys.modules) - before)); assert 'open' in dir(sidecar)\n"
+        "from sidecar import AssetType, UrlType; print('pydantic' in sys.modules)\n"
+        "from sidecar import *; print(repr(open('/dev/null').read()))"
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert said.split("\n")[:2] == ["[]", "False"]
+    assert said.split("\n")[:3] == ["sidecar", "False", "''"]
 
 
 def test_every_public_name_is_there() -> None:
@@ -159,3 +160,32 @@ def test_every_public_name_is_there() -> None:
     )
     assert asyncio.iscoroutinefunction(sidecar.AssetManager.store_scene_asset)
     assert not asyncio.iscoroutinefunction(sidecar.AssetManager.store_scene_asset_sync)
+
+
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [
+        ({"scene_id": "a\0b"}, ValueError),
+        ({"scene_id": 5}, TypeError),
+        ({"session_id": "lesson"}, ValueError),
+        ({"name": "a/b.py"}, ValueError),
+        ({"name": ""}, ValueError),
+        ({"index": 1.5}, TypeError),
+        ({"content_type": "x\r\ny: z"}, ValueError),
+        ({"metadata": {"$a": "x"}}, ValueError),
+        ({"asset_type": "movie"}, ValueError),
+    ],
+)
+async def test_what_no_remote_would_take_is_refused_at_the_call(
+    tmp_path: Path, what: dict[str, Any], error: type[Exception]
+) -> None:
+    """The argument is named, and nothing of it is journaled."""
+    source = tmp_path / "a.py"
+    source.write_text("print()")
+    said: dict[str, Any] = {"scene_id": "intro", "asset_type": AssetType.SOURCE_CODE, "session_id": "p/s"}
+    async with sidecar.open(OFF | {"journal": {"path": str(tmp_path / "j.db")}}) as platform:
+        with pytest.raises(error, match=next(iter(what))):
+            await platform.assets.store_scene_asset(path=source, wait=False, **said | what)
+        with pytest.raises(ValueError, match="key is empty"):
+            await platform.storage.upload(source, "", "p/s/intro", "scene")
+    assert list(tmp_path.glob("j.db.lib/*")) == []

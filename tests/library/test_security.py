@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import structlog
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
+from moto import mock_aws
 
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.library.sealed_metadata import MetadataKeys, SealError, is_sealed, new_key
@@ -123,8 +126,8 @@ async def test_what_is_no_token_identifier_is_a_mistake(user: str) -> None:
     assert platform.calls == []
 
 
-@pytest.mark.parametrize("seconds", [0, -1, 604_801])
-async def test_an_address_that_s3_would_not_sign_is_asked_of_nobody(seconds: int) -> None:
+@pytest.mark.parametrize("seconds", [0, -1, 604_801, 1.5, "60", True])
+async def test_an_address_that_s3_would_not_sign_is_asked_of_nobody(seconds: Any) -> None:
     """Signature Version 4 ends after a week."""
     platform = Platform(readers={VIEWER})
     with pytest.raises(ValueError, match="604800"):
@@ -203,6 +206,9 @@ def test_what_is_sealed_is_not_sealed_twice() -> None:
         security.encrypt_sensitive_metadata({"email": "sealed:1:k1:abc"}, entity_id="a")
     with pytest.raises(SealError, match="no phone"):
         security.encrypt_sensitive_metadata({"email": "x"}, entity_id="a", names=["phone"])
+    other: Any = {"take": 3}
+    with pytest.raises(SealError, match="take is none"):
+        security.encrypt_sensitive_metadata(other, entity_id="a")
     with pytest.raises(ValueError, match="no keys"):
         SecurityManager(Platform()).encrypt_sensitive_metadata({}, entity_id="a")
 
@@ -213,7 +219,7 @@ def test_keys_come_from_a_file_that_only_its_owner_reads(tmp_path: Path) -> None
     first, second = new_key(), new_key()
     file.write_text(f"# of November\nk2 {first}\n\nk1 {second}\n")
     file.chmod(0o600)
-    read = MetadataKeys.read(file)
+    read = MetadataKeys.read(str(file))
     assert (read.current, read.keys) == (
         "k2",
         {"k2": base64.b64decode(first), "k1": base64.b64decode(second)},
@@ -229,3 +235,25 @@ def test_keys_come_from_a_file_that_only_its_owner_reads(tmp_path: Path) -> None
         with pytest.raises(ValueError) as refused:  # noqa: PT011 - each has a sentence of its own
             MetadataKeys.read(file)
         assert first[:20] not in str(refused.value)
+
+
+def test_keys_may_be_data_keys_of_kms(tmp_path: Path) -> None:
+    """The file alone opens nothing; a key that is moved to another id does not open either."""
+    with mock_aws():
+        kms = boto3.client("kms", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+        master = kms.create_key()["KeyMetadata"]["KeyId"]
+        lines = [f"{name} {MetadataKeys.new_key(kms=kms, key_id=master, name=name)}" for name in ("k2", "k1")]
+        file = tmp_path / "keys"
+        file.write_text("\n".join(lines))
+        file.chmod(0o600)
+        read = MetadataKeys.read(file, kms=kms)
+        assert (read.current, len(set(read.keys.values()))) == ("k2", 2)
+        security = SecurityManager(Platform(), keys=read)
+        sealed = security.encrypt_sensitive_metadata({"email": "ada@x.org"}, entity_id="a")
+        again = SecurityManager(Platform(), keys=MetadataKeys.read(file, kms=kms))
+        assert again.decrypt_sensitive_metadata(sealed, entity_id="a") == {"email": "ada@x.org"}
+        with pytest.raises(ValueError, match="AES-256 takes 32"):
+            MetadataKeys.read(file)
+        file.write_text(lines[0].replace("k2 ", "k3 "))
+        with pytest.raises(ClientError):
+            MetadataKeys.read(file, kms=kms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,17 @@ from sidecar import (
     AssetType,
     ConvexS3Sync,
     EntityType,
+    InconsistencyType,
     LibraryError,
     NotFoundError,
     S3Storage,
 )
+from sidecar.core.model import StoredObject
+from sidecar.library.storage import HEADS_AT_ONCE
 from sidecar.local.convex_server import ConvexServer
 from sidecar.local.seaweed import SeaweedServer
-from tests.support.system import checksum, eventually
+from sidecar.upload.store import ListedObject, ObjectHead
+from tests.support.system import checksum
 
 SESSION, SCENE = "algebra/lesson-7", "algebra/lesson-7/intro"
 KEY = "algebra/own/{braces}/thumb.py"
@@ -65,7 +70,8 @@ def test_the_designs_constructors_work_in_synchronous_code(
     assert not storage.cleanup_with_convex_sync([KEY], sync, "another scene")
     assert storage.cleanup_with_convex_sync([KEY, "algebra/none.py"], sync, "intro")
     assert convex.table("renderSidecar/assets") == []
-    eventually("its object is deleted", lambda: not keys_of(seaweed, settings), seconds=20)
+    assert keys_of(seaweed, settings) == set()
+    assert storage.cleanup_with_convex_sync([KEY], sync, "intro")
     storage.connection.__exit__()
     with pytest.raises(ValueError, match=r"convex_client is of https://other"):
         ConvexS3Sync(type("Client", (), {"address": "https://other.convex.cloud"}), storage)
@@ -110,6 +116,69 @@ async def test_objects_that_are_in_s3_already_are_told_and_stay_whatever_becomes
     assert list(tmp_path.glob(".*part")) == []
 
 
+async def test_an_object_that_nobody_read_is_told_as_unverified_and_verified_later(
+    settings: Settings, seaweed: SeaweedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where the caller says so; each ETag is a content of its own, and the object is not read."""
+    read, really = list[str](), ConvexS3Sync._read
+
+    async def counted(self: ConvexS3Sync, key: str, head: Any) -> str:
+        read.append(key)
+        return await really(self, key, head)
+
+    monkeypatch.setattr(ConvexS3Sync, "_read", counted)
+    keys = ["algebra/foreign/a.py", "algebra/foreign/none", "algebra/foreign/b.py"]
+    put(seaweed, settings, keys[0], "one")
+    put(seaweed, settings, keys[2], "two")
+    async with sidecar.open(settings) as platform:
+        sync = platform.convex.sync_scene_assets
+        first = await sync("intro", keys, session_id=SESSION, unverified=True)
+        assert read == []
+        assert list(first.failed) == [keys[1]]
+        assert "asset_type" in first.failed[keys[1]]
+        assert {one.checksum.partition(":")[0] for one in first.synced} == {"unverified"}
+        assert len({one.checksum for one in first.synced}) == 2
+        again = await sync("intro", keys[:1], session_id=SESSION, unverified=True)
+        put(seaweed, settings, keys[0], "two")
+        other = await sync("intro", keys[:1], session_id=SESSION, unverified=True)
+        verified = await sync("intro", keys[:1], session_id=SESSION)
+        known = await sync("intro", keys[:1], session_id=SESSION, unverified=True)
+        found = [*again.synced, *other.synced, *verified.synced, *known.synced]
+        assert [one.version for one in found] == [1, 2, 3, 3]
+        assert (found[-1].checksum, read) == (checksum(b"two"), [keys[0]])
+        with pytest.raises(TypeError, match="give a list of keys"):
+            await sync("intro", keys[0], session_id=SESSION)
+        with pytest.raises(TypeError, match="give a list of keys"):
+            await platform.storage.cleanup(keys[0], "intro")
+    assert keys_of(seaweed, settings) == {keys[0], keys[2]}
+
+
+async def test_retention_takes_no_object_that_was_only_told_of(
+    settings: Settings, convex: ConvexServer, seaweed: SeaweedServer
+) -> None:
+    """Its version is marked as expired in Convex; whoever put the object there keeps it."""
+    settings["retention"] = {"superseded": {"keep": 1, "for": "1ms"}}
+    keys = [f"algebra/foreign/{n}.json" for n in range(4)]
+    for key in keys:
+        put(seaweed, settings, key, key)
+    async with sidecar.open(settings) as platform:
+        for key in keys:
+            told = AssetSyncRequest(
+                entity_id=SESSION,
+                entity_type=EntityType.SESSION,
+                asset_type=AssetType.MANIFEST,
+                s3_key=key,
+                name="manifest.json",
+            )
+            assert (await platform.convex.batch_sync_assets([told])).success
+        check = platform.recovery.reconcile_data_inconsistency
+        await check(SESSION, InconsistencyType.RETIRED, project_id="algebra")
+        await check(SESSION, InconsistencyType.EXPIRED_OBJECT, project_id="algebra")
+        rows = convex.table("renderSidecar/assetVersions")
+        assert {row["version"] for row in rows if row.get("expired")} == {1, 2}
+    assert keys_of(seaweed, settings) == set(keys)
+
+
 async def test_a_scenes_assets_are_listed_and_taken_down_whoever_wrote_them(
     settings: Settings, convex: ConvexServer, seaweed: SeaweedServer, tmp_path: Path
 ) -> None:
@@ -132,11 +201,37 @@ async def test_a_scenes_assets_are_listed_and_taken_down_whoever_wrote_them(
         assert {one.id for one in gone} == {one.id for one in shown}
         assert await platform.assets.get_scene_assets("intro", session_id=SESSION) == []
         kept = {one.s3_key for one in await platform.assets.get_scene_assets("outro", session_id=SESSION)}
-        await asyncio.to_thread(
-            eventually, "its objects are deleted", lambda: keys_of(seaweed, settings) == kept, seconds=20
-        )
+        assert keys_of(seaweed, settings) == kept
     assert len(kept) == 3
     assert len(convex.table("renderSidecar/assets")) == 3
+
+
+async def test_older_versions_objects_go_with_a_scene(
+    settings: Settings, convex: ConvexServer, seaweed: SeaweedServer, tmp_path: Path
+) -> None:
+    """Also of a key that was overwritten in place; what is another scene's stays, with its history."""
+    source = tmp_path / "a.py"
+    async with sidecar.open(settings) as writer:
+        for text in ("one", "two", "three"):
+            source.write_text(text)
+            for scene in ("intro", "outro"):
+                await writer.assets.store_scene_asset(
+                    scene, AssetType.SOURCE_CODE, source, session_id=SESSION
+                )
+                await writer.storage.upload(
+                    source, f"algebra/own/{scene}/b.py", f"{SESSION}/{scene}", "scene"
+                )
+    kept = {key for key in keys_of(seaweed, settings) if "/outro/" in key}
+    assert (len(kept), len(keys_of(seaweed, settings))) == (4, 8)
+    async with sidecar.open(settings) as platform:
+        assert await platform.storage.cleanup(["algebra/own/intro/b.py"], "intro")
+        assert await platform.storage.cleanup(["algebra/own/intro/b.py"], "intro")
+        assert len(keys_of(seaweed, settings)) == 7
+        (gone,) = await platform.assets.cleanup_scene_assets("intro", session_id=SESSION)
+        assert (gone.name, gone.version) == ("a.py", 3)
+        assert keys_of(seaweed, settings) == kept
+    scenes = {row["sceneId"]: row for row in convex.table("renderSidecar/scenes")}
+    assert [len(scenes[name]["previousAssetVersions"]) for name in ("intro", "outro")] == [0, 4]
 
 
 @pytest.mark.parametrize("wait", [True, False])
@@ -243,3 +338,41 @@ async def test_assets_whose_objects_are_gone_are_removed_unless_they_are_many(
         assert len(convex.table("renderSidecar/assets")) == 13
         assert len(await platform.convex.cleanup_orphaned_assets("algebra", are_confirmed=True)) == 11
     assert len(convex.table("renderSidecar/assets")) == 2
+
+
+async def test_a_manifest_of_very_many_objects_is_made_page_by_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many HEADs at once, and no task for each object that waits for one."""
+    count, tasks, heads = 1234, list[int](), list[int]()
+
+    class Bucket:
+        """Objects without end, of which each HEAD takes a turn."""
+
+        looking = 0
+
+        async def list_objects(self, *, prefix: str) -> AsyncIterator[ListedObject]:
+            for n in range(count):
+                yield ListedObject(key=f"{prefix}{n:05}", size_bytes=1, modified_ms=n)
+
+        async def head(self, key: str) -> ObjectHead:
+            self.looking += 1
+            heads.append(self.looking)
+            tasks.append(len(asyncio.all_tasks()))
+            await asyncio.sleep(0)
+            self.looking -= 1
+            stored = StoredObject(bucket="none", key=key, etag="e")
+            return ObjectHead(stored=stored, size_bytes=1, checksum=None, metadata={}, content_type=None)
+
+    bucket = Bucket()
+
+    async def objects() -> Bucket:
+        return bucket
+
+    off = {"s3": {"bucket": "none"}, "convex": {"sync": "off"}, "journal": {"path": str(tmp_path / "j.db")}}
+    async with sidecar.open(off) as platform:
+        monkeypatch.setattr(platform._reading, "objects", objects)
+        entries = await platform.storage.get_asset_manifest("p/")
+    assert [one.key for one in entries] == [f"p/{n:05}" for n in range(count)]
+    assert (max(heads), len(heads)) == (HEADS_AT_ONCE, count)
+    assert max(tasks) < 2 * HEADS_AT_ONCE

@@ -148,14 +148,14 @@ class MemoryMetadata:
 
     # -- ops --------------------------------------------------------------------------------------
     def _apply(self, session_id: str, op: Op, sidecar_id: str, epoch: int) -> OpResult:
-        if (code := self._problem(op)) is not None:
-            return _rejected(op, code)
         slot, content = slot_key(session_id, op), content_of(op)
         if (seen := self.applied.get((sidecar_id, op.op_id))) is not None:
             if (seen.slot, seen.content) != (slot, content):
                 return _rejected(op, "OP_ID_REUSED")
             kept = self._kept(op, slot, seen.version)
             return OpResult(op_id=op.op_id, outcome=OpOutcome.DUPLICATE, version=seen.version, kept=kept)
+        if (code := self._problem(op)) is not None:
+            return _rejected(op, code)
         scene = scene_of(session_id, op)
         if scene in self.deleted:
             return _rejected(op, "SCENE_DELETED")

@@ -20,7 +20,8 @@ from sidecar.journal.stores.cleanup import Cleanup
 from sidecar.journal.stores.takedowns import AskedTakedown, Takedowns
 from sidecar.journal.writer import JournalWriter
 from sidecar.sync import takedown
-from sidecar.sync.backend import BackendStore, RemovalOutcome, ShownObject
+from sidecar.sync.backend import BackendStore, OlderVersion, RemovalOutcome, ShownObject
+from sidecar.sync.errors import NOT_INSTALLED
 from sidecar.sync.takedown import Takedown, TakenDown
 from tests.support import journals
 from tests.support.gates import QUICK, convex_gate
@@ -45,6 +46,7 @@ class Convex:
 
     removals: list[SidecarError] = field(default_factory=list)
     expiries: list[SidecarError] = field(default_factory=list)
+    forgettings: list[SidecarError] = field(default_factory=list)
     is_away: bool = False
     answers: asyncio.Event = field(default_factory=asyncio.Event)
     gone: set[str] = field(default_factory=set)
@@ -72,6 +74,19 @@ class Convex:
         assert bucket == "lessons"
         return [ShownObject(others=key in self.shared) for key in keys]
 
+    async def forget_older(self, project_id: str, versions: Names) -> Sequence[Sequence[OlderVersion]]:
+        """Tell of the version before, once what fails has failed."""
+        del project_id
+        if self.forgettings:
+            raise self.forgettings.pop(0)
+        return [
+            [
+                OlderVersion(version=n, transfer_id=f"0{n}", bucket="lessons", key=f"k.0{n}")
+                for n in range(version, 0, -1)
+            ]
+            for _, version in versions
+        ]
+
     async def expire_versions(self, project_id: str, versions: Names) -> Sequence[bool]:
         """Mark all of them."""
         del project_id
@@ -89,11 +104,16 @@ class Desk:
     takedown: Takedown
     forgotten: list[str]
 
-    async def ask(self) -> list[TakenDown]:
+    async def ask(self, *, version: int = 1, with_older: bool = False) -> list[TakenDown]:
         """Ask for one removal."""
-        slot = journals.route("a.mp4").slot
         asked = AskedTakedown(
-            project_id="demo", slot=slot, version=1, bucket="lessons", key="k.01", transfer_id="01"
+            project_id="demo",
+            slot=journals.route("a.mp4").slot,
+            version=version,
+            bucket="lessons",
+            key=f"k.0{version}",
+            transfer_id=f"0{version}",
+            with_older=with_older,
         )
         return await self.takedown.take_down([asked])
 
@@ -142,6 +162,29 @@ async def test_an_object_that_another_asset_shows_as_well_stays(desk: Desk) -> N
     desk.convex.shared = {"k.01"}
     assert await desk.ask() == [TakenDown(outcome=RemovalOutcome.REMOVED)]
     assert await desk.settled() == []
+
+
+@pytest.mark.parametrize("forgettings", [[], [SERVER_ERROR]])
+async def test_older_versions_objects_go_with_it_if_asked_for(
+    desk: Desk, forgettings: list[SidecarError]
+) -> None:
+    """Each once; one that another asset shows stays; what fails is done later."""
+    desk.convex.shared, desk.convex.forgettings = {"k.02"}, forgettings
+    is_marked = not forgettings
+    assert await desk.ask(version=3, with_older=True) == [
+        TakenDown(outcome=RemovalOutcome.REMOVED, is_marked=is_marked)
+    ]
+    assert await desk.settled() == ["k.03", "k.01"]
+
+
+async def test_functions_that_know_no_older_versions_remove_the_asset_alone(desk: Desk) -> None:
+    """An installation of before."""
+    unknown = SidecarError(
+        ErrorKind.UNKNOWN, "Could not find it", operation="o", target="t", redacted=True, hint=NOT_INSTALLED
+    )
+    desk.convex.forgettings = [unknown]
+    assert await desk.ask(version=3, with_older=True) == [REMOVED]
+    assert await desk.settled() == ["k.03"]
 
 
 @pytest.mark.parametrize("error", [SERVER_ERROR, FORBIDDEN])

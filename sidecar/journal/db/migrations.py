@@ -1,4 +1,4 @@
-"""The journal's tables, as migrations. A landed migration is never edited, only followed.
+"""The journal's tables, as sqlite-utils migrations. A landed migration is never edited, only followed.
 
 All times called ``due`` are monotonic and mean nothing to another process: opening the journal sets
 them, and all leases, back to 0. Times called ``*_ms`` are the wall's, for people and for Convex.
@@ -6,9 +6,12 @@ them, and all leases, back to 0. Times called ``*_ms`` are the wall's, for peopl
 
 from __future__ import annotations
 
-import sqlite3
+from typing import TYPE_CHECKING
 
-from .migration_set import MigrationSet
+from sqlite_utils.migrations import Migrations
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
 
 TAKEDOWNS = """
 -- Assets that a program has asked to remove, and the objects of which are then deleted.
@@ -19,7 +22,12 @@ CREATE TABLE takedowns (
 );
 """
 
-migrations = MigrationSet("render-sidecar")
+TAKEDOWNS_OF_OLDER_VERSIONS = """
+-- Whether the objects of an asset's older versions are deleted with its own.
+ALTER TABLE takedowns ADD COLUMN with_older INTEGER NOT NULL DEFAULT 0;
+"""
+
+migrations = Migrations("render-sidecar")
 
 FIRST = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -323,112 +331,121 @@ ALTER TABLE transfers ADD COLUMN media TEXT;
 
 
 @migrations()
-def first(db: sqlite3.Connection) -> None:
+def first(db: Database) -> None:
     """Create everything."""
     for statement in _statements(FIRST):
         db.execute(statement)
 
 
 @migrations()
-def recall(db: sqlite3.Connection) -> None:
+def recall(db: Database) -> None:
     """Let a fresh journal look for what is known before it sends."""
     for statement in _statements(RECALL):
         db.execute(statement)
 
 
 @migrations()
-def pruning(db: sqlite3.Connection) -> None:
+def pruning(db: Database) -> None:
     """Let what is over be forgotten after a while."""
     for statement in _statements(PRUNING):
         db.execute(statement)
 
 
 @migrations()
-def videos(db: sqlite3.Connection) -> None:
+def videos(db: Database) -> None:
     """Count the videos of a scene as they come and go."""
     for statement in _statements(VIDEOS):
         db.execute(statement)
 
 
 @migrations()
-def removals(db: sqlite3.Connection) -> None:
+def removals(db: Database) -> None:
     """Remember what is gone, and since when it lies where."""
     for statement in _statements(REMOVALS):
         db.execute(statement)
 
 
 @migrations()
-def recalled_scenes(db: sqlite3.Connection) -> None:
+def recalled_scenes(db: Database) -> None:
     """Let a fresh journal unsay nothing of scenes that Convex shows."""
     for statement in _statements(RECALLED_SCENES):
         db.execute(statement)
 
 
 @migrations()
-def homes(db: sqlite3.Connection) -> None:
+def homes(db: Database) -> None:
     """Tell a file that is gone from a volume that is away."""
     for statement in _statements(HOMES):
         db.execute(statement)
 
 
 @migrations()
-def present(db: sqlite3.Connection) -> None:
+def present(db: Database) -> None:
     """Count the files that are there."""
     for statement in _statements(PRESENT):
         db.execute(statement)
 
 
 @migrations()
-def pieces(db: sqlite3.Connection) -> None:
+def pieces(db: Database) -> None:
     """Let pieces of streams wait for their playlist."""
     for statement in _statements(PIECES):
         db.execute(statement)
 
 
 @migrations()
-def algorithms(db: sqlite3.Connection) -> None:
+def algorithms(db: Database) -> None:
     """Let an upload go on as it was begun."""
     for statement in _statements(ALGORITHMS):
         db.execute(statement)
 
 
 @migrations()
-def gathered_counts(db: sqlite3.Connection) -> None:
+def gathered_counts(db: Database) -> None:
     """Count once a transaction."""
     for statement in _statements(GATHERED_COUNTS):
         db.execute(statement)
 
 
 @migrations()
-def ops_backing_off(db: sqlite3.Connection) -> None:
+def ops_backing_off(db: Database) -> None:
     """Find the next op that is due without reading them all."""
     for statement in _statements(OPS_BACKING_OFF):
         db.execute(statement)
 
 
 @migrations()
-def part_checksums(db: sqlite3.Connection) -> None:
+def part_checksums(db: Database) -> None:
     """Let a part be sent without another look at its bytes."""
     for statement in _statements(PART_CHECKSUMS):
         db.execute(statement)
 
 
 @migrations()
-def takedowns(db: sqlite3.Connection) -> None:
+def takedowns(db: Database) -> None:
     """Let a clean-up of assets outlive the program that asked for it."""
     for statement in _statements(TAKEDOWNS):
         db.execute(statement)
 
 
 @migrations()
-def media_facts(db: sqlite3.Connection) -> None:
+def media_facts(db: Database) -> None:
     """Tell players what a film is before they have a byte of it."""
     for statement in _statements(MEDIA_FACTS):
         db.execute(statement)
 
 
+@migrations()
+def takedowns_of_older_versions(db: Database) -> None:
+    """Let a clean-up take older versions' objects along."""
+    for statement in _statements(TAKEDOWNS_OF_OLDER_VERSIONS):
+        db.execute(statement)
+
+
 def _statements(script: str) -> list[str]:
     """Split a script: executescript would commit the migration's transaction half-way."""
+    import sqlite3  # noqa: PLC0415 - only a migration needs its tokenizer
+
     statements, pending = [], ""
     for line in script.splitlines(keepends=True):
         pending += line

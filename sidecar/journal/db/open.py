@@ -19,7 +19,7 @@ from sidecar.core.errors import FatalError, JournalLostError
 from sidecar.core.mounts import kind_at
 
 from . import integrity
-from .migrations import migrations
+from .migration_names import MIGRATION_NAMES, applied_migrations
 
 INCREMENTAL = 2  # what PRAGMA auto_vacuum answers
 PAGE_BYTES = 4096
@@ -158,14 +158,20 @@ def _reported(path: Path, error: Exception) -> FatalError | JournalLostError:
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring the tables up to date; an older program refuses a newer journal."""
-    unknown = migrations.applied(connection) - migrations.names
+    applied = applied_migrations(connection)
+    unknown = applied - MIGRATION_NAMES
     if unknown:
         raise FatalError(
             f"the journal {path} was written by a newer version (it knows {', '.join(sorted(unknown))})",
             exit_status=78,
             hint="run that version again; an older one would misread it",
         )
-    migrations.apply(connection)
+    if applied != MIGRATION_NAMES:
+        from sqlite_utils import Database  # noqa: PLC0415 - a journal that is up to date needs neither
+
+        from .migrations import migrations  # noqa: PLC0415
+
+        migrations.apply(Database(connection))
 
 
 def _file_system(folder: Path) -> str | None:

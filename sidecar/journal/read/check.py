@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sidecar.journal.db.integrity import FAILURES, is_damage
 from sidecar.journal.db.meta import JOURNAL_ID
-from sidecar.journal.db.migrations import migrations
+from sidecar.journal.db.migration_names import MIGRATION_NAMES, applied_migrations
 
 from .snapshot import open_snapshot
 
@@ -112,10 +112,10 @@ def _damage(db: sqlite3.Connection) -> Violation | None:
 
 
 def _unknown(db: sqlite3.Connection) -> list[str]:
-    applied = {row[0] for row in db.execute("SELECT name FROM _sqlite_migrations")}
-    if applied == migrations.names:
+    applied = applied_migrations(db)
+    if applied == MIGRATION_NAMES:
         return []
-    which = "a newer" if applied - migrations.names else "an older"
+    which = "a newer" if applied - MIGRATION_NAMES else "an older"
     return [f"it was written by {which} version: only the file itself was checked"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sidecar.core.errors import SidecarError
@@ -56,8 +56,11 @@ class Answers(Store):
         self._transfers, self._removal_ops, self._cleanup = transfers, removal_ops, cleanup
 
     @transaction
-    def settle(self, results: Sequence[OpResult]) -> None:
-        """Record outcomes: rejected -> dead, stale -> superseded, removed -> gone, all else -> synced."""
+    def settle(self, results: Sequence[OpResult], *, taken_back: Collection[str] = ()) -> None:
+        """Record outcomes: rejected -> dead, stale -> superseded, removed -> gone, all else -> synced.
+
+        ``taken_back``: the refused ops, by their ids, whose uploads are to be undone.
+        """
         ops = self._ops([result.op_id for result in results])
         self._drop([ops[one.op_id]["seq"] for one in results if one.op_id in ops and _is_settled(ops, one)])
         told = self._told(ops.values())
@@ -69,8 +72,7 @@ class Answers(Store):
             if row["kind"] == OpKind.REMOVE:
                 self._removal_ops.settle_removal(row, result)
             elif result.outcome is OpOutcome.REJECTED:
-                message = result.message or result.code or "no reason given"
-                self._mark_op_dead(row, result.code or "rejected", f"Convex refused it: {message}")
+                self._refuse(row, result, is_taken_back=result.op_id in taken_back)
             elif (about := told.get(row["transfer"])) is not None and _is_all(about, result):
                 acknowledged.append((about.transfer, result))
             else:
@@ -172,6 +174,19 @@ class Answers(Store):
             " WHERE id = ?",
             [kept.key, kept.transfer_id, known_content_json(known_content), transfer.row_id],
         )
+
+    def _refuse(self, row: sqlite3.Row, result: OpResult, *, is_taken_back: bool) -> None:
+        """-> dead; an upload that is taken back has left nothing but the task to delete its object."""
+        message = f"Convex refused it: {result.message or result.code or 'no reason given'}"
+        kind = result.code or "rejected"
+        transfer = self._transfers.find(row["transfer"]) if is_taken_back and row["transfer"] else None
+        if transfer is None or not self._cleanup.is_own_upload(transfer):
+            self._mark_op_dead(row, kind, message)
+            return
+        self._mark_op_dead(row, kind, f"{message}; its upload is taken back")
+        self._db.execute("DELETE FROM outbox WHERE seq = ?", [row["seq"]])
+        self._cleanup.add(transfer, delete_object=True, upload_id=None)
+        self._transfers.begin_anew(transfer)
 
     def _mark_op_dead(self, row: sqlite3.Row, kind: str, message: str) -> None:
         if row["transfer"] is None:  # facts: what is refused now is derived anew at the next change

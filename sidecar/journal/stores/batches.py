@@ -249,7 +249,13 @@ class Batches(Store):
 
 
 def _op(row: sqlite3.Row) -> Op:
-    return Op(seq=row["seq"], op_id=row["op_id"], kind=OpKind(row["kind"]), text=row["body"])
+    return Op(
+        seq=row["seq"],
+        op_id=row["op_id"],
+        kind=OpKind(row["kind"]),
+        text=row["body"],
+        is_repeated=row["state"] == "sent",
+    )
 
 
 def _is_opening(row: sqlite3.Row) -> bool:

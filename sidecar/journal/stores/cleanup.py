@@ -18,6 +18,7 @@ from sidecar.journal.db.store import Store, transaction
 
 from .transfers import Transfers
 
+ANNOUNCED = "s3://"  # the root of what was in S3 before, whoever put it there
 ONLY_RECHECKED = "delete_object = 0 AND upload_id IS NULL"
 
 
@@ -97,6 +98,13 @@ class Cleanup(Store):
         )
         self._db.topics.add(Topic.CLEANUP)
 
+    def is_deleting(self) -> bool:
+        """Tell whether some object is still to be deleted for the first time."""
+        row = self._db.execute(
+            "SELECT 1 FROM debts WHERE delete_object = 1 AND due < ? LIMIT 1", [UNTIL_RECHECKED]
+        ).fetchone()
+        return row is not None
+
     # -- inside a transaction of another method ----------------------------------------------------
 
     def supersede(self, transfer: Transfer, why: str) -> None:
@@ -148,6 +156,12 @@ class Cleanup(Store):
             [delete_object, transfer.key, upload_id, transfer.transfer_id],
         )
         self._db.topics.add(Topic.CLEANUP)
+
+    def is_own_upload(self, transfer: Transfer) -> bool:
+        """Tell whether a transfer made its object itself, in this bucket: nobody else named it before."""
+        recalled = transfer.known_content is not None and transfer.known_content.key == transfer.key
+        is_ours = not transfer.root.startswith(ANNOUNCED) and transfer.bucket == self._db.bucket
+        return transfer.may_object and is_ours and not recalled
 
     def _may_reach_convex(self, letter: Transfer) -> bool:
         """Tell whether an op died of a failed call, and not of Convex's refusal."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sidecar.core.model import AssetType, EntityType, Slot
@@ -15,7 +15,10 @@ from .cleanup import Cleanup
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedTakedown:
-    """An asset as it was seen: it is removed if it still has this version. ``id`` is 0 before it is kept."""
+    """An asset as it was seen: it is removed if it still has this version. ``id`` is 0 before it is kept.
+
+    ``with_older``: the objects of its older versions go, too.
+    """
 
     project_id: str
     slot: Slot
@@ -23,7 +26,17 @@ class AskedTakedown:
     bucket: str
     key: str
     transfer_id: str
+    with_older: bool = False
     id: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkedObject:
+    """An object that no version names any more that is shown."""
+
+    bucket: str
+    key: str
+    transfer_id: str
 
 
 class Takedowns(Store):
@@ -61,27 +74,31 @@ class Takedowns(Store):
                 bucket=row["bucket"],
                 key=row["key"],
                 transfer_id=row["transfer"],
+                with_older=bool(row["with_older"]),
             )
             for row in rows
         ]
 
     @transaction
-    def settle(self, asked: Sequence[AskedTakedown], *, marked: Collection[int]) -> None:
-        """Let the objects of those that Convex has ``marked`` as expired be deleted; the others are kept."""
+    def settle(self, asked: Sequence[AskedTakedown], *, marked: Mapping[int, Sequence[MarkedObject]]) -> None:
+        """Let the objects be deleted that Convex has ``marked`` as expired, by ids; the others are kept."""
         for one in asked:
             known = self._db.execute("DELETE FROM takedowns WHERE id = ?", [one.id])
-            if known.rowcount and one.id in marked and one.bucket == self._db.bucket:
-                self._cleanup.add_key_cleanup(one.key, transfer_id=one.transfer_id)
+            if not known.rowcount:
+                continue
+            for found in marked.get(one.id, ()):
+                if found.bucket == self._db.bucket:
+                    self._cleanup.add_key_cleanup(found.key, transfer_id=found.transfer_id)
 
     def _insert(self, one: AskedTakedown) -> int:
         slot = one.slot
         cursor = self._db.execute(
             "INSERT INTO takedowns (project_id, session_id, entity_type, entity_id, asset_type, name,"
-            " version, bucket, key, transfer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " version, bucket, key, transfer, with_older) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 one.project_id,
                 *(slot.session_id, slot.entity_type, slot.entity_id, slot.asset_type, slot.name),
-                *(one.version, one.bucket, one.key, one.transfer_id),
+                *(one.version, one.bucket, one.key, one.transfer_id, one.with_older),
             ],
         )
         return int(cursor.lastrowid or 0)

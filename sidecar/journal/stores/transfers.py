@@ -12,7 +12,9 @@ from dataclasses import replace
 from functools import cache
 from typing import cast
 
+from sidecar.core.ids import transfer_id
 from sidecar.core.model import State, StatIdentity, Transfer
+from sidecar.core.routing import object_key
 from sidecar.core.states import Event, step
 from sidecar.journal.db.connection import JournalConnection, Transition
 from sidecar.journal.db.file_conditions import IS_HERE
@@ -100,6 +102,18 @@ class Transfers(Store):
         version = cast("int | None", now.get("version", transfer.version))
         self.stepped(transfer, event, state, detail, size_bytes=size_bytes, version=version)
         return state
+
+    def begin_anew(self, letter: Transfer) -> None:
+        """Let a dead letter be sent from the beginning once it is requeued, under an id and a key of its own.
+
+        What it sent before is another's task by then, and must not be met again.
+        """
+        name = transfer_id(wall_ms=self._db.clock.wall_ms(), chance=self._db.chance(5), tag=self._db.tag)
+        self._db.execute(
+            "UPDATE transfers SET transfer = ?, key = ?, died_in = ?, etag = NULL, version_id = NULL,"
+            " uploaded_ms = NULL, recall = NULL, may_object = 0 WHERE id = ?",
+            [name, object_key(letter.route, name), State.READY, letter.row_id],
+        )
 
     def stepped(
         self,

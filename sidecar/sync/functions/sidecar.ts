@@ -11,6 +11,7 @@ import {
   contractWith,
   currentAsset,
   failedCallback,
+  olderVersion,
   op,
   opResult,
   orphanPage,
@@ -210,6 +211,24 @@ export const removeAssetsInternal = internalMutation({
   returns: v.array(removalResult),
   handler: async (ctx, args) =>
     await ctx.runMutation(component.sidecar.removeAssets, { caller: deployedSidecar().caller, ...args }),
+});
+
+/**
+ * For a backend: what is left of the older versions of at most 100 assets that it removed, each up to the version that
+ * it saw, the newest 50; they leave the history of their scenes.
+ */
+export const forgetOlder = mutation({
+  args: expireAnyArgs,
+  returns: v.array(v.array(olderVersion)),
+  handler: async (ctx, args) =>
+    await ctx.runMutation(component.sidecar.forgetOlder, { caller: await requireBackend(ctx), ...args }),
+});
+
+export const forgetOlderInternal = internalMutation({
+  args: expireAnyArgs,
+  returns: v.array(v.array(olderVersion)),
+  handler: async (ctx, args) =>
+    await ctx.runMutation(component.sidecar.forgetOlder, { caller: deployedSidecar().caller, ...args }),
 });
 
 /**

@@ -13,6 +13,12 @@ SECONDS_MAX = 7 * 24 * 3600  # S3's own limit
 _DAY_CHARS = 8
 
 
+def require_seconds(seconds: object) -> None:
+    """Raise ValueError for a time that S3 does not sign for."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= SECONDS_MAX:
+        raise ValueError(f"an address is signed for 1 to {SECONDS_MAX} whole seconds, not for {seconds!r}")
+
+
 def presigned_url(
     config: S3Config,
     keys: Keys,
@@ -27,8 +33,7 @@ def presigned_url(
     ``answer`` are headers that S3 is to answer with, such as ``response-content-disposition``. It ends sooner
     where temporary keys do. Raises ValueError for a time that S3 does not sign for.
     """
-    if not 1 <= seconds <= SECONDS_MAX:
-        raise ValueError(f"an address is signed for 1 to {SECONDS_MAX} seconds, not for {seconds}")
+    require_seconds(seconds)
     url = f"{config.bucket_url}/{quote(key, safe='/-_.~')}"
     place = urlsplit(url)
     query = {

@@ -100,6 +100,7 @@ class Crew:
             batch=BatchSettings(),
             part_bytes=PART_BYTES,
             checking=ChecksumNegotiation(),
+            takes_back=scenario.takes_back,
         )
         self._quiet = _Patient(journal=journal, clock=clock, complete_after_seconds=COMPLETE_AFTER_SECONDS)
         self._noticer = Noticer(outside, journal, power, clock=clock, removal=scenario.removal)

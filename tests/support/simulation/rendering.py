@@ -93,6 +93,12 @@ RENDERING: dict[str, Scenario] = {
     "dead-told": Scenario(
         steps=[write(SMALL, A), write(THUMB, C), Step(at=40, act=_relent)], prepare=_refusing, calm_at=40
     ),
+    "taken-back": Scenario(
+        steps=[write(SMALL, A), write(THUMB, C), Step(at=40, act=_relent)],
+        prepare=_refusing,
+        calm_at=40,
+        takes_back=True,
+    ),
     "dead-sent": Scenario(
         steps=[write(SMALL, A), wish("requeue", 100)],
         trouble=down("s3.put", 0, 90, "refused-corrupt"),

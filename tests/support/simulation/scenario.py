@@ -45,6 +45,7 @@ class Scenario:
     removal: str = "keep"
     expects: Callable[[Outside], list[str]] = _all_is_well
     in_file: bool = False
+    takes_back: bool = False  # convex.on_refused is delete
     forgets: bool = False  # S3 does not know an upload any more that it has completed
 
     def bucket(self, pread: Callable[[int, int, int], bytes]) -> MemoryStore:

@@ -124,6 +124,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("query", "assetsByKey", {"bucket": "lessons", "keys": []}),
     ("mutation", "removeAssets", {"projectId": "p", "removals": []}),
     ("mutation", "expireVersions", {"projectId": "p", "versions": []}),
+    ("mutation", "forgetOlder", {"projectId": "p", "versions": []}),
     ("query", "canRead", {"asset": "x", "viewer": None}),
 ]
 
@@ -257,6 +258,33 @@ def test_a_backend_removes_what_it_saw(server: ConvexServer, backend: Caller, co
     assert (session["assetCount"], session["totalAssetSize"]) == (1, 1000)
     again = backend.mutation("sidecar:removeAssets", projectId="p", removals=removals[:1])
     assert [one["outcome"] for one in again] == ["absent"]
+
+
+def test_older_versions_leave_the_history_of_what_was_removed(
+    server: ConvexServer, backend: Caller, connect: Connect
+) -> None:
+    """Only up to the version that was seen, and of that slot; only then may they expire. So once more."""
+    sidecar, stranger = connect(), connect("q")
+    for content in "ABCB":
+        sidecar.apply(of(sidecar, content=content), of(sidecar, name="b.mp4", content=content))
+    stranger.apply(of(stranger), of(stranger, content="B"))
+    a, b = (wire(slot_of(sidecar, name)) for name in ("a.mp4", "b.mp4"))
+    removal = {"slot": a, "expectedVersion": 4}
+    backend.mutation("sidecar:removeAssets", projectId="p", removals=[removal])
+    seen = [a | {"version": version} for version in range(1, 5)]
+    assert backend.mutation("sidecar:expireVersions", projectId="p", versions=seen) == [False] * 3 + [True]
+    asked = [a | {"version": 4}, wire(slot_of(stranger)) | {"version": 2}]
+    for _ in range(2):
+        older, others = backend.mutation("sidecar:forgetOlder", projectId="p", versions=asked)
+        assert [one["version"] for one in older] == [4, 3, 2, 1]
+        assert others == []
+    assert backend.mutation("sidecar:expireVersions", projectId="p", versions=seen) == [True] * 4
+    scenes = {row["sessionId"]: row for row in server.table("renderSidecar/scenes")}
+    assert [one["name"] for one in scenes[sidecar.session_id]["previousAssetVersions"]] == ["b.mp4"] * 3
+    assert len(scenes[stranger.session_id]["previousAssetVersions"]) == 1
+    backend.mutation("sidecar:forgetOlder", projectId="p", versions=[b | {"version": 2}])
+    scenes = {row["sessionId"]: row for row in server.table("renderSidecar/scenes")}
+    assert [one["version"] for one in scenes[sidecar.session_id]["previousAssetVersions"]] == [3]
 
 
 def test_nothing_is_removed_from_a_scene_that_was_deleted(

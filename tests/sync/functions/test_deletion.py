@@ -110,6 +110,14 @@ def test_a_session_that_is_deleted_is_gone_at_once_and_stays_so(
     assert left(server, sidecar) == after
 
 
+def test_what_was_applied_is_never_refused_afterwards(admin: Caller, sidecar: Sidecar) -> None:
+    """Its answer was lost, and its session is gone: a refusal would say that nothing names its object."""
+    told = put()
+    sidecar.apply(told)
+    admin.mutation("sessions:remove", sessionId=sidecar.session_id)
+    assert sidecar.outcomes(told, put("b.mp4")) == ["duplicate", "rejected"]
+
+
 def test_a_deletion_that_was_killed_goes_on(server: ConvexServer, admin: Caller, sidecar: Sidecar) -> None:
     """Its tombstone stands, so nothing comes back meanwhile; whoever deletes again ends it."""
     fill(sidecar)

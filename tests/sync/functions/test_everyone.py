@@ -77,6 +77,7 @@ def arguments(name: str, sidecar: Sidecar, caller_id: str) -> dict[str, Any]:
         "sidecar:assetsByKey": {"bucket": "lessons", "keys": ["x"]},
         "sidecar:removeAssets": {"projectId": "secret", "removals": [{"slot": slot, "expectedVersion": 1}]},
         "sidecar:expireVersions": {"projectId": "secret", "versions": [{**slot, "version": 1}]},
+        "sidecar:forgetOlder": {"projectId": "secret", "versions": [{**slot, "version": 1}]},
         "sidecar:cleanupOrphanedAssets": {"projectId": "secret", "dryRun": False, "cursor": None},
         "sidecar:canRead": {"asset": "x", "viewer": None},
         "sidecar:failedCallbacks": {},

@@ -14,6 +14,7 @@ import {
   currentAsset,
   failedCallback,
   objectRule,
+  olderVersion,
   op,
   opResult,
   orphanPage,
@@ -130,6 +131,13 @@ export const removeAssets = mutation({
   args: { caller, projectId: v.string(), removals: v.array(removal) },
   returns: v.array(removalResult),
   handler: async (ctx, { caller, ...args }) => await backend.removeAssets(ctx, caller, args),
+});
+
+/** What is left of the older versions of removed assets, which leave the history of their scenes. */
+export const forgetOlder = mutation({
+  args: { caller, projectId: v.string(), versions: v.array(versionName) },
+  returns: v.array(v.array(olderVersion)),
+  handler: async (ctx, { caller, ...args }) => await backend.forgetOlder(ctx, caller, args),
 });
 
 /** A step of looking for assets of which nothing tells any more; see lib/orphans.ts. */

@@ -34,7 +34,7 @@ export async function applyBatch(
   const foreign = await problemWithSession(ctx, batch, mayClaim);
   const results: OpResult[] = [];
   for (const op of ops) {
-    const effect = foreign === null ? await applyOp(ctx, batch, op) : rejected(foreign);
+    const effect = await applyOp(ctx, batch, op, foreign);
     results.push({ opId: op.opId, ...(await identity(op, args.sessionId)), ...effect });
   }
   await saveChanges(ctx, batch);
@@ -47,9 +47,8 @@ async function identity(op: Op, sessionId: string): Promise<Pick<OpResult, "asse
   return op.kind === "facts" ? {} : { assetId: await slotDigest(slotOf(op, sessionId)) };
 }
 
-async function applyOp(ctx: MutationCtx, batch: Batch, op: Op): Promise<Effect> {
-  const problem = problemWith(op, batch.sessionId) ?? foreignObject(batch, op);
-  if (problem !== null) return rejected(problem);
+/** What was applied is never refused afterwards, whatever changed since: `rejected` says that nothing is shown. */
+async function applyOp(ctx: MutationCtx, batch: Batch, op: Op, foreign: Problem | null): Promise<Effect> {
   const slot = slotKey(batch, op);
   const content = contentOf(op);
   const seen = await ctx.db
@@ -57,6 +56,8 @@ async function applyOp(ctx: MutationCtx, batch: Batch, op: Op): Promise<Effect> 
     .withIndex("by_op", (q) => q.eq("producer", batch.producer).eq("opId", op.opId))
     .unique();
   if (seen !== null) return await again(ctx, batch, op, { seen, slot, content });
+  const problem = foreign ?? problemWith(op, batch.sessionId) ?? foreignObject(batch, op);
+  if (problem !== null) return rejected(problem);
   const deleted = await problemWithScene(ctx, batch, op);
   if (deleted !== null) return rejected(deleted);
   const newest = await newestOfSlot(ctx, batch.producer, slot);

@@ -2,7 +2,7 @@
 import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../_generated/server";
 import { mayWrite, projectOf, requireProject } from "./auth";
-import { newBatch, type Batch } from "./batch";
+import { changeOf, newBatch, type Batch } from "./batch";
 import { saveChanges } from "./changes";
 import { dropAsset } from "./effects";
 import { fail } from "./errors";
@@ -10,12 +10,13 @@ import { assetById, slotDigest } from "./identity";
 import { NOTHING } from "./objects";
 import { pageOf } from "./pages";
 import { toAssetReference } from "./references";
-import { assetRow, isDeleted, sessionTombstone } from "./rows";
-import type { Caller, ProjectRule, Removal, RemovalResult, VersionName } from "./shapes";
+import { assetRow, isDeleted, sceneRow, sessionTombstone, versionsUpTo } from "./rows";
+import type { Caller, OlderVersion, ProjectRule, Removal, RemovalResult, VersionName } from "./shapes";
 import { expireVersion } from "./versions";
 
 export const MAX_ASSETS = 100;
 const SHOWN_MAX = 20;
+const OLDER_MAX = 50;
 
 /** The next assets of a project, by session and entity, then as a player wants them. */
 export async function listByProject(
@@ -91,6 +92,40 @@ async function remove(ctx: MutationCtx, batch: Batch | null, { slot, expectedVer
   if (version !== expectedVersion) return { outcome: "changed" as const, version };
   await dropAsset(ctx, batch, current);
   return { outcome: "removed" as const, version };
+}
+
+/**
+ * Of assets that a backend has removed: what is left of their older versions, of each the newest 50. They leave the
+ * scene's history, so that they may expire; what the slot shows by now stays shown.
+ */
+export async function forgetOlder(
+  ctx: MutationCtx,
+  backend: Caller,
+  { projectId, versions }: { projectId: string; versions: VersionName[] },
+): Promise<OlderVersion[][]> {
+  requireProject(backend, projectId);
+  requireFew(versions.length);
+  const batches = new Map<string, Batch | null>();
+  const found: OlderVersion[][] = [];
+  for (const name of versions) {
+    const { sessionId, entityId } = name;
+    const rows = await versionsUpTo(ctx, name, OLDER_MAX);
+    const ours = rows.filter((row) => row.projectId === projectId);
+    found.push(ours.map(({ version, transfer, bucket, s3Key }) => ({ version, transfer, bucket, s3Key })));
+    if (!batches.has(sessionId)) batches.set(sessionId, await batchFor(ctx, backend, projectId, sessionId));
+    const batch = batches.get(sessionId) ?? null;
+    if (batch !== null && (await hasHistory(ctx, name))) {
+      changeOf(batch, "scene", entityId).forgotten.push(name);
+    }
+  }
+  for (const batch of batches.values()) if (batch !== null) await saveChanges(ctx, batch);
+  return found;
+}
+
+async function hasHistory(ctx: QueryCtx, { sessionId, entityType, entityId, ...of }: VersionName): Promise<boolean> {
+  if (entityType !== "scene" || (await isDeleted(ctx, sessionId, entityId))) return false;
+  const scene = await sceneRow(ctx, sessionId, entityId);
+  return scene?.previousAssetVersions.some((one) => one.assetType === of.assetType && one.name === of.name) ?? false;
 }
 
 /** Null for a session of another project, and for one that was deleted: what is left of it goes by itself. */

@@ -1,5 +1,5 @@
 /** A batch on its way: who sent it, and what its ops have touched so far. */
-import type { AssetType, EntityType, ObjectRule, ReplacedAsset } from "./shapes";
+import type { AssetType, EntityType, ObjectRule, ReplacedAsset, VersionName } from "./shapes";
 
 export type BatchArgs = {
   projectId: string;
@@ -17,6 +17,7 @@ export type Change = {
   factsChanged: boolean;
   expected: number | null | undefined; // chunks; null takes back what the same sidecar said, undefined says nothing
   removed: boolean;
+  forgotten: VersionName[]; // of these slots the history up to these versions goes
   bytes: number;
   count: number;
 };
@@ -45,6 +46,7 @@ export function changeOf(batch: Batch, entityType: EntityType, entityId: string)
     factsChanged: false,
     expected: undefined,
     removed: false,
+    forgotten: [],
     bytes: 0,
     count: 0,
   };

@@ -8,7 +8,7 @@ import { chosenAsset, sceneRow, sessionRow, toS3Asset } from "./rows";
 import { assetIdOf } from "./identity";
 import { naturalKey } from "./order";
 import { defined } from "./optional";
-import { EMPTIED, type AssetsStatus, type AssetType, type ShownAsset } from "./shapes";
+import { EMPTIED, type AssetsStatus, type AssetType, type ReplacedAsset, type ShownAsset } from "./shapes";
 import { sceneStatus, type Status } from "./status";
 import { addTo, contribution, isNothing, nothing, plus, type Sum } from "./totals";
 
@@ -92,12 +92,17 @@ async function saveScene(
     ...(change.expected === undefined ? {} : { expectedChunks: change.expected ?? undefined }),
     sortKey: naturalKey(sceneId),
     assetVersion: before.assetVersion + change.replaced.length,
-    previousAssetVersions: [...before.previousAssetVersions, ...change.replaced].slice(-PREVIOUS_MAX),
+    previousAssetVersions: [...before.previousAssetVersions.filter(isKept(change)), ...change.replaced].slice(-PREVIOUS_MAX),
     updatedAt: now,
   };
   if (scene === null) await ctx.db.insert("scenes", defined({ ...before, ...fields }));
   else await ctx.db.patch("scenes", scene._id, fields);
   return fields.assetsStatus;
+}
+
+function isKept({ forgotten }: Change): (asset: ReplacedAsset) => boolean {
+  return ({ assetType, name, version }) =>
+    !forgotten.some((one) => one.assetType === assetType && one.name === name && version <= one.version);
 }
 
 /**

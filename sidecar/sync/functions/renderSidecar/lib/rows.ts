@@ -68,6 +68,27 @@ export async function versionRow(
     .unique();
 }
 
+/** A slot's newest versions up to one of them. */
+export async function versionsUpTo(
+  ctx: Db,
+  slot: Slot & { version: number },
+  most: number,
+): Promise<Doc<"assetVersions">[]> {
+  return await ctx.db
+    .query("assetVersions")
+    .withIndex("by_slot", (q) =>
+      q
+        .eq("sessionId", slot.sessionId)
+        .eq("entityType", slot.entityType)
+        .eq("entityId", slot.entityId)
+        .eq("assetType", slot.assetType)
+        .eq("name", slot.name)
+        .lte("version", slot.version),
+    )
+    .order("desc")
+    .take(most);
+}
+
 /** Whether a name is that of a fragment, or of what a player reads before the first one: nobody plays it alone. */
 export function isSegment(name: string): boolean {
   return /(\.m4s|(^|\/)init([^a-z][^/]*)?\.mp4)$/i.test(name);

@@ -294,6 +294,15 @@ export const removalResult = v.object({
 });
 export type RemovalResult = Infer<typeof removalResult>;
 
+/** A version whose object is to go with its asset's. */
+export const olderVersion = v.object({
+  version: v.number(),
+  transfer: v.string(),
+  bucket: v.string(),
+  s3Key: v.string(),
+});
+export type OlderVersion = Infer<typeof olderVersion>;
+
 /** Who would read; null for somebody who is not signed in. */
 export const viewer = v.union(v.null(), v.object({ issuer: v.string(), subject: v.string() }));
 
