@@ -14,7 +14,6 @@ from .problems import Key, dotted
 REFUSED: dict[str, tuple[Any, ...]] = {  # what this version can do
     "convex.sync": ("on", "off"),
     "convex.on_refused": ("keep",),
-    "convex.on_unknown_entity": ("create",),
 }
 # Measured by `python -m tests.bench.parts`, with TLS.
 CRT = (

@@ -11,6 +11,7 @@ import {
   contractWith,
   currentAsset,
   failedCallback,
+  onUnknownEntity,
   op,
   opResult,
   orphanPage,
@@ -43,6 +44,7 @@ const applyArgs = {
   epoch: v.number(),
   ackedSeq: v.number(), // every op of this epoch up to this one is settled
   ops: v.array(op),
+  onUnknownEntity: v.optional(onUnknownEntity),
 };
 const currentArgs = { slots: v.array(slot) };
 const currentReturns = v.array(v.union(v.null(), currentAsset));

@@ -14,6 +14,7 @@ import {
   currentAsset,
   failedCallback,
   objectRule,
+  onUnknownEntity,
   op,
   opResult,
   orphanPage,
@@ -57,6 +58,7 @@ export const applyAssets = mutation({
     epoch: v.number(),
     ackedSeq: v.number(), // every op of this epoch up to this one is settled
     ops: v.array(op),
+    onUnknownEntity: v.optional(onUnknownEntity),
     callbacks,
   },
   returns: v.array(opResult),

@@ -7,6 +7,7 @@ import { saveChanges } from "./changes";
 import { dropAsset } from "./effects";
 import { fail } from "./errors";
 import { assetById, slotDigest } from "./identity";
+import { beat } from "./liveness";
 import { NOTHING } from "./objects";
 import { pageOf } from "./pages";
 import { toAssetReference } from "./references";
@@ -63,7 +64,10 @@ export async function findByKey(ctx: QueryCtx, backend: Caller, { bucket, keys }
   );
 }
 
-/** Removes assets that still have the version that the caller saw; their versions stay, until they expire. */
+/**
+ * Removes assets that still have the version that the caller saw; their versions stay, until they expire. The caller is
+ * heard, as a sidecar is: what it counts goes into the base once it is gone.
+ */
 export async function removeAssets(
   ctx: MutationCtx,
   backend: Caller,
@@ -71,6 +75,7 @@ export async function removeAssets(
 ): Promise<RemovalResult[]> {
   requireProject(backend, projectId);
   requireFew(removals.length);
+  await beat(ctx, backend.producer);
   const batches = new Map<string, Batch | null>();
   const results: RemovalResult[] = [];
   for (const { slot, expectedVersion } of removals) {
