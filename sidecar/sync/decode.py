@@ -99,7 +99,7 @@ def version_page(value: Any) -> VersionPage:
     """Read the answer to ``versions``. Raises SidecarError."""
     try:
         cursor, items = value["cursor"], value["versions"]
-        versions = tuple(_version(item) for item in items)
+        versions = tuple(version_of(item) for item in items)
     except (KeyError, TypeError, ValueError):
         raise malformed(f"page {value!r:.200}", operation="versions", target="page") from None
     return VersionPage(versions=versions, cursor=None if cursor is None else str(cursor))
@@ -142,7 +142,8 @@ def slot_of(item: Any) -> Slot:
     )
 
 
-def _version(item: Any) -> AssetVersion:
+def version_of(item: Any) -> AssetVersion:
+    """Read a version as its sidecar sees it. Raises KeyError, TypeError, ValueError for what is none."""
     superseded = item["supersededAt"]
     return AssetVersion(
         slot=slot_of(item),

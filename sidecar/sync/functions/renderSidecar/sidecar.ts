@@ -13,6 +13,7 @@ import {
   caller,
   currentAsset,
   failedCallback,
+  leftObject,
   objectRule,
   onUnknownEntity,
   op,
@@ -31,6 +32,7 @@ import {
   versionPage,
 } from "./lib/shapes";
 import { recount as countAgain } from "./lib/recount";
+import { findLeft } from "./lib/left";
 import { cleanupOrphans } from "./lib/orphans";
 import { listUnfinished } from "./lib/unfinished";
 import { expireOwn, listVersions } from "./lib/versions";
@@ -125,6 +127,13 @@ export const assetsByKey = query({
   args: { caller, bucket: v.string(), keys: v.array(v.string()) },
   returns: v.array(shownObject),
   handler: async (ctx, { caller, ...args }) => await backend.findByKey(ctx, caller, args),
+});
+
+/** Which of at most 100 objects were left by sidecars that are gone; see lib/left.ts. */
+export const leftObjects = query({
+  args: { caller, bucket: v.string(), keys: v.array(v.string()), rules: v.array(projectRule) },
+  returns: v.array(v.union(v.null(), leftObject)),
+  handler: async (ctx, { caller, ...args }) => await findLeft(ctx, caller, args),
 });
 
 /** Remove at most 100 assets, each only if it is still at the version that was seen. */

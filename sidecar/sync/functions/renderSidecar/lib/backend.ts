@@ -125,6 +125,6 @@ export async function expireAny(
   return marked;
 }
 
-function requireFew(count: number): void {
+export function requireFew(count: number): void {
   if (count > MAX_ASSETS) fail("BATCH_TOO_LARGE", `${count} items in one call; at most ${MAX_ASSETS}`);
 }

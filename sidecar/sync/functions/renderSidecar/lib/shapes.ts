@@ -285,6 +285,10 @@ export const assetPage = v.object({
 /** The assets that show an object; `others`: so do some that are not the caller's, or very many. */
 export const shownObject = v.object({ assets: v.array(assetReference), others: v.boolean() });
 
+/** An object of a sidecar that is gone. Of one without a version nobody ever told. */
+export const leftObject = v.object({ projectId: v.string(), version: v.union(v.null(), versionRow) });
+export type LeftObject = Infer<typeof leftObject>;
+
 /** Assets of which nothing tells any more, and where to go on; null: there are no further ones. */
 export const orphanPage = v.object({ orphans: v.array(assetReference), cursor: v.union(v.string(), v.null()) });
 
