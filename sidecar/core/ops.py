@@ -16,7 +16,9 @@ from .media_facts import FIELDS
 from .model import Slot
 from .scenes import SceneFacts
 
-CONTRACT_VERSION = 2  # of the wire; 2: media facts of an asset, and how many chunks a scene expects
+CONTRACT_VERSION = 3  # of the wire
+MEDIA_VERSION = 2  # from here on functions know media facts of an asset, and how many chunks a scene expects
+WAIT_VERSION = 3  # and ops that wait for what the application makes
 
 
 class OpKind(StrEnum):
@@ -35,6 +37,7 @@ class OpOutcome(StrEnum):
     STALE = "stale"  # the slot has seen a newer op of this sidecar
     DUPLICATE = "duplicate"  # this opId was applied before
     REJECTED = "rejected"  # refused for good; ``code`` says why
+    UNKNOWN = "unknown"  # the application has not made its session or scene: nothing was done
 
 
 def slot_fields(slot: Slot) -> dict[str, str]:
@@ -71,9 +74,16 @@ class Op:
 
         Functions of an earlier contract refuse fields that they do not know: they are told the rest.
         """
-        text = self.text if contract_version >= CONTRACT_VERSION else json.dumps(self._as_first())
+        text = self.text if contract_version >= MEDIA_VERSION else json.dumps(self._as_first())
         head = f'{{"opId":{json.dumps(self.op_id)},"seq":{self.seq},"kind":"{self.kind}"'
         return f"{head}{'' if text == '{}' else ','}{text[1:]}"
+
+    @property
+    def scene_id(self) -> str | None:
+        """Return the scene that it names; None for an asset of the session."""
+        body = self.body
+        scene = body["sceneId"] if self.kind is OpKind.FACTS else body["entityId"]
+        return None if body.get("entityType") == "session" else str(scene)
 
     def _as_first(self) -> Mapping[str, Any]:
         """Return the body by the first contract."""

@@ -11,7 +11,7 @@ what is true by then (``journal/stores/repairs.py``), and the stages carry it ou
 expired in Convex before its object becomes a clean-up task; a crash in between is a row of the table.
 Retention's three rows of the table are repaired in each periodic run, the others only where
 ``reconcile.apply`` says so. To reconciling a removed version is one that was superseded (`removal:
-tombstone`) or expired (`removal: delete`).
+tombstone`) or expired (`removal: delete`). What sidecars left that are gone: ``left_behind.py``.
 """
 
 from __future__ import annotations
@@ -34,11 +34,13 @@ from sidecar.journal.read.comparison import Comparison, Seen
 from sidecar.journal.stores.repairs import Repairs
 from sidecar.journal.writer import AsyncJournal
 from sidecar.settings.daemon import Retention
+from sidecar.sync.backend import BackendStore
 from sidecar.sync.stage import SyncStage
 from sidecar.sync.store import MetadataStore
 from sidecar.upload.store import ObjectStore
 
 from .blocking import finished
+from .left_behind import LeftBehind
 from .repairing import Repairer
 
 PAGE = 1000
@@ -76,8 +78,12 @@ class Reconciler:
         retention: Retention,
         every_seconds: float,
         apply: bool,
+        backend: BackendStore | None = None,
     ) -> None:
-        """``skews`` are our clock minus each remote's; ``apply`` is for the periodic runs."""
+        """``skews`` are our clock minus each remote's; ``apply`` is for the periodic runs.
+
+        ``backend`` is Convex as well, if what sidecars left that are gone is to be looked after.
+        """
         self._journal, self._path, self._bucket, self._tag = journal, journal_path, bucket, tag
         self._sidecar_id, self._objects, self._metadata = sidecar_id, objects, metadata
         self._sync, self._gates = sync, gates
@@ -86,6 +92,7 @@ class Reconciler:
         self._repairer = Repairer(
             journal=journal, metadata=metadata, sync=sync, sidecar_id=sidecar_id, url=url
         )
+        self._left = None if backend is None else LeftBehind(backend, journal, bucket, tag, self._is_retired)
         self._one_at_a_time = asyncio.Lock()
         self.last: ReconcileReport | None = None
 
@@ -142,6 +149,8 @@ class Reconciler:
                     report.examples.append(Inconsistency(type=row.type, key=seen.key, repair=row.repair))
                 if row.type in types and await self._repairer.repair(seen, row):
                     report.repaired[row.type] += 1
+        if self._left is not None:
+            await self._left.look(report, types, now_ms=now_ms)
         return report
 
     # -- gathering --------------------------------------------------------------------------------
@@ -163,8 +172,12 @@ class Reconciler:
         else:
             await finished(comparison.add_uploads, uploads, stop=comparison.stop)
         found: list[tuple[str, int, int]] = []
+        if self._left is not None:
+            self._left.begin()
         async for one in self._objects.list_objects(prefix=""):
             found.append((one.key, one.size_bytes, one.modified_ms))
+            if self._left is not None:
+                self._left.take(*found[-1])
             if len(found) >= PAGE:
                 await finished(comparison.add_objects, found, stop=comparison.stop)
                 found = []

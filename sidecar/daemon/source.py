@@ -102,6 +102,14 @@ class DaemonSource:
         """Return how many log lines were dropped, and why none can be written now."""
         return (0, None) if self._lines is None else (self._lines.dropped, self._lines.trouble)
 
+    def waits_for(self, session_id: str, scene_id: str | None) -> str | None:
+        """Return which session or scene is to be made before Convex is told of it, as a sentence."""
+        return self._sync.unknown.why(session_id, scene_id) if self._sync else None
+
+    def unknown_entities(self) -> Sequence[str]:
+        """Return what is waited for in the same way, as sentences."""
+        return self._sync.unknown.reasons() if self._sync else []
+
     def obstacle(self, path: str) -> str | None:
         """Return what keeps an absolute path from being read now, as a sentence."""
         return self._obstacles.at(path)

@@ -147,4 +147,5 @@ def build_reconciler(
         retention=retention,
         every_seconds=every_seconds,
         apply=apply,
+        backend=remotes.backend,
     )

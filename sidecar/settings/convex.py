@@ -114,4 +114,4 @@ class Convex(Section):
     on_refused: Literal["keep", "delete"] = "keep"
     """keep: the object stays beside its dead letter. delete: the upload is taken back, if nobody shows it."""
     on_unknown_entity: Literal["create", "wait"] = "create"
-    """What becomes of an asset whose session or scene Convex does not know."""
+    """What an asset does whose session or scene Convex does not know: make them, or wait for them."""

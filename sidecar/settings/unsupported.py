@@ -13,7 +13,6 @@ from .problems import Key, dotted
 
 REFUSED: dict[str, tuple[Any, ...]] = {  # what this version can do
     "convex.sync": ("on", "off"),
-    "convex.on_unknown_entity": ("create",),
 }
 # Measured by `python -m tests.bench.parts`, with TLS.
 CRT = (

@@ -129,7 +129,7 @@ def _of(source: StatusSource, row: Transfer) -> str:
         case State.READY:
             return f"Complete; {_progress(source, row)}"
         case State.UPLOADED:
-            return _unsynced(source)
+            return _unsynced(source, row)
         case State.DEAD:
             return f"A dead letter, given up after {count(row.failures, 'attempt')}: {failure(row)}"
         case State.GONE:
@@ -140,9 +140,11 @@ def _of(source: StatusSource, row: Transfer) -> str:
             return f"{abandoned}{meaning(row)}.".capitalize()
 
 
-def _unsynced(source: StatusSource) -> str:
+def _unsynced(source: StatusSource, row: Transfer) -> str:
     if not is_syncing(source):
         return "In S3; Convex is not told, by convex.sync: off."
+    if (missing := source.waits_for(row.route.slot.session_id, row.route.scene_id)) is not None:
+        return f"In S3; Convex is told once it is there (convex.on_unknown_entity: wait): {missing}."
     return f"In S3; Convex is still to be told.{_trouble(source, 'convex')}"
 
 

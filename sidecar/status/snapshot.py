@@ -68,7 +68,7 @@ async def take_snapshot(source: StatusSource, scope: FileScope) -> Snapshot:
     }
     journaled = await source.read(lambda journal: _unfinished(source, journal, scope))
     failed, failed_files = await _failures(source, scope, unsent, journaled, away)
-    owed = _pending(journaled.rows, settling, away, {absolute(c.root, c.path) for c in candidates})
+    owed = _pending(source, journaled.rows, settling, away, {absolute(c.root, c.path) for c in candidates})
     coming = count_unfinished(journaled.counts, refused_now(candidates), away).coming
     return Snapshot(
         counts=_by_state(journaled.counts),
@@ -80,6 +80,7 @@ async def take_snapshot(source: StatusSource, scope: FileScope) -> Snapshot:
 
 
 def _pending(
+    source: StatusSource,
     rows: Sequence[Transfer],
     settling: Mapping[str, Candidate],
     away: Mapping[str, RootAway],
@@ -93,7 +94,7 @@ def _pending(
         and not is_stuck(away.get(row.root), row.state)
         and (row.display in settling or row.display not in candidates or row.state is not State.DISCOVERED)
     ]
-    named = [_named(row, settling.get(row.display)) for row in going]
+    named = [_named(source, row, settling.get(row.display)) for row in going]
     known = {row.display for row in going}
     fresh = [
         Owed(path=path, file_class=one.file_class, state="waiting", why=one.why)
@@ -103,11 +104,13 @@ def _pending(
     return [*named, *fresh]
 
 
-def _named(row: Transfer, candidate: Candidate | None) -> Owed:
+def _named(source: StatusSource, row: Transfer, candidate: Candidate | None) -> Owed:
     file_class = class_of(row.state)
     if candidate is not None and row.state is State.DISCOVERED:
         file_class = candidate.file_class
     why = candidate.why if candidate is not None else meaning(row)
+    if row.state is State.UPLOADED:
+        why = source.waits_for(row.route.slot.session_id, row.route.scene_id) or why
     return Owed(path=row.display, file_class=file_class, state=row.state, why=why)
 
 

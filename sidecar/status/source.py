@@ -123,6 +123,14 @@ class StatusSource(Protocol):
         """How many log lines were dropped since the start; why none can be written now, None if they can."""
         ...
 
+    def waits_for(self, session_id: str, scene_id: str | None) -> str | None:
+        """Return which session or scene is to be made before Convex is told of it, as a sentence."""
+        ...
+
+    def unknown_entities(self) -> Sequence[str]:
+        """Return what is waited for in the same way, as sentences."""
+        ...
+
     def obstacle(self, path: str) -> str | None:
         """Return what keeps an absolute path from being read now, as a sentence."""
         ...

@@ -37,7 +37,7 @@ from .models import (
     Upload,
 )
 from .source import Remote, StatusSource
-from .wording import count, iso, iso_or_none
+from .wording import count, iso, iso_or_none, unmade
 
 EXAMPLES_MAX = 20
 
@@ -73,7 +73,7 @@ async def status(source: StatusSource, disks: Disks, ledger: Ledger) -> Status:
         uptime_seconds=round(source.uptime_seconds(), 3),
         state="draining" if source.draining() else "degraded" if why else "ok",
         reasons=why,
-        attention=attention(source, ledger),
+        attention=[*attention(source, ledger), *unmade(source.unknown_entities())],
         files=total(ledger),
         transfers={state: counts.get(state, 0) for state in State},
         backlog=Backlog(files=files, bytes=size_bytes, oldest_seconds=round(oldest, 3)),

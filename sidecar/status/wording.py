@@ -5,6 +5,7 @@ A hint for a kind of error is left out where the message has its own, which know
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sidecar.core.errors import ErrorKind
@@ -35,6 +36,7 @@ _MEANINGS = {
 }
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _STEP = 1024
+UNMADE_MAX = 3
 
 
 def meaning(transfer: Transfer, *, syncing: bool = True) -> str:
@@ -44,6 +46,19 @@ def meaning(transfer: Transfer, *, syncing: bool = True) -> str:
     if transfer.state is State.UPLOADED and not syncing:
         return "in S3, which is the end: Convex is not told"
     return _MEANINGS[transfer.state]
+
+
+def unmade(reasons: Sequence[str]) -> list[str]:
+    """Return one sentence of what the application has not made, and what waits for; none if nothing does."""
+    if not reasons:
+        return []
+    named = "; ".join(reasons[:UNMADE_MAX]) + ("; ..." if len(reasons) > UNMADE_MAX else "")
+    what = count(len(reasons), "session or scene", "sessions and scenes")
+    return [f"what names {what} waits in the outbox until your application makes {_it(reasons)}: {named}"]
+
+
+def _it(reasons: Sequence[str]) -> str:
+    return "it" if len(reasons) == 1 else "them"
 
 
 def hint_for(kind: str) -> str | None:

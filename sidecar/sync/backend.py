@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from sidecar.core.model import Slot
+from sidecar.core.ops import AssetVersion
 
 from . import decode
 from .convex import ConvexStore, wire_slot
@@ -51,6 +52,14 @@ class ShownObject:
     others: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftObject:
+    """An object of a sidecar that is gone; of one without a version nobody ever told."""
+
+    project_id: str
+    version: AssetVersion | None
+
+
 class RemovalOutcome(StrEnum):
     """What became of a removal."""
 
@@ -85,6 +94,16 @@ class BackendStore(ConvexStore):
         if not isinstance(value, list) or len(value) != len(keys):
             raise malformed("not one answer per key", operation="assetsByKey", target="keys")
         return [_shown(item) for item in value]
+
+    async def left_objects(
+        self, bucket: str, keys: Sequence[str], project_ids: Sequence[str]
+    ) -> Sequence[LeftObject | None]:
+        """``sidecar:leftObjects``: which of at most 100 were left by sidecars that are gone; None stays."""
+        arguments = {"bucket": bucket, "keys": list(keys), "projectIds": list(project_ids)}
+        value = await self._call("query", "leftObjects", arguments)
+        if not isinstance(value, list) or len(value) != len(keys):
+            raise malformed("not one answer per key", operation="leftObjects", target="keys")
+        return [None if item is None else _left(item) for item in value]
 
     async def list_by_project(
         self, project_id: str, *, cursor: str | None
@@ -133,6 +152,15 @@ class BackendStore(ConvexStore):
         """Ask ``sidecar:canRead``: may this viewer, an issuer and a subject, see the asset."""
         who = None if viewer is None else {"issuer": viewer[0], "subject": viewer[1]}
         return await self._call("query", "canRead", {"asset": asset_id, "viewer": who}) is True
+
+
+def _left(item: Any) -> LeftObject:
+    try:
+        version = item["version"]
+        named = None if version is None else decode.version_of(version)
+        return LeftObject(project_id=str(item["projectId"]), version=named)
+    except (KeyError, TypeError, ValueError):
+        raise malformed(f"{item!r:.200}", operation="leftObjects", target="keys") from None
 
 
 def _shown(item: Any) -> ShownObject:

@@ -18,6 +18,7 @@ from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.model import Slot
 from sidecar.core.ops import (
     CONTRACT_VERSION,
+    WAIT_VERSION,
     Batch,
     CurrentAsset,
     OpResult,
@@ -50,9 +51,13 @@ class ConvexStore:
         remote_clock: RemoteClock,
         timeout_seconds: float,
         module: str = "sidecar",
+        waits: bool = False,
     ) -> None:
-        """``http`` has the deployment as its base URL, follows no redirects; ``module`` is the wrappers'."""
-        self._module = module
+        """``http`` has the deployment as its base URL, follows no redirects; ``module`` is the wrappers'.
+
+        ``waits``: ops whose session or scene is not there are UNKNOWN, and make neither.
+        """
+        self._module, self._waits = module, waits
         self._exchange = Exchange(http, remote_clock)
         self._credentials = credentials
         self._remote_clock = remote_clock
@@ -72,11 +77,11 @@ class ConvexStore:
             if not error.redacted:
                 raise
             value = await self._call("query", "ping", {})
-        self._contract = decode.check_contract(value)
+        self._contract = decode.check_contract(value, at_least=WAIT_VERSION if self._waits else 1)
 
     async def register(self, *, sidecar_id: str, journal_id: str) -> Registration:
         """``sidecar:register``, after a ping: what they know decides what they are told."""
-        if self._contract is None:
+        if self._contract is None or (self._waits and self._contract < WAIT_VERSION):
             await self.probe()
         who: dict[str, Any] = {"sidecarId": sidecar_id, "journalId": journal_id}
         if self._contract != 1:
@@ -100,6 +105,8 @@ class ConvexStore:
             "epoch": epoch,
             "ackedSeq": batch.acked_seq,
         }
+        if self._waits:
+            about["onUnknownEntity"] = "wait"
         ops = ",".join(op.wire(self._contract or 1) for op in batch.ops)
         arguments = f'{_json(about)[:-1]},"ops":[{ops}]}}'
         return decode.results(await self._called("mutation", "applyAssets", arguments), batch)
@@ -216,5 +223,5 @@ async def open_as(
     async with open_http(str(settings.url), version=version) as http:
         yield made(
             http=http, credentials=shown, remote_clock=remote_clock, timeout_seconds=settings.timeout,
-            module=settings.module,
+            module=settings.module, waits=settings.on_unknown_entity == "wait",
         )  # fmt: skip

@@ -31,17 +31,18 @@ from .totals import Outcome
 _EXACT_MAX = 2**53  # beyond it a float64 skips integers
 
 
-def check_contract(value: Any) -> int:
-    """Return ``contractVersion`` of ``ping`` or ``register``: ours, or an earlier one.
+def check_contract(value: Any, *, at_least: int = 1) -> int:
+    """Return ``contractVersion`` of ``ping`` or ``register``: ours, or an earlier one from ``at_least`` on.
 
     Raises SidecarError for a version that we do not speak, of a kind that opens the breaker: the queue
     stops until somebody deploys, and no asset dies of it.
     """
     version = _integer(value, "contractVersion", operation="call")
-    if not 1 <= version <= CONTRACT_VERSION:
+    if not at_least <= version <= CONTRACT_VERSION:
+        what = f"{at_least} at least" if version < at_least else str(CONTRACT_VERSION)
         raise SidecarError(
             ErrorKind.NOT_FOUND,
-            f"the deployed functions speak contract version {version}, this sidecar {CONTRACT_VERSION}",
+            f"the deployed functions speak contract version {version}, this sidecar needs {what}",
             operation="call",
             target="sidecar:ping",
             hint=NOT_INSTALLED,
@@ -98,7 +99,7 @@ def version_page(value: Any) -> VersionPage:
     """Read the answer to ``versions``. Raises SidecarError."""
     try:
         cursor, items = value["cursor"], value["versions"]
-        versions = tuple(_version(item) for item in items)
+        versions = tuple(version_of(item) for item in items)
     except (KeyError, TypeError, ValueError):
         raise malformed(f"page {value!r:.200}", operation="versions", target="page") from None
     return VersionPage(versions=versions, cursor=None if cursor is None else str(cursor))
@@ -141,7 +142,8 @@ def slot_of(item: Any) -> Slot:
     )
 
 
-def _version(item: Any) -> AssetVersion:
+def version_of(item: Any) -> AssetVersion:
+    """Read a version as its sidecar sees it. Raises KeyError, TypeError, ValueError for what is none."""
     superseded = item["supersededAt"]
     return AssetVersion(
         slot=slot_of(item),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import structlog
 
 from sidecar.core.clock import Clock
 from sidecar.core.errors import SidecarError
-from sidecar.core.ops import Batch, Op, OpOutcome, OpResult
+from sidecar.core.ops import Batch, Op, OpKind, OpOutcome, OpResult
 from sidecar.core.retry import Again, GiveUp
+from sidecar.core.unknown_entities import ITSELF, UnknownEntities
 from sidecar.gate import RemoteGate
 from sidecar.journal.stores.answers import Answers
 from sidecar.journal.stores.batches import Batches
@@ -24,6 +25,7 @@ from .registration import FENCED, UNREGISTERED, Registrar, fenced
 from .store import MetadataStore
 
 log = structlog.get_logger()
+UNKNOWN_SESSION = "UNKNOWN_SESSION"
 
 
 class Delivery:
@@ -37,17 +39,22 @@ class Delivery:
         gate: RemoteGate,
         registrar: Registrar,
         concurrency: Concurrency,
+        unknown: UnknownEntities,
         sidecar_id: str,
         clock: Clock,
         metrics: Metrics,
         compensation: Compensation | None = None,
     ) -> None:
-        """``gate`` is Convex's; ``concurrency`` hears of throttling. ``compensation`` takes uploads back."""
+        """``gate`` is Convex's; ``concurrency`` hears of throttling, ``unknown`` of what is not there.
+
+        ``compensation`` takes uploads back.
+        """
         self._store = store
         self._journal = journal
         self._gate = gate
         self._registrar = registrar
         self._concurrency = concurrency
+        self._unknown = unknown
         self._sidecar_id = sidecar_id
         self._clock = clock
         self._metrics = metrics
@@ -92,14 +99,43 @@ class Delivery:
         return None
 
     async def _settle(self, batch: Batch, results: Sequence[OpResult]) -> None:
-        """Record the outcomes; what Convex could not be asked about is sent once more."""
+        """Record the outcomes. What Convex could not be asked about is sent once more.
+
+        What names an entity that is not there goes back, and waits for it.
+        """
         verdicts = Verdicts()
         if self._compensation is not None:
             verdicts = await self._compensation.judge(batch, results)
+        by_id = {op.op_id: op for op in batch.ops}
         known = [one for one in results if one.op_id not in verdicts.later]
-        await self._journal.do(Answers.settle, known, taken_back=verdicts.taken_back)
+        settled = [one for one in known if one.outcome is not OpOutcome.UNKNOWN]
+        missed = {by_id[one.op_id]: one for one in known if one.outcome is OpOutcome.UNKNOWN}
+        if settled:
+            await self._journal.do(Answers.settle, settled, taken_back=verdicts.taken_back)
+        is_found = self._found(batch.session_id, [by_id[one.op_id] for one in settled])
+        self._missed(batch.session_id, missed)
+        if missed or is_found:
+            await self._journal.do(Batches.release_ops, _seqs(list(missed)))
         if verdicts.error is not None:
             await self._failed_later([op for op in batch.ops if op.op_id in verdicts.later], verdicts.error)
+
+    def _found(self, session_id: str, ops: Sequence[Op]) -> bool:
+        """Tell whether anything waited for what these ops name; a removal may name what is not there."""
+        if not self._unknown.of(session_id):
+            return False
+        telling = [op for op in ops if op.kind is not OpKind.REMOVE]
+        found = [self._unknown.found(session_id, op.scene_id or ITSELF) for op in telling]
+        return any(found)
+
+    def _missed(self, session_id: str, missed: Mapping[Op, OpResult]) -> None:
+        now = self._clock.monotonic()
+        reasons = {_unknown_of(op, result): result.message for op, result in missed.items()}
+        if reasons and ITSELF not in reasons:
+            self._unknown.found(session_id)
+        for scene_id, message in reasons.items():
+            why = message or "Convex does not know what it names"
+            if self._unknown.missed(session_id, scene_id, why, now=now):
+                log.warning("entity_unknown", session_id=session_id, scene_id=scene_id or None, message=why)
 
     async def _failed(self, batch: Batch, error: SidecarError) -> None:
         spent = await self._journal.do(Batches.op_failures, _seqs(batch.ops))
@@ -141,6 +177,10 @@ class Delivery:
                 await self._journal.do(Answers.mark_ops_dead, _seqs(ops), error)
 
 
+def _unknown_of(op: Op, result: OpResult) -> str:
+    return ITSELF if result.code == UNKNOWN_SESSION else op.scene_id or ITSELF
+
+
 def _target(ops: Sequence[Op]) -> str:
     """Name a batch by its oldest op, which stays the oldest however the batch is composed anew."""
     return ops[0].op_id
@@ -153,5 +193,5 @@ def _seqs(ops: Sequence[Op]) -> list[int]:
 def _log_remarks(results: Sequence[OpResult]) -> None:
     """Log what Convex remarked about ops that it took: a slot taken over from another sidecar."""
     for result in results:
-        if result.code is not None and result.outcome is not OpOutcome.REJECTED:
+        if result.code is not None and result.outcome not in {OpOutcome.REJECTED, OpOutcome.UNKNOWN}:
             log.warning("op_remarked", op_id=result.op_id, code=result.code, message=result.message)

@@ -12,6 +12,7 @@ import asyncio
 
 from sidecar.core.clock import Clock
 from sidecar.core.ops import Batch
+from sidecar.core.unknown_entities import UnknownEntities
 from sidecar.gate import RemoteGate
 from sidecar.journal.db.connection import Topic
 from sidecar.journal.stores.batches import Batches
@@ -37,7 +38,7 @@ class SyncStage:
     """Claims batches, delivers them, records what Convex made of them.
 
     ``registered`` is set while Convex knows our journal. ``lookup``, ``scene_recovery``, ``expiry`` and
-    ``heartbeat`` are stages of their own, to be run beside this one.
+    ``heartbeat`` are stages of their own, to be run beside this one. ``unknown`` is what ops wait for.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class SyncStage:
         self._batch = batch
         self._clock = clock
         self._concurrency = Concurrency()
+        self.unknown = UnknownEntities()
         self._registrar = Registrar(store=store, journal=journal, gate=gate, sidecar_id=sidecar_id)
         self.lookup = LookupStage(
             journal=journal, store=store, gate=gate, registrar=self._registrar, is_first=is_first
@@ -82,6 +84,7 @@ class SyncStage:
             gate=gate,
             registrar=self._registrar,
             concurrency=self._concurrency,
+            unknown=self.unknown,
             sidecar_id=sidecar_id,
             clock=clock,
             metrics=metrics,
@@ -129,6 +132,7 @@ class SyncStage:
             busy=frozenset(self._busy),
             sessions_max=places,
             wait_seconds=self._batch.wait,
+            unknown=self.unknown.now(),
         )
         self._passed_over |= not claimed.is_all
         for batch in claimed.batches:

@@ -428,6 +428,7 @@ class FakeSource:
     waiting_for: list[str] = field(default_factory=list)
     other_troubles: list[str] = field(default_factory=list)
     obstacles: dict[str, str] = field(default_factory=dict)
+    unmade: dict[tuple[str, str | None], str] = field(default_factory=dict)
     in_flight: list[FakeUpload] = field(default_factory=list)
     reconciles: list[bool] = field(default_factory=list)
     requeues: list[tuple[str | None, str | None, str | None]] = field(default_factory=list)
@@ -450,6 +451,12 @@ class FakeSource:
 
     def log_lines(self) -> tuple[int, str | None]:
         return self.dropped_lines, self.log_trouble
+
+    def waits_for(self, session_id: str, scene_id: str | None) -> str | None:
+        return self.unmade.get((session_id, scene_id))
+
+    def unknown_entities(self) -> Sequence[str]:
+        return list(self.unmade.values())
 
     def obstacle(self, path: str) -> str | None:
         return self.obstacles.get(path)

@@ -229,3 +229,19 @@ async def test_explain_says_why_nothing_moves(served: Served, get: Get) -> None:
     verdict = (await get(f"/explain?path={VIDEO}"))["verdict"]
     assert verdict.endswith("invalid: no. Its file is not there any more.")
     assert any("requeue" in step for step in reply["steps"])
+
+
+async def test_what_waits_for_the_application_says_for_what(served: Served, get: Get) -> None:
+    """`/explain` of the file, `/status` of all of them."""
+    why = 'the application has not made scene "intro" yet (ensureScene)'
+    served.source.journal.rows = [transfer(1, VIDEO, State.UPLOADED)]
+    served.source.watch.findings[VIDEO] = FakeFinding("matched", "a regular file", rule="rule 1")
+    assert (await get("/status"))["attention"] == []
+    served.source.unmade["p/s", "intro"] = why
+    waits = "In S3; Convex is told once it is there (convex.on_unknown_entity: wait): "
+    assert (await get(f"/explain?path={VIDEO}"))["verdict"] == f"{waits}{why}."
+    [sentence] = (await get("/status"))["attention"]
+    assert (
+        sentence
+        == f"what names 1 session or scene waits in the outbox until your application makes it: {why}"
+    )

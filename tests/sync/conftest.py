@@ -128,10 +128,12 @@ def open_desk(tmp_path: Path, key_file: Path, sidecar_id: str) -> OpenDesk:
     """Open the stage over this test's journal; leaving it ends the stage as a restart would."""
 
     @asynccontextmanager
-    async def opened(url: str, *, journal: Path = tmp_path, key_file: Path = key_file) -> AsyncIterator[Desk]:
+    async def opened(
+        url: str, *, journal: Path = tmp_path, key_file: Path = key_file, **over: Any
+    ) -> AsyncIterator[Desk]:
         clock = SystemClock()
         db = Journal(journal / "journal.db", tag=sidecar_tag(sidecar_id), bucket="lessons", clock=clock)
-        settings = jwt_settings(url, key_file)
+        settings = jwt_settings(url, key_file, **over)
         async with (
             JournalWriter(db) as writer,
             open_store(settings, sidecar_id=sidecar_id, clock=clock, version="0.1.0") as store,

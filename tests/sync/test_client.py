@@ -85,7 +85,7 @@ TABLE = [
     (200, {"status": "success"}, ErrorKind.NOT_FOUND, False, False),
     (200, {"status": "success", "value": {"contractVersion": "x"}}, ErrorKind.UNKNOWN, True, True),
     (200, {"status": "success", "value": {"contractVersion": 1.5}}, ErrorKind.UNKNOWN, True, True),
-    (200, {"status": "success", "value": {"contractVersion": 3}}, ErrorKind.NOT_FOUND, False, False),
+    (200, {"status": "success", "value": {"contractVersion": 4}}, ErrorKind.NOT_FOUND, False, False),
 ]
 
 
@@ -201,7 +201,7 @@ async def test_the_call_is_what_convex_expects(wire: Wire, store: ConvexStore) -
     await store.probe()
     path, headers, body = wire.requests[0]
     assert path == "/api/query"
-    assert body == {"path": "sidecar:ping", "args": {"contractVersion": 2}, "format": "json"}
+    assert body == {"path": "sidecar:ping", "args": {"contractVersion": 3}, "format": "json"}
     assert headers["Convex-Client"] == "render-sidecar-1.2.3"
     assert headers["Content-Type"] == "application/json"
     assert "Authorization" not in headers

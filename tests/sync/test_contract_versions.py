@@ -42,6 +42,7 @@ class Functions:
         name, args = call["path"].removeprefix("sidecar:"), call["args"]
         self.calls.append(name)
         known = FIRST[name] | ({"contractVersion"} if self.contract > 1 else set())
+        known |= {"onUnknownEntity"} if self.contract > 2 else set()
         ops = args.get("ops", [])
         if args.keys() - known or (self.contract == 1 and any(map(_is_new, ops))):
             return web.json_response(REFUSED)
@@ -60,9 +61,9 @@ def _is_new(op: dict[str, Any]) -> bool:
     return "expected" in op or bool(op.get("asset", {}).keys() & MEDIA.keys())
 
 
-def opened(url: str) -> Any:
+def opened(url: str, **over: Any) -> Any:
     """Open a client without credentials."""
-    settings = Convex.model_validate({"url": url, "auth": {"mode": "none"}})
+    settings = Convex.model_validate({"url": url, "auth": {"mode": "none"}, **over})
     return open_store(settings, sidecar_id="s", clock=SystemClock(), version="1.2.3")
 
 
@@ -97,9 +98,9 @@ async def test_functions_of_yesterday_are_told_what_they_know(wire: Wire) -> Non
 
 async def test_functions_of_today_are_told_everything(wire: Wire) -> None:
     """One ping comes first, so that no field is ever sent in vain."""
-    functions = Functions(wire, 2)
+    functions = Functions(wire, 3)
     async with opened(wire.url) as store:
-        assert (await store.register(sidecar_id="s", journal_id="j")).contract_version == 2
+        assert (await store.register(sidecar_id="s", journal_id="j")).contract_version == 3
         await tell(store)
     assert functions.calls == ["ping", "register", "applyAssets"]
     film, scene = functions.ops
@@ -109,11 +110,33 @@ async def test_functions_of_today_are_told_everything(wire: Wire) -> None:
 
 async def test_functions_of_tomorrow_speak_the_contract_of_today(wire: Wire) -> None:
     """Their newest is theirs; what they are told is what this sidecar knows."""
-    functions = Functions(wire, 3)
+    functions = Functions(wire, 4)
+    async with opened(wire.url) as store:
+        assert (await store.register(sidecar_id="s", journal_id="j")).contract_version == 3
+        await tell(store)
+    assert len(functions.ops) == 2
+
+
+async def test_functions_of_the_second_contract_are_told_media_facts(wire: Wire) -> None:
+    """What came with the third is no field of an op."""
+    functions = Functions(wire, 2)
     async with opened(wire.url) as store:
         assert (await store.register(sidecar_id="s", journal_id="j")).contract_version == 2
         await tell(store)
-    assert len(functions.ops) == 2
+    assert functions.ops[0]["asset"].items() >= MEDIA.items()
+
+
+async def test_functions_that_cannot_wait_are_asked_for_nothing(wire: Wire) -> None:
+    """They would make what is to be waited for: the queue stops, in a sentence."""
+    functions = Functions(wire, 2)
+    async with opened(wire.url, on_unknown_entity="wait") as store:
+        for _ in range(2):
+            with pytest.raises(SidecarError, match="speak contract version 2, this sidecar needs 3 at least"):
+                await store.register(sidecar_id="s", journal_id="j")
+        functions.contract = 3
+        assert (await store.register(sidecar_id="s", journal_id="j")).contract_version == 3
+        await tell(store)
+    assert functions.calls == ["ping", "ping", "ping", "register", "applyAssets"]
 
 
 async def test_functions_that_are_replaced_under_a_running_sidecar_are_found_out(wire: Wire) -> None:

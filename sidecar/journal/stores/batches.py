@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sidecar.core.batching import WaitingOps, due_at
 from sidecar.core.errors import JournalLostError, SidecarError
 from sidecar.core.ops import Batch, Op, OpKind, Registration
+from sidecar.core.unknown_entities import ITSELF, UnknownOfSession, dues, is_waiting, waiting_scenes
 from sidecar.journal.db.connection import JournalConnection, Topic
 from sidecar.journal.db.meta import EPOCH, SENT_SEQ
 from sidecar.journal.db.store import Store, transaction
@@ -89,16 +91,18 @@ class Batches(Store):
         busy: Collection[str] = (),
         sessions_max: int = 1,
         wait_seconds: float = 0.0,
+        unknown: Mapping[str, UnknownOfSession] = MappingProxyType({}),
     ) -> ClaimedBatches:
         """Lease the ops that go now: the oldest ``limit`` of each session that is not ``busy``.
 
         Of ``sessions_max`` sessions, the one with the oldest op first. ``core/batching.py`` decides which
-        gather instead, for ``wait_seconds`` at most.
+        gather instead, for ``wait_seconds`` at most. Of what is ``unknown`` one op asks, when it may.
         """
         going, gathering = list[Sequence[sqlite3.Row]](), dict[str, WaitingOps]()
         sessions = self._sessions(busy)
         for session in sessions:
-            if not (rows := self._sendable_of(session, now=now, limit=limit)):
+            missing = unknown.get(session, {})
+            if not (rows := self._sendable_of(session, missing, now=now, limit=limit)):
                 continue
             waiting = self._waiting(session, rows, limit=limit, now=now)
             if due_at(waiting, most=limit, wait_seconds=wait_seconds) > now:
@@ -108,10 +112,10 @@ class Batches(Store):
             if len(going) == sessions_max:
                 break
         self._since = {session: waiting.since for session, waiting in gathering.items()}
-        dues = [since + wait_seconds for since in self._since.values()]
+        gathered = [since + wait_seconds for since in self._since.values()]
         return ClaimedBatches(
             batches=self._leased(going),
-            due=min([*dues, *self._next_op_due(now)], default=None),
+            due=min([*gathered, *self._next_op_due(now), *dues(unknown, now=now)], default=None),
             is_gathering=any(waiting.files_wait for waiting in gathering.values()),
             is_all=next(sessions, None) is None and not any(self._has_more(rows) for rows in going),
         )
@@ -131,6 +135,14 @@ class Batches(Store):
             )
         self._may_back_off = True
         self._db.topics.add(Topic.OUTBOX)  # work for whoever waits for the next time that is due
+
+    @transaction
+    def release_ops(self, seqs: Sequence[int]) -> None:
+        """Nothing was done with them, at nobody's cost: they wait for what they name."""
+        self._db.execute(
+            "UPDATE outbox SET lease = 0 WHERE seq IN (SELECT value FROM json_each(?))", [json.dumps(seqs)]
+        )
+        self._db.topics.add(Topic.OUTBOX)
 
     @transaction
     def hasten_ops(self) -> None:
@@ -162,14 +174,21 @@ class Batches(Store):
         rows = self._db.execute(SESSIONS, [json.dumps(list(busy))]).fetchall()
         return (row["id"] for row in rows)
 
-    def _sendable_of(self, session: str, *, now: float, limit: int) -> Sequence[sqlite3.Row]:
+    def _sendable_of(
+        self, session: str, unknown: UnknownOfSession, *, now: float, limit: int
+    ) -> Sequence[sqlite3.Row]:
         """Return a session's oldest ops that may go; all of them are of one project."""
+        if is_waiting(unknown, now=now):
+            return []
+        waiting = waiting_scenes(unknown, now=now)
+        others = " AND ifnull(o.scene_id, '') NOT IN (SELECT value FROM json_each(:waiting))"
         rows = self._db.execute(
             f"SELECT * FROM outbox o WHERE o.session_id = :session AND {self._sendable()}"
-            " ORDER BY o.seq LIMIT :limit",
-            {"session": session, "now": now, "limit": limit},
+            f"{others if waiting else ''} ORDER BY o.seq LIMIT :limit",
+            {"session": session, "now": now, "limit": limit, "waiting": json.dumps(waiting)},
         ).fetchall()
-        return [row for row in rows if row["project_id"] == rows[0]["project_id"]]
+        rows = [row for row in rows if row["project_id"] == rows[0]["project_id"]]
+        return _one_of_each(rows, unknown) if unknown else rows
 
     def _waiting(self, session: str, rows: Sequence[sqlite3.Row], *, limit: int, now: float) -> WaitingOps:
         return WaitingOps(
@@ -256,6 +275,14 @@ def _op(row: sqlite3.Row) -> Op:
         text=row["body"],
         is_repeated=row["state"] == "sent",
     )
+
+
+def _one_of_each(rows: Sequence[sqlite3.Row], unknown: UnknownOfSession) -> Sequence[sqlite3.Row]:
+    """Leave one op, the oldest, of each scene that is unknown, or of the session if that is."""
+    if ITSELF in unknown:
+        return rows[:1]
+    first = {row["scene_id"]: row["seq"] for row in reversed(rows)}
+    return [row for row in rows if row["scene_id"] not in unknown or first[row["scene_id"]] == row["seq"]]
 
 
 def _is_opening(row: sqlite3.Row) -> bool:

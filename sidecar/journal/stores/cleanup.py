@@ -6,7 +6,9 @@ own upload. Carrying one out is idempotent.
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sidecar.core.errors import ErrorKind
@@ -82,6 +84,14 @@ class Cleanup(Store):
     def leave_to_rechecks(self, task_id: int) -> None:
         """Never due in this process: looking at it again settles it (``upload/cleanup/rechecks.py``)."""
         self._db.execute("UPDATE debts SET due = ? WHERE id = ?", [UNTIL_RECHECKED, task_id])
+
+    def owed_deletions(self, keys: Sequence[str]) -> set[str]:
+        """Return which of these objects are to be deleted already."""
+        rows = self._db.execute(
+            "SELECT key FROM debts WHERE delete_object = 1 AND key IN (SELECT value FROM json_each(?))",
+            [json.dumps(keys)],
+        )
+        return {row["key"] for row in rows}
 
     @transaction
     def hasten_cleanup(self) -> None:

@@ -78,6 +78,11 @@ class Scenes(Store):
             for row in rows
         ]
 
+    def projects(self) -> list[str]:
+        """Return the projects of the scenes that the journal knows."""
+        rows = self._db.execute("SELECT DISTINCT project_id FROM scenes ORDER BY project_id")
+        return [row["project_id"] for row in rows]
+
     @transaction
     def quiet_scene(self, session_id: str, scene_id: str, *, change: int) -> None:
         """Nothing new came for complete_after: the scene is quiet, unless something did (``change``)."""

@@ -24,8 +24,8 @@ from sidecar.local.ports import LOOPBACK, free_port
 _HEAD_END = b"\r\n\r\n"
 _START_SECONDS = 10.0
 _FRESH: Mapping[str, Any] = {
-    "register": {"epoch": 1, "lastSeq": 0, "contractVersion": 2},
-    "ping": {"contractVersion": 2},
+    "register": {"epoch": 1, "lastSeq": 0, "contractVersion": 3},
+    "ping": {"contractVersion": 3},
     "versions": {"versions": [], "cursor": None},
     "heartbeat": None,
     "unfinishedScenes": {"scenes": [], "cursor": None},

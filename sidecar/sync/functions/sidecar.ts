@@ -11,7 +11,9 @@ import {
   contractWith,
   currentAsset,
   failedCallback,
+  leftObject,
   olderVersion,
+  onUnknownEntity,
   op,
   opResult,
   orphanPage,
@@ -44,6 +46,7 @@ const applyArgs = {
   epoch: v.number(),
   ackedSeq: v.number(), // every op of this epoch up to this one is settled
   ops: v.array(op),
+  onUnknownEntity: v.optional(onUnknownEntity),
 };
 const currentArgs = { slots: v.array(slot) };
 const currentReturns = v.array(v.union(v.null(), currentAsset));
@@ -54,6 +57,8 @@ const listArgs = { projectId: v.string(), cursor: v.union(v.string(), v.null()) 
 const idArgs = { ids: v.array(v.string()) };
 const idReturns = v.array(v.union(v.null(), assetReference));
 const keyArgs = { bucket: v.string(), keys: v.array(v.string()) };
+const leftArgs = { ...keyArgs, projectIds: v.array(v.string()) };
+const leftReturns = v.array(v.union(v.null(), leftObject));
 const removeArgs = { projectId: v.string(), removals: v.array(removal) };
 const cleanupArgs = { ...listArgs, dryRun: v.boolean() };
 const expireAnyArgs = { projectId: v.string(), versions: v.array(versionName) };
@@ -196,6 +201,22 @@ export const assetsByKeyInternal = internalQuery({
   returns: v.array(shownObject),
   handler: async (ctx, args) =>
     await ctx.runQuery(component.sidecar.assetsByKey, { caller: deployedSidecar().caller, ...args }),
+});
+
+/**
+ * For a backend: which of at most 100 objects of these projects were left by sidecars that are gone for a week, in order;
+ * null for one that is to stay. Who lists a bucket asks, and asks again before the object goes.
+ */
+export const leftObjects = query({
+  args: leftArgs,
+  returns: leftReturns,
+  handler: async (ctx, args) => await left(ctx, await requireBackend(ctx), args),
+});
+
+export const leftObjectsInternal = internalQuery({
+  args: leftArgs,
+  returns: leftReturns,
+  handler: async (ctx, args) => await left(ctx, deployedSidecar().caller, args),
 });
 
 /** For a backend: remove at most 100 assets, each only if it is still at the version that was seen. */
@@ -356,6 +377,11 @@ async function beat(ctx: MutationCtx, { caller }: Writer, epoch: number) {
 async function expireAny(ctx: MutationCtx, caller: Caller, { projectId, versions }: ObjectType<typeof expireAnyArgs>) {
   const rules = rulesFor([projectId], caller);
   return await ctx.runMutation(component.sidecar.expireVersions, { caller, projectId, versions, rules });
+}
+
+async function left(ctx: QueryCtx, caller: Caller, { projectIds, ...objects }: ObjectType<typeof leftArgs>) {
+  const rules = rulesFor(projectIds, caller);
+  return await ctx.runQuery(component.sidecar.leftObjects, { caller, ...objects, rules });
 }
 
 async function countAgain(ctx: MutationCtx, { caller }: Writer, args: ObjectType<typeof recountArgs>) {

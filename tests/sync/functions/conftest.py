@@ -61,6 +61,14 @@ export const multiply = internalMutation({
     for (let n = 0; n < count; n += 1) await ctx.db.insert("assets", { ...row, name: `${n}-${name}` });
   },
 });
+export const bury = internalMutation({
+  args: { producer: v.string(), goneSince: v.number() },
+  handler: async (ctx, { producer, goneSince }) => {
+    for (const row of await ctx.db.query("sidecarHeartbeats").collect()) {
+      if (row.producer === producer) await ctx.db.patch(row._id, { goneSince });
+    }
+  },
+});
 export const miscount = internalMutation({
   args: { sessionId: v.string() },
   handler: async (ctx, { sessionId }) => {

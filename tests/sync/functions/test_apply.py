@@ -136,10 +136,15 @@ def test_a_new_journal_begins_a_new_epoch(sidecar: Sidecar) -> None:
 def test_each_sidecar_is_answered_by_its_own_contract(sidecar: Sidecar) -> None:
     """One that names none speaks the first; none is answered by one that it does not know."""
     call, who = sidecar.caller, {"sidecarId": sidecar.sidecar_id, "journalId": "journal-1"}
-    for named, answered in [({}, 1), ({"contractVersion": 1}, 1), ({"contractVersion": 2}, 2)]:
+    for named, answered in [
+        ({}, 1),
+        ({"contractVersion": 1}, 1),
+        ({"contractVersion": 2}, 2),
+        ({"contractVersion": 3}, 3),
+    ]:
         assert call.query("sidecar:ping", **named) == {"contractVersion": answered}
         assert call.mutation("sidecar:register", **who, **named)["contractVersion"] == answered
-    assert call.query("sidecar:ping", contractVersion=9)["contractVersion"] == 2
+    assert call.query("sidecar:ping", contractVersion=9)["contractVersion"] == 3
 
 
 def test_a_new_journal_may_begin_its_seq_anew(sidecar: Sidecar) -> None:

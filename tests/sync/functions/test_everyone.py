@@ -75,6 +75,7 @@ def arguments(name: str, sidecar: Sidecar, caller_id: str) -> dict[str, Any]:
         "sidecar:listByProject": {"projectId": "secret", "cursor": None},
         "sidecar:assetsById": {"ids": ["x"]},
         "sidecar:assetsByKey": {"bucket": "lessons", "keys": ["x"]},
+        "sidecar:leftObjects": {"bucket": "lessons", "keys": ["x"], "projectIds": ["secret"]},
         "sidecar:removeAssets": {"projectId": "secret", "removals": [{"slot": slot, "expectedVersion": 1}]},
         "sidecar:expireVersions": {"projectId": "secret", "versions": [{**slot, "version": 1}]},
         "sidecar:forgetOlder": {"projectId": "secret", "versions": [{**slot, "version": 1}]},

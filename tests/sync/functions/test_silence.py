@@ -262,6 +262,37 @@ def test_the_counters_of_those_that_are_gone_are_one_row(server: ConvexServer, c
     assert (total["assetCount"], total["sceneCount"], total["totalAssetSize"]) == (11, 11, 10_001)
 
 
+def test_three_hundred_backends_leave_no_row_for_each(server: ConvexServer, caller: Caller) -> None:
+    """Each removes one asset under a name of its own, and is not heard again."""
+    sidecar, _ = pair(caller, "backends")
+    for first in range(0, 310, 62):
+        sidecar.apply(*[put(f"{number}.mp4") for number in range(first, first + 62)])
+    with Caller(server.url, f"Convex {server.admin_key}") as admin:
+        for number in range(300):
+            backend = {"producer": f"backend {number}", "projects": ["p"]}
+            slot = {"sessionId": sidecar.session_id, "entityType": "scene", "entityId": "intro"}
+            slot |= {"assetType": "video_chunk", "name": f"{number}.mp4"}
+            removal = {"slot": slot, "expectedVersion": 1}
+            [done] = admin.inside("sidecar:removeAssets", caller=backend, projectId="p", removals=[removal])
+            assert done["outcome"] == "removed"
+    for table in ("sidecarCounters", "sidecarHeartbeats"):
+        eventually(
+            f"none is left in {table}",
+            lambda table=table: producers_in(server, table, "backend ") == set(),  # type: ignore[misc]
+            seconds=60,
+        )
+    assert (session(caller, sidecar)["assetCount"], session(caller, sidecar)["totalAssetSize"]) == (
+        10,
+        10_000,
+    )
+
+
+def producers_in(server: ConvexServer, table: str, prefix: str) -> set[str]:
+    """Return those of a table whose names begin so."""
+    rows = server.table(f"renderSidecar/{table}")
+    return {row["producer"] for row in rows if row["producer"].startswith(prefix)}
+
+
 def test_a_short_lived_sidecar_leaves_no_rows_of_its_own(server: ConvexServer, caller: Caller) -> None:
     """What it made stays, and another journal of it goes on where it ended."""
     job, other = pair(caller, "short")

@@ -46,7 +46,7 @@ export class Backend {
     this.#scheduler.clear();
     this.#deployment.reset();
     this.#commits = [];
-    this.#stats = { calls: {}, conflicts: {}, exhausted: 0 }; // by function, by table
+    this.#stats = { calls: {}, read: {}, written: {}, conflicts: {}, exhausted: 0 }; // by function, by table
     this.paused = false;
   }
 
@@ -85,7 +85,10 @@ export class Backend {
         const target = await this.#resolve(component, path, kind, identity);
         const args = this.#deployment.modules.parse(target, jsonArgs);
         count(this.#stats.calls, component, target.path);
-        return { value: await this.#run(target, args, identity, trace, job), trace };
+        const value = await this.#run(target, args, identity, trace, job);
+        count(this.#stats.read, component, target.path, trace.found);
+        count(this.#stats.written, component, target.path, trace.committed);
+        return { value, trace };
       });
     } catch (error) {
       if (error instanceof SystemError) throw error;
@@ -173,7 +176,9 @@ export class Backend {
   }
 
   /** At the end of a transaction of its own: a mutation's, and each of those that an action calls. */
-  #committed({ writes, scheduled, cancelled }) {
+  #committed(trace) {
+    const { writes, scheduled, cancelled } = trace;
+    trace.committed += writes.length;
     if (writes.length > 0) {
       this.#commits.push({ number: ++this.#commitNumber, writes: [...writes] });
       if (this.#commits.length > 2 * COMMITS_KEPT) this.#commits.splice(0, COMMITS_KEPT);
@@ -204,9 +209,9 @@ function requireRight({ rights }, right) {
   throw new FunctionError(`You do not have permission to perform this operation (deployment:functions:${name}).`);
 }
 
-function count(counts, component, name) {
+function count(counts, component, name, number = 1) {
   const key = component ? `${component}/${name}` : name;
-  counts[key] = (counts[key] ?? 0) + 1;
+  counts[key] = (counts[key] ?? 0) + number;
 }
 
 const handleOf = (component, path) => `function://${component};${path}`;

@@ -9,7 +9,9 @@ import { tableOf } from "./prefixes.mjs";
 import { followTransactions } from "./transactions.mjs";
 
 const running = new AsyncLocalStorage();
-export const newTrace = () => ({ reads: [], writes: [], logs: [], scheduled: [], cancelled: [], marks: [] });
+/** `found`: documents that its reads returned; `committed`: documents that were written for good. */
+export const newTrace = () => ({ ...emptyLists(), found: 0, committed: 0 });
+const emptyLists = () => ({ reads: [], writes: [], logs: [], scheduled: [], cancelled: [], marks: [] });
 export const traced = (trace, run) => running.run(trace, run);
 export const untraced = (run) => running.exit(run);
 
@@ -37,7 +39,8 @@ export function installTap(bundled, backend) {
 
 async function asyncSyscall(inner, op, args) {
   const trace = running.getStore();
-  if (!trace || op === "1.0/queryStreamNext") return await inner.asyncSyscall(op, args);
+  if (!trace) return await inner.asyncSyscall(op, args);
+  if (op === "1.0/queryStreamNext") return await next(inner, trace, args);
   const parsed = JSON.parse(args);
   switch (op) {
     case "1.0/schedule":
@@ -57,6 +60,7 @@ async function asyncSyscall(inner, op, args) {
       return await traced({ ...newTrace(), logs: trace.logs }, () => inner.asyncSyscall(op, args));
     case "1.0/get":
       trace.reads.push({ component: here(), id: parsed.id });
+      trace.found++;
       break;
     case "1.0/queryPage":
       if (here() !== "") throw new Error(PAGINATION);
@@ -70,6 +74,12 @@ async function asyncSyscall(inner, op, args) {
       await noteWrite(inner, trace, op, parsed);
   }
   return await inner.asyncSyscall(op, args);
+}
+
+async function next(inner, trace, args) {
+  const result = await inner.asyncSyscall("1.0/queryStreamNext", args);
+  if (!JSON.parse(result).done) trace.found++;
+  return result;
 }
 
 const PAGINATION =

@@ -57,6 +57,7 @@ export default defineSchema({
   })
     .index("by_asset", ["assetId", "version"])
     .index("by_slot", ["sessionId", "entityType", "entityId", "assetType", "name", "version"])
+    .index("by_key", ["s3Key"])
     .index("by_producer", ["producer", "createdAt", "assetId", "version"]),
 
   /**
@@ -130,8 +131,10 @@ export default defineSchema({
     producer: v.string(),
     seenAt: v.number(),
     goneSince: v.optional(v.number()),
+    tag: v.optional(v.string()), // what its objects' keys carry; rows of earlier versions get it with a sign of life
   })
     .index("by_producer", ["producer"])
+    .index("by_tag", ["tag"])
     .index("by_silence", ["goneSince", "seenAt"]),
 
   /** One row per journal that a sidecar ever had; the highest epoch is the one that may write. */

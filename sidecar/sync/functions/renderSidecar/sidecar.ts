@@ -13,8 +13,10 @@ import {
   caller,
   currentAsset,
   failedCallback,
+  leftObject,
   objectRule,
   olderVersion,
+  onUnknownEntity,
   op,
   opResult,
   orphanPage,
@@ -31,6 +33,7 @@ import {
   versionPage,
 } from "./lib/shapes";
 import { recount as countAgain } from "./lib/recount";
+import { findLeft } from "./lib/left";
 import { cleanupOrphans } from "./lib/orphans";
 import { listUnfinished } from "./lib/unfinished";
 import { expireOwn, listVersions } from "./lib/versions";
@@ -58,6 +61,7 @@ export const applyAssets = mutation({
     epoch: v.number(),
     ackedSeq: v.number(), // every op of this epoch up to this one is settled
     ops: v.array(op),
+    onUnknownEntity: v.optional(onUnknownEntity),
     callbacks,
   },
   returns: v.array(opResult),
@@ -124,6 +128,13 @@ export const assetsByKey = query({
   args: { caller, bucket: v.string(), keys: v.array(v.string()) },
   returns: v.array(shownObject),
   handler: async (ctx, { caller, ...args }) => await backend.findByKey(ctx, caller, args),
+});
+
+/** Which of at most 100 objects were left by sidecars that are gone; see lib/left.ts. */
+export const leftObjects = query({
+  args: { caller, bucket: v.string(), keys: v.array(v.string()), rules: v.array(projectRule) },
+  returns: v.array(v.union(v.null(), leftObject)),
+  handler: async (ctx, { caller, ...args }) => await findLeft(ctx, caller, args),
 });
 
 /** Remove at most 100 assets, each only if it is still at the version that was seen. */

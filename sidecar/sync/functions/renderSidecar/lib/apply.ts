@@ -15,23 +15,27 @@ import { isOlder, newestOfSlot, prune, remember } from "./ledger";
 import { saveChanges } from "./changes";
 import { defined } from "./optional";
 import { addressOf, problemWithObject } from "./objects";
-import { isDeleted, sessionTombstone, versionRow } from "./rows";
-import type { Caller, Effect, ObjectRule, Op, OpResult } from "./shapes";
+import { isDeleted, sceneRow, sessionTombstone, versionRow } from "./rows";
+import type { Caller, Effect, ObjectRule, OnUnknownEntity, Op, OpResult } from "./shapes";
 
 export const MAX_OPS = 100;
+
+type Given = BatchArgs & { ops: Op[]; keys: ObjectRule; mayClaim: boolean; onUnknownEntity?: OnUnknownEntity };
 
 /** Throws for authorization, fencing and size; a bad op is `rejected` and disturbs no other. */
 export async function applyBatch(
   ctx: MutationCtx,
   caller: Caller,
-  { ops, keys, mayClaim, ...args }: BatchArgs & { ops: Op[]; keys: ObjectRule; mayClaim: boolean },
+  { ops, keys, mayClaim, onUnknownEntity, ...args }: Given,
 ): Promise<OpResult[]> {
   if (ops.length > MAX_OPS) fail("BATCH_TOO_LARGE", `${ops.length} ops in one call; at most ${MAX_OPS}`);
   if (args.sessionId === "" || args.projectId === "") fail("INVALID", "sessionId or projectId is empty");
   requireProject(caller, args.projectId);
   await requireNewestEpoch(ctx, caller.producer, args.epoch);
   const batch = newBatch(args, { producer: caller.producer, keys, now: Date.now() });
-  const foreign = await problemWithSession(ctx, batch, mayClaim);
+  const owner = await projectOf(ctx, batch.sessionId);
+  if (onUnknownEntity === "wait") batch.mustExist = owner === null ? "session" : "scenes";
+  const foreign = await problemWithSession(ctx, batch, { owner, mayClaim: mayClaim || onUnknownEntity === "wait" });
   const results: OpResult[] = [];
   for (const op of ops) {
     const effect = await applyOp(ctx, batch, op, foreign);
@@ -60,6 +64,8 @@ async function applyOp(ctx: MutationCtx, batch: Batch, op: Op, foreign: Problem 
   if (problem !== null) return rejected(problem);
   const deleted = await problemWithScene(ctx, batch, op);
   if (deleted !== null) return rejected(deleted);
+  const missing = await unknownEntity(ctx, batch, op);
+  if (missing !== null) return { outcome: "unknown", ...missing };
   const newest = await newestOfSlot(ctx, batch.producer, slot);
   const late = newest !== null && isOlder({ epoch: batch.epoch, seq: op.seq }, newest);
   const effect: Effect = late
@@ -124,8 +130,11 @@ function foreignObject({ projectId, keys }: Batch, op: Op): Problem | null {
 }
 
 /** A session that nobody has written yet is claimed for its project, for good. */
-async function problemWithSession(ctx: MutationCtx, batch: Batch, mayClaim: boolean): Promise<Problem | null> {
-  const projectId = await projectOf(ctx, batch.sessionId);
+async function problemWithSession(
+  ctx: MutationCtx,
+  batch: Batch,
+  { owner: projectId, mayClaim }: { owner: string | null; mayClaim: boolean },
+): Promise<Problem | null> {
   if ((await sessionTombstone(ctx, batch.sessionId)) !== null) {
     return { code: "SESSION_DELETED", message: `session "${batch.sessionId}" was deleted` };
   }
@@ -141,8 +150,22 @@ async function problemWithSession(ctx: MutationCtx, batch: Batch, mayClaim: bool
   };
 }
 
+const sceneOf = (op: Op) => (op.kind === "facts" ? op.sceneId : op.entityType === "scene" ? op.entityId : null);
+
+/** Of a sidecar that makes neither: what is not there yet. Nothing has to be there for an asset to be removed. */
+async function unknownEntity(ctx: MutationCtx, batch: Batch, op: Op): Promise<Problem | null> {
+  const { mustExist, sessionId } = batch;
+  if (mustExist === "nothing" || op.kind === "remove") return null;
+  if (mustExist === "session") {
+    return { code: "UNKNOWN_SESSION", message: `the application has not made session "${sessionId}" yet (ensureSession)` };
+  }
+  const sceneId = sceneOf(op);
+  if (sceneId === null || (await sceneRow(ctx, sessionId, sceneId)) !== null) return null;
+  return { code: "UNKNOWN_SCENE", message: `the application has not made scene "${sceneId}" yet (ensureScene)` };
+}
+
 async function problemWithScene(ctx: MutationCtx, batch: Batch, op: Op): Promise<Problem | null> {
-  const sceneId = op.kind === "facts" ? op.sceneId : op.entityType === "scene" ? op.entityId : null;
+  const sceneId = sceneOf(op);
   if (sceneId === null) return null;
   if (!(await isDeleted(ctx, batch.sessionId, sceneId))) return null;
   return { code: "SCENE_DELETED", message: `scene "${sceneId}" was deleted` };

@@ -7,6 +7,7 @@ import { saveChanges } from "./changes";
 import { dropAsset } from "./effects";
 import { fail } from "./errors";
 import { assetById, slotDigest } from "./identity";
+import { beat } from "./liveness";
 import { NOTHING } from "./objects";
 import { pageOf } from "./pages";
 import { toAssetReference } from "./references";
@@ -64,7 +65,10 @@ export async function findByKey(ctx: QueryCtx, backend: Caller, { bucket, keys }
   );
 }
 
-/** Removes assets that still have the version that the caller saw; their versions stay, until they expire. */
+/**
+ * Removes assets that still have the version that the caller saw; their versions stay, until they expire. The caller is
+ * heard, as a sidecar is: what it counts goes into the base once it is gone.
+ */
 export async function removeAssets(
   ctx: MutationCtx,
   backend: Caller,
@@ -72,6 +76,7 @@ export async function removeAssets(
 ): Promise<RemovalResult[]> {
   requireProject(backend, projectId);
   requireFew(removals.length);
+  await beat(ctx, backend.producer);
   const batches = new Map<string, Batch | null>();
   const results: RemovalResult[] = [];
   for (const { slot, expectedVersion } of removals) {
@@ -155,6 +160,6 @@ export async function expireAny(
   return marked;
 }
 
-function requireFew(count: number): void {
+export function requireFew(count: number): void {
   if (count > MAX_ASSETS) fail("BATCH_TOO_LARGE", `${count} items in one call; at most ${MAX_ASSETS}`);
 }

@@ -25,6 +25,7 @@ export type Change = {
 export type Batch = BatchArgs & {
   producer: string;
   keys: ObjectRule; // what its objects may be
+  mustExist: "nothing" | "scenes" | "session"; // what the application makes; "session": and has not made yet
   now: number;
   changes: Map<string, Change>;
 };
@@ -32,7 +33,7 @@ export type Batch = BatchArgs & {
 export function newBatch(args: BatchArgs, of: Pick<Batch, "producer" | "keys" | "now">): Batch {
   const { projectId, sessionId, epoch, ackedSeq } = args;
   const { producer, keys, now } = of;
-  return { projectId, sessionId, epoch, ackedSeq, producer, keys, now, changes: new Map() };
+  return { projectId, sessionId, epoch, ackedSeq, producer, keys, mustExist: "nothing", now, changes: new Map() };
 }
 
 /** The change of an entity, begun empty. */

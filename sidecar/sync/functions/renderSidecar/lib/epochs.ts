@@ -3,7 +3,7 @@
  * journal may write. An old copy of a journal, brought back by a restored volume, is fenced.
  */
 import type { Doc } from "../_generated/dataModel";
-import type { MutationCtx } from "../_generated/server";
+import type { MutationCtx, QueryCtx } from "../_generated/server";
 import { startBackfill } from "./backfill";
 import { fail } from "./errors";
 import { beat } from "./liveness";
@@ -44,7 +44,7 @@ export async function requireNewestEpoch(ctx: MutationCtx, producer: string, epo
 
 /** The row of a sidecar's newest journal. */
 export async function newestEpoch(
-  ctx: Pick<MutationCtx, "db">,
+  ctx: Pick<QueryCtx, "db">,
   producer: string,
 ): Promise<Doc<"sidecarEpochs"> | null> {
   return await ctx.db

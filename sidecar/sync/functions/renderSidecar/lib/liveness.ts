@@ -11,6 +11,7 @@ import { changeOf, newBatch } from "./batch";
 import { saveChanges } from "./changes";
 import { scheduleCollection } from "./collection";
 import { sceneRow } from "./rows";
+import { tagOf } from "./tags";
 import { BASE, fold } from "./totals";
 
 /** A sidecar that was not heard of for so long is gone. */
@@ -30,8 +31,9 @@ export async function beat(ctx: MutationCtx, producer: string): Promise<boolean>
   const row = await heartbeatOf(ctx, producer);
   const now = Date.now();
   if (row !== null && row.goneSince === undefined && now - row.seenAt < BEAT_MS) return false;
-  if (row === null) await ctx.db.insert("sidecarHeartbeats", { producer, seenAt: now });
-  else await ctx.db.patch("sidecarHeartbeats", row._id, { seenAt: now, goneSince: undefined });
+  const tag = row?.tag ?? (await tagOf(producer));
+  if (row === null) await ctx.db.insert("sidecarHeartbeats", { producer, seenAt: now, tag });
+  else await ctx.db.patch("sidecarHeartbeats", row._id, { seenAt: now, goneSince: undefined, tag });
   if (row !== null && row.goneSince === undefined) return true;
   await ctx.scheduler.runAfter(SILENCE_MS, internal.lib.liveness.watch, { producer });
   await ctx.scheduler.runAfter(0, internal.lib.liveness.revive, { producer });

@@ -3,9 +3,10 @@ import { v, type Infer, type Validator } from "convex/values";
 
 /**
  * Grows when a sidecar and these functions would no longer understand each other. 2: media facts of an asset, and how many
- * chunks a scene expects. Each sidecar is answered by its own contract; one that names no version speaks the first.
+ * chunks a scene expects. 3: ops that wait for what the application makes. Each sidecar is answered by its own contract; one
+ * that names no version speaks the first.
  */
-export const CONTRACT_VERSION = 2;
+export const CONTRACT_VERSION = 3;
 export const contractWith = (theirs: number | undefined) => Math.min(theirs ?? 1, CONTRACT_VERSION);
 
 export const entityType = v.union(v.literal("scene"), v.literal("session"));
@@ -183,6 +184,10 @@ export type FactsOp = Infer<typeof factsOp>;
 export type RemoveOp = Infer<typeof removeOp>;
 export type Op = Infer<typeof op>;
 
+/** What becomes of an op whose session or scene is not there: it makes them, or waits for the application to do so. */
+export const onUnknownEntity = v.union(v.literal("create"), v.literal("wait"));
+export type OnUnknownEntity = Infer<typeof onUnknownEntity>;
+
 /** The object that a version names. */
 export const kept = v.object({ s3Key: v.string(), transfer: v.string() });
 
@@ -199,6 +204,7 @@ export const opResult = v.object({
     v.literal("stale"),
     v.literal("duplicate"),
     v.literal("rejected"),
+    v.literal("unknown"), // the application has not made its session or scene yet: nothing was done
   ),
   version: v.optional(v.number()),
   code: v.optional(v.string()),
@@ -278,6 +284,10 @@ export const assetPage = v.object({
 
 /** The assets that show an object; `others`: so do some that are not the caller's, or very many. */
 export const shownObject = v.object({ assets: v.array(assetReference), others: v.boolean() });
+
+/** An object of a sidecar that is gone. Of one without a version nobody ever told. */
+export const leftObject = v.object({ projectId: v.string(), version: v.union(v.null(), versionRow) });
+export type LeftObject = Infer<typeof leftObject>;
 
 /** Assets of which nothing tells any more, and where to go on; null: there are no further ones. */
 export const orphanPage = v.object({ orphans: v.array(assetReference), cursor: v.union(v.string(), v.null()) });

@@ -60,7 +60,7 @@ export async function expireVersion(
   return true;
 }
 
-async function describe(ctx: QueryCtx, row: Version) {
+export async function describe(ctx: QueryCtx, row: Version) {
   const { sessionId, entityType, entityId, assetType, name, version } = row;
   const { transfer, bucket, s3Key, size, checksum } = row;
   const next = await versionRow(ctx, row, version + 1);
