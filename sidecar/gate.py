@@ -302,7 +302,7 @@ class RemoteGate:
         before, self._breaker = self._breaker, breaker
         if breaker.failures == 0 or (before.state is not BreakerState.CLOSED and self._is_closed):
             self._trouble = None
-        if before == breaker:
+        if before is breaker or before == breaker:
             return
         if before.state is BreakerState.CLOSED and not self._is_closed:
             log.warning("breaker_opened", remote=self.remote, reason=self.reason)

@@ -111,6 +111,29 @@ def test_secrets_are_known_by_their_key_and_their_shape(capsys: pytest.CaptureFi
     assert line["bare"] == logs.MASK
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"path": "/r/hunter2-two.mp4", "bytes": 1},
+        {"detail": "bearer abcdefgh", "version": None},
+        {"url": "https://s/x?X-Amz-Signature=0123"},
+        {"detail": "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"},
+        {"session_token": "abc"},
+        {"deep": {"password": "abc"}},
+        {"path": "/r/a b=c.mp4", "bytes": 1, "seconds": 0.5, "is_late": False, "version": None},
+    ],
+)
+def test_a_line_of_plain_values_is_masked_as_any_other(
+    capsys: pytest.CaptureFixture[str], fields: dict[str, Any]
+) -> None:
+    """What is looked at as a whole first says what masking each value would."""
+    secrets = ["hunter2-two"]
+    logs.configure(log_format="json", level="info", secrets=lambda: secrets)
+    structlog.get_logger().info("delivered", **fields)
+    [line] = lines(capsys)
+    assert {name: line[name] for name in fields} == logs.redact(fields, secrets)
+
+
 def test_a_log_reader_that_went_away_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broken pipe is not the shipping's business."""
 

@@ -35,6 +35,9 @@ class Breaker:
     on_trial: bool = False  # half-open: a transfer is out
 
 
+_WELL = Breaker()
+
+
 def passes(breaker: Breaker) -> bool:
     """Tell whether one more transfer may go now."""
     half_open = breaker.state is BreakerState.HALF_OPEN and not breaker.on_trial
@@ -55,7 +58,7 @@ def succeeded(breaker: Breaker, now: float) -> Breaker:
     """
     if breaker.state is BreakerState.OPEN:
         return replace(breaker, due=min(now, breaker.due) if breaker.due is not None else now)
-    return Breaker()
+    return _WELL
 
 
 def failed(breaker: Breaker, policy: BreakerPolicy, now: float) -> Breaker:

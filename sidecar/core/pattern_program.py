@@ -136,10 +136,11 @@ class Close(Step):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A compiled pattern with two quick answers for paths that cannot match."""
+    """A compiled pattern with quick answers for paths that cannot match."""
 
     first: Step | None
     suffixes: tuple[str, ...]
+    needed: str  # text that every path that matches holds, if a slash is put before it
     slashes: int | None  # the exact number, where ``**`` is not used
     repeated: frozenset[str]
 
@@ -147,7 +148,7 @@ class Program:
         """Match the whole path; return the captures in order, or None."""
         if not path.endswith(self.suffixes) or (self.slashes is not None and path.count("/") != self.slashes):
             return None
-        return self._search(path)
+        return self._search(path) if self.needed in f"/{path}" else None
 
     def _search(self, path: str) -> tuple[Capture, ...] | None:
         stack: Stack = [(self.first, 0, None)]
@@ -189,6 +190,7 @@ def compile_program(nodes: Sequence[Node]) -> Program:
     return Program(
         first=_Compiler(repeated).chain(nodes, None, at_boundary=True),
         suffixes=_suffixes(nodes),
+        needed=_needed(nodes),
         slashes=_slashes(nodes),
         repeated=repeated,
     )
@@ -249,6 +251,23 @@ def _suffixes(nodes: Sequence[Node]) -> tuple[str, ...]:
             return tuple({suffix for option in options for suffix in _suffixes(option)})
         case _:
             return ("",)
+
+
+def _needed(nodes: Sequence[Node]) -> str:
+    """Return the longest text of all paths that match; what begins a path has a slash before it."""
+    runs, before = ["/"], None
+    for node in nodes:
+        match node:
+            case Text(text):
+                runs[-1] += text
+            case Slash():
+                runs[-1] += "/"
+            case Folders() if before is None or isinstance(before, Slash):
+                runs.append("/")
+            case _:
+                runs.append("")
+        before = node
+    return max(runs, key=len)
 
 
 def _slashes(nodes: Sequence[Node]) -> int | None:

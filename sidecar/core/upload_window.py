@@ -84,14 +84,27 @@ def passed(window: Window, length_bytes: int, seconds: float, now: float) -> Win
     trips = round_trips.seen(window.trips, length_bytes, seconds)
     if trips is not None and trips.are_long:
         if window.limit > min(FEWEST, window.most):
-            return _less(replace(window, trips=trips), NARROWER, now)
+            return _less(_knowing(window, trips, window.limit), NARROWER, now)
         trips = round_trips.anew(trips)
-    window = replace(window, trips=trips)
     if seconds >= QUICK_SECONDS or window.limit >= window.most:
-        return window
+        return _knowing(window, trips, window.limit)
     calm = now - window.halved_at >= AGAIN_SECONDS
     more = weight(length_bytes) / (1.0 if calm else window.limit)
-    return replace(window, limit=min(window.most, window.limit + more))
+    return _knowing(window, trips, min(window.most, window.limit + more))
+
+
+def _knowing(window: Window, trips: RoundTrips | None, limit: float) -> Window:
+    """Do what ``replace`` does, which takes several times as long: this is done for each body."""
+    return Window(
+        most=window.most,
+        limit=limit,
+        tried=window.tried,
+        full=window.full,
+        full_at=window.full_at,
+        halved_at=window.halved_at,
+        slowed_at=window.slowed_at,
+        trips=trips,
+    )
 
 
 def troubled(window: Window, seconds: float, now: float) -> Window:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from types import TracebackType
 
 from sidecar.core.clock import Clock
 from sidecar.core.upload_order import QueuedBody, Rank, UploadQueue
@@ -52,20 +53,17 @@ class MemoryBudget:
         """How many claims of a size fit at once, at least 1."""
         return max(1, self._lane(size_bytes).limit // max(1, size_bytes))
 
-    @asynccontextmanager
-    async def claim(self, size_bytes: int, rank: Rank) -> AsyncIterator[None]:
+    def claim(self, size_bytes: int, rank: Rank) -> AbstractAsyncContextManager[None]:
         """Wait until the bytes are free, hold them for the block.
 
         The line's turn comes first: what waits for it holds no bytes that are wanted by somebody more urgent.
         """
-        async with self._turn(size_bytes, rank) if self._turn else nullcontext():
-            lane = self._large if self._large.has_room(size_bytes) else self._lane(size_bytes)
-            taken = min(max(1, size_bytes), lane.limit)
-            await lane.take(taken, rank, length_bytes=size_bytes)
-            try:
-                yield
-            finally:
-                lane.give(taken)
+        bytes_ = Place(self._place, size_bytes, rank)
+        return bytes_ if self._turn is None else _Both(self._turn(size_bytes, rank), bytes_)
+
+    def _place(self, size_bytes: int) -> tuple[Lane, int]:
+        lane = self._large if self._large.has_room(size_bytes) else self._lane(size_bytes)
+        return lane, min(max(1, size_bytes), lane.limit)
 
     def _lane(self, size_bytes: int) -> Lane:
         return self._small if size_bytes <= self._small_claim else self._large
@@ -124,6 +122,52 @@ class Lane:
 
     def _fits(self, size: int) -> bool:
         return self.used + size <= self.limit
+
+
+class Place(AbstractAsyncContextManager[None]):
+    """Room in a lane: waited for at the block's entry, given back at its end."""
+
+    __slots__ = ("_choose", "_lane", "_length_bytes", "_rank", "_taken")
+
+    def __init__(self, choose: Callable[[int], tuple[Lane, int]], length_bytes: int, rank: Rank) -> None:
+        """``choose`` says at the entry which lane a body of that length takes, and how much of it."""
+        self._choose, self._length_bytes, self._rank = choose, length_bytes, rank
+
+    async def __aenter__(self) -> None:
+        """Wait."""
+        self._lane, self._taken = self._choose(self._length_bytes)
+        await self._lane.take(self._taken, self._rank, length_bytes=self._length_bytes)
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give it back."""
+        self._lane.give(self._taken)
+
+
+class _Both(AbstractAsyncContextManager[None]):
+    """Two blocks, one in the other."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(
+        self, outer: AbstractAsyncContextManager[None], inner: AbstractAsyncContextManager[None]
+    ) -> None:
+        self._outer, self._inner = outer, inner
+
+    async def __aenter__(self) -> None:
+        await self._outer.__aenter__()
+        try:
+            await self._inner.__aenter__()
+        except BaseException as error:
+            await self._outer.__aexit__(type(error), error, error.__traceback__)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._inner.__aexit__(kind, error, trace)
+        finally:
+            await self._outer.__aexit__(kind, error, trace)
 
 
 class Bandwidth:

@@ -8,11 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from sidecar.core.model import PartChecksums, StatIdentity, Transfer
 from sidecar.core.parts import PartRange, checksums_of
@@ -39,32 +38,33 @@ class Opened:
     data: bytes | None
 
 
-@asynccontextmanager
-async def opened(
-    transfer: Transfer, journal: AsyncJournal, openings: Openings[Opened]
-) -> AsyncIterator[SourceFile | None]:
+async def opened(transfer: Transfer, journal: AsyncJournal, openings: Openings[Opened]) -> SourceFile | None:
     """Open the file. None, and the journal knows, if it vanished. Raises SidecarError (LOCAL_IO)."""
     found = await openings.open(transfer.root, partial(_open, transfer))
     if found is None:
         await journal.do(Completion.vanish, transfer.row_id)
-        yield None
-        return
-    try:
-        yield SourceFile(found, transfer=transfer, journal=journal)
-    finally:
-        os.close(found.fd)
+        return None
+    return SourceFile(found, transfer=transfer, journal=journal)
 
 
 class SourceFile:
-    """An open file and the fingerprint it is expected to have."""
+    """An open file and the fingerprint it is expected to have. A context manager that closes it."""
 
     def __init__(self, found: Opened, *, transfer: Transfer, journal: AsyncJournal) -> None:
-        """``found`` belongs to the caller."""
+        """Take over what was ``found``."""
         self._fd, self._seen, self._data = found.fd, found.identity, found.data
         self._transfer = transfer
         self._identity = transfer.identity
         self._journal = journal
         self._part_checksums: dict[int, str] = {}
+
+    def __enter__(self) -> Self:
+        """Use it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        os.close(self._fd)
 
     def whole(self) -> Body:
         """Return all of it as a body."""

@@ -34,26 +34,33 @@ async def upload(transfer: Transfer, *, context: UploadContext, progress: Upload
     the bytes with the fingerprint's checksum, so that a file that changes meanwhile is never shipped
     torn: it is refused, read again, and overtaken if it did change.
     """
-    async with opened(transfer, context.journal, context.openings) as source:
-        if source is None:
-            return False
-        progress.on_open()
-        if not await source.is_itself():
-            return False
-        known = await find_existing(transfer, context=context)
-        if known is None:
-            return True
-        transfer = known
-        try:
-            stored = await _deliver(transfer, source, context=context, progress=progress)
-        except SidecarError as error:
-            if error.kind is ErrorKind.CORRUPT and not await source.is_itself(reread=True):
-                return False
-            raise
-        if stored is None:
-            return False
-        await context.journal.do(Uploads.uploaded, transfer, stored, context.url(transfer.key))
+    source = await opened(transfer, context.journal, context.openings)
+    if source is None:
+        return False
+    with source:
+        return await _upload(transfer, source, context=context, progress=progress)
+
+
+async def _upload(
+    transfer: Transfer, source: SourceFile, *, context: UploadContext, progress: UploadProgress
+) -> bool:
+    progress.on_open()
+    if not await source.is_itself():
+        return False
+    known = await find_existing(transfer, context=context)
+    if known is None:
         return True
+    transfer = known
+    try:
+        stored = await _deliver(transfer, source, context=context, progress=progress)
+    except SidecarError as error:
+        if error.kind is ErrorKind.CORRUPT and not await source.is_itself(reread=True):
+            return False
+        raise
+    if stored is None:
+        return False
+    await context.journal.do(Uploads.uploaded, transfer, stored, context.url(transfer.key))
+    return True
 
 
 async def _deliver(

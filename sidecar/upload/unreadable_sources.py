@@ -72,9 +72,10 @@ class UnreadableSources:
     def opened(self, transfer: Transfer) -> None:
         """Note that a transfer's file could be opened: every folder above it can be entered."""
         path = transfer.display
-        for where in [where for where in self._queues if path.startswith(f"{where.rstrip('/')}/")]:
-            del self._queues[where]
-        self._obstacles.over_above(transfer.display)
+        if self._queues:
+            for where in [where for where in self._queues if path.startswith(f"{where.rstrip('/')}/")]:
+                del self._queues[where]
+        self._obstacles.over_above(path)
 
     async def ended(self, transfer: Transfer) -> None:
         """Note that a transfer needs its file no more: let others try that wait as it did."""

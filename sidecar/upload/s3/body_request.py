@@ -82,16 +82,16 @@ def headers(fields: Mapping[str, Any]) -> dict[str, str]:
 
     Raises ParamValidationError for metadata that a header cannot carry.
     """
-    said = {_HEADERS[name]: _text(value) for name, value in fields.items() if name != "Metadata"}
+    said = {
+        _HEADERS[name]: value.strip() if isinstance(value, str) else str(value).lower()
+        for name, value in fields.items()
+        if name != "Metadata"
+    }
     for name, value in fields.get("Metadata", {}).items():
         if not (name.isascii() and value.isascii()):
             raise ParamValidationError(report=f"metadata that is not ASCII: {name}")
         said[f"x-amz-meta-{name}"] = value.strip()
     return said
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value).strip()
 
 
 async def learn(client: Any, bucket: str) -> Door | None:

@@ -59,7 +59,8 @@ class ServerBehaviour:
         distrusted = asyncio.get_running_loop().time() < self.distrusted_until
         if is_kept and (distrusted or _is_dead(protocol)):
             raise DeadConnectionError
-        self.used.add(protocol)
+        if not is_kept:
+            self.used.add(protocol)
         return is_kept
 
     def distrust(self) -> None:

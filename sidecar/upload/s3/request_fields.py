@@ -25,7 +25,7 @@ def about(spec: ObjectSpec, config: S3Config, algorithm: Algorithm) -> dict[str,
         "CacheControl": spec.cache_control,
         "ContentDisposition": spec.content_disposition,
         "StorageClass": spec.storage_class,
-        "Tagging": object_tags.header(spec.tags) or None,
+        "Tagging": object_tags.header(spec.tags) if spec.tags else None,
     }
     return {
         "Key": spec.key,

@@ -63,9 +63,14 @@ def canonical(request: Unsigned) -> tuple[str, str]:
     """Return the names of the headers that are signed, and the canonical request."""
     headers = request.headers
     order, names = _order(tuple(headers))
-    lines = "".join([f"{lower}:{' '.join(headers[name].split())}\n" for lower, name in order])
+    lines = "".join([f"{lower}:{_squeezed(headers[name])}\n" for lower, name in order])
     query = "&".join(sorted(request.query.split("&")))
     return names, f"{request.method}\n{request.path}\n{query}\n{lines}\n{names}\n{request.payload}"
+
+
+def _squeezed(value: str) -> str:
+    """Return a value with single blanks, and none around it. Most values have none at all."""
+    return value if " " not in value and value.isprintable() else " ".join(value.split())
 
 
 @lru_cache(maxsize=256)

@@ -25,7 +25,8 @@ class TcpConnection:
         """Remember what was acknowledged before."""
         self._transport = transport
         self._socket: Any = transport.get_extra_info("socket")
-        self._before = self._look()[0]
+        info = self._info()
+        self._before = _ACKED.unpack_from(info, _ACKED_AT)[0] if info else None
         self.written_bytes = 0  # by us, into the transport
 
     def arrived(self) -> tuple[int, bool]:
@@ -37,13 +38,18 @@ class TcpConnection:
         return acked - self._before, pending == 0
 
     def _look(self) -> tuple[int | None, int]:
-        if _TCP_INFO is None or self._socket is None:
-            return None, 0
-        try:
-            info = self._socket.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _LENGTH)
-        except OSError:  # closed, or no TCP
-            return None, 0
-        if len(info) < _LENGTH - 8:
+        info = self._info()
+        if not info:
             return None, 0
         pending = _UNACKED.unpack_from(info, _UNACKED_AT)[0] + _NOT_SENT.unpack_from(info, _NOT_SENT_AT)[0]
         return _ACKED.unpack_from(info, _ACKED_AT)[0], pending
+
+    def _info(self) -> bytes:
+        """Return what the kernel says; nothing where it does not."""
+        if _TCP_INFO is None or self._socket is None:
+            return b""
+        try:
+            info: bytes = self._socket.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _LENGTH)
+        except OSError:  # closed, or no TCP
+            return b""
+        return info if len(info) >= _LENGTH - 8 else b""

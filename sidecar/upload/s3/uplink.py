@@ -9,13 +9,12 @@ ten minutes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 from sidecar.core import upload_window
 from sidecar.core.standstill import LineState, Standstill, ending, gap_seconds, wants_proof
 from sidecar.core.upload_order import Rank
-from sidecar.upload.limits import Lane
+from sidecar.upload.limits import Lane, Place
 
 from .call import TICK_SECONDS, Call
 from .throughput import Share, ThroughputGauge
@@ -45,17 +44,13 @@ class Uplink:
         self._breaks: dict[str, float] = {}
         self._gauge, self._share = ThroughputGauge(), Share()
 
-    @asynccontextmanager
-    async def turn(self, length_bytes: int, rank: Rank) -> AsyncIterator[None]:
+    def turn(self, length_bytes: int, rank: Rank) -> Place:
         """Wait until one more body may go, and this one is the first; hold its place for the block."""
+        return Place(self._place, length_bytes, rank)
+
+    def _place(self, length_bytes: int) -> tuple[Lane, int]:
         weight = upload_window.weight(length_bytes)
-        lane = self._light if weight <= LIGHT_WEIGHT else self._heavy
-        units = max(1, int(weight * _UNIT))
-        await lane.take(units, rank, length_bytes=length_bytes)
-        try:
-            yield
-        finally:
-            lane.give(units)
+        return self._light if weight <= LIGHT_WEIGHT else self._heavy, max(1, int(weight * _UNIT))
 
     def call(self, silent_seconds: float, *, length_bytes: int = 0) -> Call:
         """Return the watch over one call, to be entered."""
