@@ -61,7 +61,8 @@ def test_only_what_makes_objects_is_compiled_at_once() -> None:
     one, same = kind(x=1), kind(x=1)
     assert one == same
     assert one == same
-    assert COMPILED == {"__init__": 2, "__eq__": 1}
+    assert repr(one) == repr(same)
+    assert COMPILED == {"__init__": 2, "__eq__": 1, "__repr__": 1}
 
 
 def test_it_compares_hashes_shows_and_refuses_as_ever() -> None:

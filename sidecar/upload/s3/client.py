@@ -1,7 +1,7 @@
 """Makes the S3 client, which is told all that it needs and reads neither the environment nor a file.
 
-The session is given no variable and no file to read (``NOTHING_READ``), so that nothing reaches it that we
-do not know. Uploads, addressing and an object's address come from one ``S3Config``.
+The session is given no variable and no file to read, so that nothing reaches it that we do not know.
+Uploads, addressing and an object's address come from one ``S3Config``.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from sidecar.core.proxies import Proxies, ProxyError
 from sidecar.trust import Bundle, TrustError, bundles
 
 from . import body_request
-from .aws_credentials import NOTHING_READ, find
+from .aws_credentials import find
 from .body_client import BodyClient
 from .connection import KEPT_SECONDS
+from .core_session import open_core
 from .credentials import OurKeys, SharedKeys
 from .endpoint import S3Config
 from .proxied_session import Outbound, ProxyRoute
@@ -122,7 +123,7 @@ class _Session(aioboto3.Session):  # type: ignore[misc]  # it has no types
 
 
 def _core(credentials: AioCredentials) -> AioSession:
-    core = AioSession(session_vars=NOTHING_READ)
+    core = open_core()
     core.register_component("credential_provider", AioCredentialResolver(providers=[_Provider(credentials)]))
     return core
 
