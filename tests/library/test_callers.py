@@ -144,7 +144,8 @@ def test_a_fork_that_ends_in_the_ordinary_way_ends_well(tmp_path: Path) -> None:
     source.write_text("print()")
     script.write_text(f"""
 import os, sys, sidecar
-s3 = {{"bucket": "none", "endpoint_url": "http://127.0.0.1:9", "access_key_id": "a", "secret_access_key": "b"}}
+keys = {{"access_key_id": "a", "secret_access_key": "b"}}
+s3 = {{"bucket": "none", "endpoint_url": "http://127.0.0.1:9", **keys}}
 off = {{"s3": s3, "convex": {{"sync": "off"}}, "shutdown": {{"grace": "10ms"}}}}
 with sidecar.open(off | {{"journal": {{"path": "{tmp_path}/j.db"}}}}) as platform:
     store = platform.assets.store_scene_asset_sync
