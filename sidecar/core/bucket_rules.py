@@ -65,7 +65,7 @@ def encryption_rule(use: BucketUse, *, bucket_key: bool) -> Document:
     key = {"KMSMasterKeyID": use.kms_key} if use.kms_key else {}
     return {
         "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", **key},
-        "BucketKeyEnabled": bucket_key,
+        **({"BucketKeyEnabled": True} if bucket_key else {}),
     }
 
 

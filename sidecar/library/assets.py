@@ -93,8 +93,11 @@ class AssetManager:
         on disk is brought to its end, by another process if need be. The source is never changed or deleted;
         with ``wait`` it has to stay as it is until the call returns.
 
-        Raises SourceError, RefusedError, ValueError; ClosedError, ForkedError; FatalError for settings that
-        cannot work.
+        Of contents that are handed over at once for one asset the last one is sure to become a version; each
+        call returns what took its place.
+
+        Raises SourceError, RefusedError, ValueError, TypeError; ClosedError, ForkedError; FatalError for
+        settings that cannot work.
         """
         entity = name_scene(self._ids, scene_id, session_id=session_id, project_id=project_id)
         route = self._route(entity, asset_type, path, name=name, index=index, role=role, kind=content_type)

@@ -9,8 +9,6 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-import uvloop
-
 from sidecar.threads import Threads
 
 from .errors import WrongLoopError
@@ -33,11 +31,14 @@ _threads: dict[int, asyncio.AbstractEventLoop] = {}  # by process: a fork has no
 
 
 def loop_thread() -> asyncio.AbstractEventLoop:
-    """Return this process's loop, whose thread runs until the process ends."""
+    """Return this process's loop, whose thread runs until the process ends.
+
+    It is none of uvloop's: its pool of threads is joined at the end of a forked child, too, which crashes.
+    """
     with _lock:
         if (pid := os.getpid()) not in _threads:
             _threads.clear()
-            loop = _threads[pid] = uvloop.new_event_loop()
+            loop = _threads[pid] = asyncio.new_event_loop()
             loop.set_default_executor(Threads(name="sidecar-worker"))
             threading.Thread(target=loop.run_forever, name="sidecar", daemon=True).start()
         return _threads[pid]

@@ -95,8 +95,9 @@ class Connection:
         return call(loop_thread(), self.__aenter__)
 
     def __exit__(self, *_: object) -> None:
-        """Close, as ``__aexit__`` does."""
-        call(self.loop, self.__aexit__)
+        """Close, as ``__aexit__`` does; a forked child leaves it to its parent."""
+        if self._loop is None or os.getpid() == self._pid:
+            call(self.loop, self.__aexit__)
 
     # -- for the services --------------------------------------------------------------------------
 

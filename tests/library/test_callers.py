@@ -137,6 +137,28 @@ def test_a_fork_is_told_to_open_one_of_its_own(tmp_path: Path) -> None:
     assert "open one in the child" in said
 
 
+def test_a_fork_that_ends_in_the_ordinary_way_ends_well(tmp_path: Path) -> None:
+    """It leaves the block of its parent's platform by an error of its own; the parent stores on."""
+    script = tmp_path / "forks.py"
+    source = tmp_path / "a.py"
+    source.write_text("print()")
+    script.write_text(f"""
+import os, sys, sidecar
+keys = {{"access_key_id": "a", "secret_access_key": "b"}}
+s3 = {{"bucket": "none", "endpoint_url": "http://127.0.0.1:9", **keys}}
+off = {{"s3": s3, "convex": {{"sync": "off"}}, "shutdown": {{"grace": "10ms"}}}}
+with sidecar.open(off | {{"journal": {{"path": "{tmp_path}/j.db"}}}}) as platform:
+    store = platform.assets.store_scene_asset_sync
+    store("intro", "source_code", "{source}", session_id="p/s", wait=False)
+    if (child := os.fork()) == 0:
+        sys.exit(3)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    store("outro", "source_code", "{source}", session_id="p/s", wait=False)
+""")
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout == "3\n"
+
+
 def test_importing_sidecar_loads_nothing_heavy() -> None:
     """Names are loaded when they are asked for: counted, since a busy machine's milliseconds say little."""
     script = (

@@ -74,10 +74,10 @@ class BucketSetup:
         await self._tell("put_bucket_lifecycle_configuration", LifecycleConfiguration={"Rules": list(rules)})
 
     async def encryption(self) -> Document | None:
-        """Return how the bucket encrypts by default."""
+        """Return how the bucket encrypts by default. Some stores add what is the default anyway."""
         found = await self._ask("get_bucket_encryption") or {}
         rules = found.get("ServerSideEncryptionConfiguration", {}).get("Rules", [])
-        return rules[0] if rules else None
+        return {name: value for name, value in rules[0].items() if value is not False} if rules else None
 
     async def put_encryption(self, rule: Document) -> None:
         """Set it."""
