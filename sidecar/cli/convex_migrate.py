@@ -23,6 +23,10 @@ _STOP = (
     "until this is done, let no mutation of your own write the sidecar's tables;"
     " deleteScene and scenes:remove are refused meanwhile"
 )
+_OWNER = (
+    "has another owner in the old tables, which a mutation of your own wrote meanwhile: it stays as the"
+    " component has it; ensureSession or ensureScene of sidecar/application.ts says another one"
+)
 _DEPLOY = "deploy the folder now (`npx convex deploy`) and run this again: it goes on from here"
 
 
@@ -77,6 +81,8 @@ def _print(steps: Iterator[Progress], *, json_output: bool) -> None:
             print(f"{step.phase} {step.table}".rstrip())
         if step.phase == "holding":
             typer.echo(_STOP, err=True)
+        if step.phase == "unclear":
+            typer.echo(f"sidecar: {step.table} {_OWNER}", err=True)
         before = (step.phase, step.table)
 
 

@@ -15,12 +15,16 @@ from .refusing import HELD
 
 _TIMEOUT_SECONDS = 60.0
 _PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
+UNCLEAR = "unclear"
 _BUSY = {429, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far the move has come: ``rows`` of this phase, so far. ``resting`` is the end."""
+    """How far the move has come: ``rows`` of this phase, so far. ``resting`` is the end.
+
+    ``table`` of what is ``unclear`` is the document's name.
+    """
 
     phase: str
     table: str = ""
@@ -61,7 +65,8 @@ class Deployment:
     def adopt(self) -> Iterator[Progress]:
         """Take over what the application wrote into its tables after they were compared; yield each part.
 
-        Raises MigrationError.
+        ``unclear`` names a document whose owner differs, and nobody knows which is newer: it stays as the
+        component has it. Raises MigrationError.
         """
         done = False
         while not done:
@@ -69,6 +74,7 @@ class Deployment:
             done = part["isDone"]
             if part["rows"]:
                 yield Progress(phase="adopting", table=part["name"], rows=int(part["rows"]))
+            yield from (Progress(phase=UNCLEAR, table=name) for name in part["unclear"])
 
     def resume(self) -> None:
         """Begin the jobs of the functions of before, once these are deployed again. Raises MigrationError."""

@@ -58,31 +58,43 @@ export const step = internalMutationGeneric({
 /**
  * After the switch: what the application itself wrote after its tables were compared is lost but for this, some rows at
  * a time. The state's `from` says that it is due, `found` since when. True once all was looked at, or nothing is due.
+ * `unclear` are documents whose owner is another one on each side, and nobody knows which is newer: they stay.
  */
 export const adopt = internalMutationGeneric({
   args: {},
-  returns: v.object({ name: v.string(), rows: v.number(), isDone: v.boolean() }),
+  returns: v.object({ name: v.string(), rows: v.number(), unclear: v.array(v.string()), isDone: v.boolean() }),
   handler: async (ctx: Ctx) => {
     const state = await ctx.runQuery(migration.state, {});
     const name = ADOPTED[state?.table ?? 0];
     if (state?.home !== "component" || state.phase !== "resting" || state.from === null || name === undefined) {
-      return { name: "", rows: 0, isDone: true };
+      return { name: "", rows: 0, unclear: [], isDone: true };
     }
     const cursor = state.from === "" ? null : state.from;
     const page = await ctx.db.query(name).paginate({ cursor, numItems: ROWS_PER_STEP });
     let rows = 0;
-    for (const row of page.page) if (await adoptRow(ctx, name, row, state.found)) rows += 1;
+    const unclear: string[] = [];
+    for (const row of page.page) {
+      const adopted = await adoptRow(ctx, name, row, state.found);
+      if (adopted === true) rows += 1;
+      if (typeof adopted === "string") unclear.push(adopted);
+    }
     const isDone = page.isDone && state.table + 1 === ADOPTED.length;
     const next = page.isDone ? { table: state.table + 1, from: "" } : { from: page.continueCursor };
     await ctx.runMutation(migration.save, isDone ? { ...RESTING, home: "component" } : { ...state, ...next });
-    return { name, rows, isDone };
+    return { name, rows, unclear, isDone };
   },
 });
 
-type Row = { _creationTime: number; sessionId: string; projectId: string; sceneId: string; ownerId?: string };
+type Owned = { updatedAt: number; ownerId?: string };
+type Row = Owned & { _creationTime: number; sessionId: string; projectId: string; sceneId: string };
 
-/** A row that was made since, or an owner that was named since. What the component has by now is newer. */
-async function adoptRow(ctx: Ctx, table: (typeof ADOPTED)[number], row: GenericDocument, since: number): Promise<boolean> {
+/** A row that was made since, or an owner that was named since. The name of a row whose owner is unclear. */
+async function adoptRow(
+  ctx: Ctx,
+  table: (typeof ADOPTED)[number],
+  row: GenericDocument,
+  since: number,
+): Promise<boolean | string> {
   const { _creationTime, sessionId, projectId, sceneId, ownerId } = row as Row;
   const isNew = _creationTime >= since;
   if (table === "deletedScenes") {
@@ -91,12 +103,25 @@ async function adoptRow(ctx: Ctx, table: (typeof ADOPTED)[number], row: GenericD
   }
   const isScene = table === "scenes";
   const known = await (isScene ? ctx.runQuery(scenes.get, { sessionId, sceneId }) : ctx.runQuery(sessions.document, { sessionId }));
-  const isDue = known === null ? isNew : known.ownerId === undefined && ownerId !== undefined;
-  if (!isDue) return false;
+  const whose = known === null ? (isNew ? "theirs" : "ours") : newerOwner(row as Row, known, since);
+  if (whose === "unclear") return isScene ? `scene "${sceneId}" of "${sessionId}"` : `session "${sessionId}"`;
+  if (whose === "ours") return false;
   const session = { sessionId, projectId, ...(ownerId === undefined ? {} : { ownerId }) };
   if (isScene) await ctx.runMutation(scenes.ensure, { ...session, sceneId });
   else await ctx.runMutation(sessions.ensure, session);
   return true;
+}
+
+/**
+ * Which side says it last: the application's, if nobody has touched the component's document since it was copied. That
+ * an owner was taken away is nothing that can be said again.
+ */
+function newerOwner(row: Owned, known: Owned, since: number): "theirs" | "ours" | "unclear" {
+  if (row.ownerId === known.ownerId) return "ours";
+  if (known.ownerId === undefined) return "theirs";
+  const isUntouched = known.updatedAt === row.updatedAt || known.updatedAt < since;
+  if (row.ownerId === undefined) return isUntouched ? "unclear" : "ours";
+  return isUntouched ? "theirs" : "unclear";
 }
 
 /** After a way back: the jobs of the functions of before, some rows at a time; true once all have begun. */

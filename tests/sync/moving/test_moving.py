@@ -324,6 +324,19 @@ export const begin = internalMutation({
     await ctx.db.insert("deletedScenes", { sessionId: "p/lesson", sceneId: "intro", deletedAt: 1 });
   },
 });
+export const own = internalMutation({
+  args: { sessionId: v.string(), ownerId: v.string() },
+  handler: async (ctx, session) => {
+    await ctx.db.insert("videoSessions", { ...session, projectId: "p", updatedAt: Date.now() });
+  },
+});
+export const give = internalMutation({
+  args: { sessionId: v.string(), ownerId: v.string() },
+  handler: async (ctx, { sessionId, ownerId }) => {
+    const rows = await ctx.db.query("videoSessions").collect();
+    for (const row of rows) if (row.sessionId === sessionId) await ctx.db.patch(row._id, { ownerId });
+  },
+});
 export const drop = internalMutation({
   args: {},
   handler: async (ctx) => { await deleteScene(ctx, "p/lesson", "intro"); },
@@ -357,6 +370,36 @@ def test_what_the_application_writes_after_the_comparison_is_taken_over(
     assert owners == {"p/lesson": "ada", "p/late": "bob"}
     assert {row["sceneId"] for row in rows(server, "renderSidecar/scenes")} == {"late", "outro"}
     assert again == []
+
+
+def test_an_owner_that_the_application_changes_after_the_comparison(
+    server: ConvexServer, into: Path, connect: Connect
+) -> None:
+    """It is taken over, unless the component was told of another one since: then it is named, and stays."""
+    (into / "mine.ts").write_text(OWN)
+    connect("a").apply(put(), put(entityId="outro"))
+    sessions = ["p/one", "p/two"]
+    told = []
+    with (
+        Deployment(server.url, deploy_key=server.admin_key) as deployment,
+        Caller(server.url, f"Convex {server.admin_key}") as owner,
+    ):
+        server.deploy(into)
+        for session in sessions:
+            owner.mutation("mine:own", sessionId=session, ownerId="ada")
+
+        def deploy() -> None:
+            server.deploy(into)
+            if told:
+                owner.inside("sessions:ensure", sessionId="p/two", projectId="p", ownerId="zoe")
+
+        for step in migrate(Project(into=into), deployment, to=Home.COMPONENT, deploy=deploy):
+            if step.phase == "switching":
+                told = [owner.mutation("mine:give", sessionId=session, ownerId="eve") for session in sessions]
+            told += [step.table] if step.phase == "unclear" else []
+    assert told[2:] == ['session "p/two"']
+    owners = {row["sessionId"]: row.get("ownerId") for row in rows(server, "renderSidecar/videoSessions")}
+    assert {session: owners[session] for session in sessions} == {"p/one": "eve", "p/two": "zoe"}
 
 
 def test_the_application_deletes_no_scene_while_rows_are_moved(
