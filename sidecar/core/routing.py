@@ -387,7 +387,8 @@ def _contradiction(fields: Mapping[str, str], pinned: Mapping[str, str]) -> str:
 
 def _unsafe(path: str) -> str | None:
     """Return why no key, no XML listing and no screen could hold this path; None if all can."""
-    if any(segment in ("", ".", "..") for segment in path.split("/")):
+    around = f"/{path}/"
+    if "//" in around or "/./" in around or "/../" in around:
         return "its path has an empty, '.' or '..' segment"
     if path.isprintable() and path.isascii():
         return None

@@ -54,6 +54,11 @@ class UploadRoom:
     shorter_than_bytes: int = ANY
     least_priority: int = 0
 
+    @property
+    def is_for_all(self) -> bool:
+        """Whether whatever is ready may begin, as far as there are places."""
+        return (self.priority, self.shorter_than_bytes, self.least_priority) == (ANY, ANY, 0)
+
 
 def room(under_way: Collection[Rank], *, wanted: int, part_bytes: int) -> UploadRoom | None:
     """Tell which transfers may begin beside those under way; None: none.

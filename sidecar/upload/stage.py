@@ -61,6 +61,7 @@ class UploadStage:
         self._under_way = metrics.concurrent_operations.labels(operation="upload")
         self._concurrency = concurrency
         self._uploads: dict[int, UploadProgress] = {}
+        self._may_wait = True  # something may be ready that the last claim had no place for
         self._numbers = count()
         self._reserved_at, self._served = float("-inf"), -1  # when a place was for the less urgent, and whose
         self._work = self._journal.subscribe(Topic.UPLOADS)
@@ -87,9 +88,13 @@ class UploadStage:
             tasks.create_task(self._sources.run())
             while True:
                 self._work.clear()
+                self._may_wait = True  # who ends while this looks makes it look again
                 await self._start_less_urgent(tasks)
                 room = self._room()
-                next_due = (await self._start(tasks, room)).next_due if room else None
+                claim = await self._start(tasks, room) if room else None
+                next_due = claim.next_due if claim else None
+                is_all = room and claim and room.is_for_all and len(claim.transfers) < room.count
+                self._may_wait = not is_all
                 await wait_for(self._work, next_due, clock=self._clock)
 
     # -- transfers --------------------------------------------------------------------------------
@@ -139,21 +144,24 @@ class UploadStage:
             )
             self._uploads[transfer.row_id] = progress
             tasks.create_task(self._run(transfer, progress))
-        if claim.transfers:
-            self._work.set()  # there may be more, or a later one is due: ask once again
+        if len(claim.transfers) >= room.count:
+            self._work.set()  # there may be more: ask once again
         return claim
 
     async def _run(self, transfer: Transfer, progress: UploadProgress) -> None:
+        is_settled = False
         try:
-            await self._attempt(transfer, progress)
+            is_settled = await self._attempt(transfer, progress)
         except asyncio.CancelledError:  # the multipart upload stays open: its ID and parts are journaled
             await self._journal.do(UploadClaims.release, transfer.row_id)
             raise
         finally:
             del self._uploads[transfer.row_id]
-            self._work.set()
+            if self._may_wait or not is_settled:
+                self._work.set()
 
-    async def _attempt(self, transfer: Transfer, progress: UploadProgress) -> None:
+    async def _attempt(self, transfer: Transfer, progress: UploadProgress) -> bool:
+        """Send it; tell whether it was sent, and so is not to be claimed again."""
         await self._gate.admit(transfer.transfer_id)
         begun = self._clock.monotonic()
         try:
@@ -161,14 +169,15 @@ class UploadStage:
                 uploaded = await upload(transfer, context=self._context, progress=progress)
         except SidecarError as error:
             await self._failed(transfer, error, progress)
-            return
+            return False
         await self._sources.ended(transfer)
         if not uploaded:
             self._gate.withdraw(transfer.transfer_id)
-            return
+            return False
         self._gate.succeeded(transfer.transfer_id, progress.delivered_by)
         self._metrics.upload_duration_seconds.observe(self._clock.monotonic() - begun)
         self._metrics.asset_size_bytes.observe(transfer.size_bytes)
+        return transfer.known_content is None
 
     async def _failed(self, transfer: Transfer, error: SidecarError, progress: UploadProgress) -> None:
         """Let the gate decide; a part that was confirmed in this attempt has set the count back."""

@@ -23,7 +23,7 @@ class Claim:
 
     transfers: tuple[Transfer, ...]
     begun: frozenset[int]  # those of which S3 has parts
-    next_due: float | None  # monotonic seconds of the earliest row that waits for its time
+    next_due: float | None  # monotonic seconds of the earliest row that waits, if fewer than asked are due
 
 
 class UploadClaims(Store):
@@ -83,7 +83,7 @@ class UploadClaims(Store):
         return Claim(
             transfers=tuple(transfer_from(row) for row in rows),
             begun=frozenset(row["id"] for row in rows if row["begun"]),
-            next_due=None if rows else self._next_upload_due(now),
+            next_due=None if len(rows) >= limit else self._next_upload_due(now),
         )
 
     @transaction

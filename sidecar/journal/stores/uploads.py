@@ -29,7 +29,9 @@ UPDATE transfers SET state = iif(state = 'ready', 'uploaded', state), etag = s.e
   WHERE transfers.id = s.id AND state IN ('ready', 'superseded')
   RETURNING id, state, part_bytes, coalesce(size, 0) AS size,
   EXISTS (SELECT 1 FROM transfers o WHERE o.slot = CAST(transfers.slot AS TEXT) AND o.id < transfers.id)
-    AS has_older
+    AS has_older,
+  EXISTS (SELECT 1 FROM transfers o WHERE o.slot = CAST(transfers.slot AS TEXT) AND o.id > transfers.id)
+    AS has_newer
 """
 
 
@@ -65,7 +67,8 @@ class Uploads(Store):
             [one for one, state in zip(stored, states, strict=True) if state is State.UPLOADED],
             uploaded_ms=now_ms,
         )
-        self._db.topics.add(Topic.UPLOADS)
+        if any(row["has_older"] or row["has_newer"] for row in rows):  # they may have waited for this one
+            self._db.topics.add(Topic.UPLOADS)
         return states
 
     @together(uploaded_all)

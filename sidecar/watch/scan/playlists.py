@@ -71,6 +71,7 @@ class Playlists:
         self._parsed: dict[str, tuple[StatIdentity, Playlist]] = {}
         self._journaled: dict[str, StatIdentity] = {}
         self._pieces: dict[str, StatIdentity] = {}
+        self._free = "", 0.0  # a folder at and above which no playlist was, and until when that holds
         self.needed: set[tuple[str, str]] = set()  # streams of which this life saw a playlist, or held a file
 
     def claim_on(
@@ -85,12 +86,23 @@ class Playlists:
             why = WITHHELD_SEGMENT if is_segment else SEGMENT_BY_CONTENT
             return PlaylistClaim(playlist=known, why=why.format(playlist=known))
         own = path.rpartition("/")[0]
+        free, until = self._free
+        if own == free and time.monotonic() < until:
+            return None
         for folder in _upwards(own):
             is_near = folder == own or _is_within(folder, claim.entity_folder)
             for playlist in self._in(folder):
                 if (is_segment and is_near) or self._read(playlist).names(path):
                     return PlaylistClaim(playlist=playlist, why=WITHHELD_SEGMENT.format(playlist=playlist))
+        self._remember_free(own)
         return None
+
+    def _remember_free(self, own: str) -> None:
+        """Look at no folder again while what is kept of all of them says that there are no playlists."""
+        kept = [self._folders.get(folder) for folder in _upwards(own)]
+        looks = [folder.looked_at for folder in kept if folder is not None and not folder.names]
+        if len(looks) == len(kept):
+            self._free = own, min(looks) + _STALE_SECONDS
 
     def read_if_changed(self, path: str) -> PlaylistSeen | None:
         """Read a playlist; None if it was told as it is. ``mark_journaled`` says that it is by now."""
@@ -134,6 +146,7 @@ class Playlists:
     def changed(self, path: str) -> None:
         """Forget what was known of the folder of a playlist that was seen."""
         self._folders.pop(path.rpartition("/")[0], None)
+        self._free = "", 0.0
 
     def _in(self, folder: str) -> tuple[str, ...]:
         """Return the playlists of a folder. In a burst of new files it is not listed for each."""
