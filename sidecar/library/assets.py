@@ -127,7 +127,7 @@ class AssetManager:
     ) -> list[AssetReference]:
         """Return what Convex has of a scene, by index, then name; the role `backend` is needed.
 
-        It costs a call for each hundred assets of the project. Raises SidecarError of Convex.
+        It costs a call for each hundred of them. Raises SidecarError of Convex.
         """
         shown = await self._of_scene(scene_id, session_id=session_id, project_id=project_id)
         return [shown_reference(one) for one in shown]

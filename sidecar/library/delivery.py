@@ -7,13 +7,11 @@ whoever waits; what does not end in time, or is cut off, is finished by the next
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -39,13 +37,13 @@ from sidecar.upload.limits import UploadLimits
 from sidecar.upload.store import ObjectHead
 
 from .asset_news import AssetNews
+from .endings import Endings, not_yet
 from .errors import ClosedError, LibraryError, RefusedError, SourceError
 from .source import SourceRead, SourceReader
 from .url_cache import AssetLookup
 
 _OVER = frozenset({State.SYNCED, State.DEAD, State.SUPERSEDED, State.GONE})
 _NEWER_MAX = 100
-_NOT_YET = "the platform was closed before this was delivered; it will be"
 OPENINGS_MAX = 3
 TAKEN_BACK_SECONDS, DELETED_SECONDS = 5.0, 30.0
 log = structlog.get_logger()
@@ -74,8 +72,7 @@ class Delivery:
         self._living: asyncio.Task[None] | None = None
         self._started: asyncio.Future[LibraryLife] | None = None  # of what lives now, or lived last
         self._alive: LibraryLife | None = None
-        self._waiting: dict[str, list[asyncio.Future[State | None]]] = defaultdict(list)
-        self._remembering: dict[int, dict[str, State | None]] = {}  # of each who is about to wait
+        self._endings = Endings(self._over)
 
     async def deliver(self, source: Path, route: Route, *, wait: bool) -> Transfer:
         """Take a file in; return once that is durable, or with ``wait`` once Convex has it.
@@ -86,7 +83,7 @@ class Delivery:
         """
         life = await self._opened()
         found = await self._found(life, source, route, wait=wait)
-        with self._about_to_wait() as ended:
+        with self._endings.about_to_wait() as ended:
             submitting = self._submitted(life, source, route, found, is_copy=not wait)
             # A transaction that was begun is made whoever is cancelled: its outcome tells whose a copy is.
             transfer = await asyncio.shield(submitting)
@@ -107,7 +104,7 @@ class Delivery:
         )
         fingerprint = Fingerprint(identity=seen.identity, checksum=checksum)
         outdated = await _outdated(life, seen, fingerprint)
-        with self._about_to_wait() as ended:
+        with self._endings.about_to_wait() as ended:
             found = await life.journal.do(
                 Submissions.announce, seen, fingerprint, stored, url=url, outdated=outdated
             )
@@ -200,7 +197,7 @@ class Delivery:
             state = await ends
             if state is not State.SUPERSEDED:
                 break
-            with self._about_to_wait() as ended:
+            with self._endings.about_to_wait() as ended:
                 newer = await life.journal.do(Submissions.drop_changed, transfer.row_id)
                 if newer is None:
                     raise SourceError(f"{source} is not stored: it changed before it was sent")
@@ -214,43 +211,17 @@ class Delivery:
             await _deleted(life, within_seconds=TAKEN_BACK_SECONDS)  # if it is taken back
         return _told(found, source)
 
-    # -- who waits ---------------------------------------------------------------------------------
-
-    @contextmanager
-    def _about_to_wait(self) -> Iterator[dict[str, State | None]]:
-        """Remember what ends within the block, a transaction long: it may be what is waited for next."""
-        ended = dict[str, State | None]()
-        self._remembering[id(ended)] = ended
-        try:
-            yield ended
-        finally:
-            del self._remembering[id(ended)]
-
     def _end_of(
         self, life: LibraryLife, transfer_id: str, ended: Mapping[str, State | None]
     ) -> asyncio.Future[State | None]:
         """Return what is done with the end of a transfer. Raises ClosedError where its life is over."""
         if life is not self._alive:
-            raise ClosedError(_NOT_YET)
-        ends: asyncio.Future[State | None] = asyncio.get_running_loop().create_future()
-        if transfer_id in ended:
-            ends.set_result(ended[transfer_id])
-        else:
-            self._waiting[transfer_id].append(ends)
-        return ends
+            raise not_yet()
+        return self._endings.end_of(transfer_id, ended)
 
     def _heard(self, transition: Transition) -> None:
-        if transition.state not in self._over and transition.state is not None:
-            for ended in self._remembering.values():  # a dead letter that goes once more has not ended
-                ended.pop(transition.transfer_id, None)
-            return
-        state = None if transition.state is None else State(transition.state)
-        self._news.heard(transition)
-        for ends in self._waiting.pop(transition.transfer_id, ()):
-            if not ends.done():
-                ends.set_result(state)
-        for ended in self._remembering.values():
-            ended[transition.transfer_id] = state
+        if self._endings.heard(transition):
+            self._news.heard(transition)
 
     # -- the life ----------------------------------------------------------------------------------
 
@@ -266,12 +237,12 @@ class Delivery:
         try:
             journal = await self._lived(started)
         except asyncio.CancelledError:
-            self._end(started, ClosedError(_NOT_YET))
+            self._end(started, not_yet())
             raise
         except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - told to everybody who waits
             self._end(started, _first(error))
         else:
-            self._tell(ClosedError(_NOT_YET))
+            self._over_with(not_yet())
             await asyncio.to_thread(retire, journal)
 
     async def _lived(self, started: asyncio.Future[LibraryLife]) -> Path:
@@ -307,16 +278,12 @@ class Delivery:
 
     def _end(self, started: asyncio.Future[LibraryLife], error: BaseException) -> None:
         """Tell everybody who waits that this life is over; what was handed over stays in its journal."""
-        self._tell(error, started)
+        self._over_with(error, started)
         log.warning("library_life_ended", error=str(error))
 
-    def _tell(self, error: BaseException, *more: asyncio.Future[LibraryLife]) -> None:
-        waiting, self._waiting, self._alive = self._waiting, defaultdict(list), None
-        told: list[asyncio.Future[Any]] = [*more, *(one for some in waiting.values() for one in some)]
-        for ends in told:
-            if not ends.done():
-                ends.set_exception(error)
-                ends.exception()  # it is told, or nobody asks any more
+    def _over_with(self, error: BaseException, *more: asyncio.Future[LibraryLife]) -> None:
+        self._alive = None
+        self._endings.fail(error, *more)
 
 
 def _discard_copy(spool: Path, copying: asyncio.Future[SourceRead]) -> None:

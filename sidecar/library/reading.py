@@ -17,8 +17,9 @@ from sidecar.core.model import EntityType
 from sidecar.core.retry import RetryPolicy
 from sidecar.gate import RemoteGate
 from sidecar.settings import Settings
-from sidecar.sync.backend import BackendStore, ShownAsset, ShownObject
+from sidecar.sync.backend import BackendStore, EntityName, ShownAsset, ShownObject
 from sidecar.sync.convex import open_as as open_convex
+from sidecar.sync.errors import NOT_INSTALLED
 from sidecar.sync.query import ask
 from sidecar.upload.factory import open_s3
 from sidecar.upload.s3.endpoint import S3Config, require_https, s3_config
@@ -38,6 +39,12 @@ async def _page(
     return await convex.list_by_project(project_id, cursor=cursor)
 
 
+async def _entity_page(
+    project_id: str, entity: EntityName, cursor: str | None, convex: BackendStore
+) -> tuple[Sequence[ShownAsset], str | None]:
+    return await convex.list_by_entity(project_id, entity, cursor=cursor)
+
+
 class Reading:
     """S3 and Convex as a backend needs them. An async context manager."""
 
@@ -46,6 +53,7 @@ class Reading:
         self._settings, self._clock = settings, SystemClock()
         self._opened = AsyncExitStack()
         self._opening = asyncio.Lock()
+        self._lists_entities = True
         self._config: S3Config | None = None
         self._objects: S3Store | None = None
         self._backend: BackendStore | None = None
@@ -115,13 +123,30 @@ class Reading:
     async def entity_assets(
         self, project_id: str, session_id: str, entity_type: EntityType, entity_id: str
     ) -> list[ShownAsset]:
-        """Return the assets of a scene or a session; a project's assets are listed by session and entity."""
+        """Return the assets of a scene or a session."""
+        entity, found, cursor = (session_id, entity_type, entity_id), list[ShownAsset](), None
+        if not self._lists_entities:
+            return await self._sought(project_id, entity)
+        while True:
+            question = partial(_entity_page, project_id, entity, cursor)
+            try:
+                page, cursor = await self.ask("listByEntity", question)
+            except SidecarError as error:
+                if error.hint != NOT_INSTALLED:
+                    raise
+                self._lists_entities = False
+                return await self._sought(project_id, entity)
+            found += page
+            if cursor is None:
+                return found
+
+    async def _sought(self, project_id: str, entity: EntityName) -> list[ShownAsset]:
+        """Look through a project's assets, which lie together by entity, where functions are of before."""
         found = list[ShownAsset]()
         async for one in self.project_assets(project_id):
-            slot = one.slot
-            if (slot.session_id, slot.entity_type, slot.entity_id) == (session_id, entity_type, entity_id):
+            if (one.slot.session_id, one.slot.entity_type, one.slot.entity_id) == entity:
                 found.append(one)
-            elif found:  # they lie together
+            elif found:
                 break
         return found
 

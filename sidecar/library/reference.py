@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from importlib import import_module
 from pathlib import Path
 
 import sidecar
-from sidecar import tasks
 
 PAGE = Path(sidecar.__file__).with_name("LIBRARY.md")
 _END = "Made from the docstrings by `python -m sidecar.library.reference`.\n"
@@ -27,7 +27,8 @@ def render() -> str:
 
 
 def _tasks() -> Iterator[tuple[str, object]]:
-    """Yield the background tasks, without what Celery makes of them."""
+    """Yield the background tasks, without what Celery makes of them. They stand above the library."""
+    tasks = import_module("sidecar.tasks")
     for name, found in vars(tasks).items():
         function = inspect.unwrap(getattr(found, "run", found))
         if (

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
-from awscrt import checksums
-
-from sidecar.core import media
-from sidecar.core.checksums import to_text
 from sidecar.core.model import AssetType, EntityType
-from sidecar.journal.db.fsync import fsync_path
 from sidecar.sync.backend import IDS_MAX, ShownAsset, ShownObject
 from sidecar.sync.takedown import batched
 from sidecar.upload.metadata import SLOT
@@ -25,7 +18,9 @@ from sidecar.upload.store import ListedObject, ObjectHead
 from .assets import AssetManager
 from .blocking import blocking
 from .connection import Connection, Source, read_settings
-from .errors import LibraryError, NotFoundError
+from .download import download
+from .errors import LibraryError
+from .kinds import kind_of
 from .models import AssetReference, ManifestEntry
 from .references import asked_takedown, shown_reference
 
@@ -35,26 +30,6 @@ if TYPE_CHECKING:
 
 HEADS_AT_ONCE = 16
 T = TypeVar("T")
-_KINDS = {
-    **dict.fromkeys(("mp4", "webm", "mov", "mkv", "ts", "m4s"), AssetType.VIDEO_CHUNK),
-    **dict.fromkeys(("png", "jpg", "jpeg", "webp"), AssetType.THUMBNAIL),
-    **dict.fromkeys(("vtt", "srt"), AssetType.SUBTITLE),
-    "py": AssetType.SOURCE_CODE,
-}
-_SESSION_KINDS = {
-    **dict.fromkeys(("mp4", "webm"), AssetType.COMBINED_VIDEO),
-    **dict.fromkeys(("vtt", "srt"), AssetType.SUBTITLE),
-    "json": AssetType.MANIFEST,
-}
-
-
-def kind_of(name: str, entity_type: EntityType) -> AssetType:
-    """Return what an asset is by its name's extension. Raises ValueError where that says nothing."""
-    kinds = _KINDS if entity_type is EntityType.SCENE else _SESSION_KINDS
-    kind = kinds.get(media.extension(name))
-    if kind is None:
-        raise ValueError(f"{name!r} does not say what it is for a {entity_type}: give asset_type")
-    return kind
 
 
 def listed(several: Iterable[T]) -> list[T]:
@@ -216,22 +191,7 @@ class S3Storage:
         The bytes are compared with S3's checksum, where it has one. Raises NotFoundError, SidecarError,
         LibraryError for bytes that are others, OSError of the local disk.
         """
-        objects = await self.connection.reading.objects()
-        head = await objects.head(key)
-        if head is None:
-            raise NotFoundError(f"the bucket has no object {key}")
-        target = Path(local_path)
-        draft = target.with_name(f".{secrets.token_hex(8)}.part")  # of this call alone
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        try:
-            size, checksum = await _written(fd, objects.read(key, etag=head.stored.etag))
-            if size != head.size_bytes or head.checksum not in {None, checksum}:
-                raise LibraryError(f"{key} came with other bytes than S3 says it has: try again")
-            await asyncio.to_thread(_publish, draft, target)
-        finally:
-            with suppress(FileNotFoundError):
-                draft.unlink()
-        return target
+        return await download(await self.connection.reading.objects(), key, Path(local_path))
 
     async def delete(self, key: str) -> None:
         """Delete an object that Convex does not show; none there is success.
@@ -316,24 +276,3 @@ async def _pages(objects: AsyncIterator[ListedObject]) -> AsyncIterator[list[Lis
             page = []
     if page:
         yield page
-
-
-async def _written(fd: int, pieces: AsyncIterator[bytes]) -> tuple[int, str]:
-    """Write what comes, durably, and close the file; return its size and checksum."""
-    size, crc = 0, 0
-    with os.fdopen(fd, "wb") as file:
-        async for piece in pieces:
-            size, crc = size + len(piece), checksums.crc64nvme(piece, crc)
-            await asyncio.to_thread(file.write, piece)
-        await asyncio.to_thread(_flush, file)
-    return size, to_text(crc)
-
-
-def _flush(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _publish(draft: Path, target: Path) -> None:
-    draft.replace(target)
-    fsync_path(target.parent)

@@ -19,9 +19,10 @@ from sidecar.upload.store import ObjectHead
 
 from .blocking import blocking
 from .errors import LibraryError, NotFoundError
+from .kinds import kind_of
 from .models import AssetReference, AssetSyncRequest, BatchSyncResponse, S3Asset
 from .references import asked_takedown, shown_reference
-from .storage import S3Storage, kind_of, listed
+from .storage import S3Storage, listed
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

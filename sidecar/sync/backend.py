@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sidecar.core.model import Slot
+from sidecar.core.model import EntityType, Slot
 from sidecar.core.ops import AssetVersion
 
 from . import decode
@@ -18,6 +18,7 @@ from .convex import ConvexStore, wire_slot
 from .errors import malformed
 
 IDS_MAX = 100
+EntityName = tuple[str, EntityType, str]  # its session, what it is, its id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +115,18 @@ class BackendStore(ConvexStore):
             return [_asset(item) for item in value["assets"]], value["cursor"]
         except (KeyError, TypeError):
             raise malformed(f"page {value!r:.200}", operation="listByProject", target=project_id) from None
+
+    async def list_by_entity(
+        self, project_id: str, entity: EntityName, *, cursor: str | None
+    ) -> tuple[Sequence[ShownAsset], str | None]:
+        """``sidecar:listByEntity``: as ``list_by_project``, of one scene or session."""
+        session_id, entity_type, entity_id = entity
+        args = {"sessionId": session_id, "entityType": entity_type, "entityId": entity_id, "cursor": cursor}
+        value = await self._call("query", "listByEntity", {"projectId": project_id, **args})
+        try:
+            return [_asset(item) for item in value["assets"]], value["cursor"]
+        except (KeyError, TypeError):
+            raise malformed(f"page {value!r:.200}", operation="listByEntity", target=project_id) from None
 
     async def remove_assets(
         self, project_id: str, removals: Sequence[tuple[Slot, int]]

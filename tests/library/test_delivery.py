@@ -220,7 +220,7 @@ async def test_who_is_overtaken_by_what_arrives_at_once_hears_of_it(away: dict[s
     life: Any = Overtaken(delivering._heard)
     delivering._alive = life
     assert (await waited(delivering, life)).transfer_id == "newer"
-    assert (delivering._remembering, dict(delivering._waiting)) == ({}, {})
+    assert (delivering._endings._remembering, dict(delivering._endings._waiting)) == ({}, {})
 
 
 async def test_who_would_wait_in_a_life_that_is_over_is_told(away: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from sidecar import S3Storage
 from sidecar.journal.db.fsync import fsync_path
-from sidecar.library import storage as module
+from sidecar.library import download as module
 from sidecar.upload.store import ObjectHead
 
 OFF: dict[str, Any] = {"s3": {"bucket": "lessons"}, "convex": {"sync": "off"}}

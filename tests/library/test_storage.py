@@ -16,15 +16,19 @@ from sidecar import (
     AssetType,
     ConvexS3Sync,
     EntityType,
+    ErrorKind,
     InconsistencyType,
     LibraryError,
     NotFoundError,
     S3Storage,
+    SidecarError,
 )
 from sidecar.core.model import StoredObject
 from sidecar.library.storage import HEADS_AT_ONCE
 from sidecar.local.convex_server import ConvexServer
 from sidecar.local.seaweed import SeaweedServer
+from sidecar.sync.backend import BackendStore
+from sidecar.sync.errors import NOT_INSTALLED
 from sidecar.upload.store import ListedObject, ObjectHead
 from tests.support.system import checksum
 
@@ -204,6 +208,43 @@ async def test_a_scenes_assets_are_listed_and_taken_down_whoever_wrote_them(
         assert keys_of(seaweed, settings) == kept
     assert len(kept) == 3
     assert len(convex.table("renderSidecar/assets")) == 3
+
+
+async def test_functions_that_know_no_entities_are_asked_for_the_whole_project(
+    settings: Settings, seaweed: SeaweedServer, convex: ConvexServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An installation of before; else a scene is listed alone."""
+    keys = [f"algebra/foreign/{n}.py" for n in range(3)]
+    for key in keys:
+        put(seaweed, settings, key, key)
+    listed = list[str]()
+    really = BackendStore.list_by_project
+
+    async def counted(self: BackendStore, project_id: str, *, cursor: str | None) -> Any:
+        listed.append(project_id)
+        return await really(self, project_id, cursor=cursor)
+
+    async def unknown(*_: object, **__: object) -> Any:
+        raise SidecarError(
+            ErrorKind.UNKNOWN,
+            "Could not find it",
+            operation="o",
+            target="t",
+            hint=NOT_INSTALLED,
+            redacted=True,
+        )
+
+    monkeypatch.setattr(BackendStore, "list_by_project", counted)
+    async with sidecar.open(settings) as platform:
+        for scene in ("a", "intro", "z"):
+            assert (await platform.convex.sync_scene_assets(scene, keys, session_id=SESSION)).success
+        alone = await platform.assets.get_scene_assets("intro", session_id=SESSION)
+        assert listed == []
+        monkeypatch.setattr(BackendStore, "list_by_entity", unknown)
+        for _ in range(2):
+            assert await platform.assets.get_scene_assets("intro", session_id=SESSION) == alone
+    assert (len(alone), listed) == (3, ["algebra"] * 2)
+    assert len(convex.table("renderSidecar/assets")) == 9
 
 
 async def test_older_versions_objects_go_with_a_scene(

@@ -10,6 +10,7 @@ import {
   assetReference,
   contractWith,
   currentAsset,
+  entityNameFields,
   failedCallback,
   leftObject,
   olderVersion,
@@ -54,6 +55,7 @@ const pageArgs = { sidecarId: v.string(), cursor: v.union(v.string(), v.null()) 
 const expireArgs = { sidecarId: v.string(), epoch: v.number(), versions: v.array(versionName) };
 const beatArgs = { sidecarId: v.string(), epoch: v.number() };
 const listArgs = { projectId: v.string(), cursor: v.union(v.string(), v.null()) };
+const entityArgs = { ...listArgs, ...entityNameFields };
 const idArgs = { ids: v.array(v.string()) };
 const idReturns = v.array(v.union(v.null(), assetReference));
 const keyArgs = { bucket: v.string(), keys: v.array(v.string()) };
@@ -171,6 +173,21 @@ export const listByProjectInternal = internalQuery({
   returns: assetPage,
   handler: async (ctx, args) =>
     await ctx.runQuery(component.sidecar.listByProject, { caller: deployedSidecar().caller, ...args }),
+});
+
+/** For a backend: every asset of a scene or a session, page by page, by index and then by name. */
+export const listByEntity = query({
+  args: entityArgs,
+  returns: assetPage,
+  handler: async (ctx, args) =>
+    await ctx.runQuery(component.sidecar.listByEntity, { caller: await requireBackend(ctx), ...args }),
+});
+
+export const listByEntityInternal = internalQuery({
+  args: entityArgs,
+  returns: assetPage,
+  handler: async (ctx, args) =>
+    await ctx.runQuery(component.sidecar.listByEntity, { caller: deployedSidecar().caller, ...args }),
 });
 
 /** For a backend: at most 100 assets by their ids, in order; null for one that is not there. */

@@ -120,6 +120,11 @@ def wire(slot: Slot) -> dict[str, str]:
 
 CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("query", "listByProject", {"projectId": "p", "cursor": None}),
+    (
+        "query",
+        "listByEntity",
+        {"projectId": "p", "sessionId": "s", "entityType": "scene", "entityId": "intro", "cursor": None},
+    ),
     ("query", "assetsById", {"ids": []}),
     ("query", "assetsByKey", {"bucket": "lessons", "keys": []}),
     ("mutation", "removeAssets", {"projectId": "p", "removals": []}),
@@ -258,6 +263,24 @@ def test_a_backend_removes_what_it_saw(server: ConvexServer, backend: Caller, co
     assert (session["assetCount"], session["totalAssetSize"]) == (1, 1000)
     again = backend.mutation("sidecar:removeAssets", projectId="p", removals=removals[:1])
     assert [one["outcome"] for one in again] == ["absent"]
+
+
+def test_a_scene_is_listed_without_all_that_lies_beside_it(backend: Caller, connect: Connect) -> None:
+    """By index, then name; page by page; nothing of another project's session."""
+    one, stranger = connect(), connect("q")
+    names = [f"{n:03}.mp4" for n in range(120)]
+    one.apply(*(of(one, name=name) for name in names[:100]))
+    one.apply(*(of(one, name=name) for name in names[100:]), put("other.mp4", entityId="outro"))
+    stranger.apply(of(stranger))
+    asked = {"projectId": "p", "entityType": "scene", "entityId": "intro"}
+    found, cursor = list[str](), None
+    for _ in range(2):
+        page = backend.query("sidecar:listByEntity", sessionId=one.session_id, cursor=cursor, **asked)
+        found += [asset["name"] for asset in page["assets"]]
+        cursor = page["cursor"]
+    assert (sorted(found), cursor) == (names, None)
+    others = backend.query("sidecar:listByEntity", sessionId=stranger.session_id, cursor=None, **asked)
+    assert others == {"assets": [], "cursor": None}
 
 
 def test_older_versions_leave_the_history_of_what_was_removed(

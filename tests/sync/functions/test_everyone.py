@@ -73,6 +73,8 @@ def arguments(name: str, sidecar: Sidecar, caller_id: str) -> dict[str, Any]:
         "sidecar:expire": {**who, "epoch": 1, "versions": [{**slot, "version": 1}]},
         "sidecar:heartbeat": {**who, "epoch": 1},
         "sidecar:listByProject": {"projectId": "secret", "cursor": None},
+        "sidecar:listByEntity": {"projectId": "secret", "cursor": None, **session}
+        | {"entityType": "scene", "entityId": "intro"},
         "sidecar:assetsById": {"ids": ["x"]},
         "sidecar:assetsByKey": {"bucket": "lessons", "keys": ["x"]},
         "sidecar:leftObjects": {"bucket": "lessons", "keys": ["x"], "projectIds": ["secret"]},

@@ -12,6 +12,7 @@ import {
   callbacks,
   caller,
   currentAsset,
+  entityNameFields,
   failedCallback,
   leftObject,
   objectRule,
@@ -114,6 +115,13 @@ export const listByProject = query({
   args: { caller, projectId: v.string(), cursor },
   returns: assetPage,
   handler: async (ctx, { caller, ...args }) => await backend.listByProject(ctx, caller, args),
+});
+
+/** Every asset of a scene or a session, page by page. */
+export const listByEntity = query({
+  args: { caller, projectId: v.string(), ...entityNameFields, cursor },
+  returns: assetPage,
+  handler: async (ctx, { caller, ...args }) => await backend.listByEntity(ctx, caller, args),
 });
 
 /** At most 100 assets by their ids, in order; null for one that is not there, or not the caller's. */

@@ -12,7 +12,7 @@ import { NOTHING } from "./objects";
 import { pageOf } from "./pages";
 import { toAssetReference } from "./references";
 import { assetRow, isDeleted, sceneRow, sessionTombstone, versionsUpTo } from "./rows";
-import type { Caller, OlderVersion, ProjectRule, Removal, RemovalResult, VersionName } from "./shapes";
+import type { Caller, EntityName, OlderVersion, ProjectRule, Removal, RemovalResult, VersionName } from "./shapes";
 import { expireVersion } from "./versions";
 
 export const MAX_ASSETS = 100;
@@ -30,6 +30,34 @@ export async function listByProject(
     {
       read: (narrow) => ctx.db.query("assets").withIndex("by_project", (q) => narrow(q.eq("projectId", projectId))),
       key: ["sessionId", "entityType", "entityId", "order", "name", "assetType"],
+    },
+    { cursor, numItems: MAX_ASSETS },
+  );
+  return { assets: await Promise.all(page.map(toAssetReference)), cursor: isDone ? null : continueCursor };
+}
+
+/** The next assets of a scene or a session, as a player wants them; none of a session that is not the project's. */
+export async function listByEntity(
+  ctx: QueryCtx,
+  backend: Caller,
+  { projectId, sessionId, entityType, entityId, cursor }: EntityName & { projectId: string; cursor: string | null },
+) {
+  requireProject(backend, projectId);
+  const { page, isDone, continueCursor } = await pageOf(
+    {
+      read: (narrow) =>
+        ctx.db
+          .query("assets")
+          .withIndex("by_project", (q) =>
+            narrow(
+              q
+                .eq("projectId", projectId)
+                .eq("sessionId", sessionId)
+                .eq("entityType", entityType)
+                .eq("entityId", entityId),
+            ),
+          ),
+      key: ["order", "name", "assetType"],
     },
     { cursor, numItems: MAX_ASSETS },
   );

@@ -304,6 +304,10 @@ export const removalResult = v.object({
 });
 export type RemovalResult = Infer<typeof removalResult>;
 
+/** A scene or a session, whose assets are asked for. */
+export const entityNameFields = { sessionId: v.string(), entityType, entityId: v.string() };
+export type EntityName = { sessionId: string; entityType: EntityType; entityId: string };
+
 /** A version whose object is to go with its asset's. */
 export const olderVersion = v.object({
   version: v.number(),
