@@ -12,7 +12,7 @@ turn asks about ten thousand objects, and the next one goes on behind them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -30,6 +30,7 @@ from sidecar.sync.backend import IDS_MAX, BackendStore, LeftObject
 LEFT_SECONDS = 7 * 24 * 3600.0
 ASKED_MAX = 10_000
 EXAMPLES_MAX = 100
+Named = Callable[[Sequence[str]], Awaitable[Collection[str]]]
 log = structlog.get_logger()
 
 
@@ -50,33 +51,39 @@ class LeftBehind:
     tag: str
     is_retired: Callable[[AssetVersion, int | None], bool]
     _after: str = ""
+    _now_ms: int | None = None
     _found: list[_Found] = field(default_factory=list)
 
-    def begin(self) -> None:
-        """A listing begins."""
-        self._found = []
+    def begin(self, *, now_ms: int | None) -> None:
+        """A listing begins, at a time by S3's clock; None: clocks disagree, and nothing is judged by age."""
+        self._found, self._now_ms = [], now_ms
 
     def take(self, key: str, size_bytes: int, modified_ms: int) -> None:
         """Take in an object of the bucket; they come in the order of their keys."""
+        if self._now_ms is None or self._now_ms - modified_ms < LEFT_SECONDS * 1000:
+            return
         tags = tags_in(key)
         if tags and self.tag not in tags and key > self._after and len(self._found) < ASKED_MAX:
             self._found.append(_Found(key=key, size_bytes=size_bytes, modified_ms=modified_ms))
 
     async def look(
-        self, report: ReconcileReport, types: frozenset[InconsistencyType], *, now_ms: int | None
+        self, report: ReconcileReport, types: frozenset[InconsistencyType], *, named: Named
     ) -> None:
-        """Judge what was taken in, and journal the repairs of these types. Raises SidecarError."""
+        """Judge what was taken in, and journal the repairs of these types. Raises SidecarError.
+
+        What the journal has ``named`` itself, under another ``sidecar_id`` of before, is its own.
+        """
         found, self._found = self._found, []
         self._after = found[-1].key if len(found) == ASKED_MAX else ""
-        if now_ms is None:
-            return
-        old = [one for one in found if now_ms - one.modified_ms >= LEFT_SECONDS * 1000]
-        projects = await self.journal.do(Scenes.projects) if old else []
-        if not projects:
+        projects = await self.journal.do(Scenes.projects) if found else []
+        if self._now_ms is None or not projects:
             return
         try:
-            for first in range(0, len(old), IDS_MAX):
-                await self._look_at(old[first : first + IDS_MAX], projects, report, types, now_ms)
+            for first in range(0, len(found), IDS_MAX):
+                some = found[first : first + IDS_MAX]
+                ours = await named([one.key for one in some])
+                others = [one for one in some if one.key not in ours]
+                await self._look_at(others, projects, report, types, self._now_ms)
         except SidecarError as error:
             if not _is_no_backend(error):
                 raise
@@ -90,7 +97,8 @@ class LeftBehind:
         types: frozenset[InconsistencyType],
         now_ms: int,
     ) -> None:
-        keys = [one.key for one in some]
+        if not (keys := [one.key for one in some]):
+            return
         left = await self.backend.left_objects(self.bucket, keys, projects)
         owed = await self.journal.do(Cleanup.owed_deletions, keys)
         report.compared += len(some)

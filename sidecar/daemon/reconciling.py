@@ -17,7 +17,7 @@ tombstone`) or expired (`removal: delete`). What sidecars left that are gone: ``
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -150,7 +150,11 @@ class Reconciler:
                 if row.type in types and await self._repairer.repair(seen, row):
                     report.repaired[row.type] += 1
         if self._left is not None:
-            await self._left.look(report, types, now_ms=now_ms)
+
+            async def named(keys: Sequence[str]) -> Collection[str]:
+                return await finished(comparison.named, keys, stop=comparison.stop)
+
+            await self._left.look(report, types, named=named)
         return report
 
     # -- gathering --------------------------------------------------------------------------------
@@ -173,7 +177,7 @@ class Reconciler:
             await finished(comparison.add_uploads, uploads, stop=comparison.stop)
         found: list[tuple[str, int, int]] = []
         if self._left is not None:
-            self._left.begin()
+            self._left.begin(now_ms=self._remote_now_ms())
         async for one in self._objects.list_objects(prefix=""):
             found.append((one.key, one.size_bytes, one.modified_ms))
             if self._left is not None:

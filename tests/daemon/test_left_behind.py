@@ -73,6 +73,7 @@ class Desk:
     writer: JournalWriter
     backend: FakeBackend
     left: LeftBehind
+    named: set[str] = field(default_factory=set)  # by the journal's rows
 
     async def look(
         self,
@@ -82,10 +83,14 @@ class Desk:
     ) -> ReconcileReport:
         """Take one turn over keys and their ages in days."""
         report = ReconcileReport()
-        self.left.begin()
+        self.left.begin(now_ms=now_ms)
         for key, days in sorted(objects):
             self.left.take(key, 10, int(NOW_MS - days * DAY_MS))
-        await self.left.look(report, types, now_ms=now_ms)
+
+        async def named(keys: Sequence[str]) -> set[str]:
+            return self.named & set(keys)
+
+        await self.left.look(report, types, named=named)
         return report
 
     async def debts(self) -> list[tuple[str, str]]:
@@ -130,6 +135,17 @@ async def test_only_what_is_old_and_of_others_is_asked_about(desk: Desk) -> None
     await desk.look((old, 7.1), (young, 6.9), (ours, 50), ("demo/readme.txt", 50))
     assert desk.backend.asked == [[old]]
     assert await desk.debts() == []
+
+
+async def test_what_the_journal_names_is_its_own(desk: Desk) -> None:
+    """Its sidecar had another name before; the comparison of our own judges it."""
+    key, other = key_of("renamed")[0], key_of("gone", 2)[0]
+    desk.named = {key}
+    await desk.look((key, 30), (other, 30))
+    assert desk.backend.asked == [[other]]
+    desk.named.add(other)
+    await desk.look((key, 30), (other, 30))
+    assert len(desk.backend.asked) == 1
 
 
 async def test_an_object_of_which_nobody_told_goes_after_a_second_look(desk: Desk) -> None:

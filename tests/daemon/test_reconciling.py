@@ -17,6 +17,7 @@ from sidecar.core.ids import sidecar_tag, transfer_id
 from sidecar.core.inconsistencies import InconsistencyType
 from sidecar.core.model import Slot, State
 from sidecar.core.ops import Batch, Op, OpKind
+from sidecar.daemon.left_behind import LeftBehind
 from sidecar.daemon.reconciling import RETENTION, ReconcileBusyError, Reconciler
 from sidecar.journal.journal import Journal
 from sidecar.journal.read.comparison import Comparison
@@ -29,6 +30,7 @@ from sidecar.journal.writer import JournalWriter
 from sidecar.metrics import Metrics
 from sidecar.settings.convex import BatchSettings
 from sidecar.settings.daemon import Retention
+from sidecar.sync.backend import LeftObject
 from sidecar.sync.stage import SyncStage
 from sidecar.upload.store import ObjectSpec, OpenUpload
 from tests.support import journals
@@ -36,6 +38,8 @@ from tests.support.gates import convex_gate
 from tests.support.memory_metadata import MemoryMetadata
 from tests.support.memory_store import MemoryStore, failure
 from tests.support.ops import make_op
+
+from .test_left_behind import FakeBackend, key_of
 
 SIDECAR = "test-sidecar"
 ALL = frozenset(InconsistencyType)
@@ -314,3 +318,17 @@ async def test_a_comparison_that_is_cancelled_is_closed_when_its_thread_is_done(
     await asyncio.wait({comparing})
     assert comparing.cancelled()
     assert steps == ["added", "closed"]
+
+
+async def test_a_backend_looks_after_what_others_left(desk: Desk) -> None:
+    """In the same turn, by the same listing: what is confirmed twice is owed its deletion."""
+    await desk.synced("a.mp4", "A")
+    backend, (key, transfer) = FakeBackend(), key_of("gone")
+    desk.reconciler._left = LeftBehind(
+        backend, desk.writer, "lessons", sidecar_tag(SIDECAR), desk.reconciler._is_retired
+    )
+    desk.keep(key, transfer)
+    backend.left[key] = LeftObject(project_id="demo", version=None)
+    report = await desk.reconciler.reconcile(ALL)
+    assert (dict(report.repaired), await desk.debts()) == ({"orphan object": 1}, [key])
+    assert backend.asked == [[key], [key]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -130,6 +130,13 @@ class Comparison:
         self._db.execute("INSERT OR IGNORE INTO debts SELECT key FROM journal.debts")
         for row in self._db.execute(_SEEN):
             yield self._shown(row, now_ms)
+
+    def named(self, keys: Sequence[str]) -> set[str]:
+        """Return which of these keys the journal has rows of."""
+        rows = self._db.execute(
+            "SELECT key FROM rows WHERE key IN (SELECT value FROM json_each(?))", [json.dumps(keys)]
+        )
+        return {row["key"] for row in rows}
 
     def _take_rows(self, *, may_settle: bool) -> None:
         self._db.execute(_ROWS, [may_settle, self._newest, self._bucket])

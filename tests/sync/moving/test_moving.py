@@ -379,7 +379,7 @@ def test_an_owner_that_the_application_changes_after_the_comparison(
     (into / "mine.ts").write_text(OWN)
     connect("a").apply(put(), put(entityId="outro"))
     sessions = ["p/one", "p/two"]
-    told = []
+    told = list[str]()
     with (
         Deployment(server.url, deploy_key=server.admin_key) as deployment,
         Caller(server.url, f"Convex {server.admin_key}") as owner,
@@ -395,7 +395,7 @@ def test_an_owner_that_the_application_changes_after_the_comparison(
 
         for step in migrate(Project(into=into), deployment, to=Home.COMPONENT, deploy=deploy):
             if step.phase == "switching":
-                told = [owner.mutation("mine:give", sessionId=session, ownerId="eve") for session in sessions]
+                told = [str(owner.mutation("mine:give", sessionId=one, ownerId="eve")) for one in sessions]
             told += [step.table] if step.phase == "unclear" else []
     assert told[2:] == ['session "p/two"']
     owners = {row["sessionId"]: row.get("ownerId") for row in rows(server, "renderSidecar/videoSessions")}
