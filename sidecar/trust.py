@@ -75,7 +75,7 @@ def _context(trusted: tuple[Bundle, ...], _: tuple[object, ...]) -> ssl.SSLConte
 
 
 def _versions(bundle: Bundle) -> tuple[object, ...]:
-    """Return what differs once a file was replaced. A folder's content may change any time: none is shared."""
+    """Return what differs once a file was replaced. A folder may change any time: it is not shared."""
     found: list[object] = []
     for path in (bundle.path, *bundle.path.split(":")):
         try:
