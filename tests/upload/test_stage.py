@@ -52,6 +52,18 @@ async def test_many_files_arrive(rig: Rig) -> None:
             await rig.until(transfer, State.UPLOADED)
 
 
+async def test_files_that_come_one_by_one_are_claimed_once_each(fake: Rig) -> None:
+    """Whoever ends while nothing may wait for its place does not ask for more."""
+    claims = list[str]()
+    fake.journal.db.conn.set_trace_callback(
+        lambda sql: claims.append(sql) if "min(id)" in sql and "begun" in sql else None
+    )
+    async with running(fake.stage(concurrency=4)):
+        for n in range(5):
+            await fake.until(await fake.file(content(10), f"c{n}.mp4"), State.UPLOADED)
+    assert 5 <= len(claims) <= 1 + 5
+
+
 async def test_memory_is_bounded_over_all_transfers(rig: Rig) -> None:
     """Parts in flight never exceed the budget, however many films wait."""
     rig.budget = MemoryBudget(12 * MIB)

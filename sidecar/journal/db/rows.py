@@ -68,6 +68,7 @@ _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=di
 IDENTITY = ("inode", "size", "mtime_ns", "ctime_ns")
 PART_CHECKSUMS = ("checksum_part_bytes", "part_checksums")
 Column = str | int | bytes | None
+_STATES = {state.value: state for state in State}
 ROUTES_KEPT_MAX = 2048  # 2 KB each; as many as wait to be looked at
 _ROUTES: dict[str, Route] = {}  # as they are stored, and as they are
 
@@ -157,7 +158,7 @@ def transfer_from(selected: sqlite3.Row) -> Transfer:
         root=row["root"],
         path=join(row["folder"], row["name"]),
         route=route_from(row["route"]),
-        state=State(row["state"]),
+        state=_STATES[row["state"]],
         bucket=row["bucket"],
         key=row["key"],
         identity=identity_of(row),

@@ -59,7 +59,8 @@ class Counts(Store):
         self._db.gathered.count(transfer.state, transfers=-1, size_bytes=-transfer.size_bytes)
         if state is not None:
             self._db.gathered.count(state, transfers=1, size_bytes=size_bytes)
-        if transfer.route.slot.asset_type is AssetType.VIDEO_CHUNK and not {transfer.state, state} <= THERE:
+        was_and_is_there = transfer.state in THERE and state in THERE
+        if transfer.route.slot.asset_type is AssetType.VIDEO_CHUNK and not was_and_is_there:
             self._video_stepped(transfer, state)
 
     def resized(self, transfer: Transfer, identity: StatIdentity) -> None:

@@ -32,6 +32,7 @@ from sidecar.journal.db.store import Store
 from .counts import Counts
 
 UPLOADS_KEPT_MAX = 10_000
+_DELIVERING = frozenset({Event.ACKNOWLEDGED, Event.UPLOADED})
 _WITH_OLDER = f"""
 SELECT {TRANSFER_COLUMNS},
   EXISTS (SELECT 1 FROM transfers o WHERE o.slot = t.slot AND o.id < t.id) AS has_older
@@ -145,7 +146,7 @@ class Transfers(Store):
         """
         self.remember(transfer, event, detail)
         since = None
-        if event in {Event.ACKNOWLEDGED, Event.UPLOADED} and transfer.ready_ms is not None:
+        if event in _DELIVERING and transfer.ready_ms is not None:
             since = max(0.0, (self._db.clock.wall_ms() - transfer.ready_ms) / 1000)
         self._db.transitions.append(
             Transition(
