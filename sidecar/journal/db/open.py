@@ -167,9 +167,9 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             hint="run that version again; an older one would misread it",
         )
     if applied != MIGRATION_NAMES:
-        from sqlite_utils import Database  # noqa: PLC0415 - a journal that is up to date needs neither
+        from sqlite_utils import Database  # noqa: PLC0415 - a journal that is up to date does not need it
 
-        from .migrations import migrations  # noqa: PLC0415
+        from .migrations import migrations  # noqa: PLC0415 - nor these
 
         migrations.apply(Database(connection))
 
