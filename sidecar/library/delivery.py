@@ -29,7 +29,6 @@ from sidecar.journal.db.connection import Transition
 from sidecar.journal.stores.cleanup import ANNOUNCED, Cleanup
 from sidecar.journal.stores.submissions import Submissions
 from sidecar.journal.stores.takedowns import AskedTakedown
-from sidecar.journal.stores.transfers import Transfers
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings
 from sidecar.sync.takedown import TakenDown
@@ -39,12 +38,16 @@ from sidecar.upload.store import ObjectHead
 from .asset_news import AssetNews
 from .endings import Endings, not_yet
 from .errors import ClosedError, LibraryError, RefusedError, SourceError
+from .gathered_reads import GatheredReads
 from .source import SourceRead, SourceReader
 from .url_cache import AssetLookup
 
 _OVER = frozenset({State.SYNCED, State.DEAD, State.SUPERSEDED, State.GONE})
 _NEWER_MAX = 100
 OPENINGS_MAX = 3
+READERS = (
+    2  # files at once: of small ones a quarter of the CPU went into six threads' fight for the interpreter
+)
 TAKEN_BACK_SECONDS, DELETED_SECONDS = 5.0, 30.0
 log = structlog.get_logger()
 
@@ -68,11 +71,13 @@ class Delivery:
         self._settings, self._metrics, self._limits = settings, metrics, limits
         self._over = _OVER if settings.convex.sync == "on" else _OVER | {State.UPLOADED}
         self._reader = SourceReader(part_bytes=settings.s3.part_size)
+        self._readers = asyncio.Semaphore(READERS)
         self._closing = asyncio.Event()
         self._living: asyncio.Task[None] | None = None
         self._started: asyncio.Future[LibraryLife] | None = None  # of what lives now, or lived last
         self._alive: LibraryLife | None = None
         self._endings = Endings(self._over)
+        self._reads: tuple[LibraryLife, GatheredReads] | None = None
 
     async def deliver(self, source: Path, route: Route, *, wait: bool) -> Transfer:
         """Take a file in; return once that is durable, or with ``wait`` once Convex has it.
@@ -155,8 +160,8 @@ class Delivery:
     async def _found(self, life: LibraryLife, source: Path, route: Route, *, wait: bool) -> SourceRead:
         """Read a file, or copy it; a cancelled caller's copy goes once it is made."""
         if wait:
-            return await asyncio.to_thread(self._read, life.path, source, route, wait=True)
-        copying = asyncio.ensure_future(asyncio.to_thread(self._read, life.path, source, route, wait=False))
+            return await self._read(life.path, source, route, wait=True)
+        copying = asyncio.ensure_future(self._read(life.path, source, route, wait=False))
         try:
             return await asyncio.shield(copying)
         except asyncio.CancelledError:
@@ -173,8 +178,10 @@ class Delivery:
             route=route,
             home=found.home,
         )
-        outdated = await _outdated(life, seen, found.fingerprint)
-        submission = await life.journal.do(Submissions.submit, seen, found.fingerprint, outdated=outdated)
+        submission = await life.journal.do(Submissions.submit, seen, found.fingerprint, unless_delivered=True)
+        if (before := submission.delivered) is not None:
+            outdated = before.row_id if await life.is_outdated(before) else None
+            submission = await life.journal.do(Submissions.submit, seen, found.fingerprint, outdated=outdated)
         transfer = submission.transfer
         if transfer is not None:
             self._news.expect(transfer)
@@ -184,10 +191,13 @@ class Delivery:
             raise LibraryError(f"{source} is not stored: {submission.refused}")
         return transfer
 
-    def _read(self, journal: Path, source: Path, route: Route, *, wait: bool) -> SourceRead:
-        if wait:
-            return self._reader.read(source, check_structure=route.check_structure)
-        return self._reader.spool(source, spool_of(journal), check_structure=route.check_structure)
+    async def _read(self, journal: Path, source: Path, route: Route, *, wait: bool) -> SourceRead:
+        check = route.check_structure
+        async with self._readers:
+            if wait:
+                return await asyncio.to_thread(self._reader.read, source, check_structure=check)
+            spool = spool_of(journal)
+            return await asyncio.to_thread(self._reader.spool, source, spool, check_structure=check)
 
     async def _delivered(
         self, life: LibraryLife, source: Path, transfer: Transfer, ends: asyncio.Future[State | None]
@@ -206,10 +216,15 @@ class Delivery:
                     break
                 ends = self._end_of(life, transfer.transfer_id, ended)
         # By its row: it takes another's id where Convex keeps another object of the same bytes.
-        found = await life.journal.do(Transfers.one, transfer.row_id)
+        found = await self._reads_of(life).one(transfer.row_id)
         if found.state is State.DEAD:
             await _deleted(life, within_seconds=TAKEN_BACK_SECONDS)  # if it is taken back
         return _told(found, source)
+
+    def _reads_of(self, life: LibraryLife) -> GatheredReads:
+        if self._reads is None or self._reads[0] is not life:
+            self._reads = life, GatheredReads(life.journal)
+        return self._reads[1]
 
     def _end_of(
         self, life: LibraryLife, transfer_id: str, ended: Mapping[str, State | None]

@@ -21,6 +21,7 @@ from sidecar.daemon import library_adoption
 from sidecar.daemon.library_life import open_library_life
 from sidecar.journal.db.connection import Transition
 from sidecar.journal.stores.submissions import Submission, Submissions
+from sidecar.journal.stores.transfers import Transfers
 from sidecar.library import delivery, source
 from sidecar.library.delivery import Delivery
 from sidecar.library.errors import LibraryError
@@ -193,11 +194,11 @@ class Overtaken:
         self._told, self.journal, self.path = told, self, Path("/none.db")
         self.newer = SimpleNamespace(transfer_id="newer", state=State.READY, row_id=2)
 
-    async def do(self, step: object, _: int) -> Any:
+    async def do(self, step: object, _: object) -> Any:
         """Say what took the old one's place; it is synced by then."""
         if step is Submissions.drop_changed:
             self._told(ended("newer", State.SYNCED))
-        return self.newer
+        return {2: self.newer} if step is Transfers.some else self.newer
 
 
 def delivery_of(settings: dict[str, Any]) -> Delivery:

@@ -25,10 +25,14 @@ _GIVEN_UP = frozenset({State.DEAD, State.SUPERSEDED, State.GONE, State.ABANDONED
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """The transfer that brings the content, which may have been on its way; or why there is none."""
+    """The transfer that brings the content, which may have been on its way; or why there is none.
+
+    ``delivered`` is the one that brought it before, where that was asked for: nothing was taken in.
+    """
 
     transfer: Transfer | None = None
     refused: str | None = None
+    delivered: Transfer | None = None
 
 
 class Submissions(Store):
@@ -60,12 +64,20 @@ class Submissions(Store):
 
     @transaction
     def submit(
-        self, seen: Observation, fingerprint: Fingerprint, *, outdated: int | None = None
+        self,
+        seen: Observation,
+        fingerprint: Fingerprint,
+        *,
+        outdated: int | None = None,
+        unless_delivered: bool = False,
     ) -> Submission:
         """-> ready, or what brings the very same content already; a dead letter of it goes once more.
 
-        ``outdated`` is the row of a synced transfer that Convex shows no more: its bytes are sent anew.
+        ``outdated`` is the row of a synced transfer that Convex shows no more: its bytes are sent anew. With
+        ``unless_delivered`` content that was delivered before is told, for the caller to ask Convex first.
         """
+        if unless_delivered and (delivered := self.delivered(seen, fingerprint)) is not None:
+            return Submission(delivered=delivered)
         self._let_slot_follow(seen, outdated)
         (result,) = self._files.observe([seen])
         if result.refused is not None:

@@ -59,6 +59,13 @@ class Transfers(Store):
             raise LookupError(f"the journal has no transfer {row_id}")
         return transfer
 
+    def some(self, row_ids: Sequence[int]) -> dict[int, Transfer]:
+        """Return those that are there, by their rows."""
+        rows = self._db.execute(
+            f"{FROM_TRANSFERS} WHERE t.id IN (SELECT value FROM json_each(?))", [json.dumps(list(row_ids))]
+        )
+        return {found.row_id: found for found in map(transfer_from, rows)}
+
     def find(self, row_id: int) -> Transfer | None:
         """Return a transfer, or None where its row was dropped."""
         self._write_intents(self._db.gathered)
