@@ -67,7 +67,7 @@ def modules_folder(
 ) -> Path:
     """Return a folder that holds ``node_modules``, installing it the first time.
 
-    ``with_development`` adds the type checker and the linter of the functions; ``progress`` hears one
+    ``with_development`` adds what checks and tests the functions; ``progress`` hears one
     sentence before an installation. Two processes at once install once. Raises ServerError.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "render-sidecar"

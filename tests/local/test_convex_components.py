@@ -115,6 +115,15 @@ def test_the_application_schedules_a_components_function_and_cancels(
     assert rows(server) == {"a": 1}
 
 
+def test_a_job_waits_for_longer_than_a_timer_can(server: ConvexServer, caller: Caller) -> None:
+    """It would run at once, and again and again: Node's timers end at 24 days."""
+    caller.mutation("app:incrementInAMonth", name="a")
+    caller.mutation("app:incrementLater", name="b")
+    server.control("settle", {})
+    assert rows(server) == {"b": 1}
+    assert [row["state"]["kind"] for row in server.table("_scheduled_functions")] == ["pending"]
+
+
 def test_a_component_tells_the_application_by_a_handle(server: ConvexServer, caller: Caller) -> None:
     """From its job, in one transaction with it, as nobody."""
     caller.mutation("app:incrementAndTell", name="a")

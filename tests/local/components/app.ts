@@ -49,6 +49,10 @@ export const incrementLater = mutation({
   args: named,
   handler: (ctx, args) => ctx.runMutation(tally.lib.incrementLater, args),
 });
+export const incrementInAMonth = mutation({
+  args: named,
+  handler: (ctx, args) => ctx.scheduler.runAfter(30 * 24 * 3_600_000, tally.lib.increment, args),
+});
 export const scheduleAndCancel = mutation({
   args: named,
   handler: async (ctx, args) => {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from sidecar.sync.install_files import stamped
 from tests.support.convex import COMPONENT
 
 from .codegen import generated
+from .test_vitest import SUITE
 
 
 def run_script(node: Node, project: Path, script: str) -> None:
@@ -44,9 +46,11 @@ OWN = {
     "schema.ts": """
 import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
+import { lessonTables } from "./lessonTables";
 import { sceneAssetFields, sessionAssetFields } from "./sidecar/fields";
 
 export default defineSchema({
+  ...lessonTables,
   scenes: defineTable({ title: v.string(), ...sceneAssetFields }).index("by_title", ["title"]),
   videoSessions: defineTable({ mine: v.number(), ...sessionAssetFields }),
   assets: defineTable({ url: v.string() }),
@@ -88,6 +92,16 @@ def lay_out(project: Path, modules: Path) -> None:
     install(project / "convex")
     for name, text in OWN.items():
         assert (project / "convex" / name).read_text() == text.lstrip()
+    lay_out_suite(project)
+
+
+def lay_out_suite(project: Path) -> None:
+    """Add the functions' vitest suite, where its rules and the packaged ones have changed places."""
+    names = {"schema.ts": None, "sidecarAccess.ts": "packagedAccess.ts"}
+    for path in (SUITE / "convex").iterdir():
+        name = names.get(path.name, path.name)
+        if name is not None:
+            shutil.copyfile(path, project / "convex" / name)
 
 
 def test_the_functions_are_typed(tmp_path: Path, node: Node, modules: Path) -> None:

@@ -6,6 +6,7 @@ import { untraced } from "./tap.mjs";
 const TRIES_MAX = 50;
 const BACKOFF_MAX_MS = 2000;
 const SOON_MS = 60_000;
+const TIMER_MAX_MS = 2 ** 31 - 1; // a timer of more milliseconds fires at once
 
 export class Scheduler {
   #run;
@@ -17,7 +18,9 @@ export class Scheduler {
   }
 
   add(job) {
-    const timer = setTimeout(() => this.#start(timer), Math.max(0, job.at - Date.now()));
+    const left = Math.max(0, job.at - Date.now());
+    const next = () => (left > TIMER_MAX_MS ? this.#waitAgain(timer) : this.#start(timer));
+    const timer = setTimeout(next, Math.min(left, TIMER_MAX_MS));
     this.#waiting.set(timer, job);
   }
 
@@ -43,6 +46,11 @@ export class Scheduler {
       await Promise.all(this.#running);
     }
     return count;
+  }
+
+  #waitAgain(timer) {
+    const job = this.#waiting.get(timer);
+    if (this.#waiting.delete(timer)) this.add(job);
   }
 
   #soon() {

@@ -1,0 +1,4 @@
+import { defineSchema } from "convex/server";
+import { lessonTables } from "./lessonTables";
+
+export default defineSchema(lessonTables);
