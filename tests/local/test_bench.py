@@ -344,7 +344,7 @@ def test_a_line_adds_its_round_trip_and_changes_nothing(
 def test_children_are_counted_and_a_failure_is_told_in_its_own_words(tmp_path: Path) -> None:
     """CPU and memory of a program are those of all that it starts."""
     burn = "x = bytearray(60_000_000); x[::4096] = b'-' * len(x[::4096])\nimport time\n"
-    burn += "while time.process_time() < 0.3: pass"
+    burn += "while time.process_time() < 0.3: pass\ntime.sleep(2)"  # memory is looked at now and then
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}])"
     used = usage.run([sys.executable, "-c", parent], env=os.environ, log=tmp_path / "log")
     assert used.cpu >= 0.3
