@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .asset_arguments import require_text
 from .entities import DEFAULT_PROJECT, FILE_FIELDS, Named
@@ -29,8 +30,8 @@ def name_session(ids: Ids, session_id: str, *, project_id: str | None = None) ->
     require_text("session_id", session_id)
     if project_id is not None:
         require_text("project_id", project_id)
-    template = Template(ids.session_id)
-    found = _fields(template, session_id)
+    template = _template(ids.session_id)
+    found = _fields(ids.session_id, session_id)
     told = found.get("project")
     if "project" in template.fields and told is None and project_id is None:
         raise ValueError(
@@ -55,8 +56,8 @@ def name_scene(
     Raises ValueError where it is not, and as ``name_session``.
     """
     require_text("scene_id", scene_id)
-    found = _fields(Template(ids.scene_id), scene_id)
-    session = Template(ids.session_id)
+    found = _fields(ids.scene_id, scene_id)
+    session = _template(ids.session_id)
     if session_id is None:
         missing = session.fields - {"project"} - found.keys()
         if missing or not found:
@@ -70,11 +71,21 @@ def name_scene(
     return NamedEntity(named=named, fields={"scene": scene_id, **found, **of.fields})
 
 
-def _fields(template: Template, text: str) -> dict[str, str]:
+@lru_cache(maxsize=64)  # a program has two, and asks for each asset
+def _template(source: str) -> Template:
+    return Template(source)
+
+
+@lru_cache(maxsize=64)
+def _pattern(source: str) -> re.Pattern[str]:
+    seen, segments = set[str](), _template(source).segments
+    pattern = "/".join("".join(_token(token, seen) for token in one.tokens) for one in segments)
+    return re.compile(pattern, re.DOTALL)
+
+
+def _fields(template: str, text: str) -> dict[str, str]:
     """Return the fields by which a template would give this text; none where it never would."""
-    seen = set[str]()
-    pattern = "/".join("".join(_token(token, seen) for token in one.tokens) for one in template.segments)
-    found = re.fullmatch(pattern, text, re.DOTALL)
+    found = _pattern(template).fullmatch(text)
     return {} if found is None else {k: v for k, v in found.groupdict().items() if k not in FILE_FIELDS}
 
 

@@ -24,6 +24,7 @@ from sidecar.journal.stores.submissions import Submission, Submissions
 from sidecar.journal.stores.transfers import Transfers
 from sidecar.library import delivery, source
 from sidecar.library.delivery import Delivery
+from sidecar.library.endings import Endings
 from sidecar.library.errors import LibraryError
 from sidecar.metrics import Metrics
 from sidecar.settings import from_mapping
@@ -221,7 +222,27 @@ async def test_who_is_overtaken_by_what_arrives_at_once_hears_of_it(away: dict[s
     life: Any = Overtaken(delivering._heard)
     delivering._alive = life
     assert (await waited(delivering, life)).transfer_id == "newer"
-    assert (delivering._endings._remembering, dict(delivering._endings._waiting)) == ({}, {})
+    assert [(one.users, one.ended) for one in delivering._endings._memories] == [(0, {})]
+    assert dict(delivering._endings._waiting) == {}
+
+
+def test_memories_of_what_ended_go_with_those_who_need_them() -> None:
+    """However many are about to wait all the time, and each finds what ended since it came."""
+    endings = Endings({State.SYNCED})
+    before = endings.about_to_wait()
+    for first in range(0, 2000, 100):
+        now = endings.about_to_wait()
+        told = now.__enter__()
+        for number in range(first, first + 100):
+            endings.heard(ended(str(number), State.SYNCED))
+        assert {str(number) for number in range(first, first + 100)} <= told.keys()
+        if first:
+            before.__exit__(None, None, None)
+        before = now
+    assert len(endings._memories) <= 3
+    assert sum(len(one.ended) for one in endings._memories) < 1000
+    before.__exit__(None, None, None)
+    assert [(one.users, one.ended) for one in endings._memories] == [(0, {})]
 
 
 async def test_who_would_wait_in_a_life_that_is_over_is_told(away: dict[str, Any]) -> None:
