@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from sidecar.core.batched import batched
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.ids import tags_in, transfer_in
 from sidecar.core.inconsistencies import InconsistencyType, KeyEvidence, Repair, RepairRow, judge
@@ -79,8 +80,7 @@ class LeftBehind:
         if self._now_ms is None or not projects:
             return
         try:
-            for first in range(0, len(found), IDS_MAX):
-                some = found[first : first + IDS_MAX]
+            for some in batched(found, IDS_MAX):
                 ours = await named([one.key for one in some])
                 others = [one for one in some if one.key not in ours]
                 await self._look_at(others, projects, report, types, self._now_ms)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from sidecar.core.batched import batched
 from sidecar.core.breaker import BreakerState
 from sidecar.core.checksums import CRC64NVME
 from sidecar.core.errors import ErrorKind, SidecarError
@@ -125,8 +126,7 @@ class ErrorRecoveryManager:
 
     async def _has(self, kind: InconsistencyType, shown: Sequence[ShownAsset]) -> bool:
         """Tell whether S3 does not hold what Convex shows, in this way; the first page that tells ends it."""
-        for first in range(0, len(shown), AT_ONCE):
-            page = shown[first : first + AT_ONCE]
+        for page in batched(shown, AT_ONCE):
             if any(kind in found for found in await asyncio.gather(*(self._judged(one) for one in page))):
                 return True
         return False

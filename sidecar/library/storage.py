@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
+from sidecar.core.batched import batched
 from sidecar.core.model import AssetType, EntityType
 from sidecar.sync.backend import IDS_MAX, ShownAsset, ShownObject
-from sidecar.sync.takedown import batched
 from sidecar.upload.metadata import SLOT
 from sidecar.upload.store import ListedObject, ObjectHead
 

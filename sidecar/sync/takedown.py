@@ -11,14 +11,14 @@ without a reason, which says nothing of what was done.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import structlog
 
+from sidecar.core.batched import batched
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.gate import RemoteGate
 from sidecar.journal.stores.takedowns import AskedTakedown, MarkedObject, Takedowns
@@ -30,7 +30,6 @@ from .query import ask
 
 TARGET = "takedown"
 RETRY_SECONDS = 2.0
-T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -81,8 +80,8 @@ class Takedown:
         remove are then kept, as if nobody had asked; and while it cannot be asked: they are removed later.
         """
         outcomes: list[TakenDown] = []
-        for first in range(0, len(asked), IDS_MAX):
-            kept = await self._journal.do(Takedowns.ask, asked[first : first + IDS_MAX])
+        for some in batched(asked, IDS_MAX):
+            kept = await self._journal.do(Takedowns.ask, some)
             outcomes += await self._carried_out(kept)
         return outcomes
 
@@ -240,12 +239,6 @@ def _own(one: AskedTakedown) -> _Version:
 
 def _object(of: AskedTakedown | OlderVersion) -> MarkedObject:
     return MarkedObject(bucket=of.bucket, key=of.key, transfer_id=of.transfer_id)
-
-
-def batched(several: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Yield them, so many at a time at most."""
-    for first in range(0, len(several), size):
-        yield several[first : first + size]
 
 
 def _is_refusal(error: SidecarError) -> bool:
