@@ -100,7 +100,7 @@ class Journal:
         self.scene_pruning = ScenePruning(db)
         repairs = self.repairs = Repairs(db, transfers, outbox, cleanup, multipart)
         # The library's.
-        self.submissions = Submissions(db, transfers, completion, files, uploads, repairs)
+        self.submissions = Submissions(db, transfers, completion, files, uploads, repairs, discovery)
         self.takedowns = Takedowns(db, cleanup)
         self._stores = {type(one).__name__: one for one in vars(self).values() if isinstance(one, Store)}
         try:

@@ -178,10 +178,12 @@ class Delivery:
             route=route,
             home=found.home,
         )
-        submission = await life.journal.do(Submissions.submit, seen, found.fingerprint, unless_delivered=True)
+        submission = await life.journal.do(Submissions.submit, seen, found.fingerprint)
         if (before := submission.delivered) is not None:
             outdated = before.row_id if await life.is_outdated(before) else None
-            submission = await life.journal.do(Submissions.submit, seen, found.fingerprint, outdated=outdated)
+            submission = await life.journal.do(
+                Submissions.submit_delivered, seen, found.fingerprint, outdated=outdated
+            )
         transfer = submission.transfer
         if transfer is not None:
             self._news.expect(transfer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +30,11 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 def handed(journal: Journal, text: str, n: int = 1, *, path: str = HERE, name: str = "a.mp4") -> Submission:
     """Hand a file over whose content is named by a word."""
     seen = Observation(root="/", path=path, identity=identity(n), route=route(name))
-    return journal.submissions.submit(seen, Fingerprint(identity=identity(n), checksum=f"crc64nvme:{text}"))
+    found = Fingerprint(identity=identity(n), checksum=f"crc64nvme:{text}")
+    submission = journal.submissions.submit(seen, found)
+    if submission.delivered is None:
+        return submission
+    return journal.submissions.submit_delivered(seen, found)  # Convex shows it still
 
 
 def submit(journal: Journal, text: str, n: int = 1, *, path: str = HERE, name: str = "a.mp4") -> Transfer:
@@ -78,16 +82,63 @@ def test_what_convex_shows_no_more_is_sent_anew_and_only_once(journal: Journal) 
     tell(journal)
     seen = Observation(root="/", path=HERE, identity=identity(), route=route("a.mp4"))
     same = Fingerprint(identity=identity(), checksum="crc64nvme:A")
-    again = journal.submissions.submit(seen, same, outdated=first.row_id).transfer
+    again = journal.submissions.submit_delivered(seen, same, outdated=first.row_id).transfer
     assert again is not None
     assert (again.state, again.row_id != first.row_id) == (State.READY, True)
-    assert journal.submissions.submit(seen, same, outdated=first.row_id).transfer == again
+    assert journal.submissions.submit_delivered(seen, same, outdated=first.row_id).transfer == again
     ship(journal, again)
     tell(journal)
-    last = journal.submissions.submit(seen, same, outdated=first.row_id).transfer
+    last = journal.submissions.submit_delivered(seen, same, outdated=first.row_id).transfer
     assert last is not None
     assert (last.state, last.row_id) == (State.SYNCED, again.row_id)
     assert journal.db.execute("SELECT count(*) FROM debts").fetchone()[0] == 0
+
+
+def test_what_was_delivered_is_told_and_not_taken_in(journal: Journal) -> None:
+    first = submit(journal, "A")
+    ship(journal, first)
+    tell(journal)
+    seen = Observation(root="/", path=ELSEWHERE, identity=identity(2), route=route("a.mp4"))
+    told = journal.submissions.submit(seen, Fingerprint(identity=identity(2), checksum="crc64nvme:A"))
+    assert (told.transfer, told.delivered) == (None, journal.transfers.one(first.row_id))
+
+
+def test_many_that_come_at_once_are_taken_in_as_one_by_one(tmp_path: Path) -> None:
+    """New slots, one of them twice, the same again, one that was delivered, a key that is taken."""
+    contents = [("a.mp4", "A"), ("b.mp4", "B"), ("a.mp4", "A2"), ("old.mp4", "O"), ("b.mp4", "B")]
+    given = [_submission(n, name, text) for n, (name, text) in enumerate(contents)]
+    given += [_submission(8, "c.mp4", "C", key="fixed.mp4"), _submission(9, "d.mp4", "D", key="fixed.mp4")]
+    one_by_one = _taken_in(
+        tmp_path / "1", lambda journal: [journal.submissions.submit(*one) for one in given]
+    )
+    at_once = _taken_in(tmp_path / "2", lambda journal: journal.submissions.submit_all(given))
+    assert at_once == one_by_one
+
+
+def _submission(n: int, name: str, text: str, *, key: str | None = None) -> tuple[Observation, Fingerprint]:
+    path, to = f"tmp/{n}/{name}", route(name)
+    seen = Observation(root="/", path=path, identity=identity(n), route=replace(to, key=key or to.key))
+    return seen, Fingerprint(identity=identity(n), checksum=f"crc64nvme:{text}")
+
+
+def _taken_in(folder: Path, take: Callable[[Journal], list[Submission]]) -> list[tuple[object, ...]]:
+    """Return what is told, and what the journal has, of what a program hands over."""
+    journal = open_journal(folder)
+    ship(journal, submit(journal, "O", name="old.mp4"))
+    tell(journal)
+    told = take(journal)
+    found = list[tuple[object, ...]](
+        (one.transfer and (one.transfer.path, one.transfer.checksum), one.refused, one.delivered is None)
+        for one in told
+    )
+    for columns in (
+        "name, slot, checksum, size, state FROM transfers ORDER BY slot, checksum",
+        "name, slot, size, mtime_ns FROM files ORDER BY slot",
+        "* FROM counts ORDER BY state",
+    ):
+        found += [tuple(row) for row in journal.db.execute(f"SELECT {columns}")]
+    journal.close()
+    return found
 
 
 def test_one_file_may_be_two_assets(journal: Journal) -> None:

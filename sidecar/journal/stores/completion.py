@@ -78,7 +78,9 @@ class Completion(Store):
         }
         self._complete_only([(candidates[row_id][0], fingerprint) for row_id, fingerprint in only.items()])
         return [
-            State.READY if row_id in only else self._complete(*candidates[row_id], fingerprint)
+            State.READY
+            if row_id in only
+            else self._complete(candidates[row_id][0], fingerprint, has_older=candidates[row_id][1])
             for row_id, fingerprint in found
         ]
 
@@ -92,7 +94,16 @@ class Completion(Store):
         if outdated is None:
             return self.complete_all([(row_id, fingerprint)])[0]
         candidate, has_older = self._transfers.with_older([row_id])[row_id]
-        return self._complete(candidate, has_older, fingerprint, outdated=outdated)
+        return self._complete(candidate, fingerprint, has_older=has_older, outdated=outdated)
+
+    def complete_first(self, found: Sequence[tuple[Transfer, Fingerprint]]) -> list[Transfer]:
+        """Complete candidates that are their slots' first and only; return them as they are then."""
+        self._complete_only([(one, fingerprint) for one, fingerprint in found if fingerprint.parts is None])
+        for candidate, fingerprint in found:
+            if fingerprint.parts is not None:
+                self._complete(candidate, fingerprint, has_older=False)
+        now = self._transfers.some([candidate.row_id for candidate, _ in found])
+        return [now[candidate.row_id] for candidate, _ in found]
 
     def _complete_only(self, found: Sequence[tuple[Transfer, Fingerprint]]) -> None:
         rows, files = list[tuple[Column, ...]](), list[tuple[Column, ...]]()
@@ -112,9 +123,9 @@ class Completion(Store):
     def _complete(
         self,
         candidate: Transfer,
-        has_older: bool,  # noqa: FBT001 - as it was found
         fingerprint: Fingerprint,
         *,
+        has_older: bool,
         outdated: int | None = None,
     ) -> State | None:
         if candidate.state is State.ABANDONED:  # its scene was cancelled while it was read

@@ -7,14 +7,16 @@ is its next version, and no second source.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sidecar.core.model import Fingerprint, Observation, State, StoredObject, Transfer
 from sidecar.journal.db.connection import JournalConnection
 from sidecar.journal.db.rows import FROM_TRANSFERS, split, transfer_from
-from sidecar.journal.db.store import Store, transaction
+from sidecar.journal.db.store import Store, together, transaction
 
 from .completion import Completion
+from .discovery import Discovery
 from .files import Files
 from .repairs import Repairs
 from .transfers import Transfers
@@ -27,7 +29,7 @@ _GIVEN_UP = frozenset({State.DEAD, State.SUPERSEDED, State.GONE, State.ABANDONED
 class Submission:
     """The transfer that brings the content, which may have been on its way; or why there is none.
 
-    ``delivered`` is the one that brought it before, where that was asked for: nothing was taken in.
+    ``delivered`` is the one that brought it before: nothing was taken in.
     """
 
     transfer: Transfer | None = None
@@ -46,11 +48,12 @@ class Submissions(Store):
         files: Files,
         uploads: Uploads,
         repairs: Repairs,
+        discovery: Discovery,
     ) -> None:
         super().__init__(db)
         self._uploads = uploads
         self._transfers, self._completion = transfers, completion
-        self._files, self._repairs = files, repairs
+        self._files, self._repairs, self._discovery = files, repairs, discovery
 
     def delivered(self, seen: Observation, fingerprint: Fingerprint) -> Transfer | None:
         """Return the slot's newest synced transfer, if it has this very content."""
@@ -63,21 +66,36 @@ class Submissions(Store):
         return newest if newest and (newest.checksum, newest.size_bytes) == content else None
 
     @transaction
-    def submit(
-        self,
-        seen: Observation,
-        fingerprint: Fingerprint,
-        *,
-        outdated: int | None = None,
-        unless_delivered: bool = False,
-    ) -> Submission:
+    def submit_all(self, submissions: Sequence[tuple[Observation, Fingerprint]]) -> list[Submission]:
+        """Submit many, as ``submit`` does; those whose places, slots and keys nobody had are quickest."""
+        strange = self._strange([seen for seen, _ in submissions])
+        begun = self._discovery.begin([submissions[number][0] for number in strange])
+        found = [submissions[number][1] for number in strange]
+        ready = self._completion.complete_first(list(zip(begun, found, strict=True)))
+        first = dict(zip(strange, ready, strict=True))
+        return [
+            Submission(transfer=first[number]) if number in first else self._submit_again(seen, fingerprint)
+            for number, (seen, fingerprint) in enumerate(submissions)
+        ]
+
+    @together(submit_all)
+    @transaction
+    def submit(self, seen: Observation, fingerprint: Fingerprint) -> Submission:
         """-> ready, or what brings the very same content already; a dead letter of it goes once more.
 
-        ``outdated`` is the row of a synced transfer that Convex shows no more: its bytes are sent anew. With
-        ``unless_delivered`` content that was delivered before is told, for the caller to ask Convex first.
+        Content that was delivered before is told, and not taken in: the caller asks Convex whether it shows
+        it still.
         """
-        if unless_delivered and (delivered := self.delivered(seen, fingerprint)) is not None:
-            return Submission(delivered=delivered)
+        return self.submit_all([(seen, fingerprint)])[0]
+
+    @transaction
+    def submit_delivered(
+        self, seen: Observation, fingerprint: Fingerprint, *, outdated: int | None = None
+    ) -> Submission:
+        """Do as ``submit`` does with content that may have been delivered before.
+
+        ``outdated`` is the row of a synced transfer that Convex shows no more: its bytes are sent anew.
+        """
         self._let_slot_follow(seen, outdated)
         (result,) = self._files.observe([seen])
         if result.refused is not None:
@@ -102,9 +120,9 @@ class Submissions(Store):
     ) -> Submission:
         """-> uploaded, with its op in the outbox: S3 has it, and nothing of it is to be sent.
 
-        ``outdated`` as ``submit`` says.
+        ``outdated`` as ``submit_delivered`` says.
         """
-        found = self.submit(seen, fingerprint, outdated=outdated)
+        found = self.submit_delivered(seen, fingerprint, outdated=outdated)
         if found.transfer is None or found.transfer.state is not State.READY:
             return found
         row_id = found.transfer.row_id
@@ -143,6 +161,17 @@ class Submissions(Store):
         return len(rows)
 
     # -- the steps ---------------------------------------------------------------------------------
+
+    def _strange(self, seen: Sequence[Observation]) -> list[int]:
+        """Return which of them are of files, keys and slots that nobody has or had."""
+        had = self._transfers.known_slots([one.route.slot.digest for one in seen])
+        unknown = self._discovery.nothing_is_known(seen)
+        return [number for number in sorted(unknown) if seen[number].route.slot.digest not in had]
+
+    def _submit_again(self, seen: Observation, fingerprint: Fingerprint) -> Submission:
+        if (delivered := self.delivered(seen, fingerprint)) is not None:
+            return Submission(delivered=delivered)
+        return self.submit_delivered(seen, fingerprint)
 
     def _let_slot_follow(self, seen: Observation, outdated: int | None) -> None:
         """Forget where the slot's file lay, and how a file looked whose transfer came to nothing."""
