@@ -45,9 +45,8 @@ from .url_cache import AssetLookup
 _OVER = frozenset({State.SYNCED, State.DEAD, State.SUPERSEDED, State.GONE})
 _NEWER_MAX = 100
 OPENINGS_MAX = 3
-READERS = (
-    2  # files at once: of small ones a quarter of the CPU went into six threads' fight for the interpreter
-)
+READERS = 2  # files at once: of small ones six threads fought for the interpreter, a quarter of the CPU
+COPIERS = 6  # a copy waits for the disk, and those that wait together share its turn
 TAKEN_BACK_SECONDS, DELETED_SECONDS = 5.0, 30.0
 log = structlog.get_logger()
 
@@ -71,7 +70,7 @@ class Delivery:
         self._settings, self._metrics, self._limits = settings, metrics, limits
         self._over = _OVER if settings.convex.sync == "on" else _OVER | {State.UPLOADED}
         self._reader = SourceReader(part_bytes=settings.s3.part_size)
-        self._readers = asyncio.Semaphore(READERS)
+        self._readers, self._copiers = asyncio.Semaphore(READERS), asyncio.Semaphore(COPIERS)
         self._closing = asyncio.Event()
         self._living: asyncio.Task[None] | None = None
         self._started: asyncio.Future[LibraryLife] | None = None  # of what lives now, or lived last
@@ -195,10 +194,11 @@ class Delivery:
 
     async def _read(self, journal: Path, source: Path, route: Route, *, wait: bool) -> SourceRead:
         check = route.check_structure
-        async with self._readers:
-            if wait:
+        if wait:
+            async with self._readers:
                 return await asyncio.to_thread(self._reader.read, source, check_structure=check)
-            spool = spool_of(journal)
+        spool = spool_of(journal)
+        async with self._copiers:
             return await asyncio.to_thread(self._reader.spool, source, spool, check_structure=check)
 
     async def _delivered(
