@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-import botocore.session
 import pytest
 import structlog
+from botocore.loaders import JSONFileLoader
 from hypothesis import settings
 
 from sidecar.local.seaweed import SeaweedServer
@@ -43,7 +43,8 @@ def pytest_configure() -> None:
     os.environ.setdefault("GOGC", "400")  # and a sixth less again where it collects its garbage less often
     os.environ.setdefault("GOMEMLIMIT", "1GiB")  # while it is small
     # Reading what botocore knows of S3 costs 0.1 s, and hundreds of clients are made: read it once.
-    botocore.session.create_loader = cache(botocore.session.create_loader)
+    read = cache(JSONFileLoader().load_file)
+    JSONFileLoader.load_file = lambda _, path: read(path)
     authorities.trust_one()
     settings.register_profile("untimed", deadline=None)  # a busy machine is no bug
     settings.load_profile("untimed")
