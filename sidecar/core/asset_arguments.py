@@ -38,7 +38,7 @@ def require_index(index: object) -> None:
     if isinstance(index, bool) or not isinstance(index, int):
         raise TypeError(f"index is an integer, not {index!r}")
     if not 0 <= index <= INDEX_MAX:
-        raise ValueError(f"index is 0 or more, not {index}")
+        raise ValueError(f"index is 0 to {INDEX_MAX}, not {index}")
 
 
 def require_metadata(metadata: object) -> None:

@@ -88,7 +88,7 @@ _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 _ON_BUCKET: Mapping[Role, Sequence[str]] = {
     Role.PRODUCER: ("s3:ListBucket", "s3:ListBucketMultipartUploads"),
     Role.READER: (),
-    Role.BACKEND: ("s3:ListBucket",),
+    Role.BACKEND: ("s3:ListBucket", "s3:ListBucketMultipartUploads"),  # it finishes what producers left
 }
 _ON_OBJECTS: Mapping[Role, Sequence[str]] = {
     Role.PRODUCER: (

@@ -35,6 +35,7 @@ from .cloudfront import signed_url
 from .connection import Connection
 from .errors import LibraryError, NotFoundError
 from .models import AssetReference, AssetSyncRequest, UrlType
+from .overwriting import require_own
 from .references import asked_takedown, reference_of, shown_reference
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ class AssetManager:
         ``expiration`` is in seconds, at most 604,800, and for signed ones only. Raises NotFoundError,
         ValueError for an address that these settings cannot give, SidecarError of Convex.
         """
+        require_text("asset_id", asset_id)
         asset = await self._connection.reading.lookup.find(asset_id)
         if asset is None:
             raise NotFoundError(
@@ -175,6 +177,7 @@ class AssetManager:
         A version that is replaced meanwhile was not judged: the next one is. Raises as ``get_asset_url``,
         LibraryError for one that is replaced again and again.
         """
+        require_text("asset_id", asset_id)
         lookup = self._connection.reading.lookup
         seen = await lookup.find(asset_id)
         for _ in range(JUDGED_MAX):
@@ -211,6 +214,8 @@ class AssetManager:
         entity = self._entity(entity_id, entity_type)
         name = key.rpartition("/")[2]
         route = self._route(entity, asset_type, path, name=name, index=None, role=None, kind=None, key=key)
+        syncing = self._connection.settings.convex.sync == "on"
+        await require_own(self._connection.reading, key, asset_id=route.slot.digest, syncing=syncing)
         return await self._store(path, route, metadata, wait=True)
 
     async def announce(self, request: AssetSyncRequest, head: ObjectHead, *, checksum: str) -> AssetReference:

@@ -164,12 +164,14 @@ class Connection:
 def read_settings(source: Source) -> Settings:
     """Return the settings of a file's path, a mapping of its keys, or None: the environment alone.
 
-    No folder has to be watched. Raises SettingsError.
+    No folder has to be watched. Raises SettingsError, TypeError.
     """
     if isinstance(source, Settings):
         return source
     if isinstance(source, Mapping):
         return from_mapping(source, watching=False)
+    if source is not None and not isinstance(source, str | os.PathLike):
+        raise TypeError(f"settings are a file's path, a mapping or None, not {source!r}")
     return load(None if source is None else Path(source), environ=os.environ, watching=False)
 
 

@@ -24,6 +24,7 @@ from sidecar.sync.query import ask
 from sidecar.upload.factory import open_s3
 from sidecar.upload.s3.endpoint import S3Config, require_https, s3_config
 from sidecar.upload.s3.object_store import S3Store
+from sidecar.upload.store import ObjectHead
 
 from .cached_asset import CachedAsset
 from .url_cache import AssetLookup, open_url_cache
@@ -96,12 +97,17 @@ class Reading:
     async def ask(self, what: str, question: Callable[[BackendStore], Awaitable[T]]) -> T:
         """Ask Convex; an outage is waited out for a while. Raises SidecarError, FatalError (78)."""
         backend, gate = await self._convex()
-        try:
-            async with asyncio.timeout(PATIENCE * self._settings.convex.timeout):
-                return await ask(gate, what, lambda: question(backend))
-        except TimeoutError:
-            message = gate.reason or "it does not answer"
-            raise SidecarError(ErrorKind.NETWORK, message, operation="ask", target=what) from None
+        return await self._patiently(gate, what, lambda: question(backend))
+
+    async def head(self, key: str) -> ObjectHead | None:
+        """Return what lies under a key; an outage is waited out for a while. Raises as ``ask`` does."""
+        objects = await self.objects()
+
+        async def look() -> tuple[ObjectHead | None]:
+            return (await objects.head(key),)
+
+        (found,) = await self._patiently(await self.s3_gate(), key, look)
+        return found
 
     async def assets_by_id(self, ids: Sequence[str]) -> Sequence[ShownAsset | None]:
         """Return at most 100 assets by their ids, in order; None for one that Convex does not show us."""
@@ -111,6 +117,16 @@ class Reading:
         """Return which assets show each of at most 100 objects of the bucket, in order."""
         bucket = self._settings.s3.bucket
         return await self.ask("assetsByKey", lambda convex: convex.assets_by_key(bucket, keys))
+
+    async def shown_under(self, key: str) -> ShownObject | None:
+        """Return which assets show one object; None to a producer, who is told nothing."""
+        try:
+            (shown,) = await self.assets_by_key([key])
+        except SidecarError as error:
+            if error.kind is not ErrorKind.FORBIDDEN:
+                raise
+            return None
+        return shown
 
     async def _locate(self, asset_id: str) -> CachedAsset | None:
         (found,) = await self.assets_by_id([asset_id])
@@ -159,6 +175,14 @@ class Reading:
                 yield one
             if cursor is None:
                 return
+
+    async def _patiently(self, gate: RemoteGate, what: str, question: Callable[[], Awaitable[T]]) -> T:
+        try:
+            async with asyncio.timeout(PATIENCE * self._settings.convex.timeout):
+                return await ask(gate, what, question)
+        except TimeoutError:
+            message = gate.reason or "it does not answer"
+            raise SidecarError(ErrorKind.NETWORK, message, operation="ask", target=what) from None
 
     async def _convex(self) -> tuple[BackendStore, RemoteGate]:
         async with self._opening:

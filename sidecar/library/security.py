@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
+from sidecar.core.asset_arguments import require_text
 from sidecar.upload.s3.presigned import require_seconds
 
 from .blocking import blocking
@@ -84,6 +85,7 @@ class SecurityManager:
         Convex answers by canReadSession and canReadAsset, as if the viewer had called; nothing is cached.
         Raises ValueError for what is no tokenIdentifier, SidecarError where Convex cannot be asked.
         """
+        require_text("asset_id", asset_id)
         viewer = viewer_of(user_id)
         try:
             allowed = await self._platform.reading.ask(
@@ -145,9 +147,11 @@ class SecurityManager:
 
 
 def viewer_of(user_id: str | None) -> tuple[str, str] | None:
-    """Return issuer and subject of a tokenIdentifier. Raises ValueError."""
+    """Return issuer and subject of a tokenIdentifier. Raises ValueError, TypeError."""
     if user_id is None:
         return None
+    if not isinstance(user_id, str):
+        raise TypeError(f"user_id is a text or None, not {user_id!r}")
     issuer, bar, subject = user_id.partition("|")  # an issuer is a URL and has none; a subject may
     if not (issuer and bar and subject):
         raise ValueError("user_id is Convex's tokenIdentifier, such as https://login.example.com|user_123")

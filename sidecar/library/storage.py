@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
+from sidecar.core.asset_arguments import require_text
 from sidecar.core.batched import batched
 from sidecar.core.model import AssetType, EntityType
 from sidecar.sync.backend import IDS_MAX, ShownAsset, ShownObject
@@ -112,7 +113,10 @@ class S3Storage:
 
         ``entity_id`` of a scene is ``{session_id}/{scene_id}``, unless ``entities.scene_id`` makes ids that
         name the session; of a session it is the session's id. A key that is used again is overwritten in
-        place, without history: let it differ for each content. Raises as ``AssetManager.store_scene_asset``.
+        place, without history: let it differ for each content. S3 is asked first what lies there: another
+        asset's object is never overwritten (RefusedError), nor is one that no sidecar made, unless the role
+        `backend` may ask Convex whose it is. Raises as ``AssetManager.store_scene_asset``, and SidecarError
+        where S3 cannot be asked for three times ``convex.timeout``.
         """
         kind = EntityType(entity_type)
         what = asset_type or kind_of(Path(local_path).name, kind)
@@ -145,6 +149,8 @@ class S3Storage:
         It costs a HEAD for each, 16 at once, and a call of Convex for each hundred. With ``convex.sync: off``
         no object has an asset. Raises SidecarError.
         """
+        if key_prefix:
+            require_text("key_prefix", key_prefix)
         objects = await self.connection.reading.objects()
         entries = list[ManifestEntry]()
         async for page in _pages(objects.list_objects(prefix=key_prefix)):
@@ -160,7 +166,10 @@ class S3Storage:
         sidecar made only goes from Convex; one that is not there counts as gone. What is begun is brought to
         its end by another process if need be. Raises SidecarError where Convex refuses.
         """
+        require_text("entity_id", entity_id)
         wanted = list(dict.fromkeys(listed(keys)))
+        for key in wanted:
+            require_text("key", key)
         found = await self._look(wanted)
         ours = {key: one.shown.assets for key, one in found.items() if _is_of(one.shown, entity_id)}
         by_project: dict[str, list[ShownAsset]] = {}
@@ -182,7 +191,11 @@ class S3Storage:
         return _cleanup(self, keys, entity_id)
 
     async def presign(self, key: str, *, expiration: int = 3600) -> str:
-        """Return an address that GETs an object for so many seconds, at most 604,800. Asks S3 nothing."""
+        """Return an address that GETs an object for so many seconds, at most 604,800. Asks S3 nothing.
+
+        Raises ValueError for what is no key: without one the address would list the bucket.
+        """
+        require_text("key", key)
         return await (await self.connection.reading.objects()).presigned(key, seconds=expiration)
 
     async def download(self, key: str, local_path: str | os.PathLike[str]) -> Path:
@@ -191,6 +204,7 @@ class S3Storage:
         The bytes are compared with S3's checksum, where it has one. Raises NotFoundError, SidecarError,
         LibraryError for bytes that are others, OSError of the local disk.
         """
+        require_text("key", key)
         return await download(await self.connection.reading.objects(), key, Path(local_path))
 
     async def delete(self, key: str) -> None:
@@ -199,6 +213,7 @@ class S3Storage:
         Raises LibraryError for one that is an asset (``cleanup`` removes it from Convex first), SidecarError,
         also where Convex cannot be asked.
         """
+        require_text("key", key)
         found = (await self._look([key])).get(key)
         if found is None:
             return

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from awscrt import checksums
 
+from sidecar.core.asset_arguments import require_text
 from sidecar.core.checksums import UNVERIFIED, to_text
-from sidecar.core.errors import ErrorKind, SidecarError
+from sidecar.core.errors import SidecarError
 from sidecar.core.model import EntityType
 from sidecar.sync.backend import RemovalOutcome, ShownObject
 from sidecar.upload.store import ObjectHead
@@ -114,6 +115,7 @@ class ConvexS3Sync:
         ``are_confirmed``. It costs a HEAD for each asset, and the role `backend` is needed. Raises
         LibraryError, SidecarError.
         """
+        require_text("project_id", project_id)
         connection = self.storage.connection
         objects, bucket = await connection.reading.objects(), connection.settings.s3.bucket
         shown = [one async for one in connection.reading.project_assets(project_id) if one.bucket == bucket]
@@ -181,12 +183,7 @@ class ConvexS3Sync:
 
     async def _known(self, key: str, head: ObjectHead) -> str:
         """Return what somebody read of this very object, else what stands for that nobody did."""
-        try:
-            (shown,) = await self.storage.connection.reading.assets_by_key([key])
-        except SidecarError as error:
-            if error.kind is not ErrorKind.FORBIDDEN:  # a producer is told nothing
-                raise
-            shown = ShownObject()
+        shown = await self.storage.connection.reading.shown_under(key) or ShownObject()
         same = [one.checksum for one in shown.assets if one.etag == head.stored.etag]
         return next(iter(same), f"{UNVERIFIED}{head.stored.etag.strip(QUOTE)}")
 

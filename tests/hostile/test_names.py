@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
-from dataclasses import replace
 from io import StringIO
 from urllib.parse import unquote
 
@@ -20,7 +19,7 @@ from hypothesis import strategies as st
 from sidecar import logs
 from sidecar.core.model import Transfer
 from sidecar.upload.metadata import object_spec
-from tests.support.journals import open_journal, ready, route
+from tests.support.journals import open_journal, ready
 
 NAMES = st.text(st.characters(), max_size=40) | st.binary(max_size=20).map(
     lambda raw: raw.decode("utf-8", "surrogateescape")
@@ -44,8 +43,7 @@ def test_metadata_is_one_header_and_tells_values_apart(transfer: Transfer, one: 
     """Nothing ends the header, the signature's trimming takes nothing, and the value can be read back."""
     spoken = []
     for value in (one, other):
-        described = replace(transfer, route=replace(route(), metadata={"take": value}))
-        header = object_spec(described, sidecar_id="s").metadata["take"]
+        header = object_spec(transfer, sidecar_id=value).metadata["sidecar-id"]
         assert header == header.strip()
         assert all(" " <= char <= "~" for char in header)
         assert unquote(header) == value

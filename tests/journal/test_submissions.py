@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,6 +114,7 @@ def test_many_that_come_at_once_are_taken_in_as_one_by_one(tmp_path: Path) -> No
     )
     at_once = _taken_in(tmp_path / "2", lambda journal: journal.submissions.submit_all(given))
     assert at_once == one_by_one
+    assert [is_new for _, _, is_new in at_once[: len(given)]] == [True] * 3 + [False] + [True] * 3
 
 
 def _submission(n: int, name: str, text: str, *, key: str | None = None) -> tuple[Observation, Fingerprint]:
@@ -121,13 +123,14 @@ def _submission(n: int, name: str, text: str, *, key: str | None = None) -> tupl
     return seen, Fingerprint(identity=identity(n), checksum=f"crc64nvme:{text}")
 
 
-def _taken_in(folder: Path, take: Callable[[Journal], list[Submission]]) -> list[tuple[object, ...]]:
+def _taken_in(folder: Path, take: Callable[[Journal], list[Submission]]) -> list[tuple[Any, ...]]:
     """Return what is told, and what the journal has, of what a program hands over."""
     journal = open_journal(folder)
     ship(journal, submit(journal, "O", name="old.mp4"))
     tell(journal)
+    assert journal.submissions.forget_delivered(limit=10) == 1
     told = take(journal)
-    found = list[tuple[object, ...]](
+    found = list[tuple[Any, ...]](
         (one.transfer and (one.transfer.path, one.transfer.checksum), one.refused, one.delivered is None)
         for one in told
     )

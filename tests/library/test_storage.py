@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from sidecar import (
     InconsistencyType,
     LibraryError,
     NotFoundError,
+    RefusedError,
     S3Storage,
     SidecarError,
 )
@@ -417,3 +418,85 @@ async def test_a_manifest_of_very_many_objects_is_made_page_by_page(
     assert [one.key for one in entries] == [f"p/{n:05}" for n in range(count)]
     assert (max(heads), len(heads)) == (HEADS_AT_ONCE, count)
     assert max(tasks) < 2 * HEADS_AT_ONCE
+
+
+async def test_another_assets_object_is_not_overwritten(
+    settings: Settings, seaweed: SeaweedServer, tmp_path: Path
+) -> None:
+    """Of another project, of another scene, under a key of our own making, or told of; one's own is."""
+    source = tmp_path / "a.py"
+    put(seaweed, settings, "algebra/foreign/told.py", "one")
+    put(seaweed, settings, "algebra/foreign/nobodys.py", "one")
+    async with sidecar.open(settings) as platform:
+        source.write_text("one")
+        await platform.storage.upload(source, "physics/own.py", "physics/lesson/intro", "scene")
+        await platform.storage.upload(source, KEY, SCENE, "scene")
+        stored = await platform.assets.store_scene_asset(
+            "outro", AssetType.SOURCE_CODE, source, session_id=SESSION
+        )
+        await platform.convex.sync_scene_assets("intro", ["algebra/foreign/told.py"], session_id=SESSION)
+        before = {key: seaweed_text(seaweed, settings, key) for key in keys_of(seaweed, settings)}
+        source.write_text("two")
+        for key in ("physics/own.py", KEY, stored.s3_key, "algebra/foreign/told.py"):
+            with pytest.raises(RefusedError, match=r"not overwritten, for the object there is asset"):
+                await platform.storage.upload(source, key, f"{SESSION}/another", "scene")
+        assert {key: seaweed_text(seaweed, settings, key) for key in before} == before
+        for key in (KEY, "algebra/foreign/nobodys.py"):
+            await platform.storage.upload(source, key, SCENE, "scene")
+            assert seaweed_text(seaweed, settings, key) == "two"
+
+
+@pytest.mark.parametrize("syncing", [True, False])
+async def test_whoever_may_not_ask_convex_overwrites_nothing_of_others(
+    settings: Settings, seaweed: SeaweedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, syncing: bool
+) -> None:
+    """A producer; without Convex an object says by itself whose it is."""
+    source = tmp_path / "a.py"
+    source.write_text("one")
+    put(seaweed, settings, "algebra/foreign/nobodys.py", "one")
+    async with sidecar.open(settings) as platform:
+        await platform.storage.upload(source, KEY, SCENE, "scene")
+
+    async def denied(*_: object) -> Any:
+        raise SidecarError(ErrorKind.FORBIDDEN, "no backend", operation="ask", target="assetsByKey")
+
+    monkeypatch.setattr(BackendStore, "assets_by_key", denied)
+    settings["convex"]["sync"] = "on" if syncing else "off"
+    source.write_text("two")
+    async with sidecar.open(settings) as platform:
+        with pytest.raises(RefusedError, match="not overwritten"):
+            await platform.storage.upload(source, KEY, f"{SESSION}/another", "scene")
+        if syncing:
+            with pytest.raises(RefusedError, match="only the role backend"):
+                await platform.storage.upload(source, "algebra/foreign/nobodys.py", SCENE, "scene")
+        else:
+            await platform.storage.upload(source, "algebra/foreign/nobodys.py", SCENE, "scene")
+        await platform.storage.upload(source, KEY, SCENE, "scene")
+
+
+def seaweed_text(seaweed: SeaweedServer, settings: Settings, key: str) -> str:
+    """Read an object by another client."""
+    answer = seaweed.client().get_object(Bucket=settings["s3"]["bucket"], Key=key)
+    return str(answer["Body"].read().decode())
+
+
+async def test_what_is_no_key_is_said_at_the_call(settings: Settings, tmp_path: Path) -> None:
+    """An address that is signed for no key would list the bucket."""
+    async with sidecar.open(settings) as platform:
+        storage = platform.storage
+        given: list[tuple[Any, type[Exception]]] = [("", ValueError), (7, TypeError)]
+        for key, error in given:
+            calls: list[Callable[[Any], Awaitable[Any]]] = [
+                storage.presign,
+                storage.delete,
+                lambda key: storage.download(key, tmp_path / "x"),
+                lambda key: storage.cleanup([key], "intro"),
+                platform.assets.get_asset_url,
+                platform.convex.cleanup_orphaned_assets,
+                lambda key: platform.security.validate_asset_access(key, None),
+            ]
+            for call in calls:
+                with pytest.raises(error):
+                    await call(key)
+    with pytest.raises(TypeError, match="settings"):
+        sidecar.open(7)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ import pytest
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.model import State, Transfer
 from sidecar.journal.db.connection import Topic
+from sidecar.journal.db.rows import UNTIL_RECHECKED
 from sidecar.journal.journal import Journal
 from sidecar.journal.stores.cleanup import Cleanup
 from sidecar.journal.stores.multipart import MultipartUploads
@@ -200,6 +201,36 @@ async def test_a_put_that_comes_after_a_kill_is_deleted(tmp_path: Path) -> None:
 
         await eventually(deleted)
         await eventually(lambda: owes_nothing(rig))
+
+
+@pytest.mark.parametrize("waited_ms", [0, 3_600_000])
+async def test_programs_that_live_shortly_come_to_the_last_look_together(
+    tmp_path: Path, waited_ms: int
+) -> None:
+    """None lives for the minute; once it is over by the wall's clock, the next one looks and is done."""
+    store = MemoryStore()
+    async with rig_on(store, tmp_path, bucket="lessons") as rig:
+        old = await replaced_in_its_put(rig, content(100))
+        async with running(rig.stage()):
+            await rig.until(old, State.SUPERSEDED)
+            await eventually(lambda: owes_nothing(rig))
+    async with rig_on(store, tmp_path, bucket="lessons") as rig:
+        await rig.writer.run(_wait, waited_ms)
+        async with running(rig.stage()):
+
+            async def looked() -> bool:
+                left = await rig.writer.run(_left)
+                return left == [UNTIL_RECHECKED] if not waited_ms else not left
+
+            await eventually(looked)
+
+
+def _wait(journal: Journal, waited_ms: int) -> None:
+    journal.db.execute("UPDATE debts SET looked_ms = looked_ms - ?", [waited_ms])
+
+
+def _left(journal: Journal) -> list[float]:
+    return [row["due"] for row in journal.db.execute("SELECT due FROM debts")]
 
 
 async def test_a_put_that_the_network_delivers_again_after_the_clean_up_is_deleted(rig: Rig) -> None:

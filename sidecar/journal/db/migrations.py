@@ -442,6 +442,12 @@ def takedowns_of_older_versions(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def rechecks_by_the_wall(db: Database) -> None:
+    """Let a recheck come to its end over several short lives."""
+    db.execute("ALTER TABLE debts ADD COLUMN looked_ms INTEGER")
+
+
 def _statements(script: str) -> list[str]:
     """Split a script: executescript would commit the migration's transaction half-way."""
     import sqlite3  # noqa: PLC0415 - only a migration needs its tokenizer

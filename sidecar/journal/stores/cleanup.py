@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import State, Transfer
@@ -28,7 +28,8 @@ ONLY_RECHECKED = "delete_object = 0 AND upload_id IS NULL"
 class CleanupTask:
     """The object ``key`` is to be deleted, or ``upload_id`` and what else is open under the key be aborted.
 
-    Without an ID: Create's answer was lost, or Create may have been carried out twice.
+    Without an ID: Create's answer was lost, or Create may have been carried out twice. ``looked_ms`` is when
+    (wall) it was first seen that it is to be looked at again.
     """
 
     id: int
@@ -36,6 +37,7 @@ class CleanupTask:
     key: str
     upload_id: str | None
     transfer_id: str
+    looked_ms: int | None = field(default=None, compare=False)
 
 
 class Cleanup(Store):
@@ -83,7 +85,10 @@ class Cleanup(Store):
     @transaction
     def leave_to_rechecks(self, task_id: int) -> None:
         """Never due in this process: looking at it again settles it (``upload/cleanup/rechecks.py``)."""
-        self._db.execute("UPDATE debts SET due = ? WHERE id = ?", [UNTIL_RECHECKED, task_id])
+        self._db.execute(
+            "UPDATE debts SET due = ?, looked_ms = coalesce(looked_ms, ?) WHERE id = ?",
+            [UNTIL_RECHECKED, self._db.clock.wall_ms(), task_id],
+        )
 
     def owed_deletions(self, keys: Sequence[str]) -> set[str]:
         """Return which of these objects are to be deleted already."""
@@ -181,10 +186,10 @@ class Cleanup(Store):
     def _add_rechecks(self, condition: str, *values: int) -> None:
         """Add a task, one for each transfer, that never falls due: only rechecks settle it."""
         self._db.execute(
-            "INSERT INTO debts (delete_object, key, upload_id, transfer, due)"
-            f" SELECT 0, key, NULL, transfer, ? FROM transfers t WHERE {condition}"
+            "INSERT INTO debts (delete_object, key, upload_id, transfer, due, looked_ms)"
+            f" SELECT 0, key, NULL, transfer, ?, ? FROM transfers t WHERE {condition}"
             f" AND NOT EXISTS (SELECT 1 FROM debts d WHERE d.transfer = t.transfer AND {ONLY_RECHECKED})",
-            [UNTIL_RECHECKED, *values],
+            [UNTIL_RECHECKED, self._db.clock.wall_ms(), *values],
         )
 
 
@@ -195,4 +200,5 @@ def _cleanup_task(row: sqlite3.Row) -> CleanupTask:
         key=row["key"],
         upload_id=row["upload_id"],
         transfer_id=row["transfer"],
+        looked_ms=row["looked_ms"],
     )

@@ -7,6 +7,8 @@ A drain has no minute: it looks once and leaves the last look to the next start.
 
 The times are in memory. Each place is also a clean-up task of the journal, which only the last look settles.
 A kill in between therefore forgets nothing: after a restart the clean-up task is paid, and looked at, anew.
+Where the last look would have been by then, by the wall's clock, one is enough: programs that live for a
+second each come to an end, too.
 """
 
 from __future__ import annotations
@@ -37,8 +39,14 @@ class Rechecks:
     def add(self, task: CleanupTask) -> None:
         """Look again at what this clean-up is to remove; a recheck that is there already begins anew."""
         now = self._clock.monotonic()
-        self._due[task] = tuple(now + seconds for seconds in self._looks_seconds)
+        looks_seconds = (0.0,) if self.is_late(task) else self._looks_seconds
+        self._due[task] = tuple(now + seconds for seconds in looks_seconds)
         self.changed.set()
+
+    def is_late(self, task: CleanupTask) -> bool:
+        """Tell whether another life began with the looks so long ago that the next one is the last."""
+        waited_ms = 0 if task.looked_ms is None else self._clock.wall_ms() - task.looked_ms
+        return waited_ms >= 1000 * LOOKS_SECONDS[-1]
 
     def __contains__(self, task: CleanupTask) -> bool:
         """Tell whether there is a look at it still to come."""

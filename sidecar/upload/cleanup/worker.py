@@ -125,7 +125,8 @@ class CleanupWorker:
             due = self._clock.monotonic() + self._retry_seconds
             await self._journal.do(Cleanup.postpone_cleanup, task.id, due=due)
             return
-        if outcome is CleanupOutcome.NOTHING or self._may_return(task):
+        may_come_yet = outcome is CleanupOutcome.NOTHING or self._may_return(task)
+        if may_come_yet and not self._rechecks.is_late(task):
             self._rechecks.add(task)  # first: a drain looks at both
         if task in self._rechecks:  # owed until the last look: a kill must not forget it
             await self._journal.do(Cleanup.leave_to_rechecks, task.id)
