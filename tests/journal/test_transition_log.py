@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from sidecar.core.model import State
 from sidecar.core.states import Event
 from sidecar.journal.db.connection import Transition
 from sidecar.journal.db.transition_log import ATTEMPT_FAILED, log_transitions
@@ -18,7 +19,7 @@ def line(event: str, *, told: bool = True) -> dict[str, Any]:
         event=event,
         transfer_id="01T",
         path="/renders/p/s/a.mp4",
-        state="synced",
+        state=State.SYNCED,
         detail="why",
         seconds_since_ready=1.23456,
         session="p/s",
@@ -65,3 +66,8 @@ def test_what_needs_a_person_is_at_least_a_warning_and_a_step_is_for_debugging(
     """Names are snake_case."""
     told = line(event)
     assert (told["event"], told["log_level"]) == (name, level)
+
+
+def test_a_state_is_the_word_itself() -> None:
+    """A renderer of the standard library, as programs have it, would print the member of an enumeration."""
+    assert repr(line(ATTEMPT_FAILED)["state"]) == "'synced'"

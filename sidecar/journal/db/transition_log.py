@@ -58,7 +58,7 @@ def _log(bound: Any, transition: Transition, *, syncing: bool) -> None:
         name,
         transfer=transition.transfer_id,
         path=transition.path,
-        state=transition.state,
+        state=transition.state and str(transition.state),  # the word, for any renderer
         detail=transition.detail,
     )
 
