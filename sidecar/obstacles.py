@@ -100,6 +100,11 @@ class Obstacles:
         known = self._known.get(path)
         return self._clock.monotonic() - known.since if known else 0.0
 
+    @property
+    def are_there(self) -> bool:
+        """Whether something is in the way of any file."""
+        return bool(self._known)
+
     def idle(self, seconds: float) -> list[str]:
         """Return what nobody has met for so long."""
         now = self._clock.monotonic()

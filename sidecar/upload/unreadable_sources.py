@@ -88,7 +88,8 @@ class UnreadableSources:
     async def run(self) -> None:
         """Forget what nobody waits for any more, for ever."""
         while True:
-            await asyncio.sleep(PAUSE_SECONDS[1])
+            # What is met from here on is idle after that time at the earliest.
+            await asyncio.sleep(PAUSE_SECONDS[1] if self._obstacles.are_there else IDLE_SECONDS)
             stale = self._obstacles.idle(STALE_SECONDS)
             for where in self._obstacles.idle(IDLE_SECONDS):
                 if await self._is_waited_for(where, unless=where in stale):
