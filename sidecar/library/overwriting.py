@@ -15,9 +15,9 @@ async def require_own(reading: Reading, key: str, *, asset_id: str, syncing: boo
     which needs the role `backend`; whoever may not ask may not overwrite. Raises RefusedError, SidecarError.
     """
     head = await reading.head(key)
-    if head is None or head.metadata.get(SLOT) == asset_id:
+    named = None if head is None else head.metadata.get(SLOT)
+    if head is None or named == asset_id:
         return
-    named = head.metadata.get(SLOT)
     if not syncing:
         if named is not None:
             raise _taken(key, f"asset {named}'s")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sidecar.journal.journal import Journal
 from sidecar.journal.read.reader import JournalReader
+from sidecar.journal.stores.cleanup import CleanupTask
 from tests.support.clock import ManualClock
 from tests.support.journals import open_journal, ready
 
@@ -35,6 +36,27 @@ def test_what_only_a_look_settles_never_falls_due_in_this_life(tmp_path: Path) -
     journal.close()
     journal = open_journal(tmp_path)
     assert journal.cleanup.claim_cleanup(limit=9, now=0.0) == [recheck, other]
+
+
+def test_another_create_begins_its_recheck_anew(tmp_path: Path) -> None:
+    """Given up in this life, or in flight when the last one ended: the first one's minute proves nothing."""
+    journal = open_journal(tmp_path)
+    given_up = ready(journal, "a")
+    journal.multipart.begin_multipart(given_up.row_id, part_bytes=5)
+    begun_ms = _looked_ms(journal.cleanup.add_recheck(given_up.row_id))
+    _an_hour_passes(journal)
+    assert _looked_ms(journal.cleanup.add_recheck(given_up.row_id)) >= begun_ms
+    _an_hour_passes(journal)
+    assert [_looked_ms(one) >= begun_ms for one in journal.cleanup.rechecks()] == [True]
+
+
+def _an_hour_passes(journal: Journal) -> None:
+    journal.db.execute("UPDATE debts SET looked_ms = looked_ms - 3600000")
+
+
+def _looked_ms(task: CleanupTask) -> int:
+    assert task.looked_ms is not None
+    return task.looked_ms
 
 
 def test_what_waits_for_its_time_is_hastened_by_a_drain(tmp_path: Path) -> None:

@@ -184,12 +184,21 @@ class Cleanup(Store):
         return row["died_in"] == State.UPLOADED and letter.error_kind in set(ErrorKind)
 
     def _add_rechecks(self, condition: str, *values: int) -> None:
-        """Add a task, one for each transfer, that never falls due: only rechecks settle it."""
+        """Add a task, one for each transfer, that never falls due: only rechecks settle it.
+
+        One that is there begins anew: another Create may be on its way since.
+        """
+        now_ms = self._db.clock.wall_ms()
+        self._db.execute(
+            f"UPDATE debts SET looked_ms = ? WHERE {ONLY_RECHECKED}"
+            f" AND transfer IN (SELECT transfer FROM transfers t WHERE {condition})",
+            [now_ms, *values],
+        )
         self._db.execute(
             "INSERT INTO debts (delete_object, key, upload_id, transfer, due, looked_ms)"
             f" SELECT 0, key, NULL, transfer, ?, ? FROM transfers t WHERE {condition}"
             f" AND NOT EXISTS (SELECT 1 FROM debts d WHERE d.transfer = t.transfer AND {ONLY_RECHECKED})",
-            [UNTIL_RECHECKED, self._db.clock.wall_ms(), *values],
+            [UNTIL_RECHECKED, now_ms, *values],
         )
 
 
