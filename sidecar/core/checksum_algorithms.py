@@ -77,6 +77,11 @@ class StoreSupport:
         """Return one way's."""
         return self.put if way is UploadWay.PUT else self.multipart
 
+    def is_settled(self, way: UploadWay, taken: Algorithm) -> bool:
+        """Tell whether a transfer that was taken under what all begin with tells nothing new."""
+        known = self.of(way)
+        return known.is_found and not known.against and taken is known.algorithm is self.first(way)
+
     def first(self, way: UploadWay) -> Algorithm:
         """Return what a transfer begins with: many parts are not trusted with more than one PUT is."""
         own = self.of(way).algorithm

@@ -45,7 +45,7 @@ class FailureStreaks:
 
     def forget(self, target: str) -> None:
         """End the streaks whose newest failure was this object's: it arrived, or is settled otherwise."""
-        for operation, streak in list(self._by_operation.items()):
+        for operation, streak in list(self._by_operation.items()) if self._by_operation else ():
             if streak.target == target:
                 del self._by_operation[operation]
 

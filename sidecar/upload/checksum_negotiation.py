@@ -124,6 +124,8 @@ class ChecksumNegotiation:
         return self._strictly is None and algorithm is not Algorithm.MD5 and not proven
 
     async def _learn(self, way: UploadWay, before: StoreSupport, taken: Algorithm, objections: int) -> None:
+        if self._known.is_settled(way, taken):
+            return
         known = self._known.after(way, begun=before, taken=taken, objections=objections)
         if known == self._known:
             return

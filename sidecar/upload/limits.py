@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 
 from sidecar.core.clock import Clock
 from sidecar.core.upload_order import QueuedBody, Rank, UploadQueue
@@ -16,6 +14,9 @@ _SMALL_SHARE = 8  # of the whole, for small claims alone
 _SMALL_CLAIM = 64
 SAVED_SECONDS = 0.1  # a hundredth of the ten seconds over which a bandwidth limit is kept
 SLEEP_SECONDS_MIN = 0.005  # event loops count in milliseconds
+
+# Of a body's length in bytes: its lane, and how much it takes there.
+Choice = Callable[[int], tuple["Lane", int]]
 
 
 class MemoryBudget:
@@ -29,7 +30,7 @@ class MemoryBudget:
         self,
         limit_bytes: int,
         *,
-        turn: Callable[[int, Rank], AbstractAsyncContextManager[None]] | None = None,
+        turn: Callable[[int, Rank], Place] | None = None,
     ) -> None:
         """Divide ``limit_bytes`` into two lanes. ``turn`` is the line's: it may let fewer go at once."""
         self._turn = turn
@@ -38,7 +39,7 @@ class MemoryBudget:
         self._small = Lane(max(1, small))
         self._large = Lane(max(1, limit_bytes - small))
 
-    def behind(self, turn: Callable[[int, Rank], AbstractAsyncContextManager[None]]) -> MemoryBudget:
+    def behind(self, turn: Callable[[int, Rank], Place]) -> MemoryBudget:
         """Return the same budget for whoever sends by a line of that ``turn``."""
         found = copy.copy(self)  # with the very lanes
         found._turn = turn  # noqa: SLF001 - it is ours
@@ -53,13 +54,14 @@ class MemoryBudget:
         """How many claims of a size fit at once, at least 1."""
         return max(1, self._lane(size_bytes).limit // max(1, size_bytes))
 
-    def claim(self, size_bytes: int, rank: Rank) -> AbstractAsyncContextManager[None]:
+    def claim(self, size_bytes: int, rank: Rank) -> Place:
         """Wait until the bytes are free, hold them for the block.
 
         The line's turn comes first: what waits for it holds no bytes that are wanted by somebody more urgent.
         """
-        bytes_ = Place(self._place, size_bytes, rank)
-        return bytes_ if self._turn is None else _Both(self._turn(size_bytes, rank), bytes_)
+        if self._turn is None:
+            return Place((self._place,), size_bytes, rank)
+        return self._turn(size_bytes, rank).then(self._place)
 
     def _place(self, size_bytes: int) -> tuple[Lane, int]:
         lane = self._large if self._large.has_room(size_bytes) else self._lane(size_bytes)
@@ -82,10 +84,16 @@ class Lane:
         """Tell whether somebody who comes now need not wait."""
         return not self._waiting and self._fits(size)
 
+    def take_now(self, size: int) -> bool:
+        """Take it if nobody who comes now need wait, and tell whether it was taken."""
+        if not self.has_room(size):
+            return False
+        self.used += size
+        return True
+
     async def take(self, size: int, rank: Rank, *, length_bytes: int) -> None:
         """Wait for a turn; ``give`` it back."""
-        if self.has_room(size):
-            self.used += size
+        if self.take_now(size):
             return
         turn = asyncio.get_running_loop().create_future()
         self._waiting.add(QueuedBody(rank=rank, size=size, length_bytes=length_bytes, item=turn))
@@ -124,50 +132,40 @@ class Lane:
         return self.used + size <= self.limit
 
 
-class Place(AbstractAsyncContextManager[None]):
-    """Room in a lane: waited for at the block's entry, given back at its end."""
+class Place:
+    """Room in one lane, or in some one by one: waited for at the block's entry, given back at its end."""
 
-    __slots__ = ("_choose", "_lane", "_length_bytes", "_rank", "_taken")
+    __slots__ = ("_choices", "_length_bytes", "_rank", "_taken")
 
-    def __init__(self, choose: Callable[[int], tuple[Lane, int]], length_bytes: int, rank: Rank) -> None:
-        """``choose`` says at the entry which lane a body of that length takes, and how much of it."""
-        self._choose, self._length_bytes, self._rank = choose, length_bytes, rank
+    def __init__(self, choices: Sequence[Choice], length_bytes: int, rank: Rank) -> None:
+        """Each of ``choices`` says, when its turn has come, which lane a body of that length takes."""
+        self._choices, self._length_bytes, self._rank = choices, length_bytes, rank
+        self._taken: list[tuple[Lane, int]] = []
+
+    def then(self, choice: Choice) -> Place:
+        """Return the same with one lane more, after those that there are."""
+        return Place((*self._choices, choice), self._length_bytes, self._rank)
 
     async def __aenter__(self) -> None:
-        """Wait."""
-        self._lane, self._taken = self._choose(self._length_bytes)
-        await self._lane.take(self._taken, self._rank, length_bytes=self._length_bytes)
+        """Wait, where there is no room at once."""
+        try:
+            for choose in self._choices:
+                lane, size = choose(self._length_bytes)
+                if not lane.take_now(size):
+                    await lane.take(size, self._rank, length_bytes=self._length_bytes)
+                self._taken.append((lane, size))
+        except BaseException:
+            self._give_back()
+            raise
 
     async def __aexit__(self, *_: object) -> None:
         """Give it back."""
-        self._lane.give(self._taken)
+        self._give_back()
 
-
-class _Both(AbstractAsyncContextManager[None]):
-    """Two blocks, one in the other."""
-
-    __slots__ = ("_inner", "_outer")
-
-    def __init__(
-        self, outer: AbstractAsyncContextManager[None], inner: AbstractAsyncContextManager[None]
-    ) -> None:
-        self._outer, self._inner = outer, inner
-
-    async def __aenter__(self) -> None:
-        await self._outer.__aenter__()
-        try:
-            await self._inner.__aenter__()
-        except BaseException as error:
-            await self._outer.__aexit__(type(error), error, error.__traceback__)
-            raise
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            await self._inner.__aexit__(kind, error, trace)
-        finally:
-            await self._outer.__aexit__(kind, error, trace)
+    def _give_back(self) -> None:
+        while self._taken:
+            lane, size = self._taken.pop()
+            lane.give(size)
 
 
 class Bandwidth:

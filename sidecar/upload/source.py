@@ -94,6 +94,13 @@ class SourceFile:
             lambda: {r.number: checksum_of(self._fd, r.offset_bytes, r.length_bytes) for r in unknown}
         )
 
+    def was_itself(self) -> bool:
+        """Tell whether its stat identity was the journal's when it was opened; it answers once."""
+        if self._seen != self._identity:
+            return False
+        self._seen = None
+        return True
+
     async def is_itself(self, *, reread: bool = False) -> bool:
         """Tell whether the file still has the content that was fingerprinted; the journal learns the news.
 

@@ -45,7 +45,7 @@ async def _upload(
     transfer: Transfer, source: SourceFile, *, context: UploadContext, progress: UploadProgress
 ) -> bool:
     progress.on_open()
-    if not await source.is_itself():
+    if not (source.was_itself() or await source.is_itself()):
         return False
     known = await find_existing(transfer, context=context)
     if known is None:

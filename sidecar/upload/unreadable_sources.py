@@ -71,6 +71,8 @@ class UnreadableSources:
 
     def opened(self, transfer: Transfer) -> None:
         """Note that a transfer's file could be opened: every folder above it can be entered."""
+        if not self._queues and not self._obstacles.are_there:
+            return
         path = transfer.display
         if self._queues:
             for where in [where for where in self._queues if path.startswith(f"{where.rstrip('/')}/")]:
@@ -79,8 +81,9 @@ class UnreadableSources:
 
     async def ended(self, transfer: Transfer) -> None:
         """Note that a transfer needs its file no more: let others try that wait as it did."""
-        self._queues.pop(transfer.display, None)
-        self._obstacles.over(transfer.display)
+        if self._queues or self._obstacles.are_there:
+            self._queues.pop(transfer.display, None)
+            self._obstacles.over(transfer.display)
         if transfer.error_kind == ErrorKind.LOCAL_IO:
             await self._follow_home(transfer)
             await self._journal.do(UploadDelays.hasten_readable, transfer.root, limit=FOLLOWERS)

@@ -46,7 +46,7 @@ class Uplink:
 
     def turn(self, length_bytes: int, rank: Rank) -> Place:
         """Wait until one more body may go, and this one is the first; hold its place for the block."""
-        return Place(self._place, length_bytes, rank)
+        return Place((self._place,), length_bytes, rank)
 
     def _place(self, length_bytes: int) -> tuple[Lane, int]:
         weight = upload_window.weight(length_bytes)
