@@ -209,6 +209,7 @@ class Multipart:
 
     async def _complete(self, upload: OpenUpload, parts: list[Part]) -> StoredObject:
         await self._journal.do(Uploads.begin_put, self._transfer.row_id)
+        self._progress.has_asked = True
         checksum = self._transfer.checksum or ""
         try:
             once = self._once and not self._try.is_there

@@ -14,7 +14,7 @@ class UploadProgress:
 
     ``confirmed`` says that a part was confirmed in this very attempt; ``on_part`` hears of each, ``on_step``
     of each other operation that S3 carried out, by its name, ``on_open`` that the file could be opened.
-    ``delivered_by`` names the last operation.
+    ``delivered_by`` names the last operation. ``has_asked``: a PUT or Complete was begun in this attempt.
     """
 
     transfer_id: str
@@ -29,6 +29,7 @@ class UploadProgress:
     on_step: Callable[[str], None] = lambda _operation: None
     on_open: Callable[[], None] = lambda: None
     delivered_by: str = "HeadObject"
+    has_asked: bool = False
 
     def resumed(self, *, parts: int, sent_parts: int, sent_bytes: int) -> None:
         """Begin where an earlier attempt ended."""

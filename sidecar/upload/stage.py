@@ -154,7 +154,8 @@ class UploadStage:
         try:
             is_settled = await self._attempt(transfer, progress)
         except asyncio.CancelledError:  # the multipart upload stays open: its ID and parts are journaled
-            await self._journal.do(UploadClaims.release, transfer.row_id)
+            never_asked = not (transfer.may_object or progress.has_asked)
+            await self._journal.do(UploadClaims.release, transfer.row_id, never_asked=never_asked)
             raise
         finally:
             del self._uploads[transfer.row_id]

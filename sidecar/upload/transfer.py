@@ -15,7 +15,6 @@ from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.keys import is_unique
 from sidecar.core.model import StoredObject, Transfer
 from sidecar.core.parts import part_size
-from sidecar.core.upload_order import Rank
 from sidecar.journal.stores.uploads import Uploads
 
 from .checksum_negotiation import Try
@@ -78,7 +77,7 @@ async def _deliver(
     once = head is None and is_unique(transfer.route.key) and is_new_key
     if not transfer.may_upload and transfer.size_bytes < _part_bytes(transfer, context):
         progress.delivered_by = "PutObject"
-        put = partial(_put, transfer, source, context=context, rank=progress.rank, once=once)
+        put = partial(_put, transfer, source, context=context, progress=progress, once=once)
         return await context.checking.send(UploadWay.PUT, put)
     progress.delivered_by = "CompleteMultipartUpload"
     multipart = Multipart(context=context, transfer=transfer, source=source, progress=progress, once=once)
@@ -87,12 +86,19 @@ async def _deliver(
 
 
 async def _put(
-    transfer: Transfer, source: SourceFile, this: Try, *, context: UploadContext, rank: Rank, once: bool
+    transfer: Transfer,
+    source: SourceFile,
+    this: Try,
+    *,
+    context: UploadContext,
+    progress: UploadProgress,
+    once: bool,
 ) -> StoredObject:
     spec = object_spec(transfer, sidecar_id=context.sidecar_id, algorithm=this.algorithm)
     once = once and not this.is_there
-    async with context.budget.claim(transfer.size_bytes, rank):
+    async with context.budget.claim(transfer.size_bytes, progress.rank):
         await context.journal.do(Uploads.begin_put, transfer.row_id)
+        progress.has_asked = True
         try:
             return await context.store.put(spec, source.whole(), checksum=transfer.checksum or "", once=once)
         except SidecarError as error:

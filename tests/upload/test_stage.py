@@ -14,6 +14,7 @@ from sidecar.core.ids import sidecar_tag, transfer_id
 from sidecar.core.model import MIB, State, StoredObject
 from sidecar.journal.stores.cleanup import Cleanup
 from sidecar.journal.stores.multipart import MultipartUploads
+from sidecar.journal.stores.uploads import Uploads
 from sidecar.upload.cleanup.actions import abort_others
 from sidecar.upload.limits import MemoryBudget
 from sidecar.upload.store import ObjectSpec, OpenUpload
@@ -62,6 +63,37 @@ async def test_files_that_come_one_by_one_are_claimed_once_each(fake: Rig) -> No
         for n in range(5):
             await fake.until(await fake.file(content(10), f"c{n}.mp4"), State.UPLOADED)
     assert 5 <= len(claims) <= 1 + 5
+
+
+@pytest.mark.parametrize("is_sent", [False, True])
+async def test_an_object_is_looked_for_only_if_it_may_have_been_sent(
+    fake: Rig, monkeypatch: pytest.MonkeyPatch, *, is_sent: bool
+) -> None:
+    """What was held up while its intent was journaled is sent by the next life without a question."""
+    transfer, held = await fake.file(content(10)), asyncio.Event()
+    do = fake.writer.do
+
+    async def hold() -> None:
+        held.set()
+        await asyncio.sleep(DEADLINE_SECONDS)
+
+    async def held_up(method: Any, *args: Any, **kwargs: Any) -> Any:
+        done = await do(method, *args, **kwargs)
+        if method is Uploads.begin_put and not is_sent:
+            await hold()
+        return done
+
+    fake.store.before["put"] = hold
+    monkeypatch.setattr(fake.writer, "do", held_up)
+    async with running(fake.stage()):
+        await held.wait()
+    monkeypatch.undo()
+    assert (await fake.now(transfer)).may_object == is_sent
+    fake.store.calls.clear()
+    del fake.store.before["put"]
+    async with running(fake.stage()):
+        await fake.until(transfer, State.UPLOADED)
+    assert [call for call in fake.store.calls if call in {"head", "put"}] == ["head"] * is_sent + ["put"]
 
 
 async def test_memory_is_bounded_over_all_transfers(rig: Rig) -> None:

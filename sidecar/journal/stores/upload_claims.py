@@ -87,9 +87,15 @@ class UploadClaims(Store):
         )
 
     @transaction
-    def release(self, row_id: int) -> None:
-        """Give a lease back without a result; what a superseded transfer left at S3 is to be cleaned up."""
+    def release(self, row_id: int, *, never_asked: bool = False) -> None:
+        """Give a lease back without a result; what a superseded transfer left at S3 is to be cleaned up.
+
+        ``never_asked``: no PUT or Complete was begun, now or before, so that no object can be there.
+        """
         self._transfers.uploads_began.pop(row_id, None)
+        if never_asked:
+            self._db.gathered.intents.pop(row_id, None)
+            self._db.execute("UPDATE transfers SET may_object = 0 WHERE id = ?", [row_id])
         self._db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [row_id])
         transfer = self._transfers.one(row_id)
         if transfer.state is State.SUPERSEDED:
