@@ -53,7 +53,12 @@ def is_playlist(name: str) -> bool:
 
 def is_segment(name: str) -> bool:
     """Whether it could be a segment of one by its name, or what a player reads before the first."""
-    return extension(name) in SEGMENTS or _INITIALIZATION.fullmatch(name) is not None
+    return extension(name) in SEGMENTS or is_initialization(name)
+
+
+def is_initialization(name: str) -> bool:
+    """Whether it could be what a player reads before the first segment, by its name."""
+    return _INITIALIZATION.fullmatch(name) is not None
 
 
 def content_disposition(asked: str, name: str) -> str:
