@@ -178,7 +178,8 @@ def _open_file(name: str, folder: int) -> tuple[int, os.stat_result]:
     try:
         found = os.fstat(fd)
         _refuse_unless_regular(found, name)
-        _refuse_foreign_link(found, folder, name)
+        if found.st_nlink > 1:
+            _refuse_foreign_link(found, folder, name)
     except OSError:
         os.close(fd)
         raise
@@ -186,16 +187,15 @@ def _open_file(name: str, folder: int) -> tuple[int, os.stat_result]:
 
 
 def _refuse_unless_regular(found: os.stat_result, name: str) -> None:
-    kind = kind_of(found.st_mode)
-    if kind is not None:
-        raise NotRegularError(f"{kind}: {name!r}")
+    if not stat.S_ISREG(found.st_mode):
+        raise NotRegularError(f"{kind_of(found.st_mode)}: {name!r}")
 
 
 def _refuse_foreign_link(found: os.stat_result, folder: int, name: str) -> None:
-    """Refuse another name of a file whose owner is not the folder's.
+    """Refuse a file with several names whose owner is not the folder's.
 
     Where the kernel lets users link to files that they may not read (fs.protected_hardlinks=0), code
     that may only write into a folder could have us read the file for it. Its own second names are fine.
     """
-    if found.st_nlink > 1 and found.st_uid != os.fstat(folder).st_uid:
+    if found.st_uid != os.fstat(folder).st_uid:
         raise ForeignLinkError(errno.EPERM, "it is a hard link to a file of another user", name)
