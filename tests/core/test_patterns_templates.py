@@ -158,6 +158,18 @@ def test_the_key_of_a_file_is_the_same_however_many_share_its_fields(
         assert isinstance(alone, tuple) or form.is_unique == is_unique(alone)
 
 
+@pytest.mark.parametrize("source", [DEFAULT_KEY, "{a}/{stem}-{stem}.{transfer}", "{a}/{a}{stem}.{transfer}"])
+def test_a_name_of_any_length_has_the_key_that_it_has_by_itself(source: str) -> None:
+    """The longest ones are cut."""
+    shared = {"session_id": "p/s", "scene_id": "é", "asset_type": "video_chunk", "a": "ü" * 50}
+    template = Template(source)
+    form = KeyForm(template, shared)
+    for length in range(1, 252):
+        stem = "z" * length
+        file = {"name": f"{stem}.mp4", "stem": stem, "ext": ".mp4", "path": f"{stem}.mp4"}
+        assert form.open(file) == open_key(template, {**shared, **file})
+
+
 def _key_or_refusal(make: Callable[[], str]) -> str | tuple[str]:
     try:
         return make()
