@@ -61,16 +61,16 @@ class NamePattern:
 class SplitPattern:
     """A pattern that is cut behind its last slash, where it can be."""
 
-    __slots__ = ("_ends", "_folder", "_is_cut", "_program", "_rest", "_starts", "pattern")
+    __slots__ = ("_ends", "_folder", "_is_cut", "_rest", "_starts", "pattern")
 
     def __init__(self, pattern: Pattern) -> None:
         """Cut it."""
         nodes = pattern.nodes
         cut = 1 + max((at for at, node in enumerate(nodes) if isinstance(node, Slash | Folders)), default=-1)
         name = compile_program(nodes[cut:])
-        self.pattern, self._program = pattern, compile_program(nodes)
+        self.pattern = pattern
         self._folder = compile_program(nodes[:cut])
-        self._is_cut = name.slashes is not None and not self._program.repeated
+        self._is_cut = name.slashes is not None and not pattern.program.repeated
         plain = _plain(nodes[cut:])
         self._starts, self._ends = plain or (_ANY, name.suffixes)
         self._rest = None if plain else name
@@ -83,7 +83,7 @@ class SplitPattern:
         found: tuple[Capture, ...] | None = None
         if self._is_cut:
             found = self._folder.run(place)
-        if found is None and (self._is_cut or not _may_match(self._program, place)):
+        if found is None and (self._is_cut or not _may_match(self.pattern.program, place)):
             return None
         return NamePattern(
             pattern=self.pattern,

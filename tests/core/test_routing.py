@@ -365,7 +365,7 @@ def test_an_answer_does_not_depend_on_what_was_asked_before() -> None:
     def made() -> Router:
         pins = {"project": "algebra"}
         roots = [Root(path=ROOT, ignore=IGNORE), Root(path=OTHER_ROOT, fields=pins, ignore=("**/*.webm",))]
-        return Router(roots=roots, rules=[*presets.LESSON, *presets.MANIM], ids=Ids())
+        return Router(roots=roots, rules=[*presets.LESSON[:2], presets.MANIM[0]], ids=Ids())
 
     asked = list(itertools.product((ROOT, OTHER_ROOT), PLACES, NAMES))
     random.Random(7).shuffle(asked)
