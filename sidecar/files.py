@@ -169,15 +169,18 @@ def _open_folder(name: str, folder: int) -> int:
 
 def _open_file(name: str, folder: int) -> tuple[int, os.stat_result]:
     # lstat first: merely opening a pipe or a device can be an effect. fstat after: the name may be swapped.
-    _refuse_unless_regular(os.stat(name, dir_fd=folder, follow_symlinks=False), name)
+    if not stat.S_ISREG((found := os.stat(name, dir_fd=folder, follow_symlinks=False)).st_mode):
+        raise _not_regular(found, name)
     try:
         fd = os.open(name, _FILE, dir_fd=folder)
     except OSError:
-        _refuse_unless_regular(os.stat(name, dir_fd=folder, follow_symlinks=False), name)
+        if not stat.S_ISREG((found := os.stat(name, dir_fd=folder, follow_symlinks=False)).st_mode):
+            raise _not_regular(found, name) from None
         raise
     try:
         found = os.fstat(fd)
-        _refuse_unless_regular(found, name)
+        if not stat.S_ISREG(found.st_mode):
+            raise _not_regular(found, name)
         if found.st_nlink > 1:
             _refuse_foreign_link(found, folder, name)
     except OSError:
@@ -186,9 +189,8 @@ def _open_file(name: str, folder: int) -> tuple[int, os.stat_result]:
     return fd, found
 
 
-def _refuse_unless_regular(found: os.stat_result, name: str) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        raise NotRegularError(f"{kind_of(found.st_mode)}: {name!r}")
+def _not_regular(found: os.stat_result, name: str) -> NotRegularError:
+    return NotRegularError(f"{kind_of(found.st_mode)}: {name!r}")
 
 
 def _refuse_foreign_link(found: os.stat_result, folder: int, name: str) -> None:

@@ -127,21 +127,19 @@ class Routes:
 class RuleInFolder:
     """A rule in a folder in which files may match it."""
 
-    __slots__ = ("_names", "_pins", "_place", "_rule", "_shared")
+    __slots__ = ("_names", "_pins", "_place", "_rule", "_shared", "ends", "starts")
 
     def __init__(self, rule: CompiledRule, names: NamePattern, place: str, pins: Mapping[str, str]) -> None:
         """``pins`` are the fields of the root."""
         self._rule, self._names, self._place, self._pins = rule, names, place, pins
         self._shared: Misplaced | Routes | None = None
+        self.starts, self.ends = names.starts, names.ends  # of each name that may match
 
     def take(self, path: str, name: str) -> Routing | None:
-        """Say what the rule makes of a file; None if it does not match."""
-        if (taken := self._shared) is not None:
-            if not self._names.fits(name):
+        """Say what the rule makes of a file whose name begins and ends so; None if it does not match."""
+        if (taken := self._shared) is None:
+            if (found := self._names.search(path, name)) is None:
                 return None
-        elif (found := self._names.search(path, name)) is None:
-            return None
-        else:
             taken = self._rule.take(found, self._place, self._pins)
             if self._names.is_plain and not self._rule.is_named_by_file:
                 self._shared = taken

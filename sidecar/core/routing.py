@@ -84,7 +84,8 @@ class Router:
         if not (folder.is_safe and _is_plain(name)) and (reason := _unsafe(path)):
             return Refused(reason=reason) if self.wants(path) else Unmatched(reason=reason)
         for rule in folder.rules:
-            if (routing := rule.take(path, name)) is not None:
+            may_match = name.endswith(rule.ends) and name.startswith(rule.starts)
+            if may_match and (routing := rule.take(path, name)) is not None:
                 return routing
         if scratch := matches_any(folder.pins.scratch, path):
             return Ignored(pattern=scratch.source)

@@ -75,6 +75,7 @@ def _walk(source: BoundedReader, start: int, seen: _WalkState) -> Structure:
     for box in boxes(source, start, source.size):
         if (
             box.kind == b"ftyp"
+            and seen.kinds
             and (whole := _verdict(seen, box.start)).completeness is not Completeness.INCOMPLETE
         ):
             return whole  # the next film begins
@@ -85,7 +86,7 @@ def _walk(source: BoundedReader, start: int, seen: _WalkState) -> Structure:
 
 def _meet(source: BoundedReader, box: Box, seen: _WalkState) -> Structure | None:
     """Take note of one box; an answer ends the walk."""
-    if not is_kind(box.kind) or (box.end is not None and box.end > source.size):
+    if not (box.kind in FIRST_BOXES or is_kind(box.kind)) or (box.end is not None and box.end > source.size):
         return _broken(source, box, seen)
     if box.end is None:
         return _unsized(source, box, seen)

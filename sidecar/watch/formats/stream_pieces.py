@@ -27,10 +27,11 @@ def piece_of(fd: int, name: str, data: bytes | None = None, *, is_one_film: bool
 
     ``is_one_film``: its structure showed that it is an MP4 without fragments, and nothing else.
     """
-    if (extension := media.extension(name)) in media.SEGMENTS:
+    is_segment = media.is_segment(name)
+    if is_segment and (extension := media.extension(name)) in media.SEGMENTS:
         return Piece.FRAGMENT if extension == "m4s" else Piece.CHUNK
     found = Piece.NONE if is_one_film else by_content(fd, data)
-    return Piece.CHUNK if found is Piece.NONE and media.is_initialization(name) else found
+    return Piece.CHUNK if is_segment and found is Piece.NONE else found
 
 
 def by_content(fd: int, data: bytes | None = None) -> Piece:
