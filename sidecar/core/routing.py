@@ -1,4 +1,7 @@
-"""Says what a path means: applies the rules, as a pure function of root and path."""
+"""Says what a path means: applies the rules, as a pure function of root and path.
+
+What is the same for all files of a folder is remembered, never what a file is: see ``folder_patterns``.
+"""
 
 from __future__ import annotations
 

@@ -127,6 +127,24 @@ def test_a_file_that_somebody_writes_is_waited_for(file: Path, size_bytes: int) 
     assert isinstance(look(file).found, Fingerprint)
 
 
+def test_a_lease_that_the_kernel_took_back_proves_nothing(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does so after 45 s: a disk hung under the read, and a writer waited."""
+    real = os.pread
+
+    def pread(fd: int, length: int, offset: int) -> bytes:
+        data = real(fd, length, offset)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        writers.append(os.open(file, os.O_WRONLY))
+        return data
+
+    writers = list[int]()
+    monkeypatch.setattr(os, "pread", pread)
+    assert look(file).found == Changed()
+    os.close(writers.pop())
+
+
 def test_a_file_that_is_deleted_while_it_is_read_is_not_taken(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,9 @@
 """Looks at one candidate: opens, takes a lease, judges the structure, decides, and reads what is complete.
 
+A small file is read at once, under its lease where there is one: whoever opens it for writing waits for that
+one read. To ask twice, before and after the read, costs more, and lets through what a writer does between the
+two within one tick of the file system's clock, by which the identity stays the same.
+
 Blocking: the candidates' worker threads call it.
 """
 
@@ -202,11 +206,13 @@ def _read_at_once(fd: int, size_bytes: int, *, has_leases: bool) -> _Read:
         return _Read(lease=WriterCheck.UNAVAILABLE, data=_data(fd, size_bytes))
     if (lease := write_lease.hold_read_lease(fd)) is not WriterCheck.FREE:
         return _Read(lease=lease, data=None if lease is WriterCheck.BUSY else _data(fd, size_bytes))
+    data = after = None
     try:
         data = _data(fd, size_bytes)
-        return _Read(lease=lease, data=data, after=None if data is None else os.fstat(fd))
+        after = None if data is None else os.fstat(fd)
     finally:
-        write_lease.give_back(fd)
+        was_held = write_lease.give_back(fd)
+    return _Read(lease=lease, data=data, after=after if was_held else None)
 
 
 def _data(fd: int, size_bytes: int) -> bytes | None:

@@ -57,9 +57,13 @@ def hold_read_lease(fd: int) -> WriterCheck:
     return WriterCheck.FREE
 
 
-def give_back(fd: int) -> None:
-    """Let writers in again."""
-    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+def give_back(fd: int) -> bool:
+    """Let writers in again. False if the kernel did already, since one had waited too long for us."""
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _refusal(error: OSError) -> WriterCheck:
