@@ -62,7 +62,7 @@ class KeptFolder:
             self._place = None
             os.close(self._fd)
 
-    def open_regular(self, root: str, path: str) -> int:
+    def open_with_stat(self, root: str, path: str) -> tuple[int, os.stat_result]:
         """Do what the function does."""
         above, _, name = path.rpartition("/")
         _refuse_elsewhere(name, path)
@@ -88,10 +88,15 @@ def open_regular(root: str, path: str, kept: KeptFolder | None = None) -> int:
     where nothing is, PermissionError for a hard link to somebody else's file and where the system
     refuses, and other OSError as the system gives them.
     """
+    return open_with_stat(root, path, kept)[0]
+
+
+def open_with_stat(root: str, path: str, kept: KeptFolder | None = None) -> tuple[int, os.stat_result]:
+    """Do what ``open_regular`` does, and return the fstat that was made of the open file, too."""
     if kept is not None:
-        return kept.open_regular(root, path)
+        return kept.open_with_stat(root, path)
     with KeptFolder() as folder:
-        return folder.open_regular(root, path)
+        return folder.open_with_stat(root, path)
 
 
 def open_folder(root: str, path: str) -> int:
@@ -162,35 +167,37 @@ def _open_folder(name: str, folder: int) -> int:
         raise FileNotFoundError(f"not a folder: {name!r}") from None
 
 
-def _open_file(name: str, folder: int) -> int:
+def _open_file(name: str, folder: int) -> tuple[int, os.stat_result]:
     # lstat first: merely opening a pipe or a device can be an effect. fstat after: the name may be swapped.
-    _refuse_unless_regular(os.stat(name, dir_fd=folder, follow_symlinks=False), name)
+    if not stat.S_ISREG((found := os.stat(name, dir_fd=folder, follow_symlinks=False)).st_mode):
+        raise _not_regular(found, name)
     try:
         fd = os.open(name, _FILE, dir_fd=folder)
     except OSError:
-        _refuse_unless_regular(os.stat(name, dir_fd=folder, follow_symlinks=False), name)
+        if not stat.S_ISREG((found := os.stat(name, dir_fd=folder, follow_symlinks=False)).st_mode):
+            raise _not_regular(found, name) from None
         raise
     try:
         found = os.fstat(fd)
-        _refuse_unless_regular(found, name)
-        _refuse_foreign_link(found, folder, name)
+        if not stat.S_ISREG(found.st_mode):
+            raise _not_regular(found, name)
+        if found.st_nlink > 1:
+            _refuse_foreign_link(found, folder, name)
     except OSError:
         os.close(fd)
         raise
-    return fd
+    return fd, found
 
 
-def _refuse_unless_regular(found: os.stat_result, name: str) -> None:
-    kind = kind_of(found.st_mode)
-    if kind is not None:
-        raise NotRegularError(f"{kind}: {name!r}")
+def _not_regular(found: os.stat_result, name: str) -> NotRegularError:
+    return NotRegularError(f"{kind_of(found.st_mode)}: {name!r}")
 
 
 def _refuse_foreign_link(found: os.stat_result, folder: int, name: str) -> None:
-    """Refuse another name of a file whose owner is not the folder's.
+    """Refuse a file with several names whose owner is not the folder's.
 
     Where the kernel lets users link to files that they may not read (fs.protected_hardlinks=0), code
     that may only write into a folder could have us read the file for it. Its own second names are fine.
     """
-    if found.st_nlink > 1 and found.st_uid != os.fstat(folder).st_uid:
+    if found.st_uid != os.fstat(folder).st_uid:
         raise ForeignLinkError(errno.EPERM, "it is a hard link to a file of another user", name)

@@ -46,10 +46,13 @@ class Naming:
             scene_id=self.scene.render(filled) if entity is EntityType.SCENE else None,
         )
 
+    def is_named_by_file(self, entity: EntityType) -> bool:
+        """Tell whether a file's own name is part of the entity's id."""
+        return bool(self._fields(entity) & FILE_FIELDS)
+
     def folder_fields(self, entity: EntityType) -> frozenset[str]:
         """Return the fields that name the entity's folder; none where a file's own name is part of its id."""
-        fields = self._fields(entity)
-        return frozenset() if fields & FILE_FIELDS else fields
+        return frozenset() if self.is_named_by_file(entity) else self._fields(entity)
 
     def scene_folder(self, pattern: Pattern) -> Pattern | None:
         """Return the pattern of the scenes' folders that a scene's rule implies, or None."""

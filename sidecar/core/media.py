@@ -25,7 +25,9 @@ CONTENT_TYPES = {
 UNKNOWN = "application/octet-stream"
 PLAYLISTS = frozenset({"m3u8", "mpd"})
 SEGMENTS = frozenset({"ts", "m4s"})
-_INITIALIZATION = re.compile(r"init(?:[^a-z].*)?\.mp4", re.IGNORECASE)  # not initial.mp4
+_INITIALIZATION = r"init(?:[^a-z].*)?\.mp4"  # what a player reads before the first segment; not initial.mp4
+_SEGMENT = re.compile(rf"(?s:\.*[^.].*)\.(?a:ts|m4s)|{_INITIALIZATION}", re.IGNORECASE)
+_PLAYLIST_ENDS = tuple(f".{extension}" for extension in PLAYLISTS)
 _WORD = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
 _MEDIA_TYPE = re.compile(rf'{_WORD}/{_WORD}(?:; *{_WORD}=(?:{_WORD}|"[\x20\x21\x23-\x5b\x5d-\x7e]*"))*')
 
@@ -48,12 +50,12 @@ def extension(name: str) -> str:
 
 def is_playlist(name: str) -> bool:
     """Whether it is an HLS or DASH playlist by its name."""
-    return extension(name) in PLAYLISTS
+    return name.lower().endswith(_PLAYLIST_ENDS) and extension(name) in PLAYLISTS
 
 
 def is_segment(name: str) -> bool:
     """Whether it could be a segment of one by its name, or what a player reads before the first."""
-    return extension(name) in SEGMENTS or _INITIALIZATION.fullmatch(name) is not None
+    return _SEGMENT.fullmatch(name) is not None
 
 
 def content_disposition(asked: str, name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 PIXELS_MAX = 65_535
@@ -40,6 +40,9 @@ class MediaFacts:
         return {name: value for name, value in values.items() if value is not None}
 
 
+_NOTHING = MediaFacts()
+
+
 def plausible(
     *,
     duration_ms: float | None = None,
@@ -61,4 +64,4 @@ def plausible(
         frame_rate=round(frame_rate, 3) if has_rate and frame_rate is not None else None,
         codec=codec,
     )
-    return facts if any(getattr(facts, field.name) is not None for field in fields(facts)) else None
+    return None if facts == _NOTHING else facts

@@ -99,6 +99,14 @@ class StreamKey:
     entity_folder: str | None
 
 
+@lru_cache(maxsize=256)  # the files of a folder have one
+def _stream_key(
+    session_id: str, entity_type: EntityType, entity_id: str, entity_folder: str | None
+) -> StreamKey:
+    scene_id = entity_id if entity_type is EntityType.SCENE else ""
+    return StreamKey(session_id=session_id, scene_id=scene_id, entity_folder=entity_folder)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """What the rules make of one path; everything about a transfer that does not need its bytes.
@@ -137,9 +145,8 @@ class Route:
         """Whose playlists may claim such a file; None: nobody's."""
         if not self.may_be_piece:
             return None
-        return StreamKey(
-            session_id=self.slot.session_id, scene_id=self.scene_id or "", entity_folder=self.entity_folder
-        )
+        slot = self.slot
+        return _stream_key(slot.session_id, slot.entity_type, slot.entity_id, self.entity_folder)
 
     @property
     def scene_id(self) -> str | None:

@@ -54,6 +54,11 @@ class Pattern:
         """What the source was parsed to."""
         return self._nodes
 
+    @property
+    def program(self) -> Program:
+        """What the nodes were compiled to."""
+        return self._program
+
     def search(self, path: str) -> Match | None:
         """Match the whole path; return what was found where."""
         captures = self._program.run(path)

@@ -1,4 +1,7 @@
-"""Says what a path means: applies the rules, as a pure function of root and path."""
+"""Says what a path means: applies the rules, as a pure function of root and path.
+
+What is the same for all files of a folder is remembered, never what a file is: see ``folder_patterns``.
+"""
 
 from __future__ import annotations
 
@@ -9,69 +12,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from . import keys, media, object_tags
-from .asset_metadata import MetadataRefusedError, check_size
-from .entities import DEFAULT_PROJECT, Named, Naming
+from . import keys, media
+from .entities import Named, Naming
+from .folder_patterns import NamePatterns, SplitPattern
 from .misplaced import PatternShape, nearest
-from .model import VIDEOS, AssetType, EntityType, Route, Slot
-from .patterns import Match, Pattern, is_consistent, matches_any
+from .model import VIDEOS, AssetType, EntityType, Route
+from .patterns import Pattern, is_consistent, matches_any
+from .route_rules import WITHHELD_PLAYLIST, CompiledRule, Routes, RuleInFolder, file_fields
+from .routings import Ignored, Marker, Misplaced, Refused, Routing, Unmatched, Withheld
 from .rules import DEFAULT_PRIORITY, Ids, Root, RoutingRule
-from .templates import Template
 
-IMMUTABLE = "max-age=31536000, immutable"  # a key with a transfer id never holds other bytes
-REVALIDATE = "no-cache"  # a key without one is overwritten in place
 SESSIONS_KEPT_MAX = 10_000  # folders whose sessions are known
+FOLDERS_KEPT_MAX = 1_024  # folders of which is known what is the same for all their files
 KINDS_KEPT_MAX = 128  # of assets that programs hand over
+NO_RULE = "no rule matches its path"
+WITHHELD_SEGMENT = "it is a segment of {playlist}: HLS and DASH are not shipped by this version; it is held"
 _KINDS = ("ts", "m4s", "mp4")
-INDEX_DIGITS_MAX = 15  # a JSON number holds 15 digits exactly
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unmatched:
-    """No rule takes the path, nor its extension; ``reason`` is one sentence."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Misplaced:
-    """No rule takes the path, but a rule takes its extension.
-
-    ``reason`` is one sentence; None: ``Router.nearest`` finds it, at some cost.
-    """
-
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """A rule takes the path, but it can never be stored; ``reason`` is one sentence."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ignored:
-    """The configuration says not to look at the path."""
-
-    pattern: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Marker:
-    """A file that says something about a scene: complete, or cancelled. Its content is never sent."""
-
-    kind: Literal["complete", "cancelled"]
-    project_id: str
-    session_id: str
-    scene_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Withheld:
-    """A rule takes the path, but this version cannot ship it; ``reason`` is one sentence."""
-
-    reason: str
+_MARKERS: dict[str, Literal["complete", "cancelled"]] = {".complete": "complete", ".cancelled": "cancelled"}
+_NOWHERE = frozenset({"", ".", ".."})  # segments that lead elsewhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +38,6 @@ class StreamOwner:
 
     named: Named
     folder: str | None
-
-
-Routing = Route | Unmatched | Misplaced | Refused | Ignored | Marker | Withheld
-NO_RULE = "no rule matches its path"
-_MARKERS: dict[str, Literal["complete", "cancelled"]] = {".complete": "complete", ".cancelled": "cancelled"}
-_WITHHELD_PLAYLIST = "HLS and DASH playlists are not shipped by this version; the file is held"
-WITHHELD_SEGMENT = "it is a segment of {playlist}: HLS and DASH are not shipped by this version; it is held"
 
 
 def object_key(route: Route, transfer_id: str) -> str:
@@ -111,11 +62,12 @@ class Router:
         self._naming = naming
         self._ids, self._order = ids, order
         self._kind_of = functools.lru_cache(KINDS_KEPT_MAX)(self._compile_kind)
-        self._rules = [_Compiled(rule, ids=ids, order=order) for rule in rules]
+        self._rules = [CompiledRule(rule, ids=ids, naming=naming, order=order) for rule in rules]
         self._roots = {root.path: _CompiledRoot(root) for root in roots}
         self._shapes = [PatternShape(rule.pattern.nodes) for rule in self._rules]
         self._extensions = frozenset().union(*(shape.extensions for shape in self._shapes))
         self._session_folders = tuple(dict.fromkeys(naming.session_folder(r.pattern) for r in self._rules))
+        self._folder = functools.lru_cache(FOLDERS_KEPT_MAX)(self._look_up_folder)
         self._sessions_of = functools.lru_cache(SESSIONS_KEPT_MAX)(self._find_sessions)
         folders = (
             naming.scene_folder(rule.pattern) for rule in self._rules if rule.entity is EntityType.SCENE
@@ -124,26 +76,32 @@ class Router:
 
     def route(self, root: str, path: str) -> Routing:  # noqa: PLR0911 - one for each kind of answer
         """Say what a file means: ``root`` is one of the roots' paths, ``path`` the file's below it."""
-        pins = self._roots[root]
-        if ignored := pins.ignored_folder(path):
-            return Ignored(pattern=ignored.source)
-        if marker := self._marker(pins, path):
+        at = path.rfind("/") + 1
+        folder, name = self._folder(root, path[:at]), path[at:]
+        if folder.ignored is not None:
+            return Ignored(pattern=folder.ignored.source)
+        if name in _MARKERS and (marker := self._marker(folder.pins, path)):
             return marker
-        if ignored := matches_any(pins.ignore, path):
+        if ignored := folder.ignore.first(path, name):
             return Ignored(pattern=ignored.source)
-        if reason := _unsafe(path):
+        if not (folder.is_safe and _is_plain(name)) and (reason := _unsafe(path)):
             return Refused(reason=reason) if self.wants(path) else Unmatched(reason=reason)
-        for rule in self._rules:
-            if found := rule.pattern.search(path):
-                return self._take(pins, rule, found)
-        if scratch := matches_any(pins.scratch, path):
+        for rule in folder.rules:
+            may_match = name.endswith(rule.ends) and name.startswith(rule.starts)
+            if may_match and (routing := rule.take(path, name)) is not None:
+                return routing
+        if scratch := matches_any(folder.pins.scratch, path):
             return Ignored(pattern=scratch.source)
         return Misplaced() if self.wants(path) else Unmatched(reason=NO_RULE)
 
+    def _look_up_folder(self, root: str, place: str) -> _Folder:
+        return _Folder(self._roots[root], self._rules, place)
+
     def ignored(self, root: str, path: str) -> Pattern | None:
         """Return the pattern by which whatever is at a path, no matter what it is, is not looked at."""
-        pins = self._roots[root]
-        return pins.ignored_folder(path) or matches_any(pins.ignore, path)
+        at = path.rfind("/") + 1
+        folder = self._folder(root, path[:at])
+        return folder.ignored or folder.ignore.first(path, path[at:])
 
     def wants(self, path: str) -> bool:
         """Tell whether a path's extension is in a rule, however it is written."""
@@ -170,21 +128,21 @@ class Router:
         if reason := _unsafe(name):
             raise ValueError(f"{name!r} cannot be an asset's name: {reason}")
         if media.is_playlist(name):
-            raise ValueError(_WITHHELD_PLAYLIST)
+            raise ValueError(WITHHELD_PLAYLIST)
         entity = EntityType.SESSION if named.scene_id is None else EntityType.SCENE
         kind = self._kind_of(asset_type, entity, key)
         try:
-            return kind.route({**fields, **_file_fields(name)}, named, path=name, folder=None)
+            at = name.rfind("/") + 1
+            return Routes(kind, fields, named, place=name[:at], folder=None).route(name[at:])
         except keys.KeyRefusedError as error:
             raise ValueError(str(error)) from None
 
-    def _compile_kind(self, asset_type: AssetType, entity: EntityType, key: str | None) -> _Compiled:
+    def _compile_kind(self, asset_type: AssetType, entity: EntityType, key: str | None) -> CompiledRule:
         rules = (one.rule for one in self._rules if one.rule.asset_type == asset_type)
         like = next((rule for rule in rules if rule.entity == entity), None)
         rule = like or RoutingRule(match="**", asset_type=asset_type, entity=entity)
-        return _Compiled(
-            replace(rule, name="{name}", role=None, key=key or rule.key), ids=self._ids, order=self._order
-        )
+        like_it = replace(rule, name="{name}", role=None, key=key or rule.key)
+        return CompiledRule(like_it, ids=self._ids, naming=self._naming, order=self._order)
 
     def is_in_session(self, root: str, folder: str, session_id: str) -> bool:
         """Tell whether a folder below a root is, or lies in, a session's folder, as any rule names it."""
@@ -216,7 +174,7 @@ class Router:
     def _stream(self, pins: _CompiledRoot, path: str) -> StreamOwner | None:
         for rule in self._rules:
             if rule.rule.asset_type in VIDEOS and (found := rule.pattern.search(path)):
-                fields = {**pins.fields, **found.fields(), **_file_fields(path)}
+                fields = {**pins.fields, **found.fields(), **file_fields(path)}
                 if not is_consistent(found.fields(), pins.fields):
                     return None
                 named = self._naming.name(rule.entity, fields)
@@ -255,118 +213,38 @@ class Router:
                 )
         return None
 
-    def _take(self, pins: _CompiledRoot, rule: _Compiled, found: Match) -> Routing:
-        name = found.path.rpartition("/")[2]
-        fields = found.fields()
-        if not is_consistent(fields, pins.fields):
-            return Misplaced(reason=_contradiction(fields, pins.fields))
-        if media.is_playlist(name):
-            return Withheld(reason=_WITHHELD_PLAYLIST)
-        values = {**pins.fields, **fields, **_file_fields(found.path)}
-        named = self._naming.name(rule.entity, values)
-        if not named.session_id or named.scene_id == "":
-            return Misplaced(reason="its path gives its session or scene an empty id")
-        folder = found.folder(self._naming.folder_fields(rule.entity))
-        try:
-            return rule.route(values, named, path=found.path, folder=folder)
-        except (keys.KeyRefusedError, MetadataRefusedError) as error:
-            return Refused(reason=str(error))
-
 
 class _CompiledRoot:
     """A root's pins and ignored patterns."""
 
     def __init__(self, root: Root) -> None:
         self.fields = root.fields
-        self.ignore = [Pattern(source) for source in root.ignore]
+        self._ignore = [Pattern(source) for source in root.ignore]
+        self.ignore = [SplitPattern(pattern) for pattern in self._ignore]
         self.scratch = [Pattern(source) for source in root.scratch]
-        self._looked_up: tuple[str, Pattern | None] = ("", None)  # the last folder: its files come together
 
-    def ignored_folder(self, path: str) -> Pattern | None:
-        """Return the pattern that ignores a folder on the way to ``path``, and with it all that it holds.
+    def ignored_folder(self, place: str) -> Pattern | None:
+        """Return the pattern that ignores a folder on the way to a file, and with it all that it holds.
 
         rsync and editors keep half-written files under their right names in such folders.
         """
-        folder = path.rpartition("/")[0]
-        known, ignored_by = self._looked_up
-        if folder != known:
-            ignored_by = self._ignored_by(f"{folder}/") if folder else None
-            self._looked_up = folder, ignored_by
-        return ignored_by
-
-    def _ignored_by(self, path: str) -> Pattern | None:
-        folders = (path[: slash.start()] for slash in re.finditer("/", path))
+        folders = (place[: slash.start()] for slash in re.finditer("/", place))
         named = (folder for folder in folders if folder.rpartition("/")[2] not in (".", ".."))
-        return next(filter(None, (matches_any(self.ignore, folder) for folder in named)), None)
+        return next(filter(None, (matches_any(self._ignore, folder) for folder in named)), None)
 
 
-class _Compiled:
-    """A rule with its templates parsed."""
+class _Folder:
+    """What is the same for all files of one folder; ``place`` is what their paths begin with."""
 
-    def __init__(self, rule: RoutingRule, *, ids: Ids, order: Sequence[AssetType]) -> None:
-        self.rule = rule
-        self.entity = rule.entity
-        self.pattern = Pattern(rule.match)
-        self.key = Template(rule.key or ids.key)
-        self.name = Template(rule.name)
-        self.metadata = {name: Template(value) for name, value in rule.metadata.items()}
-        self.tags = {name: Template(value) for name, value in rule.tags.items()}
-        self.priority = order.index(rule.asset_type) if rule.priority is None else rule.priority
+    __slots__ = ("ignore", "ignored", "is_safe", "pins", "rules")
 
-    def route(self, values: Mapping[str, str], named: Named, *, path: str, folder: str | None) -> Route:
-        """Return the route of a path that matched. Raises KeyRefusedError, MetadataRefusedError."""
-        everything: dict[str, str | None] = {
-            "project": DEFAULT_PROJECT,
-            **values,
-            "path": path[len(folder) + 1 :] if folder else path,
-            "asset_type": str(self.rule.asset_type),
-            "session_id": named.session_id,
-            "scene_id": named.scene_id,
-        }
-        key = keys.open_key(self.key, everything)
-        default_cache = IMMUTABLE if keys.is_unique(key) else REVALIDATE
-        return Route(
-            slot=Slot(
-                session_id=named.session_id,
-                entity_type=self.entity,
-                entity_id=named.scene_id or named.session_id,
-                asset_type=self.rule.asset_type,
-                name=self.name.render(everything) or values["name"],
-            ),
-            project_id=named.project_id,
-            key=key,
-            index=_index(values.get("index"), values["stem"]),
-            role=self.rule.role,
-            content_type=self.rule.content_type or media.content_type(values["name"]),
-            cache_control=self.rule.cache_control or default_cache,
-            priority=self.priority,
-            settle_seconds=self.rule.settle_seconds,
-            check_structure=self.rule.check_structure,
-            entity_folder=folder,
-            metadata=_rendered(self.metadata, everything),
-            heeds_playlists=self.rule.heeds_playlists,
-            tags=object_tags.valid(_rendered(self.tags, everything)),
-            storage_class=self.rule.storage_class,
-            content_disposition=self._disposition(values["name"]),
-        )
-
-    def _disposition(self, name: str) -> str | None:
-        asked = self.rule.content_disposition
-        return asked and media.content_disposition(asked, name)
-
-
-def _file_fields(path: str) -> dict[str, str]:
-    name = path.rpartition("/")[2]
-    stem, ext = media.split_name(name)
-    return {"name": name, "stem": stem, "ext": ext}
-
-
-def _rendered(templates: Mapping[str, Template], values: Mapping[str, str | None]) -> dict[str, str]:
-    texts = ((name, template.render(values)) for name, template in templates.items())
-    metadata = {name: text for name, text in texts if text}
-    if metadata:
-        check_size(metadata)
-    return metadata
+    def __init__(self, pins: _CompiledRoot, rules: Sequence[CompiledRule], place: str) -> None:
+        self.pins = pins
+        self.ignored = pins.ignored_folder(place)
+        self.ignore = NamePatterns(pins.ignore, place)
+        self.is_safe = not place or _unsafe(place[:-1]) is None
+        left = ((rule, rule.split.in_folder(place)) for rule in rules)
+        self.rules = [RuleInFolder(rule, names, place, pins.fields) for rule, names in left if names]
 
 
 def _extension(path: str) -> str:
@@ -374,15 +252,8 @@ def _extension(path: str) -> str:
     return media.extension(path.rpartition("/")[2].rstrip())
 
 
-def _index(captured: str | None, stem: str) -> int | None:
-    """Return the number in ``{index}``, else the last digits of the stem, if there are 1 to 15."""
-    digits = re.findall("[0-9]+", stem if captured is None else captured)
-    return int(digits[-1]) if digits and len(digits[-1]) <= INDEX_DIGITS_MAX else None
-
-
-def _contradiction(fields: Mapping[str, str], pinned: Mapping[str, str]) -> str:
-    name, value = next((name, value) for name, value in fields.items() if pinned.get(name, value) != value)
-    return f"its path names {name} {value!r}, but this root is pinned to {pinned[name]!r}"
+def _is_plain(name: str) -> bool:
+    return name.isascii() and name.isprintable() and name not in _NOWHERE
 
 
 def _unsafe(path: str) -> str | None:

@@ -6,7 +6,7 @@ r"""Templates of keys, names and ids: text with ``{field}``; an unset field drop
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 TEMPLATE_LENGTH_MAX = 1024
@@ -32,6 +32,10 @@ class Segment:
         texts = [values.get(token.name) if isinstance(token, Ref) else token for token in self.tokens]
         return None if None in texts else "".join(text for text in texts if text is not None)
 
+    def is_set(self, values: Mapping[str, str | None], later: Container[str] = ()) -> bool:
+        """Tell whether none of its fields is unset; those of ``later`` will be set."""
+        return all(name in later or values.get(name) is not None for name in self.fields)
+
 
 class Template:
     """A parsed template. Raises ValueError with the position of what is wrong."""
@@ -51,6 +55,12 @@ class Template:
         texts = (segment.render(values) for segment in self.segments)
         return "/".join(text for text in texts if text is not None)
 
+    def formatted(self, values: Mapping[str, str | None], later: Container[str]) -> str:
+        """Return a format, for ``str.format_map``, in which only fields of ``later`` are to be filled in."""
+        kept = (segment for segment in self.segments if segment.is_set(values, later))
+        texts = ("".join(_formatted(token, values, later) for token in segment.tokens) for segment in kept)
+        return "/".join(texts)
+
     def unknown(self, known: Iterable[str]) -> list[str]:
         """Return the fields that are not among the known ones, sorted."""
         return sorted(self.fields - set(known))
@@ -63,6 +73,17 @@ class Template:
 def literal(text: str) -> str:
     """Return the template that gives exactly this text."""
     return re.sub(r"[{}\\\\]", lambda found: f"\\{found[0]}", text)
+
+
+def doubled(text: str) -> str:
+    """Return text whose braces stand for themselves in a format, and in an open key."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _formatted(token: str | Ref, values: Mapping[str, str | None], later: Container[str]) -> str:
+    if isinstance(token, str):
+        return doubled(token)
+    return f"{{{token.name}}}" if token.name in later else doubled(values.get(token.name) or "")
 
 
 def _segments(source: str) -> Iterable[Segment]:

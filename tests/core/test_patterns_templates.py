@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 from sidecar.core.keys import (
     KEY_BYTES_MAX,
     SEGMENT_BYTES_MAX,
+    KeyForm,
     KeyRefusedError,
     close_key,
     is_unique,
@@ -114,6 +118,63 @@ def test_a_key_without_a_transfer_is_not_unique() -> None:
     """Whatever the file is called."""
     assert is_unique(open_key(Template(DEFAULT_KEY), values("p", "s", "c", "a.mp4")))
     assert not is_unique(open_key(Template("{name}"), {"name": "{transfer}"}))
+
+
+TOKENS = [
+    "{stem}", "{name}", "{ext}", "{path}", "{transfer}", "{a}", "{unset}", "-", ".", "/", r"\{", "x" * 90,
+    "{stem}.{transfer}{ext}",
+]  # fmt: skip
+CAPTURED = st.sampled_from(
+    ["p", "", "..", "p/q", "{x}", "{transfer}", "b\\c", "é" * 120, "a" * 250, "a" * 600]
+)
+PIECES = st.sampled_from(["a", "b.", "{", "}", "\\", "é", "z" * 100, "y" * 30])
+
+
+def _template(source: str) -> Template | None:
+    try:
+        return Template(source)
+    except ValueError:
+        return None
+
+
+@given(
+    st.lists(st.sampled_from(TOKENS), min_size=1, max_size=7).map(lambda tokens: _template("".join(tokens))),
+    CAPTURED,
+    st.lists(st.lists(PIECES, min_size=1, max_size=4).map("".join), min_size=1, max_size=6),
+)
+def test_the_key_of_a_file_is_the_same_however_many_share_its_fields(
+    template: Template | None, captured: str, names: list[str]
+) -> None:
+    """What is filled in once for a folder gives the keys, and the refusals, of each file by itself."""
+    if template is None:
+        return
+    shared = {"a": captured, "unset": None}
+    form = KeyForm(template, shared)
+    for name in names:
+        stem, ext = split_name(name)
+        file = {"name": name, "stem": stem, "ext": ext, "path": f"inner/{name}"}
+        alone = _key_or_refusal(partial(open_key, template, {**shared, **file}))
+        assert _key_or_refusal(partial(form.open, file)) == alone
+        assert isinstance(alone, tuple) or form.is_unique == is_unique(alone)
+
+
+@pytest.mark.parametrize("source", [DEFAULT_KEY, "{a}/{stem}-{stem}.{transfer}", "{a}/{a}{stem}.{transfer}"])
+def test_a_name_of_any_length_has_the_key_that_it_has_by_itself(source: str) -> None:
+    """The longest ones are cut."""
+    shared = {"session_id": "p/s", "scene_id": "é", "asset_type": "video_chunk", "a": "ü" * 50}
+    template = Template(source)
+    form = KeyForm(template, shared)
+    for length in range(1, 252):
+        stem = "z" * length
+        file = {"name": f"{stem}.mp4", "stem": stem, "ext": ".mp4", "path": f"{stem}.mp4"}
+        assert form.open(file) == open_key(template, {**shared, **file})
+
+
+def _key_or_refusal(make: Callable[[], str]) -> str | tuple[str]:
+    try:
+        return make()
+    except KeyRefusedError as error:
+        return (str(error),)
 
 
 @pytest.mark.parametrize("scene", ["..", "."])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import random
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from sidecar.core import media, presets
 from sidecar.core.model import AssetType, EntityType, Route, Slot
+from sidecar.core.pattern_program import Capture, Program
 from sidecar.core.routing import (
     Ids,
     Ignored,
@@ -338,6 +341,54 @@ def test_preset_manim_ignores_partial_movie_files() -> None:
     """They are pieces of a video that comes as one."""
     path = "media/videos/intro/1080p60/partial_movie_files/Circle/uncached_00000.mp4"
     assert manim().route(ROOT, path) == Ignored(pattern=presets.MANIM_PARTIAL)
+
+
+NAMES = (
+    "x.mp4",
+    "a_12.webm",
+    "{transfer}.mp4",
+    "é.mp4",
+    "z" * 245 + ".mp4",
+    "b.tmp",
+    ".c",
+    "d.m3u8",
+    "e",
+    "n\n.mp4",
+)
+PLACES = ("", "p/", "p/s/c/video/", "p/s/d/video/", "p/.h/c/video/", "../s/c/video/", "m/videos/p/480p/")
+OTHER_ROOT = "/others"
+
+
+def test_an_answer_does_not_depend_on_what_was_asked_before() -> None:
+    """What is remembered of a folder is that folder's, in that root; what of a name, that file's."""
+
+    def made() -> Router:
+        pins = {"project": "algebra"}
+        roots = [Root(path=ROOT, ignore=IGNORE), Root(path=OTHER_ROOT, fields=pins, ignore=("**/*.webm",))]
+        return Router(roots=roots, rules=[*presets.LESSON[:2], presets.MANIM[0]], ids=Ids())
+
+    asked = list(itertools.product((ROOT, OTHER_ROOT), PLACES, NAMES))
+    random.Random(7).shuffle(asked)
+    used, answers = made(), set[type]()
+    for root, place, name in asked:
+        answer = used.route(root, place + name)
+        assert answer == made().route(root, place + name)
+        answers.add(type(answer))
+    assert answers == {Route, Ignored, Misplaced, Refused, Unmatched, Withheld}
+
+
+def test_a_folder_is_matched_once_for_all_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever their number: only their names are looked at."""
+    one, runs, real = router(), list[str](), Program.run
+
+    def run(self: Program, path: str) -> tuple[Capture, ...] | None:
+        runs.append(path)
+        return real(self, path)
+
+    monkeypatch.setattr(Program, "run", run)
+    for number in range(100):
+        assert routed(one.route(ROOT, f"p/s/c/video/chunk_{number}.mp4")).index == number
+    assert {*runs} <= {"p", "p/s", "p/s/c", "p/s/c/video", "p/s/c/video/"}
 
 
 SEGMENTS = st.text(st.characters(blacklist_characters="/"), min_size=1, max_size=60)

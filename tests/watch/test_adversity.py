@@ -13,7 +13,7 @@ import pytest
 from sidecar.core.account import FileClass
 from sidecar.core.findings import Finding
 from sidecar.core.model import State
-from sidecar.files import KeptFolder, open_folder, open_regular
+from sidecar.files import KeptFolder, open_folder, open_with_stat
 from sidecar.journal.stores.completion import Completion
 from sidecar.watch.events import inotify, inotify_thread
 from sidecar.watch.os import filesystem
@@ -88,12 +88,12 @@ async def test_an_unreadable_file_is_named_and_taken_once_it_can_be_read(
     """It is refused visibly, and never a crash."""
     closed = {"now": True}
 
-    def refuse(root: str, path: str, kept: KeptFolder | None) -> int:
+    def refuse(root: str, path: str, kept: KeptFolder | None) -> tuple[int, os.stat_result]:
         if closed["now"]:
             raise PermissionError(13, "Permission denied")
-        return open_regular(root, path, kept)
+        return open_with_stat(root, path, kept)
 
-    monkeypatch.setattr("sidecar.watch.complete.probe.open_regular", refuse)
+    monkeypatch.setattr("sidecar.watch.complete.probe.open_with_stat", refuse)
     file = world.put(SOURCE)
 
     async def refused() -> bool:

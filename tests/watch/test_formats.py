@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.core.model import Piece
 from sidecar.watch.formats.base import Completeness
 from sidecar.watch.formats.detect import judge
+from sidecar.watch.formats.stream_pieces import by_content
 
 from .corpus import DATA, FFMPEG, FRAGMENTED, NO_END, Sample, by_ffmpeg, by_mkvmerge, by_pillow, whole
 
@@ -341,3 +343,20 @@ TEXTS = {
 def test_json_as_tools_write_it(text: bytes) -> None:
     """With a mark of its byte order, of two bytes a character, padded, with names for numbers, in lines."""
     assert shape_of("a.json", text) is TEXTS[text]
+
+
+def test_what_is_called_one_film_holds_no_piece_of_a_stream(corpus: dict[str, Sample]) -> None:
+    """So that nobody looks for pieces in it again; nor with something behind it."""
+    films = {sample.name: sample.content for sample in corpus.values()}
+    both = [films["plain.mp4"] + films[name] for name in FRAGMENTED]
+    called = list[str]()
+    for name, content in [
+        *films.items(),
+        *((f"both{number}.mp4", both[number]) for number in range(len(both))),
+    ]:
+        with in_memory(content) as fd:
+            if judge(fd, name, content).is_one_film:
+                called.append(name)
+                assert by_content(fd, content) is Piece.NONE
+    assert "plain.mp4" in called
+    assert not {*called} & {*FRAGMENTED}

@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.core.clock import SystemClock
 from sidecar.core.model import State
-from sidecar.files import KeptFolder, open_folder, open_regular
+from sidecar.files import KeptFolder, open_folder, open_with_stat
 from sidecar.homes import AWAY
 from sidecar.obstacles import Obstacles
 from sidecar.watch.os import write_lease
@@ -32,12 +32,12 @@ async def test_a_torn_file_is_not_given_up_for_the_time_in_which_nobody_could_re
     """Longer than abandon_after: its quiet begins anew with the first look."""
     closed = {"now": False}
 
-    def refuse(root: str, path: str, kept: KeptFolder | None) -> int:
+    def refuse(root: str, path: str, kept: KeptFolder | None) -> tuple[int, os.stat_result]:
         if closed["now"]:
             raise OSError(errno.EIO, "Input/output error")
-        return open_regular(root, path, kept)
+        return open_with_stat(root, path, kept)
 
-    monkeypatch.setattr("sidecar.watch.complete.probe.open_regular", refuse)
+    monkeypatch.setattr("sidecar.watch.complete.probe.open_with_stat", refuse)
     async with running(tmp_path, abandon_after=3.0) as world:
         film = world.put("p/s/one/video/a.mp4", TORN)
 

@@ -98,10 +98,10 @@ class Candidates:
         self.find, self.all, self.touch = self._schedule.find, self._schedule.all, self._schedule.touch
         self.probe_all_again, self._room = self._schedule.probe_all_again, room
 
-    def add(self, transfer: Transfer) -> None:
-        """Take a row in state discovered, if its root is watched."""
-        if self._policy_of(transfer.root) is not None:
-            self._schedule.add(transfer)
+    def add(self, transfers: Sequence[Transfer]) -> None:
+        """Take rows in state discovered, of roots that are watched."""
+        watched = {root for root in {one.root for one in transfers} if self._policy_of(root) is not None}
+        self._schedule.add([one for one in transfers if one.root in watched])
 
     def drop(self, root: str, path: str) -> None:
         """Drop a candidate whose row is no more, since its file is held."""
@@ -139,20 +139,21 @@ class Candidates:
             for transfer in await self._journal.do(Completion.candidates):
                 known = self.find(transfer.root, transfer.path)
                 if known is None or known.row_id != transfer.row_id:
-                    self.add(transfer)
+                    self.add([transfer])
             # Every new file rings this bell: what we observed ourselves is known already.
             await asyncio.sleep(max(0.5, 20 * (self._clock.monotonic() - began)))
 
     async def _probe_batch(self, batch: list[Candidate], group: asyncio.TaskGroup) -> None:
         now = self._clock.monotonic()
-        work = [(c.probe_request(), policy) for c in batch if (policy := self._policy_of(c.root)) is not None]
+        policies = {root: self._policy_of(root) for root in {candidate.root for candidate in batch}}
+        work = [(one.probe_request(), policy) for one in batch if (policy := policies[one.root]) is not None]
         try:
             results = await self._threads.do(lambda: self._probe_all(work, now))
         finally:
             self._probe_lanes.release()
-        found = list(zip(batch, results, strict=True))
-        usual = [one for one in found if _is_usual(*one)]
-        others = [one for one in found if not _is_usual(*one)]
+        usual, others = list[tuple[Candidate, ProbeResult]](), list[tuple[Candidate, ProbeResult]]()
+        for one in zip(batch, results, strict=True):
+            (usual if _is_usual(*one) else others).append(one)
         await asyncio.gather(
             self._take_usual(usual, now), *(self._take_result(*one, now, group) for one in others)
         )

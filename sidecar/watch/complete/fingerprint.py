@@ -68,12 +68,23 @@ def take_open(
         except TruncatedError:
             return Changed()
     # The lease before the stat: a writer that comes between the two changes the identity we see.
-    if write_lease.take_read_lease(fd) is WriterCheck.BUSY:
-        return Changed()
-    after = os.fstat(fd)
-    if after.st_nlink == 0 or identity_of(after) != expected:
+    if write_lease.take_read_lease(fd) is WriterCheck.BUSY or not _is_still(os.fstat(fd), expected):
         return Changed()
     return Fingerprint(identity=expected, checksum=checksum, parts=parts)
+
+
+def of_data(data: bytes, *, expected: StatIdentity, after: os.stat_result) -> Fingerprint | Changed:
+    """Return what ``take_open`` would of data that was read while nobody could write: under a held lease.
+
+    ``after`` is a stat that was made under that lease, too; ``expected`` may be of before it.
+    """
+    if not _is_still(after, expected):
+        return Changed()
+    return Fingerprint(identity=expected, checksum=to_text(crc64nvme(data)))
+
+
+def _is_still(after: os.stat_result, expected: StatIdentity) -> bool:
+    return after.st_nlink > 0 and identity_of(after) == expected
 
 
 def _read(fd: int, size_bytes: int, part_bytes: int | None) -> tuple[str, PartChecksums | None]:

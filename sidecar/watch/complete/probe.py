@@ -1,5 +1,9 @@
 """Looks at one candidate: opens, takes a lease, judges the structure, decides, and reads what is complete.
 
+A small file is read at once, under its lease where there is one: whoever opens it for writing waits for that
+one read. To ask twice, before and after the read, costs more, and lets through what a writer does between the
+two within one tick of the file system's clock, by which the identity stays the same.
+
 Blocking: the candidates' worker threads call it.
 """
 
@@ -10,7 +14,7 @@ from dataclasses import dataclass
 
 from sidecar.core.media_facts import MediaFacts
 from sidecar.core.model import Fingerprint, Piece, StatIdentity, StreamKey
-from sidecar.files import ForeignLinkError, KeptFolder, NotRegularError, identity_of, open_regular
+from sidecar.files import ForeignLinkError, KeptFolder, NotRegularError, identity_of, open_with_stat
 from sidecar.homes import AWAY, away, find_obstruction, is_at_home
 from sidecar.watch.formats import detect
 from sidecar.watch.formats.base import UNKNOWN, Structure
@@ -21,7 +25,7 @@ from sidecar.watch.os.filesystem import Filesystems, ReadinessMethod
 from sidecar.watch.os.write_lease import WriterCheck
 
 from .decide import Abandon, Complete, Decision, ProbeEvidence, Wait, WaitPolicy, decide
-from .fingerprint import Changed, Vanished, take, take_open
+from .fingerprint import Changed, Vanished, of_data, take, take_open
 
 READ_ONCE_BYTES = 64 * 1024  # judged and fingerprinted of one read
 SMALL_BYTES = 1024 * 1024  # read at once by the thread that looked; larger files have lanes of their own
@@ -113,13 +117,13 @@ def probe(
     ``folder`` is the one that the last candidate of the batch lay in.
     """
     try:
-        fd = open_regular(request.root, request.path, folder)
+        fd, found = open_with_stat(request.root, request.path, folder)
     except (FileNotFoundError, NotRegularError):
         return ProbeResult(identity=None, found=_absent(request))
     except OSError as error:
         return ProbeResult(identity=None, found=_unreadable(request, error))
     try:
-        return _probe_open(fd, request, policy, volumes, now)
+        return _probe_open(fd, found, request, policy, volumes, now)
     except OSError as error:
         return ProbeResult(identity=None, found=_unreadable(request, error))
     finally:
@@ -156,35 +160,62 @@ def _by(request: ProbeRequest, error: OSError) -> PathError:
 
 
 def _probe_open(
-    fd: int, request: ProbeRequest, policy: ProbePolicy, volumes: Filesystems, now: float
+    fd: int,
+    found: os.stat_result,
+    request: ProbeRequest,
+    policy: ProbePolicy,
+    volumes: Filesystems,
+    now: float,
 ) -> ProbeResult:
-    identity, data, decision, media = _examine(fd, request, policy, volumes, now)
+    identity = identity_of(found)
+    folder, _, name = request.path.rpartition("/")
+    has_leases = volumes.readiness(request.root, folder, found.st_dev) is ReadinessMethod.LEASE
+    seen = _read_at_once(fd, identity.size_bytes, has_leases=has_leases)
+    shape = UNKNOWN
+    if seen.lease is not WriterCheck.BUSY:
+        judge = detect.judge if request.check_structure else _judge_size
+        shape = judge(fd, name, seen.data)
+    quiet = now - request.quiet_since if identity == request.identity else 0.0
+    evidence = ProbeEvidence(lease=seen.lease, structure=shape, quiet_seconds=quiet)
+    is_exact = seen.lease is WriterCheck.FREE
+    decision = decide(evidence, policy.wait_policy(request.rule_settle_seconds, exact=is_exact))
     if not isinstance(decision, Complete):
         return ProbeResult(identity=identity, found=decision)
-    piece = Piece.NONE if request.claim is None else piece_of(fd, _name(request), data)
-    is_small = identity.size_bytes <= SMALL_BYTES
-    found = take_open(fd, expected=identity, data=data) if is_small else decision
-    return ProbeResult(identity=identity, found=found, piece=piece, media=media)
+    piece = Piece.NONE
+    if request.claim is not None:
+        piece = piece_of(fd, name, seen.data, is_one_film=shape.is_one_film)
+    content = _content(fd, identity, seen) if identity.size_bytes <= SMALL_BYTES else decision
+    return ProbeResult(identity=identity, found=content, piece=piece, media=shape.media)
 
 
-def _examine(
-    fd: int, request: ProbeRequest, policy: ProbePolicy, volumes: Filesystems, now: float
-) -> tuple[StatIdentity, bytes | None, Decision, MediaFacts | None]:
-    found = os.fstat(fd)
-    identity = identity_of(found)
-    held = _lease(fd, request, volumes, found.st_dev)
-    shape, data = UNKNOWN, None
-    if held is not WriterCheck.BUSY:
-        data = _read_at_once(fd, identity.size_bytes)
-        judge = detect.judge if request.check_structure else _judge_size
-        shape = judge(fd, _name(request), data)
-    quiet = now - request.quiet_since if identity == request.identity else 0.0
-    evidence = ProbeEvidence(lease=held, structure=shape, quiet_seconds=quiet)
-    wait_policy = policy.wait_policy(request.rule_settle_seconds, exact=held is WriterCheck.FREE)
-    return identity, data, decide(evidence, wait_policy), shape.media
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What the kernel said of writers, and all of a small file, where it could be read.
+
+    ``after``: the file, as it was while it was read and nobody could write; None where that is not sure.
+    """
+
+    lease: WriterCheck
+    data: bytes | None = None
+    after: os.stat_result | None = None
 
 
-def _read_at_once(fd: int, size_bytes: int) -> bytes | None:
+def _read_at_once(fd: int, size_bytes: int, *, has_leases: bool) -> _Read:
+    """Ask for writers, and read all of a small file: under the lease, so that none comes in."""
+    if not has_leases:
+        return _Read(lease=WriterCheck.UNAVAILABLE, data=_data(fd, size_bytes))
+    if (lease := write_lease.hold_read_lease(fd)) is not WriterCheck.FREE:
+        return _Read(lease=lease, data=None if lease is WriterCheck.BUSY else _data(fd, size_bytes))
+    data = after = None
+    try:
+        data = _data(fd, size_bytes)
+        after = None if data is None else os.fstat(fd)
+    finally:
+        was_held = write_lease.give_back(fd)
+    return _Read(lease=lease, data=data, after=after if was_held else None)
+
+
+def _data(fd: int, size_bytes: int) -> bytes | None:
     """Return all of a small file; None where it is none, or is another size by now."""
     if size_bytes > READ_ONCE_BYTES:
         return None
@@ -192,19 +223,15 @@ def _read_at_once(fd: int, size_bytes: int) -> bytes | None:
     return data if len(data) == size_bytes else None
 
 
-def _name(request: ProbeRequest) -> str:
-    return request.path.rpartition("/")[2]
+def _content(fd: int, identity: StatIdentity, seen: _Read) -> Fingerprint | Changed:
+    if seen.data is not None and seen.after is not None:
+        return of_data(seen.data, expected=identity, after=seen.after)
+    return take_open(fd, expected=identity, data=seen.data)
 
 
-def _judge_size(fd: int, name: str, _data: bytes | None = None) -> Structure:
+def _judge_size(fd: int, name: str, data: bytes | None = None) -> Structure:
     """Judge a file that nobody is to look into: what is empty, or nearly so, is no film all the same."""
-    return by_size(os.fstat(fd).st_size, name)
-
-
-def _lease(fd: int, request: ProbeRequest, volumes: Filesystems, device: int) -> WriterCheck:
-    if volumes.readiness(request.root, request.path.rpartition("/")[0], device) is ReadinessMethod.LEASE:
-        return write_lease.take_read_lease(fd)
-    return WriterCheck.UNAVAILABLE
+    return by_size(os.fstat(fd).st_size if data is None else len(data), name)
 
 
 __all__ = [

@@ -105,21 +105,24 @@ class ProbeSchedule:
         """Tell whether it still waits."""
         return self._by_id.get(candidate.row_id) is candidate
 
-    def add(self, transfer: Transfer) -> None:
-        """Take a row in state discovered; one that is known is looked at again soon."""
-        known = self._by_id.get(transfer.row_id)
-        if known is not None:
-            known.home = transfer.home
-            self._probe_soon(known)  # a listing saw it again, which says nothing of a change
-            return
-        older = self.find(transfer.root, transfer.path)
-        if older is not None:
-            self.forget(older)
-        candidate = _candidate(transfer, self._clock.monotonic())
-        self._by_id[candidate.row_id] = candidate
-        self._by_path[candidate.root, candidate.path] = candidate
-        self._never_probed += 1
-        self.probe_at(candidate, candidate.due)
+    def add(self, transfers: Iterable[Transfer]) -> None:
+        """Take rows in state discovered; what is known is looked at again soon."""
+        now = self._clock.monotonic()
+        for transfer in transfers:
+            known = self._by_id.get(transfer.row_id)
+            if known is not None:
+                known.home = transfer.home
+                self._probe_soon(known)  # a listing saw it again, which says nothing of a change
+                continue
+            older = self._by_path.get((transfer.root, transfer.path))
+            if older is not None:
+                self.forget(older)
+            candidate = _candidate(transfer, now)
+            self._by_id[candidate.row_id] = candidate
+            self._by_path[candidate.root, candidate.path] = candidate
+            self._never_probed += 1
+            heapq.heappush(self._heap, (now, next(self._order), candidate))
+        self._woken.set()
 
     def touch(self, root: str, path: str) -> bool:
         """Look again soon, since something happened to a path. False if it is no candidate."""
@@ -227,10 +230,9 @@ class ProbeSchedule:
 
     def forget(self, candidate: Candidate) -> None:
         """Forget a candidate that waits no more."""
-        if candidate.probes == 0 and candidate in self:
-            self._never_probed -= 1
         if candidate in self:
             del self._by_id[candidate.row_id]
+            self._never_probed -= candidate.probes == 0
         self._waiting_long.discard(candidate.row_id)
         if self._by_path.get((candidate.root, candidate.path)) is candidate:
             del self._by_path[candidate.root, candidate.path]

@@ -27,13 +27,15 @@ class Structure:
     """An answer; ``why`` is a sentence for people where it is incomplete.
 
     ``end``: where a complete one ends. Whatever stands behind that does not make it incomplete. ``media``:
-    what else the structure told on the way; it decides nothing.
+    what else the structure told on the way; it decides nothing. ``is_one_film``: the file is an MP4 without
+    fragments, and nothing else is in it.
     """
 
     completeness: Completeness
     why: str = ""
     end: int = 0
     media: MediaFacts | None = None
+    is_one_film: bool = False
 
 
 COMPLETE = Structure(completeness=Completeness.COMPLETE)

@@ -52,12 +52,14 @@ def judge(fd: int, name: str, data: bytes | None = None) -> Structure:
 
     ``data`` is all of it, where it was read already.
     """
-    found = os.fstat(fd)
-    if sparse.is_hollow(fd, found):
+    if data is not None:
+        size = len(data)
+    elif sparse.is_hollow(fd, found := os.fstat(fd)):
         return sparse.HOLLOW
+    else:
+        size = found.st_size
     stem, dot, end = name.rpartition(".")
     extension = dot + end.lower() if stem else ""
-    size = found.st_size if data is None else len(data)
     try:
         answer = _streams(BoundedReader(fd=fd, size=size, data=data), extension)
     except TooMuchWorkError:
@@ -74,6 +76,8 @@ def _streams(source: BoundedReader, extension: str) -> Structure:
         answer = reader(source, end)
         if answer.completeness is not Completeness.COMPLETE:
             return replace(UNKNOWN, media=media) if end else answer
+        if end == 0 and answer.end >= source.size:
+            return answer  # as of nearly every file
         media = answer.media if end == 0 else media
         end, extension = answer.end, ""
     return replace(COMPLETE, media=media) if end else UNKNOWN

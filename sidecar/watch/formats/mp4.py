@@ -7,7 +7,7 @@ must end exactly where a box does. A writer that is killed leaves one of these b
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from . import mp4_media
 from .base import UNKNOWN, BoundedReader, Completeness, Structure, complete, torn
@@ -42,7 +42,8 @@ class _WalkState:
 
     kinds: set[bytes] = field(default_factory=set)
     last: bytes = b""
-    fragmented: bool = False
+    fragmented: bool = False  # as the last index says
+    has_fragments: bool = False  # or one of them says so
     refers: bool = False  # its media is in other files
     pictures: bool = False  # HEIF, AVIF: an index of items, and no film
     referenced_end: int = 0
@@ -61,13 +62,20 @@ def judge(source: BoundedReader, start: int) -> Structure:
     answer = _walk(source, start, seen)
     if answer.completeness is Completeness.INCOMPLETE or seen.movie is None:
         return answer
-    return replace(answer, media=mp4_media.facts(source, seen.movie, seen.fragments))
+    is_all = answer.completeness is Completeness.COMPLETE and start == 0 and answer.end == source.size
+    return Structure(
+        completeness=answer.completeness,
+        end=answer.end,
+        media=mp4_media.facts(source, seen.movie, seen.fragments),
+        is_one_film=is_all and not seen.has_fragments,
+    )
 
 
 def _walk(source: BoundedReader, start: int, seen: _WalkState) -> Structure:
     for box in boxes(source, start, source.size):
         if (
             box.kind == b"ftyp"
+            and seen.kinds
             and (whole := _verdict(seen, box.start)).completeness is not Completeness.INCOMPLETE
         ):
             return whole  # the next film begins
@@ -78,7 +86,7 @@ def _walk(source: BoundedReader, start: int, seen: _WalkState) -> Structure:
 
 def _meet(source: BoundedReader, box: Box, seen: _WalkState) -> Structure | None:
     """Take note of one box; an answer ends the walk."""
-    if not is_kind(box.kind) or (box.end is not None and box.end > source.size):
+    if not (box.kind in FIRST_BOXES or is_kind(box.kind)) or (box.end is not None and box.end > source.size):
         return _broken(source, box, seen)
     if box.end is None:
         return _unsized(source, box, seen)
@@ -93,11 +101,12 @@ def _look_into(source: BoundedReader, box: Box, end: int, seen: _WalkState) -> N
     if box.kind == b"moov":
         inner = {child.kind for child in boxes(source, box.body, end)}
         seen.fragmented, seen.refers = b"mvex" in inner, b"rmra" in inner
+        seen.has_fragments |= seen.fragmented
         if not (seen.refers or inner & _FILLED_IN):
             return
         seen.movie = box
     elif box.kind == b"moof":
-        seen.fragments[1:] = [box]  # behind the first, if there is one
+        seen.fragments[1:], seen.has_fragments = [box], True  # behind the first, if there is one
     elif box.kind == b"meta":  # version and flags stand before its boxes
         inner = {child.kind for child in boxes(source, box.body + 4, end)}
         seen.pictures |= b"iloc" in inner

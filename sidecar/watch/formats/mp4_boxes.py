@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from .base import BoundedReader, Source
 
 _INDEX_BYTES_MAX = 32 + 12 * 65_535
+_PLAIN, _WIDE = 8, 16  # bytes of a header, and of one whose size has 64 bits
+_KIND = re.compile(rb"[\x20-\x7e\xa9]{4}")
 _NOWHERE = 1 << 63  # where a box of an impossible size ends: beyond every file
 
 
@@ -25,16 +28,21 @@ class Box:
 def boxes(source: Source, start: int, end: int) -> Iterator[Box]:
     """Yield headers until ``end`` or until one does not lead further."""
     while start < end:
-        box = _box(source.at(start, 16), start)
-        yield box
-        if box.end is None or box.end <= start:
+        head = source.at(start, _WIDE)
+        size, kind, header = int.from_bytes(head[:4]), head[4:8], _PLAIN
+        if size == 1 and len(head) == _WIDE:
+            size, header = int.from_bytes(head[8:16]), _WIDE
+        elif size == 0:
+            yield Box(kind=kind, start=start, body=start + header, end=None)
             return
-        start = box.end
+        stop = start + size if size >= header else _NOWHERE
+        yield Box(kind=kind, start=start, body=start + header, end=stop)
+        start = stop
 
 
 def is_kind(kind: bytes) -> bool:
     """Whether these four bytes can be a box's kind."""
-    return len(kind) == 4 and all(32 <= byte < 127 or byte == 0xA9 for byte in kind)  # noqa: PLR2004 - ASCII
+    return _KIND.fullmatch(kind) is not None
 
 
 def referenced_end(source: BoundedReader, body: int, end: int) -> int:
@@ -45,16 +53,3 @@ def referenced_end(source: BoundedReader, body: int, end: int) -> int:
     entries = content[16 + 2 * wide :]
     sizes: tuple[int, ...] = struct.unpack(f">{len(entries) // 4}I", entries[: len(entries) // 4 * 4])[::3]
     return end + first_offset + sum(sizes)
-
-
-def _box(head: bytes, start: int) -> Box:
-    size, kind = int.from_bytes(head[:4]), head[4:8]
-    if size == 1 and len(head) == 16:  # noqa: PLR2004 - the 64-bit form of a header
-        return Box(kind=kind, start=start, body=start + 16, end=_end(start, int.from_bytes(head[8:16]), 16))
-    if size == 0:
-        return Box(kind=kind, start=start, body=start + 8, end=None)
-    return Box(kind=kind, start=start, body=start + 8, end=_end(start, size, 8))
-
-
-def _end(start: int, size: int, header: int) -> int:
-    return start + size if size >= header else _NOWHERE

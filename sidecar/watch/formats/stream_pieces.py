@@ -22,12 +22,16 @@ _BRANDS = frozenset({b"dash", b"msdh", b"msix", b"cmfc", b"cmf2", b"cmfs", b"cmf
 _CLUSTER = b"\x1f\x43\xb6\x75"  # Matroska's: a WebM segment has nothing before it
 
 
-def piece_of(fd: int, name: str, data: bytes | None = None) -> Piece:
-    """Judge a complete file that is open; ``data`` is all of it, where it was read. Raises OSError."""
-    if media.extension(name) in media.SEGMENTS:
-        return Piece.FRAGMENT if media.extension(name) == "m4s" else Piece.CHUNK
-    found = by_content(fd, data)
-    return Piece.CHUNK if found is Piece.NONE and media.is_segment(name) else found
+def piece_of(fd: int, name: str, data: bytes | None = None, *, is_one_film: bool = False) -> Piece:
+    """Judge a complete file that is open; ``data`` is all of it, where it was read. Raises OSError.
+
+    ``is_one_film``: its structure showed that it is an MP4 without fragments, and nothing else.
+    """
+    is_segment = media.is_segment(name)
+    if is_segment and (extension := media.extension(name)) in media.SEGMENTS:
+        return Piece.FRAGMENT if extension == "m4s" else Piece.CHUNK
+    found = Piece.NONE if is_one_film else by_content(fd, data)
+    return Piece.CHUNK if is_segment and found is Piece.NONE else found
 
 
 def by_content(fd: int, data: bytes | None = None) -> Piece:

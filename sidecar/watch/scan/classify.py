@@ -205,6 +205,8 @@ def classify_file(
 def _routed(classifier: Classifier, path: str, seen: StatIdentity, batch: ListingBatch) -> Routing:
     """Say what a file means, and take in the playlist that it is, or that holds it."""
     routing, playlist = classifier.routed(path, seen)
+    if isinstance(routing, Route):  # which no playlist gets
+        return routing
     if is_playlist(path.rpartition("/")[2]) and not isinstance(routing, Ignored):
         playlist = path
         classifier.playlists.changed(path)

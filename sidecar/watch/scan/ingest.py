@@ -73,9 +73,8 @@ class Ingest:
 
     async def _observe(self, observations: Sequence[Observation], count: Callable[[Example], None]) -> None:
         sightings = await self._journal.do(Files.observe, observations)
+        self._candidates.add([seen.candidate for seen in sightings if seen.candidate is not None])
         for observation, sighting in zip(observations, sightings, strict=True):
-            if sighting.candidate is not None:
-                self._candidates.add(sighting.candidate)
             if sighting.refused is not None:
                 count(Example(path=observation.path, finding=Finding.REFUSED, why=sighting.refused))
 

@@ -78,15 +78,15 @@ class Playlists:
         self, path: str, claim: StreamKey, identity: StatIdentity | None = None
     ) -> PlaylistClaim | None:
         """Return what holds a video that playlists may claim, None if nothing does."""
-        is_segment = media.is_segment(path.rpartition("/")[2])
-        stream = (claim.session_id, claim.scene_id)
-        known = self.streams.get(stream)
+        stream, (own, _, name) = (claim.session_id, claim.scene_id), path.rpartition("/")
+        known, (free, until) = self.streams.get(stream), self._free
+        if known is None and own == free and time.monotonic() < until:
+            return None
+        is_segment = media.is_segment(name)
         if known is not None and (is_segment or self._pieces.get(path) == identity is not None):
             self.needed.add(stream)
             why = WITHHELD_SEGMENT if is_segment else SEGMENT_BY_CONTENT
             return PlaylistClaim(playlist=known, why=why.format(playlist=known))
-        own = path.rpartition("/")[0]
-        free, until = self._free
         if own == free and time.monotonic() < until:
             return None
         for folder in _upwards(own):
