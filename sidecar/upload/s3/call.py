@@ -32,8 +32,8 @@ class CallObserver(Protocol):
 class Call:
     """One call on the line; entering it begins it. What stands still ends with TimeoutError at its exit."""
 
-    def __init__(self, uplink: CallObserver, silent_seconds: float, length_bytes: int) -> None:
-        """Made by ``Line.call``."""
+    def __init__(self, uplink: CallObserver, silent_seconds: float, length_bytes: int = 0) -> None:
+        """``silent_seconds`` is its limit on standing still, ``length_bytes`` that of its body."""
         self._uplink, self._loop = uplink, asyncio.get_running_loop()
         self.silent_seconds, self.length_bytes = silent_seconds, length_bytes
         self.ending: Standstill | None = None
@@ -45,21 +45,23 @@ class Call:
         self._wire: TcpConnection | None = None
         self._is_written = self._is_throttled = False
         self._looks: deque[tuple[float, int]] = deque()
-        self._timeout = asyncio.timeout(None)
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         """Begin."""
-        await self._timeout.__aenter__()
-        self.begun_at = self.moved_at = self._loop.time()
+        self._task = asyncio.current_task()
+        self._cancelling = self._task.cancelling() if self._task else 0
         self._uplink.begun(self)
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End; turn our own cancellation into TimeoutError."""
+        """End; turn our own cancellation into TimeoutError, as ``asyncio.timeout`` does."""
         self._uplink.over(self, arrived=kind is None, now=self._loop.time())
-        await self._timeout.__aexit__(kind, error, trace)
+        if self.ending is None or self._task is None:
+            return
+        if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise TimeoutError from error
 
     # -- what the body and the answer say ----------------------------------------------------------
     def on(self, transport: asyncio.Transport | None) -> None:
@@ -135,11 +137,12 @@ class Call:
             bytes_per_second=self.bytes_per_second,
         )
 
-    def end(self, why: Standstill, now: float) -> None:
+    def end(self, why: Standstill) -> None:
         """Give the call up."""
         if self.ending is None:
             self.ending = why
-            self._timeout.reschedule(now)
+            if self._task is not None:
+                self._task.cancel()
 
     def _moved(self, now: float) -> None:
         self.moved_at = now

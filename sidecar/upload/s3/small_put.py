@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
@@ -48,13 +49,12 @@ class SmallPuts:
         self, session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: RangePayload
     ) -> Answer:
         """Send it, once more where its connection was dead. Raises what aiohttp raises."""
-        scheme, _, rest = url.partition("://")
-        host, slash, target = rest.partition("/")
+        scheme, _, host, target = url.split("/", 3)
         request = _Request(
-            await self._origin(f"{scheme}://{host}", session),
+            await self._origin(f"{scheme}//{host}", session),
             session=session,
             behaviour=self._behaviour,
-            head=head_of(slash + target, headers),
+            head=head_of(f"/{target}", headers),
             body=body,
         )
         return await sent_alive(request.send, [request], self._behaviour)
@@ -94,21 +94,20 @@ class _Request:
         """Send it, and read the answer. Raises DeadConnectionError, and what aiohttp raises."""
         self.is_kept = False
         try:
-            return await self._sent(await self._connected())
+            connection = await self._connected()
+            try:
+                answer = await self._exchanged(connection.protocol)
+            except BaseException:
+                connection.close()
+                raise
         except (aiohttp.ClientError, TimeoutError):
             raise
         except OSError as error:  # aiohttp's requests say it so
             raise aiohttp.ClientOSError(*error.args) from error
-
-    async def _sent(self, connection: Connection) -> Answer:
-        try:
-            answer = await self._exchanged(connection)
-            if answer.status == REQUEST_TIMEOUT:
-                connection.close()
-        except BaseException:
+        if answer.status == REQUEST_TIMEOUT:
             connection.close()
-            raise
-        connection.release()
+        else:
+            connection.release()
         return answer
 
     async def _connected(self) -> Connection:
@@ -119,32 +118,27 @@ class _Request:
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError(f"Connection timeout to {self._origin.url}") from error
 
-    async def _exchanged(self, connection: Connection) -> Answer:
-        protocol = connection.protocol
+    async def _exchanged(self, protocol: ResponseHandler | None) -> Answer:
         assert protocol is not None  # noqa: S101 - the same
         self.is_kept = self._behaviour.take(protocol)
         if (transport := protocol.transport) is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError("the connection broke before anything was sent on it")
         protocol.set_response_params(read_until_eof=True, auto_decompress=False)
         self._body.write_at_once(transport, self._head)
-        status = 0
-        while status < _FINAL_STATUS:
-            try:
+        try:
+            message, content = await protocol.read()
+            while message.code < _FINAL_STATUS:
                 message, content = await protocol.read()
-            except HttpProcessingError as error:
-                about = self._origin.request_info
-                raise aiohttp.ClientResponseError(
-                    about, (), status=error.code, message=error.message
-                ) from error
-            status = message.code
-        return Answer(status, text_of(message.raw_headers), await body_of(content, message.headers))
+        except HttpProcessingError as error:
+            about = self._origin.request_info
+            raise aiohttp.ClientResponseError(about, (), status=error.code, message=error.message) from error
+        return Answer(message.code, text_of(message.raw_headers), await body_of(content, message.headers))
 
 
 def head_of(target: str, headers: Mapping[str, str]) -> bytes:
     """Return a PUT's head. Raises ValueError for what would end a line of it early."""
-    lines = [f"PUT {target} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()]]
-    text = "\r\n".join([*lines, "", ""])
-    ends = len(lines) + 1
+    text = "\r\n".join([f"PUT {target} HTTP/1.1", *map(": ".join, headers.items()), "\r\n"])
+    ends = len(headers) + 2
     if text.count("\n") != ends or text.count("\r") != ends or "\0" in text:
         raise ValueError("a header of a request holds the end of a line")
     return text.encode()
