@@ -42,6 +42,7 @@ class Call:
         self.gained_bytes = 0  # since the look before
         self._arrived_bytes = 0
         self._settled_at: float | None = None
+        self._transport: asyncio.Transport | None = None
         self._wire: TcpConnection | None = None
         self._is_written = self._is_throttled = False
         self._looks: deque[tuple[float, int]] = deque()
@@ -67,9 +68,15 @@ class Call:
     def on(self, transport: asyncio.Transport | None) -> None:
         """Say that the body begins on a connection; once more where it is sent again."""
         self._wire = TcpConnection(transport) if transport is not None else None
-        self._arrived_bytes, self._is_written, self._settled_at = 0, False, None
-        self._looks.clear()
-        self._moved(self._loop.time())
+        self._begin(transport, is_written=False)
+
+    def handed(self, transport: asyncio.Transport) -> None:
+        """Say the same of a small body that is written whole: the kernel is not asked before the first look.
+
+        Most are over by then. What has arrived earlier is not counted.
+        """
+        self._wire = None
+        self._begin(transport, is_written=True)
 
     async def throttled(self, wait: Awaitable[None]) -> None:
         """Wait for our own bandwidth limit, which is no standstill."""
@@ -97,8 +104,10 @@ class Call:
         self.gained_bytes = 0
         if self._is_throttled:
             self.moved_at = now
-        if self._wire is None:
+        if self._transport is None:
             return
+        if self._wire is None:
+            self._wire = TcpConnection(self._transport, written_bytes=self.length_bytes)
         arrived, nothing_pending = self._wire.arrived()
         self.gained_bytes = max(0, arrived - self._arrived_bytes)
         if self.gained_bytes:
@@ -132,7 +141,7 @@ class Call:
             moved_at=self.moved_at,
             length_bytes=self.length_bytes,
             arrived_bytes=self._arrived_bytes,
-            is_connected=self._wire is not None,
+            is_connected=self._transport is not None,
             is_out=self.is_out,
             bytes_per_second=self.bytes_per_second,
         )
@@ -143,6 +152,12 @@ class Call:
             self.ending = why
             if self._task is not None:
                 self._task.cancel()
+
+    def _begin(self, transport: asyncio.Transport | None, *, is_written: bool) -> None:
+        self._transport, self._is_written = transport, is_written
+        self._arrived_bytes, self._settled_at = 0, None
+        self._looks.clear()
+        self._moved(self._loop.time())
 
     def _moved(self, now: float) -> None:
         self.moved_at = now

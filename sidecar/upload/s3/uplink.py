@@ -53,7 +53,7 @@ class Uplink:
         return self._light if weight <= LIGHT_WEIGHT else self._heavy, max(1, int(weight * _UNIT))
 
     def call(self, silent_seconds: float, *, length_bytes: int = 0) -> Call:
-        """Return the watch over one call, to be entered."""
+        """Return the watch over one call, a context manager."""
         return Call(self, silent_seconds, length_bytes)
 
     def slowed(self, now: float) -> None:
@@ -128,7 +128,7 @@ class Uplink:
         others = self._others(call, now)
         why = ending(state, others, now)
         if why is not None:
-            call.end(why, now)
+            call.end(why)
         elif wants_proof(state, others, now) and self.ask is not None and self._asking is None:
             self._asking = asyncio.ensure_future(self._ask(self.ask))
 
