@@ -38,9 +38,10 @@ from sidecar.upload.s3.credentials import Keys
 from sidecar.upload.s3.endpoint import S3Config
 from sidecar.upload.s3.object_store import S3Store, open_store
 from sidecar.upload.s3.payload import THROTTLED_BYTES, TURN_CHUNKS, RangePayload, _in_memory
+from sidecar.upload.s3.plain_answer import Answer, plain_answer
 from sidecar.upload.s3.proxied_session import Outbound
 from sidecar.upload.s3.sigv4 import Signer, Unsigned
-from sidecar.upload.s3.small_put import Answer, head_of
+from sidecar.upload.s3.small_put import head_of
 from sidecar.upload.s3.uplink import Uplink
 from sidecar.upload.store import Body, ObjectSpec
 from tests.support.clock import ManualClock

@@ -26,10 +26,10 @@ from sidecar.core.clock import Clock
 from . import body_request
 from .body_request import Address, Door
 from .payload import EXPECT_BYTES, RangePayload
+from .plain_answer import Answer
 from .proxied_session import Outbound
 from .redirects import redirected
 from .sigv4 import STAMP, UNSIGNED_PAYLOAD, Signer, Unsigned
-from .small_put import Answer
 
 _ERROR_STATUS = 300
 _SAID = {

@@ -24,7 +24,8 @@ from sidecar.trust import Bundle, tls_context
 from .bounded import BoundedSession
 from .connection_errors import as_client_error
 from .payload import RangePayload
-from .small_put import Answer, SmallPuts
+from .plain_answer import Answer
+from .small_put import SmallPuts
 
 HOSTS_MAX = 64  # S3's doors, STS, SSO
 _SOCKS = "socks5"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -21,20 +20,9 @@ from yarl import URL
 from .bounded import body_of, text_of
 from .connection import REQUEST_TIMEOUT, ServerBehaviour, sent_alive
 from .payload import RangePayload
+from .plain_answer import Answer, AnswerParser
 
 _FINAL_STATUS = 200  # below it an answer is not yet the answer
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer, read whole; the headers by lower-case names."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def close(self) -> None:
-        """Do nothing: its connection was given back when it had been read."""
 
 
 class SmallPuts:
@@ -123,10 +111,12 @@ class _Request:
         self.is_kept = self._behaviour.take(protocol)
         if (transport := protocol.transport) is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError("the connection broke before anything was sent on it")
-        protocol.set_response_params(read_until_eof=True, auto_decompress=False)
+        AnswerParser(protocol)
         self._body.write_at_once(transport, self._head)
         try:
             message, content = await protocol.read()
+            if isinstance(message, Answer):
+                return message
             while message.code < _FINAL_STATUS:
                 message, content = await protocol.read()
         except HttpProcessingError as error:
