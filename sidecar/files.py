@@ -62,7 +62,7 @@ class KeptFolder:
             self._place = None
             os.close(self._fd)
 
-    def open_regular(self, root: str, path: str) -> int:
+    def open_seen(self, root: str, path: str) -> tuple[int, os.stat_result]:
         """Do what the function does."""
         above, _, name = path.rpartition("/")
         _refuse_elsewhere(name, path)
@@ -88,10 +88,15 @@ def open_regular(root: str, path: str, kept: KeptFolder | None = None) -> int:
     where nothing is, PermissionError for a hard link to somebody else's file and where the system
     refuses, and other OSError as the system gives them.
     """
+    return open_seen(root, path, kept)[0]
+
+
+def open_seen(root: str, path: str, kept: KeptFolder | None = None) -> tuple[int, os.stat_result]:
+    """Do what ``open_regular`` does; return what fstat said of the file as well."""
     if kept is not None:
-        return kept.open_regular(root, path)
+        return kept.open_seen(root, path)
     with KeptFolder() as folder:
-        return folder.open_regular(root, path)
+        return folder.open_seen(root, path)
 
 
 def open_folder(root: str, path: str) -> int:
@@ -162,7 +167,7 @@ def _open_folder(name: str, folder: int) -> int:
         raise FileNotFoundError(f"not a folder: {name!r}") from None
 
 
-def _open_file(name: str, folder: int) -> int:
+def _open_file(name: str, folder: int) -> tuple[int, os.stat_result]:
     # lstat first: merely opening a pipe or a device can be an effect. fstat after: the name may be swapped.
     _refuse_unless_regular(os.stat(name, dir_fd=folder, follow_symlinks=False), name)
     try:
@@ -177,7 +182,7 @@ def _open_file(name: str, folder: int) -> int:
     except OSError:
         os.close(fd)
         raise
-    return fd
+    return fd, found
 
 
 def _refuse_unless_regular(found: os.stat_result, name: str) -> None:

@@ -208,6 +208,33 @@ async def test_a_success_may_have_a_body() -> None:
         assert (await store.put(SPEC, BODY, checksum=WHOLE)).etag == '"e"'
 
 
+PLAIN = b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: "e"\r\n\r\n'
+TOO_LONG = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: " + b"a" * 8190 + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        PLAIN[:-1],
+        PLAIN + b"x",
+        TOO_LONG,
+        *(PLAIN.replace(b"200 OK", status) for status in (b"100 Continue", b"201 OK", b"503 Slow Down")),
+        PLAIN.replace(b"/1.1", b"/1.0"),
+        PLAIN.replace(b"Length: 0", b"Length: 1"),
+        PLAIN.replace(b"Content-Length: 0\r\n", b""),
+        *(
+            PLAIN.replace(b"ETag:", more + b"\r\nETag:")
+            for more in (b"ETag: a", b"content-length: 0", b"Transfer-Encoding: chunked",
+                         b"Connection: close", b" folded", b"X : a", b"X: \xc3\xa9", b"X: a\0", b"X:", b"X: a\rY: b", b"X: a\nY: b")
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_not_plainly_an_answer_is_left_to_the_client_library(said: bytes) -> None:
+    """With its bounds, its strictness, and its names for what is wrong."""
+    assert plain_answer(said) is None
+    assert plain_answer(PLAIN) == Answer(200, {"content-length": "0", "etag": '"e"'}, b"")
+
+
 async def test_an_answer_may_end_with_its_connection() -> None:
     """As that of an HTTP/1.0 gateway: a refusal keeps its code."""
     said = b"<Error><Code>BadDigest</Code></Error>"

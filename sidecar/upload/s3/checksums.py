@@ -102,7 +102,9 @@ def field(algorithm: Algorithm) -> str:
 def sent(algorithm: Algorithm, value: str) -> dict[str, Any]:
     """Return what a request with a body says of it; some stores look for the algorithm's name alone."""
     name = field(algorithm)
-    return {name: value} if algorithm is Algorithm.MD5 else {name: value, "ChecksumAlgorithm": _NAMES[algorithm]}
+    if algorithm is Algorithm.MD5:
+        return {name: value}
+    return {name: value, "ChecksumAlgorithm": _NAMES[algorithm]}
 
 
 def is_checked(answer: Mapping[str, Any]) -> bool:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, NamedTuple
 
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.streams import EMPTY_PAYLOAD
@@ -21,17 +20,17 @@ _FIELDS = re.compile(_FIELD.decode())
 _NOT_PLAIN = frozenset({"transfer-encoding", "connection", "upgrade"})
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer, read whole; the headers by lower-case names."""
+class Answer(NamedTuple):
+    """An answer, read whole; the headers by lower-case names.
+
+    ``code`` and ``should_close`` are what aiohttp's connection asks of what its parser reads.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-    # What aiohttp's connection asks of its parser's messages.
-    code: ClassVar[int] = 200
-    should_close: ClassVar[bool] = False
+    code: int = 200
+    should_close: bool = False
 
     def close(self) -> None:
         """Do nothing: its connection was given back when it had been read."""
@@ -50,18 +49,11 @@ class AnswerParser:
         answer = plain_answer(data)
         if answer is not None:
             return [(answer, EMPTY_PAYLOAD)], False, b""
-        return self._usual().feed_data(data)
-
-    def feed_eof(self) -> Any:
-        """Hear that the connection is over."""
-        return self._usual().feed_eof()
-
-    def pause_reading(self) -> None:
-        """Read on: an answer that is not over is the other parser's."""
-
-    def _usual(self) -> Any:
         self._protocol.set_response_params(read_until_eof=True, auto_decompress=False)
-        return self._protocol._parser  # noqa: SLF001 - the same
+        return self._protocol._parser.feed_data(data)  # type: ignore[union-attr] # noqa: SLF001 - the same
+
+    def feed_eof(self) -> None:
+        """Hear that the connection is over, and nothing was half read."""
 
 
 def plain_answer(data: bytes) -> Answer | None:

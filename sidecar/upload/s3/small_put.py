@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import StreamReader
 from yarl import URL
 
 from .bounded import body_of, text_of
@@ -34,27 +36,19 @@ class SmallPuts:
         self._origins: dict[str, aiohttp.ClientRequest] = {}
 
     async def put(
-        self, session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: RangePayload
+        self, session: aiohttp.ClientSession, origin: str, head: bytes, body: RangePayload
     ) -> Answer:
         """Send it, once more where its connection was dead. Raises what aiohttp raises."""
-        scheme, _, host, target = url.split("/", 3)
-        request = _Request(
-            await self._origin(f"{scheme}//{host}", session),
-            session=session,
-            behaviour=self._behaviour,
-            head=head_of(f"/{target}", headers),
-            body=body,
-        )
+        known = self._origins.get(origin) or await self._origin(origin, session)
+        request = _Request(known, session=session, behaviour=self._behaviour, head=head, body=body)
         return await sent_alive(request.send, [request], self._behaviour)
 
     async def _origin(self, origin: str, session: aiohttp.ClientSession) -> aiohttp.ClientRequest:
         """Return a request to an origin, for which aiohttp makes connections."""
-        if (known := self._origins.get(origin)) is None:
-            context = await self._tls() if origin.startswith("https:") else True
-            loop = asyncio.get_running_loop()
-            known = aiohttp.ClientRequest("PUT", URL(origin), ssl=context, loop=loop, session=session)
-            self._origins[origin] = known
-        return known
+        context = await self._tls() if origin.startswith("https:") else True
+        loop = asyncio.get_running_loop()
+        made = aiohttp.ClientRequest("PUT", URL(origin), ssl=context, loop=loop, session=session)
+        return self._origins.setdefault(origin, made)
 
 
 class _Request:
@@ -114,7 +108,7 @@ class _Request:
         AnswerParser(protocol)
         self._body.write_at_once(transport, self._head)
         try:
-            message, content = await protocol.read()
+            message, content = cast("tuple[Any, StreamReader]", await protocol.read())
             if isinstance(message, Answer):
                 return message
             while message.code < _FINAL_STATUS:

@@ -88,7 +88,8 @@ class Uplink:
         if arrived:
             self.moved(now, call.silent_seconds)
         if call.length_bytes and arrived:
-            self._learn(call.length_bytes, seconds, now)
+            if call.length_bytes >= USUAL_BYTES_MIN:
+                self._learn(call.length_bytes, seconds, now)
             self._become(upload_window.passed(self.window, call.length_bytes, seconds, now))
 
     def moved(self, now: float, silent_seconds: float) -> None:
@@ -156,8 +157,6 @@ class Uplink:
         )
 
     def _learn(self, length_bytes: int, seconds: float, now: float) -> None:
-        if length_bytes < USUAL_BYTES_MIN:
-            return
         bytes_per_second = length_bytes / max(seconds, 1e-3)
         before = self._usual[0] if self._usual is not None else bytes_per_second
         self._usual = before + USUAL_WEIGHT * (bytes_per_second - before), now
