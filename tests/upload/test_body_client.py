@@ -224,11 +224,22 @@ TOO_LONG = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: " + b"a" * 8190 + b"\r\n
         PLAIN.replace(b"Content-Length: 0\r\n", b""),
         *(
             PLAIN.replace(b"ETag:", more + b"\r\nETag:")
-            for more in (b"ETag: a", b"content-length: 0", b"Transfer-Encoding: chunked",
-                         b"Connection: close", b" folded", b"X : a", b"X: \xc3\xa9", b"X: a\0", b"X:", b"X: a\rY: b", b"X: a\nY: b")
+            for more in (
+                b"ETag: a",
+                b"content-length: 0",
+                b"Transfer-Encoding: chunked",
+                b"Connection: close",
+                b" folded",
+                b"X : a",
+                b"X: \xc3\xa9",
+                b"X: a\0",
+                b"X:",
+                b"X: a\rY: b",
+                b"X: a\nY: b",
+            )
         ),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_plainly_an_answer_is_left_to_the_client_library(said: bytes) -> None:
     """With its bounds, its strictness, and its names for what is wrong."""
     assert plain_answer(said) is None
