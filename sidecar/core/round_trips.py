@@ -7,7 +7,7 @@ not although next to nothing is under way, the way itself became longer, and tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 SMALL_BYTES = 32 * 1024
 LONG = 4.0  # times the best
@@ -15,8 +15,7 @@ SLACK_SECONDS = 0.25  # more than that, too: what a busy machine takes is no que
 SMOOTHING = 0.1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoundTrips:
+class RoundTrips(NamedTuple):
     """What was seen, in seconds: smoothed, and the best."""
 
     usual: float

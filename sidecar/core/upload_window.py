@@ -18,7 +18,8 @@ Very small ones have a lane of their own (``upload/s3/uplink.py``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from . import round_trips
 from .round_trips import RoundTrips
@@ -51,8 +52,7 @@ class Flow:
         return self.body_bytes * self.bodies / self.bytes_per_second if self.bytes_per_second else 1e9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(NamedTuple):
     """``limit`` bodies may be under way, by weight. ``tried`` is what was seen before it was last opened."""
 
     most: float
@@ -94,17 +94,9 @@ def passed(window: Window, length_bytes: int, seconds: float, now: float) -> Win
 
 
 def _knowing(window: Window, trips: RoundTrips | None, limit: float) -> Window:
-    """Do what ``replace`` does, which takes several times as long: this is done for each body."""
-    return Window(
-        most=window.most,
-        limit=limit,
-        tried=window.tried,
-        full=window.full,
-        full_at=window.full_at,
-        halved_at=window.halved_at,
-        slowed_at=window.slowed_at,
-        trips=trips,
-    )
+    """Do what ``_replace`` does, which takes several times as long: this is done for each body."""
+    most, _, tried, full, full_at, halved_at, slowed_at, _ = window
+    return Window(most, limit, tried, full, full_at, halved_at, slowed_at, trips)
 
 
 def troubled(window: Window, seconds: float, now: float) -> Window:
@@ -112,7 +104,7 @@ def troubled(window: Window, seconds: float, now: float) -> Window:
     if seconds < QUICK_SECONDS or now - window.halved_at < HALVE_SECONDS:
         return window
     limit = max(min(FEWEST, window.most), window.limit / 2)
-    return replace(window, limit=limit, halved_at=now, tried=None)
+    return window._replace(limit=limit, halved_at=now, tried=None)
 
 
 def slowed(window: Window, now: float) -> Window:
@@ -124,7 +116,7 @@ def _less(window: Window, share: float, now: float) -> Window:
     if now - window.slowed_at < HALVE_SECONDS:
         return window
     limit = max(min(FEWEST, window.most), window.limit * share)
-    return replace(window, limit=limit, halved_at=now, slowed_at=now, tried=None, full=None)
+    return window._replace(limit=limit, halved_at=now, slowed_at=now, tried=None, full=None)
 
 
 def is_used(window: Window, flow: Flow) -> bool:
@@ -137,7 +129,7 @@ def measured(window: Window, flow: Flow, now: float) -> Window:
     if now - window.slowed_at < AGAIN_SECONDS:  # what the line carries is not what S3 takes
         return window
     if flow.body_seconds < QUICK_SECONDS:
-        return replace(_widened(window, flow, 2.0), full=None)
+        return _widened(window, flow, 2.0)._replace(full=None)
     return _while_open(window, flow, now) if window.full is None else _while_full(window, flow, now)
 
 
@@ -148,24 +140,24 @@ def _while_open(window: Window, flow: Flow, now: float) -> Window:
     gain = flow.bytes_per_second / before.bytes_per_second - 1 if before.bytes_per_second else 1.0
     if gain >= WORTH * (flow.bodies / before.bodies - 1):
         return _widened(window, flow, WIDER)
-    return _fitted(replace(window, full=flow, full_at=now, tried=None), flow)
+    return _fitted(window._replace(full=flow, full_at=now, tried=None), flow)
 
 
 def _while_full(window: Window, flow: Flow, now: float) -> Window:
     full = window.full or flow
     sunk = flow.bytes_per_second < SUNK * full.bytes_per_second and flow.bodies < full.bodies
     if sunk or now - window.full_at >= AGAIN_SECONDS:
-        return _widened(replace(window, full=None), flow, WIDER)
+        return _widened(window._replace(full=None), flow, WIDER)
     return _fitted(window, flow)
 
 
 def _widened(window: Window, flow: Flow, factor: float) -> Window:
     limit = max(window.limit, min(window.most, max(flow.bodies * factor, flow.bodies + 1)))
-    return replace(window, limit=limit, tried=flow)
+    return window._replace(limit=limit, tried=flow)
 
 
 def _fitted(window: Window, flow: Flow) -> Window:
     """Hold what the line carries in ``FULL_SECONDS``."""
     carried = flow.bytes_per_second * FULL_SECONDS / max(1.0, flow.body_bytes)
     most = min(window.most, max(FEWEST, (window.full or flow).bodies))
-    return replace(window, limit=min(most, max(min(FEWEST, window.most), carried)))
+    return window._replace(limit=min(most, max(min(FEWEST, window.most), carried)))

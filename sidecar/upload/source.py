@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 
 from sidecar.core.model import PartChecksums, StatIdentity, Transfer
 from sidecar.core.parts import PartRange, checksums_of
-from sidecar.files import KeptFolder, NotRegularError, checksum_of, open_regular, stat_identity
+from sidecar.files import KeptFolder, NotRegularError, checksum_of, identity_of, open_with_stat, stat_identity
 from sidecar.homes import away, is_at_home
 from sidecar.journal.stores.completion import Completion
 from sidecar.journal.stores.uploads import Uploads
@@ -34,7 +34,7 @@ class Opened:
     """A descriptor, what fstat said of it, and the bytes of a small file, unless they cannot be read."""
 
     fd: int
-    identity: StatIdentity | None
+    identity: StatIdentity
     data: bytes | None
 
 
@@ -52,7 +52,8 @@ class SourceFile:
 
     def __init__(self, found: Opened, *, transfer: Transfer, journal: AsyncJournal) -> None:
         """Take over what was ``found``."""
-        self._fd, self._seen, self._data = found.fd, found.identity, found.data
+        self._fd, self._data = found.fd, found.data
+        self._seen: StatIdentity | None = found.identity
         self._transfer = transfer
         self._identity = transfer.identity
         self._journal = journal
@@ -142,7 +143,7 @@ def _open(transfer: Transfer, folder: KeptFolder) -> Opened | None:
     away, or another one now, says nothing of its files.
     """
     try:
-        fd = open_regular(transfer.root, transfer.path, folder)
+        fd, found = open_with_stat(transfer.root, transfer.path, folder)
     except (FileNotFoundError, NotRegularError):
         if is_at_home(transfer.root, transfer.path, transfer.home):
             return None
@@ -150,13 +151,8 @@ def _open(transfer: Transfer, folder: KeptFolder) -> Opened | None:
         raise from_disk(error, operation="open", target=transfer.display) from error
     except OSError as error:
         raise from_disk(error, operation="open", target=transfer.display) from error
-    return _looked_at(fd)
-
-
-def _looked_at(fd: int) -> Opened:
-    identity = data = None
-    with contextlib.suppress(OSError):  # who needs it asks again, and then says why not
-        identity = stat_identity(fd)
-        if identity.size_bytes <= SMALL_BYTES:
+    data = None
+    if found.st_size <= SMALL_BYTES:
+        with contextlib.suppress(OSError):  # who needs it reads again, and then says why not
             data = os.pread(fd, SMALL_BYTES, 0)
-    return Opened(fd, identity, data)
+    return Opened(fd, identity_of(found), data)

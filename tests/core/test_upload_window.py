@@ -89,7 +89,7 @@ def test_small_files_go_in_crowds_from_the_first() -> None:
 
 def test_after_a_stall_fewer_are_begun_and_later_more_again() -> None:
     """Halved once for bodies that end together; then one more for each round that goes well."""
-    wide = replace(upload_window.opened(MOST), limit=32.0)
+    wide = upload_window.opened(MOST)._replace(limit=32.0)
     halved = upload_window.troubled(upload_window.troubled(wide, 30, 100.0), 30, 100.1)
     assert halved.limit == 16
     assert upload_window.troubled(halved, 30, 110.0).limit == 8
@@ -104,7 +104,7 @@ def test_after_a_stall_fewer_are_begun_and_later_more_again() -> None:
 
 def test_s3_that_asks_for_less_gets_half_and_then_one_more_with_each_round() -> None:
     """Of all that it refuses at one time the first counts; a fast line is no reason to hurry for a minute."""
-    wide = replace(upload_window.opened(MOST), limit=32.0)
+    wide = upload_window.opened(MOST)._replace(limit=32.0)
     halved = upload_window.slowed(upload_window.slowed(wide, 100.0), 100.1)
     assert halved.limit == 16
     assert upload_window.slowed(halved, 110.0).limit == 8
@@ -183,7 +183,7 @@ def test_a_busy_machine_is_no_queue() -> None:
 
 def test_a_body_that_breaks_at_once_says_nothing_about_how_many_may_go() -> None:
     """A fast line whose connections break here and there is not a full one."""
-    wide = replace(upload_window.opened(MOST), limit=32.0)
+    wide = upload_window.opened(MOST)._replace(limit=32.0)
     assert upload_window.troubled(wide, 0.5, 100.0) == wide
 
 

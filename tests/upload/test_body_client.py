@@ -31,16 +31,17 @@ from yarl import URL
 
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.files import READ_BYTES, TruncatedError
-from sidecar.upload.s3.body_client import BodyClient
+from sidecar.upload.s3.body_client import BodyClient, _read
 from sidecar.upload.s3.connection import StaleConnectionError
 from sidecar.upload.s3.connection_errors import as_client_error
 from sidecar.upload.s3.credentials import Keys
 from sidecar.upload.s3.endpoint import S3Config
 from sidecar.upload.s3.object_store import S3Store, open_store
 from sidecar.upload.s3.payload import THROTTLED_BYTES, TURN_CHUNKS, RangePayload, _in_memory
+from sidecar.upload.s3.plain_answer import Answer, plain_answer
 from sidecar.upload.s3.proxied_session import Outbound
 from sidecar.upload.s3.sigv4 import Signer, Unsigned
-from sidecar.upload.s3.small_put import Answer, head_of
+from sidecar.upload.s3.small_put import head_of
 from sidecar.upload.s3.uplink import Uplink
 from sidecar.upload.store import Body, ObjectSpec
 from tests.support.clock import ManualClock
@@ -164,8 +165,8 @@ SAID = st.sampled_from(["ETag", "x-amz-version-id", "Date", "x-amz-request-id", 
 async def test_headers_say_what_the_client_library_hears(headers: dict[str, str], status: int) -> None:
     lowered = {name.lower(): value for name, value in headers.items()}
     async with open_store(CONFIG, clock=ManualClock(), connections=1) as store:
-        client, bodies = store._calls._client, store._calls._bodies
-        ours = await bodies._read("PutObject", "http://x/", Answer(status, lowered, b""))
+        client = store._calls._client
+        ours = _read(Answer(status, lowered, b""))
         shape = client.meta.service_model.operation_model("PutObject").output_shape
         theirs = create_parser("rest-xml").parse(
             {"headers": HeadersDict(lowered), "status_code": status, "body": b""}, shape
@@ -205,6 +206,44 @@ async def test_a_success_may_have_a_body() -> None:
     """Some stores say more than they must."""
     async with store_that_hears(Answer(200, STORED, b"<PutObjectResult/>")) as (store, _):
         assert (await store.put(SPEC, BODY, checksum=WHOLE)).etag == '"e"'
+
+
+PLAIN = b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: "e"\r\n\r\n'
+TOO_LONG = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: " + b"a" * 8190 + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        PLAIN[:-1],
+        PLAIN + b"x",
+        TOO_LONG,
+        *(PLAIN.replace(b"200 OK", status) for status in (b"100 Continue", b"201 OK", b"503 Slow Down")),
+        PLAIN.replace(b"/1.1", b"/1.0"),
+        PLAIN.replace(b"Length: 0", b"Length: 1"),
+        PLAIN.replace(b"Content-Length: 0\r\n", b""),
+        *(
+            PLAIN.replace(b"ETag:", more + b"\r\nETag:")
+            for more in (
+                b"ETag: a",
+                b"content-length: 0",
+                b"Transfer-Encoding: chunked",
+                b"Connection: close",
+                b" folded",
+                b"X : a",
+                b"X: \xc3\xa9",
+                b"X: a\0",
+                b"X:",
+                b"X: a\rY: b",
+                b"X: a\nY: b",
+            )
+        ),
+    ],
+)
+def test_what_is_not_plainly_an_answer_is_left_to_the_client_library(said: bytes) -> None:
+    """With its bounds, its strictness, and its names for what is wrong."""
+    assert plain_answer(said) is None
+    assert plain_answer(PLAIN) == Answer(200, {"content-length": "0", "etag": '"e"'}, b"")
 
 
 async def test_an_answer_may_end_with_its_connection() -> None:

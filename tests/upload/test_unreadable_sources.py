@@ -20,7 +20,7 @@ from sidecar.core.breaker import BreakerState
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import State, Transfer
-from sidecar.files import KeptFolder, open_regular, stat_identity
+from sidecar.files import KeptFolder, checksum_of, open_with_stat
 from sidecar.homes import AWAY
 from sidecar.obstacles import Obstacles
 from sidecar.sync.errors import of_transport
@@ -60,7 +60,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, code: int) -> Iterator[list[str]]:
         raise OSError(code, os.strerror(code))
 
     with monkeypatch.context() as patched:
-        patched.setattr(source, "open_regular", refuse)
+        patched.setattr(source, "open_with_stat", refuse)
         yield tries
 
 
@@ -107,11 +107,11 @@ async def test_many_files_of_a_root_that_is_away_cost_bounded_work(
     monkeypatch.setattr("sidecar.upload.unreadable_sources.TRIES_PER_SECOND", 5.0)
     obstacles, tries = Obstacles(SystemClock()), list[str]()
 
-    def counted(root: str, path: str, kept: KeptFolder | None) -> int:
+    def counted(root: str, path: str, kept: KeptFolder | None) -> tuple[int, os.stat_result]:
         tries.append(path)
-        return open_regular(root, path, kept)
+        return open_with_stat(root, path, kept)
 
-    monkeypatch.setattr(source, "open_regular", counted)
+    monkeypatch.setattr(source, "open_with_stat", counted)
     rig.root.rename(rig.folder / "elsewhere")
     async with running(rig.stage(obstacles=obstacles)):
         await rig.until_it_waits(transfers[-1])
@@ -185,14 +185,15 @@ async def test_a_closed_folder_is_named_itself(rig: Rig) -> None:
 async def test_a_read_that_fails_in_the_middle_waits(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever of the body had gone: nothing is spent, or it would be dead, and it is sent again."""
     transfer = await rig.file(content(10))
-    real, failures = stat_identity, [OSError(errno.EIO, "Input/output error")] * 4 * HASTY.attempts
+    os.utime(transfer.display)  # so that it is read once more
+    real, failures = checksum_of, [OSError(errno.EIO, "Input/output error")] * 4 * HASTY.attempts
 
-    def fail(fd: int) -> object:
+    def fail(fd: int, offset_bytes: int, length_bytes: int) -> str:
         if failures:
             raise failures.pop()
-        return real(fd)
+        return real(fd, offset_bytes, length_bytes)
 
-    monkeypatch.setattr(source, "stat_identity", fail)
+    monkeypatch.setattr(source, "checksum_of", fail)
     monkeypatch.setattr("sidecar.upload.unreadable_sources.PAUSE_SECONDS", (0.01, 0.02))
     async with running(rig.stage()):
         await rig.until(transfer, State.UPLOADED)

@@ -12,6 +12,7 @@ whether a body moves, or bound an answer. So ``upload.engine: auto`` is this cli
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable
 from functools import lru_cache
 from typing import Any
 
@@ -25,10 +26,10 @@ from sidecar.core.clock import Clock
 from . import body_request
 from .body_request import Address, Door
 from .payload import EXPECT_BYTES, RangePayload
+from .plain_answer import Answer
 from .proxied_session import Outbound
-from .redirects import go_the_way
+from .redirects import redirected
 from .sigv4 import STAMP, UNSIGNED_PAYLOAD, Signer, Unsigned
-from .small_put import Answer
 
 _ERROR_STATUS = 300
 _SAID = {
@@ -55,25 +56,26 @@ class BodyClient:
         self._signer = Signer(region=door.region)
         self._parser = create_parser("rest-xml")
 
-    async def put_object(self, **fields: Any) -> dict[str, Any]:
+    def put_object(self, **fields: Any) -> Awaitable[dict[str, Any]]:
         """Store an object. Raises what the client library raises."""
-        return await self._call("PutObject", fields)
+        return self._call("PutObject", fields)
 
-    async def upload_part(self, **fields: Any) -> dict[str, Any]:
+    def upload_part(self, **fields: Any) -> Awaitable[dict[str, Any]]:
         """Store a part. Raises what the client library raises."""
-        return await self._call("UploadPart", fields)
+        return self._call("UploadPart", fields)
 
     async def _call(self, operation: str, fields: dict[str, Any]) -> dict[str, Any]:
         del fields["Bucket"]  # it is the door's
         body: RangePayload = fields.pop("Body")
         address = self._door.address(fields)
-        params = {"url": address.url}
-        go_the_way(params)
-        if params["url"] != address.url:
-            address = body_request.parse(params["url"])
+        url = address.url
+        if (way := redirected(url)) != url:
+            url, address = way, body_request.parse(way)
         headers = await self._headers(address, fields, body)
-        answer = await self._session.put(address.url, headers, body)
-        return await self._read(operation, address.url, answer)
+        answer = await self._session.put(url, headers, body)
+        if answer.status >= _ERROR_STATUS or answer.body:
+            return await self._parsed(operation, url, answer)
+        return _read(answer)
 
     async def _headers(self, address: Address, fields: dict[str, Any], body: RangePayload) -> dict[str, str]:
         keys = await self._credentials.get_frozen_credentials()
@@ -89,18 +91,11 @@ class BodyClient:
         )
         headers["User-Agent"] = self._door.user_agent
         headers["Accept-Encoding"] = "identity"
-        headers["Content-Length"] = str(len(body))
-        if len(body) > EXPECT_BYTES:  # so that a refusal is read, and not lost in a reset connection
+        length_bytes = len(body)
+        headers["Content-Length"] = str(length_bytes)
+        if length_bytes > EXPECT_BYTES:  # so that a refusal is read, and not lost in a reset connection
             headers["Expect"] = "100-continue"
         return headers
-
-    async def _read(self, operation: str, url: str, answer: Answer) -> dict[str, Any]:
-        """Return an answer as the client library does; the usual one has headers alone."""
-        if answer.status >= _ERROR_STATUS or answer.body:
-            return await self._parsed(operation, url, answer)
-        said = {field: answer.headers[name] for name, field in _SAID.items() if name in answer.headers}
-        about = {"HTTPStatusCode": answer.status, "HTTPHeaders": answer.headers}
-        return {**said, "ResponseMetadata": about}
 
     async def _parsed(self, operation: str, url: str, answer: Answer) -> dict[str, Any]:
         """Read an answer by the client library, with all that listens to it, and raise what it raises."""
@@ -123,3 +118,11 @@ class BodyClient:
     async def _tell(self, event: str, model: Any, **about: Any) -> None:
         names = {"before-parse": "operation_model", "after-call": "model"}
         await self._client.meta.events.emit(f"{event}.s3.{model.name}", **{names[event]: model}, **about)
+
+
+def _read(answer: Answer) -> dict[str, Any]:
+    """Return a success as the client library does; the usual one has headers alone."""
+    headers = answer.headers
+    said: dict[str, Any] = {field: headers[name] for name, field in _SAID.items() if name in headers}
+    said["ResponseMetadata"] = {"HTTPStatusCode": answer.status, "HTTPHeaders": headers}
+    return said

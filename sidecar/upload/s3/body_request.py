@@ -6,9 +6,11 @@ is asked once (``learn``). Where it signs in another way, as for directory bucke
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from botocore.awsrequest import AWSResponse
@@ -18,6 +20,7 @@ from sidecar.core.checksum_algorithms import Algorithm
 
 _PORTS = {"http": 80, "https": 443}
 _KEY = "-"  # any that is spelt as it is
+_AS_IT_IS = re.compile(r"[A-Za-z0-9_.~/-]*")  # a key that needs no quoting, as most do
 _HEADERS: Mapping[str, str] = {
     "ContentType": "Content-Type",
     "CacheControl": "Cache-Control",
@@ -34,8 +37,7 @@ _HEADERS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class Address(NamedTuple):
     """Where a request goes, in the parts that are signed."""
 
     origin: str  # scheme and host
@@ -65,7 +67,7 @@ class Door:
         if "UploadId" in fields:
             upload = quote(fields.pop("UploadId"), safe="-._~")
             query = f"uploadId={upload}&partNumber={fields.pop('PartNumber')}"
-        path = base.path + quote(key, safe="/~")
+        path = base.path + (key if _AS_IT_IS.fullmatch(key) else quote(key, safe="/~"))
         return Address(origin=base.origin, host=base.host, path=path, query=query)
 
 
@@ -77,21 +79,31 @@ def parse(url: str) -> Address:
     return Address(origin=f"{parts.scheme}://{parts.netloc}", host=host, path=parts.path, query=parts.query)
 
 
-def headers(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Return what the fields say, as headers. Raises KeyError for a field that no body of ours has.
+def headers(fields: dict[str, Any]) -> dict[str, str]:
+    """Return what the fields say, as headers, and use the fields up.
 
-    Raises ParamValidationError for metadata that a header cannot carry.
+    Raises KeyError for a field that no body of ours has, ParamValidationError for metadata that a header
+    cannot carry.
     """
-    said = {
-        _HEADERS[name]: value.strip() if isinstance(value, str) else str(value).lower()
-        for name, value in fields.items()
-        if name != "Metadata"
-    }
-    for name, value in fields.get("Metadata", {}).items():
-        if not (name.isascii() and value.isascii()):
-            raise ParamValidationError(report=f"metadata that is not ASCII: {name}")
-        said[f"x-amz-meta-{name}"] = value.strip()
-    return said
+    metadata = fields.pop("Metadata", {})
+    if "BucketKeyEnabled" in fields:
+        fields["BucketKeyEnabled"] = str(fields["BucketKeyEnabled"]).lower()
+    names = _names(tuple(fields), tuple(metadata))
+    values = [*fields.values(), *metadata.values()]
+    every = "".join(values)
+    if not every.isascii() or not every.isprintable() or " " in every:
+        if not "".join(metadata.values()).isascii():
+            raise ParamValidationError(report="metadata that is not ASCII")
+        values = [value.strip() for value in values]
+    return dict(zip(names, values, strict=True))
+
+
+@lru_cache(maxsize=256)
+def _names(fields: tuple[str, ...], metadata: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of headers, which all objects of a rule share."""
+    if not "".join(metadata).isascii():
+        raise ParamValidationError(report="metadata whose name is not ASCII")
+    return *(_HEADERS[name] for name in fields), *(f"x-amz-meta-{name}" for name in metadata)
 
 
 async def learn(client: Any, bucket: str) -> Door | None:

@@ -57,10 +57,12 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
 def text_of(raw_headers: RawHeaders) -> dict[str, str]:
     """Return headers as text, by lower-case names; of two with one name the first counts."""
     raw = raw_headers[::-1]
-    try:
-        return {name.decode().lower(): value.decode() for name, value in raw}
-    except UnicodeDecodeError:
-        return {_text(name).lower(): _text(value) for name, value in raw}
+    plain = b"\n".join(map(b"\n".join, raw))  # no name and no value holds the end of a line
+    if plain.isascii() and raw:
+        lines = plain.decode().split("\n")
+        if len(lines) == 2 * len(raw):
+            return dict(zip(map(str.lower, lines[::2]), lines[1::2], strict=True))
+    return {_text(name).lower(): _text(value) for name, value in raw}
 
 
 class BoundedResponse(aiohttp.ClientResponse):

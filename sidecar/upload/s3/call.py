@@ -32,8 +32,8 @@ class CallObserver(Protocol):
 class Call:
     """One call on the line; entering it begins it. What stands still ends with TimeoutError at its exit."""
 
-    def __init__(self, uplink: CallObserver, silent_seconds: float, length_bytes: int) -> None:
-        """Made by ``Line.call``."""
+    def __init__(self, uplink: CallObserver, silent_seconds: float, length_bytes: int = 0) -> None:
+        """``silent_seconds`` is its limit on standing still, ``length_bytes`` that of its body."""
         self._uplink, self._loop = uplink, asyncio.get_running_loop()
         self.silent_seconds, self.length_bytes = silent_seconds, length_bytes
         self.ending: Standstill | None = None
@@ -42,32 +42,41 @@ class Call:
         self.gained_bytes = 0  # since the look before
         self._arrived_bytes = 0
         self._settled_at: float | None = None
+        self._transport: asyncio.Transport | None = None
         self._wire: TcpConnection | None = None
         self._is_written = self._is_throttled = False
         self._looks: deque[tuple[float, int]] = deque()
-        self._timeout = asyncio.timeout(None)
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         """Begin."""
-        await self._timeout.__aenter__()
-        self.begun_at = self.moved_at = self._loop.time()
+        self._task = asyncio.current_task()
+        self._cancelling = self._task.cancelling() if self._task else 0
         self._uplink.begun(self)
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End; turn our own cancellation into TimeoutError."""
+        """End; turn our own cancellation into TimeoutError, as ``asyncio.timeout`` does."""
         self._uplink.over(self, arrived=kind is None, now=self._loop.time())
-        await self._timeout.__aexit__(kind, error, trace)
+        if self.ending is None or self._task is None:
+            return
+        if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise TimeoutError from error
 
     # -- what the body and the answer say ----------------------------------------------------------
     def on(self, transport: asyncio.Transport | None) -> None:
         """Say that the body begins on a connection; once more where it is sent again."""
         self._wire = TcpConnection(transport) if transport is not None else None
-        self._arrived_bytes, self._is_written, self._settled_at = 0, False, None
-        self._looks.clear()
-        self._moved(self._loop.time())
+        self._begin(transport, is_written=False)
+
+    def handed(self, transport: asyncio.Transport) -> None:
+        """Say the same of a small body that is written whole: the kernel is not asked before the first look.
+
+        Most are over by then. What has arrived earlier is not counted.
+        """
+        self._wire = None
+        self._begin(transport, is_written=True)
 
     async def throttled(self, wait: Awaitable[None]) -> None:
         """Wait for our own bandwidth limit, which is no standstill."""
@@ -95,8 +104,10 @@ class Call:
         self.gained_bytes = 0
         if self._is_throttled:
             self.moved_at = now
-        if self._wire is None:
+        if self._transport is None:
             return
+        if self._wire is None:
+            self._wire = TcpConnection(self._transport, written_bytes=self.length_bytes)
         arrived, nothing_pending = self._wire.arrived()
         self.gained_bytes = max(0, arrived - self._arrived_bytes)
         if self.gained_bytes:
@@ -130,16 +141,23 @@ class Call:
             moved_at=self.moved_at,
             length_bytes=self.length_bytes,
             arrived_bytes=self._arrived_bytes,
-            is_connected=self._wire is not None,
+            is_connected=self._transport is not None,
             is_out=self.is_out,
             bytes_per_second=self.bytes_per_second,
         )
 
-    def end(self, why: Standstill, now: float) -> None:
+    def end(self, why: Standstill) -> None:
         """Give the call up."""
         if self.ending is None:
             self.ending = why
-            self._timeout.reschedule(now)
+            if self._task is not None:
+                self._task.cancel()
+
+    def _begin(self, transport: asyncio.Transport | None, *, is_written: bool) -> None:
+        self._transport, self._is_written = transport, is_written
+        self._arrived_bytes, self._settled_at = 0, None
+        self._looks.clear()
+        self._moved(self._loop.time())
 
     def _moved(self, now: float) -> None:
         self.moved_at = now

@@ -45,6 +45,7 @@ class Calls:
         """``throttle`` is awaited with each chunk's size before it goes."""
         self.bucket = bucket
         self._client, self._bodies = clients.api, clients.bodies
+        self._region: str = clients.api.meta.region_name
         self._throttle, self._uplink = throttle, uplink
         self._remote_clock = RemoteClock(clock)
         uplink.ask = self._answers
@@ -85,11 +86,11 @@ class Calls:
         operation = _operation(method)
         READ.set(watch.read)
         try:
-            async with watch:
-                answer = await self._ask(getattr(client, method), fields)
+            with watch, RedirectScope(bucket=self.bucket, region=self._region) as way:
+                answer = await self._ask(getattr(client, method), fields, way)
         except FAULTS as error:
             self._learn(error.response if isinstance(error, ClientError) else {})
-            asker = Asker(skew_seconds=self.skew_seconds, region=self._client.meta.region_name)
+            asker = Asker(skew_seconds=self.skew_seconds, region=self._region)
             meaning = translate(error, operation=operation, target=target, asker=asker)
             raise self._of_the_line(watch, meaning, answered=isinstance(error, ClientError)) from error
         self._learn(answer)
@@ -110,18 +111,15 @@ class Calls:
         return error
 
     async def _ask(
-        self, method: Callable[..., Awaitable[dict[str, Any]]], fields: dict[str, Any]
+        self, method: Callable[..., Awaitable[dict[str, Any]]], fields: dict[str, Any], way: RedirectScope
     ) -> dict[str, Any]:
         """Ask S3; again where it sends us to another of its own doors."""
-        with RedirectScope(bucket=self.bucket, region=self._client.meta.region_name) as way:
-            while True:
-                try:
-                    answer = await method(Bucket=self.bucket, **fields)
-                except ClientError as error:
-                    if not way.turn(error.response):
-                        raise
-                else:
-                    return answer
+        while True:
+            try:
+                return await method(Bucket=self.bucket, **fields)
+            except ClientError as error:
+                if not way.turn(error.response):
+                    raise
 
     async def _answers(self) -> bool:
         """Tell whether S3 answers, whatever it says."""

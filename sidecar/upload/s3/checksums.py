@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 from awscrt import checksums
@@ -51,6 +52,9 @@ _DIGESTS: dict[Algorithm, Callable[[], _Digest]] = {
 }
 
 
+_NAMES = {one: one.upper() for one in Algorithm}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
     """One read of a body: our checksum, and the transport's (base64) of the very same bytes."""
@@ -89,6 +93,7 @@ def md5_hex(found: Scan) -> str:
     return base64.b64decode(found.transport).hex()
 
 
+@cache
 def field(algorithm: Algorithm) -> str:
     """Return the name of the request's (and the answer's) field."""
     return "ContentMD5" if algorithm is Algorithm.MD5 else f"Checksum{algorithm.upper()}"
@@ -96,8 +101,10 @@ def field(algorithm: Algorithm) -> str:
 
 def sent(algorithm: Algorithm, value: str) -> dict[str, Any]:
     """Return what a request with a body says of it; some stores look for the algorithm's name alone."""
-    named = {} if algorithm is Algorithm.MD5 else {"ChecksumAlgorithm": algorithm.upper()}
-    return {field(algorithm): value, **named}
+    name = field(algorithm)
+    if algorithm is Algorithm.MD5:
+        return {name: value}
+    return {name: value, "ChecksumAlgorithm": _NAMES[algorithm]}
 
 
 def is_checked(answer: Mapping[str, Any]) -> bool:

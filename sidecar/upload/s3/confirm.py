@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sidecar.core.checksum_algorithms import NOT_CONFIRMED, Algorithm
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
@@ -13,8 +12,7 @@ from sidecar.core.s3_failures import CHECKSUM_WAYS
 from . import checksums
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(NamedTuple):
     """What S3 must answer; ``value`` None: of an MD5 it says nothing."""
 
     algorithm: Algorithm

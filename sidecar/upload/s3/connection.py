@@ -17,7 +17,7 @@ import select
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import aiohttp
 from aiohttp import hdrs
@@ -49,19 +49,21 @@ class ServerBehaviour:
     """What a store made of ``Expect: 100-continue`` so far, and of the connections that it has seen."""
 
     asks: bool = True
-    used: WeakSet[ResponseHandler] = field(default_factory=WeakSet)
+    used: WeakKeyDictionary[ResponseHandler, select.poll] = field(default_factory=WeakKeyDictionary)
     distrusted_until: float = 0.0  # on the event loop's clock
     _silences: int = 0
 
     def take(self, protocol: ResponseHandler) -> bool:
         """Take a connection; return whether it has carried requests before. Raises DeadConnectionError."""
-        is_kept = protocol in self.used
+        ear = self.used.get(protocol)
+        if ear is None:
+            if (transport := protocol.transport) is not None:
+                self.used[protocol] = _ear_of(transport)
+            return False
         distrusted = asyncio.get_running_loop().time() < self.distrusted_until
-        if is_kept and (distrusted or _is_dead(protocol)):
+        if distrusted or _is_dead(protocol, ear):
             raise DeadConnectionError
-        if not is_kept:
-            self.used.add(protocol)
-        return is_kept
+        return True
 
     def distrust(self) -> None:
         """Trust no connection that was kept, for a while."""
@@ -134,14 +136,17 @@ def _go_on(word: asyncio.Future[bool]) -> None:
         word.set_result(False)
 
 
-def _is_dead(protocol: ResponseHandler) -> bool:
+def _ear_of(transport: asyncio.Transport) -> select.poll:
+    """Return what tells whether a connection was cut, or says something."""
+    ear = select.poll()
+    ear.register(transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
+    return ear
+
+
+def _is_dead(protocol: ResponseHandler, ear: select.poll) -> bool:
     """Tell whether an idle connection was cut, or says what nobody asked: the event loop may not know yet."""
     transport = protocol.transport
-    if transport is None or transport.is_closing() or protocol.should_close:
-        return True
-    word = select.poll()
-    word.register(transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
-    return bool(word.poll(0))
+    return transport is None or transport.is_closing() or protocol.should_close or bool(ear.poll(0))
 
 
 class Session:

@@ -77,12 +77,9 @@ class RangePayload(Payload):
 
     def write_at_once(self, transport: asyncio.Transport, head: bytes) -> None:
         """Send a request's head and the body, which is at hand, in one write."""
-        data = self._body.data or b""
-        self._call.on(transport)
+        self._call.handed(transport)
         self.is_sent = True
-        self._call.wrote(len(data))
-        self._call.wrote(0)
-        transport.write(head + data)
+        transport.write(head + (self._body.data or b""))
 
     def _known(self, size: int, offset: int) -> bytes:
         data = self._body.data or b""

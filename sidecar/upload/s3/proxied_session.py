@@ -24,7 +24,8 @@ from sidecar.trust import Bundle, tls_context
 from .bounded import BoundedSession
 from .connection_errors import as_client_error
 from .payload import RangePayload
-from .small_put import Answer, SmallPuts
+from .plain_answer import Answer
+from .small_put import SmallPuts, head_of
 
 HOSTS_MAX = 64  # S3's doors, STS, SSO
 _SOCKS = "socks5"
@@ -39,7 +40,7 @@ class ProxyRoute:
         self._proxies, self._trusted = proxies, trusted
         self._known: dict[str | None, Proxy] = {}
         self._context: ssl.SSLContext | None = None
-        self._url_for = lru_cache(HOSTS_MAX)(self._decided)
+        self.proxy_url_of = lru_cache(HOSTS_MAX)(self._decided)  # as ``proxy_url_for``, of scheme and host
 
     def check(self, url: str) -> None:
         """Raise ProxyError or TrustError where the way to a URL cannot be gone. Blocking."""
@@ -49,7 +50,7 @@ class ProxyRoute:
 
     def proxy_url_for(self, url: str) -> str | None:
         """Return a proxy's URL without credentials, once for each host. Raises ProxyError."""
-        return self._url_for("/".join(url.split("/", 3)[:3]))
+        return self.proxy_url_of("/".join(url.split("/", 3)[:3]))
 
     def _decided(self, origin: str) -> str | None:
         proxy = self._proxies.of(origin)
@@ -134,11 +135,14 @@ class Outbound(BoundedSession):
         """Do what ``send`` does, for a PUT: raises the same, and makes of the answer only what is needed."""
         proxy_url = None
         try:
-            proxy_url = self._way.proxy_url_for(url)
+            scheme, _, host, target = url.split("/", 3)
+            origin = f"{scheme}//{host}"
+            proxy_url = self._way.proxy_url_of(origin)
             if proxy_url is None and body.is_at_hand:
                 if None not in self._sessions:
                     await self._get_session(None)
-                return await self._small.put(self._sessions[None], url, headers, body)
+                head = head_of(f"/{target}", headers)
+                return await self._small.put(self._sessions[None], origin, head, body)
             session = await self._get_session(proxy_url)
             answer = await session.request(
                 "PUT", url=URL(url, encoded=True), headers=CIMultiDict(headers), data=body, proxy=proxy_url

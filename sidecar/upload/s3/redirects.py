@@ -41,9 +41,10 @@ class RedirectScope:
         if self._token is not None:
             _WAY.reset(self._token)
 
-    def go(self, params: dict[str, Any]) -> None:
-        """Send a request the way; it is signed afterwards, for that host."""
-        self._went = params["url"] = self._instead or params["url"]
+    def go(self, url: str) -> str:
+        """Return where a request for ``url`` goes; it is signed afterwards, for that host."""
+        self._went = self._instead or url
+        return self._went
 
     def turn(self, answer: dict[str, Any]) -> bool:
         """Tell whether an answer sends us elsewhere, and may be followed."""
@@ -87,11 +88,15 @@ class RedirectScope:
 _WAY: ContextVar[RedirectScope | None] = ContextVar("way", default=None)
 
 
-def go_the_way(params: dict[str, Any], **_: Any) -> None:
-    """Send a request where its call was redirected."""
+def redirected(url: str) -> str:
+    """Return where a request goes: where its call was redirected, else to ``url``."""
     way = _WAY.get()
-    if way is not None:
-        way.go(params)
+    return url if way is None else way.go(url)
+
+
+def go_the_way(params: dict[str, Any], **_: Any) -> None:
+    """Send a request of the client library where its call was redirected."""
+    params["url"] = redirected(params["url"])
 
 
 def _origin(url: SplitResult) -> tuple[str, str | None, int | None]:

@@ -21,19 +21,22 @@ def about(spec: ObjectSpec, config: S3Config, algorithm: Algorithm) -> dict[str,
         raise SidecarError(
             ErrorKind.INVALID, message, operation="send", target=spec.key, hint=hint, scope=Scope.OBJECT
         )
-    asked = {
-        "CacheControl": spec.cache_control,
-        "ContentDisposition": spec.content_disposition,
-        "StorageClass": spec.storage_class,
-        "Tagging": object_tags.header(spec.tags) if spec.tags else None,
-    }
-    return {
+    said: dict[str, Any] = {
         "Key": spec.key,
         "ContentType": spec.content_type,
         "Metadata": _metadata(spec, algorithm),
-        **{name: value for name, value in asked.items() if value is not None},
-        **_encryption(config),
     }
+    if spec.cache_control is not None:
+        said["CacheControl"] = spec.cache_control
+    if spec.content_disposition is not None:
+        said["ContentDisposition"] = spec.content_disposition
+    if spec.storage_class is not None:
+        said["StorageClass"] = spec.storage_class
+    if spec.tags:
+        said["Tagging"] = object_tags.header(spec.tags)
+    if config.encryption != "none":
+        said |= _encryption(config)
+    return said
 
 
 def of(upload: OpenUpload) -> dict[str, Any]:
@@ -43,13 +46,13 @@ def of(upload: OpenUpload) -> dict[str, Any]:
 
 def _metadata(spec: ObjectSpec, algorithm: Algorithm) -> dict[str, str]:
     """Name the algorithm where HEAD will not show a crc64nvme; nobody else's word for it is taken."""
+    if algorithm is Algorithm.CRC64NVME and SENT_UNDER not in spec.metadata:
+        return dict(spec.metadata)
     rest = {name: value for name, value in spec.metadata.items() if name != SENT_UNDER}
     return rest if algorithm is Algorithm.CRC64NVME else rest | {SENT_UNDER: algorithm}
 
 
 def _encryption(config: S3Config) -> dict[str, Any]:
-    if config.encryption == "none":
-        return {}
     if config.encryption == "aes256":
         return {"ServerSideEncryption": "AES256"}
     key = {"SSEKMSKeyId": config.kms_key_id} if config.kms_key_id else {}

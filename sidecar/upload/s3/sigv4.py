@@ -61,20 +61,22 @@ class Signer:
 
 def canonical(request: Unsigned) -> tuple[str, str]:
     """Return the names of the headers that are signed, and the canonical request."""
-    headers = request.headers
-    order, names = _order(tuple(headers))
-    lines = "".join([f"{lower}:{_squeezed(headers[name])}\n" for lower, name in order])
-    query = "&".join(sorted(request.query.split("&")))
-    return names, f"{request.method}\n{request.path}\n{query}\n{lines}\n{names}\n{request.payload}"
-
-
-def _squeezed(value: str) -> str:
-    """Return a value with single blanks, and none around it. Most values have none at all."""
-    return value if " " not in value and value.isprintable() else " ".join(value.split())
+    spelt, lower, names = _order(tuple(request.headers))
+    values = [*map(request.headers.__getitem__, spelt)]
+    every = "".join(values)
+    if " " in every or not every.isprintable():  # single blanks are signed, and none around a value
+        values = [" ".join(value.split()) for value in values]
+    lines = "\n".join(map(":".join, zip(lower, values, strict=True)))
+    query = "&".join(sorted(request.query.split("&"))) if request.query else ""
+    return names, f"{request.method}\n{request.path}\n{query}\n{lines}\n\n{names}\n{request.payload}"
 
 
 @lru_cache(maxsize=256)
-def _order(names: tuple[str, ...]) -> tuple[tuple[tuple[str, str], ...], str]:
-    """Return the headers that are signed in their order, which all objects of a rule share."""
-    order = tuple(sorted((name.lower(), name) for name in names if name.lower() not in _NOT_SIGNED))
-    return order, ";".join(lower for lower, _ in order)
+def _order(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    """Return the headers that are signed in their order, which all objects of a rule share.
+
+    As they are spelt, in lower case, and these as one text.
+    """
+    order = sorted((name.lower(), name) for name in names if name.lower() not in _NOT_SIGNED)
+    lower = tuple(name for name, _ in order)
+    return tuple(name for _, name in order), lower, ";".join(lower)

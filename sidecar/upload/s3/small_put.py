@@ -10,30 +10,21 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from typing import Any, cast
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import StreamReader
 from yarl import URL
 
 from .bounded import body_of, text_of
 from .connection import REQUEST_TIMEOUT, ServerBehaviour, sent_alive
 from .payload import RangePayload
+from .plain_answer import Answer, AnswerParser
 
 _FINAL_STATUS = 200  # below it an answer is not yet the answer
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer, read whole; the headers by lower-case names."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def close(self) -> None:
-        """Do nothing: its connection was given back when it had been read."""
 
 
 class SmallPuts:
@@ -45,28 +36,19 @@ class SmallPuts:
         self._origins: dict[str, aiohttp.ClientRequest] = {}
 
     async def put(
-        self, session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: RangePayload
+        self, session: aiohttp.ClientSession, origin: str, head: bytes, body: RangePayload
     ) -> Answer:
         """Send it, once more where its connection was dead. Raises what aiohttp raises."""
-        scheme, _, rest = url.partition("://")
-        host, slash, target = rest.partition("/")
-        request = _Request(
-            await self._origin(f"{scheme}://{host}", session),
-            session=session,
-            behaviour=self._behaviour,
-            head=head_of(slash + target, headers),
-            body=body,
-        )
+        known = self._origins.get(origin) or await self._origin(origin, session)
+        request = _Request(known, session=session, behaviour=self._behaviour, head=head, body=body)
         return await sent_alive(request.send, [request], self._behaviour)
 
     async def _origin(self, origin: str, session: aiohttp.ClientSession) -> aiohttp.ClientRequest:
         """Return a request to an origin, for which aiohttp makes connections."""
-        if (known := self._origins.get(origin)) is None:
-            context = await self._tls() if origin.startswith("https:") else True
-            loop = asyncio.get_running_loop()
-            known = aiohttp.ClientRequest("PUT", URL(origin), ssl=context, loop=loop, session=session)
-            self._origins[origin] = known
-        return known
+        context = await self._tls() if origin.startswith("https:") else True
+        loop = asyncio.get_running_loop()
+        made = aiohttp.ClientRequest("PUT", URL(origin), ssl=context, loop=loop, session=session)
+        return self._origins.setdefault(origin, made)
 
 
 class _Request:
@@ -94,21 +76,20 @@ class _Request:
         """Send it, and read the answer. Raises DeadConnectionError, and what aiohttp raises."""
         self.is_kept = False
         try:
-            return await self._sent(await self._connected())
+            connection = await self._connected()
+            try:
+                answer = await self._exchanged(connection.protocol)
+            except BaseException:
+                connection.close()
+                raise
         except (aiohttp.ClientError, TimeoutError):
             raise
         except OSError as error:  # aiohttp's requests say it so
             raise aiohttp.ClientOSError(*error.args) from error
-
-    async def _sent(self, connection: Connection) -> Answer:
-        try:
-            answer = await self._exchanged(connection)
-            if answer.status == REQUEST_TIMEOUT:
-                connection.close()
-        except BaseException:
+        if answer.status == REQUEST_TIMEOUT:
             connection.close()
-            raise
-        connection.release()
+        else:
+            connection.release()
         return answer
 
     async def _connected(self) -> Connection:
@@ -119,32 +100,29 @@ class _Request:
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError(f"Connection timeout to {self._origin.url}") from error
 
-    async def _exchanged(self, connection: Connection) -> Answer:
-        protocol = connection.protocol
+    async def _exchanged(self, protocol: ResponseHandler | None) -> Answer:
         assert protocol is not None  # noqa: S101 - the same
         self.is_kept = self._behaviour.take(protocol)
         if (transport := protocol.transport) is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError("the connection broke before anything was sent on it")
-        protocol.set_response_params(read_until_eof=True, auto_decompress=False)
+        AnswerParser(protocol)
         self._body.write_at_once(transport, self._head)
-        status = 0
-        while status < _FINAL_STATUS:
-            try:
+        try:
+            message, content = cast("tuple[Any, StreamReader]", await protocol.read())
+            if isinstance(message, Answer):
+                return message
+            while message.code < _FINAL_STATUS:
                 message, content = await protocol.read()
-            except HttpProcessingError as error:
-                about = self._origin.request_info
-                raise aiohttp.ClientResponseError(
-                    about, (), status=error.code, message=error.message
-                ) from error
-            status = message.code
-        return Answer(status, text_of(message.raw_headers), await body_of(content, message.headers))
+        except HttpProcessingError as error:
+            about = self._origin.request_info
+            raise aiohttp.ClientResponseError(about, (), status=error.code, message=error.message) from error
+        return Answer(message.code, text_of(message.raw_headers), await body_of(content, message.headers))
 
 
 def head_of(target: str, headers: Mapping[str, str]) -> bytes:
     """Return a PUT's head. Raises ValueError for what would end a line of it early."""
-    lines = [f"PUT {target} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()]]
-    text = "\r\n".join([*lines, "", ""])
-    ends = len(lines) + 1
+    text = "\r\n".join([f"PUT {target} HTTP/1.1", *map(": ".join, headers.items()), "\r\n"])
+    ends = len(headers) + 2
     if text.count("\n") != ends or text.count("\r") != ends or "\0" in text:
         raise ValueError("a header of a request holds the end of a line")
     return text.encode()

@@ -21,13 +21,13 @@ _UNACKED_AT, _ACKED_AT, _NOT_SENT_AT = 24, 120, 144  # struct tcp_info of linux/
 class TcpConnection:
     """One connection while a body is on it, from where its bytes begin."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        """Remember what was acknowledged before."""
+    def __init__(self, transport: asyncio.Transport, *, written_bytes: int = 0) -> None:
+        """Remember what was acknowledged before; ``written_bytes`` were written by us, into the transport."""
         self._transport = transport
         self._socket: Any = transport.get_extra_info("socket")
         info = self._info()
         self._before = _ACKED.unpack_from(info, _ACKED_AT)[0] if info else None
-        self.written_bytes = 0  # by us, into the transport
+        self.written_bytes = written_bytes
 
     def arrived(self) -> tuple[int, bool]:
         """Return how many bytes the other side has (with TLS's own), and whether none is on its way."""

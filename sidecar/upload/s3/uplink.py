@@ -53,7 +53,7 @@ class Uplink:
         return self._light if weight <= LIGHT_WEIGHT else self._heavy, max(1, int(weight * _UNIT))
 
     def call(self, silent_seconds: float, *, length_bytes: int = 0) -> Call:
-        """Return the watch over one call, to be entered."""
+        """Return the watch over one call, a context manager."""
         return Call(self, silent_seconds, length_bytes)
 
     def slowed(self, now: float) -> None:
@@ -88,7 +88,8 @@ class Uplink:
         if arrived:
             self.moved(now, call.silent_seconds)
         if call.length_bytes and arrived:
-            self._learn(call.length_bytes, seconds, now)
+            if call.length_bytes >= USUAL_BYTES_MIN:
+                self._learn(call.length_bytes, seconds, now)
             self._become(upload_window.passed(self.window, call.length_bytes, seconds, now))
 
     def moved(self, now: float, silent_seconds: float) -> None:
@@ -128,7 +129,7 @@ class Uplink:
         others = self._others(call, now)
         why = ending(state, others, now)
         if why is not None:
-            call.end(why, now)
+            call.end(why)
         elif wants_proof(state, others, now) and self.ask is not None and self._asking is None:
             self._asking = asyncio.ensure_future(self._ask(self.ask))
 
@@ -156,8 +157,6 @@ class Uplink:
         )
 
     def _learn(self, length_bytes: int, seconds: float, now: float) -> None:
-        if length_bytes < USUAL_BYTES_MIN:
-            return
         bytes_per_second = length_bytes / max(seconds, 1e-3)
         before = self._usual[0] if self._usual is not None else bytes_per_second
         self._usual = before + USUAL_WEIGHT * (bytes_per_second - before), now
