@@ -58,7 +58,7 @@ class UploadStage:
         self._gate = gate
         self._clock = clock
         self._metrics = metrics
-        self._under_way = metrics.concurrent_operations.labels(operation="upload")
+        self._under_way = metrics.under_way("upload")
         self._concurrency = concurrency
         self._uploads: dict[int, UploadProgress] = {}
         self._may_wait = True  # something may be ready that the last claim had no place for
@@ -165,7 +165,7 @@ class UploadStage:
         await self._gate.admit(transfer.transfer_id)
         begun = self._clock.monotonic()
         try:
-            with self._under_way.track_inprogress():
+            with self._under_way:
                 uploaded = await upload(transfer, context=self._context, progress=progress)
         except SidecarError as error:
             await self._failed(transfer, error, progress)
