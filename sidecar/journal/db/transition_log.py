@@ -35,8 +35,6 @@ _NAMES: dict[str, tuple[str, Level | None]] = {
 
 def log_transitions(transitions: Sequence[Transition], *, syncing: bool) -> None:
     """Write the lines of steps. ``syncing`` is False where the upload is the end of the way."""
-    if not transitions:
-        return
     bound = log.bind()
     end = Event.ACKNOWLEDGED if syncing else Event.UPLOADED
     is_debugging = prints(logging.DEBUG)
