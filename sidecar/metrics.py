@@ -83,7 +83,11 @@ class _QuickHistogram(Histogram):
         metric.samples = [
             sample._replace(
                 value=sample.value
-                + (next(up_to) if "le" in sample.labels else ours.get(sample.name.removeprefix(metric.name), 0))
+                + (
+                    next(up_to)
+                    if "le" in sample.labels
+                    else ours.get(sample.name.removeprefix(metric.name), 0)
+                )
             )
             for sample in metric.samples
         ]

@@ -155,7 +155,7 @@ def test_console_lines_quote_only_what_needs_it(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.split(" ", 1)[1] == 'info    uploaded path="a b.mp4" size=3\n'
 
 
-ROWS = [{"path": "a }, {\"b.mp4", "size": 3, "why": None}, {"path": HOSTILE, "size": 4.5, "why": "=}]"}]
+ROWS = [{"path": 'a }, {"b.mp4', "size": 3, "why": None}, {"path": HOSTILE, "size": 4.5, "why": "=}]"}]
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])

@@ -178,7 +178,12 @@ def _scene(item: Any) -> ReportedScene:
 def _result(item: Any) -> OpResult:
     try:
         outcome = _OUTCOMES[item["outcome"]]
-        op_id, named, code, message = str(item["opId"]), item.get("kept"), item.get("code"), item.get("message")
+        op_id, named, code, message = (
+            str(item["opId"]),
+            item.get("kept"),
+            item.get("code"),
+            item.get("message"),
+        )
         kept = None if named is None else Kept(key=str(named["s3Key"]), transfer_id=str(named["transfer"]))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise malformed(f"result {item!r:.200}", operation="apply", target="result") from None
