@@ -149,7 +149,7 @@ class _Renderer:
         return self.encode(redact(event, known))
 
     def rows(self, head: EventDict, rows: Sequence[EventDict]) -> list[str] | None:
-        """Return the lines of rows with the same keys, all of this moment; None if one needs a way of its own."""
+        """Return the lines of rows with the same keys, all of this moment; None if any may be masked."""
         if self.threshold > logging.INFO:
             return []
         values = [value for row in rows for value in row.values()]
@@ -162,7 +162,7 @@ class _Renderer:
 
 
 def _is_harmless(keys: Iterable[str], values: Collection[Any], secrets: Iterable[str]) -> bool:
-    """Tell whether ``redact`` would surely change nothing, at a fraction of its cost: mostly it would not."""
+    """Tell whether ``redact`` would surely change nothing, at a fraction of its cost: mostly so."""
     if not _PLAIN.issuperset(map(type, values)) or any(map(_is_secret, keys)):
         return False
     text = "\0".join([value for value in values if type(value) is str])
@@ -225,7 +225,7 @@ def _as_json(event: EventDict) -> str:
 
 
 def _rows_as_json(head: EventDict, rows: Sequence[EventDict]) -> list[str]:
-    """Encode all rows at once. Within a text a quote follows a backslash, so ``}, {"`` is between two rows."""
+    """Encode all rows at once. Within a text a backslash precedes a quote: ``}, {"`` is between two rows."""
     begin = _safe(_ENCODE(_ordered(head)))[:-1]
     text = _safe(_ENCODE(rows))
     return [f'{begin}, "{row}}}' for row in text.removeprefix('[{"').removesuffix("}]").split('}, {"')]

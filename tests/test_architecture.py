@@ -7,7 +7,6 @@ import sqlite3
 import tomllib
 from pathlib import Path
 
-
 from sidecar.journal.db.migrations import migrate
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -88,7 +88,7 @@ def test_histograms_count_as_prometheus_does() -> None:
         "sidecar_sync_duration_seconds",
         "One applyAssets call to Convex.",
         registry=CollectorRegistry(),
-        buckets=metrics.sync_duration_seconds._upper_bounds[:-1],  # noqa: SLF001 - it has no other name
+        buckets=metrics.sync_duration_seconds._upper_bounds[:-1],
     )
     for amount in amounts:
         metrics.sync_duration_seconds.observe(amount)

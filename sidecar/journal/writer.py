@@ -90,13 +90,12 @@ class _Call:
         return self.method(self.on, *self.args, **self.kwargs)
 
     def resolve(self) -> None:
-        future = self.future
-        if future.cancelled():
+        if self.future.cancelled():
             return
         if self.error is not None:
-            future.set_exception(self.error)
+            self.future.set_exception(self.error)
         else:
-            future.set_result(self.result)
+            self.future.set_result(self.result)
 
 
 class JournalWriter:

@@ -35,7 +35,6 @@ _NAMES: dict[str, tuple[str, Level | None]] = {
 
 def log_transitions(transitions: Sequence[Transition], *, syncing: bool) -> None:
     """Write the lines of steps. ``syncing`` is False where the upload is the end of the way."""
-    bound = log.bind()
     end = Event.ACKNOWLEDGED if syncing else Event.UPLOADED
     is_debugging = prints(logging.DEBUG)
     delivered: list[dict[str, Any]] = []
@@ -44,7 +43,7 @@ def log_transitions(transitions: Sequence[Transition], *, syncing: bool) -> None
             delivered.append(_delivered(step))
         elif is_debugging or step.event in _NAMES:  # nobody sees the rest: three steps of each file
             _log_delivered(delivered)
-            _log(bound, step)
+            _log(step)
     _log_delivered(delivered)
 
 
@@ -68,9 +67,9 @@ def _log_delivered(rows: list[dict[str, Any]]) -> None:
         rows.clear()
 
 
-def _log(bound: Any, step: Transition) -> None:
+def _log(step: Transition) -> None:
     name, level = _NAMES.get(step.event, (step.event.replace(" ", "_"), "debug"))
-    write = getattr(bound, level or "debug")
+    write = getattr(log, level or "debug")
     write(
         name,
         transfer=step.transfer_id,
