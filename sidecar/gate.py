@@ -86,7 +86,7 @@ class RemoteGate:
         self._clock = clock
         self._jitter = jitter
         self._sleep = sleep
-        self._breaker = Breaker()
+        self._breaker = circuit.WELL
         self._changed = asyncio.Event()
         self._probing = asyncio.Lock()
         self._probes_begun = 0
@@ -131,10 +131,11 @@ class RemoteGate:
         At once while closed; after a good probe one at a time while half-open. ``target`` names the
         object, so that successes of others during its attempt are known.
         """
-        await self.passable()
-        self._become(circuit.admitted(self._breaker, self._policy, self._clock.monotonic()))
+        if self._breaker is not circuit.WELL:
+            await self.passable()
+            self._become(circuit.admitted(self._breaker, self._policy, self._clock.monotonic()))
         if target is not None:
-            self.begin(target)
+            self._successes.began(target)
 
     def begin(self, target: str) -> None:
         """Note that an attempt at ``target`` begins: what others achieve from here on counts."""
@@ -161,8 +162,7 @@ class RemoteGate:
         ``operation`` is named as in the errors of those that fail.
         """
         self._successes.succeeded(target, operation)
-        self._streaks.succeeded(operation)
-        self._streaks.forget(target)
+        self._streaks.arrived(target, operation)
         self._is_well()
 
     def answered(self, target: str) -> None:
@@ -177,7 +177,8 @@ class RemoteGate:
     def _is_well(self) -> None:
         self._probe_error = None
         self._was_well = True
-        self._become(circuit.succeeded(self._breaker, self._clock.monotonic()))
+        if self._breaker is not circuit.WELL:
+            self._become(circuit.succeeded(self._breaker, self._clock.monotonic()))
 
     async def failed(self, target: str, error: SidecarError, *, failures: int) -> Decision:
         """Decide on a failure (CONTRACT.md, "Errors"); ``failures`` counts attempts spent before it.

@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Self
 
 from .streams import PIPE_BYTES, write_some
@@ -67,11 +67,15 @@ class LineWriter:
 
     def put(self, line: str) -> None:
         """Take one line, without its end."""
-        data = line.encode(errors="backslashreplace") + b"\n"
+        self.put_all((line,))
+
+    def put_all(self, lines: Iterable[str]) -> None:
+        """Take lines, in their order and without their ends."""
+        encoded = [line.encode(errors="backslashreplace") + b"\n" for line in lines]
         with self._changed:
             is_first = not self._lines
-            self._lines.append(data)
-            self._bytes += len(data)
+            self._lines += encoded
+            self._bytes += sum(map(len, encoded))
             self._shed(self._bytes_max)
             is_crowded = self._bytes > CROWDED_BYTES
             if is_first or is_crowded:  # the thread is awake, or gathers, otherwise

@@ -12,7 +12,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Literal
 
@@ -23,6 +23,8 @@ from sidecar.core.text import escape, printable
 from sidecar.log_lines import LineWriter
 
 LogFormat = Literal["json", "console"]
+_Encode = Callable[[EventDict], str]
+_EncodeRows = Callable[[EventDict, Sequence[EventDict]], list[str]]
 MASK = "[secret]"
 SHORTEST_SECRET = 6  # shorter values would mask innocent text
 
@@ -56,18 +58,17 @@ def configure(
     asked for every line, because secret files are read again when they change. Without ``lines`` whoever
     logs writes to standard output itself, and waits for its reader.
     """
-    encode = _as_json if log_format == "json" else _for_people
-    if lines is not None:
-        lines.notice = partial(_dropped, encode)
     threshold = logging.getLevelNamesMapping()[level.upper()]
+    renderer = _Renderer(secrets, log_format=log_format, threshold=threshold)
+    if lines is not None:
+        lines.notice = partial(_dropped, renderer.encode)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             _STAMP,
             _traceback_as_text,
-            _Redactor(secrets),
-            encode,
+            renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=_Stdout if lines is None else partial(_Queued, lines),
@@ -75,6 +76,34 @@ def configure(
     )
     logging.basicConfig(handlers=[_Bridge()], level=max(logging.WARNING, threshold), force=True)
     logging.captureWarnings(capture=True)
+
+
+def prints(level: int) -> bool:
+    """Tell whether lines of a level are printed; True where a program's own configuration decides."""
+    renderer = _renderer()
+    return renderer is None or level >= renderer.threshold
+
+
+def info_rows(event: str, rows: Sequence[EventDict]) -> None:
+    """Log a line at info for each of ``rows``, which have the same keys, for little more than one would cost.
+
+    What is not plain, or may hold a secret, takes the way of single lines; so does a program's own log.
+    """
+    renderer = _renderer()
+    lines = None if renderer is None else renderer.rows({"level": "info", "event": event}, rows)
+    if lines is not None:
+        structlog.get_config()["logger_factory"]().put_all(lines)
+        return
+    bound = structlog.get_logger().bind()
+    for row in rows:
+        bound.info(event, **row)
+
+
+def _renderer() -> _Renderer | None:
+    """Return our own, if lines take its way now and nothing adds to them."""
+    last = structlog.get_config()["processors"][-1:]
+    is_ours = last and isinstance(last[0], _Renderer) and not structlog.contextvars.get_contextvars()
+    return last[0] if is_ours else None
 
 
 def redact(value: Any, secrets: Iterable[str]) -> Any:
@@ -104,24 +133,37 @@ def _may_hold_secret(text: str) -> bool:
     return "=" in text or " " in text or "eyj" in text.lower()
 
 
-class _Redactor:
-    """The processor that masks secrets."""
+class _Renderer:
+    """The last processor: masks secrets, and makes the line."""
 
-    def __init__(self, secrets: Callable[[], Iterable[str]]) -> None:
-        self._secrets = secrets
+    def __init__(
+        self, secrets: Callable[[], Iterable[str]], *, log_format: LogFormat, threshold: int
+    ) -> None:
+        self._secrets, self.threshold = secrets, threshold
+        self.encode, self._encode_rows = _FORMATS[log_format]
 
-    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        known = [secret for secret in self._secrets() if len(secret) >= SHORTEST_SECRET]
-        if _is_harmless(event, known):
-            return event
-        masked: EventDict = redact(event, known)
-        return masked
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> str:
+        known = self._known()
+        if _is_harmless(event, event.values(), known):
+            return self.encode(event)
+        return self.encode(redact(event, known))
+
+    def rows(self, head: EventDict, rows: Sequence[EventDict]) -> list[str] | None:
+        """Return the lines of rows with the same keys, all of this moment; None if any may be masked."""
+        if self.threshold > logging.INFO:
+            return []
+        values = [value for row in rows for value in row.values()]
+        if not _is_harmless(rows[0], values, self._known()):
+            return None
+        return self._encode_rows(_STAMP(None, "", head), rows)
+
+    def _known(self) -> list[str]:
+        return [secret for secret in self._secrets() if len(secret) >= SHORTEST_SECRET]
 
 
-def _is_harmless(event: EventDict, secrets: Iterable[str]) -> bool:
-    """Tell whether ``redact`` would surely change nothing, at a fraction of its cost: mostly it would not."""
-    values = event.values()
-    if not _PLAIN.issuperset(map(type, values)) or any(map(_is_secret, event)):
+def _is_harmless(keys: Iterable[str], values: Collection[Any], secrets: Iterable[str]) -> bool:
+    """Tell whether ``redact`` would surely change nothing, at a fraction of its cost: mostly so."""
+    if not _PLAIN.issuperset(map(type, values)) or any(map(_is_secret, keys)):
         return False
     text = "\0".join([value for value in values if type(value) is str])
     if any(secret in text for secret in secrets):
@@ -134,6 +176,10 @@ class _Stdout:
 
     def __init__(self, *_name: str) -> None:
         """Names of loggers are not printed: an event's fields say where it comes from."""
+
+    def put_all(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.msg(line)
 
     def msg(self, line: str) -> None:
         # A log reader that went away must not stop the shipping.
@@ -149,7 +195,7 @@ class _Queued:
 
     def __init__(self, lines: LineWriter, *_name: str) -> None:
         """Names of loggers are not printed: an event's fields say where it comes from."""
-        self.msg = lines.put
+        self.msg, self.put_all = lines.put, lines.put_all
         self.debug = self.info = self.warning = self.error = lines.put
         self.critical = self.exception = self.log = lines.put
 
@@ -163,32 +209,56 @@ class _Bridge(logging.Handler):
         logger.log(record.levelno, record.getMessage(), library=record.name, **extra)
 
 
-def _dropped(encode: Callable[[WrappedLogger, str, EventDict], str], count: int) -> str:
+def _dropped(encode: _Encode, count: int) -> str:
     """Return the line that stands for those that were dropped."""
     why = f"{count} log lines were dropped here: standard output did not take them in time"
     event = {"event": "log_lines_dropped", "level": "warning", "count": count, "why": why}
-    return encode(None, "", _STAMP(None, "", event))
+    return encode(_STAMP(None, "", event))
 
 
 def _traceback_as_text(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     return structlog.processors.format_exc_info(logger, method, event)
 
 
-def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    ordered = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
-    line = _ENCODE({**ordered, **event})
-    if line.isascii() and "\x7f" not in line:
-        return line
-    return _UNSAFE.sub(lambda found: escape(found[0]), line)
+def _as_json(event: EventDict) -> str:
+    return _safe(_ENCODE(_ordered(event)))
 
 
-def _for_people(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+def _rows_as_json(head: EventDict, rows: Sequence[EventDict]) -> list[str]:
+    """Encode all rows at once. Within a text a backslash precedes a quote: ``}, {"`` is between two rows."""
+    begin = _safe(_ENCODE(_ordered(head)))[:-1]
+    text = _safe(_ENCODE(rows))
+    return [f'{begin}, "{row}}}' for row in text.removeprefix('[{"').removesuffix("}]").split('}, {"')]
+
+
+def _ordered(event: EventDict) -> EventDict:
+    first = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
+    return {**first, **event}
+
+
+def _safe(text: str) -> str:
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return _UNSAFE.sub(lambda found: escape(found[0]), text)
+
+
+def _for_people(event: EventDict) -> str:
     time, level = event.pop("timestamp", ""), str(event.pop("level", ""))
     text = printable(str(event.pop("event", "")))
     fields = "".join(f" {printable(str(key))}={_quoted(value)}" for key, value in event.items())
     return f"{time} {level:<7} {text}{fields}"
 
 
+def _rows_for_people(head: EventDict, rows: Sequence[EventDict]) -> list[str]:
+    return [_for_people({**head, **row}) for row in rows]
+
+
 def _quoted(value: Any) -> str:
     text = printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
     return json.dumps(text, ensure_ascii=False) if " " in text and isinstance(value, str) else text
+
+
+_FORMATS: dict[LogFormat, tuple[_Encode, _EncodeRows]] = {
+    "json": (_as_json, _rows_as_json),
+    "console": (_for_people, _rows_for_people),
+}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import warnings
 from typing import Any
 
 import pytest
 import structlog
+import structlog.testing
 
 from sidecar import logs
 
@@ -151,3 +153,49 @@ def test_console_lines_quote_only_what_needs_it(capsys: pytest.CaptureFixture[st
     logs.configure(log_format="console", level="info")
     structlog.get_logger().info("uploaded", path="a b.mp4", size=3)
     assert capsys.readouterr().out.split(" ", 1)[1] == 'info    uploaded path="a b.mp4" size=3\n'
+
+
+ROWS = [{"path": 'a }, {"b.mp4', "size": 3, "why": None}, {"path": HOSTILE, "size": 4.5, "why": "=}]"}]
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_rows_are_printed_as_single_lines_are(
+    capsys: pytest.CaptureFixture[str], log_format: logs.LogFormat
+) -> None:
+    """Whatever their texts hold: the end of one row is never looked for within a text."""
+    logs.configure(log_format=log_format, level="info", secrets=lambda: ["hunter2-one"])
+    logs.info_rows("delivered", ROWS)
+    for row in ROWS:
+        structlog.get_logger().info("delivered", **row)
+    texts = [re.sub(r"\d{4}-[-:.\dT]+Z", "", line) for line in capsys.readouterr().out.splitlines()]
+    assert len(texts) == 4
+    assert texts[:2] == texts[2:]
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+@pytest.mark.parametrize("place", ["hunter2-one", "https://s3/?X-Amz-Signature=abcdef"])
+def test_a_secret_in_one_of_many_rows_is_masked(
+    capsys: pytest.CaptureFixture[str], log_format: logs.LogFormat, place: str
+) -> None:
+    """Known by its value or by its shape."""
+    logs.configure(log_format=log_format, level="info", secrets=lambda: ["hunter2-one"])
+    logs.info_rows("delivered", [{"path": "a.mp4"}, {"path": place}, {"path": "c.mp4"}])
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert ("a.mp4" in first, logs.MASK in second, "c.mp4" in third) == (True, True, True)
+    assert "hunter2" not in second
+    assert "abcdef" not in second
+
+
+def test_rows_keep_to_the_level_and_to_what_a_program_configured(capsys: pytest.CaptureFixture[str]) -> None:
+    """A reload silences them; another's processors get every one."""
+    logs.configure(log_format="json", level="warning")
+    logs.info_rows("delivered", ROWS)
+    assert capsys.readouterr().out == ""
+    assert not logs.prints(logging.INFO)
+    logs.configure(log_format="json", level="info")
+    with structlog.testing.capture_logs() as captured:
+        logs.info_rows("delivered", ROWS)
+    assert [line["size"] for line in captured] == [3, 4.5]
+    with structlog.contextvars.bound_contextvars(job="j1"):
+        logs.info_rows("delivered", ROWS)
+    assert [line["job"] for line in lines(capsys)] == ["j1", "j1"]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+
+from prometheus_client import CollectorRegistry, Histogram
 
 from sidecar.core.breaker import BreakerState
 from sidecar.metrics import Metrics, Mirror
@@ -76,3 +79,37 @@ def test_two_daemons_in_one_process_do_not_share_metrics() -> None:
     first.asset_size_bytes.observe(10)
     assert "sidecar_asset_size_bytes_count 1.0" in first.expose(mirror()).decode()
     assert "sidecar_asset_size_bytes_count 0.0" in second.expose(mirror()).decode()
+
+
+def test_histograms_count_as_prometheus_does() -> None:
+    """Bounds belong to their bucket; what a scrape finds is what its own histogram would have told."""
+    metrics, amounts = Metrics(), [0.0, 0.005, 0.0051, 0.3, 9.99, 10.0, 10.01, 4e3]
+    plain = Histogram(
+        "sidecar_sync_duration_seconds",
+        "One applyAssets call to Convex.",
+        registry=CollectorRegistry(),
+        buckets=metrics.sync_duration_seconds._upper_bounds[:-1],
+    )
+    for amount in amounts:
+        metrics.sync_duration_seconds.observe(amount)
+        plain.observe(amount)
+    told, wanted = (
+        [(s.name, s.labels, s.value) for m in one.collect() for s in m.samples if "created" not in s.name]
+        for one in (metrics.sync_duration_seconds, plain)
+    )
+    assert told == wanted
+
+
+def test_operations_under_way_are_those_within_their_block() -> None:
+    """Many at once, also where two lives share one set of metrics, and after an error."""
+    metrics = Metrics()
+    first, second = metrics.under_way("upload"), metrics.under_way("upload")
+
+    def shown() -> float | None:
+        return metrics.registry.get_sample_value("sidecar_concurrent_operations", {"operation": "upload"})
+
+    with first, second:
+        assert shown() == 2
+    with suppress(ValueError), first:
+        raise ValueError("it failed")
+    assert shown() == 0

@@ -35,7 +35,7 @@ class Breaker:
     on_trial: bool = False  # half-open: a transfer is out
 
 
-_WELL = Breaker()
+WELL = Breaker()  # closed, and nothing has failed
 
 
 def passes(breaker: Breaker) -> bool:
@@ -58,7 +58,7 @@ def succeeded(breaker: Breaker, now: float) -> Breaker:
     """
     if breaker.state is BreakerState.OPEN:
         return replace(breaker, due=min(now, breaker.due) if breaker.due is not None else now)
-    return _WELL
+    return WELL
 
 
 def failed(breaker: Breaker, policy: BreakerPolicy, now: float) -> Breaker:

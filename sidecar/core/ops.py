@@ -7,6 +7,7 @@ Every op carries ``op_id`` (minted once when it enters the outbox, reused by eve
 from __future__ import annotations
 
 import json
+import json.encoder
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +20,7 @@ from .scenes import SceneFacts
 CONTRACT_VERSION = 3  # of the wire
 MEDIA_VERSION = 2  # from here on functions know media facts of an asset, and how many chunks a scene expects
 WAIT_VERSION = 3  # and ops that wait for what the application makes
+_quoted = json.encoder.encode_basestring_ascii
 
 
 class OpKind(StrEnum):
@@ -75,7 +77,7 @@ class Op:
         Functions of an earlier contract refuse fields that they do not know: they are told the rest.
         """
         text = self.text if contract_version >= MEDIA_VERSION else json.dumps(self._as_first())
-        head = f'{{"opId":{json.dumps(self.op_id)},"seq":{self.seq},"kind":"{self.kind}"'
+        head = f'{{"opId":{_quoted(self.op_id)},"seq":{self.seq},"kind":"{self.kind}"'
         return f"{head}{'' if text == '{}' else ','}{text[1:]}"
 
     @property

@@ -43,6 +43,12 @@ class FailureStreaks:
         """End the operation's streak."""
         self._by_operation.pop(operation, None)
 
+    def arrived(self, target: str, operation: str) -> None:
+        """End what an object's success ends: its operation's streak, and those that it failed in last."""
+        if self._by_operation:
+            self.succeeded(operation)
+            self.forget(target)
+
     def forget(self, target: str) -> None:
         """End the streaks whose newest failure was this object's: it arrived, or is settled otherwise."""
         for operation, streak in list(self._by_operation.items()) if self._by_operation else ():

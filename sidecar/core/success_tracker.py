@@ -43,6 +43,7 @@ class SuccessTracker:
         self._succeeded: Counter[str] = Counter()  # by operation: there are some ten
         self._failed: Counter[str] = Counter()
         self._memos: OrderedDict[str, Counts] = OrderedDict()
+        self._snapshot: Counts | None = None  # of now, for all that begin before anything else happens
 
     def __len__(self) -> int:
         """Return the number of memos."""
@@ -51,7 +52,8 @@ class SuccessTracker:
     def began(self, target: str) -> None:
         """Note that an attempt begins, unless the object is in trouble already."""
         if target not in self._memos:
-            self._keep(target, self._now())
+            self._memos[target] = self._snapshot or self._now()
+            self._forget_oldest()
 
     def memo(self, target: str) -> Counts:
         """Return what is remembered of an object; of an unknown one, that it began just now."""
@@ -60,20 +62,25 @@ class SuccessTracker:
     def stepped(self, target: str, operation: str) -> None:
         """Count a success of one operation on the object's way, which is no witness against itself."""
         self._succeeded[operation] += 1
+        self._snapshot = None
         if (memo := self._memos.get(target)) is not None:
             counts = {**memo.succeeded, operation: memo.succeeded.get(operation, 0) + 1}
             self._memos[target] = replace(memo, succeeded=counts)
 
     def succeeded(self, target: str, operation: str) -> None:
         """Count a success and forget the object's troubles."""
-        self.forget(target)
+        self._memos.pop(target, None)
         self._succeeded[operation] += 1
+        self._snapshot = None
 
     def failed(self, target: str, operation: str, *, unspent: int) -> None:
         """Count a failure: from here on what becomes of others counts for and against the object."""
         in_a_row = self.memo(target).in_a_row + 1
         self._failed[operation] += 1
-        self._keep(target, replace(self._now(), unspent=unspent, in_a_row=in_a_row))
+        self._snapshot = None
+        self._memos[target] = replace(self._now(), unspent=unspent, in_a_row=in_a_row)
+        self._memos.move_to_end(target)
+        self._forget_oldest()
 
     def forget(self, target: str) -> None:
         """Drop an object's memo."""
@@ -87,10 +94,10 @@ class SuccessTracker:
         )
 
     def _now(self) -> Counts:
-        return Counts(succeeded=dict(self._succeeded), failed=dict(self._failed))
+        if self._snapshot is None:
+            self._snapshot = Counts(succeeded=dict(self._succeeded), failed=dict(self._failed))
+        return self._snapshot
 
-    def _keep(self, target: str, memo: Counts) -> None:
-        self._memos[target] = memo
-        self._memos.move_to_end(target)
+    def _forget_oldest(self) -> None:
         if len(self._memos) > MEMOS_MAX:
             self._memos.popitem(last=False)

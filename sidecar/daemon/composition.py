@@ -74,7 +74,7 @@ async def open_life(
     fence: Fence,
     lost: JournalLostError | None = None,
     metrics: Metrics | None = None,
-    heard: Callable[[Transition], None] = lambda _: None,
+    heard: Callable[[Transition], None] | None = None,
     limits: UploadLimits | None = None,
 ) -> AsyncIterator[Life]:
     """Open journal and clients, build the stages over them: all but where work comes from. Raises FatalError.

@@ -33,17 +33,19 @@ def open_journal(
     metrics: Metrics,
     reserve: Reserve,
     lost: JournalLostError | None,
-    heard: Callable[[Transition], None] = lambda _: None,
+    heard: Callable[[Transition], None] | None = None,
 ) -> JournalWriter:
     """Open the file, or a new one where it is ``lost``; enter the writer, and its thread begins.
 
     ``heard`` is told of each committed transition.
     """
 
-    def observe(transition: Transition) -> None:
-        heard(transition)
-        if transition.event == Event.ACKNOWLEDGED and transition.seconds_since_ready is not None:
-            metrics.close_to_synced_seconds.observe(transition.seconds_since_ready)
+    def observe(transitions: Sequence[Transition]) -> None:
+        for step in transitions:
+            if heard is not None:
+                heard(step)
+            if step.event == Event.ACKNOWLEDGED and step.seconds_since_ready is not None:
+                metrics.close_to_synced_seconds.observe(step.seconds_since_ready)
 
     reserve.make_way()
     journal = Journal(

@@ -8,7 +8,7 @@ import resource
 PR_SET_DUMPABLE = 4
 _ARENA_MAX, _TRIM_THRESHOLD = -8, -1  # mallopt's parameters, from glibc's malloc.h
 ARENAS = 2
-TRIM_BYTES = 128 * 1024
+TRIM_BYTES = 1024 * 1024  # 128 KiB came and went with every few small files, page by page
 
 
 def forbid_dumps() -> None:

@@ -18,7 +18,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
@@ -51,13 +51,15 @@ log = structlog.get_logger()
 class AsyncJournal(Protocol):
     """What stages use: ``await journal.do(UploadClaims.claim_uploads, limit=4, now=...)``."""
 
-    async def do(self, method: Callable[Concatenate[S, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def do(
+        self, method: Callable[Concatenate[S, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[T]:
         """Run one method of a store as one durable transaction; returns after its commit."""
         ...
 
-    async def run(
+    def run(
         self, work: Callable[Concatenate[Journal, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    ) -> Awaitable[T]:
         """Run a function over the whole journal as one durable transaction; returns after its commit."""
         ...
 
@@ -74,14 +76,13 @@ class _Call:
     def __init__(
         self,
         method: Callable[..., Any],
-        on: Store | Journal,
+        on: tuple[Store | Journal, bool],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        *,
-        only_reads: bool,
+        future: asyncio.Future[Any],
     ) -> None:
-        self.method, self.on, self.args, self.kwargs, self.only_reads = method, on, args, kwargs, only_reads
-        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.method, self.args, self.kwargs, self.future = method, args, kwargs, future
+        self.on, self.only_reads = on
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -104,11 +105,11 @@ class JournalWriter:
         self,
         journal: Journal,
         *,
-        observe: Callable[[Transition], None] = lambda _: None,
+        observe: Callable[[Sequence[Transition]], None] = lambda _: None,
         reserve: Reserve | None = None,
         syncing: bool = True,
     ) -> None:
-        """``observe`` hears of each committed transition; ``trouble`` is why commits fail now, or None.
+        """``observe`` hears of committed transitions; ``trouble`` is why commits fail now, or None.
 
         ``reserve`` is given up when the disk is full. ``syncing``: False where the upload is the end.
         """
@@ -117,6 +118,7 @@ class JournalWriter:
         self.trouble: str | None = None
         self._is_wal_checkpointed = False  # since the disk was found full, or the last second of waiting
         self._turn: list[_Call] = []  # made in this turn of the loop
+        self._methods: dict[Callable[..., Any], tuple[Store, bool]] = {}  # whose, and whether it only reads
         self._calls: queue.SimpleQueue[list[_Call] | None] = queue.SimpleQueue()
         self._subscribers: dict[Topic, list[asyncio.Event]] = {topic: [] for topic in Topic}
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
@@ -137,22 +139,24 @@ class JournalWriter:
         await asyncio.to_thread(self._thread.join)
         self.journal.close()
 
-    async def do(self, method: Callable[Concatenate[S, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def do(
+        self, method: Callable[Concatenate[S, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[T]:
         """Run one method of a store, as its class has it, as one durable transaction.
 
         It returns after the commit. A cancelled caller's transaction is made all the same: it may already be
         on disk.
         """
-        on, only_reads = self.journal.store_of(method), not is_transaction(method)
-        result: T = await self._queued(_Call(method, on, args, kwargs, only_reads=only_reads))
-        return result
+        on = self._methods.get(method)
+        if on is None:
+            on = self._methods[method] = self.journal.store_of(method), not is_transaction(method)
+        return self._queued(method, on, args, kwargs)
 
-    async def run(
+    def run(
         self, work: Callable[Concatenate[Journal, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    ) -> Awaitable[T]:
         """Run a function over the whole journal as ``do`` runs a method."""
-        result: T = await self._queued(_Call(work, self.journal, args, kwargs, only_reads=False))
-        return result
+        return self._queued(work, (self.journal, False), args, kwargs)
 
     def subscribe(self, topic: Topic) -> asyncio.Event:
         """Return an event of the caller's own, set after every commit that may have made work for it."""
@@ -161,11 +165,19 @@ class JournalWriter:
         self._subscribers[topic].append(event)
         return event
 
-    def _queued(self, call: _Call) -> asyncio.Future[Any]:
+    def _queued(
+        self,
+        method: Callable[..., Any],
+        on: tuple[Store | Journal, bool],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> asyncio.Future[Any]:
+        assert self._loop is not None  # noqa: S101 - whoever calls entered before
+        future: asyncio.Future[Any] = self._loop.create_future()
         if not self._turn:
-            asyncio.get_running_loop().call_soon(self._hand_over)
-        self._turn.append(call)
-        return call.future
+            self._loop.call_soon(self._hand_over)
+        self._turn.append(_Call(method, on, args, kwargs, future))
+        return future
 
     def _hand_over(self) -> None:
         """Wake the thread, once for all calls of a turn."""
@@ -298,9 +310,9 @@ class JournalWriter:
         for topic in topics:
             for event in self._subscribers[topic]:
                 event.set()
-        for transition in transitions:
-            self._observe(transition)
-        log_transitions(transitions, syncing=self._syncing)
+        if transitions:
+            self._observe(transitions)
+            log_transitions(transitions, syncing=self._syncing)
 
 
 def _together(group: Sequence[_Call]) -> Iterator[list[_Call]]:

@@ -107,7 +107,7 @@ class ConvexStore:
         }
         if self._waits:
             about["onUnknownEntity"] = "wait"
-        ops = ",".join(op.wire(self._contract or 1) for op in batch.ops)
+        ops = ",".join([op.wire(self._contract or 1) for op in batch.ops])
         arguments = f'{_json(about)[:-1]},"ops":[{ops}]}}'
         return decode.results(await self._called("mutation", "applyAssets", arguments), batch)
 

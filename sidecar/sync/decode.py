@@ -28,6 +28,7 @@ from sidecar.core.scenes import SceneFacts
 from .errors import NOT_INSTALLED, malformed
 from .totals import Outcome
 
+_OUTCOMES = {str(outcome): outcome for outcome in OpOutcome}
 _EXACT_MAX = 2**53  # beyond it a float64 skips integers
 
 
@@ -176,8 +177,13 @@ def _scene(item: Any) -> ReportedScene:
 
 def _result(item: Any) -> OpResult:
     try:
-        outcome = OpOutcome(item["outcome"])
-        op_id, named = str(item["opId"]), item.get("kept")
+        outcome = _OUTCOMES[item["outcome"]]
+        op_id, named, code, message = (
+            str(item["opId"]),
+            item.get("kept"),
+            item.get("code"),
+            item.get("message"),
+        )
         kept = None if named is None else Kept(key=str(named["s3Key"]), transfer_id=str(named["transfer"]))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise malformed(f"result {item!r:.200}", operation="apply", target="result") from None
@@ -185,14 +191,16 @@ def _result(item: Any) -> OpResult:
         op_id=op_id,
         outcome=outcome,
         version=None if item.get("version") is None else _integer(item, "version", operation="apply"),
-        code=_text(item.get("code")),
-        message=_text(item.get("message")),
+        code=None if code is None else _text(code),
+        message=None if message is None else _text(message),
         kept=kept,
     )
 
 
 def _integer(value: Any, name: str, *, operation: str) -> int:
     number = value.get(name) if isinstance(value, dict) else None
+    if type(number) is int and 0 <= number < _EXACT_MAX:
+        return number
     if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < _EXACT_MAX:
         raise malformed(f"{name} is {number!r:.100}", operation=operation, target=name)
     if number != int(number):

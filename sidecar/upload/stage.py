@@ -58,10 +58,9 @@ class UploadStage:
         self._gate = gate
         self._clock = clock
         self._metrics = metrics
-        metrics.concurrent_operations.labels(operation="upload").set_function(lambda: self._sending)
+        self._under_way = metrics.under_way("upload")
         self._concurrency = concurrency
         self._uploads: dict[int, UploadProgress] = {}
-        self._sending = 0  # of them are past the gate
         self._may_wait = True  # something may be ready that the last claim had no place for
         self._numbers = count()
         self._reserved_at, self._served = float("-inf"), -1  # when a place was for the less urgent, and whose
@@ -166,14 +165,12 @@ class UploadStage:
         """Send it; tell whether it was sent, and so is not to be claimed again."""
         await self._gate.admit(transfer.transfer_id)
         begun = self._clock.monotonic()
-        self._sending += 1
         try:
-            uploaded = await upload(transfer, context=self._context, progress=progress)
+            with self._under_way:
+                uploaded = await upload(transfer, context=self._context, progress=progress)
         except SidecarError as error:
             await self._failed(transfer, error, progress)
             return False
-        finally:
-            self._sending -= 1
         await self._sources.ended(transfer)
         if not uploaded:
             self._gate.withdraw(transfer.transfer_id)

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.errors import ErrorKind, SidecarError
-from sidecar.journal.db.migrations import migrations
 from sidecar.journal.journal import Journal
 from sidecar.journal.read.check import RULES, check_journal
 from sidecar.journal.read.snapshot import JournalUnreadableError, back_up
@@ -98,7 +97,7 @@ def test_a_journal_of_another_version_is_only_checked_as_a_file(tmp_path: Path) 
         db.row_factory = sqlite3.Row
         old = open_journal(tmp_path)
         old.db.execute(
-            "INSERT INTO _sqlite_migrations (migration_set, name) VALUES (?, 'later')", [migrations.name]
+            "INSERT INTO _sqlite_migrations (migration_set, name) VALUES ('render-sidecar', 'later')"
         )
         old.close()
     found = check_journal(tmp_path / "journal.db")

@@ -77,7 +77,7 @@ async def test_neighbours_of_a_failing_call_keep_all_they_did(tmp_path: Path) ->
         raise ValueError("at its end")
 
     journal = open_journal(tmp_path)
-    async with JournalWriter(journal, observe=lambda transition: seen.append(transition.path)) as writer:
+    async with JournalWriter(journal, observe=lambda steps: seen.extend(one.path for one in steps)) as writer:
         calls = [writer.run(see, at=route(f"{n}.mp4")) for n in range(2)]
         results = await asyncio.gather(calls[0], writer.run(fail), calls[1], return_exceptions=True)
         assert [isinstance(result, ValueError) for result in results] == [False, True, False]
@@ -116,8 +116,7 @@ async def test_calls_of_one_turn_of_the_loop_wake_the_thread_once(tmp_path: Path
     journal, begun = open_journal(tmp_path), list[str]()
     journal.db.conn.set_trace_callback(begun.append)
     async with JournalWriter(journal) as writer:
-        calls = [asyncio.ensure_future(writer.run(see, at=route(f"{n}.mp4"))) for n in range(20)]
-        await asyncio.sleep(0)
+        calls = [writer.run(see, at=route(f"{n}.mp4")) for n in range(20)]
         assert len(writer._turn) == len(calls)
         await asyncio.gather(*calls)
         assert begun.count("COMMIT") == 1
@@ -126,8 +125,7 @@ async def test_calls_of_one_turn_of_the_loop_wake_the_thread_once(tmp_path: Path
 async def test_calls_of_the_last_turn_are_made_all_the_same(tmp_path: Path) -> None:
     """The thread ends after them."""
     async with JournalWriter(open_journal(tmp_path)) as writer:
-        call = asyncio.ensure_future(writer.run(note, "k", "v"))
-        await asyncio.sleep(0)
+        call = writer.run(note, "k", "v")
     assert await asyncio.wait_for(call, 10) == "v"
 
 

@@ -1,7 +1,4 @@
-"""The migrations by name: a start whose journal is up to date loads neither them nor sqlite-utils.
-
-That takes a tenth of a start to import.
-"""
+"""The migrations by name: a start whose journal is up to date does not load them."""
 
 from __future__ import annotations
 

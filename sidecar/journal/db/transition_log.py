@@ -8,6 +8,7 @@ true.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ import structlog
 
 from sidecar.core.account import TABLE, FileClass, Level
 from sidecar.core.states import Event
+from sidecar.logs import info_rows, prints
 
 from .connection import Transition
 
@@ -33,35 +35,45 @@ _NAMES: dict[str, tuple[str, Level | None]] = {
 
 def log_transitions(transitions: Sequence[Transition], *, syncing: bool) -> None:
     """Write the lines of steps. ``syncing`` is False where the upload is the end of the way."""
-    if transitions:
-        bound = log.bind()  # once: it costs more than a line that no level wants
-        for transition in transitions:
-            _log(bound, transition, syncing=syncing)
+    end = Event.ACKNOWLEDGED if syncing else Event.UPLOADED
+    is_debugging = prints(logging.DEBUG)
+    delivered: list[dict[str, Any]] = []
+    for step in transitions:
+        if step.event == end:
+            delivered.append(_delivered(step))
+        elif is_debugging or step.event in _NAMES:  # nobody sees the rest: three steps of each file
+            _log_delivered(delivered)
+            _log(step)
+    _log_delivered(delivered)
 
 
-def _log(bound: Any, transition: Transition, *, syncing: bool) -> None:
-    if transition.event == (Event.ACKNOWLEDGED if syncing else Event.UPLOADED):
-        bound.info(
-            "delivered",
-            path=transition.path,
-            session=transition.session,
-            bytes=transition.size_bytes,
-            seconds_from_close=_rounded(transition.seconds_since_ready),
-            upload_seconds=_rounded(transition.upload_seconds),
-            version=transition.version,
-            transfer=transition.transfer_id,
-        )
-        return
-    name, level = _NAMES.get(transition.event, (transition.event.replace(" ", "_"), "debug"))
-    write = getattr(bound, level or "debug")
+def _delivered(step: Transition) -> dict[str, Any]:
+    since_close, upload = step.seconds_since_ready, step.upload_seconds
+    return {
+        "path": step.path,
+        "session": step.session,
+        "bytes": step.size_bytes,
+        "seconds_from_close": since_close and round(since_close, 3),
+        "upload_seconds": upload and round(upload, 3),
+        "version": step.version,
+        "transfer": step.transfer_id,
+    }
+
+
+def _log_delivered(rows: list[dict[str, Any]]) -> None:
+    """Write the lines that wait for one that comes after them."""
+    if rows:
+        info_rows("delivered", rows)
+        rows.clear()
+
+
+def _log(step: Transition) -> None:
+    name, level = _NAMES.get(step.event, (step.event.replace(" ", "_"), "debug"))
+    write = getattr(log, level or "debug")
     write(
         name,
-        transfer=transition.transfer_id,
-        path=transition.path,
-        state=transition.state and str(transition.state),  # the word, for any renderer
-        detail=transition.detail,
+        transfer=step.transfer_id,
+        path=step.path,
+        state=step.state and str(step.state),  # the word, for any renderer
+        detail=step.detail,
     )
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)
