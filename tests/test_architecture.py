@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import tomllib
 from pathlib import Path
 
-from sidecar.journal.db.migrations import migrate
+from sqlite_utils import Database
+
+from sidecar.journal.db.migrations import migrations
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "sidecar" / "ARCHITECTURE.md").read_text()
@@ -49,7 +50,6 @@ def test_its_figure_has_every_table_of_the_journal() -> None:
     drawn = {
         word for line in figure.splitlines() for word in re.findall(r"[a-z]{2,}", line.partition(":")[0])
     }
-    db = sqlite3.connect(":memory:", isolation_level=None)
-    migrate(db)
-    names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert drawn == {name for name in names if not name.startswith(("sqlite_", "_sqlite_"))}
+    db = Database(memory=True)
+    migrations.apply(db)
+    assert drawn == {name for name in db.table_names() if not name.startswith(("sqlite_", "_sqlite_"))}

@@ -1,4 +1,7 @@
-"""The migrations by name: a start whose journal is up to date does not load them."""
+"""The migrations by name: a start whose journal is up to date loads neither them nor sqlite-utils.
+
+That takes a tenth of a start to import.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal's tables, as migrations. A landed migration is never edited, only followed.
+"""The journal's tables, as sqlite-utils migrations. A landed migration is never edited, only followed.
 
 All times called ``due`` are monotonic and mean nothing to another process: opening the journal sets
 them, and all leases, back to 0. Times called ``*_ms`` are the wall's, for people and for Convex.
@@ -6,11 +6,12 @@ them, and all leases, back to 0. Times called ``*_ms`` are the wall's, for peopl
 
 from __future__ import annotations
 
-import sqlite3
-from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from .migration_names import applied_migrations
-from .transactions import atomic
+from sqlite_utils.migrations import Migrations
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
 
 TAKEDOWNS = """
 -- Assets that a program has asked to remove, and the objects of which are then deleted.
@@ -25,6 +26,8 @@ TAKEDOWNS_OF_OLDER_VERSIONS = """
 -- Whether the objects of an asset's older versions are deleted with its own.
 ALTER TABLE takedowns ADD COLUMN with_older INTEGER NOT NULL DEFAULT 0;
 """
+
+migrations = Migrations("render-sidecar")
 
 FIRST = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -327,62 +330,132 @@ ALTER TABLE transfers ADD COLUMN media TEXT;
 """
 
 
-RECHECKS_BY_THE_WALL = "ALTER TABLE debts ADD COLUMN looked_ms INTEGER;"
-
-# In the order of their being written. The names stand in each journal.
-MIGRATIONS = {
-    "first": FIRST,
-    "recall": RECALL,  # a fresh journal looks for what is known before it sends
-    "pruning": PRUNING,  # what is over is forgotten after a while
-    "videos": VIDEOS,  # of a scene, counted as they come and go
-    "removals": REMOVALS,  # what is gone, and since when it lies where
-    "recalled_scenes": RECALLED_SCENES,  # a fresh journal unsays nothing of scenes that Convex shows
-    "homes": HOMES,  # a file that is gone is told from a volume that is away
-    "present": PRESENT,  # files that are there are counted
-    "pieces": PIECES,  # of streams, which wait for their playlist
-    "algorithms": ALGORITHMS,  # an upload goes on as it was begun
-    "gathered_counts": GATHERED_COUNTS,  # once a transaction
-    "ops_backing_off": OPS_BACKING_OFF,  # the next op that is due is found without reading them all
-    "part_checksums": PART_CHECKSUMS,  # a part is sent without another look at its bytes
-    "takedowns": TAKEDOWNS,  # a clean-up of assets outlives the program that asked for it
-    "media_facts": MEDIA_FACTS,  # players know what a film is before they have a byte of it
-    "takedowns_of_older_versions": TAKEDOWNS_OF_OLDER_VERSIONS,
-    "rechecks_by_the_wall": RECHECKS_BY_THE_WALL,  # a recheck comes to its end over several short lives
-}
-_SET = "render-sidecar"
-# As sqlite-utils makes them, which brought journals up to date before.
-_RECORDS = """
-CREATE TABLE IF NOT EXISTS "_sqlite_migrations" (
-   "id" INTEGER PRIMARY KEY,
-   "migration_set" TEXT,
-   "name" TEXT,
-   "applied_at" TEXT
-);
-CREATE UNIQUE INDEX IF NOT EXISTS "idx__sqlite_migrations_migration_set_name"
-    ON "_sqlite_migrations" ("migration_set", "name");
-"""
+@migrations()
+def first(db: Database) -> None:
+    """Create everything."""
+    for statement in _statements(FIRST):
+        db.execute(statement)
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Apply what a journal lacks: each migration in one transaction with the record of it."""
-    applied = applied_migrations(connection)
-    if not applied:
-        _run(connection, _RECORDS)
-    for name, script in MIGRATIONS.items():
-        if name not in applied:
-            with atomic(connection):
-                _run(connection, script)
-                connection.execute(
-                    "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES (?, ?, ?)",
-                    [_SET, name, str(datetime.now(UTC))],
-                )
+@migrations()
+def recall(db: Database) -> None:
+    """Let a fresh journal look for what is known before it sends."""
+    for statement in _statements(RECALL):
+        db.execute(statement)
 
 
-def _run(connection: sqlite3.Connection, script: str) -> None:
-    """Run a script, statement by statement: executescript would commit the transaction half-way."""
-    pending = ""
+@migrations()
+def pruning(db: Database) -> None:
+    """Let what is over be forgotten after a while."""
+    for statement in _statements(PRUNING):
+        db.execute(statement)
+
+
+@migrations()
+def videos(db: Database) -> None:
+    """Count the videos of a scene as they come and go."""
+    for statement in _statements(VIDEOS):
+        db.execute(statement)
+
+
+@migrations()
+def removals(db: Database) -> None:
+    """Remember what is gone, and since when it lies where."""
+    for statement in _statements(REMOVALS):
+        db.execute(statement)
+
+
+@migrations()
+def recalled_scenes(db: Database) -> None:
+    """Let a fresh journal unsay nothing of scenes that Convex shows."""
+    for statement in _statements(RECALLED_SCENES):
+        db.execute(statement)
+
+
+@migrations()
+def homes(db: Database) -> None:
+    """Tell a file that is gone from a volume that is away."""
+    for statement in _statements(HOMES):
+        db.execute(statement)
+
+
+@migrations()
+def present(db: Database) -> None:
+    """Count the files that are there."""
+    for statement in _statements(PRESENT):
+        db.execute(statement)
+
+
+@migrations()
+def pieces(db: Database) -> None:
+    """Let pieces of streams wait for their playlist."""
+    for statement in _statements(PIECES):
+        db.execute(statement)
+
+
+@migrations()
+def algorithms(db: Database) -> None:
+    """Let an upload go on as it was begun."""
+    for statement in _statements(ALGORITHMS):
+        db.execute(statement)
+
+
+@migrations()
+def gathered_counts(db: Database) -> None:
+    """Count once a transaction."""
+    for statement in _statements(GATHERED_COUNTS):
+        db.execute(statement)
+
+
+@migrations()
+def ops_backing_off(db: Database) -> None:
+    """Find the next op that is due without reading them all."""
+    for statement in _statements(OPS_BACKING_OFF):
+        db.execute(statement)
+
+
+@migrations()
+def part_checksums(db: Database) -> None:
+    """Let a part be sent without another look at its bytes."""
+    for statement in _statements(PART_CHECKSUMS):
+        db.execute(statement)
+
+
+@migrations()
+def takedowns(db: Database) -> None:
+    """Let a clean-up of assets outlive the program that asked for it."""
+    for statement in _statements(TAKEDOWNS):
+        db.execute(statement)
+
+
+@migrations()
+def media_facts(db: Database) -> None:
+    """Tell players what a film is before they have a byte of it."""
+    for statement in _statements(MEDIA_FACTS):
+        db.execute(statement)
+
+
+@migrations()
+def takedowns_of_older_versions(db: Database) -> None:
+    """Let a clean-up take older versions' objects along."""
+    for statement in _statements(TAKEDOWNS_OF_OLDER_VERSIONS):
+        db.execute(statement)
+
+
+@migrations()
+def rechecks_by_the_wall(db: Database) -> None:
+    """Let a recheck come to its end over several short lives."""
+    db.execute("ALTER TABLE debts ADD COLUMN looked_ms INTEGER")
+
+
+def _statements(script: str) -> list[str]:
+    """Split a script: executescript would commit the migration's transaction half-way."""
+    import sqlite3  # noqa: PLC0415 - only a migration needs its tokenizer
+
+    statements, pending = [], ""
     for line in script.splitlines(keepends=True):
         pending += line
         if pending.strip() and sqlite3.complete_statement(pending):
-            connection.execute(pending)
+            statements.append(pending)
             pending = ""
+    return statements

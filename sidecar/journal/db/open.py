@@ -167,9 +167,11 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             hint="run that version again; an older one would misread it",
         )
     if applied != MIGRATION_NAMES:
-        from .migrations import migrate  # noqa: PLC0415 - a journal that is up to date does not need them
+        from sqlite_utils import Database  # noqa: PLC0415 - a journal that is up to date does not need it
 
-        migrate(connection)
+        from .migrations import migrations  # noqa: PLC0415 - nor these
+
+        migrations.apply(Database(connection))
 
 
 def _file_system(folder: Path) -> str | None:
