@@ -627,6 +627,7 @@ def test_news_of_a_recalled_scene_count_in_their_transaction(journal: Journal) -
     """Bytes are about to be sent: from here on all is reported, also if nothing else ever happens."""
     transfer = ready(journal, "A")
     journal.db.execute("UPDATE scenes SET recalled = 1, reported = NULL")
+    journal.db.may_recall = True  # as whoever recalls a scene says
     journal.db.execute("DELETE FROM outbox")
     journal.uploads.begin_put(transfer.row_id)
     assert [op.kind for op in batch(journal).ops] == [OpKind.FACTS]

@@ -15,7 +15,8 @@ from sidecar.journal.db.store import Store
 
 THERE = frozenset({State.READY, State.UPLOADED, State.SYNCED})  # for a scene that waits for its videos
 _COUNTED = """
-INSERT INTO counts SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE true
+WITH more (state, transfers, bytes) AS (VALUES {rows})
+INSERT INTO counts SELECT state, transfers, bytes FROM more WHERE state NOT NULL
   ON CONFLICT (state) DO UPDATE SET transfers = transfers + excluded.transfers, bytes = bytes + excluded.bytes
 """
 _PRESENT = """
@@ -84,8 +85,8 @@ class Counts(Store):
 
     def _write(self, gathered: Gathered) -> None:
         if gathered.counts:
-            counts = [[state, *count] for state, count in gathered.counts.items()]
-            self._db.execute(_COUNTED, [json.dumps(counts)])
+            counts = [(state.value, *count) for state, count in gathered.counts.items() if any(count)]
+            self._db.over(_COUNTED, counts)
             gathered.counts.clear()
         if gathered.present:
             self._db.execute(_PRESENT, [json.dumps(list(gathered.present.items()))])

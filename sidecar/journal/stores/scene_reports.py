@@ -46,10 +46,10 @@ _SCENES = (
 
 # Content that is complete on disk.
 _ARRIVED = """
-UPDATE scenes SET quiet = 0, change = change + a.files, content_mtime_ns = max(content_mtime_ns, a.mtime_ns)
-FROM (SELECT value ->> 0 AS session_id, value ->> 1 AS scene_id, max(value ->> 2) AS mtime_ns,
-  count(*) AS files FROM json_each(?) GROUP BY 1, 2) AS a
-WHERE scenes.session_id = a.session_id AND scenes.scene_id = a.scene_id
+WITH a (session_id, scene_id, mtime_ns, files, videos) AS (VALUES {rows})
+UPDATE scenes SET quiet = 0, change = change + a.files, content_mtime_ns = max(content_mtime_ns, a.mtime_ns),
+  videos = scenes.videos + a.videos
+FROM a WHERE scenes.session_id = a.session_id AND scenes.scene_id = a.scene_id
 """
 
 
@@ -98,8 +98,15 @@ class SceneReports(Store):
     def _report_touched(self, gathered: Gathered) -> None:
         """Put the facts of scenes into the outbox that changed: all callers touch, none has to report."""
         if gathered.arrivals:
-            self._db.execute(_ARRIVED, [json.dumps(gathered.arrivals)])
-        if gathered.new:
+            self._db.over(
+                _ARRIVED,
+                [
+                    (*scene, of.mtime_ns, of.files, of.first_videos)
+                    for scene, of in gathered.arrivals.items()
+                ],
+            )
+            gathered.arrivals.clear()
+        if gathered.new and self._db.may_recall:
             self._end_recall(gathered)
         if gathered.touched:
             touched = list(gathered.touched)
@@ -108,14 +115,17 @@ class SceneReports(Store):
                 self._report(scene)
 
     def _end_recall(self, gathered: Gathered) -> None:
-        rows = self._db.execute(
+        rows = self._db.over(
             "UPDATE scenes SET recalled = 0 WHERE recalled = 1 AND (session_id, scene_id) IN"
-            " (SELECT value ->> 0, value ->> 1 FROM json_each(?)) RETURNING session_id, scene_id",
-            [json.dumps(list(gathered.new))],
-        ).fetchall()
+            " (VALUES {rows}) RETURNING session_id, scene_id",
+            list(gathered.new),
+        )
         gathered.new.clear()
         for row in sorted(tuple(row) for row in rows):
             gathered.touch(*row)
+        if not rows and not self._db.is_recovering:
+            one = self._db.execute("SELECT 1 FROM scenes WHERE recalled = 1 LIMIT 1").fetchone()
+            self._db.may_recall = one is not None
 
     def _found(self, scenes: Sequence[Scene]) -> Iterator[dict[str, Any]]:
         rows = self._db.execute(_SCENES, [json.dumps(scenes)]).fetchall()

@@ -107,7 +107,7 @@ class Scenes(Store):
     def scene_changed(self, session_id: str, scene_id: str | None, mtime_ns: int) -> None:
         """Note that new content of this scene is complete on disk."""
         if scene_id is not None:
-            self._db.gathered.arrivals.append((session_id, scene_id, mtime_ns))
+            self._db.gathered.arrive(session_id, scene_id, mtime_ns)
         self._db.topics.add(Topic.SCENES)
         self._db.gathered.touch(session_id, scene_id)
 
