@@ -33,6 +33,15 @@ def transfer_id(*, wall_ms: int, chance: bytes, tag: str) -> str:
     return _base32(wall_ms, TIME_LENGTH) + _base32(int.from_bytes(chance), 8) + tag
 
 
+def transfer_ids(*, wall_ms: int, chance: bytes, tag: str) -> list[str]:
+    """Return as many ids of one time as ``chance`` has 5 bytes. Raises ValueError as ``transfer_id`` does."""
+    if not chance:
+        return []
+    first = transfer_id(wall_ms=wall_ms, chance=chance[:CHANCE_BYTES], tag=tag)
+    time, rest = first[:TIME_LENGTH], range(CHANCE_BYTES, len(chance), CHANCE_BYTES)
+    return [first, *(time + _base32(int.from_bytes(chance[at : at + CHANCE_BYTES]), 8) + tag for at in rest)]
+
+
 def time_of(transfer_id: str) -> int:
     """Return when a transfer id was made, in ms since 1970 by its maker's clock; 0 for what is none."""
     if _TRANSFER.fullmatch(transfer_id) is None:

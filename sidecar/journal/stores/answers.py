@@ -21,9 +21,8 @@ from .transfers import StepRow, Transfers
 # Ops with what each is about. Alone: its slot has no other transfer, and its file lies here. Nothing is over,
 # then, but its own way.
 _OPS = f"""
-SELECT op_id, seq, kind, o.transfer AS row_id, t.state = 'uploaded' AS is_uploaded, t.key,
-  t.transfer, rtrim(r.path, '/') AS root_path, t.folder, t.name, t.session_id, t.scene_id,
-  coalesce(t.size, 0) AS size, t.ready_ms, t.version,
+SELECT o.transfer AS row_id, t.transfer, rtrim(r.path, '/'), t.folder, t.name, t.session_id, t.scene_id,
+  coalesce(t.size, 0), t.ready_ms, t.version, op_id, seq, kind, t.key, t.state = 'uploaded' AS is_uploaded,
   NOT EXISTS (SELECT 1 FROM transfers a WHERE a.slot = t.slot AND a.id <> t.id)
     AND EXISTS (SELECT 1 FROM files WHERE slot = t.slot AND {IS_HERE}) AS is_alone
 FROM outbox o LEFT JOIN transfers t ON t.id = o.transfer LEFT JOIN roots r ON r.id = t.root
@@ -196,9 +195,8 @@ def _is_all(op: sqlite3.Row, result: OpResult) -> bool:
 
 
 def _step_row(op: sqlite3.Row, result: OpResult) -> StepRow:
-    size_bytes, version = op["size"], op["version"] if result.version is None else result.version
-    return (
-        *(op["row_id"], op["transfer"], f"{op['root_path']}/{join(op['folder'], op['name'])}"),
-        *(op["session_id"], op["scene_id"], size_bytes, size_bytes),
-        *(f"{result.outcome}, version {result.version}", op["ready_ms"], version),
-    )
+    row_id, name, root, folder, file, session_id, scene_id, size, ready_ms, version, *_ = op
+    said = f"{result.outcome}, version {result.version}"
+    version = version if result.version is None else result.version
+    path = f"{root}/{join(folder, file)}"
+    return (row_id, name, path, session_id, scene_id, size, size, said, ready_ms, version)

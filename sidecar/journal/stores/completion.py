@@ -113,7 +113,9 @@ class Completion(Store):
         ready_ms = self._db.clock.wall_ms()
         steps, rows, files = list[StepRow](), list[tuple[Column, ...]](), list[tuple[Column, ...]]()
         for row, fingerprint in found:
-            row_id, name, root_path, root, folder, file, session_id, scene_id, kind, held, bytes_before, _ = row
+            row_id, name, root_path, root, folder, file, session_id, scene_id, kind, held, bytes_before, _ = (
+                row
+            )
             identity = identity_values(fingerprint.identity)
             rows.append((row_id, ready_ms, *identity, fingerprint.checksum, media_json(fingerprint.media)))
             files.append((root, folder, file, *identity))

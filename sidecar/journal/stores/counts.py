@@ -7,6 +7,7 @@ changes a row's state or size says so here; what is deleted or marked absent of 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from sidecar.core.model import AssetType, State, StatIdentity, Transfer
 from sidecar.journal.db.connection import JournalConnection
@@ -46,11 +47,10 @@ class Counts(Store):
         super().__init__(db)
         db.at_end(self._write)
 
-    def began(self, root: int, *, is_new_file: bool) -> None:
-        """Count a transfer that was begun, and its file, unless that was remembered."""
-        self._db.gathered.count(State.DISCOVERED, transfers=1, size_bytes=0)
-        if is_new_file:
-            self._db.gathered.present[root] += 1
+    def began(self, transfers: int, *, new_files: Iterable[int]) -> None:
+        """Count transfers that were begun, and those of their files, by root, that were not remembered."""
+        self._db.gathered.count(State.DISCOVERED, transfers=transfers, size_bytes=0)
+        self._db.gathered.present.update(new_files)
 
     def stepped(self, transfer: Transfer, state: State | None, *, size_bytes: int) -> None:
         """Count a step to ``state``, None if the row was dropped, from what the row was before.

@@ -24,23 +24,25 @@ from .outbox import Outbox
 
 _ABOUT = "t.session_id = s.session_id AND t.scene_id = s.scene_id"
 # One state at a time: of two lists SQLite searches all that the longer one finds. In words: with a bound
-# value, on which the partial index depends, it is planned anew each time.
-_OPEN = " OR ".join(
-    f"EXISTS (SELECT 1 FROM transfers t WHERE {_ABOUT} AND t.state = '{state}'"
-    " AND t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned'))"
-    for state in (State.DISCOVERED, State.READY, State.UPLOADED)
+# value, on which the partial index depends, it is planned anew each time. As cases: each is asked only where
+# those before it do not hold.
+_OPEN = "".join(
+    f" WHEN EXISTS (SELECT 1 FROM transfers t WHERE {_ABOUT} AND t.state = '{state}'"
+    " AND t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')) THEN 1"
+    for state in (State.READY, State.DISCOVERED, State.UPLOADED)
 )
 # All of its video that is known of is pieces of streams.
 _UNPLAYABLE = (
-    "(EXISTS (SELECT 1 FROM playlists p WHERE p.session_id = s.session_id AND p.scene_id = s.scene_id)"
-    f" OR EXISTS (SELECT 1 FROM transfers t WHERE {_ABOUT} AND t.piece = 2)) AND NOT EXISTS"
+    " WHEN EXISTS (SELECT 1 FROM playlists p WHERE p.session_id = s.session_id AND p.scene_id = s.scene_id)"
+    f" OR EXISTS (SELECT 1 FROM transfers t WHERE {_ABOUT} AND t.piece = 2) THEN NOT EXISTS"
     " (SELECT 1 FROM transfers t WHERE t.session_id = s.session_id AND t.entity_id = s.scene_id"
     " AND t.piece <> 2 AND t.asset_type = 'video_chunk' AND t.state IN ('ready', 'uploaded', 'synced'))"
 )
 # What derive needs of some scenes, at a cost that does not grow with the scene's files.
 _SCENES = (
-    f"SELECT s.*, manifest_mtime_ns, {_OPEN} AS owed, {_UNPLAYABLE} AS unplayable FROM json_each(?) j"
-    " CROSS JOIN scenes s ON s.session_id = j.value ->> 0 AND s.scene_id = j.value ->> 1"
+    "WITH j (key, session_id, scene_id) AS (VALUES {rows})"
+    f" SELECT s.*, manifest_mtime_ns, CASE{_OPEN} ELSE 0 END AS owed, CASE{_UNPLAYABLE} ELSE 0 END AS unplayable"
+    " FROM j CROSS JOIN scenes s ON s.session_id = j.session_id AND s.scene_id = j.scene_id"
     " LEFT JOIN sessions ON sessions.session_id = s.session_id ORDER BY j.key"
 )
 
@@ -100,10 +102,7 @@ class SceneReports(Store):
         if gathered.arrivals:
             self._db.over(
                 _ARRIVED,
-                [
-                    (*scene, of.mtime_ns, of.files, of.first_videos)
-                    for scene, of in gathered.arrivals.items()
-                ],
+                [(*scene, of.mtime_ns, of.files, of.first_videos) for scene, of in gathered.arrivals.items()],
             )
             gathered.arrivals.clear()
         if gathered.new and self._db.may_recall:
@@ -128,7 +127,7 @@ class SceneReports(Store):
             self._db.may_recall = one is not None
 
     def _found(self, scenes: Sequence[Scene]) -> Iterator[dict[str, Any]]:
-        rows = self._db.execute(_SCENES, [json.dumps(scenes)]).fetchall()
+        rows = self._db.over(_SCENES, [(number, *scene) for number, scene in enumerate(scenes)])
         return (dict(row) for row in rows)
 
     def _report(self, scene: dict[str, Any]) -> None:

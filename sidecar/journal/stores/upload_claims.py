@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from sidecar.core.errors import SidecarError
@@ -72,9 +71,8 @@ class UploadClaims(Store):
             [now, limit, priority, shorter_than_bytes, least_priority],
         ).fetchall()
         if rows:
-            self._db.execute(
-                "UPDATE transfers SET lease = 1 WHERE id IN (SELECT value FROM json_each(?))",
-                [json.dumps([row["id"] for row in rows])],
+            self._db.over(
+                "UPDATE transfers SET lease = 1 WHERE id IN ({rows})", [(row["id"],) for row in rows]
             )
         self._transfers.uploads_began |= {row["id"]: now for row in rows}
         is_any = (priority, shorter_than_bytes, least_priority) == (ANY, ANY, 0)
