@@ -50,6 +50,13 @@ class Uploads(Store):
         self._cleanup, self._discovery = cleanup, discovery
 
     @transaction
+    def begin_puts(self, row_ids: Sequence[tuple[int]]) -> list[None]:
+        """Note many, as ``begin_put`` does."""
+        self._db.gathered.intents.update(dict.fromkeys([row_id for (row_id,) in row_ids]))
+        return [None] * len(row_ids)
+
+    @together(begin_puts)
+    @transaction
     def begin_put(self, row_id: int) -> None:
         """Note the intent, before a PUT or a Complete: from here on the object may exist."""
         self._db.gathered.intents[row_id] = None
