@@ -220,7 +220,7 @@ class JournalWriter:
         What only reads needs none: nobody else writes.
         """
         self._forget_news()
-        only_reads = all([call.only_reads for call in group])
+        only_reads = all(call.only_reads for call in group)
         try:
             with nullcontext() if only_reads else self.journal.db.atomic():
                 for calls in _together(group):

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from sidecar.core.clock import Clock
 from sidecar.core.errors import JournalLostError
 
+from .entropy import Entropy
 from .gathered import Gathered
 from .integrity import end_use
 from .meta import EPOCH, JOURNAL_ID, RECALLING, SCANNED
@@ -64,7 +65,7 @@ class JournalConnection:
         tag: str,
         bucket: str,
         clock: Clock,
-        chance: Callable[[int], bytes] = os.urandom,
+        chance: Callable[[int], bytes] | None = None,
         lost: JournalLostError | None = None,
     ) -> None:
         """Open or create the journal at ``path`` for this process alone.
@@ -74,7 +75,13 @@ class JournalConnection:
         sentence about it. Raises FatalError: 75 if another process has it open, 78 if it cannot be
         written, lies on a network disk or is of a newer version.
         """
-        self.path, self.tag, self.bucket, self.clock, self.chance = path, tag, bucket, clock, chance
+        self.path, self.tag, self.bucket, self.clock, self.chance = (
+            path,
+            tag,
+            bucket,
+            clock,
+            chance or Entropy(),
+        )
         self.topics: set[Topic] = set()
         self.transitions: list[Transition] = []
         self.gathered = Gathered()

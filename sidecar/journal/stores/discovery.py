@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sidecar.core.file_states import FileEvent
-from sidecar.core.ids import CHANCE_BYTES, transfer_ids
+from sidecar.core.ids import transfer_id
 from sidecar.core.keys import is_unique
 from sidecar.core.model import Observation, State, Transfer
 from sidecar.core.routing import object_key
@@ -72,9 +72,8 @@ class Discovery(Store):
         """Make files candidates whose slots have no removal; strange ones have no row yet."""
         if not observations:
             return []
-        now_ms, chance = self._db.clock.wall_ms(), self._db.chance(CHANCE_BYTES * len(observations))
-        names = transfer_ids(wall_ms=now_ms, chance=chance, tag=self._db.tag)
-        rows = [self._row(seen, name, now_ms) for seen, name in zip(observations, names, strict=True)]
+        now_ms = self._db.clock.wall_ms()
+        rows = [self._row(seen, now_ms) for seen in observations]
         returned = self._db.insert(_INTO_TRANSFERS, rows, returning="RETURNING transfer, id")
         row_ids = dict[str, int](map(tuple, returned))
         begun = [
@@ -88,26 +87,27 @@ class Discovery(Store):
         ]
         self._db.insert(_INTO_FILES, new)
         self._counts.began(len(rows), new_files=[row[0] for row in new])
-        said = (0, 0, None, None, None)
-        steps = [
-            (one.row_id, row[0], one.display, row[5], row[7], *said)
-            for one, row in zip(begun, rows, strict=True)
-        ]
-        self._transfers.record_alike("discovered", State.DISCOVERED, steps)
-        for scene in dict.fromkeys(
-            [
-                (seen.route.project_id, row[5], row[7])
-                for seen, row in zip(observations, rows, strict=True)
-                if row[7] is not None
-            ]
-        ):
-            self._scenes.scene_seen(*scene)
-        self._db.topics.add(Topic.CANDIDATES)
+        self._began(begun)
         return begun
 
-    def _row(self, seen: Observation, name: str, now_ms: int) -> tuple[Any, ...]:
+    def _began(self, begun: Sequence[Transfer]) -> None:
+        """Write it down, and tell the scenes."""
+        routes, said = [one.route for one in begun], (0, 0, None, None, None)
+        scenes = [(route.project_id, route.slot.session_id, route.scene_id) for route in routes]
+        steps = [
+            (one.row_id, one.transfer_id, one.display, session_id, scene_id, *said)
+            for one, (_, session_id, scene_id) in zip(begun, scenes, strict=True)
+        ]
+        self._transfers.record_alike("discovered", State.DISCOVERED, steps)
+        for project_id, session_id, scene_id in dict.fromkeys(scenes):
+            if scene_id is not None:
+                self._scenes.scene_seen(project_id, session_id, scene_id)
+        self._db.topics.add(Topic.CANDIDATES)
+
+    def _row(self, seen: Observation, now_ms: int) -> tuple[Any, ...]:
         """Return a new transfer's columns, as _INTO_TRANSFERS has them."""
         route, slot = seen.route, seen.route.slot
+        name = transfer_id(wall_ms=now_ms, chance=self._db.chance(5), tag=self._db.tag)
         return (
             name,
             self._db.root_id(seen.root),

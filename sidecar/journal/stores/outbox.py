@@ -12,7 +12,6 @@ from sidecar.journal.db.rows import json_text
 from sidecar.journal.db.store import Store
 
 _INTO = "INSERT INTO outbox (op_id, kind, state, project_id, session_id, scene_id, slot, transfer, body)"
-_NAME_BYTES = 16  # of chance, in an op's id
 _Row = tuple[str, str, str | None, str, int | None, str]  # the last columns of _INTO
 
 
@@ -57,13 +56,8 @@ class Outbox(Store):
         )
 
     def _insert(self, kind: OpKind, ops: Sequence[_Row]) -> None:
-        names, word = self._db.chance(_NAME_BYTES * len(ops)).hex(), str(kind)
-        length = 2 * _NAME_BYTES
-        rows = [
-            (names[length * number : length * (number + 1)], word, "pending", *op)
-            for number, op in enumerate(ops)
-        ]
-        self._db.insert(_INTO, rows)
+        chance, word = self._db.chance, str(kind)
+        self._db.insert(_INTO, [(chance(16).hex(), word, "pending", *op) for op in ops])
         self._db.topics.add(Topic.OUTBOX)
 
 

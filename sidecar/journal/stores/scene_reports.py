@@ -41,7 +41,8 @@ _UNPLAYABLE = (
 # What derive needs of some scenes, at a cost that does not grow with the scene's files.
 _SCENES = (
     "WITH j (key, session_id, scene_id) AS (VALUES {rows})"
-    f" SELECT s.*, manifest_mtime_ns, CASE{_OPEN} ELSE 0 END AS owed, CASE{_UNPLAYABLE} ELSE 0 END AS unplayable"
+    f" SELECT s.*, manifest_mtime_ns, CASE{_OPEN} ELSE 0 END AS owed,"
+    f" CASE{_UNPLAYABLE} ELSE 0 END AS unplayable"
     " FROM j CROSS JOIN scenes s ON s.session_id = j.session_id AND s.scene_id = j.scene_id"
     " LEFT JOIN sessions ON sessions.session_id = s.session_id ORDER BY j.key"
 )

@@ -162,8 +162,7 @@ class Transfers(Store):
         if state is not None:
             gathered.count(state, transfers=len(rows), size_bytes=sum([row[6] for row in rows]))
         if touch:
-            scenes = [(session_id, scene_id) for _, _, _, session_id, scene_id, *_ in rows]
-            gathered.touched.update(dict.fromkeys([scene for scene in scenes if scene[1] is not None]))
+            gathered.touched.update(dict.fromkeys([(row[3], row[4]) for row in rows if row[4] is not None]))
         self.record_alike(event, state, rows)
 
     def record_alike(self, event: str, state: State | None, rows: Sequence[StepRow]) -> None:

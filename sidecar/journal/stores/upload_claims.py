@@ -17,7 +17,6 @@ from .cleanup import Cleanup
 from .roots import Roots
 from .transfers import Transfers
 
-
 _BEGUN = "EXISTS (SELECT 1 FROM parts p WHERE p.transfer = t.id)"
 _IS_DUE = """
   t.state = 'ready' AND t.lease = 0 AND t.held = 0 AND t.parked = 0 AND t.due <= ?1

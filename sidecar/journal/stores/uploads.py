@@ -73,7 +73,7 @@ class Uploads(Store):
         uploaded = [one for one, state in zip(stored, states, strict=True) if state is State.UPLOADED]
         self._stepped([(claimed, found[claimed.row_id]["size"]) for claimed, _, _ in uploaded])
         self._outbox.announce_all(uploaded, uploaded_ms=now_ms)
-        if any([row["has_older"] or row["has_newer"] for row in rows]):  # they may have waited for this one
+        if any(row["has_older"] or row["has_newer"] for row in rows):  # they may have waited for this one
             self._db.topics.add(Topic.UPLOADS)
         return states
 
