@@ -62,10 +62,12 @@ class Answers(Store):
             "DELETE FROM outbox WHERE seq IN ({rows})",
             [(op["seq"],) for op, result in ops if _is_settled(op, result)],
         )
-        for op, result in ops:
-            if not _is_all(op, result):
-                self._settle_op(op, result, is_taken_back=result.op_id in taken_back)
-        self._acknowledge_all([(op, result) for op, result in ops if _is_all(op, result)])
+        acknowledged = [(op, result) for op, result in ops if _is_all(op, result)]
+        if len(acknowledged) < len(ops):
+            for op, result in ops:
+                if not _is_all(op, result):
+                    self._settle_op(op, result, is_taken_back=result.op_id in taken_back)
+        self._acknowledge_all(acknowledged)
 
     @transaction
     def mark_ops_dead(self, seqs: Sequence[int], error: SidecarError) -> None:

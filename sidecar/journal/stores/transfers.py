@@ -176,8 +176,8 @@ class Transfers(Store):
                 Transition,
                 (
                     *(event, transfer_id, path, state, detail),
-                    max(0.0, (now_ms - ready_ms) / 1000) if is_end and ready_ms is not None else None,
-                    *(session_id, size_bytes, version, took.get(row_id)),
+                    _seconds(ready_ms, now_ms) if is_end and ready_ms is not None else None,
+                    *(session_id, size_bytes, version, took.get(row_id) if took else None),
                 ),
             )
             for row_id, transfer_id, path, session_id, _, _, size_bytes, detail, ready_ms, version in rows
@@ -199,7 +199,7 @@ class Transfers(Store):
         self.remember(transfer, event, detail)
         since = None
         if event in _DELIVERING and transfer.ready_ms is not None:
-            since = max(0.0, (self._db.clock.wall_ms() - transfer.ready_ms) / 1000)
+            since = _seconds(transfer.ready_ms, self._db.clock.wall_ms())
         self._db.transitions.append(
             Transition(
                 event=event,
@@ -304,6 +304,10 @@ class Transfers(Store):
         while len(self._uploads_took) > UPLOADS_KEPT_MAX:  # an outage of Convex: the oldest are not known
             self._uploads_took.pop(next(iter(self._uploads_took)))
         return took
+
+
+def _seconds(since_ms: int, now_ms: int) -> float:
+    return (now_ms - since_ms) / 1000 if now_ms > since_ms else 0.0
 
 
 @cache
