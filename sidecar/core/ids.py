@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 TIME_LENGTH, TAG_LENGTH = 10, 8  # ids sort by their first characters as by their time
@@ -30,7 +31,7 @@ def transfer_id(*, wall_ms: int, chance: bytes, tag: str) -> str:
     """
     if len(chance) != CHANCE_BYTES or len(tag) != TAG_LENGTH or not 0 <= wall_ms < 1 << 48:
         raise ValueError("a transfer id is 48 bits of time, 5 bytes of chance and a tag of 8 characters")
-    return _base32(wall_ms, TIME_LENGTH) + _base32(int.from_bytes(chance), 8) + tag
+    return _time(wall_ms) + _base32(int.from_bytes(chance), 8) + tag
 
 
 def time_of(transfer_id: str) -> int:
@@ -52,6 +53,11 @@ def transfer_in(key: str, tag: str) -> str | None:
     """Return the last transfer id with this tag in an object key, or None."""
     found = [match.group(0) for match in _TRANSFER.finditer(key) if match.group(2) == tag]
     return found[-1] if found else None
+
+
+@lru_cache(maxsize=1)  # what a listing shows has one time
+def _time(wall_ms: int) -> str:
+    return _base32(wall_ms, TIME_LENGTH)
 
 
 def _base32(number: int, length: int) -> str:

@@ -72,6 +72,8 @@ class KeyForm:
 
 def close_key(key: str, transfer_id: str) -> str:
     """Return the object key of one transfer."""
+    if "{{" not in key and "}}" not in key:
+        return key.replace("{transfer}", transfer_id)
     return _OPEN.sub(lambda found: {"{{": "{", "}}": "}"}.get(found[0], transfer_id), key)
 
 

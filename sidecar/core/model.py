@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
+from binascii import b2a_base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
@@ -14,6 +14,8 @@ from .checksum_algorithms import Algorithm
 from .media_facts import MediaFacts
 
 MIB = 1024 * 1024
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class AssetType(StrEnum):
@@ -86,8 +88,8 @@ class Slot:
 
 @lru_cache(maxsize=2048)
 def _digest(*fields: str) -> str:
-    raw = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
-    return base64.urlsafe_b64encode(hashlib.sha256(raw).digest()).rstrip(b"=").decode()
+    digest = b2a_base64(hashlib.sha256(_ENCODE(fields).encode()).digest(), newline=False)
+    return digest.rstrip(b"=").translate(_URL_SAFE).decode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,9 +45,9 @@ class OpOutcome(StrEnum):
 def slot_fields(slot: Slot) -> dict[str, str]:
     """Return a slot as the wire names it within its session."""
     return {
-        "entityType": slot.entity_type,
+        "entityType": str(slot.entity_type),
         "entityId": slot.entity_id,
-        "assetType": slot.asset_type,
+        "assetType": str(slot.asset_type),
         "name": slot.name,
     }
 

@@ -6,7 +6,6 @@ Nothing here waits, sends or reads a file of the user's.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Concatenate, cast
@@ -58,7 +57,7 @@ class Journal:
         tag: str,
         bucket: str,
         clock: Clock,
-        chance: Callable[[int], bytes] = os.urandom,
+        chance: Callable[[int], bytes] | None = None,
         lost: JournalLostError | None = None,
     ) -> None:
         """Open the journal for this process alone and void the leases that the last process left.

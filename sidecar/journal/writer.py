@@ -18,7 +18,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
@@ -28,7 +28,7 @@ from sidecar.core.errors import JournalLostError
 from sidecar.journal.db.connection import Topic, Transition
 from sidecar.journal.db.integrity import is_damage
 from sidecar.journal.db.reserve import Reserve
-from sidecar.journal.db.store import S, Store, all_of, is_transaction
+from sidecar.journal.db.store import ALL_OF, S, Store, is_transaction
 from sidecar.journal.db.transition_log import log_transitions
 
 from .journal import Journal
@@ -315,18 +315,20 @@ class JournalWriter:
             log_transitions(transitions, syncing=self._syncing)
 
 
-def _together(group: Sequence[_Call]) -> Iterator[list[_Call]]:
-    """Yield calls in their order, those that are made as one where the first of them stands."""
+def _together(group: Sequence[_Call]) -> Sequence[Sequence[_Call]]:
+    """Return calls in their order, those that are made as one where the first of them stands."""
+    if len(group) == 1:
+        return [group]
     of_a_kind: dict[Any, list[_Call]] = {}
     for call in group:
-        key = call if call.kwargs or all_of(call.method) is None else call.method
+        key = call if call.kwargs or call.method not in ALL_OF else call.method
         of_a_kind.setdefault(key, []).append(call)
-    yield from of_a_kind.values()
+    return list(of_a_kind.values())
 
 
 def _run(calls: Sequence[_Call]) -> None:
     one = calls[0]
-    many = all_of(one.method) if len(calls) > 1 else None
+    many = ALL_OF.get(one.method) if len(calls) > 1 else None
     results = [one.run()] if many is None else many(one.on, [call.args for call in calls])
     for call, result in zip(calls, results, strict=True):
         call.error, call.result = None, result

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sidecar.core.clock import Clock
 from sidecar.core.errors import JournalLostError
 
+from .entropy import Entropy
 from .gathered import Gathered
 from .integrity import end_use
 from .meta import EPOCH, JOURNAL_ID, RECALLING, SCANNED
@@ -22,7 +24,7 @@ from .open import inode, lock, lock_path, open_database
 from .quarantine import move_aside
 from .transactions import atomic
 
-_ROWS_AT_ONCE = (64, 16, 4, 1)  # few, so that their statements stay prepared
+_ROWS_MAX = 64  # of one statement. Fewer are a power of two: so few statements stay prepared
 
 
 class Topic(StrEnum):
@@ -63,7 +65,7 @@ class JournalConnection:
         tag: str,
         bucket: str,
         clock: Clock,
-        chance: Callable[[int], bytes] = os.urandom,
+        chance: Callable[[int], bytes] | None = None,
         lost: JournalLostError | None = None,
     ) -> None:
         """Open or create the journal at ``path`` for this process alone.
@@ -73,7 +75,13 @@ class JournalConnection:
         sentence about it. Raises FatalError: 75 if another process has it open, 78 if it cannot be
         written, lies on a network disk or is of a newer version.
         """
-        self.path, self.tag, self.bucket, self.clock, self.chance = path, tag, bucket, clock, chance
+        self.path, self.tag, self.bucket, self.clock, self.chance = (
+            path,
+            tag,
+            bucket,
+            clock,
+            chance or Entropy(),
+        )
         self.topics: set[Topic] = set()
         self.transitions: list[Transition] = []
         self.gathered = Gathered()
@@ -94,6 +102,7 @@ class JournalConnection:
         self.is_new = self._is_new()
         self.journal_id = JOURNAL_ID.read(self.conn) or JOURNAL_ID.write(self.conn, str(uuid.uuid4()))
         self.is_recovering = RECALLING.is_set(self.conn)
+        self.may_recall = True  # until it is found that no scene is (recovery.py)
         self.epoch = EPOCH.read(self.conn)
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> sqlite3.Cursor:
@@ -104,11 +113,25 @@ class JournalConnection:
         """Insert rows by few statements: ``into`` is one up to its VALUES; return what ``returning`` says."""
         first, returned = 0, list[sqlite3.Row]()
         while first < len(rows):
-            count = next(size for size in _ROWS_AT_ONCE if size <= len(rows) - first)
-            sql = _values(into, len(rows[0]), count, returning)
-            values = [value for row in rows[first : first + count] for value in row]
+            count = min(_ROWS_MAX, 1 << (len(rows) - first).bit_length() - 1)
+            sql = _with_rows(f"{into} VALUES {{rows}} {returning}", len(rows[0]), count)
+            values = list(chain.from_iterable(rows[first : first + count]))
             returned += self.conn.execute(sql, values).fetchall()
             first += count
+        return returned
+
+    def over(self, sql: str, rows: Sequence[Sequence[Any]]) -> list[sqlite3.Row]:
+        """Run a statement over rows of values, which come where it has ``{rows}``: one step for many rows.
+
+        NULLs make up the number, so nothing that is true of a NULL may be asked of the first value.
+        """
+        returned = list[sqlite3.Row]()
+        for first in range(0, len(rows), _ROWS_MAX):
+            values = list(chain.from_iterable(rows[first : first + _ROWS_MAX]))
+            columns = len(rows[0])
+            count = 1 << (len(values) // columns - 1).bit_length()
+            values += [None] * (columns * count - len(values))
+            returned += self.conn.execute(_with_rows(sql, columns, count), values).fetchall()
         return returned
 
     @contextmanager
@@ -130,7 +153,7 @@ class JournalConnection:
             del self.transitions[noted:]
             self.gathered.clear()
             self._new_root_ids.clear()
-            self._is_spoilt = False
+            self._is_spoilt, self.may_recall = False, True
             raise
         if not is_inner:
             self._root_ids |= self._new_root_ids
@@ -239,6 +262,6 @@ class JournalConnection:
 
 
 @cache
-def _values(into: str, columns: int, rows: int, returning: str) -> str:
+def _with_rows(sql: str, columns: int, rows: int) -> str:
     row = f"({', '.join(['?'] * columns)})"
-    return f"{into} VALUES {', '.join([row] * rows)} {returning}"
+    return sql.replace("{rows}", ", ".join([row] * rows))

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from sidecar.core.model import State
 
 Scene = tuple[str, str]  # session and scene
-Arrival = tuple[str, str, int]  # of content: session, scene, mtime_ns
 EventRow = tuple[int, int, str, str | None]  # at_ms, transfer, event, detail
 
 
@@ -39,6 +38,15 @@ class VideoSteps:
         return bool(self.came or self.went or self.dead or self.abandoned)
 
 
+@dataclass(slots=True)
+class Arrivals:
+    """Content of a scene that is complete on disk since."""
+
+    mtime_ns: int = 0  # the newest one's
+    files: int = 0
+    first_videos: int = 0  # that no other transfer of their slots stands beside: counted here alone
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
     """Each in the order in which it came; whoever writes one of them empties it."""
@@ -52,13 +60,22 @@ class Gathered:
     present: Counter[int] = field(default_factory=Counter)  # more files, by root
     videos: dict[tuple[str, str, str], VideoSteps] = field(default_factory=dict)  # by scene and slot
     known: set[Scene] = field(default_factory=set)  # that have a row
-    arrivals: list[Arrival] = field(default_factory=list)
+    arrivals: dict[Scene, Arrivals] = field(default_factory=dict)
 
     def count(self, state: State, *, transfers: int, size_bytes: int) -> None:
         """Count more of a state, or fewer."""
         count = self.counts.setdefault(state, [0, 0])
         count[0] += transfers
         count[1] += size_bytes
+
+    def arrive(self, session_id: str, scene_id: str, mtime_ns: int, *, is_first_video: bool = False) -> None:
+        """Let a scene hear of content that is complete on disk."""
+        arrivals = self.arrivals.get((session_id, scene_id))
+        if arrivals is None:
+            arrivals = self.arrivals[session_id, scene_id] = Arrivals()
+        arrivals.mtime_ns = max(arrivals.mtime_ns, mtime_ns)
+        arrivals.files += 1
+        arrivals.first_videos += is_first_video
 
     def touch(self, session_id: str, scene_id: str | None) -> None:
         """Let a scene's facts be derived at the end."""

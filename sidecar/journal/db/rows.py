@@ -9,7 +9,10 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
+
+from pydantic_core import to_json
 
 from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.checksums import to_int, to_text
@@ -37,6 +40,9 @@ TRANSFER_COLUMNS = """
   t.may_upload, t.may_object, t.error_kind, t.error_message, t.home, t.parked, t.algorithm, t.media
 """
 _TRANSFER_NAMES = tuple(re.split(r"\W+", column)[-1] for column in TRANSFER_COLUMNS.strip().split(","))
+# In the words of the index open_by_scene, and beside any narrower condition: it is taken then, and what is
+# delivered is not walked over.
+IS_OPEN = "state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')"
 TRANSFERS = "transfers t JOIN roots r ON r.id = t.root"
 FROM_TRANSFERS = f"SELECT {TRANSFER_COLUMNS} FROM {TRANSFERS}"
 
@@ -63,8 +69,11 @@ def unsigned(number: int) -> int:
 
 
 _SLOT_FIELDS = tuple(field.name for field in fields(Slot))
+_SLOT_VALUES = attrgetter(*_SLOT_FIELDS)
 _ROUTE_FIELDS = tuple(field.name for field in fields(Route))
-_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=dict).encode
+_ROUTE_VALUES = attrgetter(*_ROUTE_FIELDS)
+_MEDIA_FIELDS = tuple(field.name for field in fields(MediaFacts))
+_MEDIA_VALUES = attrgetter(*_MEDIA_FIELDS)
 IDENTITY = ("inode", "size", "mtime_ns", "ctime_ns")
 PART_CHECKSUMS = ("checksum_part_bytes", "part_checksums")
 Column = str | int | bytes | None
@@ -92,10 +101,15 @@ def identity_of(row: sqlite3.Row | Mapping[str, Any]) -> StatIdentity | None:
     )
 
 
+def json_text(value: Any) -> str:
+    """Return JSON as the journal keeps it: thrice as fast as Python's, but for values of an Enum."""
+    return to_json(value, fallback=dict).decode()
+
+
 def route_json(route: Route) -> str:
     """Return a route as JSON; whoever reads that soon gets this very one."""
-    slot = {name: getattr(route.slot, name) for name in _SLOT_FIELDS}
-    text = _ENCODE({name: getattr(route, name) for name in _ROUTE_FIELDS} | {"slot": slot})
+    slot = dict(zip(_SLOT_FIELDS, map(str, _SLOT_VALUES(route.slot)), strict=True))
+    text = json_text({**dict(zip(_ROUTE_FIELDS, _ROUTE_VALUES(route), strict=True)), "slot": slot})
     _keep(text, route)
     return text
 
@@ -139,8 +153,8 @@ def media_json(media: MediaFacts | None) -> str | None:
     """Return what a file's structure told as stored."""
     if media is None:
         return None
-    told = {name: value for name, value in asdict(media).items() if value is not None}
-    return _ENCODE(told)
+    told = zip(_MEDIA_FIELDS, _MEDIA_VALUES(media), strict=True)
+    return json_text({name: value for name, value in told if value is not None})
 
 
 @lru_cache(maxsize=512)  # as of a route

@@ -17,7 +17,7 @@ T = TypeVar("T")
 S = TypeVar("S", bound="Store")
 M = TypeVar("M", bound=Callable[..., Any])
 AllOf = Callable[[Any, Sequence[tuple[Any, ...]]], Sequence[Any]]
-_ALL_OF: dict[Callable[..., Any], AllOf] = {}
+ALL_OF: dict[Callable[..., Any], AllOf] = {}  # what stands for many calls of a method, if something does
 
 
 class Store:
@@ -52,15 +52,10 @@ def together(all_of: AllOf) -> Callable[[M], M]:
     """
 
     def mark(method: M) -> M:
-        _ALL_OF[method] = all_of
+        ALL_OF[method] = all_of
         return method
 
     return mark
-
-
-def all_of(method: Callable[..., Any]) -> AllOf | None:
-    """Return what stands for many calls of a method, if something does."""
-    return _ALL_OF.get(method)
 
 
 def is_transaction(method: Callable[..., object]) -> bool:

@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 
 from sidecar.core.errors import SidecarError
 from sidecar.core.model import KnownContent, State, Transfer
 from sidecar.core.ops import Kept, OpKind, OpOutcome, OpResult
-from sidecar.core.states import Event, step
+from sidecar.core.states import Event
 from sidecar.journal.db.connection import JournalConnection
 from sidecar.journal.db.file_conditions import IS_HERE
-from sidecar.journal.db.rows import TRANSFER_COLUMNS, TRANSFERS, known_content_json, transfer_from
+from sidecar.journal.db.rows import join, known_content_json
 from sidecar.journal.db.store import Store, transaction
 
 from .cleanup import Cleanup
 from .removal_ops import RemovalOps
-from .transfers import Transfers
+from .transfers import StepRow, Transfers
 
-# Alone: its slot has no other transfer, and its file lies here. Nothing is over, then, but its own way.
-_TOLD = f"""
-SELECT {TRANSFER_COLUMNS},
-  NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = t.slot AND o.id <> t.id)
-  AND EXISTS (SELECT 1 FROM files WHERE slot = t.slot AND {IS_HERE}) AS is_alone
-FROM {TRANSFERS} WHERE t.id IN (SELECT value FROM json_each(?))
+# Ops with what each is about. Alone: its slot has no other transfer, and its file lies here. Nothing is over,
+# then, but its own way.
+_OPS = f"""
+SELECT o.transfer AS row_id, t.transfer, rtrim(r.path, '/'), t.folder, t.name, t.session_id, t.scene_id,
+  coalesce(t.size, 0), t.ready_ms, t.version, op_id, seq, kind, t.key, t.state = 'uploaded' AS is_uploaded,
+  NOT EXISTS (SELECT 1 FROM transfers a WHERE a.slot = t.slot AND a.id <> t.id)
+    AND EXISTS (SELECT 1 FROM files WHERE slot = t.slot AND {IS_HERE}) AS is_alone
+FROM outbox o LEFT JOIN transfers t ON t.id = o.transfer LEFT JOIN roots r ON r.id = t.root
+WHERE op_id IN ({{rows}})
 """
 _ACKNOWLEDGED = """
-UPDATE transfers SET state = 'synced', ended_ms = NULL, version = a.version, synced_ms = ?2,
+WITH a (id, version, synced_ms) AS (VALUES {rows})
+UPDATE transfers SET state = 'synced', ended_ms = NULL, version = a.version, synced_ms = a.synced_ms,
   error_kind = NULL, error_message = NULL
-FROM (SELECT value ->> 0 AS id, value ->> 1 AS version FROM json_each(?1)) AS a WHERE transfers.id = a.id
+FROM a WHERE transfers.id = a.id
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Told:
-    """What an op was about."""
-
-    transfer: Transfer
-    is_alone: bool
 
 
 class Answers(Store):
@@ -61,22 +55,18 @@ class Answers(Store):
 
         ``taken_back``: the refused ops, by their ids, whose uploads are to be undone.
         """
-        ops = self._ops([result.op_id for result in results])
-        self._drop([ops[one.op_id]["seq"] for one in results if one.op_id in ops and _is_settled(ops, one)])
-        told = self._told(ops.values())
-        acknowledged = list[tuple[Transfer, OpResult]]()
-        for result in results:
-            row = ops.pop(result.op_id, None)
-            if row is None:
-                continue  # settled before, by an answer that came twice
-            if row["kind"] == OpKind.REMOVE:
-                self._removal_ops.settle_removal(row, result)
-            elif result.outcome is OpOutcome.REJECTED:
-                self._refuse(row, result, is_taken_back=result.op_id in taken_back)
-            elif (about := told.get(row["transfer"])) is not None and _is_all(about, result):
-                acknowledged.append((about.transfer, result))
-            else:
-                self._settle_op(about, result)
+        found = {row["op_id"]: row for row in self._db.over(_OPS, [(one.op_id,) for one in results])}
+        # What is not there was settled before, by an answer that came twice: perhaps in this very batch.
+        ops = [(found.pop(one.op_id), one) for one in results if one.op_id in found]
+        self._db.over(
+            "DELETE FROM outbox WHERE seq IN ({rows})",
+            [(op["seq"],) for op, result in ops if _is_settled(op, result)],
+        )
+        acknowledged = [(op, result) for op, result in ops if _is_all(op, result)]
+        if len(acknowledged) < len(ops):
+            for op, result in ops:
+                if not _is_all(op, result):
+                    self._settle_op(op, result, is_taken_back=result.op_id in taken_back)
         self._acknowledge_all(acknowledged)
 
     @transaction
@@ -86,7 +76,7 @@ class Answers(Store):
         A removal is no dead letter: its asset stays, and people decide.
         """
         for seq in seqs:
-            row = self._db.execute("SELECT * FROM outbox WHERE seq = ?", [seq]).fetchone()
+            row = self._op(seq)
             if row["kind"] == OpKind.REMOVE:
                 self._removal_ops.refuse_removal(row, str(error))
             else:
@@ -94,55 +84,44 @@ class Answers(Store):
 
     # -- inside a transaction ----------------------------------------------------------------------
 
-    def _ops(self, op_ids: Sequence[str]) -> dict[str, sqlite3.Row]:
-        rows = self._db.execute(
-            "SELECT * FROM outbox WHERE op_id IN (SELECT value FROM json_each(?))", [json.dumps(op_ids)]
-        )
-        return {row["op_id"]: row for row in rows}
+    def _op(self, seq: int) -> sqlite3.Row:
+        row: sqlite3.Row = self._db.execute("SELECT * FROM outbox WHERE seq = ?", [seq]).fetchone()
+        return row
 
-    def _drop(self, seqs: Sequence[int]) -> None:
-        self._db.execute(
-            "DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?))", [json.dumps(seqs)]
-        )
+    def _settle_op(self, op: sqlite3.Row, result: OpResult, *, is_taken_back: bool) -> None:
+        if op["kind"] == OpKind.REMOVE:
+            self._removal_ops.settle_removal(self._op(op["seq"]), result)
+        elif result.outcome is OpOutcome.REJECTED:
+            self._refuse(self._op(op["seq"]), result, is_taken_back=is_taken_back)
+        elif op["is_uploaded"]:
+            self._settle_put(self._transfers.one(op["row_id"]), result, is_alone=bool(op["is_alone"]))
 
-    def _told(self, ops: Iterable[sqlite3.Row]) -> dict[int, _Told]:
-        """Return the transfers that ops are about, by row."""
-        rows = self._db.execute(_TOLD, [json.dumps([op["transfer"] for op in ops if op["transfer"]])])
-        return {row["id"]: _Told(transfer=transfer_from(row), is_alone=bool(row["is_alone"])) for row in rows}
-
-    def _settle_op(self, told: _Told | None, result: OpResult) -> None:
-        if told is None or told.transfer.state is not State.UPLOADED:
+    def _settle_put(self, transfer: Transfer, result: OpResult, *, is_alone: bool) -> None:
+        if transfer.state is not State.UPLOADED:  # what was settled before it has ended it
             return
-        transfer = told.transfer
         if result.outcome is OpOutcome.STALE:
             self._cleanup.supersede(transfer, "Convex has newer content of this slot")
         else:
             self._acknowledge(transfer, result)
-            if not told.is_alone:
+            if not is_alone:
                 self._transfers.end_slot(transfer.route.slot.digest)
         if result.outcome is not OpOutcome.UNCHANGED:
             self._db.gathered.bring_news(transfer.route.slot.session_id, transfer.route.scene_id)
-        if result.outcome is not OpOutcome.STALE and not told.is_alone:
+        if result.outcome is not OpOutcome.STALE and not is_alone:
             for older in self._transfers.of_slot(transfer, "t.state = 'dead' AND t.id < ?"):
                 self._cleanup.supersede(older, "newer content of the same slot is synced")
 
-    def _acknowledge_all(self, acknowledged: Sequence[tuple[Transfer, OpResult]]) -> None:
+    def _acknowledge_all(self, acknowledged: Sequence[tuple[sqlite3.Row, OpResult]]) -> None:
         """Acknowledge what changes nothing but its own transfer."""
-        if not acknowledged:
-            return
-        rows = [(transfer.row_id, result.version) for transfer, result in acknowledged]
-        self._db.execute(_ACKNOWLEDGED, [json.dumps(rows), self._db.clock.wall_ms()])
-        for transfer, result in acknowledged:
-            self._transfers.stepped(
-                transfer,
-                Event.ACKNOWLEDGED,
-                step(transfer.state, Event.ACKNOWLEDGED),
-                f"{result.outcome}, version {result.version}",
-                size_bytes=transfer.size_bytes,
-                version=result.version,
-            )
+        synced_ms = self._db.clock.wall_ms()
+        self._db.over(
+            _ACKNOWLEDGED, [(op["row_id"], result.version, synced_ms) for op, result in acknowledged]
+        )
+        steps = [_step_row(op, result) for op, result in acknowledged]
+        self._transfers.stepped_alike(Event.ACKNOWLEDGED, State.UPLOADED, steps)
+        for op, result in acknowledged:
             if result.outcome is not OpOutcome.UNCHANGED:
-                self._db.gathered.bring_news(transfer.route.slot.session_id, transfer.route.scene_id)
+                self._db.gathered.bring_news(op["session_id"], op["scene_id"])
 
     def _acknowledge(self, transfer: Transfer, result: OpResult) -> None:
         detail = f"{result.outcome}, version {result.version}"
@@ -205,13 +184,21 @@ class Answers(Store):
         )
 
 
-def _is_settled(ops: Mapping[str, sqlite3.Row], result: OpResult) -> bool:
+def _is_settled(op: sqlite3.Row, result: OpResult) -> bool:
     """Tell whether an op leaves the outbox whatever its transfer has become."""
-    return ops[result.op_id]["kind"] != OpKind.REMOVE and result.outcome is not OpOutcome.REJECTED
+    return op["kind"] != OpKind.REMOVE and result.outcome is not OpOutcome.REJECTED
 
 
-def _is_all(told: _Told, result: OpResult) -> bool:
+def _is_all(op: sqlite3.Row, result: OpResult) -> bool:
     """Tell whether nothing follows from an acknowledgement but its transfer's own step."""
-    is_kept_elsewhere = result.kept is not None and result.kept.key != told.transfer.key
-    is_usual = result.outcome is not OpOutcome.STALE and not is_kept_elsewhere
-    return told.is_alone and told.transfer.state is State.UPLOADED and is_usual
+    is_kept_elsewhere = result.kept is not None and result.kept.key != op["key"]
+    is_usual = _is_settled(op, result) and result.outcome is not OpOutcome.STALE and not is_kept_elsewhere
+    return bool(is_usual and op["is_uploaded"] and op["is_alone"])
+
+
+def _step_row(op: sqlite3.Row, result: OpResult) -> StepRow:
+    row_id, name, root, folder, file, session_id, scene_id, size, ready_ms, version, *_ = op
+    said = f"{result.outcome}, version {result.version}"
+    version = version if result.version is None else result.version
+    path = f"{root}/{join(folder, file)}"
+    return (row_id, name, path, session_id, scene_id, size, size, said, ready_ms, version)

@@ -41,6 +41,9 @@ ORDER BY (SELECT min(seq) FROM outbox WHERE state <> 'dead' AND session_id = fou
 """
 
 
+_KINDS = {kind.value: kind for kind in OpKind}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedBatches:
     """Ops that are ours until they are settled or have failed.
@@ -218,9 +221,8 @@ class Batches(Store):
         if not found:
             return ()
         seqs = [row["seq"] for rows in found for row in rows]
-        self._db.execute(
-            "UPDATE outbox SET state = 'sent', lease = 1 WHERE seq IN (SELECT value FROM json_each(?))",
-            [json.dumps(seqs)],
+        self._db.over(
+            "UPDATE outbox SET state = 'sent', lease = 1 WHERE seq IN ({rows})", [(seq,) for seq in seqs]
         )
         SENT_SEQ.write(self._db.conn, max(self._sent_seq(), *seqs))
         acked_seq = self._acked_seq()
@@ -271,7 +273,7 @@ def _op(row: sqlite3.Row) -> Op:
     return Op(
         seq=row["seq"],
         op_id=row["op_id"],
-        kind=OpKind(row["kind"]),
+        kind=_KINDS[row["kind"]],
         text=row["body"],
         is_repeated=row["state"] == "sent",
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import sqlite3
 from collections.abc import Sequence
 
 from sidecar.core.file_states import FileEvent
 from sidecar.core.model import AssetType, Fingerprint, State, StatIdentity, Transfer
-from sidecar.core.states import Event, step
+from sidecar.core.states import Event
 from sidecar.journal.db.connection import JournalConnection, Topic
 from sidecar.journal.db.file_conditions import HAS_SLOT, knows
 from sidecar.journal.db.rows import (
@@ -16,6 +16,7 @@ from sidecar.journal.db.rows import (
     PART_CHECKSUMS,
     Column,
     identity_values,
+    join,
     media_json,
     part_checksum_values,
     split,
@@ -26,22 +27,27 @@ from sidecar.journal.db.store import Store, transaction
 from .cleanup import Cleanup
 from .removal_ops import RemovalOps
 from .scenes import Scenes
-from .transfers import Transfers
+from .transfers import StepRow, Transfers
 
+# A candidate is the only one where no other transfer, older or newer, has its slot.
+_CANDIDATES = """
+SELECT t.id, t.transfer, rtrim(r.path, '/') AS root_path, t.root, t.folder, t.name, t.session_id, t.scene_id,
+  t.asset_type, t.held, coalesce(t.size, 0) AS size, t.state = 'discovered' AND t.asset_type <> 'manifest'
+    AND NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = t.slot AND o.id <> t.id) AS is_only
+FROM transfers t JOIN roots r ON r.id = t.root WHERE t.id IN ({rows})
+"""
 # What was read of candidates, and how their files looked: it was seen, and not deleted by us.
 _COMPLETED = """
-UPDATE transfers SET state = 'ready', ended_ms = NULL, ready_ms = ?2, inode = f.inode, size = f.size,
+WITH f (id, ready_ms, inode, size, mtime_ns, ctime_ns, checksum, media) AS (VALUES {rows})
+UPDATE transfers SET state = 'ready', ended_ms = NULL, ready_ms = f.ready_ms, inode = f.inode, size = f.size,
   mtime_ns = f.mtime_ns, ctime_ns = f.ctime_ns, checksum = f.checksum, checksum_part_bytes = NULL,
   part_checksums = NULL, media = f.media
-FROM (SELECT value ->> 0 AS id, value ->> 1 AS inode, value ->> 2 AS size, value ->> 3 AS mtime_ns,
-  value ->> 4 AS ctime_ns, value ->> 5 AS checksum, value ->> 6 AS media
-FROM json_each(?1)) AS f WHERE transfers.id = f.id
+FROM f WHERE transfers.id = f.id
 """
 _SEEN_COMPLETE = """
+WITH f (root, folder, name, inode, size, mtime_ns, ctime_ns) AS (VALUES {rows})
 UPDATE files SET inode = f.inode, size = f.size, mtime_ns = f.mtime_ns, ctime_ns = f.ctime_ns, spared = 0
-FROM (SELECT value ->> 0 AS root, value ->> 1 AS folder, value ->> 2 AS name, value ->> 3 AS inode,
-  value ->> 4 AS size, value ->> 5 AS mtime_ns, value ->> 6 AS ctime_ns FROM json_each(?)) AS f
-WHERE files.root = f.root AND files.folder = f.folder AND files.name = f.name
+FROM f WHERE files.root = f.root AND files.folder = f.folder AND files.name = f.name
 """
 
 
@@ -67,20 +73,20 @@ class Completion(Store):
 
     @transaction
     def complete_all(self, found: Sequence[tuple[int, Fingerprint]]) -> list[State | None]:
-        """Complete many, as ``complete`` does; those that are their slots' first and only are quickest."""
-        candidates = self._transfers.with_older([row_id for row_id, _ in found])
+        """Complete many, as ``complete`` does; those that are their slots' only ones are quickest."""
+        rows = {row["id"]: row for row in self._db.over(_CANDIDATES, [(row_id,) for row_id, _ in found])}
         only = {
-            row_id: fingerprint
+            row_id: (rows[row_id], fingerprint)
             for row_id, fingerprint in found
-            if not candidates[row_id][1]
-            and candidates[row_id][0].state is not State.ABANDONED
-            and fingerprint.parts is None
+            if row_id in rows and rows[row_id]["is_only"] and fingerprint.parts is None
         }
-        self._complete_only([(candidates[row_id][0], fingerprint) for row_id, fingerprint in only.items()])
+        if only:
+            self._complete_only(list(only.values()))
+        others = self._transfers.with_older([row_id for row_id, _ in found if row_id not in only])
         return [
             State.READY
             if row_id in only
-            else self._complete(candidates[row_id][0], fingerprint, has_older=candidates[row_id][1])
+            else self._complete(others[row_id][0], fingerprint, has_older=others[row_id][1])
             for row_id, fingerprint in found
         ]
 
@@ -98,27 +104,36 @@ class Completion(Store):
 
     def complete_first(self, found: Sequence[tuple[Transfer, Fingerprint]]) -> list[Transfer]:
         """Complete candidates that are their slots' first and only; return them as they are then."""
-        self._complete_only([(one, fingerprint) for one, fingerprint in found if fingerprint.parts is None])
-        for candidate, fingerprint in found:
-            if fingerprint.parts is not None:
-                self._complete(candidate, fingerprint, has_older=False)
+        self.complete_all([(candidate.row_id, fingerprint) for candidate, fingerprint in found])
         now = self._transfers.some([candidate.row_id for candidate, _ in found])
         return [now[candidate.row_id] for candidate, _ in found]
 
-    def _complete_only(self, found: Sequence[tuple[Transfer, Fingerprint]]) -> None:
-        rows, files = list[tuple[Column, ...]](), list[tuple[Column, ...]]()
-        for candidate, fingerprint in found:
-            state = step(candidate.state, Event.COMPLETED)
-            identity, size_bytes = identity_values(fingerprint.identity), fingerprint.size_bytes
-            rows.append((candidate.row_id, *identity, fingerprint.checksum, media_json(fingerprint.media)))
-            files.append((self._db.root_id(candidate.root), *split(candidate.path), *identity))
-            self._transfers.stepped(
-                candidate, Event.COMPLETED, state, f"{size_bytes} bytes", size_bytes=size_bytes
+    def _complete_only(self, found: Sequence[tuple[sqlite3.Row, Fingerprint]]) -> None:
+        """Complete candidates whose slots have no other transfer: a video of them is one more."""
+        ready_ms = self._db.clock.wall_ms()
+        steps, rows, files = list[StepRow](), list[tuple[Column, ...]](), list[tuple[Column, ...]]()
+        for row, fingerprint in found:
+            row_id, name, root_path, root, folder, file, session_id, scene_id, kind, held, bytes_before, _ = (
+                row
             )
-            self._arrived(candidate, fingerprint)
-        if rows:
-            self._db.execute(_SEEN_COMPLETE, [json.dumps(files)])
-            self._db.execute(_COMPLETED, [json.dumps(rows), self._db.clock.wall_ms()])
+            identity = identity_values(fingerprint.identity)
+            rows.append((row_id, ready_ms, *identity, fingerprint.checksum, media_json(fingerprint.media)))
+            files.append((root, folder, file, *identity))
+            path, size_bytes = f"{root_path}/{join(folder, file)}", fingerprint.identity.size_bytes
+            said = (f"{size_bytes} bytes", None, None)
+            steps.append((row_id, name, path, session_id, scene_id, bytes_before, size_bytes, *said))
+            self._db.topics.add(Topic.LOOKUPS if held else Topic.UPLOADS)
+            if scene_id is not None:
+                self._db.gathered.arrive(
+                    session_id,
+                    scene_id,
+                    fingerprint.identity.mtime_ns,
+                    is_first_video=kind == AssetType.VIDEO_CHUNK,
+                )
+        self._db.topics.add(Topic.SCENES)
+        self._db.over(_SEEN_COMPLETE, files)
+        self._db.over(_COMPLETED, rows)
+        self._transfers.stepped_alike(Event.COMPLETED, State.DISCOVERED, steps)
 
     def _complete(
         self,

@@ -7,6 +7,7 @@ changes a row's state or size says so here; what is deleted or marked absent of 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from sidecar.core.model import AssetType, State, StatIdentity, Transfer
 from sidecar.journal.db.connection import JournalConnection
@@ -15,7 +16,8 @@ from sidecar.journal.db.store import Store
 
 THERE = frozenset({State.READY, State.UPLOADED, State.SYNCED})  # for a scene that waits for its videos
 _COUNTED = """
-INSERT INTO counts SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE true
+WITH more (state, transfers, bytes) AS (VALUES {rows})
+INSERT INTO counts SELECT state, transfers, bytes FROM more WHERE state NOT NULL
   ON CONFLICT (state) DO UPDATE SET transfers = transfers + excluded.transfers, bytes = bytes + excluded.bytes
 """
 _PRESENT = """
@@ -45,11 +47,10 @@ class Counts(Store):
         super().__init__(db)
         db.at_end(self._write)
 
-    def began(self, root: int, *, is_new_file: bool) -> None:
-        """Count a transfer that was begun, and its file, unless that was remembered."""
-        self._db.gathered.count(State.DISCOVERED, transfers=1, size_bytes=0)
-        if is_new_file:
-            self._db.gathered.present[root] += 1
+    def began(self, transfers: int, *, new_files: Iterable[int]) -> None:
+        """Count transfers that were begun, and those of their files, by root, that were not remembered."""
+        self._db.gathered.count(State.DISCOVERED, transfers=transfers, size_bytes=0)
+        self._db.gathered.present.update(new_files)
 
     def stepped(self, transfer: Transfer, state: State | None, *, size_bytes: int) -> None:
         """Count a step to ``state``, None if the row was dropped, from what the row was before.
@@ -84,8 +85,8 @@ class Counts(Store):
 
     def _write(self, gathered: Gathered) -> None:
         if gathered.counts:
-            counts = [[state, *count] for state, count in gathered.counts.items()]
-            self._db.execute(_COUNTED, [json.dumps(counts)])
+            counts = [(state.value, *count) for state, count in gathered.counts.items() if any(count)]
+            self._db.over(_COUNTED, counts)
             gathered.counts.clear()
         if gathered.present:
             self._db.execute(_PRESENT, [json.dumps(list(gathered.present.items()))])

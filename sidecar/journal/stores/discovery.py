@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,11 +21,9 @@ from .scenes import Scenes
 from .transfers import Transfers
 
 _NOTHING_KNOWN = f"""
-WITH asked AS (
-  SELECT value ->> 0 AS number, value ->> 1 AS root, value ->> 2 AS folder, value ->> 3 AS name,
-    value ->> 4 AS slot, value ->> 5 AS fixed_key FROM json_each(?))
-SELECT number FROM asked a
-WHERE NOT EXISTS (SELECT 1 FROM files f WHERE f.root = a.root AND f.folder = a.folder AND f.name = a.name)
+WITH a (number, root, folder, name, slot, fixed_key) AS (VALUES {{rows}})
+SELECT number FROM a WHERE number NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM files f WHERE f.root = a.root AND f.folder = a.folder AND f.name = a.name)
   AND NOT EXISTS (SELECT 1 FROM files f WHERE f.slot = a.slot AND {HAS_SLOT})
   AND NOT EXISTS (SELECT 1 FROM files f WHERE f.fixed_key = a.fixed_key AND {HAS_SLOT})
   AND NOT EXISTS (SELECT 1 FROM removals r WHERE r.slot = a.slot)
@@ -35,6 +32,7 @@ _INTO_TRANSFERS = (
     "INSERT INTO transfers (transfer, root, folder, name, slot, session_id, entity_id, scene_id,"
     " asset_type, priority, route, state, bucket, key, held, home, discovered_ms)"
 )
+_DISCOVERED = State.DISCOVERED.value
 _INTO_FILES = "INSERT INTO files (root, folder, name, slot, fixed_key, transfer)"
 
 
@@ -60,15 +58,15 @@ class Discovery(Store):
 
     def nothing_is_known(self, observations: Sequence[Observation]) -> frozenset[int]:
         """Return which of them are of files, slots and keys that nobody has, and none before them."""
-        asked, taken = list[tuple[int, *tuple[object, ...]]](), set[object]()
+        asked, taken = list[tuple[object, ...]](), set[object]()
         for number, seen in enumerate(observations):
             place = (self._db.root_id(seen.root), *split(seen.path))
-            names = {place, ("slot", seen.route.slot.digest), ("key", fixed_key(seen) or place)}
+            slot, fixed = seen.route.slot.digest, fixed_key(seen)
+            names = (place, ("slot", slot), ("key", fixed or place))
             if taken.isdisjoint(names):
-                asked.append((number, *place, seen.route.slot.digest, fixed_key(seen)))
-            taken |= names
-        rows = self._db.execute(_NOTHING_KNOWN, [json.dumps(asked)])
-        return frozenset(row["number"] for row in rows)
+                asked.append((number, *place, slot, fixed))
+            taken.update(names)
+        return frozenset([row[0] for row in self._db.over(_NOTHING_KNOWN, asked)])
 
     def begin(self, observations: Sequence[Observation], *, are_strange: bool = True) -> list[Transfer]:
         """Make files candidates whose slots have no removal; strange ones have no row yet."""
@@ -77,27 +75,38 @@ class Discovery(Store):
         now_ms = self._db.clock.wall_ms()
         rows = [self._row(seen, now_ms) for seen in observations]
         returned = self._db.insert(_INTO_TRANSFERS, rows, returning="RETURNING transfer, id")
-        row_ids = dict[str, int](tuple(row) for row in returned)
+        row_ids = dict[str, int](map(tuple, returned))
         begun = [
             self._candidate(seen, row_ids[row[0]], row[0], row[13], now_ms)
             for seen, row in zip(observations, rows, strict=True)
         ]
         new = [
-            [*row[1:5], fixed_key(seen), row_ids[row[0]]]
+            (*row[1:5], fixed_key(seen), row_ids[row[0]])
             for seen, row in zip(observations, rows, strict=True)
             if are_strange or not self._points_to(row_ids[row[0]], seen, row[1:4])
         ]
         self._db.insert(_INTO_FILES, new)
-        for transfer, row in zip(begun, rows, strict=True):
-            self._counts.began(row[1], is_new_file=len(new) > 0)
-            self._transfers.record(transfer, "discovered", State.DISCOVERED)
-            self._scenes.scene_seen(transfer)
-        self._db.topics.add(Topic.CANDIDATES)
+        self._counts.began(len(rows), new_files=[row[0] for row in new])
+        self._began(begun)
         return begun
+
+    def _began(self, begun: Sequence[Transfer]) -> None:
+        """Write it down, and tell the scenes."""
+        routes, said = [one.route for one in begun], (0, 0, None, None, None)
+        scenes = [(route.project_id, route.slot.session_id, route.scene_id) for route in routes]
+        steps = [
+            (one.row_id, one.transfer_id, one.display, session_id, scene_id, *said)
+            for one, (_, session_id, scene_id) in zip(begun, scenes, strict=True)
+        ]
+        self._transfers.record_alike("discovered", State.DISCOVERED, steps)
+        for project_id, session_id, scene_id in dict.fromkeys(scenes):
+            if scene_id is not None:
+                self._scenes.scene_seen(project_id, session_id, scene_id)
+        self._db.topics.add(Topic.CANDIDATES)
 
     def _row(self, seen: Observation, now_ms: int) -> tuple[Any, ...]:
         """Return a new transfer's columns, as _INTO_TRANSFERS has them."""
-        slot = seen.route.slot
+        route, slot = seen.route, seen.route.slot
         name = transfer_id(wall_ms=now_ms, chance=self._db.chance(5), tag=self._db.tag)
         return (
             name,
@@ -106,13 +115,13 @@ class Discovery(Store):
             slot.digest,
             slot.session_id,
             slot.entity_id,
-            seen.route.scene_id,
-            slot.asset_type,
-            seen.route.priority,
-            route_json(seen.route),
-            State.DISCOVERED,
+            route.scene_id,
+            str(slot.asset_type),  # SQLite takes a plain text at once, and asks an Enum whether it is one
+            route.priority,
+            route_json(route),
+            _DISCOVERED,
             self._db.bucket,
-            object_key(seen.route, name),
+            object_key(route, name),
             int(self._db.is_recovering),
             seen.home,
             now_ms,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sidecar.core.model import StoredObject, Transfer
 from sidecar.core.ops import OpKind, slot_fields
 from sidecar.journal.db.connection import Topic
+from sidecar.journal.db.rows import json_text
 from sidecar.journal.db.store import Store
 
 _INTO = "INSERT INTO outbox (op_id, kind, state, project_id, session_id, scene_id, slot, transfer, body)"
-_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_Row = tuple[str, str, str | None, str, int | None, str]  # the last columns of _INTO
 
 
 class Outbox(Store):
@@ -30,12 +30,11 @@ class Outbox(Store):
         body: dict[str, Any],
     ) -> None:
         """Add an op to the outbox, in the transaction of the fact that it announces."""
-        about = (project_id, session_id, scene_id, slot, transfer, _ENCODE(body))
-        self._insert([(self._db.chance(16).hex(), kind, "pending", *about)])
+        self._insert(kind, [(project_id, session_id, scene_id, slot, transfer, json_text(body))])
 
     def enqueue_of_asset(self, kind: OpKind, of: Transfer, /, **more: Any) -> None:
         """Add an op of one asset: its body names the slot, and has ``more`` as it stands."""
-        self._insert([self._of_asset(kind, of, **more)])
+        self._insert(kind, [_of_asset(of, more)])
 
     def announce(
         self,
@@ -47,46 +46,44 @@ class Outbox(Store):
         uploaded_ms: int | None,
     ) -> None:
         """Put a transfer's op into the outbox: its object is in S3, under ``url``, as S3 confirmed it."""
-        self._insert([self._put(transfer, url, etag, version_id, uploaded_ms)])
+        self._insert(OpKind.PUT, [_put(transfer, url, etag, version_id, uploaded_ms)])
 
     def announce_all(self, stored: Sequence[tuple[Transfer, StoredObject, str]], *, uploaded_ms: int) -> None:
         """Announce many objects with their URLs, in this order."""
         self._insert(
-            [self._put(transfer, url, one.etag, one.version_id, uploaded_ms) for transfer, one, url in stored]
+            OpKind.PUT,
+            [_put(transfer, url, one.etag, one.version_id, uploaded_ms) for transfer, one, url in stored],
         )
 
-    def _insert(self, ops: Sequence[tuple[str | int | None, ...]]) -> None:
-        self._db.insert(_INTO, ops)
+    def _insert(self, kind: OpKind, ops: Sequence[_Row]) -> None:
+        chance, word = self._db.chance, str(kind)
+        self._db.insert(_INTO, [(chance(16).hex(), word, "pending", *op) for op in ops])
         self._db.topics.add(Topic.OUTBOX)
 
-    def _put(
-        self, transfer: Transfer, url: str, etag: str | None, version_id: str | None, uploaded_ms: int | None
-    ) -> tuple[str | int | None, ...]:
-        asset = {
-            "s3Key": transfer.key,
-            "s3Url": url,
-            "bucket": transfer.bucket,
-            "contentType": transfer.route.content_type,
-            "size": transfer.size_bytes,
-            "checksum": transfer.checksum,
-            "etag": etag,
-            "uploadedAt": uploaded_ms,
-        }
-        if transfer.media is not None:
-            asset |= transfer.media.wire()
-        if version_id:
-            asset["s3VersionId"] = version_id
-        return self._of_asset(
-            OpKind.PUT,
-            transfer,
-            index=transfer.route.index,
-            role=transfer.route.role,
-            transfer=transfer.transfer_id,
-            metadata=dict(transfer.route.metadata),
-            asset=asset,
-        )
 
-    def _of_asset(self, kind: OpKind, of: Transfer, /, **more: Any) -> tuple[str | int | None, ...]:
-        slot, body = of.route.slot, _ENCODE({**slot_fields(of.route.slot), **more})
-        about = (of.route.project_id, slot.session_id, of.route.scene_id, slot.digest, of.row_id, body)
-        return (self._db.chance(16).hex(), kind, "pending", *about)
+def _put(
+    transfer: Transfer, url: str, etag: str | None, version_id: str | None, uploaded_ms: int | None
+) -> _Row:
+    route = transfer.route
+    asset = {
+        "s3Key": transfer.key,
+        "s3Url": url,
+        "bucket": transfer.bucket,
+        "contentType": route.content_type,
+        "size": transfer.size_bytes,
+        "checksum": transfer.checksum,
+        "etag": etag,
+        "uploadedAt": uploaded_ms,
+    }
+    if transfer.media is not None:
+        asset |= transfer.media.wire()
+    if version_id:
+        asset["s3VersionId"] = version_id
+    what = {"index": route.index, "role": route.role, "transfer": transfer.transfer_id}
+    return _of_asset(transfer, {**what, "metadata": route.metadata, "asset": asset})
+
+
+def _of_asset(of: Transfer, more: Mapping[str, Any]) -> _Row:
+    slot = of.route.slot
+    body = json_text({**slot_fields(slot), **more})
+    return (of.route.project_id, slot.session_id, of.route.scene_id, slot.digest, of.row_id, body)

@@ -64,7 +64,7 @@ class Recovery(Store):
         """Let what a new journal finds await a lookup, also after a restart; an older one knows it all."""
         if self._db.is_new:
             RECALLING.set(self._db.conn)
-            self._db.is_recovering = True
+            self._db.is_recovering = self._db.may_recall = True
 
     @transaction
     def end_recovery(self, *, after: tuple[str, str] = ("", "")) -> tuple[str, str] | None:
@@ -94,6 +94,7 @@ class Recovery(Store):
     @transaction
     def recover_scenes(self, scenes: Sequence[ReportedScene], *, is_last: bool) -> None:
         """Know what Convex was sent of scenes. Of those of which no file is left only the end is reported."""
+        self._db.may_recall = True
         for scene in scenes:
             name = [scene.session_id, scene.scene_id]
             self._db.execute(

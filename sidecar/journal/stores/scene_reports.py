@@ -24,32 +24,35 @@ from .outbox import Outbox
 
 _ABOUT = "t.session_id = s.session_id AND t.scene_id = s.scene_id"
 # One state at a time: of two lists SQLite searches all that the longer one finds. In words: with a bound
-# value, on which the partial index depends, it is planned anew each time.
-_OPEN = " OR ".join(
-    f"EXISTS (SELECT 1 FROM transfers t WHERE {_ABOUT} AND t.state = '{state}'"
-    " AND t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned'))"
-    for state in (State.DISCOVERED, State.READY, State.UPLOADED)
+# value, on which the partial index depends, it is planned anew each time. As cases: each is asked only where
+# those before it do not hold.
+_OPEN = "".join(
+    f" WHEN EXISTS (SELECT 1 FROM transfers t WHERE {_ABOUT} AND t.state = '{state}'"
+    " AND t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')) THEN 1"
+    for state in (State.READY, State.DISCOVERED, State.UPLOADED)
 )
 # All of its video that is known of is pieces of streams.
 _UNPLAYABLE = (
-    "(EXISTS (SELECT 1 FROM playlists p WHERE p.session_id = s.session_id AND p.scene_id = s.scene_id)"
-    f" OR EXISTS (SELECT 1 FROM transfers t WHERE {_ABOUT} AND t.piece = 2)) AND NOT EXISTS"
+    " WHEN EXISTS (SELECT 1 FROM playlists p WHERE p.session_id = s.session_id AND p.scene_id = s.scene_id)"
+    f" OR EXISTS (SELECT 1 FROM transfers t WHERE {_ABOUT} AND t.piece = 2) THEN NOT EXISTS"
     " (SELECT 1 FROM transfers t WHERE t.session_id = s.session_id AND t.entity_id = s.scene_id"
     " AND t.piece <> 2 AND t.asset_type = 'video_chunk' AND t.state IN ('ready', 'uploaded', 'synced'))"
 )
 # What derive needs of some scenes, at a cost that does not grow with the scene's files.
 _SCENES = (
-    f"SELECT s.*, manifest_mtime_ns, {_OPEN} AS owed, {_UNPLAYABLE} AS unplayable FROM json_each(?) j"
-    " CROSS JOIN scenes s ON s.session_id = j.value ->> 0 AND s.scene_id = j.value ->> 1"
+    "WITH j (key, session_id, scene_id) AS (VALUES {rows})"
+    f" SELECT s.*, manifest_mtime_ns, CASE{_OPEN} ELSE 0 END AS owed,"
+    f" CASE{_UNPLAYABLE} ELSE 0 END AS unplayable"
+    " FROM j CROSS JOIN scenes s ON s.session_id = j.session_id AND s.scene_id = j.scene_id"
     " LEFT JOIN sessions ON sessions.session_id = s.session_id ORDER BY j.key"
 )
 
 # Content that is complete on disk.
 _ARRIVED = """
-UPDATE scenes SET quiet = 0, change = change + a.files, content_mtime_ns = max(content_mtime_ns, a.mtime_ns)
-FROM (SELECT value ->> 0 AS session_id, value ->> 1 AS scene_id, max(value ->> 2) AS mtime_ns,
-  count(*) AS files FROM json_each(?) GROUP BY 1, 2) AS a
-WHERE scenes.session_id = a.session_id AND scenes.scene_id = a.scene_id
+WITH a (session_id, scene_id, mtime_ns, files, videos) AS (VALUES {rows})
+UPDATE scenes SET quiet = 0, change = change + a.files, content_mtime_ns = max(content_mtime_ns, a.mtime_ns),
+  videos = scenes.videos + a.videos
+FROM a WHERE scenes.session_id = a.session_id AND scenes.scene_id = a.scene_id
 """
 
 
@@ -98,8 +101,12 @@ class SceneReports(Store):
     def _report_touched(self, gathered: Gathered) -> None:
         """Put the facts of scenes into the outbox that changed: all callers touch, none has to report."""
         if gathered.arrivals:
-            self._db.execute(_ARRIVED, [json.dumps(gathered.arrivals)])
-        if gathered.new:
+            self._db.over(
+                _ARRIVED,
+                [(*scene, of.mtime_ns, of.files, of.first_videos) for scene, of in gathered.arrivals.items()],
+            )
+            gathered.arrivals.clear()
+        if gathered.new and self._db.may_recall:
             self._end_recall(gathered)
         if gathered.touched:
             touched = list(gathered.touched)
@@ -108,17 +115,20 @@ class SceneReports(Store):
                 self._report(scene)
 
     def _end_recall(self, gathered: Gathered) -> None:
-        rows = self._db.execute(
+        rows = self._db.over(
             "UPDATE scenes SET recalled = 0 WHERE recalled = 1 AND (session_id, scene_id) IN"
-            " (SELECT value ->> 0, value ->> 1 FROM json_each(?)) RETURNING session_id, scene_id",
-            [json.dumps(list(gathered.new))],
-        ).fetchall()
+            " (VALUES {rows}) RETURNING session_id, scene_id",
+            list(gathered.new),
+        )
         gathered.new.clear()
         for row in sorted(tuple(row) for row in rows):
             gathered.touch(*row)
+        if not rows and not self._db.is_recovering:
+            one = self._db.execute("SELECT 1 FROM scenes WHERE recalled = 1 LIMIT 1").fetchone()
+            self._db.may_recall = one is not None
 
     def _found(self, scenes: Sequence[Scene]) -> Iterator[dict[str, Any]]:
-        rows = self._db.execute(_SCENES, [json.dumps(scenes)]).fetchall()
+        rows = self._db.over(_SCENES, [(number, *scene) for number, scene in enumerate(scenes)])
         return (dict(row) for row in rows)
 
     def _report(self, scene: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidecar.core.model import Transfer
 from sidecar.journal.db.connection import JournalConnection, Topic
 from sidecar.journal.db.rows import FROM_TRANSFERS, transfer_from
 from sidecar.journal.db.store import Store, transaction
@@ -94,20 +93,17 @@ class Scenes(Store):
 
     # -- inside a transaction of another method ----------------------------------------------------
 
-    def scene_seen(self, transfer: Transfer) -> None:
+    def scene_seen(self, project_id: str, session_id: str, scene_id: str) -> None:
         """Note that a candidate of this scene appeared."""
-        slot, scene_id = transfer.route.slot, transfer.route.scene_id
-        if scene_id is None:
-            return
-        self._scene_reports.ensure_scene(transfer.route.project_id, slot.session_id, scene_id)
+        self._scene_reports.ensure_scene(project_id, session_id, scene_id)
         if not self._db.is_recovering:
-            self._db.gathered.bring_news(slot.session_id, scene_id)
-        self._db.gathered.touch(slot.session_id, scene_id)
+            self._db.gathered.bring_news(session_id, scene_id)
+        self._db.gathered.touch(session_id, scene_id)
 
     def scene_changed(self, session_id: str, scene_id: str | None, mtime_ns: int) -> None:
         """Note that new content of this scene is complete on disk."""
         if scene_id is not None:
-            self._db.gathered.arrivals.append((session_id, scene_id, mtime_ns))
+            self._db.gathered.arrive(session_id, scene_id, mtime_ns)
         self._db.topics.add(Topic.SCENES)
         self._db.gathered.touch(session_id, scene_id)
 

@@ -32,6 +32,10 @@ from sidecar.journal.db.store import Store
 from .counts import Counts
 
 UPLOADS_KEPT_MAX = 10_000
+# One row of a step of many: its id, transfer id and path for people, session and scene, its bytes before and
+# after, what is said of the step, since when it is ready, Convex's version.
+StepRow = tuple[int, str, str, str, str | None, int, int, str | None, int | None, int | None]
+_new = tuple.__new__  # of a NamedTuple: there are several for each file
 _DELIVERING = frozenset({Event.ACKNOWLEDGED, Event.UPLOADED})
 _WITH_OLDER = f"""
 SELECT {TRANSFER_COLUMNS},
@@ -146,6 +150,39 @@ class Transfers(Store):
         self._db.gathered.touch(transfer.route.slot.session_id, transfer.route.scene_id)
         self.record(transfer, event, state, detail, version=version)
 
+    def stepped_alike(
+        self, event: Event, before: State, rows: Sequence[StepRow], *, touch: bool = True
+    ) -> None:
+        """Do as ``stepped`` does for rows that were in one state, and are no video less or more in the next.
+
+        Without ``touch``: nothing that is reported of a scene depends on this step.
+        """
+        state, gathered = step(before, event), self._db.gathered
+        gathered.count(before, transfers=-len(rows), size_bytes=-sum([row[5] for row in rows]))
+        if state is not None:
+            gathered.count(state, transfers=len(rows), size_bytes=sum([row[6] for row in rows]))
+        if touch:
+            gathered.touched.update(dict.fromkeys([(row[3], row[4]) for row in rows if row[4] is not None]))
+        self.record_alike(event, state, rows)
+
+    def record_alike(self, event: str, state: State | None, rows: Sequence[StepRow]) -> None:
+        """Do as ``record`` does for many rows."""
+        now_ms, name = self._db.clock.wall_ms(), str(event)
+        took = self._uploads_seconds([row[0] for row in rows], event)
+        is_end = event in _DELIVERING
+        self._db.gathered.events.extend([(now_ms, row[0], name, row[7]) for row in rows])
+        self._db.transitions += [
+            _new(
+                Transition,
+                (
+                    *(event, transfer_id, path, state, detail),
+                    _seconds(ready_ms, now_ms) if is_end and ready_ms is not None else None,
+                    *(session_id, size_bytes, version, took.get(row_id) if took else None),
+                ),
+            )
+            for row_id, transfer_id, path, session_id, _, _, size_bytes, detail, ready_ms, version in rows
+        ]
+
     def record(
         self,
         transfer: Transfer,
@@ -162,7 +199,7 @@ class Transfers(Store):
         self.remember(transfer, event, detail)
         since = None
         if event in _DELIVERING and transfer.ready_ms is not None:
-            since = max(0.0, (self._db.clock.wall_ms() - transfer.ready_ms) / 1000)
+            since = _seconds(transfer.ready_ms, self._db.clock.wall_ms())
         self._db.transitions.append(
             Transition(
                 event=event,
@@ -174,7 +211,7 @@ class Transfers(Store):
                 session=transfer.route.slot.session_id,
                 size_bytes=transfer.size_bytes,
                 version=transfer.version if version is None else version,
-                upload_seconds=self._upload_seconds(transfer, event),
+                upload_seconds=self._uploads_seconds([transfer.row_id], event).get(transfer.row_id),
             )
         )
 
@@ -186,7 +223,7 @@ class Transfers(Store):
 
     def remember(self, transfer: Transfer, event: str, detail: str | None) -> None:
         """Write an event of a transfer that is not logged."""
-        self._db.gathered.events.append((self._db.clock.wall_ms(), transfer.row_id, event, detail))
+        self._db.gathered.events.append((self._db.clock.wall_ms(), transfer.row_id, str(event), detail))
 
     def abandon(self, transfer: Transfer, why: str) -> None:
         """-> abandoned, with the reason."""
@@ -237,35 +274,40 @@ class Transfers(Store):
         """Write all intents at once; a transfer that is read has those of its own transaction."""
         if not gathered.intents:
             return
-        scenes = self._db.execute(
-            "UPDATE transfers SET may_object = 1 WHERE id IN (SELECT value FROM json_each(?))"
-            " RETURNING session_id, scene_id",
-            [json.dumps(list(gathered.intents))],
-        ).fetchall()
-        if len(scenes) < len(gathered.intents):
+        row_ids = [(row_id,) for row_id in gathered.intents]
+        before = self._db.conn.total_changes
+        self._db.over("UPDATE transfers SET may_object = 1 WHERE id IN ({rows})", row_ids)
+        if self._db.conn.total_changes - before < len(row_ids):
             raise LookupError(f"the journal has not all of the transfers {list(gathered.intents)}")
         gathered.intents.clear()
-        for scene in scenes:
-            gathered.bring_news(*scene)
+        if self._db.may_recall:
+            scenes = self._db.over("SELECT session_id, scene_id FROM transfers WHERE id IN ({rows})", row_ids)
+            for scene in scenes:
+                gathered.bring_news(*scene)
 
     def _write_events(self, gathered: Gathered) -> None:
         if not gathered.events:
             return
-        self._db.execute(
-            "INSERT INTO events (at_ms, transfer, event, detail)"
-            " SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)",
-            [json.dumps(gathered.events)],
-        )
+        self._db.insert("INSERT INTO events (at_ms, transfer, event, detail)", gathered.events)
         gathered.events.clear()
 
-    def _upload_seconds(self, transfer: Transfer, event: str) -> float | None:
-        """Return how long the upload took, at its end and once Convex has acknowledged it."""
-        if event == Event.UPLOADED and (began := self.uploads_began.pop(transfer.row_id, None)) is not None:
-            self._uploads_took[transfer.row_id] = self._db.clock.monotonic() - began
-            if len(self._uploads_took) > UPLOADS_KEPT_MAX:  # an outage of Convex: the oldest are not known
-                self._uploads_took.pop(next(iter(self._uploads_took)))
-            return self._uploads_took[transfer.row_id]
-        return self._uploads_took.pop(transfer.row_id, None) if event == Event.ACKNOWLEDGED else None
+    def _uploads_seconds(self, row_ids: Sequence[int], event: str) -> Mapping[int, float | None]:
+        """Return how long the uploads took, at their end and once Convex has acknowledged them."""
+        if event == Event.ACKNOWLEDGED:
+            return {row_id: self._uploads_took.pop(row_id, None) for row_id in row_ids}
+        if event != Event.UPLOADED:
+            return {}
+        now = self._db.clock.monotonic()
+        began = {row_id: self.uploads_began.pop(row_id, None) for row_id in row_ids}
+        took = {row_id: now - at for row_id, at in began.items() if at is not None}
+        self._uploads_took |= took
+        while len(self._uploads_took) > UPLOADS_KEPT_MAX:  # an outage of Convex: the oldest are not known
+            self._uploads_took.pop(next(iter(self._uploads_took)))
+        return took
+
+
+def _seconds(since_ms: int, now_ms: int) -> float:
+    return (now_ms - since_ms) / 1000 if now_ms > since_ms else 0.0
 
 
 @cache

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sidecar.core.errors import SidecarError
@@ -15,6 +16,27 @@ from sidecar.journal.db.store import Store, transaction
 from .cleanup import Cleanup
 from .roots import Roots
 from .transfers import Transfers
+
+_BEGUN = "EXISTS (SELECT 1 FROM parts p WHERE p.transfer = t.id)"
+_IS_DUE = """
+  t.state = 'ready' AND t.lease = 0 AND t.held = 0 AND t.parked = 0 AND t.due <= ?1
+  AND NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = t.slot AND o.lease = 1)
+  AND t.root NOT IN ({roots}) AND t.priority BETWEEN ?5 AND ?3 AND (t.priority < ?3 OR t.size < ?4)
+"""
+_FIRST = "ORDER BY priority, id LIMIT ?2"
+# Seldom any, and what it takes to put them first costs as much as all the rest.
+_MAY_BE_BEGUN = "SELECT 1 FROM transfers WHERE state = 'ready' AND lease = 0 AND may_upload = 1 LIMIT 1"
+_OLDEST_FIRST = f"""
+SELECT {TRANSFER_COLUMNS}, t.slot, {_BEGUN} AS begun FROM transfers t CROSS JOIN roots r ON r.id = t.root
+WHERE {_IS_DUE} ORDER BY t.priority, t.id LIMIT ?2
+"""
+_DUE = f"SELECT id, slot, priority, {_BEGUN} AS begun FROM transfers t WHERE {_IS_DUE}"
+_BEGUN_FIRST = f"""
+SELECT {TRANSFER_COLUMNS}, {_BEGUN} AS begun FROM {TRANSFERS} WHERE t.id IN (SELECT min(id) FROM (
+  SELECT id, slot FROM (SELECT * FROM ({_DUE} AND may_upload = 1 AND begun {_FIRST})
+  UNION SELECT * FROM ({_DUE} {_FIRST})) ORDER BY priority, begun DESC, id LIMIT ?2) GROUP BY slot)
+ORDER BY t.priority, begun DESC, t.id
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,35 +76,16 @@ class UploadClaims(Store):
         ``part_bytes`` or more goes in parts.
         """
         self.part_bytes = part_bytes
-        begun = "EXISTS (SELECT 1 FROM parts p WHERE p.transfer = t.id) AS begun"
-        due = (
-            f"SELECT id, slot, priority, {begun} FROM transfers t WHERE state = 'ready' AND lease = 0"
-            " AND held = 0 AND parked = 0 AND due <= ?1"
-            " AND NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = t.slot AND o.lease = 1)"
-            f" AND t.root NOT IN ({self._roots.blocked_roots()})"
-            " AND priority BETWEEN ?5 AND ?3 AND (priority < ?3 OR size < ?4)"
-        )
-        first = "ORDER BY priority, id LIMIT ?2"
-        rows = self._db.execute(
-            f"SELECT {TRANSFER_COLUMNS}, {begun} FROM {TRANSFERS} WHERE t.id IN (SELECT min(id) FROM ("
-            f"  SELECT id, slot FROM (SELECT * FROM ({due} AND may_upload = 1 AND begun {first})"
-            f"  UNION SELECT * FROM ({due} {first}))"
-            "  ORDER BY priority, begun DESC, id LIMIT ?2) GROUP BY slot)"
-            " ORDER BY t.priority, begun DESC, t.id",
-            [now, limit, priority, shorter_than_bytes, least_priority],
-        ).fetchall()
+        rows = self._due([now, limit, priority, shorter_than_bytes, least_priority])
         if rows:
-            self._db.execute(
-                "UPDATE transfers SET lease = 1 WHERE id IN (SELECT value FROM json_each(?))",
-                [json.dumps([row["id"] for row in rows])],
-            )
-        self._transfers.uploads_began |= {row["id"]: now for row in rows}
+            self._db.over("UPDATE transfers SET lease = 1 WHERE id IN ({rows})", [(row[0],) for row in rows])
+        self._transfers.uploads_began |= {row[0]: now for row in rows}
         is_any = (priority, shorter_than_bytes, least_priority) == (ANY, ANY, 0)
         if (len(rows) >= limit and least_priority == 0) or is_any:
             self.are_full = len(rows) >= limit
         return Claim(
-            transfers=tuple(transfer_from(row) for row in rows),
-            begun=frozenset(row["id"] for row in rows if row["begun"]),
+            transfers=tuple([transfer_from(row) for row in rows]),
+            begun=frozenset([row[0] for row in rows if row[-1]]),
             next_due=None if len(rows) >= limit else self._next_upload_due(now),
         )
 
@@ -127,6 +130,15 @@ class UploadClaims(Store):
             self._db.execute("UPDATE transfers SET due = 0 WHERE state = 'ready' AND lease = 0 AND due > 0")
             self._db.execute("UPDATE outbox SET lease = 0, due = 0 WHERE lease = 1 OR due > 0")
             self._db.execute("UPDATE debts SET due = 0 WHERE due > 0")
+
+    def _due(self, given: Sequence[float]) -> list[sqlite3.Row]:
+        """Return what may be claimed, in its order; the last column tells whether it is begun."""
+        roots = self._roots.blocked_roots()
+        if self._db.execute(_MAY_BE_BEGUN).fetchone() is not None:
+            return self._db.execute(_BEGUN_FIRST.format(roots=roots), given).fetchall()
+        rows = self._db.execute(_OLDEST_FIRST.format(roots=roots), given).fetchall()
+        of_slots = {row[-2]: row for row in reversed(rows)}  # the oldest of each
+        return [row for row in rows if of_slots[row[-2]] is row]
 
     def _next_upload_due(self, now: float) -> float | None:
         row = self._db.execute(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 
 from sidecar.core.errors import SidecarError
 from sidecar.core.model import Observation, State, StatIdentity, StoredObject, Transfer
-from sidecar.core.states import Event, IllegalTransitionError, step
+from sidecar.core.states import Event, IllegalTransitionError
 from sidecar.journal.db.connection import JournalConnection, Topic
 from sidecar.journal.db.meta import CHECKSUMS
 from sidecar.journal.db.store import Store, together, transaction
@@ -22,11 +21,11 @@ from .transfers import Transfers
 # What S3 confirmed, of a transfer that was claimed and is wanted still, or was superseded meanwhile.
 # In RETURNING a column has no type: without the cast no index is used, and all transfers are walked over.
 _UPLOADED = """
+WITH s (id, etag, version_id, uploaded_ms) AS (VALUES {rows})
 UPDATE transfers SET state = iif(state = 'ready', 'uploaded', state), etag = s.etag,
-  version_id = s.version_id, uploaded_ms = ?2, lease = 0, failures = 0, upload_id = NULL, may_upload = 0,
-  may_object = 1, error_kind = NULL, error_message = NULL, home = NULL, part_checksums = NULL
-  FROM (SELECT value ->> 0 AS id, value ->> 1 AS etag, value ->> 2 AS version_id FROM json_each(?1)) AS s
-  WHERE transfers.id = s.id AND state IN ('ready', 'superseded')
+  version_id = s.version_id, uploaded_ms = s.uploaded_ms, lease = 0, failures = 0, upload_id = NULL,
+  may_upload = 0, may_object = 1, error_kind = NULL, error_message = NULL, home = NULL, part_checksums = NULL
+  FROM s WHERE transfers.id = s.id AND state IN ('ready', 'superseded')
   RETURNING id, state, part_bytes, coalesce(size, 0) AS size,
   EXISTS (SELECT 1 FROM transfers o WHERE o.slot = CAST(transfers.slot AS TEXT) AND o.id < transfers.id)
     AS has_older,
@@ -51,6 +50,13 @@ class Uploads(Store):
         self._cleanup, self._discovery = cleanup, discovery
 
     @transaction
+    def begin_puts(self, row_ids: Sequence[tuple[int]]) -> list[None]:
+        """Note many, as ``begin_put`` does."""
+        self._db.gathered.intents.update(dict.fromkeys([row_id for (row_id,) in row_ids]))
+        return [None] * len(row_ids)
+
+    @together(begin_puts)
+    @transaction
     def begin_put(self, row_id: int) -> None:
         """Note the intent, before a PUT or a Complete: from here on the object may exist."""
         self._db.gathered.intents[row_id] = None
@@ -59,14 +65,14 @@ class Uploads(Store):
     def uploaded_all(self, stored: Sequence[tuple[Transfer, StoredObject, str]]) -> list[State]:
         """Record many, as ``uploaded`` does."""
         now_ms = self._db.clock.wall_ms()
-        given = [[claimed.row_id, one.etag, one.version_id] for claimed, one, _ in stored]
-        rows = self._db.execute(_UPLOADED, [json.dumps(given), now_ms]).fetchall()
-        found = {row["id"]: row for row in rows}
-        states = [self._uploaded(claimed, found.get(claimed.row_id)) for claimed, _, _ in stored]
-        self._outbox.announce_all(
-            [one for one, state in zip(stored, states, strict=True) if state is State.UPLOADED],
-            uploaded_ms=now_ms,
+        rows = self._db.over(
+            _UPLOADED, [(claimed.row_id, one.etag, one.version_id, now_ms) for claimed, one, _ in stored]
         )
+        found = {row["id"]: row for row in rows}
+        states = [self._followed(claimed, found.get(claimed.row_id)) for claimed, _, _ in stored]
+        uploaded = [one for one, state in zip(stored, states, strict=True) if state is State.UPLOADED]
+        self._stepped([(claimed, found[claimed.row_id]["size"]) for claimed, _, _ in uploaded])
+        self._outbox.announce_all(uploaded, uploaded_ms=now_ms)
         if any(row["has_older"] or row["has_newer"] for row in rows):  # they may have waited for this one
             self._db.topics.add(Topic.UPLOADS)
         return states
@@ -81,7 +87,8 @@ class Uploads(Store):
         """
         return self.uploaded_all([(claimed, stored, url)])[0]
 
-    def _uploaded(self, claimed: Transfer, row: sqlite3.Row | None) -> State:
+    def _followed(self, claimed: Transfer, row: sqlite3.Row | None) -> State:
+        """Do what follows from an upload but its own step; return the state."""
         if row is None:  # nobody has its lease: not to be overlooked
             found = self._transfers.one(claimed.row_id)
             raise IllegalTransitionError(f"{found.state} knows no step {Event.UPLOADED}")
@@ -91,11 +98,20 @@ class Uploads(Store):
         if row["state"] == State.SUPERSEDED:
             self._cleanup.add_cleanup(claimed)
             return State.SUPERSEDED
-        state = step(claimed.state, Event.UPLOADED)
-        self._transfers.stepped(claimed, Event.UPLOADED, state, claimed.key, size_bytes=row["size"])
         if row["has_older"]:
             self._withdraw_older(claimed)
         return State.UPLOADED
+
+    def _stepped(self, uploaded: Sequence[tuple[Transfer, int]]) -> None:
+        """Count and write down: whatever is reported of a scene, its files are owed as before."""
+        rows = [
+            (
+                *(one.row_id, one.transfer_id, one.display, one.route.slot.session_id, one.route.scene_id),
+                *(one.size_bytes, size_bytes, one.key, one.ready_ms, one.version),
+            )
+            for one, size_bytes in uploaded
+        ]
+        self._transfers.stepped_alike(Event.UPLOADED, State.READY, rows, touch=False)
 
     @transaction
     def touched(self, row_id: int, identity: StatIdentity) -> None:
