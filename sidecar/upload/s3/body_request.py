@@ -6,7 +6,6 @@ is asked once (``learn``). Where it signs in another way, as for directory bucke
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,9 +17,11 @@ from botocore.exceptions import BotoCoreError, ParamValidationError
 
 from sidecar.core.checksum_algorithms import Algorithm
 
+from .endpoint import quoted
+from .sigv4 import are_tidy
+
 _PORTS = {"http": 80, "https": 443}
 _KEY = "-"  # any that is spelt as it is
-_AS_IT_IS = re.compile(r"[A-Za-z0-9_.~/-]*")  # a key that needs no quoting, as most do
 _HEADERS: Mapping[str, str] = {
     "ContentType": "Content-Type",
     "CacheControl": "Cache-Control",
@@ -67,7 +68,7 @@ class Door:
         if "UploadId" in fields:
             upload = quote(fields.pop("UploadId"), safe="-._~")
             query = f"uploadId={upload}&partNumber={fields.pop('PartNumber')}"
-        path = base.path + (key if _AS_IT_IS.fullmatch(key) else quote(key, safe="/~"))
+        path = base.path + quoted(key)
         return Address(origin=base.origin, host=base.host, path=path, query=query)
 
 
@@ -90,10 +91,9 @@ def headers(fields: dict[str, Any]) -> dict[str, str]:
         fields["BucketKeyEnabled"] = str(fields["BucketKeyEnabled"]).lower()
     names = _names(tuple(fields), tuple(metadata))
     values = [*fields.values(), *metadata.values()]
-    every = "".join(values)
-    if not every.isascii() or not every.isprintable() or " " in every:
-        if not "".join(metadata.values()).isascii():
-            raise ParamValidationError(report="metadata that is not ASCII")
+    if not "".join(metadata.values()).isascii():
+        raise ParamValidationError(report="metadata that is not ASCII")
+    if not are_tidy(values):
         values = [value.strip() for value in values]
     return dict(zip(names, values, strict=True))
 

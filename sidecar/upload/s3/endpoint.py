@@ -6,6 +6,7 @@ us-east-1. So a store that ``s3.endpoint_url`` names keeps ``s3.region``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,8 @@ from sidecar.trust import Bundle
 
 from .aws_environment import read_aws_environment, takes_region
 from .credentials import Keys
+
+_AS_IT_IS = re.compile(r"[A-Za-z0-9_.~/-]*")  # what no address quotes, as most keys are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +128,12 @@ def require_https(config: S3Config) -> None:
 def object_url(config: S3Config, key: str) -> str:
     """Return the stable, percent-encoded, unsigned address of an object."""
     base = config.bucket_url if config.public_base_url is None else config.public_base_url.rstrip("/")
-    return f"{base}/{quote(key, safe='/-_.~')}"
+    return f"{base}/{quoted(key)}"
+
+
+def quoted(key: str) -> str:
+    """Return an object's key as addresses have it."""
+    return key if _AS_IT_IS.fullmatch(key) else quote(key, safe="/~")
 
 
 def _keys(settings: S3) -> Keys:

@@ -7,7 +7,7 @@ the bytes with it. A path is signed as it is sent, never normalized.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -63,8 +63,7 @@ def canonical(request: Unsigned) -> tuple[str, str]:
     """Return the names of the headers that are signed, and the canonical request."""
     spelt, lower, names = _order(tuple(request.headers))
     values = [*map(request.headers.__getitem__, spelt)]
-    every = "".join(values)
-    if " " in every or not every.isprintable():  # single blanks are signed, and none around a value
+    if not are_tidy(values):
         values = [" ".join(value.split()) for value in values]
     lines = "\n".join(map(":".join, zip(lower, values, strict=True)))
     query = "&".join(sorted(request.query.split("&"))) if request.query else ""
@@ -80,3 +79,9 @@ def _order(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...], st
     order = sorted((name.lower(), name) for name in names if name.lower() not in _NOT_SIGNED)
     lower = tuple(name for name, _ in order)
     return tuple(name for _, name in order), lower, ";".join(lower)
+
+
+def are_tidy(values: Iterable[str]) -> bool:
+    """Tell whether values are signed as they are: with single blanks, and none at their ends. Most are."""
+    every = "|".join(("", *values, ""))
+    return every.isprintable() and "  " not in every and "| " not in every and " |" not in every

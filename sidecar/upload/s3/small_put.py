@@ -14,7 +14,6 @@ from typing import Any, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 from yarl import URL
@@ -75,8 +74,14 @@ class _Request:
     async def send(self) -> Answer:
         """Send it, and read the answer. Raises DeadConnectionError, and what aiohttp raises."""
         self.is_kept = False
+        connector = self._session.connector
+        assert connector is not None  # noqa: S101 - aiohttp's own certainty, for the type checker
         try:
-            connection = await self._connected()
+            try:
+                connection = await connector.connect(self._origin, traces=[], timeout=self._session.timeout)
+            except TimeoutError as error:
+                message = f"Connection timeout to {self._origin.url}"
+                raise aiohttp.ConnectionTimeoutError(message) from error
             try:
                 answer = await self._exchanged(connection.protocol)
             except BaseException:
@@ -91,14 +96,6 @@ class _Request:
         else:
             connection.release()
         return answer
-
-    async def _connected(self) -> Connection:
-        connector = self._session.connector
-        assert connector is not None  # noqa: S101 - aiohttp's own certainty, for the type checker
-        try:
-            return await connector.connect(self._origin, traces=[], timeout=self._session.timeout)
-        except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError(f"Connection timeout to {self._origin.url}") from error
 
     async def _exchanged(self, protocol: ResponseHandler | None) -> Answer:
         assert protocol is not None  # noqa: S101 - the same
