@@ -643,11 +643,16 @@ def test_a_recall_whose_end_was_rolled_back_goes_on(journal: Journal) -> None:
     journal.db.execute("UPDATE scenes SET recalled = 1, reported = NULL")
     journal.db.execute("DELETE FROM outbox")
     journal.db.may_recall = True
-    with pytest.raises(ValueError, match="at its end"), journal.db.atomic():
-        for _ in range(2):  # ended, and looked for once more
-            journal.uploads.begin_put(transfer.row_id)
-            journal.db.write_gathered()
-        raise ValueError("at its end")
+
+    def fail() -> None:
+        with journal.db.atomic():
+            for _ in range(2):  # ended, and looked for once more
+                journal.uploads.begin_put(transfer.row_id)
+                journal.db.write_gathered()
+            raise ValueError("at its end")
+
+    with pytest.raises(ValueError, match="at its end"):
+        fail()
     journal.uploads.begin_put(transfer.row_id)
     assert [op.kind for op in batch(journal).ops] == [OpKind.FACTS]
 
