@@ -637,6 +637,26 @@ def test_news_of_a_recalled_scene_count_in_their_transaction(journal: Journal) -
     assert [op.kind for op in batch(journal).ops] == [OpKind.FACTS]
 
 
+def test_a_recall_whose_end_was_rolled_back_goes_on(journal: Journal) -> None:
+    """What a transaction found that failed is not so: news of the scene count as before."""
+    transfer = ready(journal, "A")
+    journal.db.execute("UPDATE scenes SET recalled = 1, reported = NULL")
+    journal.db.execute("DELETE FROM outbox")
+    journal.db.may_recall = True
+
+    def fail() -> None:
+        with journal.db.atomic():
+            for _ in range(2):  # ended, and looked for once more
+                journal.uploads.begin_put(transfer.row_id)
+                journal.db.write_gathered()
+            raise ValueError("at its end")
+
+    with pytest.raises(ValueError, match="at its end"):
+        fail()
+    journal.uploads.begin_put(transfer.row_id)
+    assert [op.kind for op in batch(journal).ops] == [OpKind.FACTS]
+
+
 def test_a_manifest_completes_all_scenes_of_its_session(journal: Journal) -> None:
     """One file's transaction touches them all, and what is to be told of each is in the outbox with it."""
     for scene in ("s1", "s2", "s3"):
