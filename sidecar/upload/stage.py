@@ -27,7 +27,7 @@ from .transfer import upload
 from .unreadable_sources import UnreadableSources
 from .waiting import wait_for
 
-CONCURRENCY_AUTO = 32  # small files wait for round trips; the memory budget bounds the large ones
+CONCURRENCY_AUTO = 96  # small files wait for round trips; the memory budget bounds the large ones
 RESERVED_SECONDS = 1.0  # between two looks for what is less urgent than all that takes the places
 
 
