@@ -9,6 +9,8 @@ A *small* file goes in one body. It does not wait for all parts of *large* ones 
 wait for a crowd of small ones: while both wait they share by halves, in bytes. Nor does a transfer wait for
 a place among the ``upload.concurrency`` ones under way behind those that go after it: what is more urgent
 than films that hold all places, or small and as urgent, gets further places, four times as many at most.
+While all that is under way is light, three times as many go: such files wait for round trips and commits,
+which many share.
 
 However much is more urgent, nobody waits for ever: an eighth of the line (in bytes) and of the places is for
 what is less urgent, one priority after another. So a part of 8 MiB waits for at most 56 MiB of others.
@@ -23,6 +25,8 @@ from operator import attrgetter
 from typing import Generic, TypeVar
 
 ANY = 2**62
+LIGHT_BYTES = 64 * 1024  # a body up to this is read at once
+CROWD = 3  # so many times as many as wanted are under way while all are light
 PILES = 4  # so many times as many as wanted are under way at most, whatever came later and goes first
 RESERVE = 8  # one byte and one place of so many are for what is less urgent
 
@@ -40,6 +44,7 @@ class Rank:
     is_large: bool
     is_fresh: bool
     number: int
+    is_light: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +77,8 @@ def room(under_way: Collection[Rank], *, wanted: int, part_bytes: int) -> Upload
     places = sorted((rank.priority, rank.is_large) for rank in under_way)
     if len(places) < wanted:
         return UploadRoom(count=wanted - len(places))
+    if len(places) < CROWD * wanted and all(rank.is_light for rank in under_way):
+        return UploadRoom(count=min(count, CROWD * wanted - len(places)))
     priority, is_large = full_at = places[wanted - 1]
     count = min(count, wanted - sum(place < full_at for place in places))
     if is_large:

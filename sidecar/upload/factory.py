@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from sidecar.core.clock import Clock
 from sidecar.core.ids import sidecar_tag
+from sidecar.core.upload_order import CROWD
 from sidecar.gate import RemoteGate
 from sidecar.journal.writer import AsyncJournal
 from sidecar.metrics import Metrics
@@ -40,7 +41,7 @@ async def open_s3(
     """Open the store; the gate takes its ``probe`` before the stage can be built."""
     throttle = bandwidth.take if bandwidth else None
     parts = upload.memory // s3.part_size
-    connections = concurrency(upload) + parts + _SPARE_CONNECTIONS
+    connections = CROWD * concurrency(upload) + parts + _SPARE_CONNECTIONS
     async with open_store(config, clock=clock, connections=connections, throttle=throttle) as store:
         yield store
 

@@ -12,7 +12,7 @@ from sidecar.core.clock import Clock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Transfer
 from sidecar.core.retry import Again, GiveUp
-from sidecar.core.upload_order import Rank, UploadRoom, reserved, room
+from sidecar.core.upload_order import LIGHT_BYTES, Rank, UploadRoom, reserved, room
 from sidecar.gate import RemoteGate
 from sidecar.journal.db.connection import Topic
 from sidecar.journal.stores.upload_claims import Claim, UploadClaims
@@ -27,7 +27,7 @@ from .transfer import upload
 from .unreadable_sources import UnreadableSources
 from .waiting import wait_for
 
-CONCURRENCY_AUTO = 96  # small files wait for round trips; the memory budget bounds the large ones
+CONCURRENCY_AUTO = 32  # small files wait for round trips; the memory budget bounds the large ones
 RESERVED_SECONDS = 1.0  # between two looks for what is less urgent than all that takes the places
 
 
@@ -119,6 +119,7 @@ class UploadStage:
             is_large=transfer.size_bytes >= self._context.part_bytes,
             is_fresh=not is_begun,
             number=transfer.row_id if is_begun else next(self._numbers),
+            is_light=transfer.size_bytes <= LIGHT_BYTES,
         )
 
     async def _start(self, tasks: asyncio.TaskGroup, room: UploadRoom) -> Claim:

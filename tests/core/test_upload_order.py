@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.upload_order import ANY, PILES, QueuedBody, Rank, UploadQueue, UploadRoom, reserved, room
+from sidecar.core.upload_order import (
+    ANY,
+    CROWD,
+    PILES,
+    QueuedBody,
+    Rank,
+    UploadQueue,
+    UploadRoom,
+    reserved,
+    room,
+)
 
 MIB = 1 << 20
 PART, SMALL = 8 * MIB, 50 * 1024
@@ -136,3 +146,12 @@ def test_nobody_waits_for_a_place_behind_less_urgent_ones() -> None:
     assert room(pile[1:], wanted=4, part_bytes=PART) == UploadRoom(
         count=1, priority=6, shorter_than_bytes=PART
     )
+
+
+def test_light_files_go_in_crowds_and_nothing_else_does() -> None:
+    """As many more at a time as are wanted, until there are thrice as many, or one of them is not light."""
+    light = replace(CHUNK, is_light=True)
+    assert room([light] * 4, wanted=4, part_bytes=PART) == UploadRoom(count=4)
+    assert room([light] * 9, wanted=4, part_bytes=PART) == UploadRoom(count=3)
+    assert room([light] * CROWD * 4, wanted=4, part_bytes=PART) == UploadRoom(count=4, priority=2)
+    assert room([*[light] * 4, CHUNK], wanted=4, part_bytes=PART) == UploadRoom(count=4, priority=2)

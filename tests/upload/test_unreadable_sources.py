@@ -113,7 +113,7 @@ async def test_many_files_of_a_root_that_is_away_cost_bounded_work(
 
     monkeypatch.setattr(source, "open_with_stat", counted)
     rig.root.rename(rig.folder / "elsewhere")
-    async with running(rig.stage(concurrency=32, obstacles=obstacles)):
+    async with running(rig.stage(concurrency=10, obstacles=obstacles)):
         await rig.until_it_waits(transfers[-1])
         before = len(tries)
         await asyncio.sleep(1.0)  # the rate is what is looked at: 5 a second
