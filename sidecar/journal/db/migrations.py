@@ -448,12 +448,6 @@ def rechecks_by_the_wall(db: Database) -> None:
     db.execute("ALTER TABLE debts ADD COLUMN looked_ms INTEGER")
 
 
-@migrations()
-def paths_once(db: Database) -> None:
-    """Write each file's path once less: nobody asks for the transfers of a path."""
-    db.execute("DROP INDEX transfers_by_file")
-
-
 def _statements(script: str) -> list[str]:
     """Split a script: executescript would commit the migration's transaction half-way."""
     import sqlite3  # noqa: PLC0415 - only a migration needs its tokenizer

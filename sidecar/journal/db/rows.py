@@ -40,9 +40,6 @@ TRANSFER_COLUMNS = """
   t.may_upload, t.may_object, t.error_kind, t.error_message, t.home, t.parked, t.algorithm, t.media
 """
 _TRANSFER_NAMES = tuple(re.split(r"\W+", column)[-1] for column in TRANSFER_COLUMNS.strip().split(","))
-# In the words of the index open_by_scene, and beside any narrower condition: it is taken then, and what is
-# delivered is not walked over.
-IS_OPEN = "state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')"
 TRANSFERS = "transfers t JOIN roots r ON r.id = t.root"
 FROM_TRANSFERS = f"SELECT {TRANSFER_COLUMNS} FROM {TRANSFERS}"
 

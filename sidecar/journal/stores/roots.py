@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from sidecar.journal.db.connection import JournalConnection, Topic
-from sidecar.journal.db.rows import IS_OPEN, signed, unsigned
+from sidecar.journal.db.rows import signed, unsigned
 from sidecar.journal.db.store import Store, transaction
 
 Place = tuple[int, int]  # device, inode
@@ -59,6 +59,6 @@ class Roots(Store):
         """Follow a volume that is back under another name, or (None) was taken away with what lay on it."""
         self._db.execute(
             "UPDATE transfers SET home = ? WHERE root = ? AND home = ?"
-            f" AND {IS_OPEN} AND state IN ('discovered', 'ready', 'abandoned')",
+            " AND state IN ('discovered', 'ready', 'abandoned')",
             [to, self._db.root_id(root), home],
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import State
 from sidecar.journal.db.connection import JournalConnection, Topic
-from sidecar.journal.db.rows import IS_OPEN
 from sidecar.journal.db.store import Store, transaction
 
 from .cleanup import Cleanup
@@ -51,8 +50,8 @@ class UploadDelays(Store):
         put_off = self._db.execute(
             "UPDATE transfers SET due = ?1 + ?2 * turn.number, error_kind = ?5, error_message = ?6 FROM"
             " (SELECT id, row_number() OVER (ORDER BY priority, id) AS number FROM transfers"
-            f"  WHERE {IS_OPEN} AND state = 'ready' AND lease = 0 AND held = 0 AND root = ?4"
-            f" AND (?7 IS NULL OR home = ?7) AND {_BELOW}) AS turn WHERE transfers.id = turn.id",
+            "  WHERE state = 'ready' AND lease = 0 AND held = 0 AND root = ?4 AND (?7 IS NULL OR home = ?7)"
+            f" AND {_BELOW}) AS turn WHERE transfers.id = turn.id",
             [due, apart, folder, self._db.root_id(root), error.kind, str(error), home],
         )
         return put_off.rowcount
@@ -70,7 +69,7 @@ class UploadDelays(Store):
     def waits_for_disk(self, root: str, path: str) -> bool:
         """Tell whether an upload still waits for a folder, "" is the root, or for a file."""
         row = self._db.execute(
-            f"SELECT 1 FROM transfers WHERE {IS_OPEN} AND state = 'ready' AND error_kind = ?1 AND root = ?2"
+            "SELECT 1 FROM transfers WHERE state = 'ready' AND error_kind = ?1 AND root = ?2"
             f" AND ({_BELOW} OR ?3 = CASE folder WHEN '' THEN name ELSE folder || '/' || name END) LIMIT 1",
             [ErrorKind.LOCAL_IO, self._db.root_id(root), path],
         ).fetchone()

@@ -11,7 +11,7 @@ from sidecar.core.file_states import FileState
 from sidecar.core.model import State, Transfer
 from sidecar.core.states import Event
 from sidecar.journal.db.connection import JournalConnection
-from sidecar.journal.db.rows import IS_OPEN, join, split
+from sidecar.journal.db.rows import join, split
 from sidecar.journal.db.store import Store, transaction
 
 from .completion import Completion
@@ -32,8 +32,7 @@ class Withholding(Store):
     def unsent(self, root: str, folder: str) -> list[tuple[int, str]]:
         """Return id and path of videos at or below a folder of which nothing was sent yet."""
         rows = self._db.execute(
-            f"SELECT id, folder, name FROM transfers t WHERE root = ?1 AND {IS_OPEN}"
-            " AND state IN ('discovered', 'ready')"
+            "SELECT id, folder, name FROM transfers t WHERE root = ?1 AND state IN ('discovered', 'ready')"
             f" AND asset_type IN ('video_chunk', 'combined_video') AND {_UNSENT}"
             " AND (?2 = '' OR folder = ?2 OR substr(folder, 1, ?3) = ?2 || '/')",
             [self._db.root_id(root), folder, len(folder) + 1],
