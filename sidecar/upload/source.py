@@ -15,6 +15,7 @@ from typing import Self, TypeVar
 
 from sidecar.core.model import PartChecksums, StatIdentity, Transfer
 from sidecar.core.parts import PartRange, checksums_of
+from sidecar.core.upload_order import LIGHT_BYTES
 from sidecar.files import KeptFolder, NotRegularError, checksum_of, identity_of, open_with_stat, stat_identity
 from sidecar.homes import away, is_at_home
 from sidecar.journal.stores.completion import Completion
@@ -26,7 +27,6 @@ from .openings import Openings
 from .store import Body
 
 T = TypeVar("T")
-SMALL_BYTES = 64 * 1024  # so much is read at once, for each of the few dozen transfers under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def _open(transfer: Transfer, folder: KeptFolder) -> Opened | None:
     except OSError as error:
         raise from_disk(error, operation="open", target=transfer.display) from error
     data = None
-    if found.st_size <= SMALL_BYTES:
+    if found.st_size <= LIGHT_BYTES:
         with contextlib.suppress(OSError):  # who needs it reads again, and then says why not
-            data = os.pread(fd, SMALL_BYTES, 0)
+            data = os.pread(fd, LIGHT_BYTES, 0)
     return Opened(fd, identity_of(found), data)

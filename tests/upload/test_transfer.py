@@ -11,13 +11,13 @@ import pytest
 from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.errors import STALE, ErrorKind, Scope, SidecarError
 from sidecar.core.model import State, Transfer
+from sidecar.core.upload_order import LIGHT_BYTES
 from sidecar.files import checksum_of
 from sidecar.journal.stores.multipart import MultipartUploads
 from sidecar.journal.stores.upload_claims import UploadClaims
 from sidecar.local.seaweed import SeaweedServer
 from sidecar.upload.s3.checksums import Scan, scan
 from sidecar.upload.s3.object_store import S3Store
-from sidecar.upload.source import SMALL_BYTES
 from sidecar.upload.store import Body
 
 from .rig import FILM, PART, SIDECAR, Rig, content, eventually, hang, lose, lost, rig_on, running
@@ -173,7 +173,7 @@ async def test_a_file_that_changes_under_its_upload_is_never_shipped_torn(
     assert [t.path for t in rig.journal.completion.candidates()] == [transfer.path]
 
 
-@pytest.mark.parametrize("size", [SMALL_BYTES + 1, FILM])
+@pytest.mark.parametrize("size", [LIGHT_BYTES + 1, FILM])
 async def test_a_change_that_leaves_no_trace_in_stat_is_refused_by_s3(
     rig: Rig, seaweed: SeaweedServer, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
@@ -209,7 +209,7 @@ async def test_a_small_file_is_refused_if_it_changed_before_it_was_read(
 
 async def test_a_small_file_is_sent_as_it_was_opened(rig: Rig, seaweed: SeaweedServer) -> None:
     """What is written over it meanwhile, cut off or put in its place is another version's business."""
-    data = content(SMALL_BYTES)
+    data = content(LIGHT_BYTES)
     transfer = await rig.file(data)
 
     async def spoil() -> None:

@@ -98,8 +98,10 @@ class UploadClaims(Store):
         self._transfers.uploads_began.pop(row_id, None)
         if never_asked:
             self._db.gathered.intents.pop(row_id, None)
-            self._db.execute("UPDATE transfers SET may_object = 0 WHERE id = ?", [row_id])
-        self._db.execute("UPDATE transfers SET lease = 0 WHERE id = ?", [row_id])
+        self._db.execute(
+            "UPDATE transfers SET lease = 0, may_object = may_object AND NOT ? WHERE id = ?",
+            [never_asked, row_id],
+        )
         transfer = self._transfers.one(row_id)
         if transfer.state is State.SUPERSEDED:
             self._cleanup.add_cleanup(transfer)
