@@ -148,6 +148,11 @@ def checksum_of(fd: int, offset_bytes: int, length_bytes: int) -> str:
     return to_text(crc)
 
 
+def checksum_of_bytes(data: bytes) -> str:
+    """Return ``crc64nvme:<base64>`` of bytes that were read."""
+    return to_text(checksums.crc64nvme(data))
+
+
 def kind_of(mode: int) -> str | None:
     """Return what a mode's file is, in words, or None for a regular file."""
     return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "not a regular file")

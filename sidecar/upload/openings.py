@@ -7,7 +7,6 @@ of its own in that turn, so that a disk that hangs holds up nothing of another o
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Generic, Protocol, TypeVar
@@ -15,16 +14,15 @@ from typing import Generic, Protocol, TypeVar
 from sidecar.files import KeptFolder
 
 
-class Descriptor(Protocol):
-    """What has an open file."""
+class Closable(Protocol):
+    """What may have an open file."""
 
-    @property
-    def fd(self) -> int:
-        """Its number."""
+    def close(self) -> None:
+        """Close it."""
         ...
 
 
-T = TypeVar("T", bound=Descriptor)
+T = TypeVar("T", bound=Closable)
 Work = Callable[[KeptFolder], T | None]
 
 
@@ -49,7 +47,7 @@ class _Opening(Generic[T]):
 
     def close(self) -> None:
         if self.found is not None:
-            os.close(self.found.fd)
+            self.found.close()
             self.found = None
 
 

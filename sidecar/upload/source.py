@@ -1,6 +1,7 @@
 """Holds the local file of a transfer open while it is sent: whatever becomes of its name, it stays.
 
-It is opened, looked at and, if it is small, read by one thread at one go.
+It is opened, looked at and, if it is small, read by one thread at one go; and closed by it, where its bytes
+are all that is needed: to close it later makes the event loop wait for the interpreter.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from typing import Self, TypeVar
 from sidecar.core.model import PartChecksums, StatIdentity, Transfer
 from sidecar.core.parts import PartRange, checksums_of
 from sidecar.core.upload_order import LIGHT_BYTES
-from sidecar.files import KeptFolder, NotRegularError, checksum_of, identity_of, open_with_stat, stat_identity
+from sidecar.files import (
+    KeptFolder,
+    NotRegularError,
+    checksum_of,
+    checksum_of_bytes,
+    identity_of,
+    open_with_stat,
+    stat_identity,
+)
 from sidecar.homes import away, is_at_home
 from sidecar.journal.stores.completion import Completion
 from sidecar.journal.stores.uploads import Uploads
@@ -27,20 +36,35 @@ from .openings import Openings
 from .store import Body
 
 T = TypeVar("T")
+CLOSED = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A descriptor, what fstat said of it, and the bytes of a small file, unless they cannot be read."""
+    """A descriptor, what fstat said of it, and the bytes of a small file, unless they cannot be read.
+
+    ``fd`` is CLOSED where the bytes are all that is needed.
+    """
 
     fd: int
     identity: StatIdentity
     data: bytes | None
 
+    def close(self) -> None:
+        """Close it, if it is open."""
+        if self.fd != CLOSED:
+            os.close(self.fd)
 
-async def opened(transfer: Transfer, journal: AsyncJournal, openings: Openings[Opened]) -> SourceFile | None:
-    """Open the file. None, and the journal knows, if it vanished. Raises SidecarError (LOCAL_IO)."""
-    found = await openings.open(transfer.root, partial(_open, transfer))
+
+async def opened(
+    transfer: Transfer, journal: AsyncJournal, openings: Openings[Opened], *, part_bytes: int
+) -> SourceFile | None:
+    """Open the file. None, and the journal knows, if it vanished. Raises SidecarError (LOCAL_IO).
+
+    What is shorter than ``part_bytes`` goes in one body, if S3 has nothing of it yet.
+    """
+    in_one_body = transfer.size_bytes < part_bytes and not transfer.may_upload
+    found = await openings.open(transfer.root, partial(_open, transfer, in_one_body))
     if found is None:
         await journal.do(Completion.vanish, transfer.row_id)
         return None
@@ -52,7 +76,7 @@ class SourceFile:
 
     def __init__(self, found: Opened, *, transfer: Transfer, journal: AsyncJournal) -> None:
         """Take over what was ``found``."""
-        self._fd, self._data = found.fd, found.data
+        self._found, self._fd, self._data = found, found.fd, found.data
         self._seen: StatIdentity | None = found.identity
         self._transfer = transfer
         self._identity = transfer.identity
@@ -65,7 +89,7 @@ class SourceFile:
 
     def __exit__(self, *_: object) -> None:
         """Close it."""
-        os.close(self._fd)
+        self._found.close()
 
     def whole(self) -> Body:
         """Return all of it as a body."""
@@ -109,6 +133,8 @@ class SourceFile:
         times with the same bytes are remembered; other bytes overtake the transfer.
         """
         before, self._seen = self._seen, None
+        if self._fd == CLOSED:
+            return await self._was_read_whole()
         if before is None:
             before = await self._read(lambda: stat_identity(self._fd))
         if before == self._identity and not reread:
@@ -119,6 +145,15 @@ class SourceFile:
             if checksum == self._transfer.checksum and after == before:
                 await self._touched(before)
                 return True
+        return await self._changed()
+
+    async def _was_read_whole(self) -> bool:
+        """Tell whether what was read, and sent, is what was fingerprinted; the journal learns the news."""
+        if checksum_of_bytes(self._data or b"") == self._transfer.checksum:
+            return True
+        return await self._changed()
+
+    async def _changed(self) -> bool:
         await self._journal.do(
             Uploads.content_changed, self._transfer.row_id, "the file changed before it was sent"
         )
@@ -136,7 +171,7 @@ class SourceFile:
             raise from_disk(error, operation="read", target=self._transfer.display) from error
 
 
-def _open(transfer: Transfer, folder: KeptFolder) -> Opened | None:
+def _open(transfer: Transfer, in_one_body: bool, folder: KeptFolder) -> Opened | None:
     """Open the file and look at it; None if it is gone.
 
     It is, too, where something else bears its name, or that of a folder above it. A root or volume that is
@@ -151,8 +186,12 @@ def _open(transfer: Transfer, folder: KeptFolder) -> Opened | None:
         raise from_disk(error, operation="open", target=transfer.display) from error
     except OSError as error:
         raise from_disk(error, operation="open", target=transfer.display) from error
-    data = None
+    identity, data = identity_of(found), None
     if found.st_size <= LIGHT_BYTES:
         with contextlib.suppress(OSError):  # who needs it reads again, and then says why not
             data = os.pread(fd, LIGHT_BYTES, 0)
-    return Opened(fd, identity_of(found), data)
+    is_all = data is not None and len(data) == transfer.size_bytes and identity == transfer.identity
+    if is_all and in_one_body:
+        os.close(fd)
+        fd = CLOSED
+    return Opened(fd, identity, data)

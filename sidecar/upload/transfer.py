@@ -33,7 +33,7 @@ async def upload(transfer: Transfer, *, context: UploadContext, progress: Upload
     the bytes with the fingerprint's checksum, so that a file that changes meanwhile is never shipped
     torn: it is refused, read again, and overtaken if it did change.
     """
-    source = await opened(transfer, context.journal, context.openings)
+    source = await opened(transfer, context.journal, context.openings, part_bytes=context.part_bytes)
     if source is None:
         return False
     with source:

@@ -178,7 +178,9 @@ class MemoryStore:
         return self._stored(spec.key)
 
     def _read(self, body: Body) -> bytes:
-        content = self.pread(body.fd, body.length_bytes, body.offset_bytes)
+        content = body.data
+        if content is None:
+            content = self.pread(body.fd, body.length_bytes, body.offset_bytes)
         if len(content) != body.length_bytes:
             raise failure(ErrorKind.CORRUPT, "TruncatedError", "body")
         return content

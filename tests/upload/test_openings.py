@@ -22,6 +22,10 @@ class Found:
 
     fd: int
 
+    def close(self) -> None:
+        """Close it."""
+        os.close(self.fd)
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:

@@ -29,6 +29,7 @@ from multidict import CIMultiDict
 from .payload import RangePayload
 
 KEPT_SECONDS = 4.0  # what idles longer is not used again: servers and balancers cut after 5 or more
+BUSY_SECONDS = 0.05  # what idled no longer is used without a look: who cuts it then cuts it under a request, too
 DISTRUST_SECONDS = 10.0  # after one that was kept broke under its request no other is used again
 REQUEST_TIMEOUT, EXPECTATION_FAILED = 408, 417
 CONTINUE_SECONDS = 1.0  # then the body goes without the store's word, as RFC 9110 has it
@@ -45,25 +46,39 @@ class StaleConnectionError(aiohttp.ServerDisconnectedError):
 
 
 @dataclass(slots=True)
+class _Used:
+    """A connection that has carried a request: what tells whether it was cut, and when it became free."""
+
+    ear: select.poll
+    free_at: float = float("-inf")  # on the event loop's clock, as far as that was said
+
+
+@dataclass(slots=True)
 class ServerBehaviour:
     """What a store made of ``Expect: 100-continue`` so far, and of the connections that it has seen."""
 
     asks: bool = True
-    used: WeakKeyDictionary[ResponseHandler, select.poll] = field(default_factory=WeakKeyDictionary)
+    used: WeakKeyDictionary[ResponseHandler, _Used] = field(default_factory=WeakKeyDictionary)
     distrusted_until: float = 0.0  # on the event loop's clock
     _silences: int = 0
 
     def take(self, protocol: ResponseHandler) -> bool:
         """Take a connection; return whether it has carried requests before. Raises DeadConnectionError."""
-        ear = self.used.get(protocol)
-        if ear is None:
+        used = self.used.get(protocol)
+        if used is None:
             if (transport := protocol.transport) is not None:
-                self.used[protocol] = _ear_of(transport)
+                self.used[protocol] = _Used(_ear_of(transport))
             return False
-        distrusted = asyncio.get_running_loop().time() < self.distrusted_until
-        if distrusted or _is_dead(protocol, ear):
+        now = asyncio.get_running_loop().time()
+        is_busy = now - used.free_at <= BUSY_SECONDS
+        if now < self.distrusted_until or _is_dead(protocol, None if is_busy else used.ear):
             raise DeadConnectionError
         return True
+
+    def freed(self, protocol: ResponseHandler | None) -> None:
+        """Remember when a connection became free for others."""
+        if protocol is not None and (used := self.used.get(protocol)) is not None:
+            used.free_at = asyncio.get_running_loop().time()
 
     def distrust(self) -> None:
         """Trust no connection that was kept, for a while."""
@@ -143,10 +158,15 @@ def _ear_of(transport: asyncio.Transport) -> select.poll:
     return ear
 
 
-def _is_dead(protocol: ResponseHandler, ear: select.poll) -> bool:
-    """Tell whether an idle connection was cut, or says what nobody asked: the event loop may not know yet."""
+def _is_dead(protocol: ResponseHandler, ear: select.poll | None) -> bool:
+    """Tell whether an idle connection was cut, or says what nobody asked.
+
+    The event loop may not know it yet, but ``ear`` does; to ask it lets go of the interpreter.
+    """
     transport = protocol.transport
-    return transport is None or transport.is_closing() or protocol.should_close or bool(ear.poll(0))
+    if transport is None or transport.is_closing() or protocol.should_close:
+        return True
+    return ear is not None and bool(ear.poll(0))
 
 
 class Session:

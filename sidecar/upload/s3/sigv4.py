@@ -15,6 +15,7 @@ from hashlib import sha256
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 STAMP = "%Y%m%dT%H%M%SZ"  # of x-amz-date, in UTC
 _DAY_CHARS = 8
+_BLOCK_BYTES = 64  # of SHA-256
 # What fronts may change on its way.
 _NOT_SIGNED = frozenset({"expect", "transfer-encoding", "user-agent", "x-amzn-trace-id"})
 
@@ -36,7 +37,7 @@ class Signer:
     def __init__(self, *, region: str) -> None:
         """``region`` is the one that S3 checks signatures for."""
         self._region = region
-        self._made: tuple[tuple[str, str], bytes] | None = None  # for which secret and day; the key
+        self._made: tuple[tuple[str, str], _Hmac] | None = None  # for which secret and day; the key
 
     def authorization(self, request: Unsigned, *, access_key: str, secret_key: str, stamp: str) -> str:
         """Return the header; ``stamp`` is the request's x-amz-date."""
@@ -45,18 +46,36 @@ class Signer:
         scope = f"{day}/{self._region}/s3/aws4_request"
         digest = sha256(text.encode()).hexdigest()
         signed = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}"
-        signature = hmac.digest(self._key(secret_key, day), signed.encode(), "sha256").hex()
+        signature = self._key(secret_key, day).hexdigest(signed.encode())
         return (
             f"AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
         )
 
-    def _key(self, secret_key: str, day: str) -> bytes:
+    def _key(self, secret_key: str, day: str) -> _Hmac:
         if self._made is None or self._made[0] != (secret_key, day):
             key = f"AWS4{secret_key}".encode()
             for part in (day, self._region, "s3", "aws4_request"):
                 key = hmac.digest(key, part.encode(), "sha256")
-            self._made = (secret_key, day), key
+            self._made = (secret_key, day), _Hmac(key)
         return self._made[1]
+
+
+class _Hmac:
+    """HMAC-SHA256 (RFC 2104) under one key of 32 bytes, both its blocks hashed once.
+
+    ``hmac.digest`` lets go of the interpreter for each text, however short, and then waits for it.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        block = key.ljust(_BLOCK_BYTES, b"\0")
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def hexdigest(self, text: bytes) -> str:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(text)
+        outer.update(inner.digest())
+        return outer.hexdigest()
 
 
 def canonical(request: Unsigned) -> tuple[str, str]:

@@ -94,6 +94,7 @@ class _Request:
         if answer.status == REQUEST_TIMEOUT:
             connection.close()
         else:
+            self._behaviour.freed(connection.protocol)
             connection.release()
         return answer
 
