@@ -74,11 +74,11 @@ def room(under_way: Collection[Rank], *, wanted: int, part_bytes: int) -> Upload
     count = min(wanted, PILES * wanted - len(under_way))
     if count <= 0:
         return None
+    if len(under_way) < wanted:
+        return UploadRoom(count=wanted - len(under_way))
+    if len(under_way) < CROWD * wanted and all(rank.is_light for rank in under_way):
+        return UploadRoom(count=min(count, CROWD * wanted - len(under_way)))
     places = sorted((rank.priority, rank.is_large) for rank in under_way)
-    if len(places) < wanted:
-        return UploadRoom(count=wanted - len(places))
-    if len(places) < CROWD * wanted and all(rank.is_light for rank in under_way):
-        return UploadRoom(count=min(count, CROWD * wanted - len(places)))
     priority, is_large = full_at = places[wanted - 1]
     count = min(count, wanted - sum(place < full_at for place in places))
     if is_large:
@@ -134,49 +134,45 @@ class UploadQueue(Generic[T]):
 
     def __init__(self) -> None:
         """Begin with nobody waiting."""
-        self._levels: dict[int, _Priority[T]] = {}
+        self.levels: dict[int, _Priority[T]] = {}  # by priority; empty: nobody waits
         self._passed_bytes = 0  # of the most urgent ones, since less urgent ones wait and had their share
         self._served = -1  # the priority that had it last
 
-    def __bool__(self) -> bool:
-        """Tell whether anybody waits."""
-        return bool(self._levels)
-
     def add(self, one: QueuedBody[T]) -> None:
         """Queue; behind others of the same rank."""
-        level = self._levels.setdefault(one.rank.priority, _Priority())
+        level = self.levels.setdefault(one.rank.priority, _Priority())
         insort_right(level.large if one.rank.is_large else level.small, one, key=attrgetter("rank"))
 
     def first(self) -> QueuedBody[T] | None:
         """Return whose turn it is."""
-        if not self._levels:
+        if not self.levels:
             return None
-        if len(self._levels) > 1:
-            one = self._levels[self._less_urgent()].queue()[0]
+        if len(self.levels) > 1:
+            one = self.levels[self._less_urgent()].queue()[0]
             if self._passed_bytes >= (RESERVE - 1) * one.length_bytes:
                 return one
-        return self._levels[min(self._levels)].queue()[0]
+        return self.levels[min(self.levels)].queue()[0]
 
     def go(self, one: QueuedBody[T]) -> None:
         """Let the first one go."""
         priority = one.rank.priority
-        if len(self._levels) == 1:
+        if len(self.levels) == 1:
             self._passed_bytes = 0
-        elif priority == min(self._levels):
+        elif priority == min(self.levels):
             self._passed_bytes += one.length_bytes
         else:
             self._passed_bytes, self._served = 0, priority
-        self._levels[priority].count(one)
+        self.levels[priority].count(one)
         self.drop(one)
 
     def drop(self, one: QueuedBody[T]) -> None:
         """Forget the first one: it does not wait any more."""
-        level = self._levels[one.rank.priority]
+        level = self.levels[one.rank.priority]
         (level.large if one.rank.is_large else level.small).remove(one)
         if not level.small and not level.large:
-            del self._levels[one.rank.priority]
+            del self.levels[one.rank.priority]
 
     def _less_urgent(self) -> int:
         """Return the priority that has the next share of what is not for the most urgent one."""
-        _, *others = sorted(self._levels)
+        _, *others = sorted(self.levels)
         return next((priority for priority in others if priority > self._served), others[0])

@@ -20,7 +20,7 @@ from sidecar.settings import Settings, build_router
 from sidecar.upload.checksum_negotiation import ChecksumNegotiation, open_negotiation
 from sidecar.upload.factory import concurrency
 from sidecar.upload.limits import UploadLimits
-from sidecar.upload.s3.endpoint import object_url, require_https, s3_config
+from sidecar.upload.s3.endpoint import object_urls, require_https, s3_config
 from sidecar.watch.ownership.fence import Fence
 from sidecar.watch.root import RootSettings
 from sidecar.watch.stage import WatchStage
@@ -111,7 +111,7 @@ async def open_life(
             sidecar_id=who.name,
             is_first=who.is_new,
             obstacles=Obstacles(clock),
-            url=partial(object_url, config),
+            url=object_urls(config),
         )
         yield Life(
             shared=shared,

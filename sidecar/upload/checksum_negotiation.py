@@ -7,7 +7,7 @@ upload was begun: it goes on under that one, or is begun anew.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TypeVar
 
@@ -46,6 +46,14 @@ class Try:
     is_there: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is tried of one way, in this order. ``is_settled``: that the first is taken tells nothing new."""
+
+    tries: tuple[Try, ...]
+    is_settled: bool
+
+
 class ChecksumNegotiation:
     """Knows what is set or, under auto, what the store confirms. ``keep`` journals what was learnt."""
 
@@ -58,7 +66,7 @@ class ChecksumNegotiation:
     ) -> None:
         """``strictly`` None is auto."""
         self._strictly, self._keep = strictly, keep
-        self._known = known or StoreSupport()
+        self._know(known or StoreSupport())
 
     @property
     def setting(self) -> str:
@@ -89,28 +97,37 @@ class ChecksumNegotiation:
         with. None: there was nothing to deliver. Raises SidecarError.
         """
         before, is_there = self._known, False
-        first = self._first(way)
-        tries = self._tries(first, begun)
-        for algorithm in tries:
+        is_usual = way is UploadWay.PUT and begun is None
+        plan = self._usual if is_usual else self._plan(way, begun)
+        for number, this in enumerate(plan.tries):
             try:
-                done = await deliver(
-                    Try(algorithm=algorithm, doubted=self._is_doubted(way, algorithm), is_there=is_there)
-                )
+                done = await deliver(replace(this, is_there=True) if is_there else this)
             except SidecarError as error:
                 if self._strictly or not objects(error):
                     raise
-                if algorithm is tries[-1]:
+                if this is plan.tries[-1]:
                     error.hint = NOT_THE_CHECKSUM
                     raise
                 is_there = is_there or error.code == NOT_CONFIRMED
-                log.debug("checksum_not_taken", algorithm=str(algorithm), upload=str(way), error=str(error))
+                name = str(this.algorithm)
+                log.debug("checksum_not_taken", algorithm=name, upload=str(way), error=str(error))
                 continue
-            if done is not None and self._strictly is None:
-                objected = tries[: tries.index(algorithm)]
-                objections = len(objected) if first in objected else 0
-                await self._learn(way, before, algorithm, objections)
+            if done is not None and not (plan.is_settled and number == 0 and self._known is before):
+                objected = [one.algorithm for one in plan.tries[:number]]
+                objections = number if before.first(way) in objected else 0
+                await self._learn(way, before, this.algorithm, objections)
             return done
         return None  # there is always one to try
+
+    def _know(self, known: StoreSupport) -> None:
+        self._known = known
+        self._usual = self._plan(UploadWay.PUT, None)
+
+    def _plan(self, way: UploadWay, begun: Algorithm | None) -> _Plan:
+        algorithms = self._tries(self._first(way), begun)
+        tries = tuple(Try(algorithm=one, doubted=self._is_doubted(way, one)) for one in algorithms)
+        is_settled = self._strictly is not None or self._known.is_settled(way, algorithms[0])
+        return _Plan(tries, is_settled)
 
     def _first(self, way: UploadWay) -> Algorithm:
         return self._strictly or self._known.first(way)
@@ -124,13 +141,13 @@ class ChecksumNegotiation:
         return self._strictly is None and algorithm is not Algorithm.MD5 and not proven
 
     async def _learn(self, way: UploadWay, before: StoreSupport, taken: Algorithm, objections: int) -> None:
-        if self._known.is_settled(way, taken):
+        if self._strictly is not None or self._known.is_settled(way, taken):
             return
         known = self._known.after(way, begun=before, taken=taken, objections=objections)
         if known == self._known:
             return
-        was, self._known = self._known.of(way), known
-        found = known.of(way)
+        was, found = self._known.of(way), known.of(way)
+        self._know(known)
         if found.is_found and (found.algorithm, found.is_found) != (was.algorithm, was.is_found):
             log.info("checksum_found", algorithm=str(found.algorithm), upload=str(way))
         if self._keep is not None:

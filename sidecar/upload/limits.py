@@ -82,11 +82,11 @@ class Lane:
 
     def has_room(self, size: int) -> bool:
         """Tell whether somebody who comes now need not wait."""
-        return not self._waiting and self._fits(size)
+        return not self._waiting.levels and self.used + size <= self.limit
 
     def take_now(self, size: int) -> bool:
         """Take it if nobody who comes now need wait, and tell whether it was taken."""
-        if not self.has_room(size):
+        if self._waiting.levels or self.used + size > self.limit:
             return False
         self.used += size
         return True
@@ -115,21 +115,19 @@ class Lane:
     def give(self, size: int) -> None:
         """Give back what was taken."""
         self.used -= size
-        self._admit()
+        if self._waiting.levels:
+            self._admit()
 
     def _admit(self) -> None:
         while (one := self._waiting.first()) is not None:
             if one.item.cancelled():
                 self._waiting.drop(one)
-            elif self._fits(one.size):
+            elif self.used + one.size <= self.limit:
                 self._waiting.go(one)
                 self.used += one.size
                 one.item.set_result(None)
             else:
                 break
-
-    def _fits(self, size: int) -> bool:
-        return self.used + size <= self.limit
 
 
 class Place:

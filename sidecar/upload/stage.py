@@ -104,22 +104,25 @@ class UploadStage:
 
     async def _start_less_urgent(self, tasks: asyncio.TaskGroup) -> None:
         """Give what is less urgent its share of the places, now and then."""
+        now = self._clock.monotonic()
+        if len(self._uploads) < self._concurrency or now - self._reserved_at < RESERVED_SECONDS:
+            return
         ranks = [progress.rank for progress in self._uploads.values()]
         room = reserved(ranks, wanted=self._concurrency, served=self._served)
-        now = self._clock.monotonic()
-        if room is None or now - self._reserved_at < RESERVED_SECONDS:
+        if room is None:
             return
         claim = await self._start(tasks, room)
         self._reserved_at = now
         self._served = max((one.route.priority for one in claim.transfers), default=-1)
 
     def _rank(self, transfer: Transfer, *, is_begun: bool) -> Rank:
+        size_bytes = transfer.size_bytes
         return Rank(
             priority=transfer.route.priority,
-            is_large=transfer.size_bytes >= self._context.part_bytes,
+            is_large=size_bytes >= self._context.part_bytes,
             is_fresh=not is_begun,
             number=transfer.row_id if is_begun else next(self._numbers),
-            is_light=transfer.size_bytes <= LIGHT_BYTES,
+            is_light=size_bytes <= LIGHT_BYTES,
         )
 
     async def _start(self, tasks: asyncio.TaskGroup, room: UploadRoom) -> Claim:
@@ -178,7 +181,7 @@ class UploadStage:
             return False
         self._gate.succeeded(transfer.transfer_id, progress.delivered_by)
         self._metrics.upload_duration_seconds.observe(self._clock.monotonic() - begun)
-        self._metrics.asset_size_bytes.observe(transfer.size_bytes)
+        self._metrics.asset_size_bytes.observe(progress.size_bytes)
         return transfer.known_content is None
 
     async def _failed(self, transfer: Transfer, error: SidecarError, progress: UploadProgress) -> None:

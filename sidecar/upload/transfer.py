@@ -75,7 +75,9 @@ async def _deliver(
     # A request that is delivered twice makes no second version. What is there and is not ours goes.
     is_new_key = transfer.known_content is None or transfer.known_content.key is None
     once = head is None and is_unique(transfer.route.key) and is_new_key
-    if not transfer.may_upload and transfer.size_bytes < _part_bytes(transfer, context):
+    size_bytes = transfer.size_bytes
+    is_short = size_bytes < context.part_bytes or size_bytes < _part_bytes(transfer, context)
+    if is_short and not transfer.may_upload:
         progress.delivered_by = "PutObject"
         put = partial(_put, transfer, source, context=context, progress=progress, once=once)
         return await context.checking.send(UploadWay.PUT, put)
@@ -96,7 +98,7 @@ async def _put(
 ) -> StoredObject:
     spec = object_spec(transfer, sidecar_id=context.sidecar_id, algorithm=this.algorithm)
     once = once and not this.is_there
-    async with context.budget.claim(transfer.size_bytes, progress.rank):
+    async with context.budget.claim(progress.size_bytes, progress.rank):
         await context.journal.do(Uploads.begin_put, transfer.row_id)
         progress.has_asked = True
         try:

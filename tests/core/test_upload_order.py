@@ -100,7 +100,7 @@ def test_whatever_comes_and_goes_neither_half_is_ever_behind_by_more_than_two_bo
         assert abs(lead[one.rank.priority]) <= 100
         turns.go(one)
         waits.remove(one)
-    assert not turns
+    assert not turns.levels
 
 
 def test_whatever_is_more_urgent_each_other_priority_has_its_part_of_an_eighth_of_the_line() -> None:

@@ -51,11 +51,14 @@ class OurKeys(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
         self._keys, self._in_files, self._clock = keys, in_files, clock
         self._read: Keys | None = None
         self._read_at = 0.0
+        self._frozen: ReadOnlyCredentials | None = None
 
     async def get_frozen_credentials(self) -> ReadOnlyCredentials:
         """Return what the next request is signed with. Raises SidecarError."""
-        keys = await self._as_they_are() if self._in_files else self._keys()
-        return ReadOnlyCredentials(keys.access_key_id, keys.secret_access_key, keys.session_token)
+        if self._frozen is None or self._in_files:
+            keys = await self._as_they_are() if self._in_files else self._keys()
+            self._frozen = ReadOnlyCredentials(keys.access_key_id, keys.secret_access_key, keys.session_token)
+        return self._frozen
 
     def learn(self, parsed: Mapping[str, Any], **_: Any) -> None:
         """Hear S3's answer (botocore's event ``after-call``): keys that it refuses may be old ones."""

@@ -127,8 +127,13 @@ def require_https(config: S3Config) -> None:
 
 def object_url(config: S3Config, key: str) -> str:
     """Return the stable, percent-encoded, unsigned address of an object."""
+    return object_urls(config)(key)
+
+
+def object_urls(config: S3Config) -> Callable[[str], str]:
+    """Return what gives the addresses of many objects."""
     base = config.bucket_url if config.public_base_url is None else config.public_base_url.rstrip("/")
-    return f"{base}/{quoted(key)}"
+    return lambda key: f"{base}/{quoted(key)}"
 
 
 def quoted(key: str) -> str:
