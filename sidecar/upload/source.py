@@ -64,7 +64,7 @@ async def opened(
     What is shorter than ``part_bytes`` goes in one body, if S3 has nothing of it yet.
     """
     in_one_body = transfer.size_bytes < part_bytes and not transfer.may_upload
-    found = await openings.open(transfer.root, partial(_open, transfer, in_one_body))
+    found = await openings.open(transfer.root, partial(_open, transfer, closes=in_one_body))
     if found is None:
         await journal.do(Completion.vanish, transfer.row_id)
         return None
@@ -171,8 +171,8 @@ class SourceFile:
             raise from_disk(error, operation="read", target=self._transfer.display) from error
 
 
-def _open(transfer: Transfer, in_one_body: bool, folder: KeptFolder) -> Opened | None:
-    """Open the file and look at it; None if it is gone.
+def _open(transfer: Transfer, folder: KeptFolder, *, closes: bool) -> Opened | None:
+    """Open the file and look at it; None if it is gone. ``closes``: once all of it was read.
 
     It is, too, where something else bears its name, or that of a folder above it. A root or volume that is
     away, or another one now, says nothing of its files.
@@ -191,7 +191,7 @@ def _open(transfer: Transfer, in_one_body: bool, folder: KeptFolder) -> Opened |
         with contextlib.suppress(OSError):  # who needs it reads again, and then says why not
             data = os.pread(fd, LIGHT_BYTES, 0)
     is_all = data is not None and len(data) == transfer.size_bytes and identity == transfer.identity
-    if is_all and in_one_body:
+    if is_all and closes:
         os.close(fd)
         fd = CLOSED
     return Opened(fd, identity, data)

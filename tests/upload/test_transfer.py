@@ -12,9 +12,10 @@ from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.errors import STALE, ErrorKind, Scope, SidecarError
 from sidecar.core.model import State, Transfer
 from sidecar.core.upload_order import LIGHT_BYTES
-from sidecar.files import checksum_of
+from sidecar.files import checksum_of, stat_identity
 from sidecar.journal.stores.multipart import MultipartUploads
 from sidecar.journal.stores.upload_claims import UploadClaims
+from sidecar.journal.stores.uploads import Uploads
 from sidecar.local.seaweed import SeaweedServer
 from sidecar.upload.s3.checksums import Scan, scan
 from sidecar.upload.s3.object_store import S3Store
@@ -276,6 +277,18 @@ async def test_a_touched_file_is_shipped_and_remembered(rig: Rig) -> None:
         shipped = await rig.until(transfer, State.UPLOADED)
     assert shipped.identity is not None
     assert shipped.identity.mtime_ns == 1
+
+
+@pytest.mark.parametrize("size", [10, FILM])
+async def test_a_file_that_changed_without_a_trace_is_overtaken(rig: Rig, size: int) -> None:
+    """Its times are what the journal has, and its bytes are others: S3 refuses them, and it is begun anew."""
+    transfer = await rig.file(content(size))
+    rig.path(transfer).write_bytes(content(size))
+    with rig.path(transfer).open("rb") as file:
+        await rig.writer.do(Uploads.touched, transfer.row_id, stat_identity(file.fileno()))
+    async with running(rig.stage()):
+        await rig.until(transfer, State.SUPERSEDED)
+    assert (await rig.now(transfer)).failures == 0
 
 
 @pytest.mark.parametrize(("size", "call"), [(100, "put"), (FILM, "complete")])
