@@ -1,4 +1,4 @@
-"""Whether a connection that was kept is used again, where the event loop has not heard yet that it was cut."""
+"""Whether a connection that was kept is used again where the event loop has not heard yet that it was cut."""
 
 from __future__ import annotations
 
