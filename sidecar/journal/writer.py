@@ -32,6 +32,7 @@ from sidecar.journal.db.store import ALL_OF, S, Store, is_transaction
 from sidecar.journal.db.transition_log import log_transitions
 
 from .journal import Journal
+from .pace import Pace
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -188,7 +189,10 @@ class JournalWriter:
     # -- the thread --------------------------------------------------------------------------------
 
     def _work(self) -> None:
+        pace = Pace()
         while (group := self._calls.get()) is not None:
+            if (seconds := pace.wait_seconds(len(group), now=time.monotonic())) > 0:
+                time.sleep(seconds)
             while len(group) < GROUP_MAX:
                 try:
                     following = self._calls.get_nowait()
@@ -200,6 +204,7 @@ class JournalWriter:
                 group += following
             for first in range(0, len(group), GROUP_MAX):
                 self._commit(group[first : first + GROUP_MAX])
+            pace.committed(len(group), now=time.monotonic())
 
     def _commit(self, group: list[_Call]) -> None:
         while True:

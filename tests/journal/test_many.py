@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,11 +114,31 @@ def test_of_ops_that_are_answered_at_once_each_transfer_has_its_own_end(
     assert (row["ended_ms"] is not None) is not is_stale
 
 
-def test_routes_that_were_read_are_kept_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_routes_that_were_read_are_kept_up_to_a_limit() -> None:
     """However many files there are, memory holds the newest alone; what is read again is equal."""
-    monkeypatch.setattr(rows, "ROUTES_KEPT_MAX", 3)
-    monkeypatch.setattr(rows, "_ROUTES", {})
-    texts = [rows.route_json(route(f"{n}.mp4")) for n in range(9)]
-    assert [rows.route_from(text).slot.name for text in texts] == [f"{n}.mp4" for n in range(9)]
-    assert len(rows._ROUTES) == 3
+    many = rows.ROUTES_KEPT_MAX + 9
+    assert many < 1_000
+    texts = [rows.route_json(route(f"{n}.mp4")) for n in range(many)]
+    assert [rows.route_from(text).slot.name for text in texts] == [f"{n}.mp4" for n in range(many)]
+    assert rows.route_from.cache_info().currsize == rows.ROUTES_KEPT_MAX
     assert rows.route_from(texts[0]) == route("0.mp4")
+
+
+@pytest.mark.parametrize(
+    "its",
+    [
+        {},
+        {"metadata": {"take": "7"}},
+        {"heeds_playlists": False, "tags": {"team": "film"}},
+        {"storage_class": "STANDARD_IA", "content_disposition": "attachment"},
+    ],
+)
+def test_a_route_is_read_as_it_was_written_and_as_older_versions_wrote_it(its: dict[str, Any]) -> None:
+    """They wrote an object. What a rule does not say is not stored, whatever it says beside it."""
+    written = replace(route("chunk_001.mp4"), **its)
+    text = rows.route_json(written)
+    assert text.startswith("[")
+    assert rows.route_from(text) == written
+    assert rows.route_from(json.dumps(asdict(written))) == written
+    shorter = json.loads(text)[:15]
+    assert rows.route_from(json.dumps(shorter)) == route("chunk_001.mp4")

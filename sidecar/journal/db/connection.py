@@ -25,6 +25,7 @@ from .quarantine import move_aside
 from .transactions import atomic
 
 _ROWS_MAX = 64  # of one statement. Fewer are a power of two: so few statements stay prepared
+_GIVEN, _GIVEN_AND_FILLED = " VALUES {rows}", " SELECT * FROM (VALUES {rows}) WHERE column1 NOT NULL"
 
 
 class Topic(StrEnum):
@@ -109,16 +110,19 @@ class JournalConnection:
         """Run one statement."""
         return self.conn.execute(sql, parameters)
 
-    def insert(self, into: str, rows: Sequence[Sequence[Any]], *, returning: str = "") -> list[sqlite3.Row]:
-        """Insert rows by few statements: ``into`` is one up to its VALUES; return what ``returning`` says."""
-        first, returned = 0, list[sqlite3.Row]()
-        while first < len(rows):
-            count = min(_ROWS_MAX, 1 << (len(rows) - first).bit_length() - 1)
-            sql = _with_rows(f"{into} VALUES {{rows}} {returning}", len(rows[0]), count)
-            values = list(chain.from_iterable(rows[first : first + count]))
-            returned += self.conn.execute(sql, values).fetchall()
-            first += count
-        return returned
+    def insert(self, into: str, rows: Sequence[Sequence[Any]]) -> int:
+        """Insert rows: ``into`` is a statement up to its VALUES. Returns the last one's rowid.
+
+        Where rowids are given once (AUTOINCREMENT), those of the others are the ones before it: nobody else
+        writes. No row may begin with NULL.
+        """
+        last: int | None = 0
+        for first in range(0, len(rows), _ROWS_MAX):
+            some = rows[first : first + _ROWS_MAX]
+            count, values = _filled(some)
+            given = _GIVEN if count == len(some) else _GIVEN_AND_FILLED
+            last = self.conn.execute(_with_rows(into + given, len(rows[0]), count), values).lastrowid
+        return last or 0
 
     def over(self, sql: str, rows: Sequence[Sequence[Any]]) -> list[sqlite3.Row]:
         """Run a statement over rows of values, which come where it has ``{rows}``: one step for many rows.
@@ -127,11 +131,8 @@ class JournalConnection:
         """
         returned = list[sqlite3.Row]()
         for first in range(0, len(rows), _ROWS_MAX):
-            values = list(chain.from_iterable(rows[first : first + _ROWS_MAX]))
-            columns = len(rows[0])
-            count = 1 << (len(values) // columns - 1).bit_length()
-            values += [None] * (columns * count - len(values))
-            returned += self.conn.execute(_with_rows(sql, columns, count), values).fetchall()
+            count, values = _filled(rows[first : first + _ROWS_MAX])
+            returned += self.conn.execute(_with_rows(sql, len(rows[0]), count), values).fetchall()
         return returned
 
     @contextmanager
@@ -259,6 +260,14 @@ class JournalConnection:
     def _found(self) -> list[tuple[int, int] | None]:
         """Return which files have our names now: the journal's and the lock's."""
         return [inode(self.path), inode(lock_path(self.path))]
+
+
+def _filled(rows: Sequence[Sequence[Any]]) -> tuple[int, list[Any]]:
+    """Return a power of two and the values of as many rows, NULLs for those that are missing."""
+    count = 1 << (len(rows) - 1).bit_length()
+    values = list(chain.from_iterable(rows))
+    values += [None] * (len(rows[0]) * count - len(values))
+    return count, values
 
 
 @cache

@@ -448,6 +448,11 @@ def rechecks_by_the_wall(db: Database) -> None:
     db.execute("ALTER TABLE debts ADD COLUMN looked_ms INTEGER")
 
 
+@migrations()
+def routes_without_names(_db: Database) -> None:
+    """Keep programs out that read a route as an object: it is an array from here on (rows.py)."""
+
+
 def _statements(script: str) -> list[str]:
     """Split a script: executescript would commit the migration's transaction half-way."""
     import sqlite3  # noqa: PLC0415 - only a migration needs its tokenizer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -12,7 +11,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.checksums import to_int, to_text
@@ -30,16 +29,19 @@ from sidecar.core.model import (
     Transfer,
 )
 
+from .frozen import maker
+
 # In `debts.due`, of a clean-up task that never falls due: a recheck settles it, and nothing else.
 UNTIL_RECHECKED = math.inf
 _CHECKSUM_BYTES = 8  # of each part, in `transfers.part_checksums`
+# In the order of Transfer's fields, which ``transfer_from`` makes of them.
 TRANSFER_COLUMNS = """
   t.id, t.transfer, r.path AS root, t.folder, t.name, t.route, t.state, t.bucket, t.key,
-  t.inode, t.size, t.mtime_ns, t.ctime_ns, t.checksum, t.upload_id, t.part_bytes, t.etag, t.version_id,
-  t.version, t.recall, t.held, t.failures, t.discovered_ms, t.ready_ms, t.uploaded_ms, t.synced_ms,
-  t.may_upload, t.may_object, t.error_kind, t.error_message, t.home, t.parked, t.algorithm, t.media
+  t.inode, t.size, t.mtime_ns, t.ctime_ns, t.checksum, t.upload_id, t.part_bytes, t.may_upload, t.may_object,
+  t.etag, t.version_id, t.version, t.failures, t.discovered_ms, t.ready_ms, t.uploaded_ms, t.synced_ms,
+  t.error_kind, t.error_message, t.recall, t.held, t.home, t.parked, t.algorithm, t.media
 """
-_TRANSFER_NAMES = tuple(re.split(r"\W+", column)[-1] for column in TRANSFER_COLUMNS.strip().split(","))
+_COLUMNS = TRANSFER_COLUMNS.count(",") + 1
 TRANSFERS = "transfers t JOIN roots r ON r.id = t.root"
 FROM_TRANSFERS = f"SELECT {TRANSFER_COLUMNS} FROM {TRANSFERS}"
 
@@ -65,18 +67,22 @@ def unsigned(number: int) -> int:
     return number + (1 << 64) if number < 0 else number
 
 
-_SLOT_FIELDS = tuple(field.name for field in fields(Slot))
-_SLOT_VALUES = attrgetter(*_SLOT_FIELDS)
-_ROUTE_FIELDS = tuple(field.name for field in fields(Route))
-_ROUTE_VALUES = attrgetter(*_ROUTE_FIELDS)
+_ROUTE_LENGTH = len(fields(Route)) - 1  # without its slot
+_ROUTE_VALUES = attrgetter(
+    *[f"slot.{field.name}" for field in fields(Slot)], *[field.name for field in fields(Route)[1:]]
+)
+# What its last fields are where a rule says nothing.
+_ROUTE_USUAL: tuple[Any, ...] = ({}, True, {}, None, None)
 _MEDIA_FIELDS = tuple(field.name for field in fields(MediaFacts))
 _MEDIA_VALUES = attrgetter(*_MEDIA_FIELDS)
 IDENTITY = ("inode", "size", "mtime_ns", "ctime_ns")
 PART_CHECKSUMS = ("checksum_part_bytes", "part_checksums")
 Column = str | int | bytes | None
 _STATES = {state.value: state for state in State}
-ROUTES_KEPT_MAX = 2048  # 2 KB each; as many as wait to be looked at
-_ROUTES: dict[str, Route] = {}  # as they are stored, and as they are
+_slot, _route, _identity, _transfer = maker(Slot), maker(Route), maker(StatIdentity), maker(Transfer)
+_ENTITY_TYPES = {kind.value: kind for kind in EntityType}
+_ASSET_TYPES = {kind.value: kind for kind in AssetType}
+ROUTES_KEPT_MAX = 512  # 1 KB each
 
 
 def identity_values(identity: StatIdentity | None) -> tuple[int | None, int | None, int | None, int | None]:
@@ -104,29 +110,30 @@ def json_text(value: Any) -> str:
 
 
 def route_json(route: Route) -> str:
-    """Return a route as JSON; whoever reads that soon gets this very one."""
-    slot = dict(zip(_SLOT_FIELDS, map(str, _SLOT_VALUES(route.slot)), strict=True))
-    text = json_text({**dict(zip(_ROUTE_FIELDS, _ROUTE_VALUES(route), strict=True)), "slot": slot})
-    _keep(text, route)
-    return text
+    """Return a route as a JSON array: its slot's fields and its own, but for those at the end that are usual.
+
+    Each step writes a transfer's row anew, and with names the route would be most of it.
+    """
+    values = _ROUTE_VALUES(route)
+    if values[-len(_ROUTE_USUAL) :] == _ROUTE_USUAL:
+        values = values[: -len(_ROUTE_USUAL)]
+    return json_text(values)
 
 
+@lru_cache(ROUTES_KEPT_MAX)
 def route_from(text: str) -> Route:
-    """Undo ``route_json``. Each step of a transfer reads its own once more."""
-    if (known := _ROUTES.get(text)) is None:
-        known = _read(text)
-        _keep(text, known)
-    return known
+    """Undo ``route_json``. A file that comes alone takes its steps soon, one after the other."""
+    if not text.startswith("["):
+        return _route_with_names(text)
+    session_id, entity_type, entity_id, asset_type, name, *own = from_json(text)
+    if len(own) < _ROUTE_LENGTH:
+        own += _ROUTE_USUAL[len(own) - _ROUTE_LENGTH :]
+    slot = (session_id, _ENTITY_TYPES[entity_type], entity_id, _ASSET_TYPES[asset_type], name)
+    return _route((_slot(slot), *own))
 
 
-def _keep(text: str, route: Route) -> None:
-    """Keep a route instead of the oldest: files go their way in the order in which they came."""
-    if len(_ROUTES) >= ROUTES_KEPT_MAX and text not in _ROUTES:
-        _ROUTES.pop(next(iter(_ROUTES)), None)
-    _ROUTES[text] = route
-
-
-def _read(text: str) -> Route:
+def _route_with_names(text: str) -> Route:
+    """Read a route as older versions stored it, as an object."""
     stored: dict[str, Any] = json.loads(text)
     slot = stored.pop("slot")
     return Route(
@@ -160,41 +167,23 @@ def media_from(text: str) -> MediaFacts:
     return MediaFacts(**json.loads(text))
 
 
-def transfer_from(selected: sqlite3.Row) -> Transfer:
+def transfer_from(row: sqlite3.Row) -> Transfer:
     """Return the transfer of a row whose first columns are TRANSFER_COLUMNS."""
-    row = dict(zip(_TRANSFER_NAMES, selected, strict=False))  # a Row compares names, one after the other
-    return Transfer(
-        row_id=row["id"],
-        transfer_id=row["transfer"],
-        root=row["root"],
-        path=join(row["folder"], row["name"]),
-        route=route_from(row["route"]),
-        state=_STATES[row["state"]],
-        bucket=row["bucket"],
-        key=row["key"],
-        identity=identity_of(row),
-        checksum=row["checksum"],
-        upload_id=row["upload_id"],
-        part_bytes=row["part_bytes"],
-        may_upload=bool(row["may_upload"]),
-        may_object=bool(row["may_object"]),
-        etag=row["etag"],
-        version_id=row["version_id"],
-        version=row["version"],
-        known_content=None if row["recall"] is None else KnownContent(**json.loads(row["recall"])),
-        awaits_lookup=bool(row["held"]),
-        failures=row["failures"],
-        discovered_ms=row["discovered_ms"],
-        ready_ms=row["ready_ms"],
-        uploaded_ms=row["uploaded_ms"],
-        synced_ms=row["synced_ms"],
-        error_kind=row["error_kind"],
-        error_message=row["error_message"],
-        home=row["home"],
-        parked=bool(row["parked"]),
-        algorithm=None if row["algorithm"] is None else Algorithm(row["algorithm"]),
-        media=None if row["media"] is None else media_from(row["media"]),
+    columns = row[:_COLUMNS]
+    row_id, transfer_id, root, folder, name, route, state, bucket, key = columns[:9]
+    inode, size, mtime_ns, ctime_ns, checksum, upload_id, part_bytes, may_upload, may_object = columns[9:18]
+    recall, held, home, parked, algorithm, media = columns[28:]
+    values = (
+        *(row_id, transfer_id, root, join(folder, name), route_from(route), _STATES[state], bucket, key),
+        None if mtime_ns is None else _identity((unsigned(inode), size, mtime_ns, ctime_ns)),
+        *(checksum, upload_id, part_bytes, bool(may_upload), bool(may_object)),
+        *columns[18:28],
+        None if recall is None else KnownContent(**json.loads(recall)),
+        *(bool(held), home, bool(parked)),
+        None if algorithm is None else Algorithm(algorithm),
+        None if media is None else media_from(media),
     )
+    return _transfer(values)
 
 
 def part_from(row: sqlite3.Row) -> Part:

@@ -19,12 +19,13 @@ from .removal_ops import RemovalOps
 from .transfers import StepRow, Transfers
 
 # Ops with what each is about. Alone: its slot has no other transfer, and its file lies here. Nothing is over,
-# then, but its own way.
+# then, but its own way. (It is looked for where it was: files that go together lie together, slots do not.)
 _OPS = f"""
 SELECT o.transfer AS row_id, t.transfer, rtrim(r.path, '/'), t.folder, t.name, t.session_id, t.scene_id,
   coalesce(t.size, 0), t.ready_ms, t.version, op_id, seq, kind, t.key, t.state = 'uploaded' AS is_uploaded,
   NOT EXISTS (SELECT 1 FROM transfers a WHERE a.slot = t.slot AND a.id <> t.id)
-    AND EXISTS (SELECT 1 FROM files WHERE slot = t.slot AND {IS_HERE}) AS is_alone
+    AND EXISTS (SELECT 1 FROM files WHERE (root, folder, name) = (t.root, t.folder, t.name)
+      AND slot = t.slot AND {IS_HERE}) AS is_alone
 FROM outbox o LEFT JOIN transfers t ON t.id = o.transfer LEFT JOIN roots r ON r.id = t.root
 WHERE op_id IN ({{rows}})
 """

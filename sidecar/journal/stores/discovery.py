@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,13 +21,14 @@ from .removal_ops import RemovalOps
 from .scenes import Scenes
 from .transfers import Transfers
 
-_NOTHING_KNOWN = f"""
+# Few of a listing's new files are: each row that is read is a turn of its own.
+_SOMETHING_KNOWN = f"""
 WITH a (number, root, folder, name, slot, fixed_key) AS (VALUES {{rows}})
 SELECT number FROM a WHERE number NOT NULL
-  AND NOT EXISTS (SELECT 1 FROM files f WHERE f.root = a.root AND f.folder = a.folder AND f.name = a.name)
-  AND NOT EXISTS (SELECT 1 FROM files f WHERE f.slot = a.slot AND {HAS_SLOT})
-  AND NOT EXISTS (SELECT 1 FROM files f WHERE f.fixed_key = a.fixed_key AND {HAS_SLOT})
-  AND NOT EXISTS (SELECT 1 FROM removals r WHERE r.slot = a.slot)
+  AND (EXISTS (SELECT 1 FROM files f WHERE f.root = a.root AND f.folder = a.folder AND f.name = a.name)
+  OR EXISTS (SELECT 1 FROM files f WHERE f.slot = a.slot AND {HAS_SLOT})
+  OR EXISTS (SELECT 1 FROM files f WHERE f.fixed_key = a.fixed_key AND {HAS_SLOT})
+  OR EXISTS (SELECT 1 FROM removals r WHERE r.slot = a.slot))
 """
 _INTO_TRANSFERS = (
     "INSERT INTO transfers (transfer, root, folder, name, slot, session_id, entity_id, scene_id,"
@@ -58,7 +60,7 @@ class Discovery(Store):
 
     def nothing_is_known(self, observations: Sequence[Observation]) -> frozenset[int]:
         """Return which of them are of files, slots and keys that nobody has, and none before them."""
-        asked, taken = list[tuple[object, ...]](), set[object]()
+        asked, taken = list[tuple[Any, ...]](), set[object]()
         for number, seen in enumerate(observations):
             place = (self._db.root_id(seen.root), *split(seen.path))
             slot, fixed = seen.route.slot.digest, fixed_key(seen)
@@ -66,7 +68,8 @@ class Discovery(Store):
             if taken.isdisjoint(names):
                 asked.append((number, *place, slot, fixed))
             taken.update(names)
-        return frozenset([row[0] for row in self._db.over(_NOTHING_KNOWN, asked)])
+        known = [row[0] for row in self._db.over(_SOMETHING_KNOWN, asked)]
+        return frozenset([row[0] for row in asked]).difference(known)
 
     def begin(self, observations: Sequence[Observation], *, are_strange: bool = True) -> list[Transfer]:
         """Make files candidates whose slots have no removal; strange ones have no row yet."""
@@ -74,16 +77,15 @@ class Discovery(Store):
             return []
         now_ms = self._db.clock.wall_ms()
         rows = [self._row(seen, now_ms) for seen in observations]
-        returned = self._db.insert(_INTO_TRANSFERS, rows, returning="RETURNING transfer, id")
-        row_ids = dict[str, int](map(tuple, returned))
+        first = self._db.insert(_INTO_TRANSFERS, rows) + 1 - len(rows)
         begun = [
-            self._candidate(seen, row_ids[row[0]], row[0], row[13], now_ms)
-            for seen, row in zip(observations, rows, strict=True)
+            self._candidate(seen, row_id, row[0], row[13], now_ms)
+            for row_id, seen, row in zip(itertools.count(first), observations, rows, strict=False)
         ]
         new = [
-            (*row[1:5], fixed_key(seen), row_ids[row[0]])
-            for seen, row in zip(observations, rows, strict=True)
-            if are_strange or not self._points_to(row_ids[row[0]], seen, row[1:4])
+            (*row[1:5], fixed_key(one), candidate.row_id)
+            for one, row, candidate in zip(observations, rows, begun, strict=True)
+            if are_strange or not self._points_to(candidate.row_id, one, row[1:4])
         ]
         self._db.insert(_INTO_FILES, new)
         self._counts.began(len(rows), new_files=[row[0] for row in new])

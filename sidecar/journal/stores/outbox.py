@@ -13,6 +13,13 @@ from sidecar.journal.db.store import Store
 
 _INTO = "INSERT INTO outbox (op_id, kind, state, project_id, session_id, scene_id, slot, transfer, body)"
 _Row = tuple[str, str, str | None, str, int | None, str]  # the last columns of _INTO
+# Objects that S3 confirmed, in their order; what their transfers know is not given once more.
+_PUTS = """
+WITH p (op_id, project_id, transfer, body) AS (VALUES {rows})
+INSERT INTO outbox (op_id, kind, state, project_id, session_id, scene_id, slot, transfer, body)
+SELECT p.op_id, 'put', 'pending', p.project_id, t.session_id, t.scene_id, t.slot, t.id, p.body
+FROM p CROSS JOIN transfers t ON t.id = p.transfer
+"""
 
 
 class Outbox(Store):
@@ -46,14 +53,23 @@ class Outbox(Store):
         uploaded_ms: int | None,
     ) -> None:
         """Put a transfer's op into the outbox: its object is in S3, under ``url``, as S3 confirmed it."""
-        self._insert(OpKind.PUT, [_put(transfer, url, etag, version_id, uploaded_ms)])
+        self._announce([(transfer, _put(transfer, url, etag, version_id, uploaded_ms))])
 
     def announce_all(self, stored: Sequence[tuple[Transfer, StoredObject, str]], *, uploaded_ms: int) -> None:
         """Announce many objects with their URLs, in this order."""
-        self._insert(
-            OpKind.PUT,
-            [_put(transfer, url, one.etag, one.version_id, uploaded_ms) for transfer, one, url in stored],
+        self._announce(
+            [
+                (transfer, _put(transfer, url, one.etag, one.version_id, uploaded_ms))
+                for transfer, one, url in stored
+            ]
         )
+
+    def _announce(self, puts: Sequence[tuple[Transfer, str]]) -> None:
+        chance = self._db.chance
+        self._db.over(
+            _PUTS, [(chance(16).hex(), one.route.project_id, one.row_id, body) for one, body in puts]
+        )
+        self._db.topics.add(Topic.OUTBOX)
 
     def _insert(self, kind: OpKind, ops: Sequence[_Row]) -> None:
         chance, word = self._db.chance, str(kind)
@@ -63,7 +79,7 @@ class Outbox(Store):
 
 def _put(
     transfer: Transfer, url: str, etag: str | None, version_id: str | None, uploaded_ms: int | None
-) -> _Row:
+) -> str:
     route = transfer.route
     asset = {
         "s3Key": transfer.key,
@@ -80,10 +96,13 @@ def _put(
     if version_id:
         asset["s3VersionId"] = version_id
     what = {"index": route.index, "role": route.role, "transfer": transfer.transfer_id}
-    return _of_asset(transfer, {**what, "metadata": route.metadata, "asset": asset})
+    return _body(transfer, {**what, "metadata": route.metadata, "asset": asset})
 
 
 def _of_asset(of: Transfer, more: Mapping[str, Any]) -> _Row:
     slot = of.route.slot
-    body = json_text({**slot_fields(slot), **more})
-    return (of.route.project_id, slot.session_id, of.route.scene_id, slot.digest, of.row_id, body)
+    return (of.route.project_id, slot.session_id, of.route.scene_id, slot.digest, of.row_id, _body(of, more))
+
+
+def _body(of: Transfer, more: Mapping[str, Any]) -> str:
+    return json_text({**slot_fields(of.route.slot), **more})

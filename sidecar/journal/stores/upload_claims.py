@@ -45,6 +45,7 @@ class Claim:
 
     transfers: tuple[Transfer, ...]
     begun: frozenset[int]  # those of which S3 has parts
+    intended: frozenset[int]  # those whose PUT may begin: it is noted that their objects may exist
     next_due: float | None  # monotonic seconds of the earliest row that waits, if fewer than asked are due
 
 
@@ -67,6 +68,7 @@ class UploadClaims(Store):
         shorter_than_bytes: int = ANY,
         least_priority: int = 0,
         part_bytes: int = ANY,
+        intend_below_bytes: int = 0,
     ) -> Claim:
         """Lease ready transfers that are due; never two of one slot at once.
 
@@ -74,17 +76,23 @@ class UploadClaims(Store):
         opened and has no parts is not begun: on a slow line many are. Only what is more urgent than
         ``priority``, or as urgent and shorter, and not more urgent than ``least_priority``. What has
         ``part_bytes`` or more goes in parts.
+
+        What is shorter than ``intend_below_bytes``, and of which nothing can be at S3 yet, is claimed with
+        its intent, as ``begin_put`` notes it. The transfer says how it was before: there is nothing to look
+        for. If nothing is asked of S3 in the end, ``take_back_intent``, or ``release`` as ``never_asked``.
         """
         self.part_bytes = part_bytes
         rows = self._due([now, limit, priority, shorter_than_bytes, least_priority])
-        if rows:
-            self._db.over("UPDATE transfers SET lease = 1 WHERE id IN ({rows})", [(row[0],) for row in rows])
+        transfers = [transfer_from(row) for row in rows]
+        intended = [one for one in transfers if _is_new(one) and one.size_bytes < intend_below_bytes]
+        self._lease(transfers, intended)
         self._transfers.uploads_began |= {row[0]: now for row in rows}
         is_any = (priority, shorter_than_bytes, least_priority) == (ANY, ANY, 0)
         if (len(rows) >= limit and least_priority == 0) or is_any:
             self.are_full = len(rows) >= limit
         return Claim(
-            transfers=tuple([transfer_from(row) for row in rows]),
+            transfers=tuple(transfers),
+            intended=frozenset([one.row_id for one in intended]),
             begun=frozenset([row[0] for row in rows if row[-1]]),
             next_due=None if len(rows) >= limit else self._next_upload_due(now),
         )
@@ -106,6 +114,11 @@ class UploadClaims(Store):
         if transfer.state is State.SUPERSEDED:
             self._cleanup.add_cleanup(transfer)
         self._db.topics.add(Topic.UPLOADS)
+
+    @transaction
+    def take_back_intent(self, row_id: int) -> None:
+        """Nothing was asked of S3 under the intent that came with the claim: no object can be there."""
+        self._db.execute("UPDATE transfers SET may_object = 0 WHERE id = ?", [row_id])
 
     @transaction
     def fail_upload(self, row_id: int, error: SidecarError, *, due: float, spent: bool) -> None:
@@ -133,6 +146,19 @@ class UploadClaims(Store):
             self._db.execute("UPDATE outbox SET lease = 0, due = 0 WHERE lease = 1 OR due > 0")
             self._db.execute("UPDATE debts SET due = 0 WHERE due > 0")
 
+    def _lease(self, transfers: Sequence[Transfer], intended: Sequence[Transfer]) -> None:
+        """Take the leases, and note the intents: one change of each row."""
+        new = {one.row_id for one in intended}
+        others = [(one.row_id,) for one in transfers if one.row_id not in new]
+        self._db.over("UPDATE transfers SET lease = 1 WHERE id IN ({rows})", others)
+        self._db.over(
+            "UPDATE transfers SET lease = 1, may_object = 1 WHERE id IN ({rows})",
+            [(row_id,) for row_id in new],
+        )
+        if self._db.may_recall:
+            for one in intended:
+                self._db.gathered.bring_news(one.route.slot.session_id, one.route.scene_id)
+
     def _due(self, given: Sequence[float]) -> list[sqlite3.Row]:
         """Return what may be claimed, in its order; the last column tells whether it is begun."""
         roots = self._roots.blocked_roots()
@@ -149,3 +175,8 @@ class UploadClaims(Store):
             [now],
         ).fetchone()
         return row["due"] if row else None
+
+
+def _is_new(transfer: Transfer) -> bool:
+    """Tell whether nothing of a transfer can be at S3."""
+    return not (transfer.may_object or transfer.may_upload) and transfer.known_content is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sidecar.core.errors import SidecarError
@@ -18,19 +18,20 @@ from .discovery import Discovery
 from .outbox import Outbox
 from .transfers import Transfers
 
+# Uploads of which more follows than their own step, or that must not end. Hardly any: each row costs a turn.
+_MORE_FOLLOWS = """
+SELECT t.id, t.state, t.part_bytes,
+  EXISTS (SELECT 1 FROM transfers o WHERE o.slot = t.slot AND o.id < t.id) AS has_older
+FROM transfers t WHERE t.id IN ({rows}) AND (t.state <> 'ready' OR t.part_bytes NOT NULL
+  OR EXISTS (SELECT 1 FROM transfers o WHERE o.slot = t.slot AND o.id <> t.id))
+"""
 # What S3 confirmed, of a transfer that was claimed and is wanted still, or was superseded meanwhile.
-# In RETURNING a column has no type: without the cast no index is used, and all transfers are walked over.
 _UPLOADED = """
 WITH s (id, etag, version_id, uploaded_ms) AS (VALUES {rows})
 UPDATE transfers SET state = iif(state = 'ready', 'uploaded', state), etag = s.etag,
   version_id = s.version_id, uploaded_ms = s.uploaded_ms, lease = 0, failures = 0, upload_id = NULL,
   may_upload = 0, may_object = 1, error_kind = NULL, error_message = NULL, home = NULL, part_checksums = NULL
   FROM s WHERE transfers.id = s.id AND state IN ('ready', 'superseded')
-  RETURNING id, state, part_bytes, coalesce(size, 0) AS size,
-  EXISTS (SELECT 1 FROM transfers o WHERE o.slot = CAST(transfers.slot AS TEXT) AND o.id < transfers.id)
-    AS has_older,
-  EXISTS (SELECT 1 FROM transfers o WHERE o.slot = CAST(transfers.slot AS TEXT) AND o.id > transfers.id)
-    AS has_newer
 """
 
 
@@ -65,15 +66,22 @@ class Uploads(Store):
     def uploaded_all(self, stored: Sequence[tuple[Transfer, StoredObject, str]]) -> list[State]:
         """Record many, as ``uploaded`` does."""
         now_ms = self._db.clock.wall_ms()
-        rows = self._db.over(
+        rows = self._db.over(_MORE_FOLLOWS, [(claimed.row_id,) for claimed, _, _ in stored])
+        more = {row["id"]: row for row in rows}
+        before = self._db.conn.total_changes
+        self._db.over(
             _UPLOADED, [(claimed.row_id, one.etag, one.version_id, now_ms) for claimed, one, _ in stored]
         )
-        found = {row["id"]: row for row in rows}
-        states = [self._followed(claimed, found.get(claimed.row_id)) for claimed, _, _ in stored]
+        if self._db.conn.total_changes - before < len(stored):  # nobody has a lease: not to be overlooked
+            raise self._refused([claimed.row_id for claimed, _, _ in stored], more)
+        states = [
+            self._followed(claimed, more[claimed.row_id]) if claimed.row_id in more else State.UPLOADED
+            for claimed, _, _ in stored
+        ]
         uploaded = [one for one, state in zip(stored, states, strict=True) if state is State.UPLOADED]
-        self._stepped([(claimed, found[claimed.row_id]["size"]) for claimed, _, _ in uploaded])
+        self._stepped([claimed for claimed, _, _ in uploaded])
         self._outbox.announce_all(uploaded, uploaded_ms=now_ms)
-        if any(row["has_older"] or row["has_newer"] for row in rows):  # they may have waited for this one
+        if more:  # others of their slots may have waited for them
             self._db.topics.add(Topic.UPLOADS)
         return states
 
@@ -87,11 +95,16 @@ class Uploads(Store):
         """
         return self.uploaded_all([(claimed, stored, url)])[0]
 
-    def _followed(self, claimed: Transfer, row: sqlite3.Row | None) -> State:
+    def _refused(self, row_ids: Sequence[int], more: Mapping[int, sqlite3.Row]) -> Exception:
+        """Return why not all of these uploads can end. Raises LookupError if one has no row."""
+        for row_id in row_ids:
+            state = more[row_id]["state"] if row_id in more else self._transfers.one(row_id).state
+            if state not in {State.READY, State.SUPERSEDED}:  # what was ready is uploaded by now
+                break
+        return IllegalTransitionError(f"{state} knows no step {Event.UPLOADED}")
+
+    def _followed(self, claimed: Transfer, row: sqlite3.Row) -> State:
         """Do what follows from an upload but its own step; return the state."""
-        if row is None:  # nobody has its lease: not to be overlooked
-            found = self._transfers.one(claimed.row_id)
-            raise IllegalTransitionError(f"{found.state} knows no step {Event.UPLOADED}")
         if row["part_bytes"] is not None:
             self._db.execute("DELETE FROM parts WHERE transfer = ?", [claimed.row_id])
             self._cleanup.add_cleanup_of_others(replace(claimed, part_bytes=row["part_bytes"]))
@@ -102,14 +115,14 @@ class Uploads(Store):
             self._withdraw_older(claimed)
         return State.UPLOADED
 
-    def _stepped(self, uploaded: Sequence[tuple[Transfer, int]]) -> None:
+    def _stepped(self, uploaded: Sequence[Transfer]) -> None:
         """Count and write down: whatever is reported of a scene, its files are owed as before."""
         rows = [
             (
                 *(one.row_id, one.transfer_id, one.display, one.route.slot.session_id, one.route.scene_id),
-                *(one.size_bytes, size_bytes, one.key, one.ready_ms, one.version),
+                *(one.size_bytes, one.size_bytes, one.key, one.ready_ms, one.version),
             )
-            for one, size_bytes in uploaded
+            for one in uploaded
         ]
         self._transfers.stepped_alike(Event.UPLOADED, State.READY, rows, touch=False)
 
