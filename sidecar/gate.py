@@ -116,6 +116,11 @@ class RemoteGate:
         return f"{name} {_what(self._trouble, self._since_ms)}"
 
     @property
+    def lets_all_pass(self) -> bool:
+        """Whether ``admit`` lets everybody pass at once."""
+        return self._breaker is circuit.WELL
+
+    @property
     def answers(self) -> bool:
         """False if the newest word from the remote is a probe that failed."""
         return self._probe_error is None

@@ -14,8 +14,6 @@ from sidecar.upload.cleanup.rechecks import Rechecks
 from .checksum_negotiation import ChecksumNegotiation
 from .limits import MemoryBudget
 from .metadata import is_of
-from .openings import Openings
-from .source import Opened
 from .store import ObjectStore
 
 
@@ -36,7 +34,6 @@ class UploadContext:
     rechecks: Rechecks
     earlier_objects: EarlierObjects
     checking: ChecksumNegotiation = field(default_factory=ChecksumNegotiation)
-    openings: Openings[Opened] = field(default_factory=Openings)
 
     async def settled(self, transfer: Transfer) -> StoredObject | None:
         """Return the object if S3 holds this very transfer, whole, whatever the answers said. Raises."""

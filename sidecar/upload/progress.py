@@ -15,6 +15,7 @@ class UploadProgress:
     ``confirmed`` says that a part was confirmed in this very attempt; ``on_part`` hears of each, ``on_step``
     of each other operation that S3 carried out, by its name, ``on_open`` that the file could be opened.
     ``delivered_by`` names the last operation. ``has_asked``: a PUT or Complete was begun in this attempt.
+    ``is_intended``: the journal noted with the claim that the object may exist.
     """
 
     transfer_id: str
@@ -30,6 +31,7 @@ class UploadProgress:
     on_open: Callable[[], None] = lambda: None
     delivered_by: str = "HeadObject"
     has_asked: bool = False
+    is_intended: bool = False
 
     def resumed(self, *, parts: int, sent_parts: int, sent_bytes: int) -> None:
         """Begin where an earlier attempt ended."""

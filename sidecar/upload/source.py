@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Self, TypeVar
@@ -32,7 +32,7 @@ from sidecar.journal.stores.uploads import Uploads
 from sidecar.journal.writer import AsyncJournal
 from sidecar.upload.s3.errors import from_disk
 
-from .openings import Openings
+from .openings import open_all
 from .store import Body
 
 T = TypeVar("T")
@@ -56,15 +56,23 @@ class Opened:
             os.close(self.fd)
 
 
-async def opened(
-    transfer: Transfer, journal: AsyncJournal, openings: Openings[Opened], *, part_bytes: int
-) -> SourceFile | None:
-    """Open the file. None, and the journal knows, if it vanished. Raises SidecarError (LOCAL_IO).
+Found = Opened | Exception | None
+
+
+async def open_sources(transfers: Sequence[Transfer], *, part_bytes: int) -> list[Found]:
+    """Open the files of transfers, all of one root; return for each what ``taken`` takes.
 
     What is shorter than ``part_bytes`` goes in one body, if S3 has nothing of it yet.
     """
-    in_one_body = transfer.size_bytes < part_bytes and not transfer.may_upload
-    found = await openings.open(transfer.root, partial(_open, transfer, closes=in_one_body))
+    return await open_all(
+        [partial(_open, one, closes=one.size_bytes < part_bytes and not one.may_upload) for one in transfers]
+    )
+
+
+async def taken(found: Found, transfer: Transfer, journal: AsyncJournal) -> SourceFile | None:
+    """Return the open file. None, and the journal knows, if it vanished. Raises SidecarError (LOCAL_IO)."""
+    if isinstance(found, Exception):
+        raise found
     if found is None:
         await journal.do(Completion.vanish, transfer.row_id)
         return None

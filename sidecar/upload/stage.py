@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from itertools import count
@@ -23,11 +24,13 @@ from sidecar.upload.cleanup.worker import SWEEP_SECONDS, CleanupWorker
 
 from .context import UploadContext
 from .progress import UploadProgress
+from .source import Found, open_sources
 from .transfer import upload
 from .unreadable_sources import UnreadableSources
 from .waiting import wait_for
 
 CONCURRENCY_AUTO = 32  # small files wait for round trips; the memory budget bounds the large ones
+_Upload = tuple[Transfer, UploadProgress]
 RESERVED_SECONDS = 1.0  # between two looks for what is less urgent than all that takes the places
 
 
@@ -135,43 +138,74 @@ class UploadStage:
             shorter_than_bytes=room.shorter_than_bytes,
             least_priority=room.least_priority,
             part_bytes=self._context.part_bytes,
+            intend_below_bytes=min(self._context.part_bytes, LIGHT_BYTES + 1),
         )
+        of_roots = defaultdict[str, list[_Upload]](list)
         for transfer in claim.transfers:
-            progress = UploadProgress(
-                transfer_id=transfer.transfer_id,
-                path=transfer.display,
-                size_bytes=transfer.size_bytes,
-                rank=self._rank(transfer, is_begun=transfer.row_id in claim.begun),
-                on_part=partial(self._gate.succeeded, transfer.transfer_id, "UploadPart"),
-                on_step=partial(self._gate.stepped, transfer.transfer_id),
-                on_open=partial(self._sources.opened, transfer),
-            )
+            progress = self._progress(transfer, claim)
             self._uploads[transfer.row_id] = progress
-            tasks.create_task(self._run(transfer, progress))
+            of_roots[transfer.root].append((transfer, progress))
+        for some in of_roots.values():
+            tasks.create_task(self._begin(tasks, some))
         if len(claim.transfers) >= room.count:
             self._work.set()  # there may be more: ask once again
         return claim
 
-    async def _run(self, transfer: Transfer, progress: UploadProgress) -> None:
+    def _progress(self, transfer: Transfer, claim: Claim) -> UploadProgress:
+        return UploadProgress(
+            transfer_id=transfer.transfer_id,
+            path=transfer.display,
+            size_bytes=transfer.size_bytes,
+            rank=self._rank(transfer, is_begun=transfer.row_id in claim.begun),
+            is_intended=transfer.row_id in claim.intended,
+            on_part=partial(self._gate.succeeded, transfer.transfer_id, "UploadPart"),
+            on_step=partial(self._gate.stepped, transfer.transfer_id),
+            on_open=partial(self._sources.opened, transfer),
+        )
+
+    async def _begin(self, tasks: asyncio.TaskGroup, some: Sequence[_Upload]) -> None:
+        """Open files of one root together, once they may go, and send each by itself."""
+        if len(some) > 1 and not self._gate.lets_all_pass:
+            for one in some:
+                tasks.create_task(self._begin(tasks, [one]))
+            return
+        try:
+            for transfer, _ in some:
+                await self._gate.admit(transfer.transfer_id)
+            begun = self._clock.monotonic()
+            transfers = [transfer for transfer, _ in some]
+            found = await open_sources(transfers, part_bytes=self._context.part_bytes)
+        except asyncio.CancelledError:
+            for transfer, progress in some:
+                await self._let_go(transfer, progress)
+            raise
+        for (transfer, progress), file in zip(some, found, strict=True):
+            tasks.create_task(self._run(transfer, progress, file, begun=begun))
+
+    async def _run(self, transfer: Transfer, progress: UploadProgress, found: Found, *, begun: float) -> None:
         is_settled = False
         try:
-            is_settled = await self._attempt(transfer, progress)
+            is_settled = await self._attempt(transfer, progress, found, begun=begun)
         except asyncio.CancelledError:  # the multipart upload stays open: its ID and parts are journaled
-            never_asked = not (transfer.may_object or progress.has_asked)
-            await self._journal.do(UploadClaims.release, transfer.row_id, never_asked=never_asked)
+            await self._let_go(transfer, progress)
             raise
         finally:
-            del self._uploads[transfer.row_id]
+            self._uploads.pop(transfer.row_id, None)
             if self._may_wait or not is_settled:
                 self._work.set()
 
-    async def _attempt(self, transfer: Transfer, progress: UploadProgress) -> bool:
+    async def _let_go(self, transfer: Transfer, progress: UploadProgress) -> None:
+        self._uploads.pop(transfer.row_id, None)
+        never_asked = not (transfer.may_object or progress.has_asked)
+        await self._journal.do(UploadClaims.release, transfer.row_id, never_asked=never_asked)
+
+    async def _attempt(
+        self, transfer: Transfer, progress: UploadProgress, found: Found, *, begun: float
+    ) -> bool:
         """Send it; tell whether it was sent, and so is not to be claimed again."""
-        await self._gate.admit(transfer.transfer_id)
-        begun = self._clock.monotonic()
         try:
             with self._under_way:
-                uploaded = await upload(transfer, context=self._context, progress=progress)
+                uploaded = await upload(transfer, found, context=self._context, progress=progress)
         except SidecarError as error:
             await self._failed(transfer, error, progress)
             return False

@@ -15,6 +15,7 @@ from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.keys import is_unique
 from sidecar.core.model import StoredObject, Transfer
 from sidecar.core.parts import part_size
+from sidecar.journal.stores.upload_claims import UploadClaims
 from sidecar.journal.stores.uploads import Uploads
 
 from .checksum_negotiation import Try
@@ -23,17 +24,23 @@ from .existing import find_existing
 from .metadata import is_of, object_spec
 from .multipart import Multipart
 from .progress import UploadProgress
-from .source import SourceFile, opened
+from .source import Found, Opened, SourceFile, taken
 
 
-async def upload(transfer: Transfer, *, context: UploadContext, progress: UploadProgress) -> bool:
+async def upload(
+    transfer: Transfer, found: Found, *, context: UploadContext, progress: UploadProgress
+) -> bool:
     """Bring a claimed transfer to S3 and record it. Raises SidecarError; the lease is the caller's then.
 
-    False: there was nothing to send any more (vanished, overtaken), and the journal knows. S3 compares
-    the bytes with the fingerprint's checksum, so that a file that changes meanwhile is never shipped
-    torn: it is refused, read again, and overtaken if it did change.
+    ``found`` is its file, as ``open_sources`` opened it. False: there was nothing to send any more (vanished,
+    overtaken), and the journal knows. S3 compares the bytes with the fingerprint's checksum, so that a file
+    that changes meanwhile is never shipped torn: it is refused, read again, and overtaken if it did change.
     """
-    source = await opened(transfer, context.journal, context.openings, part_bytes=context.part_bytes)
+    is_itself = isinstance(found, Opened) and found.identity == transfer.identity
+    if progress.is_intended and not is_itself:  # it may not be sent at all
+        await context.journal.do(UploadClaims.take_back_intent, transfer.row_id)
+        progress.is_intended = False
+    source = await taken(found, transfer, context.journal)
     if source is None:
         return False
     with source:
@@ -99,7 +106,8 @@ async def _put(
     spec = object_spec(transfer, sidecar_id=context.sidecar_id, algorithm=this.algorithm)
     once = once and not this.is_there
     async with context.budget.claim(progress.size_bytes, progress.rank):
-        await context.journal.do(Uploads.begin_put, transfer.row_id)
+        if not progress.is_intended:
+            await context.journal.do(Uploads.begin_put, transfer.row_id)
         progress.has_asked = True
         try:
             return await context.store.put(spec, source.whole(), checksum=transfer.checksum or "", once=once)

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from sidecar.upload.openings import Openings
+from sidecar.upload.openings import open_all
+
+from .rig import eventually
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def is_open(fd: int) -> bool:
     return True
 
 
-async def test_files_of_one_turn_are_opened_by_one_thread_a_root(
+async def test_files_that_begin_together_are_opened_by_one_thread(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hand-over costs more than opening a file."""
@@ -61,34 +63,31 @@ async def test_files_of_one_turn_are_opened_by_one_thread_a_root(
         return run(executor, work, *args)
 
     monkeypatch.setattr(loop, "run_in_executor", counted)
-    openings = Openings[Found]()
-    wanted = [openings.open(root, partial(opened, file)) for root in ("/a", "/b") for _ in range(10)]
-    found = [one for one in await asyncio.gather(*wanted) if one is not None]
-    assert len({one.fd for one in found}) == 20
-    assert len(handed) == 2
+    found = [one for one in await open_all([partial(opened, file)] * 10) if isinstance(one, Found)]
+    assert len({one.fd for one in found}) == 10
+    assert len(handed) == 1
     for one in found:
-        os.close(one.fd)
+        one.close()
 
 
 async def test_a_file_that_cannot_be_opened_fails_alone(file: Path) -> None:
     """Its neighbours are open, and one that is gone is None."""
-    openings = Openings[Found]()
-    bad, gone, good = await asyncio.gather(
-        openings.open("/a", partial(opened, file / "below")),
-        openings.open("/a", lambda _: None),
-        openings.open("/a", partial(opened, file)),
-        return_exceptions=True,
-    )
+    works: list[Callable[[object], Found | None]] = [
+        partial(opened, file / "below"),
+        lambda _: None,
+        partial(opened, file),
+    ]
+    bad, gone, good = await open_all(works)
     assert isinstance(bad, NotADirectoryError)
     assert gone is None
     assert isinstance(good, Found)
-    os.close(good.fd)
+    good.close()
 
 
 @pytest.mark.parametrize("late", [False, True])
 async def test_who_is_cancelled_leaves_no_file_open(file: Path, *, late: bool) -> None:
-    """While the thread works, and when the file is open and nobody has heard of it."""
-    may_go, fds = threading.Event(), list[int]()
+    """While the thread works, and when the files are open and nobody has heard of it."""
+    may_go, is_done, fds = threading.Event(), threading.Event(), list[int]()
 
     def slowly(kept: object) -> Found:
         assert may_go.wait(10)
@@ -96,18 +95,20 @@ async def test_who_is_cancelled_leaves_no_file_open(file: Path, *, late: bool) -
         fds.append(found.fd)
         return found
 
-    openings = Openings[Found]()
-    before = asyncio.ensure_future(openings.open("/a", lambda _: None))
-    cancelled = asyncio.ensure_future(openings.open("/a", slowly))
-    await asyncio.sleep(0)
-    if late:  # both are open then, and it is the other's turn
-        openings._turn[0].future.add_done_callback(lambda _: cancelled.cancel())
-    else:
-        await asyncio.sleep(0)
-        cancelled.cancel()
+    def last(_: object) -> None:
+        is_done.set()
+
+    cancelled = asyncio.ensure_future(open_all([slowly, slowly, last]))
+    await asyncio.sleep(0.01)
+    if late:
+        may_go.set()
+        assert is_done.wait(10)  # without a turn of the event loop
+    cancelled.cancel()
     may_go.set()
-    await before
     with pytest.raises(asyncio.CancelledError):
         await cancelled
-    assert len(fds) == 1
-    assert not is_open(fds[0])
+
+    async def are_closed() -> bool:
+        return len(fds) == 2 and not any(is_open(fd) for fd in fds)
+
+    await eventually(are_closed)

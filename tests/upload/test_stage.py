@@ -12,11 +12,13 @@ import pytest
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.ids import sidecar_tag, transfer_id
 from sidecar.core.model import MIB, State, StoredObject
+from sidecar.core.upload_order import LIGHT_BYTES
 from sidecar.journal.stores.cleanup import Cleanup
 from sidecar.journal.stores.multipart import MultipartUploads
 from sidecar.journal.stores.uploads import Uploads
 from sidecar.upload.cleanup.actions import abort_others
 from sidecar.upload.limits import MemoryBudget
+from sidecar.upload.source import Found, open_sources
 from sidecar.upload.store import ObjectSpec, OpenUpload
 from tests.support.memory_store import MemoryStore, failure
 from tests.support.patience import DEADLINE_SECONDS
@@ -65,12 +67,33 @@ async def test_files_that_come_one_by_one_are_claimed_once_each(fake: Rig) -> No
     assert 5 <= len(claims) <= 1 + 5
 
 
+@pytest.mark.parametrize("then", ["gone", "changed"])
+async def test_what_is_not_sent_after_all_leaves_nothing_to_look_for(fake: Rig, then: str) -> None:
+    """Its intent was journaled with the claim; its file is gone, or another one."""
+    transfer = await fake.file(content(10))
+    if then == "gone":
+        fake.path(transfer).unlink()
+    else:
+        fake.path(transfer).write_bytes(content(11))
+    async with running(fake.stage()):
+        ended = await fake.until(transfer, State.GONE if then == "gone" else State.SUPERSEDED)
+        await fake.until(await fake.file(content(10), "other.mp4"), State.UPLOADED)
+    assert not ended.may_object
+    assert set(fake.store.calls) == {"list", "put"}
+    assert fake.store.calls.count("put") == 1
+
+
+@pytest.mark.parametrize("size", [10, LIGHT_BYTES + 1])
 @pytest.mark.parametrize("is_sent", [False, True])
 async def test_an_object_is_looked_for_only_if_it_may_have_been_sent(
-    fake: Rig, monkeypatch: pytest.MonkeyPatch, *, is_sent: bool
+    fake: Rig, monkeypatch: pytest.MonkeyPatch, size: int, *, is_sent: bool
 ) -> None:
-    """What was held up while its intent was journaled is sent by the next life without a question."""
-    transfer, held = await fake.file(content(10)), asyncio.Event()
+    """What was held up before its PUT is sent by the next life without a question.
+
+    A light one's intent was journaled with its claim, and its file is being opened; of another the intent is
+    being journaled.
+    """
+    transfer, held = await fake.file(content(size)), asyncio.Event()
     do = fake.writer.do
 
     async def hold() -> None:
@@ -83,8 +106,15 @@ async def test_an_object_is_looked_for_only_if_it_may_have_been_sent(
             await hold()
         return done
 
+    async def held_open(*args: Any, **kwargs: Any) -> list[Found]:
+        if size <= LIGHT_BYTES and not is_sent:
+            assert (await fake.now(transfer)).may_object
+            await hold()
+        return await open_sources(*args, **kwargs)
+
     fake.store.before["put"] = hold
     monkeypatch.setattr(fake.writer, "do", held_up)
+    monkeypatch.setattr("sidecar.upload.stage.open_sources", held_open)
     async with running(fake.stage()):
         await held.wait()
     monkeypatch.undo()
