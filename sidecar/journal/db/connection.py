@@ -128,8 +128,7 @@ class JournalConnection:
     def over(self, sql: str, rows: Sequence[Sequence[Any]]) -> list[sqlite3.Row]:
         """Run a statement over rows of values, which come where it has ``{rows}``: one step for many rows.
 
-        Rows that begin with NULL make up the number, so nothing that is true of that may be asked of the first
-        value.
+        Rows that begin with NULL make up the number: ask nothing of the first value that is true of NULL.
         """
         returned = list[sqlite3.Row]()
         for first in range(0, len(rows), _ROWS_MAX):

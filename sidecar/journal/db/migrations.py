@@ -331,7 +331,7 @@ ALTER TABLE transfers ADD COLUMN media TEXT;
 """
 
 STATES_ONE_BY_ONE = """
--- SQLite makes a table of a list, anew for each row that is written; state_conditions.py has the words.
+-- SQLite makes a table of a list, anew for each row that is written; rows.py has the words.
 DROP INDEX owed_since;
 CREATE INDEX owed_since ON transfers (ready_ms) WHERE NOT (state <> 'ready' AND state <> 'uploaded');
 DROP INDEX open_by_scene;

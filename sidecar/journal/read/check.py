@@ -11,7 +11,7 @@ from pathlib import Path
 from sidecar.journal.db.integrity import FAILURES, is_damage
 from sidecar.journal.db.meta import JOURNAL_ID
 from sidecar.journal.db.migration_names import MIGRATION_NAMES, applied_migrations
-from sidecar.journal.db.state_conditions import IS_OPEN
+from sidecar.journal.db.rows import IS_OPEN
 
 from .snapshot import open_snapshot
 

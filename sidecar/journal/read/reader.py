@@ -14,13 +14,14 @@ from sidecar.core.removal import Removal, RemovalState
 from sidecar.journal.db.file_conditions import IS_PRESENT
 from sidecar.journal.db.rows import (
     FROM_TRANSFERS,
+    IS_OPEN,
+    IS_OWED,
     TRANSFER_COLUMNS,
     UNTIL_RECHECKED,
     join,
     split,
     transfer_from,
 )
-from sidecar.journal.db.state_conditions import IS_OPEN, IS_OWED
 
 NEWEST = "EXISTS (SELECT 1 FROM files f WHERE f.slot = t.slot AND f.transfer = t.id)"
 # What was given up counts as long as its file has nothing newer.

@@ -14,7 +14,7 @@ from sidecar.core.ops import Batch, Op, OpKind, Registration
 from sidecar.core.unknown_entities import ITSELF, UnknownOfSession, dues, is_waiting, waiting_scenes
 from sidecar.journal.db.connection import JournalConnection, Topic
 from sidecar.journal.db.meta import EPOCH, SENT_SEQ
-from sidecar.journal.db.state_conditions import IS_OPEN
+from sidecar.journal.db.rows import IS_OPEN
 from sidecar.journal.db.store import Store, transaction
 
 from .roots import Roots

@@ -18,7 +18,7 @@ from sidecar.core.ops import OpKind
 from sidecar.core.scenes import SceneFacts, SceneKnowledge, derive, is_settled
 from sidecar.journal.db.connection import JournalConnection, Topic
 from sidecar.journal.db.gathered import Gathered, Scene
-from sidecar.journal.db.state_conditions import IS_OPEN
+from sidecar.journal.db.rows import IS_OPEN
 from sidecar.journal.db.store import Store
 
 from .outbox import Outbox

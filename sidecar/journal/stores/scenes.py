@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sidecar.journal.db.connection import JournalConnection, Topic
-from sidecar.journal.db.rows import FROM_TRANSFERS, transfer_from
-from sidecar.journal.db.state_conditions import IS_OPEN
+from sidecar.journal.db.rows import FROM_TRANSFERS, IS_OPEN, transfer_from
 from sidecar.journal.db.store import Store, transaction
 
 from .scene_reports import SceneReports

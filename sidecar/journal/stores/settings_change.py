@@ -13,8 +13,7 @@ from collections.abc import Collection, Sequence
 
 from sidecar.core.model import Transfer
 from sidecar.journal.db.connection import JournalConnection
-from sidecar.journal.db.rows import FROM_TRANSFERS, transfer_from
-from sidecar.journal.db.state_conditions import IS_OPEN, IS_OWED
+from sidecar.journal.db.rows import FROM_TRANSFERS, IS_OPEN, IS_OWED, transfer_from
 from sidecar.journal.db.store import Store, transaction
 
 from .completion import Completion
