@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
-MANY_CALLS, LATELY_SECONDS = 32, 0.05  # as many in so short a time are a crowd
+MANY_CALLS, LATELY_SECONDS = 32, 0.1  # as many in so short a time are a crowd
 APART_SECONDS = 0.003  # from the end of a crowd's commit to the next: as long as that one took
 ENOUGH_CALLS = 48  # that need no others
 
@@ -30,6 +30,7 @@ class Pace:
         return max(0.0, self._lately[-1][0] + APART_SECONDS - now)
 
     def committed(self, calls: int, *, now: float) -> None:
-        """Note that a commit of so many calls is over."""
-        self._lately.append((now, calls))
-        self._calls += calls
+        """Note that a commit of so many calls is over. Calls that came one by one are no crowd."""
+        many = calls if calls > 1 else 0
+        self._lately.append((now, many))
+        self._calls += many

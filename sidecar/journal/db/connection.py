@@ -25,6 +25,7 @@ from .quarantine import move_aside
 from .transactions import atomic
 
 _ROWS_MAX = 64  # of one statement. Fewer are a power of two: so few statements stay prepared
+sqlite3.register_adapter(type(None), lambda none: none)  # or it looks for one, in vain, for each None
 _GIVEN, _GIVEN_AND_FILLED = " VALUES {rows}", " SELECT * FROM (VALUES {rows}) WHERE column1 NOT NULL"
 
 
@@ -127,7 +128,7 @@ class JournalConnection:
     def over(self, sql: str, rows: Sequence[Sequence[Any]]) -> list[sqlite3.Row]:
         """Run a statement over rows of values, which come where it has ``{rows}``: one step for many rows.
 
-        NULLs make up the number, so nothing that is true of a NULL may be asked of the first value.
+        Rows that begin with NULL make up the number: ask nothing of the first value that is true of NULL.
         """
         returned = list[sqlite3.Row]()
         for first in range(0, len(rows), _ROWS_MAX):
@@ -263,10 +264,10 @@ class JournalConnection:
 
 
 def _filled(rows: Sequence[Sequence[Any]]) -> tuple[int, list[Any]]:
-    """Return a power of two and the values of as many rows, NULLs for those that are missing."""
+    """Return a power of two and the values of as many rows; those that are missing begin with NULL."""
     count = 1 << (len(rows) - 1).bit_length()
     values = list(chain.from_iterable(rows))
-    values += [None] * (len(rows[0]) * count - len(values))
+    values += [None, *(0,) * (len(rows[0]) - 1)] * (count - len(rows))  # sqlite3 asks each None what it is
     return count, values
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic_core import from_json, to_json
 
@@ -29,8 +29,6 @@ from sidecar.core.model import (
     Transfer,
 )
 
-from .frozen import maker
-
 # In `debts.due`, of a clean-up task that never falls due: a recheck settles it, and nothing else.
 UNTIL_RECHECKED = math.inf
 _CHECKSUM_BYTES = 8  # of each part, in `transfers.part_checksums`
@@ -44,6 +42,12 @@ TRANSFER_COLUMNS = """
 _COLUMNS = TRANSFER_COLUMNS.count(",") + 1
 TRANSFERS = "transfers t JOIN roots r ON r.id = t.root"
 FROM_TRANSFERS = f"SELECT {TRANSFER_COLUMNS} FROM {TRANSFERS}"
+# The conditions of two indexes, which SQLite takes only where a question has their words. No question for a
+# single state has them by itself: it would be led away from the index that knows more of what is asked. They
+# have no list: SQLite makes a table of one, anew for each row that is written.
+IS_OPEN = "NOT (t.state = 'synced' OR t.state = 'superseded' OR t.state = 'gone')"  # open_by_scene
+IS_OWED = "NOT (t.state <> 'ready' AND t.state <> 'uploaded')"  # owed_since
+T = TypeVar("T")
 
 
 def split(path: str) -> tuple[str, str]:
@@ -65,6 +69,20 @@ def signed(inode: int) -> int:
 def unsigned(number: int) -> int:
     """Undo ``signed``."""
     return number + (1 << 64) if number < 0 else number
+
+
+def maker(kind: type[T]) -> Callable[[Iterable[Any]], T]:
+    """Return what makes a frozen, slotted dataclass of its fields' values, in half of what init takes."""
+    setters = [kind.__dict__[field.name].__set__ for field in fields(kind)]  # type: ignore[arg-type]
+    new = object.__new__
+
+    def made(values: Iterable[Any]) -> T:
+        one = new(kind)
+        for set_field, value in zip(setters, values, strict=True):
+            set_field(one, value)
+        return one
+
+    return made
 
 
 _ROUTE_LENGTH = len(fields(Route)) - 1  # without its slot

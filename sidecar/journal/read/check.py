@@ -11,6 +11,7 @@ from pathlib import Path
 from sidecar.journal.db.integrity import FAILURES, is_damage
 from sidecar.journal.db.meta import JOURNAL_ID
 from sidecar.journal.db.migration_names import MIGRATION_NAMES, applied_migrations
+from sidecar.journal.db.rows import IS_OPEN
 
 from .snapshot import open_snapshot
 
@@ -50,11 +51,11 @@ RULES: Mapping[str, str] = {
     "the files that are there are counted": """
         SELECT root FROM (SELECT root, count(*) AS n FROM files WHERE absent = 0 GROUP BY root
           UNION ALL SELECT root, -files FROM present) GROUP BY root HAVING sum(n) <> 0""",
-    "a scene's lost videos are counted": """
+    "a scene's lost videos are counted": f"""
         SELECT session_id || '/' || scene_id FROM scenes s WHERE (videos_dead, videos_abandoned) <> (
           SELECT coalesce(sum(state = 'dead'), 0), coalesce(sum(state = 'abandoned'), 0) FROM transfers t
           WHERE t.session_id = s.session_id AND t.scene_id = s.scene_id AND asset_type = 'video_chunk'
-          AND t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned'))""",
+          AND {IS_OPEN})""",
 }
 
 

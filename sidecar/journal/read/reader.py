@@ -14,6 +14,8 @@ from sidecar.core.removal import Removal, RemovalState
 from sidecar.journal.db.file_conditions import IS_PRESENT
 from sidecar.journal.db.rows import (
     FROM_TRANSFERS,
+    IS_OPEN,
+    IS_OWED,
     TRANSFER_COLUMNS,
     UNTIL_RECHECKED,
     join,
@@ -21,10 +23,9 @@ from sidecar.journal.db.rows import (
     transfer_from,
 )
 
-OPEN = "t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')"
 NEWEST = "EXISTS (SELECT 1 FROM files f WHERE f.slot = t.slot AND f.transfer = t.id)"
 # What was given up counts as long as its file has nothing newer.
-UNFINISHED = f"{OPEN} AND (t.state NOT IN ('dead', 'abandoned') OR {NEWEST})"
+UNFINISHED = f"{IS_OPEN} AND (t.state NOT IN ('dead', 'abandoned') OR {NEWEST})"
 HISTORY_MAX = 20
 
 
@@ -75,8 +76,7 @@ class JournalReader:
             f" WHERE state {is_pending}"
         )[0]
         oldest = self._all(
-            f"SELECT min(ready_ms) AS ms FROM transfers"
-            f" WHERE state IN ('ready', 'uploaded') AND state {is_pending}"
+            f"SELECT min(ready_ms) AS ms FROM transfers t WHERE {IS_OWED} AND state {is_pending}"
         )[0]["ms"]
         age = max(0.0, (self._clock.wall_ms() - oldest) / 1000) if oldest is not None else 0.0
         return totals["files"], totals["bytes"], age
@@ -145,7 +145,7 @@ class JournalReader:
         rows = self._all(
             f"SELECT r.path, t.state, count(*) AS files, total({IS_PRESENT}) AS present FROM transfers t"
             " JOIN files f ON f.slot = t.slot AND f.transfer = t.id JOIN roots r ON r.id = f.root"
-            f" WHERE {OPEN} GROUP BY r.path, t.state"
+            f" WHERE {IS_OPEN} GROUP BY r.path, t.state"
         )
         there = self._all("SELECT r.path, p.files FROM present p JOIN roots r ON r.id = p.root")
         found = {row["path"]: Standing(present=row["files"]) for row in there}

@@ -14,6 +14,7 @@ from sidecar.core.ops import Batch, Op, OpKind, Registration
 from sidecar.core.unknown_entities import ITSELF, UnknownOfSession, dues, is_waiting, waiting_scenes
 from sidecar.journal.db.connection import JournalConnection, Topic
 from sidecar.journal.db.meta import EPOCH, SENT_SEQ
+from sidecar.journal.db.rows import IS_OPEN
 from sidecar.journal.db.store import Store, transaction
 
 from .roots import Roots
@@ -208,9 +209,8 @@ class Batches(Store):
         """
         if not self._upload_claims.are_full:
             return False
-        row = self._db.execute(  # the list of states is the index's, and makes SQLite use it
-            "SELECT 1 FROM transfers WHERE session_id = ? AND state IN"
-            " ('discovered', 'ready', 'uploaded', 'dead', 'abandoned') AND state = 'ready' AND lease = 0"
+        row = self._db.execute(
+            f"SELECT 1 FROM transfers t WHERE session_id = ? AND {IS_OPEN} AND state = 'ready' AND lease = 0"
             " AND held = 0 AND parked = 0 AND due <= ? AND size < ?"
             f" AND root NOT IN ({self._roots.blocked_roots()}) LIMIT 1",
             [session, now, self._upload_claims.part_bytes],

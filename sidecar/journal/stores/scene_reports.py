@@ -18,6 +18,7 @@ from sidecar.core.ops import OpKind
 from sidecar.core.scenes import SceneFacts, SceneKnowledge, derive, is_settled
 from sidecar.journal.db.connection import JournalConnection, Topic
 from sidecar.journal.db.gathered import Gathered, Scene
+from sidecar.journal.db.rows import IS_OPEN
 from sidecar.journal.db.store import Store
 
 from .outbox import Outbox
@@ -27,8 +28,7 @@ _ABOUT = "t.session_id = s.session_id AND t.scene_id = s.scene_id"
 # value, on which the partial index depends, it is planned anew each time. As cases: each is asked only where
 # those before it do not hold.
 _OPEN = "".join(
-    f" WHEN EXISTS (SELECT 1 FROM transfers t WHERE {_ABOUT} AND t.state = '{state}'"
-    " AND t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')) THEN 1"
+    f" WHEN EXISTS (SELECT 1 FROM transfers t WHERE {_ABOUT} AND t.state = '{state}' AND {IS_OPEN}) THEN 1"
     for state in (State.READY, State.DISCOVERED, State.UPLOADED)
 )
 # All of its video that is known of is pieces of streams.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sidecar.journal.db.connection import JournalConnection, Topic
-from sidecar.journal.db.rows import FROM_TRANSFERS, transfer_from
+from sidecar.journal.db.rows import FROM_TRANSFERS, IS_OPEN, transfer_from
 from sidecar.journal.db.store import Store, transaction
 
 from .scene_reports import SceneReports
@@ -63,8 +63,7 @@ class Scenes(Store):
         rows = self._db.execute(
             "SELECT session_id, scene_id, change,"
             " EXISTS (SELECT 1 FROM transfers t WHERE t.session_id = s.session_id"
-            "  AND t.scene_id = s.scene_id AND t.state = 'discovered'"
-            "  AND t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')) AS unsettled"
+            f" AND t.scene_id = s.scene_id AND t.state = 'discovered' AND {IS_OPEN}) AS unsettled"
             " FROM scenes s WHERE quiet = 0"
         )
         return [
@@ -122,7 +121,7 @@ class Scenes(Store):
         """Abandon what a cancelled scene left open: nobody will finish it. A changed file is revived."""
         rows = self._db.execute(
             f"{FROM_TRANSFERS} WHERE t.session_id = ? AND t.scene_id = ? AND t.state = 'discovered'"
-            " AND t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned')",
+            f" AND {IS_OPEN}",
             [session_id, scene_id],
         ).fetchall()
         for row in rows:

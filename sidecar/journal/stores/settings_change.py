@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 
 from sidecar.core.model import Transfer
 from sidecar.journal.db.connection import JournalConnection
-from sidecar.journal.db.rows import FROM_TRANSFERS, transfer_from
+from sidecar.journal.db.rows import FROM_TRANSFERS, IS_OPEN, IS_OWED, transfer_from
 from sidecar.journal.db.store import Store, transaction
 
 from .completion import Completion
@@ -26,8 +26,8 @@ NOT_WATCHED = "let go"  # an event's name
 # what else is asked it takes no other way: that is through all that was ever delivered.
 _OPEN = (
     "t.state = 'discovered'",
-    "t.state IN ('ready', 'uploaded') AND t.state = 'ready'",
-    "t.state IN ('discovered', 'ready', 'uploaded', 'dead', 'abandoned') AND t.state = 'abandoned'",
+    f"{IS_OWED} AND t.state = 'ready'",
+    f"{IS_OPEN} AND t.state = 'abandoned'",
 )
 
 
