@@ -41,19 +41,24 @@ class RecentListings:
         """Remember listings that were taken in; ``losses`` is of before they were made."""
         if losses != self.losses:
             return
-        now, entries = self._clock.monotonic(), sum(1 + len(one.files) for one in listings)
+        until, entries = self._clock.monotonic() + KEPT_SECONDS, sum(map(_entries, listings))
         if self._entries + entries > ENTRIES_KEPT:
             self._kept, self._entries = {}, 0
-        self._kept |= {one.folder: (one, now) for one in listings if one.whole and one.unread is None}
+        self._kept |= {one.folder: (one, until) for one in listings if one.whole and one.unread is None}
         self._entries += entries
 
     def forget(self, deleted: AbstractSet[str]) -> None:
         """Forget what is, or lies in, something that was deleted or moved away."""
-        if deleted:
-            self.losses += 1
-            self._kept = {
-                folder: one for folder, one in self._kept.items() if deleted.isdisjoint(_upwards(folder))
-            }
+        if not deleted:
+            return
+        self.losses += 1
+        now, kept = self._clock.monotonic(), self._kept.items()
+        self._kept = {
+            folder: (listing, until)
+            for folder, (listing, until) in kept
+            if now < until and deleted.isdisjoint(_upwards(folder))
+        }
+        self._entries = sum(_entries(listing) for listing, _ in self._kept.values())
 
     def clear(self) -> None:
         """Forget all: events were lost."""
@@ -61,10 +66,13 @@ class RecentListings:
         self._kept, self._entries = {}, 0
 
     def _find(self, folder: str, inode: int) -> Listing | None:
-        listing, kept_at = self._kept.get(folder, (None, 0.0))
-        if listing is None or listing.inode != inode or self._clock.monotonic() > kept_at + KEPT_SECONDS:
-            return None
-        return listing
+        listing, until = self._kept.get(folder, (None, 0.0))
+        is_it = listing is not None and listing.inode == inode and self._clock.monotonic() < until
+        return listing if is_it else None
+
+
+def _entries(listing: Listing) -> int:
+    return 1 + len(listing.files)
 
 
 def _upwards(folder: str) -> list[str]:
