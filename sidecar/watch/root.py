@@ -136,6 +136,7 @@ class RootWatch:
             unfinished=self._ingest.unfinished,
             watch_folders=self._watch_folders,
             obstacles=obstacles,
+            clock=clock,
         )
         self._removals = RemovalDetector(
             root=self.path,

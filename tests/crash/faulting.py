@@ -14,10 +14,6 @@ from tests.support.simulation.scenarios import SCENARIOS
 
 from .conftest import live_all
 
-# Nothing tells whose the second upload is: without a transfer id in its key it is left to the bucket's rule.
-NOT_OURS_TO_SAY = ("fixed-key", "s3.create", "twice")
-
-
 # What 429 and 503, 403, a redirect and a network that is down come to. Of the other refusals, which
 # core/retry.py decides as one of these or as the object's own fault, each call meets one by turns.
 ALWAYS = {"refused-throttled", "refused-forbidden", "refused-not_found", "refused-network"}
@@ -38,8 +34,8 @@ def spoil_each_call(scenario: str, *, takes_all: bool, say: Callable[[str], None
     calm = undisturbed(scenario)
     faults = [
         Fault(call=n, how=how)
-        for n in range(1, len(calm.calls) + 1)
-        for how in (_ways(calm, n) if takes_all else [] if n in calm.spoilt else _in_turn(calm, n))
+        for n, name in enumerate(calm.calls, 1)
+        for how in (fitting(name) if takes_all else [] if n in calm.spoilt else _in_turn(calm, n))
     ]
     lives = live_all(Plan(scenario=scenario, faults=(fault,)) for fault in faults)
     say(f"{scenario}: {len(faults)} faults at {len(calm.calls)} calls, {lives} lives")
@@ -51,7 +47,7 @@ def untried() -> set[tuple[str, str]]:
     for calm in map(undisturbed, SCENARIOS):
         for n, name in enumerate(calm.calls, 1):
             if n not in calm.spoilt:
-                could |= {(name, how) for how in _ways(calm, n) if how not in {*BY_TURNS, *HANGING}}
+                could |= {(name, how) for how in fitting(name) if how not in {*BY_TURNS, *HANGING}}
                 meets |= {(name, how) for how in _in_turn(calm, n)}
     return could - meets
 
@@ -80,7 +76,7 @@ def mixed(calm: History, count: int, chance: random.Random) -> Iterator[Plan]:
 def _any_two(calm: History, chance: random.Random) -> tuple[Fault, ...]:
     """Choose two calls. After the first fault the second one may be another call than it was."""
     numbers = sorted(chance.sample(range(1, len(calm.calls) + 1), 2))
-    choices = [[how for how in _ways(calm, n) if how != "redacted"] for n in numbers]
+    choices = [[how for how in fitting(calm.calls[n - 1]) if how != "redacted"] for n in numbers]
     return tuple(Fault(call=n, how=chance.choice(hows)) for n, hows in zip(numbers, choices, strict=True))
 
 
@@ -95,7 +91,7 @@ def _in_turn(calm: History, n: int) -> list[str]:
         wanted = OPENING_SCENARIOS if _opens(calm, n) else SCENARIOS_OF_A_FAULT
         turns = max(1, len(makers) // wanted)
         turn = makers.index(scenario) % turns
-    ways = [how for how in _ways(calm, n) if _has_its_turn(how, n + len(scenario))]
+    ways = [how for how in fitting(name) if _has_its_turn(how, n + len(scenario))]
     seldom = [how for how in ways if how in BY_TURNS]
     return seldom + [how for how in ways if how not in seldom][turn::turns]
 
@@ -118,8 +114,3 @@ def _opens(calm: History, n: int) -> bool:
 
 def _has_its_turn(how: str, number: int) -> bool:
     return all(how not in kinds or how == kinds[number % len(kinds)] for kinds in (BY_TURNS, HANGING))
-
-
-def _ways(calm: History, n: int) -> list[str]:
-    call, scenario = calm.calls[n - 1], calm.plan.scenario
-    return [how for how in fitting(call) if (scenario, call, how) != NOT_OURS_TO_SAY]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from watchfiles import Change
 
 from sidecar.core.account import FileClass
 from sidecar.core.clock import SystemClock
@@ -16,9 +18,11 @@ from sidecar.core.findings import Finding
 from sidecar.core.model import State
 from sidecar.files import open_folder
 from sidecar.journal.journal import Journal
+from sidecar.watch.complete import decide
 from sidecar.watch.events import event_handler
 from sidecar.watch.events.inotify import Inotify
 from sidecar.watch.events.inotify_thread import InotifyThread
+from sidecar.watch.scan import listing, root_scan
 from tests.support.patience import DEADLINE_SECONDS
 
 from .conftest import World, running
@@ -127,6 +131,68 @@ async def test_what_comes_before_a_new_folder_is_watched_is_found_once_it_is(
     world.put("p/s/one/source/second.py")
     filled.set()
     await world.until_ready("p/s/one/source/first.py", "p/s/one/source/second.py")
+
+
+async def test_what_was_closed_before_a_new_folder_is_watched_is_looked_at_once_it_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No event tells of it, and its second listing shows it as the first one did."""
+    monkeypatch.setattr(decide, "BUSY_AGAIN_SECONDS", 3600.0)
+    closed, start = asyncio.Event(), Inotify._start_watcher
+
+    async def held(notifier: Inotify, folders: Iterable[str]) -> InotifyThread:
+        await closed.wait()
+        return await start(notifier, folders)
+
+    async def is_written() -> bool:
+        return any("open for writing" in candidate.why for candidate in world.stage.pending())
+
+    monkeypatch.setattr(Inotify, "_start_watcher", held)
+    aside = world.root.parent / "aside" / "s" / "one" / "source" / "scene.py"
+    aside.parent.mkdir(parents=True)
+    with aside.open("wb", buffering=0) as file:
+        file.write(b"open = True\n")
+        aside.parents[3].rename(world.root / "p")
+        await world.until(is_written)
+    closed.set()
+    await world.until_ready(SOURCE)
+
+
+async def test_a_folder_that_was_away_for_a_moment_is_walked_again(world: World) -> None:
+    """It has the same inode, and was listed a moment before: what it got meanwhile is found all the same."""
+    world.put(SOURCE)
+    await world.until_ready(SOURCE)
+    scene = world.root / "p" / "s" / "one"
+    away = scene.rename(world.root.parent / "away")
+    (away / "source" / "more.py").write_bytes(b"more = True\n")
+    await asyncio.sleep(
+        0.3
+    )  # until its watch, which goes along with it, has told of a path that is not there
+    away.rename(scene)
+    await world.until_ready("p/s/one/source/more.py")
+
+
+async def test_a_new_folder_is_listed_once_more_and_no_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once when it is noticed, once when it is watched, however many watchers tell of it."""
+    listed, list_pieces = Counter[str](), listing.list_pieces
+
+    def counted(root: str, folder: str, most: int | None) -> Iterator[listing.Listing]:
+        listed[folder] += 1
+        return list_pieces(root, folder, most)
+
+    async def is_watched() -> bool:
+        return listed["p"] == 2
+
+    monkeypatch.setattr(root_scan, "list_pieces", counted)
+    aside = world.root.parent / "aside"
+    (aside / "s").mkdir(parents=True)
+    aside.rename(world.root / "p")
+    await world.until(is_watched)
+    handler = world.stage._roots[str(world.root)]._handler
+    await handler.handle({(Change.added, str(world.root / "p"))})
+    assert listed == {"p": 2, "p/s": 2}
 
 
 async def test_a_folder_that_is_renamed_in_is_walked(world: World) -> None:

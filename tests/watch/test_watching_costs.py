@@ -12,7 +12,14 @@ import pytest
 
 from sidecar.watch.events import directories, inotify_thread
 from sidecar.watch.events.directories import folder_inodes
-from sidecar.watch.events.inotify_thread import POLL_MS, QUIET_POLLS, QUIET_STEP_MS, STEP_MS, InotifyThread
+from sidecar.watch.events.inotify_thread import (
+    POLL_MS,
+    QUIET_POLLS,
+    QUIET_STEP_MS,
+    RETIRED_STEPS,
+    STEP_MS,
+    InotifyThread,
+)
 
 Answer = str | set[tuple[int, str]]
 SILENCE: list[Answer] = ["timeout"]
@@ -26,7 +33,7 @@ class Script:
         """Each answer is what one wait brings."""
         self._answers, self.steps, self.over = answers, list[int](), threading.Event()
 
-    def watch(self, _: int, step_ms: int, timeout_ms: int, __: threading.Event) -> Answer:
+    def watch(self, debounce_ms: int, step_ms: int, timeout_ms: int, ends: Any) -> Answer:  # noqa: ARG002 - as watchfiles has it
         """Answer at once; raise at the end of the script."""
         assert timeout_ms == POLL_MS
         self.steps.append(step_ms)
@@ -62,6 +69,46 @@ def test_it_is_polled_as_before_from_the_first_event_on(monkeypatch: pytest.Monk
     """Only the first file after a silence is noticed some hundredths of a second later."""
     steps = polled(monkeypatch, [*SILENCE * QUIET_POLLS, CHANGE, *SILENCE])
     assert steps[-3:] == [QUIET_STEP_MS, STEP_MS, STEP_MS]
+
+
+class Stepping(Script):
+    """Waits as watchfiles does: asks at each step whether to end, hands over what it caught two later."""
+
+    def __init__(self, caught: Answer) -> None:
+        """It has caught that from the second wait on."""
+        super().__init__(iter([CHANGE]))
+        self._caught: list[Answer] = [caught]
+        self.waits, self.retired, self.asked = threading.Event(), threading.Event(), 0
+
+    def watch(self, debounce_ms: int, step_ms: int, timeout_ms: int, ends: Any) -> Answer:
+        """Step without sleeping."""
+        if self._caught and not self.waits.is_set():
+            self.waits.set()
+            return super().watch(debounce_ms, step_ms, timeout_ms, ends)
+        self.retired.wait()
+        for self.asked in range(1, 100):
+            if ends.is_set():
+                return "stop"
+            if self._caught and self.asked == 2:
+                return self._caught.pop()
+        return "timeout"
+
+
+def test_a_retired_watcher_hands_over_what_it_caught_and_tells_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another one tells of what comes later: each of both would have it looked at."""
+    caught: Answer = {(1, "/renders/two.mp4")}
+    script, taken, failed = Stepping(caught), list[Answer](), list[BaseException]()
+    monkeypatch.setattr(inotify_thread, "_start_watcher", lambda _: script)
+    thread = InotifyThread(["/renders"], take=taken.append, fail=failed.append)
+    thread.start()
+    script.waits.wait()
+    thread.retire()
+    script.retired.set()
+    thread.join()
+    assert (taken, failed, script.over.is_set()) == ([CHANGE, caught], [], True)
+    assert script.asked == RETIRED_STEPS + 1
 
 
 @pytest.fixture

@@ -96,6 +96,7 @@ class Candidates:
         self._schedule = ProbeSchedule(clock)
         self._probe_lanes, self._read_lanes = asyncio.Semaphore(PROBE_LANES), asyncio.Semaphore(READ_LANES)
         self.find, self.all, self.touch = self._schedule.find, self._schedule.all, self._schedule.touch
+        self.see_again = self._schedule.see_again
         self.probe_all_again, self._room = self._schedule.probe_all_again, room
 
     def add(self, transfers: Sequence[Transfer]) -> None:

@@ -133,6 +133,12 @@ class ProbeSchedule:
         self._probe_soon(candidate)
         return True
 
+    def see_again(self, root: str, paths: Iterable[str]) -> None:
+        """Look again soon at those that wait: a listing showed them as they were, but perhaps closed."""
+        for path in paths:
+            if (candidate := self._by_path.get((root, path))) is not None:
+                self._probe_soon(candidate)
+
     def find(self, root: str, path: str) -> Candidate | None:
         """Return the candidate at a path."""
         return self._by_path.get((root, path))

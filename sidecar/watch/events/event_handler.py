@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
-import stat
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 
 from watchfiles import Change
 
-from sidecar.files import identity_of
-from sidecar.homes import home_of
+from sidecar.core.clock import Clock
 from sidecar.obstacles import Obstacles
 from sidecar.watch.complete.candidates import Candidates
 from sidecar.watch.os.filesystem import OWN_PREFIX
 from sidecar.watch.os.worker_threads import WorkerThreads
-from sidecar.watch.scan.classify import Classifier, ListingBatch, classify_file, classify_special
-from sidecar.watch.scan.listing import lstat_below, odd_of
+from sidecar.watch.scan.classify import Classifier
+from sidecar.watch.scan.listing import Listing
 from sidecar.watch.scan.root_scan import Scanner
 
 from .folder_retry import FolderRetry
+from .look import look_at
+from .recent_listings import RecentListings
 
 AGAIN_SECONDS = 0.3  # what is being written is whole then
-
-
-@dataclass(slots=True, kw_only=True)
-class _Classified:
-    """What a look at paths found."""
-
-    batch: ListingBatch = field(default_factory=ListingBatch)
-    folders: list[str] = field(default_factory=list)
 
 
 class EventHandler:
@@ -48,6 +38,7 @@ class EventHandler:
         unfinished: set[str],
         watch_folders: Callable[[Mapping[str, int]], None],
         obstacles: Obstacles,
+        clock: Clock,
     ) -> None:
         """``unfinished`` is ``Ingest``'s: paths that it wants looked at again.
 
@@ -61,6 +52,7 @@ class EventHandler:
             unfinished,
             watch_folders,
         )
+        self._recent = RecentListings(clock)
         self._again = set[str]()
         self._later = asyncio.Event()
         self._watched, self._are_watched = set[str](), asyncio.Event()
@@ -68,8 +60,13 @@ class EventHandler:
 
     async def handle(self, changes: Iterable[tuple[Change, str]]) -> None:
         """Look at what changed; markers that are being written also a little later."""
-        paths = {below for change, path in changes if (below := self._path_of(change, path)) is not None}
-        await self._look_at(paths, are_new=True)
+        below = {(change, self._below(path)) for change, path in changes}
+        self._recent.forget({path for change, path in below if change is Change.deleted})
+        await self._look_at({path for change, path in below if self._is_news(change, path)}, are_new=True)
+
+    def begin_anew(self) -> None:
+        """Believe nothing of what events told before: some may be lost."""
+        self._recent.clear()
 
     async def follow_up(self) -> None:
         """Look once more at what ``handle`` put off, for ever; a task of its own."""
@@ -93,24 +90,30 @@ class EventHandler:
         self._watched.update(folders)
         self._are_watched.set()
 
-    def _path_of(self, change: Change, path: str) -> str | None:
-        """Return the path below the root, or None where nothing is to be found out at it."""
-        below = os.path.relpath(path, self._root)
-        if below == "." or below.rpartition("/")[2].startswith(OWN_PREFIX):
-            return None
-        is_candidate = self._candidates.touch(self._root, below)
-        if change is Change.deleted or (is_candidate and change is Change.modified):
-            return None
-        return below
+    def _below(self, path: str) -> str:
+        return os.path.relpath(path, self._root)
+
+    def _is_news(self, change: Change, path: str) -> bool:
+        """Tell whether something is to be found out at a path below the root."""
+        if path == "." or path.rpartition("/")[2].startswith(OWN_PREFIX):
+            return False
+        is_candidate = self._candidates.touch(self._root, path)
+        return change is not Change.deleted and not (is_candidate and change is Change.modified)
 
     async def _look_at(self, paths: Collection[str], *, are_new: bool = False) -> Collection[str]:
         """Return the folders that could not be read."""
         if not paths:
             return ()
-        seen = await self._threads.do(lambda: self._classify(paths))
+        losses = self._recent.losses
+        seen = await self._threads.do(lambda: look_at(self._classifier, self._recent, paths, are_new=are_new))
         await self._scanner.take(seen.batch)
-        unwatched, unread = dict[str, int](), dict[str, OSError]()
-        for folder in _topmost(seen.folders):
+        self._candidates.see_again(self._root, seen.again)
+        unwatched = {
+            one.folder: one.inode for one in seen.listings if self._is_unwatched(one, is_new=are_new)
+        }
+        unread = {one.folder: one.unread for one in seen.listings if one.unread is not None}
+        self._recent.keep(seen.listings, losses=losses)
+        for folder in seen.large:
             walked = await self._scanner.walk(folder, is_new=are_new)
             unwatched |= walked.unwatched
             unread |= walked.unread
@@ -120,33 +123,15 @@ class EventHandler:
         self._unfinished.clear()
         return unread.keys()
 
+    def _is_unwatched(self, listing: Listing, *, is_new: bool) -> bool:
+        """Tell whether nobody has asked for its watch. What had a new one's name may have been watched."""
+        folder, inode = listing.folder, listing.inode
+        if not listing.whole or self._recent.has(folder, inode):
+            return False
+        return is_new or not self._scanner.is_watched(folder, inode)
+
     def look_again_later(self, paths: Iterable[str]) -> None:
         """Look at some paths a little later."""
         self._again.update(paths)
         if self._again:
             self._later.set()
-
-    def _classify(self, paths: Collection[str]) -> _Classified:
-        seen, home = _Classified(), functools.cache(functools.partial(home_of, self._root))
-        for path in paths:
-            found = lstat_below(self._root, path)
-            if found is None:
-                continue
-            if (special := odd_of(path, found)) is not None:
-                classify_special(self._classifier, special, seen.batch)
-            elif stat.S_ISDIR(found.st_mode):
-                seen.folders.append(path)
-            else:
-                at = home(path.rpartition("/")[0])
-                identity = identity_of(found)
-                classify_file(self._classifier, path, identity, seen.batch, home=at, may_be_journaled=True)
-        return seen
-
-
-def _topmost(folders: Iterable[str]) -> list[str]:
-    """Leave out what a walk of another one covers."""
-    kept = list[str]()
-    for folder in sorted(folders, key=lambda folder: folder.split("/")):
-        if not kept or not folder.startswith(f"{kept[-1]}/"):
-            kept.append(folder)
-    return kept

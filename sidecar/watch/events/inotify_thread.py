@@ -9,7 +9,8 @@ from watchfiles._rust_notify import RustNotify
 
 STEP_MS = 10  # how long events gather: half of what a file waits for its notice
 QUIET_STEP_MS = 40  # the same while nothing happens: watchfiles takes 50 us of CPU for each step
-POLL_MS = 200  # how soon a net that is not needed any more ends
+POLL_MS = 200
+RETIRED_STEPS = 4  # in which a retired net catches nothing, before it ends
 QUIET_POLLS = 50  # so many in a row that brought nothing, some ten seconds, make it quiet
 
 
@@ -28,7 +29,7 @@ class InotifyThread:
         Raises OSError where the system refuses, RuntimeError of watchfiles' for want of inotify instances.
         """
         self._notify, self._take, self._fail = _start_watcher(list(paths)), take, fail
-        self._gone, self._ends = threading.Event(), threading.Event()
+        self._ending = _Ending()
         self._thread = threading.Thread(target=self._empty, name="watch-events", daemon=True)
 
     def start(self) -> None:
@@ -37,11 +38,11 @@ class InotifyThread:
 
     def retire(self) -> None:
         """End soon, once everything is handed over that was caught before this call."""
-        self._gone.set()
+        self._ending.is_retired = True
 
     def end(self) -> None:
         """Begin to end, within a step; what was caught last is lost."""
-        self._ends.set()
+        self._ending.is_over = True
 
     def join(self) -> None:
         """Wait for the end."""
@@ -49,12 +50,13 @@ class InotifyThread:
 
     def _empty(self) -> None:
         try:
-            retires, empty_polls = False, 0
-            while not retires and not self._ends.is_set():
-                retires = self._gone.is_set()
+            found: object = None
+            empty_polls = 0
+            while found != "stop":
                 step_ms = STEP_MS if empty_polls < QUIET_POLLS else QUIET_STEP_MS
                 # What comes while watchfiles gives up waiting it forgets: let it seldom give up.
-                found = self._notify.watch(STEP_MS, step_ms, 1 if retires else POLL_MS, self._ends)
+                self._ending.quiet_steps = 0
+                found = self._notify.watch(STEP_MS, step_ms, POLL_MS, self._ending)
                 empty_polls += 1
                 if isinstance(found, set):
                     self._take(found)
@@ -63,6 +65,24 @@ class InotifyThread:
             self._fail(error)
         finally:
             self._notify.close()
+
+
+class _Ending:
+    """Is asked by watchfiles at each of its steps whether to end, which forgets what it caught.
+
+    It hands over what it caught within two steps: so what a retired one has not handed over after some more
+    came later, and another net has it.
+    """
+
+    def __init__(self) -> None:
+        """Let it go on."""
+        self.is_over, self.is_retired = False, False
+        self.quiet_steps = 0  # of a retired one, since it handed something over
+
+    def is_set(self) -> bool:
+        """Answer one step."""
+        self.quiet_steps += self.is_retired
+        return self.is_over or self.quiet_steps > RETIRED_STEPS
 
 
 def _start_watcher(paths: list[str]) -> RustNotify:

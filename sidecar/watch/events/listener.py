@@ -38,6 +38,7 @@ class Listener:
         self.is_deaf, self.trouble = False, None
         while True:
             began = self._clock.monotonic()
+            self._handler.begin_anew()
             try:
                 await self._listen()
             except (OSError, WatchLostError) as error:

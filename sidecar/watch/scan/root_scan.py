@@ -32,9 +32,20 @@ Remembered = Sequence[set[IdentityRow]]  # what the journal knows of each listin
 class Walk:
     """The folders below a start, in batches; depth first, following no symbolic link."""
 
-    def __init__(self, root: str, start: str = "", *, places: MountPoints | None = None) -> None:
-        """With ``places`` each listing tells whether absence from it is clear."""
+    def __init__(
+        self,
+        root: str,
+        start: str = "",
+        *,
+        places: MountPoints | None = None,
+        files_max: int | None = None,
+    ) -> None:
+        """With ``places`` each listing tells whether absence from it is clear.
+
+        A batch has hardly more than ``files_max`` files.
+        """
         self._root, self._places = root, places
+        self._files_max = FILES_PER_BATCH if files_max is None else files_max
         self._open: list[tuple[str, int | None]] = [(start, None)]  # a folder, and the device that it lies on
         self._pieces: Iterator[Listing] | None = None  # of the folder that is being listed
         self._device: int | None = None  # what that one lies on
@@ -42,7 +53,7 @@ class Walk:
     def next_batch(self) -> list[Listing]:
         """List more folders; an empty batch is the end."""
         batch, files, ground = list[Listing](), 0, root_volume(self._root)
-        while self._is_open and files < FILES_PER_BATCH and len(batch) < FOLDERS_PER_BATCH:
+        while self.is_open and files < self._files_max and len(batch) < FOLDERS_PER_BATCH:
             listing = self._next_piece()
             files += len(listing.files)
             batch.append(listing)
@@ -52,13 +63,14 @@ class Walk:
         return batch
 
     @property
-    def _is_open(self) -> bool:
+    def is_open(self) -> bool:
+        """Whether there is more to list."""
         return bool(self._open) or self._pieces is not None
 
     def _next_piece(self) -> Listing:
         if self._pieces is None:
             folder, self._device = self._open.pop()
-            self._pieces = list_pieces(self._root, folder, FILES_PER_BATCH)
+            self._pieces = list_pieces(self._root, folder, self._files_max)
         listing = next(self._pieces)
         if listing.is_last:
             self._pieces = None

@@ -49,6 +49,7 @@ class Outside:
     wishes: set[str] = field(default_factory=set)
     changes: int = 0
     disturbed: set[str] = field(default_factory=set)  # keys whose objects or rows the script took away
+    doubled: set[str] = field(default_factory=set)  # uploads that the second delivery of a Create opened
     loop: VirtualLoop | None = None  # the one that lives now
     news: asyncio.Event | None = None
     on_stop: Callable[[], None] = _nobody
@@ -69,6 +70,7 @@ class Outside:
             called=dict(self.called),
             wishes=set(self.wishes),
             disturbed=set(self.disturbed),
+            doubled=set(self.doubled),
             changes=self.changes,
         )
 
