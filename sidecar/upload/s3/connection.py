@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -50,7 +51,7 @@ class _Used:
     """A connection that has carried a request: what tells whether it was cut, and when it became free."""
 
     ear: select.poll
-    free_at: float = float("-inf")  # on the event loop's clock, as far as that was said
+    free_at: float = float("-inf")  # monotonic, as far as that was said
 
 
 @dataclass(slots=True)
@@ -59,7 +60,7 @@ class ServerBehaviour:
 
     asks: bool = True
     used: WeakKeyDictionary[ResponseHandler, _Used] = field(default_factory=WeakKeyDictionary)
-    distrusted_until: float = 0.0  # on the event loop's clock
+    distrusted_until: float = 0.0  # monotonic
     _silences: int = 0
 
     def take(self, protocol: ResponseHandler) -> bool:
@@ -69,7 +70,7 @@ class ServerBehaviour:
             if (transport := protocol.transport) is not None:
                 self.used[protocol] = _Used(_ear_of(transport))
             return False
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         is_busy = now - used.free_at <= BUSY_SECONDS
         if now < self.distrusted_until or _is_dead(protocol, None if is_busy else used.ear):
             raise DeadConnectionError
@@ -78,11 +79,11 @@ class ServerBehaviour:
     def freed(self, protocol: ResponseHandler | None) -> None:
         """Remember when a connection became free for others."""
         if protocol is not None and (used := self.used.get(protocol)) is not None:
-            used.free_at = asyncio.get_running_loop().time()
+            used.free_at = time.monotonic()
 
     def distrust(self) -> None:
         """Trust no connection that was kept, for a while."""
-        self.distrusted_until = asyncio.get_running_loop().time() + DISTRUST_SECONDS
+        self.distrusted_until = time.monotonic() + DISTRUST_SECONDS
 
     def refused(self) -> None:
         """Remember that the store does not take the question, so that it is not asked again."""
