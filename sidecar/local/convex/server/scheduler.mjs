@@ -37,10 +37,14 @@ export class Scheduler {
     this.#waiting.clear();
   }
 
-  /** Runs all that is due within a minute now, and what that schedules; returns how many. */
+  /**
+   * Runs all that is due within a minute now, and what that schedules; returns how many. What finds itself too
+   * early and waits again does so once, and not until it is due.
+   */
   async settle() {
+    const early = new Set();
     let count = 0;
-    for (let soon = this.#soon(); soon.length > 0 || this.#running.size > 0; soon = this.#soon()) {
+    for (let soon = this.#soon(early); soon.length > 0 || this.#running.size > 0; soon = this.#soon(early)) {
       count += soon.length;
       for (const timer of soon) this.#start(timer);
       await Promise.all(this.#running);
@@ -53,9 +57,11 @@ export class Scheduler {
     if (this.#waiting.delete(timer)) this.add(job);
   }
 
-  #soon() {
-    const until = Date.now() + SOON_MS;
-    return [...this.#waiting].filter(([, job]) => job.at < until).map(([timer]) => timer);
+  #soon(early) {
+    const now = Date.now();
+    const soon = [...this.#waiting].filter(([, job]) => job.at < now + SOON_MS && !early.has(nameOf(job)));
+    for (const [, job] of soon) if (job.at > now) early.add(nameOf(job));
+    return soon.map(([timer]) => timer);
   }
 
   #start(timer) {
@@ -80,4 +86,8 @@ export class Scheduler {
       }
     }
   }
+}
+
+function nameOf({ component, path, args }) {
+  return JSON.stringify([component, path, args]);
 }
