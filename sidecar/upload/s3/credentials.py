@@ -51,12 +51,13 @@ class OurKeys(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
         self._keys, self._in_files, self._clock = keys, in_files, clock
         self._read: Keys | None = None
         self._read_at = 0.0
-        self._frozen: ReadOnlyCredentials | None = None
+        self._frozen, self._frozen_of = ReadOnlyCredentials("", "", None), self._read
 
     async def get_frozen_credentials(self) -> ReadOnlyCredentials:
         """Return what the next request is signed with. Raises SidecarError."""
-        if self._frozen is None or self._in_files:
-            keys = await self._as_they_are() if self._in_files else self._keys()
+        keys = await self._as_they_are() if self._in_files else self._keys()
+        if keys is not self._frozen_of:
+            self._frozen_of = keys
             self._frozen = ReadOnlyCredentials(keys.access_key_id, keys.secret_access_key, keys.session_token)
         return self._frozen
 

@@ -102,8 +102,8 @@ def s3_config(settings: S3) -> S3Config:
         dualstack=on_aws and shared.dualstack,
         fips=on_aws and shared.fips,
         accelerate=on_aws and shared.accelerate and "." not in settings.bucket and asked != "path",
-        keys=None if settings.access_key_id is None else partial(_keys, settings),
-        keys_in_files=any(secret is not None and secret.path for secret in _secrets(settings)),
+        keys=None if settings.access_key_id is None else _asked_for(settings),
+        keys_in_files=_are_in_files(settings),
         profile=settings.profile,
         alone=shared.alone,
         ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
@@ -139,6 +139,18 @@ def object_urls(config: S3Config) -> Callable[[str], str]:
 def quoted(key: str) -> str:
     """Return an object's key as addresses have it."""
     return key if _AS_IT_IS.fullmatch(key) else quote(key, safe="/~")
+
+
+def _asked_for(settings: S3) -> Callable[[], Keys]:
+    """Return what gives the keys as they are: the same ones each time where none is in a file."""
+    if _are_in_files(settings):
+        return partial(_keys, settings)
+    keys = _keys(settings)
+    return lambda: keys
+
+
+def _are_in_files(settings: S3) -> bool:
+    return any(secret is not None and secret.path for secret in _secrets(settings))
 
 
 def _keys(settings: S3) -> Keys:

@@ -14,6 +14,7 @@ import structlog
 
 from sidecar.core import parts
 from sidecar.core.errors import JournalLostError
+from sidecar.upload import source, stage
 from sidecar.watch.deletion import sweeper
 
 from .faults import Fault
@@ -24,7 +25,7 @@ from .outside import Outside
 from .power import BEFORE, STOP, Crash, Power, Watch
 from .scenario import Scenario
 from .scenarios import SCENARIOS
-from .world import PART_BYTES
+from .world import LIGHT_BYTES, PART_BYTES
 
 DOWN_SECONDS = (0.1, 3.0)
 
@@ -111,6 +112,8 @@ def simulation() -> Iterator[Machine]:
             machine.runs(),
             # The simulated S3 takes small parts, so that a multipart upload costs kilobytes.
             patch.object(parts, "PART_BYTES_MIN", PART_BYTES),
+            patch.object(source, "LIGHT_BYTES", LIGHT_BYTES),
+            patch.object(stage, "LIGHT_BYTES", LIGHT_BYTES),
             patch.object(sweeper, "PAUSE_SECONDS", (20.0, 20.0)),
         ):
             yield machine

@@ -20,6 +20,7 @@ FIXED = Place(scene="s1", name="film.mp4", fixed=True)
 OTHER = Place(scene="s2", name="chunk_001.mp4")
 MANIFEST = Place(scene="s1", name="manifest.json", kind=AssetType.MANIFEST)
 A, B, C = (text(word, 300) for word in "ABC")
+LIGHT_A, LIGHT_B = (text(word, 60) for word in ("a", "b"))  # in one body that is read with its opening
 LONG_A, LONG_B = (text(word, 3500) for word in ("LA", "LB"))  # four parts
 
 
@@ -55,6 +56,20 @@ RENDERING: dict[str, Scenario] = {
     ),
     "replace-ready": Scenario(
         steps=[write(SMALL, A), write(SMALL, B, 10)], trouble=down("s3.", 0, 30), calm_at=30
+    ),
+    "light-replaced": Scenario(
+        steps=[
+            write(SMALL, LIGHT_A),
+            write(SMALL, LIGHT_B, 10),
+            during("s3.put", lambda o: o.write(SMALL, LIGHT_A, in_place=True), 2),
+        ],
+        trouble=down("s3.", 0, 30),
+        calm_at=30,
+    ),
+    "light-deleted": Scenario(
+        steps=[write(SMALL, LIGHT_A), write(THUMB, LIGHT_B), delete(SMALL, 10)],
+        trouble=down("s3.", 0, 30),
+        calm_at=30,
     ),
     "replace-synced": Scenario(steps=[write(SMALL, A), write(SMALL, B, 10), write(SMALL, C, 20)]),
     "replace-under-put": Scenario(

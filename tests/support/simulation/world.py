@@ -12,6 +12,7 @@ from .disk import ROOT, Disk
 
 SESSION = "demo/lesson"
 PART_BYTES = 1024
+LIGHT_BYTES = 256  # read when it is opened, and claimed with the intent to send it
 MARKERS = {".complete": "complete", ".cancelled": "cancelled"}
 
 
