@@ -21,7 +21,6 @@ from .gathered import Gathered
 from .integrity import end_use
 from .meta import EPOCH, JOURNAL_ID, RECALLING, SCANNED
 from .open import inode, lock, lock_path, open_database
-from .quarantine import move_aside
 from .transactions import atomic
 
 _ROWS_MAX = 64  # of one statement. Fewer are a power of two: so few statements stay prepared
@@ -252,6 +251,8 @@ class JournalConnection:
                 return open_database(self.path)
             except JournalLostError as error:
                 lost = error
+        from .quarantine import move_aside  # noqa: PLC0415 - hardly any journal is ever lost
+
         moved = move_aside(self.path, wall_ms=self.clock.wall_ms()) if self.path.exists() else None
         self.quarantined = (
             f"{lost}: {f'it was moved to {moved}, and ' if moved else ''}a new journal was begun"
