@@ -51,13 +51,14 @@ class OurKeys(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
         self._keys, self._in_files, self._clock = keys, in_files, clock
         self._read: Keys | None = None
         self._read_at = 0.0
-        self._frozen, self._frozen_of = ReadOnlyCredentials("", "", None), self._read
+        self._given: Keys | None = None
+        self._frozen = ReadOnlyCredentials("", "", None)  # what was given last, as the client library has it
 
     async def get_frozen_credentials(self) -> ReadOnlyCredentials:
         """Return what the next request is signed with. Raises SidecarError."""
         keys = await self._as_they_are() if self._in_files else self._keys()
-        if keys is not self._frozen_of:
-            self._frozen_of = keys
+        if keys is not self._given:
+            self._given = keys
             self._frozen = ReadOnlyCredentials(keys.access_key_id, keys.secret_access_key, keys.session_token)
         return self._frozen
 
