@@ -86,7 +86,7 @@ class Lane:
 
     def take_now(self, size: int) -> bool:
         """Take it if nobody who comes now need wait, and tell whether it was taken."""
-        if self._waiting.levels or self.used + size > self.limit:
+        if not self.has_room(size):
             return False
         self.used += size
         return True
