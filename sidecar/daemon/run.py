@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -25,7 +25,6 @@ from sidecar.status.server import serving
 from sidecar.upload.factory import limits_of
 from sidecar.watch.started import StartTime
 
-from . import termination_message
 from .components import Components
 from .composition import assemble
 from .drain import Drain, Remaining, build_drain
@@ -104,7 +103,7 @@ class DaemonRun:
             if components is None:
                 why = "the start came to no end within the grace"
                 log.warning("stopped", why=why)
-                termination_message.write_termination_message(why, ())
+                _write_last_words(why, ())
                 return TRY_LATER
             status = self._settings.status
             async with serving(
@@ -217,10 +216,17 @@ def _stopped(remaining: Remaining) -> int:
     log.warning(
         "stopped", owed_files=files, owed_ops=remaining.ops, away=remaining.away, paths=list(remaining.paths)
     )
-    termination_message.write_termination_message(
+    _write_last_words(
         f"{files} files, {remaining.away} roots and {remaining.ops} calls are owed", remaining.paths
     )
     return TRY_LATER
+
+
+def _write_last_words(why: str, paths: Iterable[str]) -> None:
+    """Tell whoever runs the container; a start loads nothing for it."""
+    from .termination_message import write_termination_message  # noqa: PLC0415 - not every life needs it
+
+    write_termination_message(why, paths)
 
 
 async def _first(*events: asyncio.Event) -> None:

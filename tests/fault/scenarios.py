@@ -87,9 +87,7 @@ def places(remote: str) -> Iterator[Place]:
             yield Place(scenario=scenario, remote=remote, nth=nth)
 
 
-def chosen(fault: Fault, remote: str, *, most: int | None) -> list[Place]:
-    """Return the places for one fault: all, or so many of them by a seed that is the fault's own."""
+def drawn(fault: Fault, remote: str) -> list[Place]:
+    """Return all places for one fault, in an order by a seed that is the fault's own."""
     found = list(places(remote))
-    if most is None or most >= len(found):
-        return found
-    return sorted(random.Random(f"{fault} {remote}").sample(found, most), key=str)
+    return random.Random(f"{fault} {remote}").sample(found, len(found))

@@ -7,9 +7,9 @@ import pytest
 from tests.support.faults import Fault
 
 from .rig import Rig
-from .scenarios import POSITIONS, REMOTES, S3_ONLY, SCENARIOS, Place, chosen, prepare
+from .scenarios import POSITIONS, REMOTES, S3_ONLY, SCENARIOS, Place, drawn, prepare
 
-SAMPLE = {"s3": 2, "convex": 2}  # places for each fault in the default run
+SAMPLE = {"s3": 2, "convex": 2}  # places for each fault in the default run, at least
 CASES = [(r, f) for r in REMOTES for f in Fault if r == "s3" or f not in S3_ONLY]
 
 
@@ -32,11 +32,16 @@ def test_the_scenarios_make_as_many_requests_as_are_broken_below(shared: Rig, sc
 def test_one_fault_changes_nothing(
     shared: Rig, remote: str, fault: Fault, request: pytest.FixtureRequest
 ) -> None:
-    """Wherever it strikes: the same objects and rows as without it, no attempt spent, no secret told."""
+    """Wherever it strikes: the same objects and rows as without it, no attempt spent, no secret told.
+
+    A scenario may make fewer requests than it has places: then one more place is tried.
+    """
     every = request.config.getoption("--faults") == "all"
-    struck = sum(
-        life(shared, place, fault) for place in chosen(fault, remote, most=None if every else SAMPLE[remote])
-    )
+    struck = 0
+    for number, place in enumerate(drawn(fault, remote), 1):
+        struck += life(shared, place, fault)
+        if struck > 0 and number >= SAMPLE[remote] and not every:
+            break
     assert struck > 0
     shared.verify()
 
