@@ -16,7 +16,7 @@ from tests.support.counted import MIB, SMALL_BYTES, CountedSystem
 BURST, TRICKLE, LARGE_BYTES = 1000, 20, 64 * MIB
 # At most so much today, and what it is to be. Whoever makes the way shorter lowers the first.
 LIMITS: dict[str, tuple[float, float]] = {
-    "burst: statements a file": (6, 6),
+    "burst: statements a file": (4, 4),
     "burst: hops a file": (1.4, 2),
     "burst: bytes read for each byte sent": (2.25, 1),
     "burst: calls of Convex for each 1,000 files": (40, 12),
