@@ -39,9 +39,9 @@ from sidecar.upload.s3.endpoint import S3Config
 from sidecar.upload.s3.object_store import S3Store, open_store
 from sidecar.upload.s3.payload import THROTTLED_BYTES, TURN_CHUNKS, RangePayload, _in_memory
 from sidecar.upload.s3.plain_answer import Answer, plain_answer
+from sidecar.upload.s3.prepared_heads import head_of
 from sidecar.upload.s3.proxied_session import Outbound
 from sidecar.upload.s3.sigv4 import Signer, Unsigned
-from sidecar.upload.s3.small_put import head_of
 from sidecar.upload.s3.uplink import Uplink
 from sidecar.upload.store import Body, ObjectSpec
 from tests.support.clock import ManualClock
@@ -76,7 +76,11 @@ async def store_that_hears(
             raise reply
         return reply
 
-    with patch.object(Outbound, "put", put):
+    async def put_small(self: Any, origin: str, path: str, head: bytes, _data: bytes, _watch: Any) -> Answer:
+        lines = head.decode().removesuffix("\r\n\r\n").split("\r\n")[1:]
+        return await put(self, origin + path, dict(line.split(": ", 1) for line in lines), None)
+
+    with patch.object(Outbound, "put", put), patch.object(Outbound, "put_small", put_small):
         async with open_store(replace(CONFIG, **changes), clock=ManualClock(), connections=2) as store:
             yield store, asked
 
@@ -128,9 +132,12 @@ async def test_another_door_is_signed_for_as_well() -> None:
     """A redirect to the endpoint's own door changes host and path; the one it points to must believe us."""
     there = "http://lessons.minio.local:9000/a%20b.mp4"
     moved = Answer(307, {"location": there}, b"")
-    async with store_that_hears(moved, Answer(200, STORED, b"")) as (store, asked):
+    stored = Answer(200, STORED, b"")
+    async with store_that_hears(moved, moved, stored, moved, stored) as (store, asked):
         await store.put(SPEC, BODY, checksum=WHOLE)
-    url, headers = asked[1]
+        await store.put(SPEC, BODY, checksum=WHOLE)
+    here, (url, headers) = asked[0][0], asked[2]
+    assert [there for there, _ in asked] == [here, here, url, here, url]
     assert (url, headers["Host"]) == (there, "lessons.minio.local:9000")
     plain = {name: value for name, value in headers.items() if name not in UNSIGNED}
     theirs = signed_by_botocore(there, plain, "secret", ManualClock().wall_ms() // 1000)
@@ -337,7 +344,7 @@ async def test_what_breaks_under_a_small_body_has_that_name_too(failure: Excepti
             with pytest.raises((BotoCoreError, OSError)) as theirs:
                 await outbound.send(request)
             with pytest.raises((BotoCoreError, OSError)) as ours:
-                await outbound.put("http://h/k", {}, payload_of(BODY))
+                await outbound.put_small("http://h", "/k", b"", b"", Uplink(most=1).call(30.0))
     assert type(ours.value) is type(theirs.value)
 
 
@@ -349,7 +356,7 @@ def test_no_line_of_a_request_ends_early(place: str, broken: str) -> None:
     headers = {broken if place == "name" else "X": broken if place == "value" else "v"}
     with pytest.raises(ValueError, match="end of a line"):
         head_of(target, headers)
-    assert head_of("/k", {"X": "é"}) == "PUT /k HTTP/1.1\r\nX: é\r\n\r\n".encode()
+    assert head_of("/k", {"X": "é"}) == "PUT /k HTTP/1.1\r\nX: é\r\n\r\n"
 
 
 def test_a_proxy_is_named_without_its_password() -> None:
@@ -474,7 +481,6 @@ async def test_bytes_that_are_not_all_are_read_on(tmp_path: Path) -> None:
     fd = os.open(tmp_path / "file", os.O_RDONLY)
     body = Body(fd=fd, offset_bytes=0, length_bytes=6, data=b"short")
     payload = payload_of(body)
-    assert not payload.is_at_hand
     with pytest.raises(TruncatedError):
         await payload.write(Wire())  # type: ignore[arg-type] # as above
     os.close(fd)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import patch
@@ -65,11 +65,21 @@ class Sent:
     @contextmanager
     def caught(self) -> Iterator[None]:
         """Let nothing go further."""
-        with patch.object(Outbound, "put", self._put), patch.object(AIOHTTPSession, "send", self._send):
+        with (
+            patch.object(Outbound, "put", self._put),
+            patch.object(Outbound, "put_small", self._put_small),
+            patch.object(AIOHTTPSession, "send", self._send),
+        ):
             yield
 
     async def _put(self, url: str, headers: Any, _body: Any) -> None:
         self._note("ours", url, headers)
+
+    async def _put_small(self, origin: str, path: str, head: bytes, _data: bytes, _watch: Any) -> None:
+        first, _, rest = head.decode().removesuffix("\r\n\r\n").partition("\r\n")
+        assert first == f"PUT {path} HTTP/1.1"
+        headers = dict(line.split(": ", 1) for line in rest.split("\r\n"))
+        self._note("ours", origin + path, headers)
 
     async def _send(self, request: Any) -> None:
         self._note("the library's", request.url, request.headers)
@@ -130,7 +140,10 @@ BODY = st.binary(max_size=50) | st.just(LARGE)
 def test_every_body_is_asked_for_as_the_client_library_would(
     config: dict[str, Any], loop: LoopThread
 ) -> None:
-    """The same address, headers and signature for whatever key, metadata, time and credentials."""
+    """The same address, headers and signature for whatever key, metadata, time and credentials.
+
+    Also for others of the same rule, and where an object may be there already.
+    """
     keys, clock, sent = [Keys(access_key_id="A", secret_access_key="S")], ManualClock(), Sent()
     told = S3Config(**{**OWN, **config}, keys=lambda: keys[0])
     stack = AsyncExitStack()
@@ -140,7 +153,7 @@ def test_every_body_is_asked_for_as_the_client_library_would(
 
     async def twice(call: Any) -> None:
         for by in (bodies, client):
-            store._calls._bodies = by
+            store._calls._bodies, store._calls._small = by, by if by is bodies else None
             with pytest.raises(SidecarError):
                 await call()
 
@@ -153,11 +166,16 @@ def test_every_body_is_asked_for_as_the_client_library_would(
         about = ObjectSpec(bucket=told.bucket, **spec)
         upload = OpenUpload(key=about.key, upload_id=upload_id)
         whole = checksum_of(data)
+        said = {name: f"%{value.strip()}s" for name, value in about.metadata.items()}
+        alike, other = replace(about, key=f"{about.key}%s", metadata=said), checksum_of(b"%")
+        more = Body(fd=-1, offset_bytes=0, length_bytes=1, data=b"%")
         with sent.caught(), patch("botocore.crt.auth.get_current_datetime", lambda **_: at):
             loop.run(twice(lambda: store.put(about, body, checksum=whole, once=once)))
+            loop.run(twice(lambda: store.put(alike, more, checksum=other, once=once)))
+            loop.run(twice(lambda: store.put(alike, more, checksum=other, once=not once)))
             loop.run(twice(lambda: store.put_part(upload, body, number=1 + when % 10_000)))
-        assert sent.by == ["ours", "the library's"] * 2
-        for ours, theirs in (sent.requests[:2], sent.requests[2:]):
+        assert sent.by == ["ours", "the library's"] * 4
+        for ours, theirs in zip(sent.requests[::2], sent.requests[1::2], strict=True):
             assert ours[0] == theirs[0]
             assert set(ours[1].items()) ^ set(theirs[1].items()) == set()
         sent.requests.clear()

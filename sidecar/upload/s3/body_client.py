@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from aiobotocore.credentials import AioCredentials
 from botocore.awsrequest import AWSResponse
+from botocore.credentials import ReadOnlyCredentials
 from botocore.parsers import create_parser
 
 from sidecar.core.checksum_algorithms import Algorithm
@@ -25,8 +26,11 @@ from sidecar.core.clock import Clock
 
 from . import body_request
 from .body_request import Address, Door
+from .call import Call
+from .endpoint import quoted
 from .payload import EXPECT_BYTES, RangePayload
 from .plain_answer import Answer
+from .prepared_heads import PreparedHeads, SmallPut
 from .proxied_session import Outbound
 from .redirects import redirected
 from .sigv4 import STAMP, UNSIGNED_PAYLOAD, Signer, Unsigned
@@ -54,6 +58,7 @@ class BodyClient:
         self._client, self._session, self._credentials = client, session, credentials
         self._door, self._clock = door, clock
         self._signer = Signer(region=door.region)
+        self._heads = PreparedHeads(self._signer)
         self._parser = create_parser("rest-xml")
 
     def put_object(self, **fields: Any) -> Awaitable[dict[str, Any]]:
@@ -63,6 +68,30 @@ class BodyClient:
     def upload_part(self, **fields: Any) -> Awaitable[dict[str, Any]]:
         """Store a part. Raises what the client library raises."""
         return self._call("UploadPart", fields)
+
+    async def put_small(self, put: SmallPut, watch: Call) -> dict[str, Any] | None:
+        """Do as ``put_object`` does for an object in memory; None, and nothing was sent: it cannot be so."""
+        origin = self._door.base.origin
+        if not self._session.is_direct(origin):
+            return None
+        keys = await self._credentials.get_frozen_credentials()
+        stamp = _stamp(self._clock.wall_ms() // 1000)
+        path = self._door.base.path + quoted(put.spec.key)
+        usual = partial(self._usual, put, keys, stamp)
+        head = self._heads.head(put, path, keys=keys, stamp=stamp, usual=usual)
+        if head is None:
+            return None
+        answer = await self._session.put_small(origin, path, head, put.data, watch)
+        if answer.status >= _ERROR_STATUS or answer.body:
+            return await self._parsed("PutObject", origin + path, answer)
+        return _read(answer)
+
+    def _usual(
+        self, put: SmallPut, keys: ReadOnlyCredentials, stamp: str
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        fields = put.fields()
+        address = self._door.address(fields)
+        return _signed(address, fields, keys, stamp), self._not_signed(len(put.data))
 
     async def _call(self, operation: str, fields: dict[str, Any]) -> dict[str, Any]:
         del fields["Bucket"]  # it is the door's
@@ -80,19 +109,19 @@ class BodyClient:
     async def _headers(self, address: Address, fields: dict[str, Any], body: RangePayload) -> dict[str, str]:
         keys = await self._credentials.get_frozen_credentials()
         stamp = _stamp(self._clock.wall_ms() // 1000)
-        headers = {"Host": address.host, **body_request.headers(fields)}
-        if keys.token:
-            headers["X-Amz-Security-Token"] = keys.token
-        headers["X-Amz-Date"] = stamp
-        headers["x-amz-content-sha256"] = UNSIGNED_PAYLOAD
+        headers = _signed(address, fields, keys, stamp)
         unsigned = Unsigned(method="PUT", path=address.path, query=address.query, headers=headers)
-        headers["Authorization"] = self._signer.authorization(
+        authorization = self._signer.authorization(
             unsigned, access_key=keys.access_key, secret_key=keys.secret_key, stamp=stamp
         )
-        headers["User-Agent"] = self._door.user_agent
-        headers["Accept-Encoding"] = "identity"
-        length_bytes = len(body)
-        headers["Content-Length"] = str(length_bytes)
+        return {**headers, "Authorization": authorization, **self._not_signed(len(body))}
+
+    def _not_signed(self, length_bytes: int) -> dict[str, str]:
+        headers = {
+            "User-Agent": self._door.user_agent,
+            "Accept-Encoding": "identity",
+            body_request.LENGTH: str(length_bytes),
+        }
         if length_bytes > EXPECT_BYTES:  # so that a refusal is read, and not lost in a reset connection
             headers["Expect"] = "100-continue"
         return headers
@@ -118,6 +147,20 @@ class BodyClient:
     async def _tell(self, event: str, model: Any, **about: Any) -> None:
         names = {"before-parse": "operation_model", "after-call": "model"}
         await self._client.meta.events.emit(f"{event}.s3.{model.name}", **{names[event]: model}, **about)
+
+
+def _signed(
+    address: Address, fields: dict[str, Any], keys: ReadOnlyCredentials, stamp: str
+) -> dict[str, str]:
+    """Return the headers that are signed; uses the fields up."""
+    token = {"X-Amz-Security-Token": keys.token} if keys.token else {}
+    return {
+        "Host": address.host,
+        **body_request.headers(fields),
+        **token,
+        body_request.DATE: stamp,
+        "x-amz-content-sha256": UNSIGNED_PAYLOAD,
+    }
 
 
 def _read(answer: Answer) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from .sigv4 import are_tidy
 
 _PORTS = {"http": 80, "https": 443}
 _KEY = "-"  # any that is spelt as it is
+DATE, LENGTH = "X-Amz-Date", "Content-Length"
 _HEADERS: Mapping[str, str] = {
     "ContentType": "Content-Type",
     "CacheControl": "Cache-Control",
@@ -89,7 +90,7 @@ def headers(fields: dict[str, Any]) -> dict[str, str]:
     metadata = fields.pop("Metadata", {})
     if "BucketKeyEnabled" in fields:
         fields["BucketKeyEnabled"] = str(fields["BucketKeyEnabled"]).lower()
-    names = _names(tuple(fields), tuple(metadata))
+    names = names_of(tuple(fields), tuple(metadata))
     values = [*fields.values(), *metadata.values()]
     if not "".join(metadata.values()).isascii():
         raise ParamValidationError(report="metadata that is not ASCII")
@@ -99,7 +100,7 @@ def headers(fields: dict[str, Any]) -> dict[str, str]:
 
 
 @lru_cache(maxsize=256)
-def _names(fields: tuple[str, ...], metadata: tuple[str, ...]) -> tuple[str, ...]:
+def names_of(fields: tuple[str, ...], metadata: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names of headers, which all objects of a rule share."""
     if not "".join(metadata).isascii():
         raise ParamValidationError(report="metadata whose name is not ASCII")

@@ -13,12 +13,14 @@ from sidecar.core.clock import Clock, RemoteClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.upload.store import Body
 
+from .body_client import BodyClient
 from .bounded import READ
 from .call import Call
 from .client import Clients
 from .errors import FAULTS, from_disk, translate
 from .payload import EXPECT_BYTES, RangePayload
-from .redirects import RedirectScope, go_the_way
+from .prepared_heads import SmallPut
+from .redirects import RedirectScope, go_the_way, is_redirect
 from .refusals import Asker
 from .response import read_as_s3
 from .uplink import Uplink
@@ -45,6 +47,8 @@ class Calls:
         """``throttle`` is awaited with each chunk's size before it goes."""
         self.bucket = bucket
         self._client, self._bodies = clients.api, clients.bodies
+        is_ours = isinstance(clients.bodies, BodyClient) and throttle is None
+        self._small: BodyClient | None = clients.bodies if is_ours else None
         self._region: str = clients.api.meta.region_name
         self._throttle, self._uplink = throttle, uplink
         self._remote_clock = RemoteClock(clock)
@@ -79,6 +83,23 @@ class Calls:
                 raise
             raise from_disk(payload.failure, operation=error.operation, target=target) from payload.failure
 
+    async def put_small(self, put: SmallPut) -> dict[str, Any] | None:
+        """Store an object that is in memory; None, and nothing was sent, where ``send`` has to do it."""
+        if self._small is None or len(put.data) > EXPECT_BYTES:
+            return None
+        watch = self._uplink.call(STALL_SECONDS, length_bytes=len(put.data))
+        READ.set(watch.read)
+        try:
+            with watch:
+                answer = await self._small.put_small(put, watch)
+        except FAULTS as error:
+            if isinstance(error, ClientError) and is_redirect(error.response):
+                self._small = None  # nothing was stored; those that go the way are asked for as large ones
+                return None
+            raise self._meaning(watch, error, operation="PutObject", target=put.spec.key) from error
+        self._learn(answer or {})
+        return answer
+
     async def _watched(
         self, watch: Call, client: Any, method: str, target: str, fields: dict[str, Any]
     ) -> dict[str, Any]:
@@ -89,12 +110,15 @@ class Calls:
             with watch, RedirectScope(bucket=self.bucket, region=self._region) as way:
                 answer = await self._ask(getattr(client, method), fields, way)
         except FAULTS as error:
-            self._learn(error.response if isinstance(error, ClientError) else {})
-            asker = Asker(skew_seconds=self.skew_seconds, region=self._region)
-            meaning = translate(error, operation=operation, target=target, asker=asker)
-            raise self._of_the_line(watch, meaning, answered=isinstance(error, ClientError)) from error
+            raise self._meaning(watch, error, operation=operation, target=target) from error
         self._learn(answer)
         return answer
+
+    def _meaning(self, watch: Call, error: Exception, *, operation: str, target: str) -> SidecarError:
+        self._learn(error.response if isinstance(error, ClientError) else {})
+        asker = Asker(skew_seconds=self.skew_seconds, region=self._region)
+        meaning = translate(error, operation=operation, target=target, asker=asker)
+        return self._of_the_line(watch, meaning, answered=isinstance(error, ClientError))
 
     def _of_the_line(self, watch: Call, error: SidecarError, *, answered: bool) -> SidecarError:
         """Mark what is the line's fault and not the object's, and let the line learn from it."""

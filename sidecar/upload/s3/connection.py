@@ -239,19 +239,31 @@ async def sent_alive(
     while True:
         try:
             answer = await send()
-        except DeadConnectionError:
-            continue
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-            if not made[0].is_kept:
-                raise
-            behaviour.distrust()
-            if not made[0].may_go_again:
-                raise StaleConnectionError(str(error)) from error
+            require_again(error, made[0], behaviour)
         else:
-            if answer.status != REQUEST_TIMEOUT or not made[0].is_kept:
+            if is_for_us(answer, made[0], behaviour):
                 return answer
-            answer.close()  # it was said to the idle connection, not to us
-            behaviour.distrust()
+
+
+def require_again(error: Exception, attempt: Attempt, behaviour: ServerBehaviour) -> None:
+    """Return if a request that failed may go again at once; else raise. Raises StaleConnectionError."""
+    if isinstance(error, DeadConnectionError):
+        return
+    if not attempt.is_kept:
+        raise error
+    behaviour.distrust()
+    if not attempt.may_go_again:
+        raise StaleConnectionError(str(error)) from error
+
+
+def is_for_us(answer: AnyAnswer, attempt: Attempt, behaviour: ServerBehaviour) -> bool:
+    """Tell whether an answer is one to the request: not a 408, which was said to the idle connection."""
+    if answer.status != REQUEST_TIMEOUT or not attempt.is_kept:
+        return True
+    answer.close()
+    behaviour.distrust()
+    return False
 
 
 def _noting(made: list[Request]) -> Callable[..., Any]:

@@ -29,6 +29,7 @@ from .confirm import Confirmation, Expected, expected_of
 from .credentials import Keys
 from .endpoint import S3Config
 from .errors import due
+from .prepared_heads import SmallPut
 from .presigned import presigned_url
 from .sigv4 import STAMP
 from .uplink import Uplink
@@ -99,9 +100,8 @@ class S3Store:
         else:
             found = await self._checked(body, checksum, algorithm, operation="PutObject", key=spec.key)
             value = found.transport
-        about = request_fields.about(spec, self._config, algorithm) | checksums.sent(algorithm, value)
-        send = partial(self._put, spec, partial(self._calls.send, "put_object", body, spec.key, **about))
-        answer = await self._unless_there(send, once=once)
+        send = partial(self._send, spec, body, algorithm, value)
+        answer = await self._unless_there(partial(self._put, spec, send), once=once)
         due(answer, "ETag", operation="PutObject", target=spec.key)
         return await self._confirmed(answer, spec.key, expected_of(algorithm, value), operation="PutObject")
 
@@ -233,6 +233,19 @@ class S3Store:
             found = await self._scan(body, algorithm, operation="ListParts", target=upload.key)
         etag = checksums.receipt(algorithm, said, found.transport)
         return Part(number=number, size_bytes=body.length_bytes, etag=etag, checksum=found.checksum)
+
+    async def _send(
+        self, spec: ObjectSpec, body: Body, algorithm: Algorithm, value: str, **condition: Any
+    ) -> dict[str, Any]:
+        def fields() -> dict[str, Any]:
+            about = request_fields.about(spec, self._config, algorithm)
+            return about | checksums.sent(algorithm, value) | condition
+
+        if body.data is not None and len(body.data) == body.length_bytes:
+            put = SmallPut(spec, body.data, algorithm, value, bool(condition), fields)
+            if (answer := await self._calls.put_small(put)) is not None:
+                return answer
+        return await self._calls.send("put_object", body, spec.key, **fields())
 
     async def _put(
         self, spec: ObjectSpec, call: Callable[..., Awaitable[dict[str, Any]]], **condition: Any

@@ -70,17 +70,6 @@ class RangePayload(Payload):
             await writer.write(data)
         self._call.wrote(0)
 
-    @property
-    def is_at_hand(self) -> bool:
-        """Whether all of it was read before, and may go at once."""
-        return self._throttle is None and len(self._body.data or b"") == self._body.length_bytes
-
-    def write_at_once(self, transport: asyncio.Transport, head: bytes) -> None:
-        """Send a request's head and the body, which is at hand, in one write."""
-        self._call.handed(transport)
-        self.is_sent = True
-        transport.write(head + (self._body.data or b""))
-
     def _known(self, size: int, offset: int) -> bytes:
         data = self._body.data or b""
         if size == len(data):

@@ -18,14 +18,15 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from sidecar.core.proxies import Proxies, Proxy
+from sidecar.core.proxies import Proxies, Proxy, ProxyError
 from sidecar.trust import Bundle, tls_context
 
 from .bounded import BoundedSession
+from .call import Call
 from .connection_errors import as_client_error
 from .payload import RangePayload
 from .plain_answer import Answer
-from .small_put import SmallPuts, head_of
+from .small_put import SmallPuts
 
 HOSTS_MAX = 64  # S3's doors, STS, SSO
 _SOCKS = "socks5"
@@ -135,14 +136,7 @@ class Outbound(BoundedSession):
         """Do what ``send`` does, for a PUT: raises the same, and makes of the answer only what is needed."""
         proxy_url = None
         try:
-            scheme, _, host, target = url.split("/", 3)
-            origin = f"{scheme}//{host}"
-            proxy_url = self._way.proxy_url_of(origin)
-            if proxy_url is None and body.is_at_hand:
-                if None not in self._sessions:
-                    await self._get_session(None)
-                head = head_of(f"/{target}", headers)
-                return await self._small.put(self._sessions[None], origin, head, body)
+            proxy_url = self._way.proxy_url_for(url)
             session = await self._get_session(proxy_url)
             answer = await session.request(
                 "PUT", url=URL(url, encoded=True), headers=CIMultiDict(headers), data=body, proxy=proxy_url
@@ -150,6 +144,22 @@ class Outbound(BoundedSession):
             return Answer(answer.status, answer.said, await answer.read())
         except Exception as error:
             raise as_client_error(error, url=url, proxy_url=proxy_url) from error
+
+    def is_direct(self, origin: str) -> bool:
+        """Tell whether no proxy stands before an origin (scheme and host), as far as that can be told."""
+        try:
+            return self._way.proxy_url_of(origin) is None
+        except ProxyError:
+            return False  # whoever asks for the way hears why
+
+    async def put_small(self, origin: str, path: str, head: bytes, data: bytes, watch: Call) -> Answer:
+        """Send a PUT that is in memory, to an origin without a proxy; raises as ``put`` does."""
+        try:
+            if None not in self._sessions:
+                await self._get_session(None)
+            return await self._small.put(self._sessions[None], origin, head + data, watch)
+        except Exception as error:
+            raise as_client_error(error, url=origin + path, proxy_url=None) from error
 
     async def _get_session(self, proxy_url: str | None) -> Any:
         session = await super()._get_session(proxy_url)

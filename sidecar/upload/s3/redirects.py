@@ -48,10 +48,9 @@ class RedirectScope:
 
     def turn(self, answer: dict[str, Any]) -> bool:
         """Tell whether an answer sends us elsewhere, and may be followed."""
-        about = answer.get("ResponseMetadata", {})
-        location = about.get("HTTPHeaders", {}).get("location")
-        if about.get("HTTPStatusCode") not in _STATUSES or not location:
+        if not is_redirect(answer):
             return False
+        location = answer["ResponseMetadata"]["HTTPHeaders"]["location"]
         try:
             asked = urlsplit(self._went)
             to = urlsplit(urljoin(self._went, location))
@@ -86,6 +85,12 @@ class RedirectScope:
 
 
 _WAY: ContextVar[RedirectScope | None] = ContextVar("way", default=None)
+
+
+def is_redirect(answer: dict[str, Any]) -> bool:
+    """Tell whether an answer of the client library's names another address."""
+    about = answer.get("ResponseMetadata", {})
+    return about.get("HTTPStatusCode") in _STATUSES and bool(about.get("HTTPHeaders", {}).get("location"))
 
 
 def redirected(url: str) -> str:

@@ -14,6 +14,7 @@ from hashlib import sha256
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 STAMP = "%Y%m%dT%H%M%SZ"  # of x-amz-date, in UTC
+AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=%s, SignedHeaders=%s, Signature=%s"
 _DAY_CHARS = 8
 _BLOCK_BYTES = 64  # of SHA-256
 # What fronts may change on its way.
@@ -42,14 +43,16 @@ class Signer:
     def authorization(self, request: Unsigned, *, access_key: str, secret_key: str, stamp: str) -> str:
         """Return the header; ``stamp`` is the request's x-amz-date."""
         names, text = canonical(request)
+        scope, signature = self.signature(text, secret_key=secret_key, stamp=stamp)
+        return AUTHORIZATION % (f"{access_key}/{scope}", names, signature)
+
+    def signature(self, text: str, *, secret_key: str, stamp: str) -> tuple[str, str]:
+        """Return the scope and the signature of a canonical request."""
         day = stamp[:_DAY_CHARS]
         scope = f"{day}/{self._region}/s3/aws4_request"
         digest = sha256(text.encode()).hexdigest()
         signed = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}"
-        signature = self._key(secret_key, day).hexdigest(signed.encode())
-        return (
-            f"AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
-        )
+        return scope, self._key(secret_key, day).hexdigest(signed.encode())
 
     def _key(self, secret_key: str, day: str) -> _Hmac:
         if self._made is None or self._made[0] != (secret_key, day):
@@ -80,7 +83,7 @@ class _Hmac:
 
 def canonical(request: Unsigned) -> tuple[str, str]:
     """Return the names of the headers that are signed, and the canonical request."""
-    spelt, lower, names = _order(tuple(request.headers))
+    spelt, lower, names = order_of(tuple(request.headers))
     values = [*map(request.headers.__getitem__, spelt)]
     if not are_tidy(values):
         values = [" ".join(value.split()) for value in values]
@@ -90,7 +93,7 @@ def canonical(request: Unsigned) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=256)
-def _order(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+def order_of(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...], str]:
     """Return the headers that are signed in their order, which all objects of a rule share.
 
     As they are spelt, in lower case, and these as one text.

@@ -9,21 +9,36 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 from yarl import URL
 
 from .bounded import body_of, text_of
-from .connection import REQUEST_TIMEOUT, ServerBehaviour, sent_alive
-from .payload import RangePayload
+from .call import Call
+from .connection import REQUEST_TIMEOUT, ServerBehaviour, is_for_us, require_again
 from .plain_answer import Answer, AnswerParser
 
 _FINAL_STATUS = 200  # below it an answer is not yet the answer
+
+
+@dataclass(slots=True)
+class _Sending:
+    """What became of a PUT so far. ``is_kept``: its connection has carried others."""
+
+    is_kept: bool = False
+    is_sent: bool = False
+
+    @property
+    def may_go_again(self) -> bool:
+        """Whether, its connection dead, it was surely not carried out."""
+        return not self.is_sent
 
 
 class SmallPuts:
@@ -34,13 +49,18 @@ class SmallPuts:
         self._tls, self._behaviour = tls, behaviour
         self._origins: dict[str, aiohttp.ClientRequest] = {}
 
-    async def put(
-        self, session: aiohttp.ClientSession, origin: str, head: bytes, body: RangePayload
-    ) -> Answer:
+    async def put(self, session: aiohttp.ClientSession, origin: str, request: bytes, watch: Call) -> Answer:
         """Send it, once more where its connection was dead. Raises what aiohttp raises."""
         known = self._origins.get(origin) or await self._origin(origin, session)
-        request = _Request(known, session=session, behaviour=self._behaviour, head=head, body=body)
-        return await sent_alive(request.send, [request], self._behaviour)
+        while True:
+            sending = _Sending()
+            try:
+                answer = await self._sent(known, session, sending, request, watch)
+            except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+                require_again(error, sending, self._behaviour)
+            else:
+                if is_for_us(answer, sending, self._behaviour):
+                    return answer
 
     async def _origin(self, origin: str, session: aiohttp.ClientSession) -> aiohttp.ClientRequest:
         """Return a request to an origin, for which aiohttp makes connections."""
@@ -49,41 +69,25 @@ class SmallPuts:
         made = aiohttp.ClientRequest("PUT", URL(origin), ssl=context, loop=loop, session=session)
         return self._origins.setdefault(origin, made)
 
-
-class _Request:
-    """One PUT. Whether it goes again is its sender's to say."""
-
-    def __init__(
+    async def _sent(
         self,
         origin: aiohttp.ClientRequest,
-        *,
         session: aiohttp.ClientSession,
-        behaviour: ServerBehaviour,
-        head: bytes,
-        body: RangePayload,
-    ) -> None:
-        self._origin, self._session, self._behaviour = origin, session, behaviour
-        self._head, self._body = head, body
-        self.is_kept = False  # on a connection that has carried others
-
-    @property
-    def may_go_again(self) -> bool:
-        """Whether, its connection dead, it was surely not carried out."""
-        return not self._body.is_sent
-
-    async def send(self) -> Answer:
-        """Send it, and read the answer. Raises DeadConnectionError, and what aiohttp raises."""
-        self.is_kept = False
-        connector = self._session.connector
-        assert connector is not None  # noqa: S101 - aiohttp's own certainty, for the type checker
+        sending: _Sending,
+        request: bytes,
+        watch: Call,
+    ) -> Answer:
+        """Send it once, and read the answer. Raises DeadConnectionError, and what aiohttp raises."""
         try:
+            connection = await _connected(origin, session)
             try:
-                connection = await connector.connect(self._origin, traces=[], timeout=self._session.timeout)
-            except TimeoutError as error:
-                message = f"Connection timeout to {self._origin.url}"
-                raise aiohttp.ConnectionTimeoutError(message) from error
-            try:
-                answer = await self._exchanged(connection.protocol)
+                answer = await self._answered(connection.protocol, sending, request, watch)
+            except HttpProcessingError as error:
+                connection.close()
+                about = origin.request_info
+                raise aiohttp.ClientResponseError(
+                    about, (), status=error.code, message=error.message
+                ) from error
             except BaseException:
                 connection.close()
                 raise
@@ -98,29 +102,29 @@ class _Request:
             connection.release()
         return answer
 
-    async def _exchanged(self, protocol: ResponseHandler | None) -> Answer:
-        assert protocol is not None  # noqa: S101 - the same
-        self.is_kept = self._behaviour.take(protocol)
+    async def _answered(
+        self, protocol: ResponseHandler | None, sending: _Sending, request: bytes, watch: Call
+    ) -> Answer:
+        assert protocol is not None  # noqa: S101 - aiohttp's own certainty, for the type checker
+        sending.is_kept = self._behaviour.take(protocol)
         if (transport := protocol.transport) is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError("the connection broke before anything was sent on it")
         AnswerParser(protocol)
-        self._body.write_at_once(transport, self._head)
-        try:
-            message, content = cast("tuple[Any, StreamReader]", await protocol.read())
-            if isinstance(message, Answer):
-                return message
-            while message.code < _FINAL_STATUS:
-                message, content = await protocol.read()
-        except HttpProcessingError as error:
-            about = self._origin.request_info
-            raise aiohttp.ClientResponseError(about, (), status=error.code, message=error.message) from error
+        watch.handed(transport)
+        sending.is_sent = True
+        transport.write(request)
+        message, content = cast("tuple[Any, StreamReader]", await protocol.read())
+        if isinstance(message, Answer):
+            return message
+        while message.code < _FINAL_STATUS:
+            message, content = await protocol.read()
         return Answer(message.code, text_of(message.raw_headers), await body_of(content, message.headers))
 
 
-def head_of(target: str, headers: Mapping[str, str]) -> bytes:
-    """Return a PUT's head. Raises ValueError for what would end a line of it early."""
-    text = "\r\n".join([f"PUT {target} HTTP/1.1", *map(": ".join, headers.items()), "\r\n"])
-    ends = len(headers) + 2
-    if text.count("\n") != ends or text.count("\r") != ends or "\0" in text:
-        raise ValueError("a header of a request holds the end of a line")
-    return text.encode()
+async def _connected(origin: aiohttp.ClientRequest, session: aiohttp.ClientSession) -> Connection:
+    connector = session.connector
+    assert connector is not None  # noqa: S101 - the same
+    try:
+        return await connector.connect(origin, traces=[], timeout=session.timeout)
+    except TimeoutError as error:
+        raise aiohttp.ConnectionTimeoutError(f"Connection timeout to {origin.url}") from error
