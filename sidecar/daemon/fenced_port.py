@@ -31,7 +31,10 @@ class _Fenced:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
-        return self._after_the_fence(found) if name in self._held_back else found
+        if name in self._held_back:
+            found = self._after_the_fence(found)
+            setattr(self, name, found)  # it is looked up once
+        return found
 
     def _after_the_fence(self, effect: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def pass_and_do(*args: Any, **kwargs: Any) -> Any:

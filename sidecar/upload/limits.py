@@ -30,7 +30,7 @@ class MemoryBudget:
         self,
         limit_bytes: int,
         *,
-        turn: Callable[[int, Rank], Place] | None = None,
+        turn: Choice | None = None,
     ) -> None:
         """Divide ``limit_bytes`` into two lanes. ``turn`` is the line's: it may let fewer go at once."""
         self._turn = turn
@@ -39,7 +39,7 @@ class MemoryBudget:
         self._small = Lane(max(1, small))
         self._large = Lane(max(1, limit_bytes - small))
 
-    def behind(self, turn: Callable[[int, Rank], Place]) -> MemoryBudget:
+    def behind(self, turn: Choice) -> MemoryBudget:
         """Return the same budget for whoever sends by a line of that ``turn``."""
         found = copy.copy(self)  # with the very lanes
         found._turn = turn  # noqa: SLF001 - it is ours
@@ -59,9 +59,8 @@ class MemoryBudget:
 
         The line's turn comes first: what waits for it holds no bytes that are wanted by somebody more urgent.
         """
-        if self._turn is None:
-            return Place((self._place,), size_bytes, rank)
-        return self._turn(size_bytes, rank).then(self._place)
+        choices = (self._place,) if self._turn is None else (self._turn, self._place)
+        return Place(choices, size_bytes, rank)
 
     def _place(self, size_bytes: int) -> tuple[Lane, int]:
         lane = self._large if self._large.has_room(size_bytes) else self._lane(size_bytes)
@@ -139,10 +138,6 @@ class Place:
         """Each of ``choices`` says, when its turn has come, which lane a body of that length takes."""
         self._choices, self._length_bytes, self._rank = choices, length_bytes, rank
         self._taken: list[tuple[Lane, int]] = []
-
-    def then(self, choice: Choice) -> Place:
-        """Return the same with one lane more, after those that there are."""
-        return Place((*self._choices, choice), self._length_bytes, self._rank)
 
     async def __aenter__(self) -> None:
         """Wait, where there is no room at once."""

@@ -126,7 +126,7 @@ class Multipart:
             if not is_stale(error):
                 raise
             upload_id = await self._create()  # at once, on another connection: a recheck sees to the first
-        self._progress.on_step("CreateMultipartUpload")
+        self._progress.stepped("CreateMultipartUpload")
         await self._journal.do(MultipartUploads.opened, self._transfer.row_id, upload_id)
         self._open_id, self._begun = upload_id, algorithm
         return upload_id

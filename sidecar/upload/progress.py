@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from sidecar.core.upload_order import Rank
+from sidecar.gate import RemoteGate
+
+from .source import Opened
 
 
 @dataclass(slots=True, kw_only=True)
 class UploadProgress:
     """``sent_bytes`` and ``sent_parts`` count what S3 confirmed or was journaled before.
 
-    ``confirmed`` says that a part was confirmed in this very attempt; ``on_part`` hears of each, ``on_step``
-    of each other operation that S3 carried out, by its name, ``on_open`` that the file could be opened.
-    ``delivered_by`` names the last operation. ``has_asked``: a PUT or Complete was begun in this attempt.
-    ``is_intended``: the journal noted with the claim that the object may exist.
+    ``confirmed`` says that a part was confirmed in this very attempt; ``gate`` hears of each, and of each
+    other operation that S3 carried out. ``delivered_by`` names the last operation. ``has_asked``: a PUT or
+    Complete was begun in this attempt. ``is_intended``: the journal noted with the claim that the object may
+    exist. ``opened`` is its file, which whoever holds this closes.
     """
 
     transfer_id: str
@@ -26,9 +28,8 @@ class UploadProgress:
     parts: int = 0
     sent_parts: int = 0
     confirmed: bool = False
-    on_part: Callable[[], None] = lambda: None
-    on_step: Callable[[str], None] = lambda _operation: None
-    on_open: Callable[[], None] = lambda: None
+    gate: RemoteGate | None = None
+    opened: Opened | None = None
     delivered_by: str = "HeadObject"
     has_asked: bool = False
     is_intended: bool = False
@@ -42,4 +43,15 @@ class UploadProgress:
         self.sent_parts += 1
         self.sent_bytes += size_bytes
         self.confirmed = True
-        self.on_part()
+        if self.gate is not None:
+            self.gate.succeeded(self.transfer_id, "UploadPart")
+
+    def stepped(self, operation: str) -> None:
+        """Note an operation that S3 carried out, and that moved no bytes."""
+        if self.gate is not None:
+            self.gate.stepped(self.transfer_id, operation)
+
+    def close(self) -> None:
+        """Close its file, if it is open."""
+        if self.opened is not None:
+            self.opened.close()

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from sidecar.core.model import PartChecksums, StatIdentity, Transfer
 from sidecar.core.parts import PartRange, checksums_of
@@ -27,7 +27,6 @@ from sidecar.files import (
     stat_identity,
 )
 from sidecar.homes import away, is_at_home
-from sidecar.journal.stores.completion import Completion
 from sidecar.journal.stores.uploads import Uploads
 from sidecar.journal.writer import AsyncJournal
 from sidecar.upload.s3.errors import from_disk
@@ -39,11 +38,11 @@ T = TypeVar("T")
 CLOSED = -1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Opened:
     """A descriptor, what fstat said of it, and the bytes of a small file, unless they cannot be read.
 
-    ``fd`` is CLOSED where the bytes are all that is needed.
+    ``fd`` is CLOSED once it is closed, or where the bytes are all that is needed.
     """
 
     fd: int
@@ -52,52 +51,35 @@ class Opened:
 
     def close(self) -> None:
         """Close it, if it is open."""
-        if self.fd != CLOSED:
-            os.close(self.fd)
+        fd, self.fd = self.fd, CLOSED
+        if fd != CLOSED:
+            os.close(fd)
 
 
 Found = Opened | Exception | None
 
 
 async def open_sources(transfers: Sequence[Transfer], *, part_bytes: int) -> list[Found]:
-    """Open the files of transfers, all of one root; return for each what ``taken`` takes.
+    """Open the files of transfers, all of one root; return for each its file, to be closed by the caller.
 
-    What is shorter than ``part_bytes`` goes in one body, if S3 has nothing of it yet.
+    Or the error that kept it from being opened (SidecarError, LOCAL_IO), or None where it vanished. What is
+    shorter than ``part_bytes`` goes in one body, if S3 has nothing of it yet.
     """
     return await open_all(
         [partial(_open, one, closes=one.size_bytes < part_bytes and not one.may_upload) for one in transfers]
     )
 
 
-async def taken(found: Found, transfer: Transfer, journal: AsyncJournal) -> SourceFile | None:
-    """Return the open file. None, and the journal knows, if it vanished. Raises SidecarError (LOCAL_IO)."""
-    if isinstance(found, Exception):
-        raise found
-    if found is None:
-        await journal.do(Completion.vanish, transfer.row_id)
-        return None
-    return SourceFile(found, transfer=transfer, journal=journal)
-
-
 class SourceFile:
-    """An open file and the fingerprint it is expected to have. A context manager that closes it."""
+    """An open file and the fingerprint it is expected to have."""
 
     def __init__(self, found: Opened, *, transfer: Transfer, journal: AsyncJournal) -> None:
-        """Take over what was ``found``."""
-        self._found, self._fd, self._data = found, found.fd, found.data
-        self._seen: StatIdentity | None = found.identity
+        """Use what was ``found``; whoever opened it closes it."""
+        self._fd, self._data = found.fd, found.data
         self._transfer = transfer
         self._identity = transfer.identity
         self._journal = journal
         self._part_checksums: dict[int, str] = {}
-
-    def __enter__(self) -> Self:
-        """Use it."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close it."""
-        self._found.close()
 
     def whole(self) -> Body:
         """Return all of it as a body."""
@@ -127,24 +109,16 @@ class SourceFile:
             lambda: {r.number: checksum_of(self._fd, r.offset_bytes, r.length_bytes) for r in unknown}
         )
 
-    def was_itself(self) -> bool:
-        """Tell whether its stat identity was the journal's when it was opened; it answers once."""
-        if self._seen != self._identity:
-            return False
-        self._seen = None
-        return True
-
-    async def is_itself(self, *, reread: bool = False) -> bool:
+    async def is_itself(self, *, seen: StatIdentity | None = None, reread: bool = False) -> bool:
         """Tell whether the file still has the content that was fingerprinted; the journal learns the news.
 
-        The stat identity alone answers if it is the journal's, unless ``reread`` asks for the bytes. Other
-        times with the same bytes are remembered; other bytes overtake the transfer.
+        Its stat identity (``seen``, where somebody looked just now) alone answers if it is the journal's,
+        unless ``reread`` asks for the bytes. Other times with the same bytes are remembered; other bytes
+        overtake the transfer.
         """
-        before, self._seen = self._seen, None
         if self._fd == CLOSED:
             return await self._was_read_whole()
-        if before is None:
-            before = await self._read(lambda: stat_identity(self._fd))
+        before = seen if seen is not None else await self._read(lambda: stat_identity(self._fd))
         if before == self._identity and not reread:
             return True
         if before.size_bytes == self._transfer.size_bytes:

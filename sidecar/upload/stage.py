@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import partial
 from itertools import count
 from typing import assert_never
 
@@ -24,7 +23,7 @@ from sidecar.upload.cleanup.worker import SWEEP_SECONDS, CleanupWorker
 
 from .context import UploadContext
 from .progress import UploadProgress
-from .source import Found, open_sources
+from .source import Found, Opened, open_sources
 from .transfer import upload
 from .unreadable_sources import UnreadableSources
 from .waiting import wait_for
@@ -86,19 +85,27 @@ class UploadStage:
 
     async def run(self) -> None:
         """Ship what is ready, as it becomes ready, and clean up."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.cleaner.run())
-            tasks.create_task(self._sources.run())
-            while True:
-                self._work.clear()
-                self._may_wait = True  # who ends while this looks makes it look again
-                await self._start_less_urgent(tasks)
-                room = self._room()
-                claim = await self._start(tasks, room) if room else None
-                next_due = claim.next_due if claim else None
-                is_all = room and claim and room.is_for_all and len(claim.transfers) < room.count
-                self._may_wait = not is_all
-                await wait_for(self._work, next_due, clock=self._clock)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.cleaner.run())
+                tasks.create_task(self._sources.run())
+                await self._send_all(tasks)
+        finally:
+            for progress in self._uploads.values():  # of tasks that ended before they began
+                progress.close()
+            self._uploads.clear()
+
+    async def _send_all(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            self._work.clear()
+            self._may_wait = True  # who ends while this looks makes it look again
+            await self._start_less_urgent(tasks)
+            room = self._room()
+            claim = await self._start(tasks, room) if room else None
+            next_due = claim.next_due if claim else None
+            is_all = room and claim and room.is_for_all and len(claim.transfers) < room.count
+            self._may_wait = not is_all
+            await wait_for(self._work, next_due, clock=self._clock)
 
     # -- transfers --------------------------------------------------------------------------------
     def _room(self) -> UploadRoom | None:
@@ -158,9 +165,7 @@ class UploadStage:
             size_bytes=transfer.size_bytes,
             rank=self._rank(transfer, is_begun=transfer.row_id in claim.begun),
             is_intended=transfer.row_id in claim.intended,
-            on_part=partial(self._gate.succeeded, transfer.transfer_id, "UploadPart"),
-            on_step=partial(self._gate.stepped, transfer.transfer_id),
-            on_open=partial(self._sources.opened, transfer),
+            gate=self._gate,
         )
 
     async def _begin(self, tasks: asyncio.TaskGroup, some: Sequence[_Upload]) -> None:
@@ -180,6 +185,9 @@ class UploadStage:
                 await self._let_go(transfer, progress)
             raise
         for (transfer, progress), file in zip(some, found, strict=True):
+            if isinstance(file, Opened):
+                progress.opened = file
+                self._sources.opened(transfer)
             tasks.create_task(self._run(transfer, progress, file, begun=begun))
 
     async def _run(self, transfer: Transfer, progress: UploadProgress, found: Found, *, begun: float) -> None:
@@ -190,12 +198,12 @@ class UploadStage:
             await self._let_go(transfer, progress)
             raise
         finally:
+            progress.close()
             self._uploads.pop(transfer.row_id, None)
             if self._may_wait or not is_settled:
                 self._work.set()
 
     async def _let_go(self, transfer: Transfer, progress: UploadProgress) -> None:
-        self._uploads.pop(transfer.row_id, None)
         never_asked = not (transfer.may_object or progress.has_asked)
         await self._journal.do(UploadClaims.release, transfer.row_id, never_asked=never_asked)
 

@@ -15,6 +15,7 @@ from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.keys import is_unique
 from sidecar.core.model import StoredObject, Transfer
 from sidecar.core.parts import part_size
+from sidecar.journal.stores.completion import Completion
 from sidecar.journal.stores.upload_claims import UploadClaims
 from sidecar.journal.stores.uploads import Uploads
 
@@ -24,7 +25,7 @@ from .existing import find_existing
 from .metadata import is_of, object_spec
 from .multipart import Multipart
 from .progress import UploadProgress
-from .source import Found, Opened, SourceFile, taken
+from .source import Found, Opened, SourceFile
 
 
 async def upload(
@@ -36,24 +37,26 @@ async def upload(
     overtaken), and the journal knows. S3 compares the bytes with the fingerprint's checksum, so that a file
     that changes meanwhile is never shipped torn: it is refused, read again, and overtaken if it did change.
     """
+    journal = context.journal
     is_itself = isinstance(found, Opened) and found.identity == transfer.identity
     if progress.is_intended and not is_itself:  # it may not be sent at all
-        await context.journal.do(UploadClaims.take_back_intent, transfer.row_id)
+        await journal.do(UploadClaims.take_back_intent, transfer.row_id)
         progress.is_intended = False
-    source = await taken(found, transfer, context.journal)
-    if source is None:
+    if isinstance(found, Exception):
+        raise found
+    if found is None:
+        await journal.do(Completion.vanish, transfer.row_id)
         return False
-    with source:
-        return await _upload(transfer, source, context=context, progress=progress)
+    source = SourceFile(found, transfer=transfer, journal=journal)
+    if not is_itself and not await source.is_itself(seen=found.identity):
+        return False
+    return await _upload(transfer, source, context=context, progress=progress)
 
 
 async def _upload(
     transfer: Transfer, source: SourceFile, *, context: UploadContext, progress: UploadProgress
 ) -> bool:
-    progress.on_open()
-    if not (source.was_itself() or await source.is_itself()):
-        return False
-    known = await find_existing(transfer, context=context)
+    known = transfer if transfer.known_content is None else await find_existing(transfer, context=context)
     if known is None:
         return True
     transfer = known
@@ -76,7 +79,7 @@ async def _deliver(
     head = None
     if transfer.may_object:
         head = await context.store.head(transfer.key)
-        progress.on_step("HeadObject")
+        progress.stepped("HeadObject")
     if head is not None and is_of(head, transfer):
         return head.stored
     # A request that is delivered twice makes no second version. What is there and is not ours goes.

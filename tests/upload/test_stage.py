@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,15 @@ import pytest
 
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.ids import sidecar_tag, transfer_id
-from sidecar.core.model import MIB, State, StoredObject
+from sidecar.core.model import MIB, State, StoredObject, Transfer
 from sidecar.core.upload_order import LIGHT_BYTES
 from sidecar.journal.stores.cleanup import Cleanup
 from sidecar.journal.stores.multipart import MultipartUploads
+from sidecar.journal.stores.upload_claims import UploadClaims
 from sidecar.journal.stores.uploads import Uploads
 from sidecar.upload.cleanup.actions import abort_others
 from sidecar.upload.limits import MemoryBudget
-from sidecar.upload.source import Found, open_sources
+from sidecar.upload.source import CLOSED, Found, Opened, open_sources
 from sidecar.upload.store import ObjectSpec, OpenUpload
 from tests.support.memory_store import MemoryStore, failure
 from tests.support.patience import DEADLINE_SECONDS
@@ -124,6 +126,36 @@ async def test_an_object_is_looked_for_only_if_it_may_have_been_sent(
     async with running(fake.stage()):
         await fake.until(transfer, State.UPLOADED)
     assert [call for call in fake.store.calls if call in {"head", "put"}] == ["head"] * is_sent + ["put"]
+
+
+@pytest.mark.parametrize("at", ["before the uploads begin", "while an intent is taken back"])
+async def test_a_stage_that_ends_leaves_no_file_open(
+    fake: Rig, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """Tasks that are cancelled before they begin close nothing by themselves."""
+    opened, stage = list[Found](), asyncio.create_task(fake.stage().run())
+    do = fake.writer.do
+
+    async def opened_and_ended(transfers: list[Transfer], **named: Any) -> list[Found]:
+        if at != "before the uploads begin":
+            for one in transfers:
+                os.utime(f"{one.root}/{one.path}")
+        opened.extend(await open_sources(transfers, **named))
+        if at == "before the uploads begin":
+            stage.cancel()
+        return opened
+
+    async def ended(method: Any, *args: Any, **kwargs: Any) -> Any:
+        if method is UploadClaims.take_back_intent:
+            stage.cancel()
+        return await do(method, *args, **kwargs)
+
+    monkeypatch.setattr("sidecar.upload.stage.open_sources", opened_and_ended)
+    monkeypatch.setattr(fake.writer, "do", ended)
+    await fake.file(content(10 if "intent" in at else FILM))
+    await asyncio.wait({stage}, timeout=DEADLINE_SECONDS)
+    assert stage.cancelled()
+    assert [one.fd for one in opened if isinstance(one, Opened)] == [CLOSED]
 
 
 async def test_memory_is_bounded_over_all_transfers(rig: Rig) -> None:

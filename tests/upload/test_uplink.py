@@ -15,7 +15,7 @@ from sidecar.core.clock import SystemClock
 from sidecar.core.model import State
 from sidecar.core.upload_order import Rank
 from sidecar.local.seaweed import SeaweedServer
-from sidecar.upload.limits import MemoryBudget
+from sidecar.upload.limits import MemoryBudget, Place
 from sidecar.upload.s3.object_store import S3Store, open_store
 from sidecar.upload.s3.uplink import BREAKS_SECONDS, Uplink
 from tests.support.relay import Relay, Trouble
@@ -105,7 +105,7 @@ async def test_a_thumbnail_does_not_queue_behind_films_on_a_narrow_line() -> Non
 
     async def go(name: str, size_bytes: int) -> None:
         rank = Rank(priority=3, is_large=size_bytes == MB, is_fresh=True, number=0)
-        async with uplink.turn(size_bytes, rank):
+        async with Place((uplink.turn,), size_bytes, rank):
             begun.append(name)
             await asyncio.Event().wait()
 

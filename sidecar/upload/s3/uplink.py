@@ -13,8 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from sidecar.core import upload_window
 from sidecar.core.standstill import LineState, Standstill, ending, gap_seconds, wants_proof
-from sidecar.core.upload_order import Rank
-from sidecar.upload.limits import Lane, Place
+from sidecar.upload.limits import Lane
 
 from .call import TICK_SECONDS, Call
 from .throughput import Share, ThroughputGauge
@@ -44,11 +43,8 @@ class Uplink:
         self._breaks: dict[str, float] = {}
         self._gauge, self._share = ThroughputGauge(), Share()
 
-    def turn(self, length_bytes: int, rank: Rank) -> Place:
-        """Wait until one more body may go, and this one is the first; hold its place for the block."""
-        return Place((self._place,), length_bytes, rank)
-
-    def _place(self, length_bytes: int) -> tuple[Lane, int]:
+    def turn(self, length_bytes: int) -> tuple[Lane, int]:
+        """Return where a body of that length waits for its turn, and how much of the window it takes."""
         weight = upload_window.weight(length_bytes)
         return self._light if weight <= LIGHT_WEIGHT else self._heavy, max(1, int(weight * _UNIT))
 
