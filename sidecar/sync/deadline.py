@@ -1,8 +1,8 @@
 """Watches over one call to Convex, which may take as long as it moves: a slow uplink is no outage.
 
 ``convex.timeout`` is a limit on standing still. httpx shows no socket of a connection that it uses again, so
-a body goes in pieces of 8 KiB and the kernel is told to take little ahead of the line; then each piece that
-it takes is progress, as is every step of connecting.
+a body goes in pieces, of 8 KiB on a slow line, and the kernel is told to take little ahead of the line; then
+each piece that it takes is progress, as is every step of connecting.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-PIECE_BYTES = 8 * 1024
+PIECE_BYTES, PIECE_BYTES_MAX = 8 * 1024, 64 * 1024
+PIECE_SHARE = 100  # a piece takes a hundredth of the limit, at the pace of the one before
+PIECE_SECONDS = 0.001  # shorter times are noise
 AHEAD_BYTES = 16 * 1024  # not yet on the line
 REST_BYTES = 64 * 1024  # at most so much is on the line when the last piece is taken, ...
 REST_BYTES_PER_SECOND = 4 * 1024  # ... and has this pace at least
@@ -57,9 +59,14 @@ class Deadline:
 
     async def pieces(self, body: bytes) -> AsyncIterator[bytes]:
         """Return a body as it goes."""
-        for start in range(0, len(body), PIECE_BYTES):
-            yield body[start : start + PIECE_BYTES]
-            self.moved(PIECE_BYTES)
+        start, size = 0, PIECE_BYTES
+        while start < len(body):
+            began = self._loop.time()
+            yield body[start : start + size]
+            start += size
+            self.moved(size)
+            bytes_per_second = size / max(self._loop.time() - began, PIECE_SECONDS)
+            size = int(min(max(bytes_per_second * self._seconds / PIECE_SHARE, PIECE_BYTES), PIECE_BYTES_MAX))
         if len(body) > PIECE_BYTES:
             self.moved(0, more_seconds=min(len(body), REST_BYTES) / REST_BYTES_PER_SECOND)
 

@@ -76,10 +76,10 @@ class ServerBehaviour:
             raise DeadConnectionError
         return True
 
-    def freed(self, protocol: ResponseHandler | None) -> None:
-        """Remember when a connection became free for others."""
+    def freed(self, protocol: ResponseHandler | None, at: float) -> None:
+        """Remember when (monotonic) a connection became free for others."""
         if protocol is not None and (used := self.used.get(protocol)) is not None:
-            used.free_at = time.monotonic()
+            used.free_at = at
 
     def distrust(self) -> None:
         """Trust no connection that was kept, for a while."""

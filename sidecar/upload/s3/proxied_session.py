@@ -114,6 +114,11 @@ class Outbound(BoundedSession):
         self._proxy_config = self._way = way
         self._small = SmallPuts(tls=way.tls, behaviour=self._behaviour)
 
+    async def __aexit__(self, *error: object) -> None:
+        """Close all connections."""
+        self._small.close()
+        await super().__aexit__(*error)
+
     def _create_connector(self, proxy_url: str | None) -> aiohttp.BaseConnector:
         proxy = self._way.proxy(proxy_url)
         limits = {"limit": self._max_pool_connections, **self._connector_args}

@@ -20,6 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 from yarl import URL
 
+from .at_hand import ConnectionsAtHand
 from .bounded import body_of, text_of
 from .call import Call
 from .connection import REQUEST_TIMEOUT, ServerBehaviour, is_for_us, require_again
@@ -41,13 +42,26 @@ class _Sending:
         return not self.is_sent
 
 
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """``request`` is one to it, for which aiohttp makes connections."""
+
+    request: aiohttp.ClientRequest
+    at_hand: ConnectionsAtHand
+
+
 class SmallPuts:
     """Makes such PUTs in one session. None of them goes through a proxy."""
 
     def __init__(self, *, tls: Callable[[], Awaitable[ssl.SSLContext]], behaviour: ServerBehaviour) -> None:
         """``behaviour`` is the session's own."""
         self._tls, self._behaviour = tls, behaviour
-        self._origins: dict[str, aiohttp.ClientRequest] = {}
+        self._origins: dict[str, _Origin] = {}
+
+    def close(self) -> None:
+        """Give all connections back, before their session closes."""
+        for origin in self._origins.values():
+            origin.at_hand.close()
 
     async def put(self, session: aiohttp.ClientSession, origin: str, request: bytes, watch: Call) -> Answer:
         """Send it, once more where its connection was dead. Raises what aiohttp raises."""
@@ -62,16 +76,15 @@ class SmallPuts:
                 if is_for_us(answer, sending, self._behaviour):
                     return answer
 
-    async def _origin(self, origin: str, session: aiohttp.ClientSession) -> aiohttp.ClientRequest:
-        """Return a request to an origin, for which aiohttp makes connections."""
+    async def _origin(self, origin: str, session: aiohttp.ClientSession) -> _Origin:
         context = await self._tls() if origin.startswith("https:") else True
         loop = asyncio.get_running_loop()
         made = aiohttp.ClientRequest("PUT", URL(origin), ssl=context, loop=loop, session=session)
-        return self._origins.setdefault(origin, made)
+        return self._origins.setdefault(origin, _Origin(made, ConnectionsAtHand(self._behaviour)))
 
     async def _sent(
         self,
-        origin: aiohttp.ClientRequest,
+        origin: _Origin,
         session: aiohttp.ClientSession,
         sending: _Sending,
         request: bytes,
@@ -79,12 +92,16 @@ class SmallPuts:
     ) -> Answer:
         """Send it once, and read the answer. Raises DeadConnectionError, and what aiohttp raises."""
         try:
-            connection = await _connected(origin, session)
+            at_hand = origin.at_hand.take()
+            connection = at_hand or await _connected(origin.request, session)
             try:
-                answer = await self._answered(connection.protocol, sending, request, watch)
+                protocol = connection.protocol
+                assert protocol is not None  # noqa: S101 - aiohttp's own certainty, for the type checker
+                sending.is_kept = at_hand is not None or self._behaviour.take(protocol)
+                answer = await _answered(protocol, sending, request, watch)
             except HttpProcessingError as error:
                 connection.close()
-                about = origin.request_info
+                about = origin.request.request_info
                 raise aiohttp.ClientResponseError(
                     about, (), status=error.code, message=error.message
                 ) from error
@@ -98,27 +115,23 @@ class SmallPuts:
         if answer.status == REQUEST_TIMEOUT:
             connection.close()
         else:
-            self._behaviour.freed(connection.protocol)
-            connection.release()
+            origin.at_hand.give(connection)
         return answer
 
-    async def _answered(
-        self, protocol: ResponseHandler | None, sending: _Sending, request: bytes, watch: Call
-    ) -> Answer:
-        assert protocol is not None  # noqa: S101 - aiohttp's own certainty, for the type checker
-        sending.is_kept = self._behaviour.take(protocol)
-        if (transport := protocol.transport) is None or transport.is_closing():
-            raise aiohttp.ClientConnectionResetError("the connection broke before anything was sent on it")
-        AnswerParser(protocol)
-        watch.handed(transport)
-        sending.is_sent = True
-        transport.write(request)
-        message, content = cast("tuple[Any, StreamReader]", await protocol.read())
-        if isinstance(message, Answer):
-            return message
-        while message.code < _FINAL_STATUS:
-            message, content = await protocol.read()
-        return Answer(message.code, text_of(message.raw_headers), await body_of(content, message.headers))
+
+async def _answered(protocol: ResponseHandler, sending: _Sending, request: bytes, watch: Call) -> Answer:
+    if (transport := protocol.transport) is None or transport.is_closing():
+        raise aiohttp.ClientConnectionResetError("the connection broke before anything was sent on it")
+    AnswerParser(protocol)
+    watch.handed(transport)
+    sending.is_sent = True
+    transport.write(request)
+    message, content = cast("tuple[Any, StreamReader]", await protocol.read())
+    if isinstance(message, Answer):
+        return message
+    while message.code < _FINAL_STATUS:
+        message, content = await protocol.read()
+    return Answer(message.code, text_of(message.raw_headers), await body_of(content, message.headers))
 
 
 async def _connected(origin: aiohttp.ClientRequest, session: aiohttp.ClientSession) -> Connection:
