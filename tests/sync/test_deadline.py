@@ -16,7 +16,7 @@ LIMIT_SECONDS = 10.0
     [
         ([100e6] * 3, [PIECE_BYTES, PIECE_BYTES_MAX, PIECE_BYTES_MAX]),
         ([PIECE_BYTES] * 3, [PIECE_BYTES] * 3),
-        ([100e6, PIECE_BYTES, PIECE_BYTES], [PIECE_BYTES, PIECE_BYTES_MAX, PIECE_BYTES]),
+        ([100e6] + [PIECE_BYTES] * 3, [PIECE_BYTES, PIECE_BYTES_MAX, *[PIECE_BYTES] * 2]),
         ([320 * 1024 + 1] * 3, [PIECE_BYTES, 32 * 1024, 32 * 1024]),
     ],
     ids=["a fast line", "a slow line", "one that becomes slow", "one between them"],
