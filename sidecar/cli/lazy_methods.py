@@ -2,7 +2,8 @@
 
 Python 3.11 and 3.12 compile every method of every dataclass by itself while the class is made: of our three
 hundred 0.25 s of CPU, a quarter of the daemon's start (2026-11-29). Few of them are ever compared, hashed,
-shown or assigned to. From 3.13 on a class's methods are compiled together, and nothing is changed here.
+shown or assigned to, and a start makes objects of few. From 3.13 on a class's methods are compiled together,
+and nothing is changed here.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import partial
 from typing import Any
 
 _COMPILER = "_create_fn"  # dataclasses' own; 3.13 has none
-_PUT_OFF = frozenset({"__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__"})
+_PUT_OFF = frozenset({"__init__", "__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__"})
 
 
 def install() -> None:
@@ -30,12 +31,12 @@ def _created(compiler: Callable[..., Any], name: str, *arguments: Any, **named: 
 
     made: Any = None
 
-    def method(self: object, *given: Any) -> Any:
+    def method(self: object, /, *given: Any, **fields: Any) -> Any:
         nonlocal made
         if made is None:
             made = compiler(name, *arguments, **named)
             _replace(type(self), method, made)
-        return made(self, *given)
+        return made(self, *given, **fields)
 
     method.__name__ = name
     return method

@@ -54,15 +54,53 @@ def made() -> type[Any]:
     return Named
 
 
-def test_only_what_makes_objects_is_compiled_at_once() -> None:
-    """Each other method is compiled by its first call, and once."""
+def test_nothing_is_compiled_before_it_is_called() -> None:
+    """Each method is compiled by its first call, and once."""
     kind = made()
-    assert COMPILED == {"__init__": 2}
+    assert COMPILED == {}
     one, same = kind(x=1), kind(x=1)
+    assert COMPILED == {"__init__": 1}
     assert one == same
     assert one == same
     assert repr(one) == repr(same)
-    assert COMPILED == {"__init__": 2, "__eq__": 1, "__repr__": 1}
+    assert COMPILED == {"__init__": 1, "__eq__": 1, "__repr__": 1}
+
+
+def test_it_is_made_and_refuses_to_be_made_as_ever() -> None:
+    """Twice each, since the second call takes another way."""
+    kind = made()
+    for _ in range(2):
+        with pytest.raises(
+            TypeError, match=r"Named\.__init__\(\) missing 1 required keyword-only argument: 'x'"
+        ):
+            kind()
+        with pytest.raises(TypeError, match=r"Named\.__init__\(\) got an unexpected keyword argument 'z'"):
+            kind(x=1, z=1)
+        with pytest.raises(TypeError, match=r"Named\.__init__\(\) takes 1 positional argument"):
+            kind(1)
+
+
+def test_defaults_are_made_anew_and_what_comes_after_is_done() -> None:
+    """Also where a class that is none calls the one above it first, and where a field is called self."""
+
+    @dataclasses.dataclass
+    class Kept:
+        self: int
+        held: list[int] = dataclasses.field(default_factory=list)
+        doubled: int = dataclasses.field(init=False)
+
+        def __post_init__(self) -> None:
+            self.doubled = 2 * vars(self)["self"]
+
+    class Below(Kept):
+        def __init__(self) -> None:
+            super().__init__(3)
+
+    below, one, other = Below(), Kept(1), Kept(self=2)
+    one.held.append(1)
+    assert (below.doubled, one.doubled, other.doubled) == (6, 2, 4)
+    assert (below.held, one.held, other.held) == ([], [1], [])
+    assert COMPILED == {"__init__": 1}
 
 
 def test_it_compares_hashes_shows_and_refuses_as_ever() -> None:

@@ -7,6 +7,7 @@ import gc
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ CONFIG = S3Config(
     endpoint_url="http://127.0.0.1:9",
     keys=lambda: Keys(access_key_id="a", secret_access_key="s", session_token=None),
 )
+LISTED = replace(CONFIG, endpoint_url=None, fips=True)  # Amazon's list says whether the region has that
 UNNEEDED = {"s3transfer", "boto3.s3.transfer", "multiprocessing.pool"}
 
 
@@ -41,20 +43,21 @@ def tell() -> None:
 
 
 async def _made() -> dict[str, Any]:
-    async with open_clients(CONFIG, connections=1, clock=SystemClock()) as clients:
-        where = {"Bucket": CONFIG.bucket, "Key": "k"}
-        return {
-            "lists": [
+    lists = []
+    for config in (LISTED, CONFIG):
+        async with open_clients(config, connections=1, clock=SystemClock()) as clients:
+            lists += [
                 one.get_available_partitions() for one in gc.get_objects() if type(one) is EndpointResolver
-            ],
-            "unneeded": sorted(UNNEEDED.intersection(sys.modules)),
-            "url": await clients.api.generate_presigned_url("get_object", Params=where),
-        }
+            ]
+            where = {"Bucket": CONFIG.bucket, "Key": "k"}
+            url = await clients.api.generate_presigned_url("get_object", Params=where)
+    return {"lists": lists, "unneeded": sorted(UNNEEDED.intersection(sys.modules)), "url": url}
 
 
 def test_amazons_list_of_endpoints_is_let_go(client: dict[str, Any]) -> None:
-    """It is 7 MiB, and only the making of a client needs it; addresses are made without it."""
-    assert client["lists"] == [[]]
+    """It is 7 MiB, and only the making of some clients needs it; addresses are made without it."""
+    assert len(client["lists"]) > 1
+    assert not any(client["lists"])
     assert client["url"].startswith("http://127.0.0.1:9/lessons/k?")
 
 

@@ -19,7 +19,7 @@ from sidecar.core.errors import FatalError, JournalLostError
 from sidecar.core.mounts import kind_at
 
 from . import integrity
-from .migration_names import MIGRATION_NAMES, applied_migrations
+from .migration_names import MIGRATION_NAMES, applied_migrations, is_empty
 
 INCREMENTAL = 2  # what PRAGMA auto_vacuum answers
 PAGE_BYTES = 4096
@@ -166,7 +166,11 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             exit_status=78,
             hint="run that version again; an older one would misread it",
         )
-    if applied != MIGRATION_NAMES:
+    if is_empty(connection):
+        from .new import create  # noqa: PLC0415 - a journal is new once
+
+        create(connection)
+    elif applied != MIGRATION_NAMES:
         from sqlite_utils import Database  # noqa: PLC0415 - a journal that is up to date does not need it
 
         from .migrations import migrations  # noqa: PLC0415 - nor these

@@ -78,7 +78,7 @@ def read_aws_environment(settings: S3) -> AwsEnvironment:
 
 def _profile(name: str | None) -> tuple[Mapping[str, Any], str | None]:
     """Return the profile and the endpoint that it gives S3. Raises BotoCoreError, OSError, ValueError."""
-    session = AioSession(profile=name)
+    session = AioSession(profile=name, include_builtin_handlers=False)  # it makes no client
     everything, profile = session.full_config, session.get_scoped_config()
     endpoint = ConfiguredEndpointProvider(everything, profile, "s3", environ={}).provide()
     return profile, endpoint

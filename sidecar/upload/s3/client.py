@@ -34,6 +34,7 @@ from .endpoint import S3Config
 from .proxied_session import Outbound, ProxyRoute
 
 CONNECT_SECONDS = 30  # a line full of our own bytes answers late; a question's own limit is shorter
+_EVERY_REGION = "aws-global"  # stands in the list of endpoints alone
 _HINT = "check the section s3, and the AWS_ variables of the environment"
 _PROXY_HINT = "correct it, or name S3's host in NO_PROXY"
 
@@ -69,7 +70,7 @@ async def open_clients(config: S3Config, *, connections: int, clock: Clock) -> A
         if isinstance(credentials, SharedKeys):
             stack.push_async_callback(credentials.close)
         try:
-            core = _core(credentials)
+            core = _core(config, credentials)
             client = await stack.enter_async_context(
                 _Session(botocore_session=core).client(
                     "s3",
@@ -122,14 +123,14 @@ class _Session(aioboto3.Session):  # type: ignore[misc]  # it has no types
         """Register none: they add those methods."""
 
 
-def _core(credentials: AioCredentials) -> AioSession:
-    core = open_core()
+def _core(config: S3Config, credentials: AioCredentials) -> AioSession:
+    core = open_core(with_endpoints=config.dualstack or config.fips or config.region == _EVERY_REGION)
     core.register_component("credential_provider", AioCredentialResolver(providers=[_Provider(credentials)]))
     return core
 
 
 def _forget_endpoints(core: AioSession) -> None:
-    """Let go of AWS's list of endpoints, which only the making of a client needs: 7 MiB."""
+    """Let go of S3's description, and of AWS's list of endpoints, which only the making of a client needs."""
     with suppress(AttributeError):  # botocore names its own parts so; if it does no more, it keeps them
         core.get_component("data_loader")._cache.clear()  # noqa: SLF001 - no public way
         core._internal_components.get_component("endpoint_resolver")._endpoint_data = {"partitions": []}  # noqa: SLF001 - the same
