@@ -43,5 +43,5 @@ class Fence:
 
     async def passable(self) -> None:
         """Return at once, or when everything is confirmed again; if it is lost, the process ends first."""
-        while self._leases and not all(lease.holds for lease in self._leases):  # noqa: ASYNC110 - time closes it
+        while not all(lease.holds for lease in self._leases):  # noqa: ASYNC110 - time itself closes it
             await asyncio.sleep(AGAIN_SECONDS)
