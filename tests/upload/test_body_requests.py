@@ -22,6 +22,7 @@ from sidecar.upload.s3.credentials import Keys
 from sidecar.upload.s3.endpoint import S3Config
 from sidecar.upload.s3.object_store import open_store
 from sidecar.upload.s3.proxied_session import Outbound
+from sidecar.upload.s3.small_put import SmallRequest
 from sidecar.upload.store import Body, ObjectSpec, OpenUpload
 from tests.support.clock import ManualClock
 from tests.support.loopthread import LoopThread
@@ -75,11 +76,11 @@ class Sent:
     async def _put(self, url: str, headers: Any, _body: Any) -> None:
         self._note("ours", url, headers)
 
-    async def _put_small(self, origin: str, path: str, head: bytes, _data: bytes, _watch: Any) -> None:
-        first, _, rest = head.decode().removesuffix("\r\n\r\n").partition("\r\n")
-        assert first == f"PUT {path} HTTP/1.1"
-        headers = dict(line.split(": ", 1) for line in rest.split("\r\n"))
-        self._note("ours", origin + path, headers)
+    async def _put_small(self, request: SmallRequest, _watch: Any) -> None:
+        head, _, _ = request.data.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        assert first == f"PUT {request.path} HTTP/1.1"
+        self._note("ours", request.url, dict(line.split(": ", 1) for line in lines))
 
     async def _send(self, request: Any) -> None:
         self._note("the library's", request.url, request.headers)

@@ -34,6 +34,7 @@ from .prepared_heads import PreparedHeads, SmallPut
 from .proxied_session import Outbound
 from .redirects import redirected
 from .sigv4 import STAMP, UNSIGNED_PAYLOAD, Signer, Unsigned
+from .small_put import SmallRequest
 
 _ERROR_STATUS = 300
 _SAID = {
@@ -69,21 +70,23 @@ class BodyClient:
         """Store a part. Raises what the client library raises."""
         return self._call("UploadPart", fields)
 
-    async def put_small(self, put: SmallPut, watch: Call) -> dict[str, Any] | None:
-        """Do as ``put_object`` does for an object in memory; None, and nothing was sent: it cannot be so."""
-        origin = self._door.base.origin
-        if not self._session.is_direct(origin):
+    async def small_request(self, put: SmallPut) -> SmallRequest | None:
+        """Return the request for an object that is in memory; None where ``put_object`` has to do it."""
+        base = self._door.base
+        if not self._session.is_direct(base.origin):
             return None
         keys = await self._credentials.get_frozen_credentials()
         stamp = _stamp(self._clock.wall_ms() // 1000)
-        path = self._door.base.path + quoted(put.spec.key)
+        path = base.path + quoted(put.spec.key)
         usual = partial(self._usual, put, keys, stamp)
         head = self._heads.head(put, path, keys=keys, stamp=stamp, usual=usual)
-        if head is None:
-            return None
-        answer = await self._session.put_small(origin, path, head, put.data, watch)
+        return None if head is None else SmallRequest(base.origin, path, head + put.data)
+
+    async def put_small(self, request: SmallRequest, watch: Call) -> dict[str, Any]:
+        """Do as ``put_object`` does for such a request."""
+        answer = await self._session.put_small(request, watch)
         if answer.status >= _ERROR_STATUS or answer.body:
-            return await self._parsed("PutObject", origin + path, answer)
+            return await self._parsed("PutObject", request.url, answer)
         return _read(answer)
 
     def _usual(

@@ -90,14 +90,17 @@ class Calls:
         watch = self._uplink.call(STALL_SECONDS, length_bytes=len(put.data))
         READ.set(watch.read)
         try:
+            request = await self._small.small_request(put)
+            if request is None:
+                return None
             with watch:
-                answer = await self._small.put_small(put, watch)
+                answer = await self._small.put_small(request, watch)
         except FAULTS as error:
             if isinstance(error, ClientError) and is_redirect(error.response):
                 self._small = None  # nothing was stored; those that go the way are asked for as large ones
                 return None
             raise self._meaning(watch, error, operation="PutObject", target=put.spec.key) from error
-        self._learn(answer or {})
+        self._learn(answer)
         return answer
 
     async def _watched(

@@ -26,7 +26,7 @@ from .call import Call
 from .connection_errors import as_client_error
 from .payload import RangePayload
 from .plain_answer import Answer
-from .small_put import SmallPuts
+from .small_put import SmallPuts, SmallRequest
 
 HOSTS_MAX = 64  # S3's doors, STS, SSO
 _SOCKS = "socks5"
@@ -157,14 +157,14 @@ class Outbound(BoundedSession):
         except ProxyError:
             return False  # whoever asks for the way hears why
 
-    async def put_small(self, origin: str, path: str, head: bytes, data: bytes, watch: Call) -> Answer:
+    async def put_small(self, request: SmallRequest, watch: Call) -> Answer:
         """Send a PUT that is in memory, to an origin without a proxy; raises as ``put`` does."""
         try:
             if None not in self._sessions:
                 await self._get_session(None)
-            return await self._small.put(self._sessions[None], origin, head + data, watch)
+            return await self._small.put(self._sessions[None], request, watch)
         except Exception as error:
-            raise as_client_error(error, url=origin + path, proxy_url=None) from error
+            raise as_client_error(error, url=request.url, proxy_url=None) from error
 
     async def _get_session(self, proxy_url: str | None) -> Any:
         session = await super()._get_session(proxy_url)

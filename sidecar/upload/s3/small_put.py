@@ -11,7 +11,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -27,6 +27,19 @@ from .connection import REQUEST_TIMEOUT, ServerBehaviour, is_for_us, require_aga
 from .plain_answer import Answer, AnswerParser
 
 _FINAL_STATUS = 200  # below it an answer is not yet the answer
+
+
+class SmallRequest(NamedTuple):
+    """All that goes, head and body, and where to."""
+
+    origin: str  # scheme and host
+    path: str
+    data: bytes
+
+    @property
+    def url(self) -> str:
+        """The address."""
+        return self.origin + self.path
 
 
 @dataclass(slots=True)
@@ -63,13 +76,13 @@ class SmallPuts:
         for origin in self._origins.values():
             origin.at_hand.close()
 
-    async def put(self, session: aiohttp.ClientSession, origin: str, request: bytes, watch: Call) -> Answer:
+    async def put(self, session: aiohttp.ClientSession, request: SmallRequest, watch: Call) -> Answer:
         """Send it, once more where its connection was dead. Raises what aiohttp raises."""
-        known = self._origins.get(origin) or await self._origin(origin, session)
+        known = self._origins.get(request.origin) or await self._origin(request.origin, session)
         while True:
             sending = _Sending()
             try:
-                answer = await self._sent(known, session, sending, request, watch)
+                answer = await self._sent(known, session, sending, request.data, watch)
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
                 require_again(error, sending, self._behaviour)
             else:
@@ -87,7 +100,7 @@ class SmallPuts:
         origin: _Origin,
         session: aiohttp.ClientSession,
         sending: _Sending,
-        request: bytes,
+        data: bytes,
         watch: Call,
     ) -> Answer:
         """Send it once, and read the answer. Raises DeadConnectionError, and what aiohttp raises."""
@@ -98,7 +111,7 @@ class SmallPuts:
                 protocol = connection.protocol
                 assert protocol is not None  # noqa: S101 - aiohttp's own certainty, for the type checker
                 sending.is_kept = at_hand is not None or self._behaviour.take(protocol)
-                answer = await _answered(protocol, sending, request, watch)
+                answer = await _answered(protocol, sending, data, watch)
             except HttpProcessingError as error:
                 connection.close()
                 about = origin.request.request_info
@@ -119,13 +132,13 @@ class SmallPuts:
         return answer
 
 
-async def _answered(protocol: ResponseHandler, sending: _Sending, request: bytes, watch: Call) -> Answer:
+async def _answered(protocol: ResponseHandler, sending: _Sending, data: bytes, watch: Call) -> Answer:
     if (transport := protocol.transport) is None or transport.is_closing():
         raise aiohttp.ClientConnectionResetError("the connection broke before anything was sent on it")
     AnswerParser(protocol)
     watch.handed(transport)
     sending.is_sent = True
-    transport.write(request)
+    transport.write(data)
     message, content = cast("tuple[Any, StreamReader]", await protocol.read())
     if isinstance(message, Answer):
         return message
