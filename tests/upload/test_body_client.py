@@ -32,6 +32,7 @@ from yarl import URL
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.files import READ_BYTES, TruncatedError
 from sidecar.upload.s3.body_client import BodyClient, _read
+from sidecar.upload.s3.call import Call
 from sidecar.upload.s3.connection import StaleConnectionError
 from sidecar.upload.s3.connection_errors import as_client_error
 from sidecar.upload.s3.credentials import Keys
@@ -150,12 +151,15 @@ async def test_a_small_body_that_goes_as_a_large_one_is_one_round_trip(
 ) -> None:
     """Behind a proxy, for one: that nothing went in the usual way tells nothing of the line."""
     monkeypatch.setattr(Outbound, "is_direct", lambda *_: False)
+    seen = list[Call]()
     async with store_that_hears(Answer(200, STORED, b"")) as (store, asked):
         over = store.uplink.over
-        seen = list[Any]()
-        monkeypatch.setattr(
-            store.uplink, "over", lambda call, **named: (seen.append(call), over(call, **named))
-        )
+
+        def noted(call: Call, **named: Any) -> None:
+            seen.append(call)
+            over(call, **named)
+
+        monkeypatch.setattr(store.uplink, "over", noted)
         await store.put(SPEC, BODY, checksum=WHOLE)
     assert (len(asked), len(seen)) == (1, 1)
 

@@ -79,12 +79,9 @@ async def pool() -> AsyncIterator[
     behaviour = ServerBehaviour()
     at_hand = ConnectionsAtHand(behaviour)
 
-    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
+    ends = list[asyncio.StreamWriter]()
     async with (
-        await asyncio.start_server(listen, "127.0.0.1", 0) as server,
+        await asyncio.start_server(lambda _, end: ends.append(end), "127.0.0.1", 0) as server,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session,
     ):
         url = URL(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
@@ -100,6 +97,10 @@ async def pool() -> AsyncIterator[
 
         yield behaviour, at_hand, connect
         at_hand.close()
+        await session.close()
+        for end in ends:
+            end.close()
+            await end.wait_closed()
 
 
 async def test_what_is_at_hand_is_used_at_once_and_belongs_to_the_pool_after_a_moment() -> None:
