@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import json.encoder
 import math
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +21,7 @@ from sidecar.core.model import (
     AssetType,
     EntityType,
     KnownContent,
+    Observation,
     Part,
     PartChecksums,
     Route,
@@ -85,12 +87,14 @@ def maker(kind: type[T]) -> Callable[[Iterable[Any]], T]:
     return made
 
 
-_ROUTE_LENGTH = len(fields(Route)) - 1  # without its slot
-_ROUTE_VALUES = attrgetter(
-    *[f"slot.{field.name}" for field in fields(Slot)], *[field.name for field in fields(Route)[1:]]
-)
+_quoted = json.encoder.encode_basestring
+_ROUTE_FIELDS = [field.name for field in fields(Route)[1:]]  # without its slot
+_ROUTE_LENGTH = len(_ROUTE_FIELDS)
+_ROUTE_VALUES = attrgetter(*[f"slot.{field.name}" for field in fields(Slot)], *_ROUTE_FIELDS)
 # What its last fields are where a rule says nothing.
 _ROUTE_USUAL: tuple[Any, ...] = ({}, True, {}, None, None)
+_ROUTE_LAST = attrgetter(*_ROUTE_FIELDS[-len(_ROUTE_USUAL) :])
+_ROUTE_SHARED = attrgetter(*_ROUTE_FIELDS[3 : -len(_ROUTE_USUAL)])  # by the files of a folder
 _MEDIA_FIELDS = tuple(field.name for field in fields(MediaFacts))
 _MEDIA_VALUES = attrgetter(*_MEDIA_FIELDS)
 IDENTITY = ("inode", "size", "mtime_ns", "ctime_ns")
@@ -132,10 +136,18 @@ def route_json(route: Route) -> str:
 
     Each step writes a transfer's row anew, and with names the route would be most of it.
     """
-    values = _ROUTE_VALUES(route)
-    if values[-len(_ROUTE_USUAL) :] == _ROUTE_USUAL:
-        values = values[: -len(_ROUTE_USUAL)]
-    return json_text(values)
+    if _ROUTE_LAST(route) != _ROUTE_USUAL:
+        return json_text(_ROUTE_VALUES(route))
+    slot, index = route.slot, "null" if route.index is None else route.index
+    entity = _items(slot.session_id, slot.entity_type, slot.entity_id, slot.asset_type)
+    own = f"{_quoted(slot.name)},{_quoted(route.project_id)},{_quoted(route.key)},{index}"
+    return f"[{entity},{own},{_items(*_ROUTE_SHARED(route))}]"
+
+
+@lru_cache(ROUTES_KEPT_MAX)
+def _items(*values: str | float | None) -> str:
+    """Return what is between the brackets of a JSON array; the files of a folder have the same."""
+    return json_text(values)[1:-1]
 
 
 @lru_cache(ROUTES_KEPT_MAX)
@@ -200,6 +212,25 @@ def transfer_from(row: sqlite3.Row) -> Transfer:
         *(bool(held), home, bool(parked)),
         None if algorithm is None else Algorithm(algorithm),
         None if media is None else media_from(media),
+    )
+    return _transfer(values)
+
+
+def candidate(
+    *,
+    row_id: int,
+    transfer_id: str,
+    seen: Observation,
+    bucket: str,
+    key: str,
+    discovered_ms: int,
+    awaits_lookup: bool,
+) -> Transfer:
+    """Return the transfer of a file that was just noticed, as reading its row would."""
+    values = (
+        *(row_id, transfer_id, seen.root, seen.path, seen.route, State.DISCOVERED, bucket, key),
+        *(None, None, None, None, False, False, None, None, None, 0, discovered_ms),
+        *(None, None, None, None, None, None, awaits_lookup, seen.home, False, None, None),
     )
     return _transfer(values)
 
