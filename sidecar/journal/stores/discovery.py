@@ -12,7 +12,7 @@ from sidecar.core.keys import is_unique
 from sidecar.core.model import Observation, State, Transfer
 from sidecar.core.routing import object_key
 from sidecar.journal.db.connection import JournalConnection, Topic
-from sidecar.journal.db.file_conditions import HAS_SLOT, state_after
+from sidecar.journal.db.file_conditions import HAS_SLOT, OF_SLOT, state_after
 from sidecar.journal.db.rows import candidate, join, route_json, split
 from sidecar.journal.db.store import Store
 
@@ -26,7 +26,8 @@ _SOMETHING_KNOWN = f"""
 WITH a (number, root, folder, name, slot, fixed_key) AS (VALUES {{rows}})
 SELECT number FROM a WHERE number NOT NULL
   AND (EXISTS (SELECT 1 FROM files f WHERE f.root = a.root AND f.folder = a.folder AND f.name = a.name)
-  OR EXISTS (SELECT 1 FROM files f WHERE f.slot = a.slot AND {HAS_SLOT})
+  OR EXISTS (SELECT 1 FROM transfers t CROSS JOIN files f ON f.transfer = t.id
+    WHERE t.slot = a.slot AND {HAS_SLOT})
   OR EXISTS (SELECT 1 FROM files f WHERE f.fixed_key = a.fixed_key AND {HAS_SLOT})
   OR EXISTS (SELECT 1 FROM removals r WHERE r.slot = a.slot))
 """
@@ -150,7 +151,7 @@ class Discovery(Store):
         """Return why a file is refused: another one has its slot or its key, and is not gone yet."""
         rows = self._db.execute(
             "SELECT r.path AS root, folder, name, slot FROM files f JOIN roots r ON r.id = f.root"
-            f" WHERE (slot = ? OR fixed_key = ?) AND {HAS_SLOT} AND (f.root, folder, name) <> (?, ?, ?)"
+            f" WHERE ({OF_SLOT} OR fixed_key = ?) AND {HAS_SLOT} AND (f.root, folder, name) <> (?, ?, ?)"
             " LIMIT 1",
             [seen.route.slot.digest, fixed_key(seen), *place],
         )
