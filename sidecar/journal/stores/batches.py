@@ -14,7 +14,7 @@ from sidecar.core.ops import Batch, Op, OpKind, Registration
 from sidecar.core.unknown_entities import ITSELF, UnknownOfSession, dues, is_waiting, waiting_scenes
 from sidecar.journal.db.connection import JournalConnection, Topic
 from sidecar.journal.db.meta import EPOCH, SENT_SEQ
-from sidecar.journal.db.rows import IS_OPEN
+from sidecar.journal.db.rows import IS_OPEN, maker
 from sidecar.journal.db.store import Store, transaction
 
 from .roots import Roots
@@ -43,6 +43,7 @@ ORDER BY (SELECT min(seq) FROM outbox WHERE state <> 'dead' AND session_id = fou
 
 
 _KINDS = {kind.value: kind for kind in OpKind}
+_new_op = maker(Op)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,13 +271,7 @@ class Batches(Store):
 
 
 def _op(row: sqlite3.Row) -> Op:
-    return Op(
-        seq=row["seq"],
-        op_id=row["op_id"],
-        kind=_KINDS[row["kind"]],
-        text=row["body"],
-        is_repeated=row["state"] == "sent",
-    )
+    return _new_op(row["seq"], row["op_id"], _KINDS[row["kind"]], row["body"], row["state"] == "sent")
 
 
 def _one_of_each(rows: Sequence[sqlite3.Row], unknown: UnknownOfSession) -> Sequence[sqlite3.Row]:
