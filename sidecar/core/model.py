@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import json.encoder
 from binascii import b2a_base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from .checksum_algorithms import Algorithm
 from .media_facts import MediaFacts
 
 MIB = 1024 * 1024
-_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_quoted = json.encoder.encode_basestring
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -88,7 +88,8 @@ class Slot:
 
 @lru_cache(maxsize=2048)
 def _digest(*fields: str) -> str:
-    digest = b2a_base64(hashlib.sha256(_ENCODE(fields).encode()).digest(), newline=False)
+    text = f"[{','.join([_quoted(field) for field in fields])}]"
+    digest = b2a_base64(hashlib.sha256(text.encode()).digest(), newline=False)
     return digest.rstrip(b"=").translate(_URL_SAFE).decode()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sidecar.core.upload_order import Rank
@@ -17,7 +18,8 @@ class UploadProgress:
     ``confirmed`` says that a part was confirmed in this very attempt; ``gate`` hears of each, and of each
     other operation that S3 carried out. ``delivered_by`` names the last operation. ``has_asked``: a PUT or
     Complete was begun in this attempt. ``is_intended``: the journal noted with the claim that the object may
-    exist. ``opened`` is its file, which whoever holds this closes.
+    exist. ``is_stored``: S3 has it, and that is being written down; ``on_stored`` hears of it. ``opened`` is
+    its file, which whoever holds this closes.
     """
 
     transfer_id: str
@@ -30,13 +32,20 @@ class UploadProgress:
     confirmed: bool = False
     gate: RemoteGate | None = None
     opened: Opened | None = None
+    on_stored: Callable[[], None] = lambda: None
     delivered_by: str = "HeadObject"
     has_asked: bool = False
     is_intended: bool = False
+    is_stored: bool = False
 
     def resumed(self, *, parts: int, sent_parts: int, sent_bytes: int) -> None:
         """Begin where an earlier attempt ended."""
         self.parts, self.sent_parts, self.sent_bytes = parts, sent_parts, sent_bytes
+
+    def stored(self) -> None:
+        """Give the place to another one."""
+        self.is_stored = True
+        self.on_stored()
 
     def part_sent(self, size_bytes: int) -> None:
         """Count a part that S3 confirmed."""

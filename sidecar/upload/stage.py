@@ -109,16 +109,23 @@ class UploadStage:
 
     # -- transfers --------------------------------------------------------------------------------
     def _room(self) -> UploadRoom | None:
-        ranks = [progress.rank for progress in self._uploads.values()]
-        return room(ranks, wanted=self._concurrency, part_bytes=self._context.part_bytes)
+        return room(self._ranks(), wanted=self._concurrency, part_bytes=self._context.part_bytes)
+
+    def _ranks(self) -> list[Rank]:
+        """Return the ranks of what takes a place: what S3 has needs none until that is written down."""
+        return [progress.rank for progress in self._uploads.values() if not progress.is_stored]
+
+    def _stored(self) -> None:
+        """Let the next ones be claimed while this one is written down, perhaps in the same commit."""
+        if self._may_wait:
+            self._work.set()
 
     async def _start_less_urgent(self, tasks: asyncio.TaskGroup) -> None:
         """Give what is less urgent its share of the places, now and then."""
         now = self._clock.monotonic()
         if len(self._uploads) < self._concurrency or now - self._reserved_at < RESERVED_SECONDS:
             return
-        ranks = [progress.rank for progress in self._uploads.values()]
-        room = reserved(ranks, wanted=self._concurrency, served=self._served)
+        room = reserved(self._ranks(), wanted=self._concurrency, served=self._served)
         if room is None:
             return
         claim = await self._start(tasks, room)
@@ -166,6 +173,7 @@ class UploadStage:
             rank=self._rank(transfer, is_begun=transfer.row_id in claim.begun),
             is_intended=transfer.row_id in claim.intended,
             gate=self._gate,
+            on_stored=self._stored,
         )
 
     async def _begin(self, tasks: asyncio.TaskGroup, some: Sequence[_Upload]) -> None:
@@ -200,7 +208,7 @@ class UploadStage:
         finally:
             progress.close()
             self._uploads.pop(transfer.row_id, None)
-            if self._may_wait or not is_settled:
+            if not is_settled or (self._may_wait and not progress.is_stored):
                 self._work.set()
 
     async def _let_go(self, transfer: Transfer, progress: UploadProgress) -> None:

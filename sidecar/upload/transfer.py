@@ -68,6 +68,7 @@ async def _upload(
         raise
     if stored is None:
         return False
+    progress.stored()
     await context.journal.do(Uploads.uploaded, transfer, stored, context.url(transfer.key))
     return True
 

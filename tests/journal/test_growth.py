@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.journal.journal import Journal
+from sidecar.journal.read.reader import JournalReader
 from sidecar.local.bench.filling import FILES, MachineClock, fill, path
 from tests.support.journals import ROOT, TAG, identity, instructions
 
@@ -87,3 +88,17 @@ def test_a_start_finds_what_is_under_way_without_a_look_at_what_is_delivered(
     for work in asked:
         few, many = (steps(journal, work) for journal in journals)
         assert many <= few + 10, work.__code__.co_names
+
+
+def test_the_account_of_what_is_open_is_made_without_a_look_at_what_is_delivered(
+    journals: tuple[Journal, Journal],
+) -> None:
+    """``/status`` asks for it."""
+    taken = list[int]()
+    for journal in journals:
+        reader = JournalReader(journal.db.path, clock=MachineClock())
+        reader._db.close()
+        reader._db = journal.db.conn  # whose instructions are counted
+        taken.append(instructions(journal, reader.standing) // 10)
+    few, many = taken
+    assert many <= few + 10

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from sidecar.core.model import State
+from sidecar.core.model import Observation, State
 from sidecar.journal.db.migration_names import MIGRATION_NAMES
 from sidecar.journal.db.migrations import migrations
 from sidecar.journal.db.open import open_database
-from tests.support.journals import finish, open_journal, route, see, ship, tell
+from tests.support.journals import ROOT, finish, identity, open_journal, route, see, ship, tell
 
 _OWED = """
 INSERT INTO transfers (transfer, root, folder, name, slot, session_id, entity_id, asset_type, priority, route,
@@ -69,6 +69,23 @@ def test_the_tables_of_a_journal_from_before_are_as_in_a_new_one(tmp_path: Path)
         database.execute(_OP)
     database.close()
     new.close()
+
+
+def test_files_of_a_journal_from_before_keep_their_slots(tmp_path: Path) -> None:
+    """They are found by their transfers from then on."""
+    journal = open_journal(tmp_path)
+    assert see(journal, path="a.mp4") is not None
+    tables = _tables(journal.db.conn)
+    journal.db.execute("DROP INDEX files_by_transfer")
+    journal.db.execute("CREATE INDEX files_by_slot ON files (slot)")
+    journal.db.execute("DELETE FROM _sqlite_migrations WHERE name = 'files_by_transfer'")
+    journal.close()
+    journal = open_journal(tmp_path)
+    assert _tables(journal.db.conn) == tables
+    seen = Observation(root=ROOT, path="b.mp4", identity=identity(2), route=route())
+    refused = journal.files.observe([seen])[0].refused
+    assert refused == "its slot belongs to /renders/a.mp4"
+    journal.close()
 
 
 def _tables(database: sqlite3.Connection) -> dict[str, str]:

@@ -19,6 +19,7 @@ from tests.support.journals import finish, open_journal, ready, route, see, ship
 
 BREAKS = {
     "a file's transfer is there": "UPDATE files SET transfer = 999 WHERE name = 'synced.mp4'",
+    "a file has its transfer's slot": "UPDATE files SET slot = 'another' WHERE name = 'synced.mp4'",
     "complete content has a checksum": "UPDATE transfers SET checksum = NULL WHERE name = 'ready.mp4'",
     "what is uploaded has its op": "DELETE FROM outbox WHERE kind = 'put'",
     "an asset's op has its transfer": "UPDATE outbox SET state = 'dead' WHERE kind = 'put'",

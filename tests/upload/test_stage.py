@@ -69,6 +69,25 @@ async def test_files_that_come_one_by_one_are_claimed_once_each(fake: Rig) -> No
     assert 5 <= len(claims) <= 1 + 5
 
 
+async def test_a_place_is_free_once_s3_has_the_object(fake: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one is claimed and sent while the first is being written down, as in one commit."""
+    transfers = [await fake.file(content(LIGHT_BYTES + 1), f"c{n}.mp4") for n in range(2)]
+    do, is_sent = fake.writer.do, asyncio.Event()
+
+    async def held_up(method: Any, *args: Any, **kwargs: Any) -> Any:
+        if method is Uploads.uploaded and args[0].row_id == transfers[0].row_id:
+            await is_sent.wait()
+        elif method is Uploads.uploaded:
+            is_sent.set()
+        return await do(method, *args, **kwargs)
+
+    monkeypatch.setattr(fake.writer, "do", held_up)
+    async with running(fake.stage(concurrency=1)):
+        for transfer in transfers:
+            await fake.until(transfer, State.UPLOADED)
+    assert is_sent.is_set()
+
+
 @pytest.mark.parametrize("then", ["gone", "changed"])
 async def test_what_is_not_sent_after_all_leaves_nothing_to_look_for(fake: Rig, then: str) -> None:
     """Its intent was journaled with the claim; its file is gone, or another one."""

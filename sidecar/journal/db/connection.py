@@ -41,6 +41,14 @@ class Topic(StrEnum):
     PIECES = "pieces"
 
 
+class Rare(StrEnum):
+    """What there is seldom any of, so that nobody asks again and again. Who brings one says so."""
+
+    OPEN_UPLOADS = "transfers that may have an upload open"
+    DELAYED_UPLOADS = "uploads that wait for their time"
+    DELAYED_OPS = "ops that wait for their time"
+
+
 class Transition(NamedTuple):
     """One step that was committed: one log line."""
 
@@ -103,6 +111,7 @@ class JournalConnection:
         self.is_new = self._is_new()
         self.journal_id = JOURNAL_ID.read(self.conn) or JOURNAL_ID.write(self.conn, str(uuid.uuid4()))
         self.is_recovering = RECALLING.is_set(self.conn)
+        self.none_of: set[Rare] = set()  # until one comes, or a transaction fails
         self.may_recall = True  # until it is found that no scene is (recovery.py)
         self.epoch = EPOCH.read(self.conn)
 
@@ -154,6 +163,7 @@ class JournalConnection:
             del self.transitions[noted:]
             self.gathered.clear()
             self._new_root_ids.clear()
+            self.none_of.clear()
             self._is_spoilt, self.may_recall = False, True
             raise
         if not is_inner:

@@ -52,6 +52,9 @@ def _is_within(first: int, last: int) -> str:
     return f"({' AND '.join(bounds)})" if len(bounds) > 1 else (bounds or ["TRUE"])[0]
 
 
+# A file has its transfer's slot. Slots are as good as random: an index of them on `files`, too, would change
+# a page of its own for each file.
+OF_SLOT = "transfer IN (SELECT id FROM transfers WHERE slot = ?)"
 IS_PRESENT = is_among({FileState.PRESENT})
 IS_ABSENT = is_among({FileState.ABSENT})
 IS_BEING_DELETED = is_among({FileState.DELETING})

@@ -11,7 +11,7 @@ MIGRATION_NAMES = {
     "first", "recall", "pruning", "videos", "removals", "recalled_scenes", "homes", "present", "pieces",
     "algorithms", "gathered_counts", "ops_backing_off", "part_checksums",
     "takedowns", "media_facts", "takedowns_of_older_versions",
-    "rechecks_by_the_wall", "states_one_by_one",
+    "rechecks_by_the_wall", "states_one_by_one", "files_by_transfer",
 }  # fmt: skip
 
 _EXISTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlite_migrations'"

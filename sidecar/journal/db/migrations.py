@@ -339,6 +339,13 @@ CREATE INDEX open_by_scene ON transfers (session_id, scene_id, state)
   WHERE NOT (state = 'synced' OR state = 'superseded' OR state = 'gone');
 """
 
+FILES_BY_TRANSFER = """
+-- Files are found by their transfers, which have their slots. A new file's slot lies anywhere in an index of
+-- slots, its transfer at the end of this one.
+DROP INDEX files_by_slot;
+CREATE INDEX files_by_transfer ON files (transfer);
+"""
+
 
 @migrations()
 def first(db: Database) -> None:
@@ -467,6 +474,13 @@ def states_one_by_one(db: Database) -> None:
     for statement in _statements(STATES_ONE_BY_ONE):
         db.execute(statement)
     _check_without_lists(db)
+
+
+@migrations()
+def files_by_transfer(db: Database) -> None:
+    """Let a new file change no page that only it changes."""
+    for statement in _statements(FILES_BY_TRANSFER):
+        db.execute(statement)
 
 
 def _check_without_lists(db: Database) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import json.encoder
 import math
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields, make_dataclass
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic_core import from_json, to_json
 
@@ -20,6 +21,7 @@ from sidecar.core.model import (
     AssetType,
     EntityType,
     KnownContent,
+    Observation,
     Part,
     PartChecksums,
     Route,
@@ -71,26 +73,32 @@ def unsigned(number: int) -> int:
     return number + (1 << 64) if number < 0 else number
 
 
-def maker(kind: type[T]) -> Callable[[Iterable[Any]], T]:
-    """Return what makes a frozen, slotted dataclass of its fields' values, in half of what init takes."""
-    setters = [kind.__dict__[field.name].__set__ for field in fields(kind)]  # type: ignore[arg-type]
-    new = object.__new__
+def maker(kind: type[T]) -> Callable[..., T]:
+    """Return what makes a frozen, slotted dataclass of its fields' values, in a tenth of what init takes.
 
-    def made(values: Iterable[Any]) -> T:
-        one = new(kind)
-        for set_field, value in zip(setters, values, strict=True):
-            set_field(one, value)
-        return one
+    A frozen one's init sets each field through ``object``. So one of the same slots that is not frozen takes
+    them, and becomes what it stands for: Python allows that where the slots are the same.
+    """
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    about = {"__doc__": kind.__doc__}  # else it is made, in the time of all the rest
+    begin = make_dataclass(f"_{kind.__name__}", names, slots=True, eq=False, repr=False, namespace=about)
+
+    def made(*values: Any) -> T:
+        one: Any = begin(*values)
+        one.__class__ = kind
+        return cast("T", one)
 
     return made
 
 
-_ROUTE_LENGTH = len(fields(Route)) - 1  # without its slot
-_ROUTE_VALUES = attrgetter(
-    *[f"slot.{field.name}" for field in fields(Slot)], *[field.name for field in fields(Route)[1:]]
-)
+_quoted = json.encoder.encode_basestring
+_ROUTE_FIELDS = [field.name for field in fields(Route)[1:]]  # without its slot
+_ROUTE_LENGTH = len(_ROUTE_FIELDS)
+_ROUTE_VALUES = attrgetter(*[f"slot.{field.name}" for field in fields(Slot)], *_ROUTE_FIELDS)
 # What its last fields are where a rule says nothing.
 _ROUTE_USUAL: tuple[Any, ...] = ({}, True, {}, None, None)
+_ROUTE_LAST = attrgetter(*_ROUTE_FIELDS[-len(_ROUTE_USUAL) :])
+_ROUTE_SHARED = attrgetter(*_ROUTE_FIELDS[3 : -len(_ROUTE_USUAL)])  # by the files of a folder
 _MEDIA_FIELDS = tuple(field.name for field in fields(MediaFacts))
 _MEDIA_VALUES = attrgetter(*_MEDIA_FIELDS)
 IDENTITY = ("inode", "size", "mtime_ns", "ctime_ns")
@@ -132,10 +140,18 @@ def route_json(route: Route) -> str:
 
     Each step writes a transfer's row anew, and with names the route would be most of it.
     """
-    values = _ROUTE_VALUES(route)
-    if values[-len(_ROUTE_USUAL) :] == _ROUTE_USUAL:
-        values = values[: -len(_ROUTE_USUAL)]
-    return json_text(values)
+    if _ROUTE_LAST(route) != _ROUTE_USUAL:
+        return json_text(_ROUTE_VALUES(route))
+    slot, index = route.slot, "null" if route.index is None else route.index
+    entity = _items(slot.session_id, slot.entity_type, slot.entity_id, slot.asset_type)
+    own = f"{_quoted(slot.name)},{_quoted(route.project_id)},{_quoted(route.key)},{index}"
+    return f"[{entity},{own},{_items(*_ROUTE_SHARED(route))}]"
+
+
+@lru_cache(ROUTES_KEPT_MAX)
+def _items(*values: str | float | None) -> str:
+    """Return what is between the brackets of a JSON array; the files of a folder have the same."""
+    return json_text(values)[1:-1]
 
 
 @lru_cache(ROUTES_KEPT_MAX)
@@ -147,7 +163,7 @@ def route_from(text: str) -> Route:
     if len(own) < _ROUTE_LENGTH:
         own += _ROUTE_USUAL[len(own) - _ROUTE_LENGTH :]
     slot = (session_id, _ENTITY_TYPES[entity_type], entity_id, _ASSET_TYPES[asset_type], name)
-    return _route((_slot(slot), *own))
+    return _route(_slot(*slot), *own)
 
 
 def _route_with_names(text: str) -> Route:
@@ -191,9 +207,9 @@ def transfer_from(row: sqlite3.Row) -> Transfer:
     row_id, transfer_id, root, folder, name, route, state, bucket, key = columns[:9]
     inode, size, mtime_ns, ctime_ns, checksum, upload_id, part_bytes, may_upload, may_object = columns[9:18]
     recall, held, home, parked, algorithm, media = columns[28:]
-    values = (
+    return _transfer(
         *(row_id, transfer_id, root, join(folder, name), route_from(route), _STATES[state], bucket, key),
-        None if mtime_ns is None else _identity((unsigned(inode), size, mtime_ns, ctime_ns)),
+        None if mtime_ns is None else _identity(unsigned(inode), size, mtime_ns, ctime_ns),
         *(checksum, upload_id, part_bytes, bool(may_upload), bool(may_object)),
         *columns[18:28],
         None if recall is None else KnownContent(**json.loads(recall)),
@@ -201,7 +217,24 @@ def transfer_from(row: sqlite3.Row) -> Transfer:
         None if algorithm is None else Algorithm(algorithm),
         None if media is None else media_from(media),
     )
-    return _transfer(values)
+
+
+def candidate(
+    *,
+    row_id: int,
+    transfer_id: str,
+    seen: Observation,
+    bucket: str,
+    key: str,
+    discovered_ms: int,
+    awaits_lookup: bool,
+) -> Transfer:
+    """Return the transfer of a file that was just noticed, as reading its row would."""
+    return _transfer(
+        *(row_id, transfer_id, seen.root, seen.path, seen.route, State.DISCOVERED, bucket, key),
+        *(None, None, None, None, False, False, None, None, None, 0, discovered_ms),
+        *(None, None, None, None, None, None, awaits_lookup, seen.home, False, None, None),
+    )
 
 
 def part_from(row: sqlite3.Row) -> Part:

@@ -18,7 +18,6 @@ CREATE TABLE files (
   absent INTEGER NOT NULL DEFAULT 0, spared INTEGER NOT NULL DEFAULT 0,  -- full listings in a row that did not show it
   PRIMARY KEY (root, folder, name)
 ) WITHOUT ROWID;
-CREATE INDEX files_by_slot ON files (slot);
 CREATE INDEX files_by_key ON files (fixed_key) WHERE fixed_key IS NOT NULL;
 CREATE TABLE transfers (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -132,6 +131,7 @@ CREATE TABLE takedowns (
 CREATE INDEX owed_since ON transfers (ready_ms) WHERE NOT (state <> 'ready' AND state <> 'uploaded');
 CREATE INDEX open_by_scene ON transfers (session_id, scene_id, state)
   WHERE NOT (state = 'synced' OR state = 'superseded' OR state = 'gone');
+CREATE INDEX files_by_transfer ON files (transfer);
 INSERT INTO _sqlite_migrations (migration_set, name) VALUES
   ('render-sidecar', 'first'),
   ('render-sidecar', 'recall'),
@@ -150,5 +150,6 @@ INSERT INTO _sqlite_migrations (migration_set, name) VALUES
   ('render-sidecar', 'media_facts'),
   ('render-sidecar', 'takedowns_of_older_versions'),
   ('render-sidecar', 'rechecks_by_the_wall'),
-  ('render-sidecar', 'states_one_by_one');
+  ('render-sidecar', 'states_one_by_one'),
+  ('render-sidecar', 'files_by_transfer');
 UPDATE _sqlite_migrations SET applied_at = strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now');

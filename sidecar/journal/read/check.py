@@ -22,6 +22,9 @@ RULES: Mapping[str, str] = {
     "a file's transfer is there": """
         SELECT folder || '/' || name FROM files f
         WHERE NOT EXISTS (SELECT 1 FROM transfers t WHERE t.id = f.transfer)""",
+    "a file has its transfer's slot": """
+        SELECT f.folder || '/' || f.name FROM files f JOIN transfers t ON t.id = f.transfer
+        WHERE t.slot <> f.slot""",
     "complete content has a checksum": f"""
         SELECT transfer FROM transfers WHERE state IN {COUNTED} AND checksum IS NULL""",
     "what is uploaded has its op": """

@@ -144,7 +144,7 @@ class JournalReader:
         """Return the journal's side of the account by root. Delivered files cost nothing to count."""
         rows = self._all(
             f"SELECT r.path, t.state, count(*) AS files, total({IS_PRESENT}) AS present FROM transfers t"
-            " JOIN files f ON f.slot = t.slot AND f.transfer = t.id JOIN roots r ON r.id = f.root"
+            " CROSS JOIN files f ON f.slot = t.slot AND f.transfer = t.id JOIN roots r ON r.id = f.root"
             f" WHERE {IS_OPEN} GROUP BY r.path, t.state"
         )
         there = self._all("SELECT r.path, p.files FROM present p JOIN roots r ON r.id = p.root")

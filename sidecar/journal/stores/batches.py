@@ -12,9 +12,9 @@ from sidecar.core.batching import WaitingOps, due_at
 from sidecar.core.errors import JournalLostError, SidecarError
 from sidecar.core.ops import Batch, Op, OpKind, Registration
 from sidecar.core.unknown_entities import ITSELF, UnknownOfSession, dues, is_waiting, waiting_scenes
-from sidecar.journal.db.connection import JournalConnection, Topic
+from sidecar.journal.db.connection import JournalConnection, Rare, Topic
 from sidecar.journal.db.meta import EPOCH, SENT_SEQ
-from sidecar.journal.db.rows import IS_OPEN
+from sidecar.journal.db.rows import IS_OPEN, maker
 from sidecar.journal.db.store import Store, transaction
 
 from .roots import Roots
@@ -43,6 +43,7 @@ ORDER BY (SELECT min(seq) FROM outbox WHERE state <> 'dead' AND session_id = fou
 
 
 _KINDS = {kind.value: kind for kind in OpKind}
+_new_op = maker(Op)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,6 @@ class Batches(Store):
         super().__init__(db)
         self._roots, self._upload_claims = roots, upload_claims
         self._since: dict[str, float] = {}  # of sessions that gather, monotonic: it dies with the process
-        self._may_back_off = False  # an op that failed may wait for its time
 
     @transaction
     def registered(self, registration: Registration) -> None:
@@ -137,7 +137,7 @@ class Batches(Store):
                 " WHERE id = (SELECT transfer FROM outbox WHERE seq = ?)",
                 [error.kind, str(error), seq],
             )
-        self._may_back_off = True
+        self._db.none_of.discard(Rare.DELAYED_OPS)
         self._db.topics.add(Topic.OUTBOX)  # work for whoever waits for the next time that is due
 
     @transaction
@@ -245,14 +245,16 @@ class Batches(Store):
         return row is not None
 
     def _next_op_due(self, now: float) -> list[float]:
-        if not self._may_back_off:
+        if Rare.DELAYED_OPS in self._db.none_of:
             return []
         row = self._db.execute(
             "SELECT min(due) AS due FROM outbox WHERE state <> 'dead' AND lease = 0 AND due > 0 AND due > ?",
             [now],
         ).fetchone()
-        self._may_back_off = row["due"] is not None
-        return [row["due"]] if self._may_back_off else []
+        if row["due"] is None:
+            self._db.none_of.add(Rare.DELAYED_OPS)
+            return []
+        return [row["due"]]
 
     def _sent_seq(self) -> int:
         """Return the highest seq that was ever sent; for a journal of an older version, that it has given."""
@@ -270,13 +272,7 @@ class Batches(Store):
 
 
 def _op(row: sqlite3.Row) -> Op:
-    return Op(
-        seq=row["seq"],
-        op_id=row["op_id"],
-        kind=_KINDS[row["kind"]],
-        text=row["body"],
-        is_repeated=row["state"] == "sent",
-    )
+    return _new_op(row["seq"], row["op_id"], _KINDS[row["kind"]], row["body"], row["state"] == "sent")
 
 
 def _one_of_each(rows: Sequence[sqlite3.Row], unknown: UnknownOfSession) -> Sequence[sqlite3.Row]:

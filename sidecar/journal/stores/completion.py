@@ -9,7 +9,7 @@ from sidecar.core.file_states import FileEvent
 from sidecar.core.model import AssetType, Fingerprint, State, StatIdentity, Transfer
 from sidecar.core.states import Event
 from sidecar.journal.db.connection import JournalConnection, Topic
-from sidecar.journal.db.file_conditions import HAS_SLOT, knows
+from sidecar.journal.db.file_conditions import HAS_SLOT, OF_SLOT, knows
 from sidecar.journal.db.rows import (
     FROM_TRANSFERS,
     IDENTITY,
@@ -266,7 +266,7 @@ class Completion(Store):
     def _is_elsewhere(self, transfer: Transfer) -> bool:
         """Tell whether another file that is there has the slot."""
         row = self._db.execute(
-            f"SELECT 1 FROM files WHERE slot = ? AND {HAS_SLOT} AND (root, folder, name) <> (?, ?, ?)",
+            f"SELECT 1 FROM files WHERE {OF_SLOT} AND {HAS_SLOT} AND (root, folder, name) <> (?, ?, ?)",
             [transfer.route.slot.digest, self._db.root_id(transfer.root), *split(transfer.path)],
         )
         return row.fetchone() is not None

@@ -12,8 +12,8 @@ from sidecar.core.keys import is_unique
 from sidecar.core.model import Observation, State, Transfer
 from sidecar.core.routing import object_key
 from sidecar.journal.db.connection import JournalConnection, Topic
-from sidecar.journal.db.file_conditions import HAS_SLOT, state_after
-from sidecar.journal.db.rows import join, route_json, split
+from sidecar.journal.db.file_conditions import HAS_SLOT, OF_SLOT, state_after
+from sidecar.journal.db.rows import candidate, join, route_json, split
 from sidecar.journal.db.store import Store
 
 from .counts import Counts
@@ -26,7 +26,8 @@ _SOMETHING_KNOWN = f"""
 WITH a (number, root, folder, name, slot, fixed_key) AS (VALUES {{rows}})
 SELECT number FROM a WHERE number NOT NULL
   AND (EXISTS (SELECT 1 FROM files f WHERE f.root = a.root AND f.folder = a.folder AND f.name = a.name)
-  OR EXISTS (SELECT 1 FROM files f WHERE f.slot = a.slot AND {HAS_SLOT})
+  OR EXISTS (SELECT 1 FROM transfers t CROSS JOIN files f ON f.transfer = t.id
+    WHERE t.slot = a.slot AND {HAS_SLOT})
   OR EXISTS (SELECT 1 FROM files f WHERE f.fixed_key = a.fixed_key AND {HAS_SLOT})
   OR EXISTS (SELECT 1 FROM removals r WHERE r.slot = a.slot))
 """
@@ -79,13 +80,21 @@ class Discovery(Store):
         rows = [self._row(seen, now_ms) for seen in observations]
         first = self._db.insert(_INTO_TRANSFERS, rows) + 1 - len(rows)
         begun = [
-            self._candidate(seen, row_id, row[0], row[13], now_ms)
+            candidate(
+                row_id=row_id,
+                transfer_id=row[0],
+                seen=seen,
+                bucket=self._db.bucket,
+                key=row[13],
+                discovered_ms=now_ms,
+                awaits_lookup=self._db.is_recovering,
+            )
             for row_id, seen, row in zip(itertools.count(first), observations, rows, strict=False)
         ]
         new = [
-            (*row[1:5], fixed_key(one), candidate.row_id)
-            for one, row, candidate in zip(observations, rows, begun, strict=True)
-            if are_strange or not self._points_to(candidate.row_id, one, row[1:4])
+            (*row[1:5], fixed_key(one), its.row_id)
+            for one, row, its in zip(observations, rows, begun, strict=True)
+            if are_strange or not self._points_to(its.row_id, one, row[1:4])
         ]
         self._db.insert(_INTO_FILES, new)
         self._counts.began(len(rows), new_files=[row[0] for row in new])
@@ -138,42 +147,11 @@ class Discovery(Store):
         )
         return known.rowcount > 0
 
-    def _candidate(self, seen: Observation, row_id: int, name: str, key: str, now_ms: int) -> Transfer:
-        """Return the row that was just written, as reading it would."""
-        return Transfer(
-            row_id=row_id,
-            transfer_id=name,
-            root=seen.root,
-            path=seen.path,
-            route=seen.route,
-            state=State.DISCOVERED,
-            bucket=self._db.bucket,
-            key=key,
-            identity=None,
-            checksum=None,
-            upload_id=None,
-            part_bytes=None,
-            may_upload=False,
-            may_object=False,
-            etag=None,
-            version_id=None,
-            version=None,
-            failures=0,
-            discovered_ms=now_ms,
-            ready_ms=None,
-            uploaded_ms=None,
-            synced_ms=None,
-            error_kind=None,
-            error_message=None,
-            awaits_lookup=self._db.is_recovering,
-            home=seen.home,
-        )
-
     def conflict(self, seen: Observation, place: tuple[int, str, str]) -> str | None:
         """Return why a file is refused: another one has its slot or its key, and is not gone yet."""
         rows = self._db.execute(
             "SELECT r.path AS root, folder, name, slot FROM files f JOIN roots r ON r.id = f.root"
-            f" WHERE (slot = ? OR fixed_key = ?) AND {HAS_SLOT} AND (f.root, folder, name) <> (?, ?, ?)"
+            f" WHERE ({OF_SLOT} OR fixed_key = ?) AND {HAS_SLOT} AND (f.root, folder, name) <> (?, ?, ?)"
             " LIMIT 1",
             [seen.route.slot.digest, fixed_key(seen), *place],
         )

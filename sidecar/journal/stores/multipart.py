@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.model import Part, PartChecksums, State, Transfer
-from sidecar.journal.db.connection import JournalConnection
+from sidecar.journal.db.connection import JournalConnection, Rare
 from sidecar.journal.db.rows import part_checksums_from, part_from
 from sidecar.journal.db.store import Store, transaction
 
@@ -44,6 +44,7 @@ class MultipartUploads(Store):
             " WHERE id = ? RETURNING session_id, scene_id, checksum_part_bytes, part_checksums",
             [part_bytes, algorithm, row_id],
         ).fetchone()
+        self._db.none_of.discard(Rare.OPEN_UPLOADS)
         self._db.gathered.bring_news(row["session_id"], row["scene_id"])
         return part_checksums_from(row)
 

@@ -23,7 +23,7 @@ from sidecar.core.file_states import FileEvent, FileState, step
 from sidecar.core.model import State, Transfer
 from sidecar.core.removal import MassRemoval, RemovalState
 from sidecar.journal.db.connection import JournalConnection
-from sidecar.journal.db.file_conditions import HAS_SLOT, IS_UNDECIDED, knows, state_after
+from sidecar.journal.db.file_conditions import HAS_SLOT, IS_UNDECIDED, OF_SLOT, knows, state_after
 from sidecar.journal.db.rows import join, split
 from sidecar.journal.db.store import Store, transaction
 
@@ -167,7 +167,7 @@ class Removals(Store):
         if newest.state is not State.SYNCED or self._removal_ops.is_retracted(row["slot"]):
             return False
         other = self._db.execute(
-            f"SELECT 1 FROM files WHERE slot = ? AND {HAS_SLOT} AND (root, folder, name) <> (?, ?, ?)",
+            f"SELECT 1 FROM files WHERE {OF_SLOT} AND {HAS_SLOT} AND (root, folder, name) <> (?, ?, ?)",
             [row["slot"], row["root"], row["folder"], row["name"]],
         ).fetchone()
         newer = self._transfers.of_slot(newest, "t.state NOT IN ('superseded', 'gone') AND t.id > ?", limit=1)

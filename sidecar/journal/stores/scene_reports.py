@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from sidecar.core.model import State
@@ -38,11 +39,16 @@ _UNPLAYABLE = (
     " (SELECT 1 FROM transfers t WHERE t.session_id = s.session_id AND t.entity_id = s.scene_id"
     " AND t.piece <> 2 AND t.asset_type = 'video_chunk' AND t.state IN ('ready', 'uploaded', 'synced'))"
 )
+_COLUMNS = (
+    *("session_id", "scene_id", "project_id", "content_mtime_ns", "complete_mtime_ns", "chunks"),
+    *("cancelled_mtime_ns", "quiet", "reported", "videos", "videos_dead", "videos_abandoned", "recalled"),
+)
+_KNOWN = (*_COLUMNS, "manifest_mtime_ns", "owed", "unplayable")
 # What derive needs of some scenes, at a cost that does not grow with the scene's files.
 _SCENES = (
     "WITH j (key, session_id, scene_id) AS (VALUES {rows})"
-    f" SELECT s.*, manifest_mtime_ns, CASE{_OPEN} ELSE 0 END AS owed,"
-    f" CASE{_UNPLAYABLE} ELSE 0 END AS unplayable"
+    f" SELECT {', '.join([f's.{column}' for column in _COLUMNS])}, manifest_mtime_ns,"
+    f" CASE{_OPEN} ELSE 0 END AS owed, CASE{_UNPLAYABLE} ELSE 0 END AS unplayable"
     " FROM j CROSS JOIN scenes s ON s.session_id = j.session_id AND s.scene_id = j.scene_id"
     " LEFT JOIN sessions ON sessions.session_id = s.session_id ORDER BY j.key"
 )
@@ -129,7 +135,7 @@ class SceneReports(Store):
 
     def _found(self, scenes: Sequence[Scene]) -> Iterator[dict[str, Any]]:
         rows = self._db.over(_SCENES, [(number, *scene) for number, scene in enumerate(scenes)])
-        return (dict(row) for row in rows)
+        return (dict(zip(_KNOWN, row, strict=True)) for row in rows)
 
     def _report(self, scene: dict[str, Any]) -> None:
         knowledge = self.knowledge(scene)
@@ -164,6 +170,7 @@ class SceneReports(Store):
         )
 
 
+@lru_cache(maxsize=64)  # most scenes are told the same, again and again
 def facts_json(facts: SceneFacts) -> str:
     """Return what ``scenes.reported`` holds of facts: equal facts have equal texts, also older ones."""
     told = {name: value for name, value in asdict(facts).items() if name != "expected" or value is not None}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sidecar.core.model import Fingerprint, Observation, State, StoredObject, Transfer
 from sidecar.journal.db.connection import JournalConnection
+from sidecar.journal.db.file_conditions import OF_SLOT
 from sidecar.journal.db.rows import FROM_TRANSFERS, split, transfer_from
 from sidecar.journal.db.store import Store, together, transaction
 
@@ -151,12 +152,12 @@ class Submissions(Store):
         Returns how many; call it until there are none.
         """
         rows = self._db.execute(
-            "SELECT f.slot FROM files f JOIN transfers t ON t.id = f.transfer"
+            "SELECT f.slot FROM files f CROSS JOIN transfers t ON t.id = f.transfer"
             " WHERE t.state = 'synced' LIMIT ?",
             [limit],
         ).fetchall()
         for row in rows:
-            self._db.execute("DELETE FROM files WHERE slot = ?", [row["slot"]])
+            self._db.execute(f"DELETE FROM files WHERE {OF_SLOT}", [row["slot"]])
             self._transfers.end_slot(row["slot"])
         return len(rows)
 
@@ -177,7 +178,7 @@ class Submissions(Store):
         """Forget where the slot's file lay, and how a file looked whose transfer came to nothing."""
         place = [self._db.root_id(seen.root), *split(seen.path)]
         self._db.execute(
-            "DELETE FROM files WHERE slot = ? AND (root, folder, name) <> (?, ?, ?)",
+            f"DELETE FROM files WHERE {OF_SLOT} AND (root, folder, name) <> (?, ?, ?)",
             [seen.route.slot.digest, *place],
         )
         row = self._db.execute(

@@ -17,7 +17,7 @@ from sidecar.core.model import State, StatIdentity, Transfer
 from sidecar.core.routing import object_key
 from sidecar.core.states import Event, step
 from sidecar.journal.db.connection import JournalConnection, Transition
-from sidecar.journal.db.file_conditions import IS_HERE
+from sidecar.journal.db.file_conditions import IS_HERE, OF_SLOT
 from sidecar.journal.db.gathered import Gathered
 from sidecar.journal.db.rows import (
     FROM_TRANSFERS,
@@ -259,7 +259,9 @@ class Transfers(Store):
 
     def is_here(self, slot: str) -> bool:
         """Tell whether a file of the slot lies here, as far as listings know."""
-        row = self._db.execute(f"SELECT 1 FROM files WHERE slot = ? AND {IS_HERE} LIMIT 1", [slot]).fetchone()
+        row = self._db.execute(
+            f"SELECT 1 FROM files WHERE {OF_SLOT} AND {IS_HERE} LIMIT 1", [slot]
+        ).fetchone()
         return row is not None
 
     def later_ms(self) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sidecar.core.errors import SidecarError
 from sidecar.core.model import State, Transfer
 from sidecar.core.upload_order import ANY
-from sidecar.journal.db.connection import JournalConnection, Topic
+from sidecar.journal.db.connection import JournalConnection, Rare, Topic
 from sidecar.journal.db.rows import FROM_TRANSFERS, TRANSFER_COLUMNS, TRANSFERS, transfer_from
 from sidecar.journal.db.store import Store, transaction
 
@@ -26,6 +26,7 @@ _IS_DUE = """
 _FIRST = "ORDER BY priority, id LIMIT ?2"
 # Seldom any, and what it takes to put them first costs as much as all the rest.
 _MAY_BE_BEGUN = "SELECT 1 FROM transfers WHERE state = 'ready' AND lease = 0 AND may_upload = 1 LIMIT 1"
+_MAY_BE_OPEN = "SELECT 1 FROM transfers WHERE may_upload = 1 LIMIT 1"
 _OLDEST_FIRST = f"""
 SELECT {TRANSFER_COLUMNS}, t.slot, {_BEGUN} AS begun FROM transfers t CROSS JOIN roots r ON r.id = t.root
 WHERE {_IS_DUE} ORDER BY t.priority, t.id LIMIT ?2
@@ -128,6 +129,7 @@ class UploadClaims(Store):
             " error_message = ? WHERE id = ?",
             [due, int(spent), error.kind, str(error), row_id],
         )
+        self._db.none_of.discard(Rare.DELAYED_UPLOADS)
         transfer = self._transfers.one(row_id)
         self._transfers.uploads_began.pop(row_id, None)
         self._transfers.record(transfer, "failed", transfer.state, str(error))
@@ -162,19 +164,32 @@ class UploadClaims(Store):
     def _due(self, given: Sequence[float]) -> list[sqlite3.Row]:
         """Return what may be claimed, in its order; the last column tells whether it is begun."""
         roots = self._roots.blocked_roots()
-        if self._db.execute(_MAY_BE_BEGUN).fetchone() is not None:
+        if self._may_be_begun():
             return self._db.execute(_BEGUN_FIRST.format(roots=roots), given).fetchall()
         rows = self._db.execute(_OLDEST_FIRST.format(roots=roots), given).fetchall()
         of_slots = {row[-2]: row for row in reversed(rows)}  # the oldest of each
         return [row for row in rows if of_slots[row[-2]] is row]
 
+    def _may_be_begun(self) -> bool:
+        if Rare.OPEN_UPLOADS in self._db.none_of:
+            return False
+        if self._db.execute(_MAY_BE_OPEN).fetchone() is None:
+            self._db.none_of.add(Rare.OPEN_UPLOADS)
+            return False
+        return self._db.execute(_MAY_BE_BEGUN).fetchone() is not None
+
     def _next_upload_due(self, now: float) -> float | None:
+        if Rare.DELAYED_UPLOADS in self._db.none_of:
+            return None
         row = self._db.execute(
             "SELECT min(due) AS due FROM transfers"
             " WHERE state = 'ready' AND lease = 0 AND due > 0 AND due > ?",
             [now],
         ).fetchone()
-        return row["due"] if row else None
+        if row["due"] is None:
+            self._db.none_of.add(Rare.DELAYED_UPLOADS)
+            return None
+        return float(row["due"])
 
 
 def _is_new(transfer: Transfer) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import State
-from sidecar.journal.db.connection import JournalConnection, Topic
+from sidecar.journal.db.connection import JournalConnection, Rare, Topic
 from sidecar.journal.db.store import Store, transaction
 
 from .cleanup import Cleanup
@@ -34,6 +34,7 @@ class UploadDelays(Store):
             "UPDATE transfers SET lease = 0, due = ?, error_kind = ?, error_message = ? WHERE id = ?",
             [due, error.kind, str(error), row_id],
         )
+        self._db.none_of.discard(Rare.DELAYED_UPLOADS)
         if transfer.state is State.SUPERSEDED:
             self._cleanup.add_cleanup(transfer)
         elif transfer.error_message != str(error):
@@ -54,6 +55,7 @@ class UploadDelays(Store):
             f" AND {_BELOW}) AS turn WHERE transfers.id = turn.id",
             [due, apart, folder, self._db.root_id(root), error.kind, str(error), home],
         )
+        self._db.none_of.discard(Rare.DELAYED_UPLOADS)
         return put_off.rowcount
 
     @transaction
