@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic_core import from_json, to_json
 
 from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.checksums import to_int, to_text
+from sidecar.core.makers import maker
 from sidecar.core.media_facts import MediaFacts
 from sidecar.core.model import (
     AssetType,
@@ -47,7 +48,6 @@ FROM_TRANSFERS = f"SELECT {TRANSFER_COLUMNS} FROM {TRANSFERS}"
 # have no list: SQLite makes a table of one, anew for each row that is written.
 IS_OPEN = "NOT (t.state = 'synced' OR t.state = 'superseded' OR t.state = 'gone')"  # open_by_scene
 IS_OWED = "NOT (t.state <> 'ready' AND t.state <> 'uploaded')"  # owed_since
-T = TypeVar("T")
 
 
 def split(path: str) -> tuple[str, str]:
@@ -71,20 +71,6 @@ def unsigned(number: int) -> int:
     return number + (1 << 64) if number < 0 else number
 
 
-def maker(kind: type[T]) -> Callable[[Iterable[Any]], T]:
-    """Return what makes a frozen, slotted dataclass of its fields' values, in half of what init takes."""
-    setters = [kind.__dict__[field.name].__set__ for field in fields(kind)]  # type: ignore[arg-type]
-    new = object.__new__
-
-    def made(values: Iterable[Any]) -> T:
-        one = new(kind)
-        for set_field, value in zip(setters, values, strict=True):
-            set_field(one, value)
-        return one
-
-    return made
-
-
 _ROUTE_LENGTH = len(fields(Route)) - 1  # without its slot
 _ROUTE_VALUES = attrgetter(
     *[f"slot.{field.name}" for field in fields(Slot)], *[field.name for field in fields(Route)[1:]]
@@ -97,7 +83,7 @@ IDENTITY = ("inode", "size", "mtime_ns", "ctime_ns")
 PART_CHECKSUMS = ("checksum_part_bytes", "part_checksums")
 Column = str | int | bytes | None
 _STATES = {state.value: state for state in State}
-_slot, _route, _identity, _transfer = maker(Slot), maker(Route), maker(StatIdentity), maker(Transfer)
+_slot, _route, _identity, _transfer = maker(Slot), maker(Route), StatIdentity._make, maker(Transfer)
 _ENTITY_TYPES = {kind.value: kind for kind in EntityType}
 _ASSET_TYPES = {kind.value: kind for kind in AssetType}
 ROUTES_KEPT_MAX = 512  # 1 KB each
@@ -114,12 +100,7 @@ def identity_of(row: sqlite3.Row | Mapping[str, Any]) -> StatIdentity | None:
     """Read the four columns of an identity back; None where it is not known yet."""
     if row["mtime_ns"] is None:
         return None
-    return StatIdentity(
-        inode=unsigned(row["inode"]),
-        size_bytes=row["size"],
-        mtime_ns=row["mtime_ns"],
-        ctime_ns=row["ctime_ns"],
-    )
+    return StatIdentity(unsigned(row["inode"]), row["size"], row["mtime_ns"], row["ctime_ns"])
 
 
 def json_text(value: Any) -> str:
