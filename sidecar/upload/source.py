@@ -7,12 +7,10 @@ are all that is needed: to close it later makes the event loop wait for the inte
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 from sidecar.core.model import PartChecksums, StatIdentity, Transfer
 from sidecar.core.parts import PartRange, checksums_of
@@ -39,8 +37,7 @@ T = TypeVar("T")
 CLOSED = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """A descriptor, what fstat said of it, and the bytes of a small file, unless they cannot be read.
 
     ``fd`` is CLOSED where the bytes are all that is needed.
@@ -65,7 +62,7 @@ async def open_sources(transfers: Sequence[Transfer], *, part_bytes: int) -> lis
     What is shorter than ``part_bytes`` goes in one body, if S3 has nothing of it yet.
     """
     return await open_all(
-        [partial(_open, one, closes=one.size_bytes < part_bytes and not one.may_upload) for one in transfers]
+        partial(_open, one, closes=one.size_bytes < part_bytes and not one.may_upload) for one in transfers
     )
 
 
@@ -196,8 +193,10 @@ def _open(transfer: Transfer, folder: KeptFolder, *, closes: bool) -> Opened | N
         raise from_disk(error, operation="open", target=transfer.display) from error
     identity, data = identity_of(found), None
     if found.st_size <= LIGHT_BYTES:
-        with contextlib.suppress(OSError):  # who needs it reads again, and then says why not
-            data = os.pread(fd, LIGHT_BYTES, 0)
+        try:
+            data = os.pread(fd, found.st_size + 1, 0)  # one more tells that it grew
+        except OSError:
+            data = None  # who needs it reads again, and then says why not
     is_all = data is not None and len(data) == transfer.size_bytes and identity == transfer.identity
     if is_all and closes:
         os.close(fd)
