@@ -19,6 +19,8 @@ from sidecar.core.model import StatIdentity
 READ_BYTES = 120 * 1024  # glibc maps 128 KiB and more anew each time, page by page
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_ELSEWHERE = frozenset({"", ".", ".."})  # segments that lead elsewhere
+_CLOSED = -1
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
     stat.S_IFDIR: "a folder",
@@ -49,8 +51,7 @@ class KeptFolder:
 
     def __init__(self) -> None:
         """Nothing is open yet."""
-        self._place: tuple[str, str] | None = None
-        self._fd = -1
+        self._root, self._folder, self._fd = "", "", _CLOSED
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -58,22 +59,22 @@ class KeptFolder:
 
     def __exit__(self, *_: object) -> None:
         """Close it."""
-        if self._place is not None:
-            self._place = None
-            os.close(self._fd)
+        if self._fd != _CLOSED:
+            fd, self._fd = self._fd, _CLOSED
+            os.close(fd)
 
     def open_with_stat(self, root: str, path: str) -> tuple[int, os.stat_result]:
         """Do what the function does."""
         above, _, name = path.rpartition("/")
-        _refuse_elsewhere(name, path)
-        if self._place == (root, above):
+        if name in _ELSEWHERE:
+            raise _no_path_below(path)
+        if self._fd != _CLOSED and self._folder == above and self._root == root:
             try:
                 return _open_file(name, self._fd)
             except FileNotFoundError:  # another folder may have the name by now
                 pass
         self.__exit__()
-        self._fd = open_folder(root, above)
-        self._place = root, above
+        self._fd, self._root, self._folder = open_folder(root, above), root, above
         return _open_file(name, self._fd)
 
 
@@ -108,7 +109,8 @@ def open_folder(root: str, path: str) -> int:
     folder = os.open(root, _FOLDER)
     try:
         for segment in path.split("/") if path else ():
-            _refuse_elsewhere(segment, path)
+            if segment in _ELSEWHERE:
+                raise _no_path_below(path)
             inner = _open_folder(segment, folder)
             os.close(folder)
             folder = inner
@@ -125,12 +127,7 @@ def stat_identity(fd: int) -> StatIdentity:
 
 def identity_of(found: os.stat_result) -> StatIdentity:
     """Return the part of a stat result that changes when the content does."""
-    return StatIdentity(
-        inode=found.st_ino,
-        size_bytes=found.st_size,
-        mtime_ns=found.st_mtime_ns,
-        ctime_ns=found.st_ctime_ns,
-    )
+    return StatIdentity(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def checksum_of(fd: int, offset_bytes: int, length_bytes: int) -> str:
@@ -158,9 +155,8 @@ def kind_of(mode: int) -> str | None:
     return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "not a regular file")
 
 
-def _refuse_elsewhere(segment: str, path: str) -> None:
-    if segment in {"", ".", ".."}:
-        raise NotRegularError(f"not a path below a root: {path!r}")
+def _no_path_below(path: str) -> NotRegularError:
+    return NotRegularError(f"not a path below a root: {path!r}")
 
 
 def _open_folder(name: str, folder: int) -> int:

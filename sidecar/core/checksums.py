@@ -20,7 +20,7 @@ _TEXT = re.compile(r"crc64nvme:[A-Za-z0-9+/]{10}[AEIMQUYcgkosw048]=")  # of 8 by
 
 def to_text(crc: int) -> str:
     """Return the stored form of a crc64nvme value."""
-    return CRC64NVME + base64.b64encode(crc.to_bytes(_BYTES)).decode()
+    return CRC64NVME + binascii.b2a_base64(crc.to_bytes(_BYTES), newline=False).decode()
 
 
 def to_int(text: str) -> int:

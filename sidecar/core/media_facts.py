@@ -40,9 +40,6 @@ class MediaFacts:
         return {name: value for name, value in values.items() if value is not None}
 
 
-_NOTHING = MediaFacts()
-
-
 def plausible(
     *,
     duration_ms: float | None = None,
@@ -57,11 +54,12 @@ def plausible(
     )
     has_duration = duration_ms is not None and 0 < duration_ms <= DURATION_MS_MAX
     has_rate = frame_rate is not None and 0 < frame_rate <= FRAME_RATE_MAX
-    facts = MediaFacts(
+    if not (has_size or has_duration or has_rate or codec is not None):
+        return None
+    return MediaFacts(
         duration_ms=max(1, round(duration_ms)) if has_duration and duration_ms is not None else None,
         width=width if has_size else None,
         height=height if has_size else None,
         frame_rate=round(frame_rate, 3) if has_rate and frame_rate is not None else None,
         codec=codec,
     )
-    return None if facts == _NOTHING else facts

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 from .checksum_algorithms import Algorithm
 from .media_facts import MediaFacts
@@ -60,9 +61,11 @@ class State(StrEnum):
     ABANDONED = "abandoned"  # incomplete, without a writer, for too long
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatIdentity:
-    """What ``stat`` says of a file's content; equal before and after a read, or the read is void."""
+class StatIdentity(NamedTuple):
+    """What ``stat`` says of a file's content; equal before and after a read, or the read is void.
+
+    Each file has several made and compared: a tuple is both three times as fast as a dataclass.
+    """
 
     inode: int
     size_bytes: int

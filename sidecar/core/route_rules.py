@@ -9,6 +9,7 @@ from . import keys, media, object_tags
 from .asset_metadata import MetadataRefusedError, check_size
 from .entities import DEFAULT_PROJECT, Named, Naming
 from .folder_patterns import NamePattern, SplitPattern
+from .makers import maker
 from .model import AssetType, Route, Slot
 from .patterns import Match, Pattern, is_consistent
 from .routings import Misplaced, Refused, Routing, Withheld
@@ -20,6 +21,7 @@ REVALIDATE = "no-cache"  # a key without one is overwritten in place
 INDEX_DIGITS_MAX = 15  # a JSON number holds 15 digits exactly
 WITHHELD_PLAYLIST = "HLS and DASH playlists are not shipped by this version; the file is held"
 _DIGITS = re.compile("[0-9]+")
+_slot_of, _route_of = maker(Slot), maker(Route)  # of values in the order of their fields
 
 
 class CompiledRule:
@@ -56,7 +58,7 @@ class Routes:
         self, of: CompiledRule, fields: Mapping[str, str], named: Named, *, place: str, folder: str | None
     ) -> None:
         """``place`` is what their paths begin with, ``folder`` the entity's."""
-        self._of, self._rule, self._named, self._folder = of, of.rule, named, folder
+        self._of, self._rule, self._named = of, of.rule, named
         self._inner = place[len(folder) + 1 :] if folder else place
         self._values: dict[str, str | None] = {
             "project": DEFAULT_PROJECT,
@@ -68,7 +70,11 @@ class Routes:
         self._index = fields.get("index")
         self._key = keys.KeyForm(of.key, self._values)
         self._name = of.name.formatted(self._values, keys.FILE_FIELDS)
-        self._cache_control = of.rule.cache_control or (IMMUTABLE if self._key.is_unique else REVALIDATE)
+        rule, entity_id = of.rule, named.scene_id or named.session_id
+        self._slot = named.session_id, rule.entity, entity_id, rule.asset_type  # all but its name
+        cache_control = rule.cache_control or (IMMUTABLE if self._key.is_unique else REVALIDATE)
+        # cache_control to entity_folder
+        self._common = cache_control, of.priority, rule.settle_seconds, rule.check_structure, folder
 
     def take(self, name: str) -> Routing:
         """Say what one of them means."""
@@ -89,31 +95,22 @@ class Routes:
     def _route(self, name: str, stem: str, ext: str, extension: str) -> Route:
         named, rule = self._named, self._rule
         file = {"name": name, "stem": stem, "ext": ext, "path": self._inner + name}
-        return Route(
-            slot=Slot(
-                session_id=named.session_id,
-                entity_type=rule.entity,
-                entity_id=named.scene_id or named.session_id,
-                asset_type=rule.asset_type,
-                name=self._name.format_map(file) or name,
-            ),
-            project_id=named.project_id,
-            key=self._key.open(file),
-            index=_index(stem if self._index is None else self._index),
-            role=rule.role,
-            content_type=rule.content_type or media.CONTENT_TYPES.get(extension, media.UNKNOWN),
-            cache_control=self._cache_control,
-            priority=self._of.priority,
-            settle_seconds=rule.settle_seconds,
-            check_structure=rule.check_structure,
-            entity_folder=self._folder,
-            metadata=self._rendered(self._of.metadata, file) if self._of.metadata else {},
-            heeds_playlists=rule.heeds_playlists,
-            tags=object_tags.valid(self._rendered(self._of.tags, file)) if self._of.tags else {},
-            storage_class=rule.storage_class,
-            content_disposition=rule.content_disposition
-            and media.content_disposition(rule.content_disposition, name),
+        slot = (*self._slot, self._name.format_map(file) or name)
+        values = (
+            _slot_of(*slot),
+            named.project_id,
+            self._key.open(file),
+            _index(stem if self._index is None else self._index),
+            rule.role,
+            rule.content_type or media.CONTENT_TYPES.get(extension, media.UNKNOWN),
+            *self._common,
+            self._rendered(self._of.metadata, file) if self._of.metadata else {},
+            rule.heeds_playlists,
+            object_tags.valid(self._rendered(self._of.tags, file)) if self._of.tags else {},
+            rule.storage_class,
+            rule.content_disposition and media.content_disposition(rule.content_disposition, name),
         )
+        return _route_of(*values)
 
     def _rendered(self, templates: Mapping[str, Template], file: Mapping[str, str]) -> dict[str, str]:
         values = {**self._values, **file}

@@ -6,7 +6,7 @@ Handing work to a thread and back costs several times what opening a small file 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -25,11 +25,12 @@ T = TypeVar("T", bound=Closable)
 Work = Callable[[KeptFolder], T | None]
 
 
-async def open_all(works: Sequence[Work[T]]) -> list[T | Exception | None]:
+async def open_all(works: Iterable[Work[T]]) -> list[T | Exception | None]:
     """Run what opens a file each, in a thread; return what each returns or raises.
 
-    Each is given the folder of the file before it. They are of one root: a disk that hangs is to hold up
-    nothing of another one. The files are the caller's to close; one who is cancelled leaves none open.
+    Each is made there, too, and given the folder of the file before it. They are of one root: a disk that
+    hangs is to hold up nothing of another one. The files are the caller's to close; one who is cancelled
+    leaves none open.
     """
     loop = asyncio.get_running_loop()
     working: asyncio.Future[list[T | Exception | None]] = loop.run_in_executor(
@@ -42,7 +43,7 @@ async def open_all(works: Sequence[Work[T]]) -> list[T | Exception | None]:
         raise
 
 
-def _open_all(works: Sequence[Work[T]]) -> list[T | Exception | None]:
+def _open_all(works: Iterable[Work[T]]) -> list[T | Exception | None]:
     found = list[T | Exception | None]()
     with KeptFolder() as folder:
         for work in works:

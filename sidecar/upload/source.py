@@ -7,7 +7,6 @@ are all that is needed: to close it later makes the event loop wait for the inte
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -66,7 +65,7 @@ async def open_sources(transfers: Sequence[Transfer], *, part_bytes: int) -> lis
     shorter than ``part_bytes`` goes in one body, if S3 has nothing of it yet.
     """
     return await open_all(
-        [partial(_open, one, closes=one.size_bytes < part_bytes and not one.may_upload) for one in transfers]
+        partial(_open, one, closes=one.size_bytes < part_bytes and not one.may_upload) for one in transfers
     )
 
 
@@ -170,8 +169,10 @@ def _open(transfer: Transfer, folder: KeptFolder, *, closes: bool) -> Opened | N
         raise from_disk(error, operation="open", target=transfer.display) from error
     identity, data = identity_of(found), None
     if found.st_size <= LIGHT_BYTES:
-        with contextlib.suppress(OSError):  # who needs it reads again, and then says why not
-            data = os.pread(fd, LIGHT_BYTES, 0)
+        try:
+            data = os.pread(fd, found.st_size + 1, 0)  # one more tells that it grew
+        except OSError:
+            data = None  # who needs it reads again, and then says why not
     is_all = data is not None and len(data) == transfer.size_bytes and identity == transfer.identity
     if is_all and closes:
         os.close(fd)

@@ -6,16 +6,17 @@ import json
 import json.encoder
 import math
 import sqlite3
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields, make_dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from pydantic_core import from_json, to_json
 
 from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.checksums import to_int, to_text
+from sidecar.core.makers import maker
 from sidecar.core.media_facts import MediaFacts
 from sidecar.core.model import (
     AssetType,
@@ -49,7 +50,6 @@ FROM_TRANSFERS = f"SELECT {TRANSFER_COLUMNS} FROM {TRANSFERS}"
 # have no list: SQLite makes a table of one, anew for each row that is written.
 IS_OPEN = "NOT (t.state = 'synced' OR t.state = 'superseded' OR t.state = 'gone')"  # open_by_scene
 IS_OWED = "NOT (t.state <> 'ready' AND t.state <> 'uploaded')"  # owed_since
-T = TypeVar("T")
 
 
 def split(path: str) -> tuple[str, str]:
@@ -73,24 +73,6 @@ def unsigned(number: int) -> int:
     return number + (1 << 64) if number < 0 else number
 
 
-def maker(kind: type[T]) -> Callable[..., T]:
-    """Return what makes a frozen, slotted dataclass of its fields' values, in a tenth of what init takes.
-
-    A frozen one's init sets each field through ``object``. So one of the same slots that is not frozen takes
-    them, and becomes what it stands for: Python allows that where the slots are the same.
-    """
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    about = {"__doc__": kind.__doc__}  # else it is made, in the time of all the rest
-    begin = make_dataclass(f"_{kind.__name__}", names, slots=True, eq=False, repr=False, namespace=about)
-
-    def made(*values: Any) -> T:
-        one: Any = begin(*values)
-        one.__class__ = kind
-        return cast("T", one)
-
-    return made
-
-
 _quoted = json.encoder.encode_basestring
 _ROUTE_FIELDS = [field.name for field in fields(Route)[1:]]  # without its slot
 _ROUTE_LENGTH = len(_ROUTE_FIELDS)
@@ -105,7 +87,7 @@ IDENTITY = ("inode", "size", "mtime_ns", "ctime_ns")
 PART_CHECKSUMS = ("checksum_part_bytes", "part_checksums")
 Column = str | int | bytes | None
 _STATES = {state.value: state for state in State}
-_slot, _route, _identity, _transfer = maker(Slot), maker(Route), maker(StatIdentity), maker(Transfer)
+_slot, _route, _transfer = maker(Slot), maker(Route), maker(Transfer)
 _ENTITY_TYPES = {kind.value: kind for kind in EntityType}
 _ASSET_TYPES = {kind.value: kind for kind in AssetType}
 ROUTES_KEPT_MAX = 512  # 1 KB each
@@ -122,12 +104,7 @@ def identity_of(row: sqlite3.Row | Mapping[str, Any]) -> StatIdentity | None:
     """Read the four columns of an identity back; None where it is not known yet."""
     if row["mtime_ns"] is None:
         return None
-    return StatIdentity(
-        inode=unsigned(row["inode"]),
-        size_bytes=row["size"],
-        mtime_ns=row["mtime_ns"],
-        ctime_ns=row["ctime_ns"],
-    )
+    return StatIdentity(unsigned(row["inode"]), row["size"], row["mtime_ns"], row["ctime_ns"])
 
 
 def json_text(value: Any) -> str:
@@ -209,7 +186,7 @@ def transfer_from(row: sqlite3.Row) -> Transfer:
     recall, held, home, parked, algorithm, media = columns[28:]
     return _transfer(
         *(row_id, transfer_id, root, join(folder, name), route_from(route), _STATES[state], bucket, key),
-        None if mtime_ns is None else _identity(unsigned(inode), size, mtime_ns, ctime_ns),
+        None if mtime_ns is None else StatIdentity(unsigned(inode), size, mtime_ns, ctime_ns),
         *(checksum, upload_id, part_bytes, bool(may_upload), bool(may_object)),
         *columns[18:28],
         None if recall is None else KnownContent(**json.loads(recall)),

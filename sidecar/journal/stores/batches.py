@@ -10,11 +10,12 @@ from types import MappingProxyType
 
 from sidecar.core.batching import WaitingOps, due_at
 from sidecar.core.errors import JournalLostError, SidecarError
+from sidecar.core.makers import maker
 from sidecar.core.ops import Batch, Op, OpKind, Registration
 from sidecar.core.unknown_entities import ITSELF, UnknownOfSession, dues, is_waiting, waiting_scenes
 from sidecar.journal.db.connection import JournalConnection, Rare, Topic
 from sidecar.journal.db.meta import EPOCH, SENT_SEQ
-from sidecar.journal.db.rows import IS_OPEN, maker
+from sidecar.journal.db.rows import IS_OPEN
 from sidecar.journal.db.store import Store, transaction
 
 from .roots import Roots

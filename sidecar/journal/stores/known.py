@@ -31,14 +31,8 @@ class Known(NamedTuple):
     @property
     def identity(self) -> StatIdentity | None:
         """The four columns together."""
-        if self.inode is None or self.size_bytes is None or self.mtime_ns is None or self.ctime_ns is None:
-            return None
-        return StatIdentity(
-            inode=unsigned(self.inode),
-            size_bytes=self.size_bytes,
-            mtime_ns=self.mtime_ns,
-            ctime_ns=self.ctime_ns,
-        )
+        inode = self.inode
+        return None if inode is None else StatIdentity._make((unsigned(inode), *self[2:]))
 
     def is_like(self, found: os.stat_result) -> bool:
         """Tell whether a file looks as it did when its content was handled."""

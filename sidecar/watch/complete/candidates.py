@@ -7,9 +7,9 @@ thumbnail never waits for a film.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Concatenate, ParamSpec, Protocol, TypeVar, assert_never
 
 import structlog
@@ -50,8 +50,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Found = Fingerprint | Changed | Vanished | Unreadable | VolumeAway | Wait | Abandon | Withhold
 log = structlog.get_logger()
-BATCH_MAX = 64
+BATCH_MAX = 100  # as many as the journal takes in at once
 PROBE_LANES = 2
+PROBE_SECONDS = 0.05  # a batch that takes longer has met a slow disk: the next one does not wait for it
 READ_LANES = 2
 
 
@@ -95,6 +96,7 @@ class Candidates:
         self._volumes, self._policy_of, self._on_missed_event = volumes, policy, on_missed_event
         self._schedule = ProbeSchedule(clock)
         self._probe_lanes, self._read_lanes = asyncio.Semaphore(PROBE_LANES), asyncio.Semaphore(READ_LANES)
+        self._batches, self._batch_over = 0, asyncio.Event()  # under way in the lanes for looks
         self.find, self.all, self.touch = self._schedule.find, self._schedule.all, self._schedule.touch
         self.see_again = self._schedule.see_again
         self.probe_all_again, self._room = self._schedule.probe_all_again, room
@@ -125,10 +127,23 @@ class Candidates:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reload())
             while True:
-                await self._probe_lanes.acquire()
+                await self._take_lane()
                 while not (batch := self._schedule.take_due(BATCH_MAX)):
                     await self._schedule.sleep()
+                self._batches += 1
                 group.create_task(self._probe_batch(batch, group))
+
+    async def _take_lane(self) -> None:
+        """Wait for a lane; for the second one only while the batch in the first takes its time.
+
+        Two threads that look at once take the interpreter from each other at each call of the system.
+        """
+        await self._probe_lanes.acquire()
+        self._batch_over.clear()
+        if self._batches:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PROBE_SECONDS):
+                    await self._batch_over.wait()
 
     async def _reload(self) -> None:
         """Take in candidates that the journal made itself: superseded ones, and those of the last process."""
@@ -151,7 +166,9 @@ class Candidates:
         try:
             results = await self._threads.do(lambda: self._probe_all(work, now))
         finally:
+            self._batches -= 1
             self._probe_lanes.release()
+            self._batch_over.set()
         usual, others = list[tuple[Candidate, ProbeResult]](), list[tuple[Candidate, ProbeResult]]()
         for one in zip(batch, results, strict=True):
             (usual if _is_usual(*one) else others).append(one)
@@ -175,7 +192,7 @@ class Candidates:
         ):
             return seen
         why = self._withhold_reason(request, seen.identity)
-        return seen if why is None else replace(seen, found=Withhold(why=why))
+        return seen if why is None else seen._replace(found=Withhold(why=why))
 
     async def _take_result(
         self, candidate: Candidate, seen: ProbeResult, now: float, group: asyncio.TaskGroup
@@ -195,8 +212,9 @@ class Candidates:
         complete = list[tuple[Candidate, Fingerprint]]()
         for candidate, seen in found:
             candidate.note(seen, now)
-            self._note_obstacle(candidate, None)
-            if candidate in self._schedule and isinstance(seen.found, Fingerprint):
+            if candidate.obstacle is not None or candidate.failures:
+                self._note_obstacle(candidate, None)
+            if candidate.waits and isinstance(seen.found, Fingerprint):
                 complete.append((candidate, _content(candidate, seen.found)))
         if not complete:
             return
@@ -222,7 +240,7 @@ class Candidates:
     async def _apply_result(self, candidate: Candidate, found: Found) -> None:
         """Record the fact, or plan the next look."""
         self._note_obstacle(candidate, found.by if isinstance(found, Unreadable | VolumeAway) else None)
-        if candidate not in self._schedule:
+        if not candidate.waits:
             return
         match found:
             case Fingerprint():
@@ -315,7 +333,11 @@ class Candidates:
 
 
 def _content(candidate: Candidate, found: Fingerprint) -> Fingerprint:
-    return found if candidate.media is None else replace(found, media=candidate.media)
+    if candidate.media is None:
+        return found
+    return Fingerprint(
+        identity=found.identity, checksum=found.checksum, parts=found.parts, media=candidate.media
+    )
 
 
 def _is_usual(candidate: Candidate, seen: ProbeResult) -> bool:

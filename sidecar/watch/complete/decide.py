@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sidecar.watch.formats.base import Completeness, Structure
 from sidecar.watch.os.write_lease import WriterCheck
@@ -13,8 +14,7 @@ IDLE_AFTER_SECONDS = 2.0
 TORN_AGAIN_SECONDS = (0.05, 5.0)  # an incomplete file without a writer: events wake it sooner
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeEvidence:
+class ProbeEvidence(NamedTuple):
     """What one look at a file showed. ``quiet_seconds``: since its stat identity last changed."""
 
     lease: WriterCheck
@@ -22,8 +22,7 @@ class ProbeEvidence:
     quiet_seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitPolicy:
+class WaitPolicy(NamedTuple):
     """How long to wait for this file, in seconds: as its rule, its root or its volume says."""
 
     settle_seconds: float
@@ -50,6 +49,9 @@ class Wait:
     is_torn: bool = False
 
 
+_COMPLETE = Complete()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abandon:
     """The file was incomplete and without a writer for too long."""
@@ -67,7 +69,7 @@ def decide(evidence: ProbeEvidence, policy: WaitPolicy) -> Decision:
     if evidence.structure.completeness is Completeness.INCOMPLETE:
         return _torn(evidence, policy)
     if evidence.structure.completeness is Completeness.COMPLETE and evidence.lease is WriterCheck.FREE:
-        return Complete()
+        return _COMPLETE
     return _settling(evidence.quiet_seconds, policy.settle_seconds)
 
 
@@ -89,5 +91,5 @@ def _torn(evidence: ProbeEvidence, policy: WaitPolicy) -> Wait | Abandon:
 def _settling(quiet_seconds: float, settle_seconds: float) -> Complete | Wait:
     left = settle_seconds - quiet_seconds
     if left <= 0:
-        return Complete()
+        return _COMPLETE
     return Wait(why=f"quiet for {quiet_seconds:.2f} of {settle_seconds:g} s", again_seconds=left)

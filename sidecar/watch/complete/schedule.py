@@ -49,6 +49,7 @@ class Candidate:
     why: str = NOT_PROBED
     probes: int = 0
     is_being_probed: bool = False
+    waits: bool = True  # nobody forgot it
     touched: bool = False  # while in hand: what the look saw may be old
     refused: bool = False
     is_torn: bool = False  # its structure is incomplete, and nobody writes it
@@ -100,10 +101,6 @@ class ProbeSchedule:
         self._woken, self._changed = asyncio.Event(), asyncio.Condition()
         self._waiting_long: set[int] = set()
         self._never_probed = 0
-
-    def __contains__(self, candidate: Candidate) -> bool:
-        """Tell whether it still waits."""
-        return self._by_id.get(candidate.row_id) is candidate
 
     def add(self, transfers: Iterable[Transfer]) -> None:
         """Take rows in state discovered; what is known is looked at again soon."""
@@ -170,9 +167,10 @@ class ProbeSchedule:
     def take_due(self, limit: int) -> list[Candidate]:
         """Take up to ``limit`` candidates in hand whose time has come."""
         now, batch = self._clock.monotonic(), list[Candidate]()
-        while self._heap and self._heap[0][0] <= now and len(batch) < limit:
-            due, _, candidate = heapq.heappop(self._heap)
-            if due == candidate.due and not candidate.is_being_probed and candidate in self:
+        heap = self._heap
+        while heap and heap[0][0] <= now and len(batch) < limit:
+            due, _, candidate = heapq.heappop(heap)
+            if due == candidate.due and not candidate.is_being_probed and candidate.waits:
                 candidate.is_being_probed, candidate.touched = True, False
                 batch.append(candidate)
         return batch
@@ -196,7 +194,7 @@ class ProbeSchedule:
     async def count_probes(self, looked_at: Iterable[Candidate]) -> None:
         """Count looks, and wake who waits for them."""
         for candidate in looked_at:
-            if candidate.probes == 0 and candidate in self:
+            if candidate.probes == 0 and candidate.waits:
                 self._never_probed -= 1
             candidate.probes += 1
         async with self._changed:
@@ -236,12 +234,13 @@ class ProbeSchedule:
 
     def forget(self, candidate: Candidate) -> None:
         """Forget a candidate that waits no more."""
-        if candidate in self:
-            del self._by_id[candidate.row_id]
-            self._never_probed -= candidate.probes == 0
         self._waiting_long.discard(candidate.row_id)
-        if self._by_path.get((candidate.root, candidate.path)) is candidate:
-            del self._by_path[candidate.root, candidate.path]
+        if not candidate.waits:
+            return
+        candidate.waits = False
+        self._never_probed -= candidate.probes == 0
+        del self._by_id[candidate.row_id]
+        del self._by_path[candidate.root, candidate.path]
 
     def _probe_soon(self, candidate: Candidate) -> None:
         now = self._clock.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from sidecar.core.media_facts import MediaFacts
 
@@ -94,8 +94,7 @@ class BoundedReader:
         return os.pread(self.fd, length, offset)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(NamedTuple):
     """A piece of a file that was read at once; what lies elsewhere is read as it is asked for."""
 
     reader: BoundedReader
@@ -105,7 +104,7 @@ class Window:
     @classmethod
     def of(cls, reader: BoundedReader, start: int, length: int) -> Self:
         """Read the piece."""
-        return cls(reader=reader, start=start, content=reader.at(start, length))
+        return cls(reader, start, reader.at(start, length))
 
     def at(self, offset: int, length: int, /) -> bytes:
         """Return up to ``length`` bytes; fewer only at the end of the file."""

@@ -31,6 +31,7 @@ FIRST_BOXES = frozenset(
         b"prft",
     }
 )
+_LOOKED_INTO = frozenset({b"moov", b"moof", b"meta", b"sidx"})
 _NEEDED = frozenset({b"moov", b"mdat", b"moof", b"mfra"})  # cut off, they are missed
 _FILLED_IN = frozenset({b"mvhd", b"cmov"})  # a movie's header, as it is or compressed
 _HEADER_BYTES = 8
@@ -90,20 +91,21 @@ def _meet(source: BoundedReader, box: Box, seen: _WalkState) -> Structure | None
         return _broken(source, box, seen)
     if box.end is None:
         return _unsized(source, box, seen)
-    _look_into(source, box, box.end, seen)
-    if box.kind == b"moov" and b"moov" not in seen.kinds:
-        return torn("the MP4's moov box is not filled in")
+    if box.kind in _LOOKED_INTO and not _look_into(source, box, box.end, seen):
+        return None if b"moov" in seen.kinds else torn("the MP4's moov box is not filled in")
+    seen.kinds.add(box.kind)
+    seen.last = box.kind
     return None
 
 
-def _look_into(source: BoundedReader, box: Box, end: int, seen: _WalkState) -> None:
-    """Remember a whole box and what matters in it."""
+def _look_into(source: BoundedReader, box: Box, end: int, seen: _WalkState) -> bool:
+    """Remember what matters in a whole box. False for an index that is not filled in."""
     if box.kind == b"moov":
         inner = {child.kind for child in boxes(source, box.body, end)}
         seen.fragmented, seen.refers = b"mvex" in inner, b"rmra" in inner
         seen.has_fragments |= seen.fragmented
         if not (seen.refers or inner & _FILLED_IN):
-            return
+            return False
         seen.movie = box
     elif box.kind == b"moof":
         seen.fragments[1:], seen.has_fragments = [box], True  # behind the first, if there is one
@@ -113,8 +115,7 @@ def _look_into(source: BoundedReader, box: Box, end: int, seen: _WalkState) -> N
         seen.kinds |= inner & {b"idat"}
     elif box.kind == b"sidx":
         seen.referenced_end = max(seen.referenced_end, referenced_end(source, box.body, end))
-    seen.kinds.add(box.kind)
-    seen.last = box.kind
+    return True
 
 
 def _broken(source: BoundedReader, box: Box, seen: _WalkState) -> Structure:

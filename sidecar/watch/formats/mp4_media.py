@@ -61,13 +61,17 @@ def facts(reader: BoundedReader, movie: Box, fragments: Sequence[Box]) -> MediaF
 def _facts(reader: BoundedReader, movie: Box, fragments: Sequence[Box]) -> MediaFacts | None:
     source = Window.of(reader, movie.body, _INDEX_BYTES)
     seconds, tracks = _movie(source, movie)
-    by_number = {track.number: track for track in tracks}
+    by_number = {track.number: track for track in tracks} if fragments else {}
     for fragment in fragments:
         inside = Window.of(reader, fragment.body, _INDEX_BYTES)
         for traf in _children(inside, fragment, b"traf"):
             _add_fragment(inside, traf, by_number)
-    shown = next((track for track in tracks if track.kind in _PICTURES and track.width), None)
-    heard = next((track for track in tracks if track.kind == b"soun"), None)
+    shown = heard = None
+    for track in reversed(tracks):  # the first of each
+        if track.kind in _PICTURES and track.width:
+            shown = track
+        elif track.kind == b"soun":
+            heard = track
     if fragments:
         seconds = max((_fragments_seconds(track) for track in (shown, heard) if track), default=0.0)
     if shown is None:

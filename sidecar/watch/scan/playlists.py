@@ -17,7 +17,7 @@ from sidecar.core import media
 from sidecar.core.model import StatIdentity, StreamKey
 from sidecar.core.playlists import NAMES_MAX, TEXT_BYTES_MAX, Playlist, PlaylistPlace, parse
 from sidecar.core.routing import WITHHELD_SEGMENT, Ignored, Router, StreamOwner
-from sidecar.files import open_folder, open_regular, stat_identity
+from sidecar.files import identity_of, open_folder, open_regular, stat_identity
 
 from .listing import is_utf8, list_folder, lstat_below
 
@@ -220,12 +220,7 @@ class Playlists:
         found = lstat_below(self._root, path)
         if found is None:
             return None
-        return StatIdentity(
-            inode=found.st_ino,
-            size_bytes=found.st_size,
-            mtime_ns=found.st_mtime_ns,
-            ctime_ns=found.st_ctime_ns,
-        )
+        return identity_of(found)
 
 
 def _stat(root: str) -> os.stat_result | None:
