@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from sidecar.files import open_folder
 from sidecar.watch.os.filesystem import kind_of
@@ -29,6 +31,17 @@ def folder_inodes(root: str) -> dict[str, int]:
         found[folder] = inode
         unseen += inner
     return found
+
+
+def without(folders: Mapping[str, int], gone: AbstractSet[str]) -> dict[str, int]:
+    """Leave out what is, or lies in, one of some paths."""
+    return {folder: inode for folder, inode in folders.items() if gone.isdisjoint(upwards(folder))}
+
+
+def upwards(folder: str) -> list[str]:
+    """Return a folder, and all that it lies in but the root."""
+    names = folder.split("/")
+    return ["/".join(names[:count]) for count in range(1, len(names) + 1)]
 
 
 def _counting_device(root: str) -> int | None:

@@ -16,7 +16,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -25,7 +26,7 @@ from watchfiles import Change
 
 from sidecar.core.clock import Clock
 
-from .directories import folder_inodes
+from .directories import folder_inodes, without
 from .inotify_thread import InotifyThread
 
 CHANGES_MAX = 8_192  # of one batch: half of inotify's queue, beyond which events are lost silently
@@ -58,6 +59,7 @@ class Inotify:
         self._watched: dict[str, int] = {}  # inode of each folder, by its path below the root
         self._new_folders: dict[str, int] = {}
         self._wanted: dict[str, int] = {}
+        self._deleted: set[str] | None = None  # heard of while a net is cast, below the root
         self._called = asyncio.Event()
         self._watchers: list[InotifyThread] = []
         self._renewal_due = 0.0
@@ -108,7 +110,16 @@ class Inotify:
             raise self._failure
         if len(changes) > CHANGES_MAX:
             raise WatchLostError(f"{len(changes)} changes at once: some may be lost")
-        return {(Change(change), path) for change, path in changes}
+        named = {(Change(change), path) for change, path in changes}
+        self._unwatch({path.removeprefix(f"{self._root}/") for how, path in named if how is Change.deleted})
+        return named
+
+    def _unwatch(self, deleted: set[str]) -> None:
+        """Take in what was deleted: a folder that is made anew may get the inode, and is not watched."""
+        if self._deleted is not None:
+            self._deleted |= deleted
+        if not deleted.isdisjoint(self._watched):
+            self._watched = without(self._watched, deleted)
 
     # -- nets ----------------------------------------------------------------------------------------
 
@@ -136,9 +147,10 @@ class Inotify:
         young = {**self._new_folders, **wanted}
         is_crowd = len(young) > NEW_FOLDERS_MAX and self._clock.monotonic() >= self._renewal_due
         if not (is_crowd and await self._try_to_renew()):
-            watcher = await self._start_watcher(young)
+            with self._noting_deleted() as deleted:
+                watcher = await self._start_watcher(young)
             self._new_folders = young
-            self._watched.update(wanted)
+            self._watched.update(without(wanted, deleted))
             self._replace([*self._watchers[:1], watcher])
         self._watch_initial(wanted)
 
@@ -155,13 +167,23 @@ class Inotify:
         """Cast one net over the tree as it is now."""
         began = self._clock.monotonic()
         try:
-            folders = await asyncio.to_thread(folder_inodes, self._root)
-            watcher = await self._start_watcher(folders)
+            with self._noting_deleted() as deleted:
+                folders = await asyncio.to_thread(folder_inodes, self._root)
+                watcher = await self._start_watcher(folders)
         finally:
             now = self._clock.monotonic()
             self._renewal_due = now + RENEWAL_FACTOR * (now - began)
-        self._watched, self._new_folders = folders, {}
+        self._watched, self._new_folders = without(folders, deleted), {}
         self._replace([watcher])
+
+    @contextmanager
+    def _noting_deleted(self) -> Iterator[set[str]]:
+        """Note what is deleted while a net is cast: that has perhaps the folder that was there before."""
+        self._deleted = set()
+        try:
+            yield self._deleted
+        finally:
+            self._deleted = None
 
     async def _start_watcher(self, folders: Iterable[str]) -> InotifyThread:
         paths = [self._root, *(os.path.join(self._root, folder) for folder in folders if folder)]  # noqa: PTH118 - text

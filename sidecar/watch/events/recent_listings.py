@@ -14,6 +14,8 @@ from sidecar.core.clock import Clock
 from sidecar.journal.stores.known import IdentityRow
 from sidecar.watch.scan.listing import Listing
 
+from .directories import upwards
+
 KEPT_SECONDS = 5.0
 ENTRIES_KEPT = 4_096  # files and folders; beyond it all is forgotten, and listed again
 
@@ -56,7 +58,7 @@ class RecentListings:
         self._kept = {
             folder: (listing, until)
             for folder, (listing, until) in kept
-            if now < until and deleted.isdisjoint(_upwards(folder))
+            if now < until and deleted.isdisjoint(upwards(folder))
         }
         self._entries = sum(_entries(listing) for listing, _ in self._kept.values())
 
@@ -73,9 +75,3 @@ class RecentListings:
 
 def _entries(listing: Listing) -> int:
     return 1 + len(listing.files)
-
-
-def _upwards(folder: str) -> list[str]:
-    """Return a folder, and all that it lies in."""
-    names = folder.split("/")
-    return ["/".join(names[:count]) for count in range(1, len(names) + 1)]
