@@ -11,7 +11,7 @@ STEP_MS = 10  # how long events gather: half of what a file waits for its notice
 QUIET_STEP_MS = 40  # the same while nothing happens: watchfiles takes 50 us of CPU for each step
 POLL_MS = 200
 RETIRED_STEPS = 4  # in which a retired net catches nothing, before it ends
-QUIET_POLLS = 5  # so many in a row that brought nothing, a second, make it quiet
+QUIET_POLLS = 15  # so many in a row that brought nothing, three seconds, make it quiet
 
 
 class InotifyThread:
