@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 
 from sidecar.files import open_folder
 from sidecar.watch.os.filesystem import kind_of
-from sidecar.watch.scan.listing import is_utf8, join
+from sidecar.watch.scan.listing import is_utf8, join, upwards
 
 # On these a folder has one link for its name, one for its ".", and one for the ".." of each folder inside.
 COUNTING_TYPES = frozenset({"ext2", "ext3", "ext4", "xfs", "f2fs", "tmpfs"})
@@ -36,12 +36,6 @@ def folder_inodes(root: str) -> dict[str, int]:
 def without(folders: Mapping[str, int], gone: AbstractSet[str]) -> dict[str, int]:
     """Leave out what is, or lies in, one of some paths."""
     return {folder: inode for folder, inode in folders.items() if gone.isdisjoint(upwards(folder))}
-
-
-def upwards(folder: str) -> list[str]:
-    """Return a folder, and all that it lies in but the root."""
-    names = folder.split("/")
-    return ["/".join(names[:count]) for count in range(1, len(names) + 1)]
 
 
 def _counting_device(root: str) -> int | None:

@@ -12,9 +12,7 @@ from collections.abc import Set as AbstractSet
 
 from sidecar.core.clock import Clock
 from sidecar.journal.stores.known import IdentityRow
-from sidecar.watch.scan.listing import Listing
-
-from .directories import upwards
+from sidecar.watch.scan.listing import Listing, upwards
 
 KEPT_SECONDS = 5.0
 ENTRIES_KEPT = 4_096  # files and folders; beyond it all is forgotten, and listed again

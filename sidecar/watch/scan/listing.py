@@ -134,6 +134,14 @@ def join(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
+def upwards(folder: str) -> Iterator[str]:
+    """Yield a folder below the root and all that it lies in, the nearest first; the root, "", is the last."""
+    while folder:
+        yield folder
+        folder = folder.rpartition("/")[0]
+    yield ""
+
+
 def is_utf8(name: str) -> bool:
     """Tell whether a name from the system is text; names that are not match no rule."""
     try:

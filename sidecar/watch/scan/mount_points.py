@@ -8,7 +8,9 @@ read. A root that changed while it was listed spares everything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+
+from .listing import upwards
 
 DeviceInode = tuple[int, int]  # device, inode
 UNSEEN: DeviceInode = (0, 0)  # a folder that could not be read
@@ -36,13 +38,4 @@ class MountPoints:
 
     def are_the_same(self, folder: str) -> bool:
         """Tell whether a folder is where it was, so that absence from it says something."""
-        return all(self._recorded.get(above) == self.found.get(above) for above in _upwards(folder))
-
-
-def _upwards(folder: str) -> Iterator[str]:
-    yield ""
-    for end, letter in enumerate(folder):
-        if letter == "/":
-            yield folder[:end]
-    if folder:
-        yield folder
+        return all(self._recorded.get(above) == self.found.get(above) for above in upwards(folder))

@@ -19,7 +19,7 @@ from sidecar.core.playlists import NAMES_MAX, TEXT_BYTES_MAX, Playlist, Playlist
 from sidecar.core.routing import WITHHELD_SEGMENT, Ignored, Router, StreamOwner
 from sidecar.files import identity_of, open_folder, open_regular, stat_identity
 
-from .listing import is_utf8, list_folder, lstat_below
+from .listing import is_utf8, list_folder, lstat_below, upwards
 
 SEGMENT_BY_CONTENT = (
     "by its content it is a segment, and its playlist is {playlist}: HLS and DASH are not shipped by this"
@@ -89,7 +89,7 @@ class Playlists:
             return PlaylistClaim(playlist=known, why=why.format(playlist=known))
         if own == free and time.monotonic() < until:
             return None
-        for folder in _upwards(own):
+        for folder in upwards(own):
             is_near = folder == own or _is_within(folder, claim.entity_folder)
             for playlist in self._in(folder):
                 if (is_segment and is_near) or self._read(playlist).names(path):
@@ -99,7 +99,7 @@ class Playlists:
 
     def _remember_free(self, own: str) -> None:
         """Look at no folder again while what is kept of all of them says that there are no playlists."""
-        kept = [self._folders.get(folder) for folder in _upwards(own)]
+        kept = [self._folders.get(folder) for folder in upwards(own)]
         looks = [folder.looked_at for folder in kept if folder is not None and not folder.names]
         if len(looks) == len(kept):
             self._free = own, min(looks) + _STALE_SECONDS
@@ -234,10 +234,3 @@ def _is_within(folder: str, entity_folder: str | None) -> bool:
     if entity_folder is None:
         return False
     return folder == entity_folder or folder.startswith(f"{entity_folder}/")
-
-
-def _upwards(folder: str) -> Iterator[str]:
-    while folder:
-        yield folder
-        folder = folder.rpartition("/")[0]
-    yield ""
