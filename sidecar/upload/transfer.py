@@ -56,7 +56,7 @@ async def upload(
 async def _upload(
     transfer: Transfer, source: SourceFile, *, context: UploadContext, progress: UploadProgress
 ) -> bool:
-    known = transfer if transfer.known_content is None else await find_existing(transfer, context=context)
+    known = await find_existing(transfer, context=context)
     if known is None:
         return True
     transfer = known

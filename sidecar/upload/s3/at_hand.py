@@ -38,8 +38,7 @@ class ConnectionsAtHand:
     def give(self, connection: Connection) -> None:
         """Take one that has carried a request to its end."""
         self._free.append((connection, time.monotonic()))
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(BUSY_SECONDS, self._give_back_idle)
+        self._look_later()
 
     def close(self) -> None:
         """Give all back."""
@@ -55,6 +54,10 @@ class ConnectionsAtHand:
         while self._free and now - self._free[0][1] > BUSY_SECONDS:
             self._give_back(*self._free.popleft())
         if self._free:
+            self._look_later()
+
+    def _look_later(self) -> None:
+        if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(BUSY_SECONDS, self._give_back_idle)
 
     def _give_back(self, connection: Connection, at: float) -> None:

@@ -84,10 +84,7 @@ class BodyClient:
 
     async def put_small(self, request: SmallRequest, watch: Call) -> dict[str, Any]:
         """Do as ``put_object`` does for such a request."""
-        answer = await self._session.put_small(request, watch)
-        if answer.status >= _ERROR_STATUS or answer.body:
-            return await self._parsed("PutObject", request.url, answer)
-        return _read(answer)
+        return await self._said("PutObject", request.url, await self._session.put_small(request, watch))
 
     def _usual(
         self, put: SmallPut, keys: ReadOnlyCredentials, stamp: str
@@ -104,10 +101,7 @@ class BodyClient:
         if (way := redirected(url)) != url:
             url, address = way, body_request.parse(way)
         headers = await self._headers(address, fields, body)
-        answer = await self._session.put(url, headers, body)
-        if answer.status >= _ERROR_STATUS or answer.body:
-            return await self._parsed(operation, url, answer)
-        return _read(answer)
+        return await self._said(operation, url, await self._session.put(url, headers, body))
 
     async def _headers(self, address: Address, fields: dict[str, Any], body: RangePayload) -> dict[str, str]:
         keys = await self._credentials.get_frozen_credentials()
@@ -128,6 +122,11 @@ class BodyClient:
         if length_bytes > EXPECT_BYTES:  # so that a refusal is read, and not lost in a reset connection
             headers["Expect"] = "100-continue"
         return headers
+
+    async def _said(self, operation: str, url: str, answer: Answer) -> dict[str, Any]:
+        if answer.status >= _ERROR_STATUS or answer.body:
+            return await self._parsed(operation, url, answer)
+        return _read(answer)
 
     async def _parsed(self, operation: str, url: str, answer: Answer) -> dict[str, Any]:
         """Read an answer by the client library, with all that listens to it, and raise what it raises."""
