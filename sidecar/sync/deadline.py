@@ -62,10 +62,11 @@ class Deadline:
         start, size = 0, PIECE_BYTES
         while start < len(body):
             began = self._loop.time()
-            yield body[start : start + size]
+            piece = body[start : start + size]
+            yield piece
             start += size
-            self.moved(size)
-            bytes_per_second = size / max(self._loop.time() - began, PIECE_SECONDS)
+            self.moved(max(len(piece), PIECE_BYTES))  # the last one is perhaps short
+            bytes_per_second = len(piece) / max(self._loop.time() - began, PIECE_SECONDS)
             size = int(min(max(bytes_per_second * self._seconds / PIECE_SHARE, PIECE_BYTES), PIECE_BYTES_MAX))
         if len(body) > PIECE_BYTES:
             self.moved(0, more_seconds=min(len(body), REST_BYTES) / REST_BYTES_PER_SECOND)

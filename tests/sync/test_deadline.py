@@ -6,7 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from sidecar.sync.deadline import PIECE_BYTES, PIECE_BYTES_MAX, PIECE_SHARE, Deadline
+from sidecar.sync.deadline import (
+    DRIP_BYTES_PER_SECOND,
+    PIECE_BYTES,
+    PIECE_BYTES_MAX,
+    PIECE_SHARE,
+    REST_BYTES_PER_SECOND,
+    Deadline,
+)
 
 LIMIT_SECONDS = 10.0
 
@@ -34,3 +41,14 @@ async def test_a_piece_is_what_the_line_takes_in_a_hundredth_of_the_limit(
             now += len(piece) / paces[len(went)]
             went.append(piece)
     assert ([len(piece) for piece in went], b"".join(went)) == (sizes, body)
+
+
+async def test_a_short_last_piece_grants_no_more_than_it_is() -> None:
+    """However large the piece before it let it be: a call that drips has its end."""
+    async with Deadline(LIMIT_SECONDS) as deadline:
+        before = deadline._total_end
+        async for _ in deadline.pieces(bytes(PIECE_BYTES + 1)):
+            pass
+        granted_bytes = (deadline._total_end - before) * DRIP_BYTES_PER_SECOND
+    rest_bytes = (PIECE_BYTES + 1) / REST_BYTES_PER_SECOND * DRIP_BYTES_PER_SECOND
+    assert granted_bytes == pytest.approx(2 * PIECE_BYTES + rest_bytes)
