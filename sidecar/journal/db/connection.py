@@ -13,6 +13,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic_core import from_json
+
 from sidecar.core.clock import Clock
 from sidecar.core.errors import JournalLostError
 
@@ -142,6 +144,24 @@ class JournalConnection:
         for first in range(0, len(rows), _ROWS_MAX):
             count, values = _filled(rows[first : first + _ROWS_MAX])
             returned += self.conn.execute(_with_rows(sql, len(rows[0]), count), values).fetchall()
+        return returned
+
+    def in_one(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[list[Any]]:
+        """Return the rows of a question for ``json_array(...) AS one`` alone: they come over as one value.
+
+        For each value of each row sqlite3 lets go of the interpreter and takes it again, and wakes in vain
+        whoever waits for it. Neither REAL, of which SQLite writes 15 digits, nor BLOB can go this way.
+        """
+        (text,) = self.conn.execute(_as_one(sql), parameters).fetchone()
+        rows: list[list[Any]] = from_json(text)
+        return rows
+
+    def over_in_one(self, sql: str, rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+        """Ask such a question over rows of values, as ``over`` does."""
+        returned = list[list[Any]]()
+        for first in range(0, len(rows), _ROWS_MAX):
+            count, values = _filled(rows[first : first + _ROWS_MAX])
+            returned += self.in_one(_with_rows(sql, len(rows[0]), count), values)
         return returned
 
     @contextmanager
@@ -280,6 +300,15 @@ def _filled(rows: Sequence[Sequence[Any]]) -> tuple[int, list[Any]]:
     values = list(chain.from_iterable(rows))
     values += [None, *(0,) * (len(rows[0]) - 1)] * (count - len(rows))  # sqlite3 asks each None what it is
     return count, values
+
+
+@cache
+def _as_one(sql: str) -> str:
+    """Return the question for all rows as one JSON array.
+
+    They keep their order: SQLite leaves an ORDER BY out only below count, min and max (its select.c).
+    """
+    return f"SELECT '[' || ifnull(group_concat(one), '') || ']' FROM ({sql})"
 
 
 @cache

@@ -37,7 +37,7 @@ UNTIL_RECHECKED = math.inf
 _CHECKSUM_BYTES = 8  # of each part, in `transfers.part_checksums`
 # In the order of Transfer's fields, which ``transfer_from`` makes of them.
 TRANSFER_COLUMNS = """
-  t.id, t.transfer, r.path AS root, t.folder, t.name, t.route, t.state, t.bucket, t.key,
+  t.id, t.transfer, r.path, t.folder, t.name, t.route, t.state, t.bucket, t.key,
   t.inode, t.size, t.mtime_ns, t.ctime_ns, t.checksum, t.upload_id, t.part_bytes, t.may_upload, t.may_object,
   t.etag, t.version_id, t.version, t.failures, t.discovered_ms, t.ready_ms, t.uploaded_ms, t.synced_ms,
   t.error_kind, t.error_message, t.recall, t.held, t.home, t.parked, t.algorithm, t.media
@@ -178,7 +178,7 @@ def media_from(text: str) -> MediaFacts:
     return MediaFacts(**json.loads(text))
 
 
-def transfer_from(row: sqlite3.Row) -> Transfer:
+def transfer_from(row: sqlite3.Row | list[Any]) -> Transfer:
     """Return the transfer of a row whose first columns are TRANSFER_COLUMNS."""
     columns = row[:_COLUMNS]
     row_id, transfer_id, root, folder, name, route, state, bucket, key = columns[:9]

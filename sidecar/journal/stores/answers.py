@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Sequence
+from itertools import starmap
+from typing import NamedTuple
 
 from sidecar.core.errors import SidecarError
 from sidecar.core.model import KnownContent, State, Transfer
@@ -21,14 +23,37 @@ from .transfers import StepRow, Transfers
 # Ops with what each is about. Alone: its slot has no other transfer, and its file lies here. Nothing is over,
 # then, but its own way. (It is looked for where it was: files that go together lie together, slots do not.)
 _OPS = f"""
-SELECT o.transfer AS row_id, t.transfer, rtrim(r.path, '/'), t.folder, t.name, t.session_id, t.scene_id,
-  coalesce(t.size, 0), t.ready_ms, t.version, op_id, seq, kind, t.key, t.state = 'uploaded' AS is_uploaded,
+SELECT json_array(o.transfer, t.transfer, rtrim(r.path, '/'), t.folder, t.name, t.session_id, t.scene_id,
+  coalesce(t.size, 0), t.ready_ms, t.version, op_id, seq, kind, t.key, t.state = 'uploaded',
   NOT EXISTS (SELECT 1 FROM transfers a WHERE a.slot = t.slot AND a.id <> t.id)
     AND EXISTS (SELECT 1 FROM files WHERE (root, folder, name) = (t.root, t.folder, t.name)
-      AND slot = t.slot AND {IS_HERE}) AS is_alone
+      AND slot = t.slot AND {IS_HERE})) AS one
 FROM outbox o LEFT JOIN transfers t ON t.id = o.transfer LEFT JOIN roots r ON r.id = t.root
 WHERE op_id IN ({{rows}})
 """
+
+
+class _SentOp(NamedTuple):
+    """One of those rows; nothing of a transfer where there is none."""
+
+    row_id: int
+    transfer_id: str
+    root: str
+    folder: str
+    name: str
+    session_id: str
+    scene_id: str | None
+    size_bytes: int
+    ready_ms: int | None
+    version: int | None
+    op_id: str
+    seq: int
+    kind: str
+    key: str
+    is_uploaded: int
+    is_alone: int
+
+
 _ACKNOWLEDGED = """
 WITH a (id, version, synced_ms) AS (VALUES {rows})
 UPDATE transfers SET state = 'synced', ended_ms = NULL, version = a.version, synced_ms = a.synced_ms,
@@ -56,12 +81,13 @@ class Answers(Store):
 
         ``taken_back``: the refused ops, by their ids, whose uploads are to be undone.
         """
-        found = {row["op_id"]: row for row in self._db.over(_OPS, [(one.op_id,) for one in results])}
+        rows = self._db.over_in_one(_OPS, [(one.op_id,) for one in results])
+        found = {op.op_id: op for op in starmap(_SentOp, rows)}
         # What is not there was settled before, by an answer that came twice: perhaps in this very batch.
         ops = [(found.pop(one.op_id), one) for one in results if one.op_id in found]
         self._db.over(
             "DELETE FROM outbox WHERE seq IN ({rows})",
-            [(op["seq"],) for op, result in ops if _is_settled(op, result)],
+            [(op.seq,) for op, result in ops if _is_settled(op, result)],
         )
         acknowledged = [(op, result) for op, result in ops if _is_all(op, result)]
         if len(acknowledged) < len(ops):
@@ -89,13 +115,13 @@ class Answers(Store):
         row: sqlite3.Row = self._db.execute("SELECT * FROM outbox WHERE seq = ?", [seq]).fetchone()
         return row
 
-    def _settle_op(self, op: sqlite3.Row, result: OpResult, *, is_taken_back: bool) -> None:
-        if op["kind"] == OpKind.REMOVE:
-            self._removal_ops.settle_removal(self._op(op["seq"]), result)
+    def _settle_op(self, op: _SentOp, result: OpResult, *, is_taken_back: bool) -> None:
+        if op.kind == OpKind.REMOVE:
+            self._removal_ops.settle_removal(self._op(op.seq), result)
         elif result.outcome is OpOutcome.REJECTED:
-            self._refuse(self._op(op["seq"]), result, is_taken_back=is_taken_back)
-        elif op["is_uploaded"]:
-            self._settle_put(self._transfers.one(op["row_id"]), result, is_alone=bool(op["is_alone"]))
+            self._refuse(self._op(op.seq), result, is_taken_back=is_taken_back)
+        elif op.is_uploaded:
+            self._settle_put(self._transfers.one(op.row_id), result, is_alone=bool(op.is_alone))
 
     def _settle_put(self, transfer: Transfer, result: OpResult, *, is_alone: bool) -> None:
         if transfer.state is not State.UPLOADED:  # what was settled before it has ended it
@@ -112,17 +138,15 @@ class Answers(Store):
             for older in self._transfers.of_slot(transfer, "t.state = 'dead' AND t.id < ?"):
                 self._cleanup.supersede(older, "newer content of the same slot is synced")
 
-    def _acknowledge_all(self, acknowledged: Sequence[tuple[sqlite3.Row, OpResult]]) -> None:
+    def _acknowledge_all(self, acknowledged: Sequence[tuple[_SentOp, OpResult]]) -> None:
         """Acknowledge what changes nothing but its own transfer."""
         synced_ms = self._db.clock.wall_ms()
-        self._db.over(
-            _ACKNOWLEDGED, [(op["row_id"], result.version, synced_ms) for op, result in acknowledged]
-        )
+        self._db.over(_ACKNOWLEDGED, [(op.row_id, result.version, synced_ms) for op, result in acknowledged])
         steps = [_step_row(op, result) for op, result in acknowledged]
         self._transfers.stepped_alike(Event.ACKNOWLEDGED, State.UPLOADED, steps)
         for op, result in acknowledged:
             if result.outcome is not OpOutcome.UNCHANGED:
-                self._db.gathered.bring_news(op["session_id"], op["scene_id"])
+                self._db.gathered.bring_news(op.session_id, op.scene_id)
 
     def _acknowledge(self, transfer: Transfer, result: OpResult) -> None:
         detail = f"{result.outcome}, version {result.version}"
@@ -185,21 +209,20 @@ class Answers(Store):
         )
 
 
-def _is_settled(op: sqlite3.Row, result: OpResult) -> bool:
+def _is_settled(op: _SentOp, result: OpResult) -> bool:
     """Tell whether an op leaves the outbox whatever its transfer has become."""
-    return op["kind"] != OpKind.REMOVE and result.outcome is not OpOutcome.REJECTED
+    return op.kind != OpKind.REMOVE and result.outcome is not OpOutcome.REJECTED
 
 
-def _is_all(op: sqlite3.Row, result: OpResult) -> bool:
+def _is_all(op: _SentOp, result: OpResult) -> bool:
     """Tell whether nothing follows from an acknowledgement but its transfer's own step."""
-    is_kept_elsewhere = result.kept is not None and result.kept.key != op["key"]
+    is_kept_elsewhere = result.kept is not None and result.kept.key != op.key
     is_usual = _is_settled(op, result) and result.outcome is not OpOutcome.STALE and not is_kept_elsewhere
-    return bool(is_usual and op["is_uploaded"] and op["is_alone"])
+    return bool(is_usual and op.is_uploaded and op.is_alone)
 
 
-def _step_row(op: sqlite3.Row, result: OpResult) -> StepRow:
-    row_id, name, root, folder, file, session_id, scene_id, size, ready_ms, version, *_ = op
+def _step_row(op: _SentOp, result: OpResult) -> StepRow:
     said = f"{result.outcome}, version {result.version}"
-    version = version if result.version is None else result.version
-    path = f"{root}/{join(folder, file)}"
-    return (row_id, name, path, session_id, scene_id, size, size, said, ready_ms, version)
+    version = op.version if result.version is None else result.version
+    about = op.row_id, op.transfer_id, f"{op.root}/{join(op.folder, op.name)}", op.session_id, op.scene_id
+    return (*about, op.size_bytes, op.size_bytes, said, op.ready_ms, version)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from types import MappingProxyType
+from typing import NamedTuple
 
 from sidecar.core.batching import WaitingOps, due_at
 from sidecar.core.errors import JournalLostError, SidecarError
@@ -61,6 +62,22 @@ class ClaimedBatches:
     is_all: bool
 
 
+class _WaitingOp(NamedTuple):
+    """What is asked of an op that may go."""
+
+    seq: int
+    op_id: str
+    kind: str
+    body: str
+    state: str
+    project_id: str
+    session_id: str
+    scene_id: str | None
+
+
+_ASKED = ", ".join(f"o.{name}" for name in _WaitingOp._fields)
+
+
 class Batches(Store):
     """Leased, sent, failed; ``answers.py`` says what became of them."""
 
@@ -103,17 +120,17 @@ class Batches(Store):
         Of ``sessions_max`` sessions, the one with the oldest op first. ``core/batching.py`` decides which
         gather instead, for ``wait_seconds`` at most. Of what is ``unknown`` one op asks, when it may.
         """
-        going, gathering = list[Sequence[sqlite3.Row]](), dict[str, WaitingOps]()
+        going, gathering = list[Sequence[_WaitingOp]](), dict[str, WaitingOps]()
         sessions = self._sessions(busy)
         for session in sessions:
             missing = unknown.get(session, {})
-            if not (rows := self._sendable_of(session, missing, now=now, limit=limit)):
+            if not (ops := self._sendable_of(session, missing, now=now, limit=limit)):
                 continue
-            waiting = self._waiting(session, rows, limit=limit, now=now)
+            waiting = self._waiting(session, ops, limit=limit, now=now)
             if due_at(waiting, most=limit, wait_seconds=wait_seconds) > now:
                 gathering[session] = waiting
             else:
-                going.append(rows)
+                going.append(ops)
             if len(going) == sessions_max:
                 break
         self._since = {session: waiting.since for session, waiting in gathering.items()}
@@ -122,7 +139,7 @@ class Batches(Store):
             batches=self._leased(going),
             due=min([*gathered, *self._next_op_due(now), *dues(unknown, now=now)], default=None),
             is_gathering=any(waiting.files_wait for waiting in gathering.values()),
-            is_all=next(sessions, None) is None and not any(self._has_more(rows) for rows in going),
+            is_all=next(sessions, None) is None and not any(self._has_more(ops) for ops in going),
         )
 
     @transaction
@@ -181,26 +198,28 @@ class Batches(Store):
 
     def _sendable_of(
         self, session: str, unknown: UnknownOfSession, *, now: float, limit: int
-    ) -> Sequence[sqlite3.Row]:
+    ) -> Sequence[_WaitingOp]:
         """Return a session's oldest ops that may go; all of them are of one project."""
         if is_waiting(unknown, now=now):
             return []
         waiting = waiting_scenes(unknown, now=now)
         others = " AND ifnull(o.scene_id, '') NOT IN (SELECT value FROM json_each(:waiting))"
-        rows = self._db.execute(
-            f"SELECT * FROM outbox o WHERE o.session_id = :session AND {self._sendable()}"
-            f"{others if waiting else ''} ORDER BY o.seq LIMIT :limit",
+        rows = self._db.in_one(
+            f"SELECT json_array({_ASKED}) AS one FROM outbox o"
+            f" WHERE o.session_id = :session AND {self._sendable()}{others if waiting else ''}"
+            " ORDER BY o.seq LIMIT :limit",
             {"session": session, "now": now, "limit": limit, "waiting": json.dumps(waiting)},
-        ).fetchall()
-        rows = [row for row in rows if row["project_id"] == rows[0]["project_id"]]
-        return _one_of_each(rows, unknown) if unknown else rows
+        )
+        ops = list(starmap(_WaitingOp, rows))
+        ops = [op for op in ops if op.project_id == ops[0].project_id]
+        return _one_of_each(ops, unknown) if unknown else ops
 
-    def _waiting(self, session: str, rows: Sequence[sqlite3.Row], *, limit: int, now: float) -> WaitingOps:
+    def _waiting(self, session: str, ops: Sequence[_WaitingOp], *, limit: int, now: float) -> WaitingOps:
         return WaitingOps(
-            count=len(rows),
+            count=len(ops),
             since=self._since.get(session, now),
-            only_openings=all(_is_opening(row) for row in rows),
-            files_wait=len(rows) < limit and self._files_wait(session, now),
+            only_openings=all(_is_opening(op) for op in ops),
+            files_wait=len(ops) < limit and self._files_wait(session, now),
         )
 
     def _files_wait(self, session: str, now: float) -> bool:
@@ -218,10 +237,10 @@ class Batches(Store):
         ).fetchone()
         return row is not None
 
-    def _leased(self, found: Sequence[Sequence[sqlite3.Row]]) -> tuple[Batch, ...]:
+    def _leased(self, found: Sequence[Sequence[_WaitingOp]]) -> tuple[Batch, ...]:
         if not found:
             return ()
-        seqs = [row["seq"] for rows in found for row in rows]
+        seqs = [op.seq for ops in found for op in ops]
         self._db.over(
             "UPDATE outbox SET state = 'sent', lease = 1 WHERE seq IN ({rows})", [(seq,) for seq in seqs]
         )
@@ -229,19 +248,19 @@ class Batches(Store):
         acked_seq = self._acked_seq()
         return tuple(
             Batch(
-                project_id=rows[0]["project_id"],
-                session_id=rows[0]["session_id"],
+                project_id=ops[0].project_id,
+                session_id=ops[0].session_id,
                 acked_seq=acked_seq,
-                ops=tuple(_op(row) for row in rows),
+                ops=tuple(_op(op) for op in ops),
             )
-            for rows in found
+            for ops in found
         )
 
-    def _has_more(self, rows: Sequence[sqlite3.Row]) -> bool:
+    def _has_more(self, ops: Sequence[_WaitingOp]) -> bool:
         """Tell whether a session has ops beside those that were leased: these may let them go."""
         row = self._db.execute(
             "SELECT 1 FROM outbox WHERE session_id = ? AND state <> 'dead' AND lease = 0 LIMIT 1",
-            [rows[0]["session_id"]],
+            [ops[0].session_id],
         ).fetchone()
         return row is not None
 
@@ -272,21 +291,21 @@ class Batches(Store):
         return int(row["seq"]) - 1 if row["seq"] is not None else self._last_seq()
 
 
-def _op(row: sqlite3.Row) -> Op:
-    return _new_op(row["seq"], row["op_id"], _KINDS[row["kind"]], row["body"], row["state"] == "sent")
+def _op(waiting: _WaitingOp) -> Op:
+    return _new_op(waiting.seq, waiting.op_id, _KINDS[waiting.kind], waiting.body, waiting.state == "sent")
 
 
-def _one_of_each(rows: Sequence[sqlite3.Row], unknown: UnknownOfSession) -> Sequence[sqlite3.Row]:
+def _one_of_each(ops: Sequence[_WaitingOp], unknown: UnknownOfSession) -> Sequence[_WaitingOp]:
     """Leave one op, the oldest, of each scene that is unknown, or of the session if that is."""
     if ITSELF in unknown:
-        return rows[:1]
-    first = {row["scene_id"]: row["seq"] for row in reversed(rows)}
-    return [row for row in rows if row["scene_id"] not in unknown or first[row["scene_id"]] == row["seq"]]
+        return ops[:1]
+    first = {op.scene_id: op.seq for op in reversed(ops)}
+    return [op for op in ops if op.scene_id not in unknown or first[op.scene_id] == op.seq]
 
 
-def _is_opening(row: sqlite3.Row) -> bool:
+def _is_opening(op: _WaitingOp) -> bool:
     """Tell whether an op says no more of a scene than that something is on its way."""
-    if row["kind"] != OpKind.FACTS:
+    if op.kind != OpKind.FACTS:
         return False
-    facts = json.loads(row["body"])
+    facts = json.loads(op.body)
     return bool(facts.get("owed")) and facts.get("error") is None

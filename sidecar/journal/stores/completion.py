@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
+from typing import Any
 
 from sidecar.core.file_states import FileEvent
 from sidecar.core.model import AssetType, Fingerprint, State, StatIdentity, Transfer
@@ -31,9 +31,9 @@ from .transfers import StepRow, Transfers
 
 # A candidate is the only one where no other transfer, older or newer, has its slot.
 _CANDIDATES = """
-SELECT t.id, t.transfer, rtrim(r.path, '/') AS root_path, t.root, t.folder, t.name, t.session_id, t.scene_id,
-  t.asset_type, t.held, coalesce(t.size, 0) AS size, t.state = 'discovered' AND t.asset_type <> 'manifest'
-    AND NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = t.slot AND o.id <> t.id) AS is_only
+SELECT json_array(t.id, t.transfer, rtrim(r.path, '/'), t.root, t.folder, t.name, t.session_id, t.scene_id,
+  t.asset_type, t.held, coalesce(t.size, 0), t.state = 'discovered' AND t.asset_type <> 'manifest'
+    AND NOT EXISTS (SELECT 1 FROM transfers o WHERE o.slot = t.slot AND o.id <> t.id)) AS one
 FROM transfers t JOIN roots r ON r.id = t.root WHERE t.id IN ({rows})
 """
 # What was read of candidates, and how their files looked: it was seen, and not deleted by us.
@@ -74,11 +74,11 @@ class Completion(Store):
     @transaction
     def complete_all(self, found: Sequence[tuple[int, Fingerprint]]) -> list[State | None]:
         """Complete many, as ``complete`` does; those that are their slots' only ones are quickest."""
-        rows = {row["id"]: row for row in self._db.over(_CANDIDATES, [(row_id,) for row_id, _ in found])}
+        rows = {row[0]: row for row in self._db.over_in_one(_CANDIDATES, [(row_id,) for row_id, _ in found])}
         only = {
             row_id: (rows[row_id], fingerprint)
             for row_id, fingerprint in found
-            if row_id in rows and rows[row_id]["is_only"] and fingerprint.parts is None
+            if row_id in rows and rows[row_id][-1] and fingerprint.parts is None
         }
         if only:
             self._complete_only(list(only.values()))
@@ -108,7 +108,7 @@ class Completion(Store):
         now = self._transfers.some([candidate.row_id for candidate, _ in found])
         return [now[candidate.row_id] for candidate, _ in found]
 
-    def _complete_only(self, found: Sequence[tuple[sqlite3.Row, Fingerprint]]) -> None:
+    def _complete_only(self, found: Sequence[tuple[list[Any], Fingerprint]]) -> None:
         """Complete candidates whose slots have no other transfer: a video of them is one more."""
         ready_ms = self._db.clock.wall_ms()
         steps, rows, files = list[StepRow](), list[tuple[Column, ...]](), list[tuple[Column, ...]]()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sidecar.core.errors import SidecarError
 from sidecar.core.model import State, Transfer
@@ -28,15 +28,16 @@ _FIRST = "ORDER BY priority, id LIMIT ?2"
 _MAY_BE_BEGUN = "SELECT 1 FROM transfers WHERE state = 'ready' AND lease = 0 AND may_upload = 1 LIMIT 1"
 _MAY_BE_OPEN = "SELECT 1 FROM transfers WHERE may_upload = 1 LIMIT 1"
 _OLDEST_FIRST = f"""
-SELECT {TRANSFER_COLUMNS}, t.slot, {_BEGUN} AS begun FROM transfers t CROSS JOIN roots r ON r.id = t.root
+SELECT json_array({TRANSFER_COLUMNS}, t.slot, {_BEGUN}) AS one
+FROM transfers t CROSS JOIN roots r ON r.id = t.root
 WHERE {_IS_DUE} ORDER BY t.priority, t.id LIMIT ?2
 """
 _DUE = f"SELECT id, slot, priority, {_BEGUN} AS begun FROM transfers t WHERE {_IS_DUE}"
 _BEGUN_FIRST = f"""
-SELECT {TRANSFER_COLUMNS}, {_BEGUN} AS begun FROM {TRANSFERS} WHERE t.id IN (SELECT min(id) FROM (
+SELECT json_array({TRANSFER_COLUMNS}, {_BEGUN}) AS one FROM {TRANSFERS} WHERE t.id IN (SELECT min(id) FROM (
   SELECT id, slot FROM (SELECT * FROM ({_DUE} AND may_upload = 1 AND begun {_FIRST})
   UNION SELECT * FROM ({_DUE} {_FIRST})) ORDER BY priority, begun DESC, id LIMIT ?2) GROUP BY slot)
-ORDER BY t.priority, begun DESC, t.id
+ORDER BY t.priority, {_BEGUN} DESC, t.id
 """
 
 
@@ -161,12 +162,12 @@ class UploadClaims(Store):
             for one in intended:
                 self._db.gathered.bring_news(one.route.slot.session_id, one.route.scene_id)
 
-    def _due(self, given: Sequence[float]) -> list[sqlite3.Row]:
+    def _due(self, given: Sequence[float]) -> list[list[Any]]:
         """Return what may be claimed, in its order; the last column tells whether it is begun."""
         roots = self._roots.blocked_roots()
         if self._may_be_begun():
-            return self._db.execute(_BEGUN_FIRST.format(roots=roots), given).fetchall()
-        rows = self._db.execute(_OLDEST_FIRST.format(roots=roots), given).fetchall()
+            return self._db.in_one(_BEGUN_FIRST.format(roots=roots), given)
+        rows = self._db.in_one(_OLDEST_FIRST.format(roots=roots), given)
         of_slots = {row[-2]: row for row in reversed(rows)}  # the oldest of each
         return [row for row in rows if of_slots[row[-2]] is row]
 
