@@ -34,8 +34,8 @@ class Lookups(Store):
 
     def awaiting_lookup(self, *, limit: int) -> list[AwaitedLookup]:
         """Return ready transfers that wait for Convex's answer, oldest first."""
-        rows = self._db.execute(
-            "SELECT id, route, bucket, checksum, size FROM transfers"
+        rows = self._db.in_one(
+            "SELECT json_array(id, route, bucket, checksum, size) AS one FROM transfers"
             " WHERE state = 'ready' AND held = 1 ORDER BY id LIMIT ?",
             [limit],
         )
@@ -47,15 +47,22 @@ class Lookups(Store):
 
         ``asked`` says that Convex answered. Otherwise it may know what is only to be searched for.
         """
+        new = [row_id for row_id, known_content in found.items() if known_content is None]
+        self._db.over(
+            "UPDATE transfers SET held = 0, recall = NULL WHERE id IN ({rows}) AND held = 1",
+            [(row_id,) for row_id in new],
+        )
         for row_id, known_content in found.items():
-            is_shown = known_content is not None and known_content.version is not None
+            if known_content is None:
+                continue
             self._db.execute(
                 "UPDATE transfers SET held = 0, recall = ?, parked = iif(?, 0, parked)"
                 " WHERE id = ? AND held = 1",
-                [known_content_json(known_content), is_shown, row_id],
+                [known_content_json(known_content), known_content.version is not None, row_id],
             )
-            if known_content is None or (asked and known_content.version is None):
-                self._transfers.bring_news(row_id)
+            if asked and known_content.version is None:
+                new.append(row_id)
+        self._transfers.bring_news(new)
         self._db.topics.add(Topic.UPLOADS)
 
     @transaction

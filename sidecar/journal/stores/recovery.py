@@ -113,7 +113,7 @@ class Recovery(Store):
     @transaction
     def candidate_written(self, row_id: int) -> None:
         """Somebody writes a candidate that awaits a lookup: something new is coming, whatever was there."""
-        self._transfers.bring_news(row_id)
+        self._transfers.bring_news([row_id])
 
     @transaction
     def abandon_if_cancelled(self, row_id: int, identity: StatIdentity) -> bool:

@@ -215,11 +215,11 @@ class Transfers(Store):
             )
         )
 
-    def bring_news(self, row_id: int) -> None:
-        """Convex may not know this transfer: from here on all is reported of its scene."""
-        scene = self._db.execute("SELECT session_id, scene_id FROM transfers WHERE id = ?", [row_id])
-        for row in scene:
-            self._db.gathered.bring_news(*row)
+    def bring_news(self, row_ids: Sequence[int]) -> None:
+        """Convex may not know these transfers: from here on all is reported of their scenes."""
+        of_these = "SELECT DISTINCT session_id, scene_id FROM transfers WHERE id IN ({rows})"
+        for scene in self._db.over(of_these, [(row_id,) for row_id in row_ids]):
+            self._db.gathered.bring_news(*scene)
 
     def remember(self, transfer: Transfer, event: str, detail: str | None) -> None:
         """Write an event of a transfer that is not logged."""
@@ -276,16 +276,14 @@ class Transfers(Store):
         """Write all intents at once; a transfer that is read has those of its own transaction."""
         if not gathered.intents:
             return
-        row_ids = [(row_id,) for row_id in gathered.intents]
+        row_ids = list(gathered.intents)
         before = self._db.conn.total_changes
-        self._db.over("UPDATE transfers SET may_object = 1 WHERE id IN ({rows})", row_ids)
+        self._db.over("UPDATE transfers SET may_object = 1 WHERE id IN ({rows})", [(one,) for one in row_ids])
         if self._db.conn.total_changes - before < len(row_ids):
-            raise LookupError(f"the journal has not all of the transfers {list(gathered.intents)}")
+            raise LookupError(f"the journal has not all of the transfers {row_ids}")
         gathered.intents.clear()
         if self._db.may_recall:
-            scenes = self._db.over("SELECT session_id, scene_id FROM transfers WHERE id IN ({rows})", row_ids)
-            for scene in scenes:
-                gathered.bring_news(*scene)
+            self.bring_news(row_ids)
 
     def _write_events(self, gathered: Gathered) -> None:
         if not gathered.events:
