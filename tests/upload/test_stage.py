@@ -61,7 +61,7 @@ async def test_files_that_come_one_by_one_are_claimed_once_each(fake: Rig) -> No
     """Whoever ends while nothing may wait for its place does not ask for more."""
     claims = list[str]()
     fake.journal.db.conn.set_trace_callback(
-        lambda sql: claims.append(sql) if "t.due <=" in sql and "begun" in sql else None
+        lambda sql: claims.append(sql) if "t.due <=" in sql and "t.priority BETWEEN" in sql else None
     )
     async with running(fake.stage(concurrency=4)):
         for n in range(5):

@@ -30,11 +30,16 @@ class HugeAnswerError(aiohttp.ClientPayloadError):
     """An answer that no S3 gives; as a broken connection, it says nothing of what was carried out."""
 
 
-async def body_of(content: StreamReader, headers: CIMultiDictProxy[str]) -> bytes:
-    """Return the whole body of an answer. Raises HugeAnswerError, ClientPayloadError."""
+async def body_of(
+    content: StreamReader, headers: CIMultiDictProxy[str], heard: Callable[[int], None] | None
+) -> bytes:
+    """Return the whole body of an answer; ``heard`` is told what comes in.
+
+    Raises HugeAnswerError, ClientPayloadError.
+    """
     if content.at_eof():
         return b""
-    body, heard = bytearray(), READ.get()
+    body = bytearray()
     async for piece in content.iter_any():
         body += piece
         if heard is not None:
@@ -85,7 +90,7 @@ class BoundedResponse(aiohttp.ClientResponse):
         """Return the whole body. Raises HugeAnswerError, ClientPayloadError."""
         if self._body is None:
             try:
-                self._body = await body_of(self.content, self.headers)
+                self._body = await body_of(self.content, self.headers, READ.get())
             except BaseException:
                 self.close()  # aiobotocore would leave the connection to the garbage collector
                 raise

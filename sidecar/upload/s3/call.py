@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from sidecar.core.standstill import SPAN_SECONDS, CallState, Standstill
 
@@ -32,9 +32,15 @@ class CallObserver(Protocol):
 class Call:
     """One call on the line; entering it begins it. What stands still ends with TimeoutError at its exit."""
 
-    def __init__(self, uplink: CallObserver, silent_seconds: float, length_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        uplink: CallObserver,
+        loop: asyncio.AbstractEventLoop,
+        silent_seconds: float,
+        length_bytes: int = 0,
+    ) -> None:
         """``silent_seconds`` is its limit on standing still, ``length_bytes`` that of its body."""
-        self._uplink, self._loop = uplink, asyncio.get_running_loop()
+        self._uplink, self._loop = uplink, loop
         self.silent_seconds, self.length_bytes = silent_seconds, length_bytes
         self.ending: Standstill | None = None
         self.begun_at = self.moved_at = self._loop.time()
@@ -44,12 +50,15 @@ class Call:
         self._settled_at: float | None = None
         self._transport: asyncio.Transport | None = None
         self._wire: TcpConnection | None = None
+        self._task: asyncio.Task[Any] | None = None
         self._is_written = self._is_throttled = False
         self._looks: deque[tuple[float, int]] = deque()
 
     def __enter__(self) -> Self:
         """Begin."""
-        self._task = asyncio.current_task()
+        self._task = asyncio.current_task(
+            self._loop
+        )  # without the loop it would be looked for: a system call
         self._cancelling = self._task.cancelling() if self._task else 0
         self._uplink.begun(self)
         return self
@@ -59,9 +68,10 @@ class Call:
     ) -> None:
         """End; turn our own cancellation into TimeoutError, as ``asyncio.timeout`` does."""
         self._uplink.over(self, arrived=kind is None, now=self._loop.time())
-        if self.ending is None or self._task is None:
+        task, self._task = self._task, None  # whose context may know us: a circle
+        if self.ending is None or task is None:
             return
-        if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+        if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
     # -- what the body and the answer say ----------------------------------------------------------

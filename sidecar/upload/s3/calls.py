@@ -88,7 +88,6 @@ class Calls:
         if self._small is None or len(put.data) > EXPECT_BYTES:
             return None
         watch = self._uplink.call(STALL_SECONDS, length_bytes=len(put.data))
-        READ.set(watch.read)
         try:
             request = await self._small.small_request(put)
             if request is None:

@@ -144,7 +144,9 @@ async def _answered(protocol: ResponseHandler, sending: _Sending, data: bytes, w
         return message
     while message.code < _FINAL_STATUS:
         message, content = await protocol.read()
-    return Answer(message.code, text_of(message.raw_headers), await body_of(content, message.headers))
+    return Answer(
+        message.code, text_of(message.raw_headers), await body_of(content, message.headers, watch.read)
+    )
 
 
 async def _connected(origin: aiohttp.ClientRequest, session: aiohttp.ClientSession) -> Connection:

@@ -36,6 +36,7 @@ class Uplink:
         self.ask: Callable[[], Awaitable[bool]] | None = None  # tells whether S3 answers
         self._calls: set[Call] = set()
         self._heavy, self._light = Lane(self._units), Lane(self._units)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._asking: asyncio.Task[None] | None = None
         self._moved_at, self._moving_since, self._mute_at = float("-inf"), float("inf"), float("-inf")
@@ -50,7 +51,9 @@ class Uplink:
 
     def call(self, silent_seconds: float, *, length_bytes: int = 0) -> Call:
         """Return the watch over one call, a context manager."""
-        return Call(self, silent_seconds, length_bytes)
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return Call(self, self._loop, silent_seconds, length_bytes)
 
     def slowed(self, now: float) -> None:
         """Take in that S3 asks for less."""
