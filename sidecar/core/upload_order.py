@@ -51,10 +51,11 @@ class Rank:
 class UploadRoom:
     """Which transfers may begin: ``count`` more urgent than ``priority``, or as urgent and shorter.
 
-    None is more urgent than ``least_priority``.
+    ``light`` of them, if that is more, while all are light. None is more urgent than ``least_priority``.
     """
 
     count: int
+    light: int = 0
     priority: int = ANY
     shorter_than_bytes: int = ANY
     least_priority: int = 0
@@ -74,10 +75,11 @@ def room(under_way: Collection[Rank], *, wanted: int, part_bytes: int) -> Upload
     count = min(wanted, PILES * wanted - len(under_way))
     if count <= 0:
         return None
+    light = CROWD * wanted - len(under_way) if all(rank.is_light for rank in under_way) else 0
     if len(under_way) < wanted:
-        return UploadRoom(count=wanted - len(under_way))
-    if len(under_way) < CROWD * wanted and all(rank.is_light for rank in under_way):
-        return UploadRoom(count=min(count, CROWD * wanted - len(under_way)))
+        return UploadRoom(count=wanted - len(under_way), light=light)
+    if light > 0:
+        return UploadRoom(count=min(count, light), light=light)
     places = sorted((rank.priority, rank.is_large) for rank in under_way)
     priority, is_large = full_at = places[wanted - 1]
     count = min(count, wanted - sum(place < full_at for place in places))

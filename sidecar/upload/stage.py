@@ -103,7 +103,7 @@ class UploadStage:
             room = self._room()
             claim = await self._start(tasks, room) if room else None
             next_due = claim.next_due if claim else None
-            is_all = room and claim and room.is_for_all and len(claim.transfers) < room.count
+            is_all = room and claim and room.is_for_all and not claim.is_full
             self._may_wait = not is_all
             await wait_for(self._work, next_due, clock=self._clock)
 
@@ -147,6 +147,7 @@ class UploadStage:
         claim = await self._journal.do(
             UploadClaims.claim_uploads,
             limit=room.count,
+            light_limit=room.light,
             now=self._clock.monotonic(),
             priority=room.priority,
             shorter_than_bytes=room.shorter_than_bytes,
@@ -161,7 +162,7 @@ class UploadStage:
             of_roots[transfer.root].append((transfer, progress))
         for some in of_roots.values():
             tasks.create_task(self._begin(tasks, some))
-        if len(claim.transfers) >= room.count:
+        if claim.is_full:
             self._work.set()  # there may be more: ask once again
         return claim
 

@@ -149,9 +149,11 @@ def test_nobody_waits_for_a_place_behind_less_urgent_ones() -> None:
 
 
 def test_light_files_go_in_crowds_and_nothing_else_does() -> None:
-    """As many more at a time as are wanted, until there are thrice as many, or one of them is not light."""
+    """Until there are thrice as many as are wanted, or one of them is not light. Of others as many more."""
     light = replace(CHUNK, is_light=True)
-    assert room([light] * 4, wanted=4, part_bytes=PART) == UploadRoom(count=4)
-    assert room([light] * 9, wanted=4, part_bytes=PART) == UploadRoom(count=3)
+    assert room([], wanted=4, part_bytes=PART) == UploadRoom(count=4, light=12)
+    assert room([light], wanted=4, part_bytes=PART) == UploadRoom(count=3, light=11)
+    assert room([light] * 4, wanted=4, part_bytes=PART) == UploadRoom(count=4, light=8)
+    assert room([light] * 9, wanted=4, part_bytes=PART) == UploadRoom(count=3, light=3)
     assert room([light] * CROWD * 4, wanted=4, part_bytes=PART) == UploadRoom(count=4, priority=2)
     assert room([*[light] * 4, CHUNK], wanted=4, part_bytes=PART) == UploadRoom(count=4, priority=2)

@@ -96,3 +96,31 @@ def test_an_intent_of_which_nothing_came_is_taken_back(tmp_path: Path, *, is_rel
         journal.upload_claims.take_back_intent(waits.row_id)
         assert not claim(journal).transfers  # the lease is another matter
     assert not may_exist(journal, waits)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "claimed", "is_full"),
+    [
+        ("lllll", 4, True),  # no more than so many at once
+        ("lll", 3, False),
+        ("lllF", 3, True),  # the film is due, and waits for a place
+        ("lFll", 2, True),
+        ("FFFF", 2, True),
+        ("lF", 2, True),
+    ],
+)
+def test_more_are_claimed_while_all_are_light(
+    tmp_path: Path, sizes: str, claimed: int, is_full: bool
+) -> None:
+    """Two places, four for light ones: a crowd of small files ends before the first film."""
+    journal = open_journal(tmp_path)
+    for n, size in enumerate(sizes, 1):
+        candidate = see(journal, n, at=route(f"c{n}.mp4"))
+        assert candidate is not None
+        finish(journal, candidate, f"{n}", n, size=10 if size == "l" else SMALL_BYTES)
+    found = journal.upload_claims.claim_uploads(
+        limit=2, light_limit=4, now=1e9, intend_below_bytes=SMALL_BYTES
+    )
+    assert len(found.transfers) == claimed
+    assert found.is_full is is_full
+    assert found.intended == {one.row_id for one in found.transfers if one.size_bytes < SMALL_BYTES}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from sidecar.core.errors import SidecarError
@@ -48,7 +49,10 @@ class Claim:
     transfers: tuple[Transfer, ...]
     begun: frozenset[int]  # those of which S3 has parts
     intended: frozenset[int]  # those whose PUT may begin: it is noted that their objects may exist
-    next_due: float | None  # monotonic seconds of the earliest row that waits, if fewer than asked are due
+    is_full: bool  # as many as were asked for: more may be due
+    next_due: (
+        float | None
+    )  # monotonic seconds of the earliest row that waits, if all were claimed that are due
 
 
 class UploadClaims(Store):
@@ -66,6 +70,7 @@ class UploadClaims(Store):
         *,
         limit: int,
         now: float,
+        light_limit: int = 0,
         priority: int = ANY,
         shorter_than_bytes: int = ANY,
         least_priority: int = 0,
@@ -79,24 +84,30 @@ class UploadClaims(Store):
         ``priority``, or as urgent and shorter, and not more urgent than ``least_priority``. What has
         ``part_bytes`` or more goes in parts.
 
-        What is shorter than ``intend_below_bytes``, and of which nothing can be at S3 yet, is claimed with
-        its intent, as ``begin_put`` notes it. The transfer says how it was before: there is nothing to look
-        for. If nothing is asked of S3 in the end, ``take_back_intent``, or ``release`` as ``never_asked``.
+        What is shorter than ``intend_below_bytes`` is light: up to ``light_limit`` go while all are. If
+        nothing of it can be at S3 yet it is claimed with its intent, as ``begin_put`` notes it. The transfer
+        says how it was before: there is nothing to look for. If nothing is asked of S3 in the end,
+        ``take_back_intent``, or ``release`` as ``never_asked``.
         """
         self.part_bytes = part_bytes
-        rows = self._due([now, limit, priority, shorter_than_bytes, least_priority])
-        transfers = [transfer_from(row) for row in rows]
+        most = max(limit, light_limit)
+        rows = self._due([now, most, priority, shorter_than_bytes, least_priority])
+        due = [transfer_from(row) for row in rows]
+        crowd = sum(1 for _ in takewhile(lambda one: one.size_bytes < intend_below_bytes, due))
+        room = most if crowd == len(due) else max(limit, crowd)
+        transfers, is_full = due[:room], len(due) >= room
         intended = [one for one in transfers if _is_new(one) and one.size_bytes < intend_below_bytes]
         self._lease(transfers, intended)
-        self._transfers.uploads_began |= {row[0]: now for row in rows}
+        self._transfers.uploads_began |= dict.fromkeys([one.row_id for one in transfers], now)
         is_any = (priority, shorter_than_bytes, least_priority) == (ANY, ANY, 0)
-        if (len(rows) >= limit and least_priority == 0) or is_any:
-            self.are_full = len(rows) >= limit
+        if (is_full and least_priority == 0) or is_any:
+            self.are_full = is_full
         return Claim(
             transfers=tuple(transfers),
             intended=frozenset([one.row_id for one in intended]),
-            begun=frozenset([row[0] for row in rows if row[-1]]),
-            next_due=None if len(rows) >= limit else self._next_upload_due(now),
+            begun=frozenset([row[0] for row in rows[: len(transfers)] if row[-1]]),
+            is_full=is_full,
+            next_due=None if is_full else self._next_upload_due(now),
         )
 
     @transaction
