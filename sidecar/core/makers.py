@@ -17,7 +17,9 @@ def maker(kind: type[T]) -> Callable[..., T]:
     """
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     about = {"__doc__": kind.__doc__}  # else it is made, in the time of all the rest
-    begin = make_dataclass(f"_{kind.__name__}", names, slots=True, eq=False, repr=False, namespace=about)
+    begin = make_dataclass(
+        f"_{kind.__name__}", names, bases=kind.__bases__, slots=True, eq=False, repr=False, namespace=about
+    )
 
     def made(*values: Any) -> T:
         one: Any = begin(*values)

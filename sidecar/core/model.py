@@ -73,8 +73,15 @@ class StatIdentity(NamedTuple):
     ctime_ns: int
 
 
+class _Digested:
+    """Keeps what was made of its fields: it is no field itself."""
+
+    __slots__ = ("_digest",)
+    _digest: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
+class Slot(_Digested):
     """The place that versions of one asset share: what a player means by "this chunk"."""
 
     session_id: str
@@ -86,10 +93,19 @@ class Slot:
     @property
     def digest(self) -> str:
         """base64url (no padding) of the SHA-256 of the slot's five fields as a JSON array."""
-        return _digest(self.session_id, self.entity_type, self.entity_id, self.asset_type, self.name)
+        try:
+            return self._digest
+        except AttributeError:
+            digest = _digest(self.session_id, self.entity_type, self.entity_id, self.asset_type, self.name)
+            self.know_digest(digest)
+            return digest
+
+    def know_digest(self, digest: str) -> None:
+        """Take it from a row that has it: made anew for each step of each file it would show in a burst."""
+        object.__setattr__(self, "_digest", digest)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=256)  # of files that come alone
 def _digest(*fields: str) -> str:
     text = f"[{','.join([_quoted(field) for field in fields])}]"
     digest = b2a_base64(hashlib.sha256(text.encode()).digest(), newline=False)

@@ -124,3 +124,5 @@ def test_more_are_claimed_while_all_are_light(
     assert len(found.transfers) == claimed
     assert found.is_full is is_full
     assert found.intended == {one.row_id for one in found.transfers if one.size_bytes < SMALL_BYTES}
+    slots = [one.route.slot for one in found.transfers]
+    assert [slot.digest for slot in slots] == [replace(slot).digest for slot in slots]  # read; made anew

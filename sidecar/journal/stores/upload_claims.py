@@ -35,7 +35,8 @@ WHERE {_IS_DUE} ORDER BY t.priority, t.id LIMIT ?2
 """
 _DUE = f"SELECT id, slot, priority, {_BEGUN} AS begun FROM transfers t WHERE {_IS_DUE}"
 _BEGUN_FIRST = f"""
-SELECT json_array({TRANSFER_COLUMNS}, {_BEGUN}) AS one FROM {TRANSFERS} WHERE t.id IN (SELECT min(id) FROM (
+SELECT json_array({TRANSFER_COLUMNS}, t.slot, {_BEGUN}) AS one FROM {TRANSFERS}
+WHERE t.id IN (SELECT min(id) FROM (
   SELECT id, slot FROM (SELECT * FROM ({_DUE} AND may_upload = 1 AND begun {_FIRST})
   UNION SELECT * FROM ({_DUE} {_FIRST})) ORDER BY priority, begun DESC, id LIMIT ?2) GROUP BY slot)
 ORDER BY t.priority, {_BEGUN} DESC, t.id
@@ -92,7 +93,7 @@ class UploadClaims(Store):
         self.part_bytes = part_bytes
         most = max(limit, light_limit)
         rows = self._due([now, most, priority, shorter_than_bytes, least_priority])
-        due = [transfer_from(row) for row in rows]
+        due = [_claimed(row) for row in rows]
         crowd = sum(1 for _ in takewhile(lambda one: one.size_bytes < intend_below_bytes, due))
         room = most if crowd == len(due) else max(limit, crowd)
         transfers, is_full = due[:room], len(due) >= room
@@ -202,6 +203,12 @@ class UploadClaims(Store):
             self._db.none_of.add(Rare.DELAYED_UPLOADS)
             return None
         return float(row["due"])
+
+
+def _claimed(row: list[Any]) -> Transfer:
+    transfer = transfer_from(row)
+    transfer.route.slot.know_digest(row[-2])
+    return transfer
 
 
 def _is_new(transfer: Transfer) -> bool:
