@@ -115,7 +115,9 @@ class Drain:
             for row in rows
             if not (row.state is State.DISCOVERED and (row.root, row.path) in refused)
         ]
-        files = max(0, counted.total - counted.refused)
+        new = [one for one in candidates.values() if not one.is_journaled]
+        named += [f"{absolute(one.root, one.path)}: {one.file_class}: {one.why}" for one in new]
+        files = max(0, counted.total - counted.refused) + len(new)
         lost = [f"{root}: {why.why}" for root, why in away.items()]
         return Remaining(
             files=files,

@@ -22,6 +22,7 @@ from sidecar.journal.stores.completion import Completion
 from sidecar.journal.stores.counts import Counts
 from sidecar.journal.stores.discovery import Discovery
 from sidecar.journal.stores.files import Files
+from sidecar.journal.stores.first_sight import FirstSight
 from sidecar.journal.stores.local_deletion import LocalDeletion
 from sidecar.journal.stores.lookups import Lookups
 from sidecar.journal.stores.multipart import MultipartUploads
@@ -76,7 +77,8 @@ class Journal:
         discovery = self.discovery = Discovery(db, transfers, scenes, removal_ops, counts)
         completion = self.completion = Completion(db, transfers, scenes, removal_ops, cleanup)
         # The watch stage's.
-        files = self.files = Files(db, transfers, removal_ops, discovery, completion)
+        first_sight = self.first_sight = FirstSight(db, transfers, scenes, counts, discovery)
+        files = self.files = Files(db, transfers, removal_ops, discovery, completion, first_sight)
         withholding = self.withholding = Withholding(db, transfers, completion)
         self.stream_pieces = StreamPieces(db, transfers, scene_reports, completion, withholding)
         self.local_deletion = LocalDeletion(db, transfers)
@@ -99,7 +101,9 @@ class Journal:
         self.scene_pruning = ScenePruning(db)
         repairs = self.repairs = Repairs(db, transfers, outbox, cleanup, multipart)
         # The library's.
-        self.submissions = Submissions(db, transfers, completion, files, uploads, repairs, discovery)
+        self.submissions = Submissions(
+            db, transfers, completion, files, uploads, repairs, discovery, first_sight
+        )
         self.takedowns = Takedowns(db, cleanup)
         self._stores = {type(one).__name__: one for one in vars(self).values() if isinstance(one, Store)}
         try:

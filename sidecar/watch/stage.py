@@ -19,7 +19,7 @@ from sidecar.watch.complete.candidates import Candidates
 from sidecar.watch.complete.probe import ProbePolicy, ProbeRequest
 from sidecar.watch.complete.schedule import Candidate
 from sidecar.watch.os import write_lease
-from sidecar.watch.os.filesystem import Filesystems
+from sidecar.watch.os.filesystem import Filesystems, ReadinessMethod
 from sidecar.watch.os.worker_threads import WorkerThreads
 from sidecar.watch.ownership.fence import Fence
 from sidecar.watch.ownership.root_lock import RootLocker
@@ -34,7 +34,7 @@ from .root import RootAway, RootSettings, RootWatch
 from .started import StartTime
 from .unsent import Unsent, UnsentReport
 
-THREADS = 4
+THREADS = 5  # two that look, two that read, and one for first looks: a disk that hangs may keep each
 LOCATE_SECONDS = 5.0
 OBSERVATIONS_MAX = 100  # of one transaction
 
@@ -168,7 +168,7 @@ class WatchStage:
 
     def pending(self) -> Sequence[Candidate]:
         """Return all candidates: what is settling, incomplete, or refused since it cannot be read."""
-        return self._candidates.all()
+        return self._candidates.pending()
 
     def unsent(self, scope: FileScope) -> Unsent:
         """Return what counts as unsent within a scope, exactly; it is as old as the last listing."""
@@ -264,6 +264,7 @@ class WatchStage:
             settle_seconds=root.settings.settle_seconds,
             scanning=root.scanning,
             abandon_after_seconds=self._abandon_after_seconds,
+            has_leases=root.readiness is ReadinessMethod.LEASE,
         )
 
     def _withhold_reason(self, request: ProbeRequest, identity: StatIdentity) -> str | None:

@@ -48,4 +48,10 @@ EFFECTS = {
     "removal-tombstone": 36,
     "removal-delete": 42,
     "removal-undone": 69,
+    "batch-at-once": 41,
+    "replace-ready-at-once": 32,
+    "aba-at-once": 33,
+    "marker-at-once": 38,
+    "restart-at-once": 45,
+    "journal-lost-at-once": 76,
 }

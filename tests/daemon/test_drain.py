@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 import pytest
 
 from sidecar.core.account import Draining, FileClass, row_of
-from sidecar.core.model import State
+from sidecar.core.model import Observation, State
 from sidecar.core.ops import ReportedScene
 from sidecar.core.scenes import SceneFacts
 from sidecar.daemon import termination_message
@@ -22,10 +22,10 @@ from sidecar.journal.read.reader import JournalReader
 from sidecar.journal.stores.cleanup import CleanupTask
 from sidecar.upload.stage import UploadStage
 from sidecar.upload.store import ObjectSpec
-from sidecar.watch.complete.schedule import Candidate
+from sidecar.watch.complete.schedule import Candidate, not_journaled
 from tests.status.fake import FakeAway, FakeCandidate, FakeExample, FakeRoot, FakeWatch
 from tests.support.clock import ManualClock
-from tests.support.journals import see
+from tests.support.journals import identity, route, see
 from tests.support.memory_store import MemoryStore
 from tests.support.patience import DEADLINE_SECONDS
 from tests.upload.rig import Rig, content, lost, rig_on, running
@@ -255,6 +255,25 @@ async def test_a_file_that_cannot_be_read_any_more_while_the_journal_is_asked_is
     finally:
         reader.close()
     assert (remaining.files, remaining.is_clean) == (1, False)
+
+
+async def test_a_file_that_is_not_journaled_yet_is_owed(rig: Rig) -> None:
+    """It is being looked at for the first time."""
+
+    @dataclass(slots=True)
+    class Watching(FakeWatch):
+        """A watch stage that looks at one file."""
+
+        def pending(self) -> Sequence[Candidate]:
+            """Return it."""
+            seen = Observation(root="/renders", path="p/new.mp4", identity=identity(), route=route())
+            return [not_journaled(seen, 0.0)]
+
+    stage = rig.stage()
+    async with running(stage):
+        owed = await drained(rig, stage, grace_seconds=0.3, watch=Watching())
+    assert (owed.files, owed.waiting, owed.is_clean) == (1, 1, False)
+    assert list(owed.paths) == ["/renders/p/new.mp4: settling: it was not looked at yet"]
 
 
 async def test_a_root_that_is_away_is_no_clean_end(rig: Rig) -> None:

@@ -20,8 +20,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "burst: hops a file": (1.4, 2),
     "burst: bytes read for each byte sent": (2.25, 1),
     "burst: calls of Convex for each 1,000 files": (40, 12),
-    "trickle: statements a file": (66, 20),
-    "trickle: hops a file": (18, 4),
+    "trickle: statements a file": (53, 20),
+    "trickle: hops a file": (12.5, 4),
     "trickle: calls of Convex a file": (1.5, 1),
     "large file: bytes read for each byte sent": (2.02, 1),
 }

@@ -102,12 +102,6 @@ class Completion(Store):
         candidate, has_older = self._transfers.with_older([row_id])[row_id]
         return self._complete(candidate, fingerprint, has_older=has_older, outdated=outdated)
 
-    def complete_first(self, found: Sequence[tuple[Transfer, Fingerprint]]) -> list[Transfer]:
-        """Complete candidates that are their slots' first and only; return them as they are then."""
-        self.complete_all([(candidate.row_id, fingerprint) for candidate, fingerprint in found])
-        now = self._transfers.some([candidate.row_id for candidate, _ in found])
-        return [now[candidate.row_id] for candidate, _ in found]
-
     def _complete_only(self, found: Sequence[tuple[list[Any], Fingerprint]]) -> None:
         """Complete candidates whose slots have no other transfer: a video of them is one more."""
         ready_ms = self._db.clock.wall_ms()

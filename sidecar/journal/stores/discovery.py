@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sidecar.core.file_states import FileEvent
 from sidecar.core.ids import transfer_id
@@ -22,21 +22,35 @@ from .scenes import Scenes
 from .transfers import Transfers
 
 # Few of a listing's new files are: each row that is read is a turn of its own.
+_IS_KNOWN = f"""
+EXISTS (SELECT 1 FROM files f WHERE f.root = a.root AND f.folder = a.folder AND f.name = a.name)
+  OR EXISTS (SELECT 1 FROM files f WHERE f.fixed_key = a.fixed_key AND {HAS_SLOT})
+  OR EXISTS (SELECT 1 FROM removals r WHERE r.slot = a.slot)
+"""
 _SOMETHING_KNOWN = f"""
 WITH a (number, root, folder, name, slot, fixed_key) AS (VALUES {{rows}})
-SELECT number FROM a WHERE number NOT NULL
-  AND (EXISTS (SELECT 1 FROM files f WHERE f.root = a.root AND f.folder = a.folder AND f.name = a.name)
+SELECT number, {_IS_KNOWN}
   OR EXISTS (SELECT 1 FROM transfers t CROSS JOIN files f ON f.transfer = t.id
     WHERE t.slot = a.slot AND {HAS_SLOT})
-  OR EXISTS (SELECT 1 FROM files f WHERE f.fixed_key = a.fixed_key AND {HAS_SLOT})
-  OR EXISTS (SELECT 1 FROM removals r WHERE r.slot = a.slot))
+FROM a WHERE number NOT NULL
+  AND ({_IS_KNOWN} OR EXISTS (SELECT 1 FROM transfers t WHERE t.slot = a.slot))
 """
-_INTO_TRANSFERS = (
+INTO_TRANSFERS = (
     "INSERT INTO transfers (transfer, root, folder, name, slot, session_id, entity_id, scene_id,"
-    " asset_type, priority, route, state, bucket, key, held, home, discovered_ms)"
+    " asset_type, priority, route, state, bucket, key, held, home, discovered_ms"
 )
 _DISCOVERED = State.DISCOVERED.value
-_INTO_FILES = "INSERT INTO files (root, folder, name, slot, fixed_key, transfer)"
+INTO_FILES = "INSERT INTO files (root, folder, name, slot, fixed_key, transfer"
+
+
+class Unknown(NamedTuple):
+    """Which observations are of files, slots and keys that nobody has, and none before them.
+
+    Of ``first`` ones no transfer ever had the slot.
+    """
+
+    strange: frozenset[int]
+    first: frozenset[int]
 
 
 class Discovery(Store):
@@ -59,8 +73,8 @@ class Discovery(Store):
         self._removal_ops.withdraw_removal(seen.route.slot.digest, f"{seen.path} is there")
         return self.begin([seen], are_strange=False)[0]
 
-    def nothing_is_known(self, observations: Sequence[Observation]) -> frozenset[int]:
-        """Return which of them are of files, slots and keys that nobody has, and none before them."""
+    def nothing_is_known(self, observations: Sequence[Observation]) -> Unknown:
+        """Return of which of them nothing is known."""
         asked, taken = list[tuple[Any, ...]](), set[object]()
         for number, seen in enumerate(observations):
             place = (self._db.root_id(seen.root), *split(seen.path))
@@ -69,16 +83,18 @@ class Discovery(Store):
             if taken.isdisjoint(names):
                 asked.append((number, *place, slot, fixed))
             taken.update(names)
-        known = [row[0] for row in self._db.over(_SOMETHING_KNOWN, asked)]
-        return frozenset([row[0] for row in asked]).difference(known)
+        had = dict(map(tuple, self._db.over(_SOMETHING_KNOWN, asked)))
+        all_asked = frozenset([row[0] for row in asked])
+        known = [number for number, is_known in had.items() if is_known]
+        return Unknown(strange=all_asked.difference(known), first=all_asked.difference(had))
 
     def begin(self, observations: Sequence[Observation], *, are_strange: bool = True) -> list[Transfer]:
         """Make files candidates whose slots have no removal; strange ones have no row yet."""
         if not observations:
             return []
         now_ms = self._db.clock.wall_ms()
-        rows = [self._row(seen, now_ms) for seen in observations]
-        first = self._db.insert(_INTO_TRANSFERS, rows) + 1 - len(rows)
+        rows = [self.row(seen, _DISCOVERED, now_ms) for seen in observations]
+        first = self._db.insert(f"{INTO_TRANSFERS})", rows) + 1 - len(rows)
         begun = [
             candidate(
                 row_id=row_id,
@@ -96,7 +112,7 @@ class Discovery(Store):
             for one, row, its in zip(observations, rows, begun, strict=True)
             if are_strange or not self._points_to(its.row_id, one, row[1:4])
         ]
-        self._db.insert(_INTO_FILES, new)
+        self._db.insert(f"{INTO_FILES})", new)
         self._counts.began(len(rows), new_files=[row[0] for row in new])
         self._began(begun)
         return begun
@@ -110,13 +126,11 @@ class Discovery(Store):
             for one, (_, session_id, scene_id) in zip(begun, scenes, strict=True)
         ]
         self._transfers.record_alike("discovered", State.DISCOVERED, steps)
-        for project_id, session_id, scene_id in dict.fromkeys(scenes):
-            if scene_id is not None:
-                self._scenes.scene_seen(project_id, session_id, scene_id)
+        self._scenes.all_seen(scenes)
         self._db.topics.add(Topic.CANDIDATES)
 
-    def _row(self, seen: Observation, now_ms: int) -> tuple[Any, ...]:
-        """Return a new transfer's columns, as _INTO_TRANSFERS has them."""
+    def row(self, seen: Observation, state: str, now_ms: int) -> tuple[Any, ...]:
+        """Return a new transfer's columns, as INTO_TRANSFERS has them."""
         route, slot = seen.route, seen.route.slot
         name = transfer_id(wall_ms=now_ms, chance=self._db.chance(5), tag=self._db.tag)
         return (
@@ -130,7 +144,7 @@ class Discovery(Store):
             str(slot.asset_type),  # SQLite takes a plain text at once, and asks an Enum whether it is one
             route.priority,
             route_json(route),
-            _DISCOVERED,
+            state,
             self._db.bucket,
             object_key(route, name),
             int(self._db.is_recovering),

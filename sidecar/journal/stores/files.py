@@ -7,9 +7,10 @@ import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from sidecar.core.file_states import FileEvent, FileState, step
-from sidecar.core.model import Observation, State, Transfer
+from sidecar.core.model import Fingerprint, Observation, State, Transfer
 from sidecar.core.states import Event
 from sidecar.journal.db.connection import JournalConnection
 from sidecar.journal.db.file_conditions import HAS_SLOT, IS_ABSENT, knows, state_after
@@ -18,10 +19,12 @@ from sidecar.journal.db.store import Store, transaction
 
 from .completion import Completion
 from .discovery import Discovery
+from .first_sight import FirstSight, is_plain
 from .known import Known, KnownFolders, ObserveResult
 from .removal_ops import RemovalOps
 from .transfers import Transfers
 
+_DONE, _NOTHING = ObserveResult(), MappingProxyType[int, Fingerprint]({})
 _NOT_SENT = frozenset({State.DISCOVERED, State.READY, State.ABANDONED})
 _KNOWN = (
     "SELECT name, inode, size, mtime_ns, ctime_ns FROM files"
@@ -49,9 +52,10 @@ class Files(Store):
         removal_ops: RemovalOps,
         discovery: Discovery,
         completion: Completion,
+        first_sight: FirstSight,
     ) -> None:
         super().__init__(db)
-        self._transfers = transfers
+        self._transfers, self._first_sight = transfers, first_sight
         self._removal_ops, self._discovery, self._completion = removal_ops, discovery, completion
 
     def known(self, root: str, folder: str) -> dict[str, Known]:
@@ -120,14 +124,22 @@ class Files(Store):
         return [row["folder"] for row in rows if row["folder"] is not None]
 
     @transaction
-    def observe(self, observations: Sequence[Observation]) -> list[ObserveResult]:
-        """Take in files that a listing or an event showed: new or changed content becomes a candidate."""
-        strange = sorted(self._discovery.nothing_is_known(observations))
+    def observe(
+        self, observations: Sequence[Observation], found: Mapping[int, Fingerprint] = _NOTHING
+    ) -> list[ObserveResult]:
+        """Take in files that a listing or an event showed: new or changed content becomes a candidate.
+
+        ``found``, by their numbers, is the content of those that were looked at since, and are complete: it
+        becomes `ready` at once.
+        """
+        unknown = self._discovery.nothing_is_known(observations)
+        whole = [n for n in found if n in unknown.first and is_plain(observations[n], found[n])]
+        self._first_sight.take([(observations[n], found[n]) for n in whole])
+        strange = sorted(unknown.strange.difference(whole))
         begun = dict(zip(strange, self._discovery.begin([observations[n] for n in strange]), strict=True))
-        return [
-            ObserveResult(candidate=begun[number]) if number in begun else self._observe(observation)
-            for number, observation in enumerate(observations)
-        ]
+        taken = {n: ObserveResult(candidate=begun[n]) for n in strange} | dict.fromkeys(whole, _DONE)
+        results = [taken.get(n) or self._observe(seen) for n, seen in enumerate(observations)]
+        return self._complete(results, found)
 
     @transaction
     def missing(
@@ -164,6 +176,15 @@ class Files(Store):
             self._transfers.end_slot(row["slot"])
 
     # -- the steps ---------------------------------------------------------------------------------
+
+    def _complete(
+        self, results: list[ObserveResult], found: Mapping[int, Fingerprint]
+    ) -> list[ObserveResult]:
+        """Complete those whose content is known: they are no candidates for anybody."""
+        known = {n: result.candidate.row_id for n in found if (result := results[n]).candidate is not None}
+        if known:
+            self._completion.complete_all([(row_id, found[n]) for n, row_id in known.items()])
+        return [_DONE if n in known else result for n, result in enumerate(results)]
 
     def _tuples(self) -> sqlite3.Cursor:
         cursor = self._db.conn.cursor()

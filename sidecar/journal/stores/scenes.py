@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sidecar.journal.db.connection import JournalConnection, Topic
@@ -92,12 +93,15 @@ class Scenes(Store):
 
     # -- inside a transaction of another method ----------------------------------------------------
 
-    def scene_seen(self, project_id: str, session_id: str, scene_id: str) -> None:
-        """Note that a candidate of this scene appeared."""
-        self._scene_reports.ensure_scene(project_id, session_id, scene_id)
-        if not self._db.is_recovering:
-            self._db.gathered.bring_news(session_id, scene_id)
-        self._db.gathered.touch(session_id, scene_id)
+    def all_seen(self, scenes: Iterable[tuple[str, str, str | None]]) -> None:
+        """Note that candidates of these appeared: of project, session and, if it is one of a scene, scene."""
+        for project_id, session_id, scene_id in dict.fromkeys(scenes):
+            if scene_id is None:
+                continue
+            self._scene_reports.ensure_scene(project_id, session_id, scene_id)
+            if not self._db.is_recovering:
+                self._db.gathered.bring_news(session_id, scene_id)
+            self._db.gathered.touch(session_id, scene_id)
 
     def scene_changed(self, session_id: str, scene_id: str | None, mtime_ns: int) -> None:
         """Note that new content of this scene is complete on disk."""

@@ -19,6 +19,7 @@ from sidecar.journal.db.store import Store, together, transaction
 from .completion import Completion
 from .discovery import Discovery
 from .files import Files
+from .first_sight import FirstSight, is_plain
 from .repairs import Repairs
 from .transfers import Transfers
 from .uploads import Uploads
@@ -50,9 +51,10 @@ class Submissions(Store):
         uploads: Uploads,
         repairs: Repairs,
         discovery: Discovery,
+        first_sight: FirstSight,
     ) -> None:
         super().__init__(db)
-        self._uploads = uploads
+        self._uploads, self._first_sight = uploads, first_sight
         self._transfers, self._completion = transfers, completion
         self._files, self._repairs, self._discovery = files, repairs, discovery
 
@@ -69,13 +71,14 @@ class Submissions(Store):
     @transaction
     def submit_all(self, submissions: Sequence[tuple[Observation, Fingerprint]]) -> list[Submission]:
         """Submit many, as ``submit`` does; those whose places, slots and keys nobody had are quickest."""
-        strange = self._strange([seen for seen, _ in submissions])
-        begun = self._discovery.begin([submissions[number][0] for number in strange])
-        found = [submissions[number][1] for number in strange]
-        ready = self._completion.complete_first(list(zip(begun, found, strict=True)))
-        first = dict(zip(strange, ready, strict=True))
+        unknown = self._discovery.nothing_is_known([seen for seen, _ in submissions])
+        first = [number for number in sorted(unknown.first) if is_plain(*submissions[number])]
+        row_ids = self._first_sight.take([submissions[number] for number in first])
+        ready, rows = self._transfers.some(row_ids), dict(zip(first, row_ids, strict=True))
         return [
-            Submission(transfer=first[number]) if number in first else self._submit_again(seen, fingerprint)
+            Submission(transfer=ready[rows[number]])
+            if number in rows
+            else self._submit_again(seen, fingerprint)
             for number, (seen, fingerprint) in enumerate(submissions)
         ]
 
@@ -162,12 +165,6 @@ class Submissions(Store):
         return len(rows)
 
     # -- the steps ---------------------------------------------------------------------------------
-
-    def _strange(self, seen: Sequence[Observation]) -> list[int]:
-        """Return which of them are of files, keys and slots that nobody has or had."""
-        had = self._transfers.known_slots([one.route.slot.digest for one in seen])
-        unknown = self._discovery.nothing_is_known(seen)
-        return [number for number in sorted(unknown) if seen[number].route.slot.digest not in had]
 
     def _submit_again(self, seen: Observation, fingerprint: Fingerprint) -> Submission:
         if (delivered := self.delivered(seen, fingerprint)) is not None:

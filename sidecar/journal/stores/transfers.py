@@ -92,14 +92,6 @@ class Transfers(Store):
         ).fetchall()
         return [transfer_from(row) for row in rows]
 
-    def known_slots(self, slots: Sequence[str]) -> frozenset[str]:
-        """Return those of these slots that have a transfer."""
-        rows = self._db.execute(
-            "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM transfers WHERE slot = value)",
-            [json.dumps(slots)],
-        )
-        return frozenset(row["value"] for row in rows)
-
     def advance(
         self,
         transfer: Transfer,

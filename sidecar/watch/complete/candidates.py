@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Concatenate, ParamSpec, Protocol, TypeVar, assert_never
 
 import structlog
@@ -31,6 +31,7 @@ from sidecar.watch.os.worker_threads import WorkerThreads
 
 from .decide import Wait
 from .fingerprint import Changed, Vanished
+from .first_look import FirstLooks
 from .probe import (
     Abandon,
     Complete,
@@ -100,11 +101,24 @@ class Candidates:
         self.find, self.all, self.touch = self._schedule.find, self._schedule.all, self._schedule.touch
         self.see_again = self._schedule.see_again
         self.probe_all_again, self._room = self._schedule.probe_all_again, room
+        self._first_looks = FirstLooks(
+            journal=journal,
+            clock=clock,
+            threads=threads,
+            looks=self._probe_each,
+            policy=policy,
+            find=self.find,
+        )
+        self.observe, self.playlist_comes = self._first_looks.observe, self._first_looks.playlist_comes
 
     def add(self, transfers: Sequence[Transfer]) -> None:
         """Take rows in state discovered, of roots that are watched."""
         watched = {root for root in {one.root for one in transfers} if self._policy_of(root) is not None}
         self._schedule.add([one for one in transfers if one.root in watched])
+
+    def pending(self) -> list[Candidate]:
+        """Return every candidate, and what may become one: it is being looked at before it is journaled."""
+        return [*self._first_looks.waiting(), *self.all()]
 
     def drop(self, root: str, path: str) -> None:
         """Drop a candidate whose row is no more, since its file is held."""
@@ -164,7 +178,7 @@ class Candidates:
         policies = {root: self._policy_of(root) for root in {candidate.root for candidate in batch}}
         work = [(one.probe_request(), policy) for one in batch if (policy := policies[one.root]) is not None]
         try:
-            results = await self._threads.do(lambda: self._probe_all(work, now))
+            results = await self._threads.do(lambda: list(self._probe_each(work, now)))
         finally:
             self._batches -= 1
             self._probe_lanes.release()
@@ -177,9 +191,12 @@ class Candidates:
         )
         await self._schedule.count_probes(batch)
 
-    def _probe_all(self, work: Sequence[tuple[ProbeRequest, ProbePolicy]], now: float) -> list[ProbeResult]:
+    def _probe_each(
+        self, work: Iterable[tuple[ProbeRequest, ProbePolicy]], now: float
+    ) -> Iterator[ProbeResult]:
         with KeptFolder() as folder:
-            return [self._probe(request, policy, now, folder) for request, policy in work]
+            for request, policy in work:
+                yield self._probe(request, policy, now, folder)
 
     def _probe(
         self, request: ProbeRequest, policy: ProbePolicy, now: float, folder: KeptFolder

@@ -35,11 +35,15 @@ SETTLE_DEFAULT, SETTLE_UNLEASED, SETTLE_SCANNING = 0.25, 2.0, 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbePolicy:
-    """What a root's settings say of waiting. The default settle time follows its volume and events."""
+    """What a root's settings say of waiting. The default settle time follows its volume and events.
+
+    ``has_leases``: at the root a closed file is known by a lease.
+    """
 
     settle_seconds: float
     scanning: bool  # changes are seen by listings only
     abandon_after_seconds: float
+    has_leases: bool = False
 
     def wait_policy(self, rule_seconds: float | None, *, exact: bool) -> WaitPolicy:
         """Return how long to wait for a file: as its rule says, or its root, or what can be trusted here."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from sidecar.core.account import FileClass
 from sidecar.core.clock import Clock
 from sidecar.core.media_facts import MediaFacts
-from sidecar.core.model import Piece, StatIdentity, StreamKey, Transfer
+from sidecar.core.model import Observation, Piece, Route, StatIdentity, StreamKey, Transfer
 from sidecar.obstacles import PROCESS
 
 from .decide import Wait
@@ -30,6 +30,7 @@ AGAIN_SECONDS = 0.02  # after an event, or a change under a read
 UNREADABLE_AGAIN_SECONDS_MAX = 5.0
 TOUCH_SLACK_SECONDS = 0.05  # an event hastens no look that comes this soon anyway
 NOT_PROBED = "it was not looked at yet"
+NO_ROW = 0
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -60,6 +61,11 @@ class Candidate:
     claim: StreamKey | None = None  # whose playlists may hold it
     piece: Piece = Piece.NONE
     media: MediaFacts | None = None  # what the last look's structure told
+
+    @property
+    def is_journaled(self) -> bool:
+        """Whether the journal has it."""
+        return self.row_id != NO_ROW
 
     @property
     def file_class(self) -> FileClass:
@@ -248,18 +254,28 @@ class ProbeSchedule:
             self.probe_at(candidate, now + AGAIN_SECONDS)
 
 
+def not_journaled(seen: Observation, now: float) -> Candidate:
+    """Return a file that the journal does not have yet as the candidate that it may become."""
+    return _new(NO_ROW, seen, now, awaits_lookup=False)
+
+
 def _candidate(transfer: Transfer, now: float) -> Candidate:
+    return _new(transfer.row_id, transfer, now, awaits_lookup=transfer.awaits_lookup)
+
+
+def _new(row_id: int, of: Transfer | Observation, now: float, *, awaits_lookup: bool) -> Candidate:
+    route: Route = of.route
     return Candidate(
-        row_id=transfer.row_id,
-        root=transfer.root,
-        path=transfer.path,
-        session_id=transfer.route.slot.session_id,
-        rule_settle_seconds=transfer.route.settle_seconds,
-        check_structure=transfer.route.check_structure,
+        row_id=row_id,
+        root=of.root,
+        path=of.path,
+        session_id=route.slot.session_id,
+        rule_settle_seconds=route.settle_seconds,
+        check_structure=route.check_structure,
         identity=None,
         quiet_since=now,
         due=now,
-        awaits_lookup=transfer.awaits_lookup,
-        home=transfer.home,
-        claim=transfer.route.claim,
+        awaits_lookup=awaits_lookup,
+        home=of.home,
+        claim=route.claim,
     )

@@ -72,7 +72,7 @@ class Ingest:
                 count(example)
 
     async def _observe(self, observations: Sequence[Observation], count: Callable[[Example], None]) -> None:
-        sightings = await self._journal.do(Files.observe, observations)
+        sightings = await self._candidates.observe(observations)
         self._candidates.add([seen.candidate for seen in sightings if seen.candidate is not None])
         for observation, sighting in zip(observations, sightings, strict=True):
             if sighting.refused is not None:

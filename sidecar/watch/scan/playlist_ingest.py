@@ -34,6 +34,10 @@ class PlaylistIngest:
 
     async def journal_playlist(self, path: str, count: Callable[[Example], None]) -> None:
         """Journal a playlist, once each time that it was written, and withhold what it holds."""
+        with self._candidates.playlist_comes():
+            await self._journal_playlist(path, count)
+
+    async def _journal_playlist(self, path: str, count: Callable[[Example], None]) -> None:
         seen = await self._threads.do(lambda: self._playlists.read_if_changed(path))
         if seen is None:
             return

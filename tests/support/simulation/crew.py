@@ -103,7 +103,14 @@ class Crew:
             takes_back=scenario.takes_back,
         )
         self._quiet = _Patient(journal=journal, clock=clock, complete_after_seconds=COMPLETE_AFTER_SECONDS)
-        self._noticer = Noticer(outside, journal, power, clock=clock, removal=scenario.removal)
+        self._noticer = Noticer(
+            outside,
+            journal,
+            power,
+            clock=clock,
+            removal=scenario.removal,
+            first_looks=scenario.first_looks,
+        )
 
     @property
     def rechecks(self) -> int:

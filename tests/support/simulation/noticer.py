@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 from sidecar.core.model import Fingerprint, Observation, StatIdentity, Transfer
@@ -51,8 +51,10 @@ class Noticer:
         *,
         clock: VirtualClock,
         removal: str,
+        first_looks: bool,
     ) -> None:
-        """``run`` does it. ``removal`` is the setting."""
+        """``run`` does it. ``removal`` is the setting, ``first_looks`` the scenario's."""
+        self._makes_first_looks = first_looks
         self._outside, self._journal, self._power, self._removal = outside, journal, power, removal
         self._absences = RemovalDetector(
             root=ROOT,
@@ -115,12 +117,26 @@ class Noticer:
             if name not in MARKERS and (known.get(name) is None or known[name].identity != found[path])
         ]
         if seen:
-            await self._journal.do(Files.observe, seen)
+            await self._journal.do(Files.observe, seen, await self._first_looks(seen))
         for name in sorted(here.keys() & MARKERS.keys()):
             await self._tell(here[name], MARKERS[name], found[here[name]].mtime_ns)
         if missing := [f"{folder}/{name}" for name in sorted(known.keys() - here.keys())]:
             self._unsure = True  # until a second listing does not show them either
             await self._journal.do(Files.missing, ROOT, missing, spared=spared)
+
+    async def _first_looks(self, seen: Sequence[Observation]) -> dict[int, Fingerprint]:
+        """Look at files before they are journaled that are no candidates yet."""
+        if not self._makes_first_looks:
+            return {}
+        waiting = {one.path for one in await self._journal.do(Completion.candidates)}
+        found = dict[int, Fingerprint]()
+        for number, path in enumerate(one.path for one in seen):
+            if path in waiting or path in self._outside.world.growing:
+                continue
+            content = await asyncio.to_thread(self._read, path)
+            if isinstance(content, Fingerprint):
+                found[number] = content
+        return found
 
     def _found(self) -> dict[str, StatIdentity]:
         disk = self._outside.world.disk

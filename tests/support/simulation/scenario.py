@@ -31,6 +31,7 @@ class Scenario:
 
     ``prepare`` makes what is there before; ``befalls`` is what happens to the journal after the first life.
     ``expects`` says what else is wrong with what there is in the end.
+    ``first_looks``: files are looked at before they are journaled, as the daemon does with small ones.
     ``in_file``: the journal is read by other connections, or must be opened as production opens it.
     """
 
@@ -44,6 +45,7 @@ class Scenario:
     reconciles: bool = False
     removal: str = "keep"
     expects: Callable[[Outside], list[str]] = _all_is_well
+    first_looks: bool = False
     in_file: bool = False
     takes_back: bool = False  # convex.on_refused is delete
     forgets: bool = False  # S3 does not know an upload any more that it has completed
