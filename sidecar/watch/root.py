@@ -34,10 +34,11 @@ from sidecar.watch.scan.ingest import Ingest
 from sidecar.watch.scan.markers import Markers
 from sidecar.watch.scan.playlist_ingest import PlaylistIngest
 from sidecar.watch.scan.root_scan import Scanner, Walked
+from sidecar.watch.scan.unchanged import Unchanged
 
 log = structlog.get_logger()
 SCAN_SECONDS = 2.0  # between listings where nothing else gives notice
-CPU_FACTOR, CPU_FACTOR_SCANNING = 200, 20  # listings may take half a percent of a core; five where they must
+CPU_FACTOR, CPU_FACTOR_SCANNING = 300, 20  # listings may take 0.33 % of a core; five where they must
 REPLACED_CHECK_SECONDS = 1.0  # how soon a root that was made, removed or made again is noticed
 FIRST = "it is being looked at for the first time"
 MISSING = "the folder does not exist"
@@ -104,6 +105,7 @@ class RootWatch:
         self.census = self._empty_census()
         self._listing_census: Census | None = None  # of the listing under way
         self._unlistable: OSError | None = None
+        self._unchanged = Unchanged()
         self.listed, self.seen = asyncio.Event(), asyncio.Event()  # once, or found missing; once
         self._clock, self._volumes, self._threads, self._candidates = clock, volumes, threads, candidates
         self._journal, self._locker, self._obstacles = journal, locker, obstacles
@@ -328,7 +330,7 @@ class RootWatch:
         try:
             places = await self._removals.begin()
             walked: Walked = await self._scanner(
-                take=functools.partial(self._ingest.take, count=census.add)
+                take=functools.partial(self._ingest.take, count=census.add), unchanged=self._unchanged
             ).scan(places)
             self._watch_folders(walked.unwatched)
             self._handler.retry.add(walked.unread)

@@ -95,6 +95,10 @@ class Files(Store):
         }
         return KnownFolders(found, time.thread_time() - began)
 
+    def writes(self) -> int:
+        """Return a number that is another one once any row of any table was written: nobody else writes."""
+        return self._db.conn.total_changes
+
     def known_file(self, root: str, path: str) -> Known | None:
         """Return what is remembered of one file."""
         row = self._db.execute(

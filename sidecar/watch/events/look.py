@@ -14,7 +14,13 @@ from dataclasses import dataclass, field
 from sidecar.files import identity_of
 from sidecar.homes import home_of
 from sidecar.journal.stores.known import Known
-from sidecar.watch.scan.classify import Classifier, ListingBatch, classify_file, classify_special
+from sidecar.watch.scan.classify import (
+    Classifier,
+    ListingBatch,
+    classify_file,
+    classify_special,
+    classify_specials,
+)
 from sidecar.watch.scan.listing import Listing, join, lstat_below, odd_of
 from sidecar.watch.scan.root_scan import Walk
 
@@ -83,8 +89,7 @@ def _compare(classifier: Classifier, recent: RecentListings, listing: Listing, s
             seen.again.append(path)
         else:
             classify_file(classifier, path, identity, seen.batch, home=listing.home, may_be_journaled=True)
-    for special in listing.special:
-        classify_special(classifier, special, seen.batch)
+    classify_specials(classifier, listing, seen.batch)
     if listing.whole:
         seen.batch.missing += [join(listing.folder, name) for name in before if name not in listing.files]
 

@@ -40,6 +40,7 @@ class Listing:
     why one that is there, or an entry of it, could not be read. ``inode`` is the folder's own, ``device``
     what it lies on, None where it could not be opened. ``clear``: it lies where it lay, so that what is
     absent was perhaps removed. ``home`` is where what lies in it is at home, None where that cannot be told.
+    ``is_unchanged``: its files are as the journal knows them, as an earlier listing found.
     A folder of very many entries comes in pieces, by ``number``; the last one says what is said of the whole.
     """
 
@@ -53,6 +54,7 @@ class Listing:
     device: int | None = None
     clear: bool = False
     home: str | None = None
+    is_unchanged: bool = False
     number: int = 0
     is_last: bool = True
 
