@@ -60,7 +60,7 @@ class Idle:
 
     def note(self, statement: str) -> None:
         """Note which folders' files the journal is asked for."""
-        if "SELECT name, inode" in statement:
+        if "json_array(name, inode" in statement:
             self.asked.append(statement)
 
     def file(self, n: int) -> Path:

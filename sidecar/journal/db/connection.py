@@ -13,6 +13,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic_core import from_json
+
 from sidecar.core.clock import Clock
 from sidecar.core.errors import JournalLostError
 
@@ -118,6 +120,16 @@ class JournalConnection:
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> sqlite3.Cursor:
         """Run one statement."""
         return self.conn.execute(sql, parameters)
+
+    def in_one(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[list[Any]]:
+        """Return the rows of a question for one column ``json_array(...) AS j``, as one value.
+
+        For each value that it fetches sqlite3 lets other threads have the interpreter. Integers and text come
+        exactly so, floats do not, and bytes cannot.
+        """
+        rows = f"SELECT '[' || ifnull(group_concat(j), '') || ']' FROM ({sql})"
+        found: list[list[Any]] = from_json(self.conn.execute(rows, parameters).fetchone()[0])
+        return found
 
     def insert(self, into: str, rows: Sequence[Sequence[Any]]) -> int:
         """Insert rows: ``into`` is a statement up to its VALUES. Returns the last one's rowid.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 from sidecar.core.file_states import FileEvent, FileState, step
 from sidecar.core.model import Observation, State, Transfer
@@ -18,14 +19,14 @@ from sidecar.journal.db.store import Store, transaction
 
 from .completion import Completion
 from .discovery import Discovery
-from .known import Known, KnownFolders, ObserveResult
+from .known import IdentityRow, Known, KnownFolders, ObserveResult
 from .removal_ops import RemovalOps
 from .transfers import Transfers
 
 _NOT_SENT = frozenset({State.DISCOVERED, State.READY, State.ABANDONED})
 _KNOWN = (
-    "SELECT name, inode, size, mtime_ns, ctime_ns FROM files"
-    " WHERE root = (SELECT id FROM roots WHERE path = ?) AND folder = ?"
+    "SELECT json_array(name, inode, size, mtime_ns, ctime_ns) AS j FROM files"
+    f" WHERE root = (SELECT id FROM roots WHERE path = ?) AND folder = ? AND {HAS_SLOT}"
 )
 # One seek a folder, from each to the next: DISTINCT would read every row. NULL is the end.
 _NEXT_FOLDER = (
@@ -61,9 +62,8 @@ class Files(Store):
 
     def known_among(self, root: str, folder: str, names: Sequence[str]) -> KnownFolders:
         """Return what is remembered of some files of a folder that holds too many to ask for all."""
-        began, cursor = time.thread_time(), self._tuples()
-        among = f"{_KNOWN} AND name IN (SELECT value FROM json_each(?)) AND {HAS_SLOT}"
-        found = set(cursor.execute(among, [root, folder, json.dumps(names, ensure_ascii=False)]))
+        began, among = time.thread_time(), f"{_KNOWN} AND name IN (SELECT value FROM json_each(?))"
+        found = self._rows(among, root, folder, json.dumps(names, ensure_ascii=False))
         return KnownFolders({folder: found}, time.thread_time() - began)
 
     def count_known(self, root: str, folder: str) -> int:
@@ -89,10 +89,8 @@ class Files(Store):
 
         It is one range query a folder, and bare rows: a start reads a million of them.
         """
-        began, cursor = time.thread_time(), self._tuples()
-        found = {
-            folder: set(cursor.execute(f"{_KNOWN} AND {HAS_SLOT}", [root, folder])) for folder in folders
-        }
+        began = time.thread_time()
+        found = {folder: self._rows(_KNOWN, root, folder) for folder in folders}
         return KnownFolders(found, time.thread_time() - began)
 
     def writes(self) -> int:
@@ -169,10 +167,8 @@ class Files(Store):
 
     # -- the steps ---------------------------------------------------------------------------------
 
-    def _tuples(self) -> sqlite3.Cursor:
-        cursor = self._db.conn.cursor()
-        cursor.row_factory = None
-        return cursor
+    def _rows(self, sql: str, *parameters: str) -> set[IdentityRow]:
+        return set(cast("Iterable[IdentityRow]", map(tuple, self._db.in_one(sql, parameters))))
 
     def _is_away(self, place: tuple[int, str, str], home: str | None) -> bool:
         row = self._db.execute(

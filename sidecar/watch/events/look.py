@@ -82,6 +82,8 @@ def _look_into(
 def _compare(classifier: Classifier, recent: RecentListings, listing: Listing, seen: Look) -> None:
     """Take in what is not as it was a moment ago."""
     before = recent.files(listing.folder, listing.inode)
+    if listing.files and not before:
+        classifier.playlists.listed(listing)
     for name, row in listing.files.items():
         path, identity = join(listing.folder, name), Known._make(row).identity
         assert identity is not None  # noqa: S101 - it was made of a stat

@@ -116,6 +116,8 @@ def classify_listing(
     others = (
         {row[0]: Known._make(row) for row in known.difference(listing.files.values())} if has_others else {}
     )
+    if fresh:
+        classifier.playlists.listed(listing)
     for row in fresh:
         name, seen = row[0], Known._make(row).identity
         assert seen is not None  # noqa: S101 - it was made of a stat

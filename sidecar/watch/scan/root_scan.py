@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from sidecar.files import KeptFolders
 from sidecar.homes import home_of, root_volume
 from sidecar.journal.stores.files import Files
 from sidecar.journal.stores.known import IdentityRow
@@ -60,10 +61,11 @@ class Walk:
     def next_batch(self) -> list[Listing]:
         """List more folders; an empty batch is the end."""
         batch, files, ground = list[Listing](), 0, root_volume(self._root)
-        while self.is_open and files < self._files_max and len(batch) < FOLDERS_PER_BATCH:
-            listing = self._next_piece()
-            files += len(listing.files)
-            batch.append(listing)
+        with KeptFolders() as kept:
+            while self.is_open and files < self._files_max and len(batch) < FOLDERS_PER_BATCH:
+                listing = self._next_piece(kept)
+                files += len(listing.files)
+                batch.append(listing)
         if ground is not None and ground == root_volume(self._root):  # else it was swapped meanwhile
             for listing in batch:
                 listing.home = ground.home_on(listing.device)
@@ -74,10 +76,10 @@ class Walk:
         """Whether there is more to list."""
         return bool(self._open) or self._pieces is not None
 
-    def _next_piece(self) -> Listing:
+    def _next_piece(self, kept: KeptFolders) -> Listing:
         if self._pieces is None:
             folder, self._device = self._open.pop()
-            self._pieces = list_pieces(self._root, folder, self._files_max)
+            self._pieces = list_pieces(self._root, folder, self._files_max, kept)
         listing = next(self._pieces)
         if listing.is_last:
             self._pieces = None
