@@ -20,7 +20,7 @@ from sidecar.watch.os.worker_threads import WorkerThreads
 from sidecar.watch.scan import root_scan, unchanged
 from sidecar.watch.scan.classify import Classifier, ListingBatch
 from sidecar.watch.scan.playlists import Playlists
-from sidecar.watch.scan.root_scan import Scanner, cost
+from sidecar.watch.scan.root_scan import Scanner
 from sidecar.watch.scan.unchanged import Unchanged
 from tests.support.journals import TAG
 
@@ -177,10 +177,3 @@ async def test_so_many_are_remembered(idle: Idle, monkeypatch: pytest.MonkeyPatc
         await idle.list()
         assert (idle.observed, idle.spared) == ([], [])
     assert len(idle.asked) == ALL_FOLDERS - 2
-
-
-def test_a_listing_costs_what_others_do_for_it_as_well() -> None:
-    """But no more than twice what it counted itself, for others have work of their own."""
-    assert cost(0.2, 0.3) == 0.3
-    assert cost(0.2, 5.0) == 0.4
-    assert cost(0.2, 0.1) == 0.2

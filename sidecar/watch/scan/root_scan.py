@@ -24,13 +24,13 @@ from sidecar.watch.os.worker_threads import WorkerThreads
 
 from .classify import Classifier, ListingBatch, classify_absent, classify_listing, classify_specials
 from .listing import Listing, list_pieces
+from .listing_pace import cost
 from .mount_points import MountPoints
 from .unchanged import Unchanged
 
 FILES_PER_BATCH = 4_000
 FOLDERS_PER_BATCH = 256
 FOLDERS_PER_PAGE = 1_000
-UNCOUNTED_FACTOR_MAX = 2  # what a listing has others do is no more than what it does itself
 # What the journal knows of each listing's files; None of those of which it was not asked.
 Remembered = Sequence[set[IdentityRow] | None]
 
@@ -234,12 +234,3 @@ class Scanner:
         except OSError:
             return False  # it cannot be seen, which is not absence
         return False
-
-
-def cost(counted_seconds: float, process_seconds: float) -> float:
-    """Return what a listing cost, in CPU seconds: what the process spent meanwhile, as far as it was for it.
-
-    What its own pieces of work took is counted. They make the event loop and the other threads work, too, as
-    much again at most: while there is more than that, somebody else has work.
-    """
-    return max(counted_seconds, min(process_seconds, UNCOUNTED_FACTOR_MAX * counted_seconds))
