@@ -31,11 +31,10 @@ from sidecar.watch.ownership.root_lock import RootLock, RootLocker
 from sidecar.watch.scan.census import Census, Example
 from sidecar.watch.scan.classify import Classifier, ListingBatch
 from sidecar.watch.scan.ingest import Ingest
-from sidecar.watch.scan.listing_pace import ListingPace
+from sidecar.watch.scan.listing_costs import ListingPace, Unchanged
 from sidecar.watch.scan.markers import Markers
 from sidecar.watch.scan.playlist_ingest import PlaylistIngest
 from sidecar.watch.scan.root_scan import Scanner, Walked
-from sidecar.watch.scan.unchanged import Unchanged
 
 log = structlog.get_logger()
 REPLACED_CHECK_SECONDS = 1.0  # how soon a root that was made, removed or made again is noticed

@@ -26,7 +26,7 @@ from sidecar.watch.ownership.root_lock import RootLocker
 from sidecar.watch.scan.census import COUNTED, Example, Tally, UnsentGroup
 from sidecar.watch.scan.classify import Classifier
 from sidecar.watch.scan.ingest import BROKEN_MARKER
-from sidecar.watch.scan.listing_pace import ListingPace
+from sidecar.watch.scan.listing_costs import ListingPace
 from sidecar.watch.scan.path_lookup import PathFinding, PathLookup
 from sidecar.watch.scan.playlists import SEGMENT_BY_CONTENT, Playlists, Streams
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.watch.scan.listing_pace import ListingPace, cost
+from sidecar.watch.scan.listing_costs import ListingPace, cost
 
 
 def test_a_listing_costs_what_others_do_for_it_as_well() -> None:

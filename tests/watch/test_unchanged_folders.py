@@ -17,11 +17,11 @@ from sidecar.journal.stores.files import Files
 from sidecar.journal.writer import JournalWriter
 from sidecar.local.bench.filling import FILES, MachineClock, fill, path, written
 from sidecar.watch.os.worker_threads import WorkerThreads
-from sidecar.watch.scan import root_scan, unchanged
+from sidecar.watch.scan import listing_costs, root_scan
 from sidecar.watch.scan.classify import Classifier, ListingBatch
+from sidecar.watch.scan.listing_costs import Unchanged
 from sidecar.watch.scan.playlists import Playlists
 from sidecar.watch.scan.root_scan import Scanner
-from sidecar.watch.scan.unchanged import Unchanged
 from tests.support.journals import TAG
 
 FOLDERS = 3
@@ -171,7 +171,7 @@ async def test_a_folder_that_is_listed_in_pieces_is_always_asked_for(
 
 async def test_so_many_are_remembered(idle: Idle, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of very many folders the others are asked for."""
-    monkeypatch.setattr(unchanged, "FOLDERS_KEPT", 2)
+    monkeypatch.setattr(listing_costs, "FOLDERS_KEPT", 2)
     idle.known.begin(-2)
     for _ in range(2):
         await idle.list()

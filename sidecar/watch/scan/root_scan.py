@@ -24,9 +24,8 @@ from sidecar.watch.os.worker_threads import WorkerThreads
 
 from .classify import Classifier, ListingBatch, classify_absent, classify_listing, classify_specials
 from .listing import Listing, list_pieces
-from .listing_pace import cost
+from .listing_costs import Unchanged, cost
 from .mount_points import MountPoints
-from .unchanged import Unchanged
 
 FILES_PER_BATCH = 4_000
 FOLDERS_PER_BATCH = 256
