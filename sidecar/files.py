@@ -21,6 +21,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _ELSEWHERE = frozenset({"", ".", ".."})  # segments that lead elsewhere
 _CLOSED = -1
+_DEPTH_KEPT = 16  # each level is a descriptor
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
     stat.S_IFDIR: "a folder",
@@ -78,6 +79,58 @@ class KeptFolder:
         return _open_file(name, self._fd)
 
 
+class KeptFolders:
+    """The folders on the way to one that was opened, held open for those that lie in them as well.
+
+    As ``KeptFolder``: for one thread and one batch.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is open yet."""
+        self._root, self._names, self._fds = "", list[str](), list[int]()
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close them."""
+        self._close_from(0)
+
+    def open_folder(self, root: str, path: str) -> int:
+        """Do what the function does."""
+        *above, name = path.split("/")
+        if not 0 < len(above) <= _DEPTH_KEPT or not _ELSEWHERE.isdisjoint((*above, name)):
+            return open_folder(root, path)
+        if self._fds and self._root == root:
+            try:
+                return self._open_below(above, name)
+            except FileNotFoundError:  # another folder may have a name on the way by now
+                pass
+        self._close_from(0)
+        self._fds, self._root = [os.open(root, _FOLDER)], root
+        return self._open_below(above, name)
+
+    def _open_below(self, above: list[str], name: str) -> int:
+        common = 0
+        for kept, wanted in zip(self._names, above, strict=False):
+            if kept != wanted:
+                break
+            common += 1
+        self._close_from(common + 1)
+        for segment in above[common:]:
+            self._fds.append(_open_folder(segment, self._fds[-1]))
+            self._names.append(segment)
+        return _open_folder(name, self._fds[-1])
+
+    def _close_from(self, level: int) -> None:
+        """Close those of a level and below; the root's is 0."""
+        closing, self._fds = self._fds[level:], self._fds[:level]
+        self._names = self._names[: max(level - 1, 0)]
+        for fd in closing:
+            os.close(fd)
+
+
 def open_regular(root: str, path: str, kept: KeptFolder | None = None) -> int:
     """Open ``root``/``path`` for reading, return the descriptor (the caller closes it).
 
@@ -100,12 +153,15 @@ def open_with_stat(root: str, path: str, kept: KeptFolder | None = None) -> tupl
         return folder.open_with_stat(root, path)
 
 
-def open_folder(root: str, path: str) -> int:
+def open_folder(root: str, path: str, kept: KeptFolders | None = None) -> int:
     """Open a folder below ``root`` ("" is the root), return the descriptor (the caller closes it).
 
-    As ``open_regular``: no symbolic link below ``root`` is followed. Raises NotRegularError for one,
-    FileNotFoundError where no folder is, and other OSError as the system gives them.
+    As ``open_regular``: no symbolic link below ``root`` is followed. ``kept`` holds the folders on the way to
+    the one before it open. Raises NotRegularError for a link, FileNotFoundError where no folder is, and other
+    OSError as the system gives them.
     """
+    if kept is not None:
+        return kept.open_folder(root, path)
     folder = os.open(root, _FOLDER)
     try:
         for segment in path.split("/") if path else ():

@@ -69,7 +69,7 @@ class Watch(Section):
     settle: Seconds = 0.25
     """Quiet time that makes a file complete where nothing better proves it; 2s where leases do not work."""
     rescan: PositiveSeconds = 30.0
-    """The least wait between full listings; the next one also waits 200 x the CPU time of the last."""
+    """The least wait between full listings; the next one also waits 300 x the CPU time of all roots' last."""
 
 
 class Rule(Section):

@@ -31,13 +31,12 @@ from sidecar.watch.ownership.root_lock import RootLock, RootLocker
 from sidecar.watch.scan.census import Census, Example
 from sidecar.watch.scan.classify import Classifier, ListingBatch
 from sidecar.watch.scan.ingest import Ingest
+from sidecar.watch.scan.listing_costs import ListingPace, Unchanged
 from sidecar.watch.scan.markers import Markers
 from sidecar.watch.scan.playlist_ingest import PlaylistIngest
 from sidecar.watch.scan.root_scan import Scanner, Walked
 
 log = structlog.get_logger()
-SCAN_SECONDS = 2.0  # between listings where nothing else gives notice
-CPU_FACTOR, CPU_FACTOR_SCANNING = 200, 20  # listings may take half a percent of a core; five where they must
 REPLACED_CHECK_SECONDS = 1.0  # how soon a root that was made, removed or made again is noticed
 FIRST = "it is being looked at for the first time"
 MISSING = "the folder does not exist"
@@ -88,10 +87,11 @@ class RootWatch:
         locker: RootLocker,
         obstacles: Obstacles,
         new_since_ns: Callable[[], int],
+        pace: ListingPace,
     ) -> None:
         """``others_listed`` tells whether every watched root was listed by a listing begun after a time.
 
-        ``new_since_ns`` is the process's start, as the clock of files has it.
+        ``pace`` is all roots'. ``new_since_ns`` is the process's start, as the clock of files has it.
         """
         self.settings, self.path = settings, settings.path
         self.readiness = ReadinessMethod.SETTLE
@@ -104,6 +104,7 @@ class RootWatch:
         self.census = self._empty_census()
         self._listing_census: Census | None = None  # of the listing under way
         self._unlistable: OSError | None = None
+        self._unchanged, self._pace = Unchanged(), pace
         self.listed, self.seen = asyncio.Event(), asyncio.Event()  # once, or found missing; once
         self._clock, self._volumes, self._threads, self._candidates = clock, volumes, threads, candidates
         self._journal, self._locker, self._obstacles = journal, locker, obstacles
@@ -279,6 +280,7 @@ class RootWatch:
             await self._until_replaced((found.st_dev, found.st_ino))
             for task in tasks:
                 task.cancel()
+        self._pace.forget(self.path)
         await self._forget_removed_root(fd, home)
         log.warning("root_replaced", root=self.path)
 
@@ -328,7 +330,7 @@ class RootWatch:
         try:
             places = await self._removals.begin()
             walked: Walked = await self._scanner(
-                take=functools.partial(self._ingest.take, count=census.add)
+                take=functools.partial(self._ingest.take, count=census.add), unchanged=self._unchanged
             ).scan(places)
             self._watch_folders(walked.unwatched)
             self._handler.retry.add(walked.unread)
@@ -349,10 +351,10 @@ class RootWatch:
         return walked.spent_seconds
 
     def _rest(self, spent_seconds: float) -> float:
-        """Return how long to wait after a listing that took so much CPU time."""
-        if self.scanning:
-            return max(SCAN_SECONDS, CPU_FACTOR_SCANNING * spent_seconds)
-        return max(self.settings.rescan_seconds, CPU_FACTOR * spent_seconds)
+        rescan_seconds, scanning = self.settings.rescan_seconds, self.scanning
+        return self._pace.rest_seconds(
+            self.path, spent_seconds, rescan_seconds=rescan_seconds, scanning=scanning
+        )
 
     async def _ingest_events(self, batch: ListingBatch) -> None:
         for path in (

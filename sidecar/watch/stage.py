@@ -26,6 +26,7 @@ from sidecar.watch.ownership.root_lock import RootLocker
 from sidecar.watch.scan.census import COUNTED, Example, Tally, UnsentGroup
 from sidecar.watch.scan.classify import Classifier
 from sidecar.watch.scan.ingest import BROKEN_MARKER
+from sidecar.watch.scan.listing_costs import ListingPace
 from sidecar.watch.scan.path_lookup import PathFinding, PathLookup
 from sidecar.watch.scan.playlists import SEGMENT_BY_CONTENT, Playlists, Streams
 
@@ -118,6 +119,7 @@ class WatchStage:
             part_bytes=part_bytes,
         )
         known_streams: Streams = {}
+        pace = ListingPace()
         self._roots = {
             settings.path: RootWatch(
                 settings,
@@ -135,6 +137,7 @@ class WatchStage:
                 locker=RootLocker(sidecar_id=sidecar_id, clock=clock, fence=fence),
                 obstacles=obstacles,
                 new_since_ns=start_time.new_since_ns,
+                pace=pace,
             )
             for settings in roots
         }

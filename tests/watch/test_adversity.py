@@ -13,7 +13,7 @@ import pytest
 from sidecar.core.account import FileClass
 from sidecar.core.findings import Finding
 from sidecar.core.model import State
-from sidecar.files import KeptFolder, open_folder, open_with_stat
+from sidecar.files import KeptFolder, KeptFolders, open_folder, open_with_stat
 from sidecar.journal.stores.completion import Completion
 from sidecar.watch.events import inotify, inotify_thread
 from sidecar.watch.os import filesystem
@@ -115,10 +115,10 @@ async def test_a_folder_that_could_not_be_read_is_looked_at_again_soon(
     """No event tells that a descriptor is free again, and the next full listing may be far away."""
     refusals = [OSError(errno.EMFILE, "Too many open files")] * 3
 
-    def refuse(root: str, folder: str) -> int:
+    def refuse(root: str, folder: str, *kept: KeptFolders | None) -> int:
         if folder.startswith("p") and refusals:
             raise refusals.pop()
-        return open_folder(root, folder)
+        return open_folder(root, folder, *kept)
 
     monkeypatch.setattr("sidecar.watch.scan.listing.open_folder", refuse)
     async with running(tmp_path, rescan=3600.0) as world:

@@ -8,6 +8,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from watchfiles import Change
@@ -16,7 +17,7 @@ from sidecar.core.account import FileClass
 from sidecar.core.clock import SystemClock
 from sidecar.core.findings import Finding
 from sidecar.core.model import State
-from sidecar.files import open_folder
+from sidecar.files import KeptFolders, open_folder
 from sidecar.journal.journal import Journal
 from sidecar.watch.complete import decide
 from sidecar.watch.events import event_handler
@@ -178,9 +179,9 @@ async def test_a_new_folder_is_listed_once_more_and_no_more(
     """Once when it is noticed, once when it is watched, however many watchers tell of it."""
     listed, list_pieces = Counter[str](), listing.list_pieces
 
-    def counted(root: str, folder: str, most: int | None) -> Iterator[listing.Listing]:
+    def counted(root: str, folder: str, *how: Any) -> Iterator[listing.Listing]:
         listed[folder] += 1
-        return list_pieces(root, folder, most)
+        return list_pieces(root, folder, *how)
 
     async def is_watched() -> bool:
         return listed["p"] == 2
@@ -442,10 +443,10 @@ async def test_an_unreadable_folder_says_nothing_of_its_files(
         world.put(SOURCE)
         await world.stage.scan_now()
 
-        def refuse(root: str, path: str) -> int:
+        def refuse(root: str, path: str, *kept: KeptFolders | None) -> int:
             if path.endswith("source"):
                 raise PermissionError(13, "Permission denied")
-            return open_folder(root, path)
+            return open_folder(root, path, *kept)
 
         monkeypatch.setattr("sidecar.watch.scan.listing.open_folder", refuse)
         for _ in range(3):

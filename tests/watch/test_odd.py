@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.account import Draining, FileClass, row_of
-from sidecar.files import open_folder
+from sidecar.files import KeptFolders, open_folder
 from sidecar.watch.os import links
 from sidecar.watch.os.links import Follower
 
@@ -115,10 +115,10 @@ async def test_a_folder_that_cannot_be_read_is_explained_as_such(
     world.put(f"{SCENE}/source/scene.py")
     await world.until_ready(f"{SCENE}/source/scene.py")
 
-    def refuse(root: str, folder: str) -> int:
+    def refuse(root: str, folder: str, *kept: KeptFolders | None) -> int:
         if folder == SCENE:
             raise PermissionError(errno.EACCES, "Permission denied")
-        return open_folder(root, folder)
+        return open_folder(root, folder, *kept)
 
     for module in ("listing", "path_lookup"):
         monkeypatch.setattr(f"sidecar.watch.scan.{module}.open_folder", refuse)

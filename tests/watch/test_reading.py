@@ -17,7 +17,15 @@ import pytest
 
 from sidecar.core import parts
 from sidecar.core.model import Fingerprint, PartChecksums
-from sidecar.files import KeptFolder, NotRegularError, checksum_of, open_regular, stat_identity
+from sidecar.files import (
+    KeptFolder,
+    KeptFolders,
+    NotRegularError,
+    checksum_of,
+    open_folder,
+    open_regular,
+    stat_identity,
+)
 from sidecar.watch.complete import fingerprint
 from sidecar.watch.complete.fingerprint import Changed, Vanished
 from sidecar.watch.os import write_lease
@@ -227,6 +235,57 @@ def test_what_is_put_in_the_place_of_a_kept_folder_is_found(tmp_path: Path) -> N
         with pytest.raises(NotRegularError):
             open_regular(str(tmp_path), "link/second", kept)
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - the same
+
+
+def test_folders_on_the_way_are_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of folders that lie in one another, each costs one open; nothing stays open at the end."""
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - numbers
+    folders = ["a", "a/b", "a/b/one", "a/b/one/in", "a/b/two", "a/b/two/in", "a/c", "d"]
+    for folder in folders:
+        (tmp_path / folder).mkdir()
+    opened, real = list[str](), os.open
+
+    def noted(path: str, *how: int, dir_fd: int | None = None) -> int:
+        opened.append(path)
+        return real(path, *how, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", noted)
+    with KeptFolders() as kept:
+        for folder in folders:
+            fd = open_folder(str(tmp_path), folder, kept)
+            assert os.fstat(fd).st_ino == (tmp_path / folder).stat().st_ino
+            os.close(fd)
+        assert len(os.listdir("/proc/self/fd")) <= before + 4  # noqa: PTH208 - the same
+    on_the_way = [str(tmp_path), "a", "b", "one", "two"]
+    assert len(opened) == len(folders) + len(on_the_way) + 2  # of what lies in the root, the root each time
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - the same
+
+
+def test_what_is_put_in_the_place_of_folders_on_the_way_is_found(tmp_path: Path) -> None:
+    """A folder that is not in them any more may be in those of their names; no link is followed."""
+    (tmp_path / "a" / "b" / "first").mkdir(parents=True)
+    with KeptFolders() as kept:
+        os.close(open_folder(str(tmp_path), "a/b/first", kept))
+        (tmp_path / "a").rename(tmp_path / "aside")
+        (tmp_path / "a" / "b" / "second").mkdir(parents=True)
+        os.close(open_folder(str(tmp_path), "a/b/second", kept))
+        for gone in ("a/b/first", "a/no/thing"):
+            with pytest.raises(FileNotFoundError):
+                open_folder(str(tmp_path), gone, kept)
+        (tmp_path / "link").symlink_to(tmp_path / "a")
+        for linked in ("link/b", "a/../link", "a/./b"):
+            with pytest.raises(NotRegularError):
+                open_folder(str(tmp_path), linked, kept)
+
+
+def test_very_deep_folders_do_not_use_descriptors_up(tmp_path: Path) -> None:
+    """Of the way to them nothing is kept open."""
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - numbers
+    deep = tmp_path.joinpath(*"abcdefghijklmnopqrstuvwxyz")
+    deep.mkdir(parents=True)
+    with KeptFolders() as kept:
+        os.close(open_folder(str(tmp_path), "/".join("abcdefghijklmnopqrstuvwxyz"), kept))
+        assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - the same
 
 
 def test_a_path_that_is_not_there_is_not_found(tmp_path: Path, file: Path) -> None:

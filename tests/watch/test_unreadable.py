@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.core.clock import SystemClock
 from sidecar.core.model import State
-from sidecar.files import KeptFolder, open_folder, open_with_stat
+from sidecar.files import KeptFolder, KeptFolders, open_folder, open_with_stat
 from sidecar.homes import AWAY
 from sidecar.obstacles import Obstacles
 from sidecar.watch.os import write_lease
@@ -71,10 +71,10 @@ async def test_a_folder_that_cannot_be_read_is_a_reason_until_it_can(
     """By its path, with the system's words and a hint."""
     closed = {"now": True}
 
-    def refuse(root: str, folder: str) -> int:
+    def refuse(root: str, folder: str, *kept: KeptFolders | None) -> int:
         if folder == "p" and closed["now"]:
             raise PermissionError(errno.EACCES, "Permission denied")
-        return open_folder(root, folder)
+        return open_folder(root, folder, *kept)
 
     monkeypatch.setattr("sidecar.watch.scan.listing.open_folder", refuse)
     async with running(tmp_path, rescan=3600.0) as world:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import cast
 
 from sidecar.core.file_states import FileEvent, FileState, step
 from sidecar.core.model import Fingerprint, Observation, State, Transfer
@@ -20,15 +21,15 @@ from sidecar.journal.db.store import Store, transaction
 from .completion import Completion
 from .discovery import Discovery
 from .first_sight import FirstSight, is_plain
-from .known import Known, KnownFolders, ObserveResult
+from .known import IdentityRow, Known, KnownFolders, ObserveResult
 from .removal_ops import RemovalOps
 from .transfers import Transfers
 
 _DONE, _NOTHING = ObserveResult(), MappingProxyType[int, Fingerprint]({})
 _NOT_SENT = frozenset({State.DISCOVERED, State.READY, State.ABANDONED})
 _KNOWN = (
-    "SELECT name, inode, size, mtime_ns, ctime_ns FROM files"
-    " WHERE root = (SELECT id FROM roots WHERE path = ?) AND folder = ?"
+    "SELECT json_array(name, inode, size, mtime_ns, ctime_ns) AS one FROM files"
+    f" WHERE root = (SELECT id FROM roots WHERE path = ?) AND folder = ? AND {HAS_SLOT}"
 )
 # One seek a folder, from each to the next: DISTINCT would read every row. NULL is the end.
 _NEXT_FOLDER = (
@@ -65,9 +66,8 @@ class Files(Store):
 
     def known_among(self, root: str, folder: str, names: Sequence[str]) -> KnownFolders:
         """Return what is remembered of some files of a folder that holds too many to ask for all."""
-        began, cursor = time.thread_time(), self._tuples()
-        among = f"{_KNOWN} AND name IN (SELECT value FROM json_each(?)) AND {HAS_SLOT}"
-        found = set(cursor.execute(among, [root, folder, json.dumps(names, ensure_ascii=False)]))
+        began, among = time.thread_time(), f"{_KNOWN} AND name IN (SELECT value FROM json_each(?))"
+        found = self._rows(among, root, folder, json.dumps(names, ensure_ascii=False))
         return KnownFolders({folder: found}, time.thread_time() - began)
 
     def count_known(self, root: str, folder: str) -> int:
@@ -93,11 +93,13 @@ class Files(Store):
 
         It is one range query a folder, and bare rows: a start reads a million of them.
         """
-        began, cursor = time.thread_time(), self._tuples()
-        found = {
-            folder: set(cursor.execute(f"{_KNOWN} AND {HAS_SLOT}", [root, folder])) for folder in folders
-        }
+        began = time.thread_time()
+        found = {folder: self._rows(_KNOWN, root, folder) for folder in folders}
         return KnownFolders(found, time.thread_time() - began)
+
+    def writes(self) -> int:
+        """Return a number that is another one once any row of any table was written: nobody else writes."""
+        return self._db.conn.total_changes
 
     def known_file(self, root: str, path: str) -> Known | None:
         """Return what is remembered of one file."""
@@ -186,10 +188,8 @@ class Files(Store):
             self._completion.complete_all([(row_id, found[n]) for n, row_id in known.items()])
         return [_DONE if n in known else result for n, result in enumerate(results)]
 
-    def _tuples(self) -> sqlite3.Cursor:
-        cursor = self._db.conn.cursor()
-        cursor.row_factory = None
-        return cursor
+    def _rows(self, sql: str, *parameters: str) -> set[IdentityRow]:
+        return set(cast("Iterable[IdentityRow]", map(tuple, self._db.in_one(sql, parameters))))
 
     def _is_away(self, place: tuple[int, str, str], home: str | None) -> bool:
         row = self._db.execute(

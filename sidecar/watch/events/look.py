@@ -14,7 +14,13 @@ from dataclasses import dataclass, field
 from sidecar.files import identity_of
 from sidecar.homes import home_of
 from sidecar.journal.stores.known import Known
-from sidecar.watch.scan.classify import Classifier, ListingBatch, classify_file, classify_special
+from sidecar.watch.scan.classify import (
+    Classifier,
+    ListingBatch,
+    classify_file,
+    classify_special,
+    classify_specials,
+)
 from sidecar.watch.scan.listing import Listing, join, lstat_below, odd_of
 from sidecar.watch.scan.root_scan import Walk
 
@@ -76,6 +82,8 @@ def _look_into(
 def _compare(classifier: Classifier, recent: RecentListings, listing: Listing, seen: Look) -> None:
     """Take in what is not as it was a moment ago."""
     before = recent.files(listing.folder, listing.inode)
+    if listing.files and not before:
+        classifier.playlists.listed(listing)
     for name, row in listing.files.items():
         path, identity = join(listing.folder, name), Known._make(row).identity
         assert identity is not None  # noqa: S101 - it was made of a stat
@@ -83,8 +91,7 @@ def _compare(classifier: Classifier, recent: RecentListings, listing: Listing, s
             seen.again.append(path)
         else:
             classify_file(classifier, path, identity, seen.batch, home=listing.home, may_be_journaled=True)
-    for special in listing.special:
-        classify_special(classifier, special, seen.batch)
+    classify_specials(classifier, listing, seen.batch)
     if listing.whole:
         seen.batch.missing += [join(listing.folder, name) for name in before if name not in listing.files]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol, Self
 
+from sidecar.core.makers import maker
 from sidecar.core.media_facts import MediaFacts
 
 READS_MAX = 65_536  # 18 hours of two-second fragments; a file that asks for more settles
@@ -38,13 +39,14 @@ class Structure:
     is_one_film: bool = False
 
 
+made_structure = maker(Structure)
 COMPLETE = Structure(completeness=Completeness.COMPLETE)
 UNKNOWN = Structure(completeness=Completeness.UNKNOWN)
 
 
 def complete(end: int, media: MediaFacts | None = None) -> Structure:
     """Say where the format ends."""
-    return Structure(completeness=Completeness.COMPLETE, end=end, media=media)
+    return made_structure(Completeness.COMPLETE, "", end, media, False)  # noqa: FBT003 - no keywords
 
 
 def incomplete(why: str) -> Structure:

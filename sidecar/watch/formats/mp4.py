@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from . import mp4_media
-from .base import UNKNOWN, BoundedReader, Completeness, Structure, complete, torn
+from .base import UNKNOWN, BoundedReader, Completeness, Structure, complete, made_structure, torn
 from .mp4_boxes import Box, boxes, is_kind, referenced_end
 
 NAMES = frozenset({".mp4", ".mov", ".m4v", ".m4a", ".m4s"})
@@ -64,12 +64,8 @@ def judge(source: BoundedReader, start: int) -> Structure:
     if answer.completeness is Completeness.INCOMPLETE or seen.movie is None:
         return answer
     is_all = answer.completeness is Completeness.COMPLETE and start == 0 and answer.end == source.size
-    return Structure(
-        completeness=answer.completeness,
-        end=answer.end,
-        media=mp4_media.facts(source, seen.movie, seen.fragments),
-        is_one_film=is_all and not seen.has_fragments,
-    )
+    media = mp4_media.facts(source, seen.movie, seen.fragments)
+    return made_structure(answer.completeness, "", answer.end, media, is_all and not seen.has_fragments)
 
 
 def _walk(source: BoundedReader, start: int, seen: _WalkState) -> Structure:

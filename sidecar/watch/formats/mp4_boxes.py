@@ -12,6 +12,7 @@ from .base import BoundedReader, Source
 _INDEX_BYTES_MAX = 32 + 12 * 65_535
 _PLAIN, _WIDE = 8, 16  # bytes of a header, and of one whose size has 64 bits
 _KIND = re.compile(rb"[\x20-\x7e\xa9]{4}")
+_head_of, _new = struct.Struct(">I4s").unpack_from, tuple.__new__  # a namedtuple's own takes twice as long
 _NOWHERE = 1 << 63  # where a box of an impossible size ends: beyond every file
 
 
@@ -29,16 +30,17 @@ class Box(NamedTuple):
 
 def boxes(source: Source, start: int, end: int) -> Iterator[Box]:
     """Yield headers until ``end`` or until one does not lead further."""
+    at = source.at
     while start < end:
-        head = source.at(start, _WIDE)
-        size, kind, header = int.from_bytes(head[:4]), head[4:_PLAIN], _PLAIN
+        head, header = at(start, _WIDE), _PLAIN
+        size, kind = _head_of(head) if len(head) >= _PLAIN else (int.from_bytes(head[:4]), head[4:])
         if size == 1 and len(head) == _WIDE:
             size, header = int.from_bytes(head[8:16]), _WIDE
         elif size == 0:
             yield Box(kind, start, start + header, None)
             return
         stop = start + size if size >= header else _NOWHERE
-        yield Box(kind, start, start + header, stop)
+        yield _new(Box, (kind, start, start + header, stop))
         start = stop
 
 

@@ -16,7 +16,7 @@ from .mp4_boxes import Box, boxes
 from .mp4_codecs import codec_of
 
 _INDEX_BYTES = 64 * 1024  # of an index are read at once: all of one of a film of minutes
-_LEAF_BYTES = 64 * 1024
+_LEAF_BYTES, _HEAD_BYTES = 64 * 1024, 16
 _READS_MAX, _READ_BYTES_MAX = 1_000, 2 * 1024 * 1024
 _UNKNOWN_32 = 0xFFFFFFFF
 _PICTURES = frozenset({b"vide", b"pict"})  # films, and moving AVIF
@@ -59,7 +59,8 @@ def facts(reader: BoundedReader, movie: Box, fragments: Sequence[Box]) -> MediaF
 
 
 def _facts(reader: BoundedReader, movie: Box, fragments: Sequence[Box]) -> MediaFacts | None:
-    source = Window.of(reader, movie.body, _INDEX_BYTES)
+    index_bytes = (movie.end or reader.size) - movie.body + _HEAD_BYTES  # the last box's head is read as any
+    source = Window.of(reader, movie.body, min(index_bytes, _INDEX_BYTES))
     seconds, tracks = _movie(source, movie)
     by_number = {track.number: track for track in tracks} if fragments else {}
     for fragment in fragments:

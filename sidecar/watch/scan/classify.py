@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -105,16 +105,19 @@ class Classifier:
 
 def classify_listing(
     classifier: Classifier, listing: Listing, known: set[IdentityRow], batch: ListingBatch
-) -> Iterator[ListingBatch]:
+) -> Generator[ListingBatch, None, bool]:
     """Compare a folder with what the journal remembers of it; unchanged files cost nothing more.
 
-    Yields what is in ``batch`` whenever that is a lot: a folder may hold any number of new files.
+    Yields what is in ``batch`` whenever that is a lot: a folder may hold any number of new files. Returns
+    whether the two are the same.
     """
     fresh = [row for row in listing.files.values() if row not in known]
     has_others = len(known) > len(listing.files) - len(fresh)
     others = (
         {row[0]: Known._make(row) for row in known.difference(listing.files.values())} if has_others else {}
     )
+    if fresh:
+        classifier.playlists.listed(listing)
     for row in fresh:
         name, seen = row[0], Known._make(row).identity
         assert seen is not None  # noqa: S101 - it was made of a stat
@@ -129,10 +132,10 @@ def classify_listing(
         )
         if len(batch.observations) + len(batch.examples) >= BATCH_ENTRIES_MAX:
             yield batch.drain()
-    for special in listing.special:
-        classify_special(classifier, special, batch)
+    classify_specials(classifier, listing, batch)
     if listing.whole and (missing := others.keys() - listing.files.keys()):
         _miss(listing, missing, batch)
+    return not fresh and not has_others
 
 
 def _miss(listing: Listing, missing: set[str], batch: ListingBatch) -> None:
@@ -213,6 +216,12 @@ def _routed(classifier: Classifier, path: str, seen: StatIdentity, batch: Listin
     if playlist is not None:  # whatever becomes of it, it was there
         batch.playlists.add(playlist)
     return routing
+
+
+def classify_specials(classifier: Classifier, listing: Listing, batch: ListingBatch) -> None:
+    """Take in what a folder has that is no regular file, or cannot be seen."""
+    for special in listing.special:
+        classify_special(classifier, special, batch)
 
 
 def classify_special(classifier: Classifier, special: SpecialEntry, batch: ListingBatch) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
-from sidecar.files import NotRegularError, kind_of, open_folder
+from sidecar.files import KeptFolders, NotRegularError, kind_of, open_folder
 from sidecar.journal.stores.known import IdentityRow, identity_row
 from sidecar.watch.os.filesystem import OWN_PREFIX
+
+FRESH_NS = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,10 @@ class Listing:
     why one that is there, or an entry of it, could not be read. ``inode`` is the folder's own, ``device``
     what it lies on, None where it could not be opened. ``clear``: it lies where it lay, so that what is
     absent was perhaps removed. ``home`` is where what lies in it is at home, None where that cannot be told.
-    A folder of very many entries comes in pieces, by ``number``; the last one says what is said of the whole.
+    ``at`` is monotonic, of before it was listed, and ``steady_mtime_ns`` the folder's mtime then, if that
+    tells of every later change. ``is_unchanged``: its files are as the journal knows them, as an earlier
+    listing found. A folder of very many entries comes in pieces, by ``number``; the last one says what is
+    said of the whole.
     """
 
     folder: str
@@ -53,6 +59,9 @@ class Listing:
     device: int | None = None
     clear: bool = False
     home: str | None = None
+    at: float = 0.0
+    steady_mtime_ns: int | None = None
+    is_unchanged: bool = False
     number: int = 0
     is_last: bool = True
 
@@ -74,14 +83,17 @@ def list_folder(root: str, folder: str) -> Listing:
     return listing
 
 
-def list_pieces(root: str, folder: str, most: int | None) -> Iterator[Listing]:
+def list_pieces(
+    root: str, folder: str, most: int | None, kept: KeptFolders | None = None
+) -> Iterator[Listing]:
     """Yield it in pieces of at most so many entries; between two of them the folder is open."""
     listing = Listing(folder=folder)
     try:
-        fd = open_folder(root, folder)
+        fd = open_folder(root, folder, kept)
         try:
             found = os.fstat(fd)
             listing.inode, listing.device = found.st_ino, found.st_dev
+            listing.at, listing.steady_mtime_ns = time.monotonic(), steady_mtime_ns(found)
             with os.scandir(fd) as entries:
                 _add_all(listing, islice(entries, most))
                 while (first := next(entries, None)) is not None:
@@ -102,6 +114,11 @@ def list_pieces(root: str, folder: str, most: int | None) -> Iterator[Listing]:
         listing.whole, listing.unread = False, error
         listing.special.append(unread_folder(folder or ".", error))
     yield listing
+
+
+def steady_mtime_ns(folder: os.stat_result) -> int | None:
+    """Return a folder's mtime; None of one that may change again in the same tick of its clock."""
+    return folder.st_mtime_ns if folder.st_mtime_ns < time.time_ns() - FRESH_NS else None
 
 
 def lstat_below(root: str, path: str) -> os.stat_result | None:

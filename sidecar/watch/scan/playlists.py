@@ -19,7 +19,7 @@ from sidecar.core.playlists import NAMES_MAX, TEXT_BYTES_MAX, Playlist, Playlist
 from sidecar.core.routing import WITHHELD_SEGMENT, Ignored, Router, StreamOwner
 from sidecar.files import identity_of, open_folder, open_regular, stat_identity
 
-from .listing import is_utf8, list_folder, lstat_below, upwards
+from .listing import Listing, is_utf8, join, list_folder, lstat_below, steady_mtime_ns, upwards
 
 SEGMENT_BY_CONTENT = (
     "by its content it is a segment, and its playlist is {playlist}: HLS and DASH are not shipped by this"
@@ -28,7 +28,6 @@ SEGMENT_BY_CONTENT = (
 _FOLDERS_KEPT, _PLAYLISTS_KEPT, _JOURNALED_KEPT, _PIECES_KEPT = 4_096, 256, 10_000, 100_000
 _NAMES_KEPT = 2 * NAMES_MAX
 _FOLDERS_WALKED_MAX = 10_000
-_FRESH_NS = 2_000_000_000
 _STALE_SECONDS = 0.5  # a playlist that comes meanwhile is told by itself, and takes back what it names
 
 Streams = dict[tuple[str, str], str]  # session and scene -> a playlist that was ever there
@@ -137,11 +136,22 @@ class Playlists:
             walked += 1
             for name in sorted(filter(media.is_playlist, listing.files)):
                 path = f"{listing.folder}/{name}".lstrip("/")
-                if not isinstance(self._router.route(self._root, path), Ignored):
+                if self._counts(path):
                     return path
             if entity_folder is not None:
                 open_folders += listing.folders
         return None
+
+    def listed(self, listing: Listing) -> None:
+        """Take in which playlists a folder had: it need not be listed again at once to know."""
+        folder, kept = listing.folder, self._folders.get(listing.folder)
+        if not listing.whole or listing.is_piece or (kept is not None and kept.looked_at >= listing.at):
+            return
+        found = [join(folder, name) for name in listing.files if media.is_playlist(name)]
+        names = tuple(sorted(path for path in found if self._counts(path)))
+        if len(self._folders) >= _FOLDERS_KEPT:
+            self._folders.clear()
+        self._folders[folder] = _Folder(mtime_ns=listing.steady_mtime_ns, names=names, looked_at=listing.at)
 
     def changed(self, path: str) -> None:
         """Forget what was known of the folder of a playlist that was seen."""
@@ -159,12 +169,9 @@ class Playlists:
         if kept is not None and kept.mtime_ns == found.st_mtime_ns:
             self._folders[folder] = replace(kept, looked_at=now)
             return kept.names
-        names = tuple(sorted(self._playlists_in(folder)))
+        mtime_ns, names = steady_mtime_ns(found), tuple(sorted(self._playlists_in(folder)))
         if len(self._folders) >= _FOLDERS_KEPT:
             self._folders.clear()
-        # One that changed this lately may have changed again in the same tick of its clock.
-        is_steady = found.st_mtime_ns < time.time_ns() - _FRESH_NS
-        mtime_ns = found.st_mtime_ns if is_steady else None
         self._folders[folder] = _Folder(mtime_ns=mtime_ns, names=names, looked_at=now)
         return names
 
@@ -181,8 +188,11 @@ class Playlists:
             path = f"{folder}/{name}".lstrip("/")
             found = lstat_below(self._root, path)
             is_file = found is not None and stat.S_ISREG(found.st_mode) and is_utf8(name)
-            if is_file and not isinstance(self._router.route(self._root, path), Ignored):
+            if is_file and self._counts(path):
                 yield path
+
+    def _counts(self, path: str) -> bool:
+        return not isinstance(self._router.route(self._root, path), Ignored)
 
     def _read(self, path: str) -> Playlist:
         """Return what a playlist names, as it is now."""
