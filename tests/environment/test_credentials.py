@@ -18,8 +18,8 @@ from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.settings.s3 import S3
 from sidecar.upload.s3 import credentials
-from sidecar.upload.s3.aws_credentials import CredentialsError
 from sidecar.upload.s3.credentials import Keys, OurKeys, SharedKeys
+from sidecar.upload.s3.credentials_error import CredentialsError
 from sidecar.upload.s3.endpoint import s3_config
 from sidecar.upload.s3.object_store import open_store
 from sidecar.upload.store import Body, ObjectSpec

@@ -11,7 +11,7 @@ from botocore.awsrequest import AWSPreparedRequest
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import FatalError
 from sidecar.settings.s3 import S3
-from sidecar.upload.s3.client import open_clients
+from sidecar.upload.s3.clients import open_clients
 from sidecar.upload.s3.endpoint import S3Config, object_url, s3_config
 
 KEYS = {"access_key_id": "AKID", "secret_access_key": "secret"}
@@ -58,7 +58,7 @@ async def asked(told: S3Config) -> str:
         raise LookupError  # nothing is sent
 
     async with open_clients(told, connections=1, clock=SystemClock()) as clients:
-        clients.api.meta.events.register("before-send.s3", catch)
+        (await clients.api.client()).meta.events.register("before-send.s3", catch)
         with pytest.raises(LookupError):
             await clients.api.head_object(Bucket=told.bucket, Key="a b/é.mp4")
     return urls[0]

@@ -8,9 +8,9 @@ from sidecar.cli import main
 from sidecar.core import standstill
 from sidecar.sync import registration
 from sidecar.upload.cleanup import rechecks, worker
-from sidecar.upload.s3 import calls, client
+from sidecar.upload.s3 import calls, clients
 
-client.CONNECT_SECONDS = 1
+clients.CONNECT_SECONDS = 1
 calls.STALL_SECONDS = 1.5
 standstill.FORWARD_SECONDS_MAX = 1.0
 calls.PROBE_SECONDS = 1.0

@@ -38,11 +38,12 @@ from sidecar.upload.s3.connection import StaleConnectionError
 from sidecar.upload.s3.connection_errors import as_client_error
 from sidecar.upload.s3.credentials import Keys
 from sidecar.upload.s3.endpoint import S3Config
+from sidecar.upload.s3.library_session import LibrarySession
 from sidecar.upload.s3.object_store import S3Store, open_store
+from sidecar.upload.s3.outbound import Outbound
 from sidecar.upload.s3.payload import THROTTLED_BYTES, TURN_CHUNKS, RangePayload, _in_memory
 from sidecar.upload.s3.plain_answer import Answer, plain_answer
 from sidecar.upload.s3.prepared_heads import head_of
-from sidecar.upload.s3.proxied_session import Outbound
 from sidecar.upload.s3.sigv4 import Signer, Unsigned
 from sidecar.upload.s3.small_put import SmallRequest
 from sidecar.upload.s3.uplink import Uplink
@@ -193,7 +194,7 @@ SAID = st.sampled_from(["ETag", "x-amz-version-id", "Date", "x-amz-request-id", 
 async def test_headers_say_what_the_client_library_hears(headers: dict[str, str], status: int) -> None:
     lowered = {name.lower(): value for name, value in headers.items()}
     async with open_store(CONFIG, clock=ManualClock(), connections=1) as store:
-        client = store._calls._client
+        client = await store._calls._client.client()
         ours = _read(Answer(status, lowered, b""))
         shape = client.meta.service_model.operation_model("PutObject").output_shape
         theirs = create_parser("rest-xml").parse(
@@ -339,12 +340,14 @@ async def test_what_breaks_has_the_name_that_the_client_library_gives(failure: E
         return Breaking()
 
     async with open_store(CONFIG, clock=ManualClock(), connections=1) as store:
+        assert isinstance(store._calls._bodies, BodyClient)
         outbound = store._calls._bodies._session
         to_be_read = payload_of(replace(BODY, data=None))
-        with patch.object(Outbound, "_get_session", session):
+        library = LibrarySession(way=outbound.way, outbound=outbound)
+        with patch.object(Outbound, "session", session):
             request = AWSRequest("PUT", "http://h/k", headers={}).prepare()
             with pytest.raises((BotoCoreError, OSError)) as theirs:
-                await outbound.send(request)
+                await library.send(request)
             with pytest.raises((BotoCoreError, OSError)) as ours:
                 await outbound.put("http://h/k", {}, to_be_read)
     assert type(ours.value) is type(theirs.value)
@@ -359,11 +362,13 @@ async def test_what_breaks_under_a_small_body_has_that_name_too(failure: Excepti
         raise failure
 
     async with open_store(CONFIG, clock=ManualClock(), connections=1) as store:
+        assert isinstance(store._calls._bodies, BodyClient)
         outbound = store._calls._bodies._session
+        library = LibrarySession(way=outbound.way, outbound=outbound)
         with patch.object(aiohttp.TCPConnector, "connect", connect):
             request = AWSRequest("PUT", "http://h/k", headers={}).prepare()
             with pytest.raises((BotoCoreError, OSError)) as theirs:
-                await outbound.send(request)
+                await library.send(request)
             with pytest.raises((BotoCoreError, OSError)) as ours:
                 await outbound.put_small(SmallRequest("http://h", "/k", b""), Uplink(most=1).call(30.0))
     assert type(ours.value) is type(theirs.value)

@@ -21,7 +21,7 @@ from sidecar.upload.s3.body_client import BodyClient
 from sidecar.upload.s3.credentials import Keys
 from sidecar.upload.s3.endpoint import S3Config
 from sidecar.upload.s3.object_store import open_store
-from sidecar.upload.s3.proxied_session import Outbound
+from sidecar.upload.s3.outbound import Outbound
 from sidecar.upload.s3.small_put import SmallRequest
 from sidecar.upload.store import Body, ObjectSpec, OpenUpload
 from tests.support.clock import ManualClock

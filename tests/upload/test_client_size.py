@@ -14,7 +14,7 @@ import pytest
 from botocore.regions import EndpointResolver
 
 from sidecar.core.clock import SystemClock
-from sidecar.upload.s3.client import open_clients
+from sidecar.upload.s3.clients import open_clients
 from sidecar.upload.s3.credentials import Keys
 from sidecar.upload.s3.endpoint import S3Config
 
@@ -50,7 +50,7 @@ async def _made() -> dict[str, Any]:
                 one.get_available_partitions() for one in gc.get_objects() if type(one) is EndpointResolver
             ]
             where = {"Bucket": CONFIG.bucket, "Key": "k"}
-            url = await clients.api.generate_presigned_url("get_object", Params=where)
+            url = await (await clients.api.client()).generate_presigned_url("get_object", Params=where)
     return {"lists": lists, "unneeded": sorted(UNNEEDED.intersection(sys.modules)), "url": url}
 
 

@@ -11,6 +11,7 @@ from sidecar.core.clock import SystemClock
 from sidecar.core.errors import FatalError
 from sidecar.upload.s3 import client as made
 from sidecar.upload.s3.body_client import BodyClient
+from sidecar.upload.s3.clients import open_clients
 from sidecar.upload.s3.core_session import open_core
 from sidecar.upload.s3.credentials import Keys
 from sidecar.upload.s3.endpoint import S3Config
@@ -40,10 +41,10 @@ async def sent(settings: S3Config) -> list[Any]:
         said.append((request.method, request.url, scope, sorted(map(str, named.items()))))
         return AWSResponse(request.url, 404, {}, None)
 
-    async with made.open_clients(settings, connections=1, clock=SystemClock()) as clients:
+    async with open_clients(settings, connections=1, clock=SystemClock()) as clients:
         bodies = clients.bodies
         said.append((bodies._door.base, bodies._door.region) if isinstance(bodies, BodyClient) else None)
-        clients.api.meta.events.register("before-send.s3", catch)
+        (await clients.api.client()).meta.events.register("before-send.s3", catch)
         for name, fields in CALLS:
             try:
                 await getattr(clients.api, name)(Bucket=settings.bucket, **fields)

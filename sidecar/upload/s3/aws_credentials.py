@@ -22,7 +22,9 @@ from botocore import exceptions as boto
 from botocore.httpsession import ProxyConfiguration
 
 from .credential_process import start_credential_process
-from .proxied_session import Outbound, ProxyRoute
+from .credentials_error import CredentialsError, words_of
+from .library_session import LibrarySession
+from .proxy_route import ProxyRoute
 from .refusals import one_line
 
 CONNECT_SECONDS = 5
@@ -57,15 +59,6 @@ for _library in ("aiobotocore.credentials", "aiobotocore.tokens", "botocore.cred
     )  # what fails is told by failure_of, without a traceback
 
 
-class CredentialsError(Exception):
-    """There are no credentials to sign with; in the chain's own words, with a hint."""
-
-    def __init__(self, message: str, *, hint: str, code: str) -> None:
-        """``code`` is STS's own word, or the name of the failure."""
-        super().__init__(message)
-        self.message, self.hint, self.code = message, hint, code
-
-
 def failure_of(error: Exception) -> CredentialsError:
     """Return what ended a look-up, whatever it was, as one sentence."""
     if isinstance(error, CredentialsError):
@@ -74,15 +67,6 @@ def failure_of(error: Exception) -> CredentialsError:
         return _refused(error)
     hint = next((hint for kinds, hint in _HINTS if isinstance(error, kinds)), _GIVE)
     return CredentialsError(f"no credentials: {words_of(error)}", hint=hint, code=type(error).__name__)
-
-
-def words_of(error: Exception) -> str:
-    """Return what an error of the client library says, in one line, with the reason that it keeps back."""
-    inner = error.kwargs.get("error") if isinstance(error, boto.BotoCoreError) else None
-    reason = str(getattr(inner, "os_error", None) or inner or "")
-    known = isinstance(error, boto.BotoCoreError | OSError)
-    text = str(error) if known else f"{type(error).__name__}: {error}"
-    return one_line(f"{text} ({reason})" if reason and reason not in text else text or type(error).__name__)
 
 
 def _refused(error: boto.ClientError) -> CredentialsError:
@@ -112,7 +96,7 @@ async def find(*, profile: str | None, alone: bool, region: str, way: ProxyRoute
     session.set_config_variable("region", region)
     session.set_default_client_config(
         _Config(
-            http_session_cls=partial(Outbound, way=way),
+            http_session_cls=partial(LibrarySession, way=way),
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
             retries={"total_max_attempts": 1, "mode": "standard"},

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from aiobotocore.session import AioSession
-from botocore.configprovider import ConfiguredEndpointProvider
 from botocore.exceptions import BotoCoreError
 
 from sidecar.core.errors import FatalError
@@ -27,6 +25,8 @@ log = structlog.get_logger()
 _HINT = "correct the environment, or set the same in the configuration's section s3"
 _PROFILE = "the AWS profile's"
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+_NAMES_OF_PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
+_FILES = ("~/.aws/config", "~/.aws/credentials")
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _REGION = re.compile(r"[A-Za-z0-9-]{1,64}")
 REGION_DEFAULT = "us-east-1"
@@ -78,10 +78,22 @@ def read_aws_environment(settings: S3) -> AwsEnvironment:
 
 def _profile(name: str | None) -> tuple[Mapping[str, Any], str | None]:
     """Return the profile and the endpoint that it gives S3. Raises BotoCoreError, OSError, ValueError."""
+    if name is None and not _has_files(os.environ):
+        return {}, None
+    from aiobotocore.session import AioSession  # noqa: PLC0415 - the client library, where it reads a file
+    from botocore.configprovider import ConfiguredEndpointProvider  # noqa: PLC0415 - the same
+
     session = AioSession(profile=name, include_builtin_handlers=False)  # it makes no client
     everything, profile = session.full_config, session.get_scoped_config()
     endpoint = ConfiguredEndpointProvider(everything, profile, "s3", environ={}).provide()
     return profile, endpoint
+
+
+def _has_files(environ: Mapping[str, str]) -> bool:
+    """Tell whether anything names, or may be, a file of profiles."""
+    if not environ.keys().isdisjoint(_NAMES_OF_PROFILES):
+        return True
+    return any(os.path.lexists(os.path.expanduser(path)) for path in _FILES)  # noqa: PTH111 - as botocore does
 
 
 def _has_keys(settings: S3, environ: Mapping[str, str]) -> bool:

@@ -1,4 +1,4 @@
-"""Sends files' bytes, PutObject and UploadPart, over the client library's HTTP session, signed by ourselves.
+"""Sends files' bytes, PutObject and UploadPart, over connections of ours, signed by ourselves.
 
 The client library takes milliseconds for each request, of which a small body needs a fraction. Here it makes
 what differs from one object to the next. Its arguments, answers and failures are the client library's own: an
@@ -14,12 +14,8 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable
 from functools import lru_cache, partial
-from typing import Any
-
-from aiobotocore.credentials import AioCredentials
-from botocore.awsrequest import AWSResponse
-from botocore.credentials import ReadOnlyCredentials
-from botocore.parsers import create_parser
+from typing import Any, Protocol
+from urllib.parse import quote
 
 from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.core.clock import Clock
@@ -27,13 +23,14 @@ from sidecar.core.clock import Clock
 from . import body_request
 from .body_request import Address, Door
 from .call import Call
+from .credentials import Credentials, SigningKeys
 from .endpoint import quoted
+from .outbound import Outbound
 from .payload import EXPECT_BYTES, RangePayload
 from .plain_answer import Answer
 from .prepared_heads import PreparedHeads, SmallPut
-from .proxied_session import Outbound
 from .redirects import redirected
-from .sigv4 import STAMP, UNSIGNED_PAYLOAD, Signer, Unsigned
+from .sigv4 import NO_PAYLOAD, STAMP, UNSIGNED_PAYLOAD, Signer, Unsigned
 from .small_put import SmallRequest
 
 _ERROR_STATUS = 300
@@ -49,18 +46,28 @@ def _stamp(seconds: int) -> str:
     return time.strftime(STAMP, time.gmtime(seconds))
 
 
+class Loadable(Protocol):
+    """The client library, loaded by whoever needs it first."""
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether anybody needed it."""
+
+    async def client(self) -> Any:
+        """Return its client."""
+
+
 class BodyClient:
     """What the client library does for a request with a body, as far as we need it. Nothing retries."""
 
     def __init__(
-        self, *, client: Any, session: Outbound, credentials: AioCredentials, door: Door, clock: Clock
+        self, *, library: Loadable, session: Outbound, credentials: Credentials, door: Door, clock: Clock
     ) -> None:
-        """``session`` is the one of ``client``, which closes it."""
-        self._client, self._session, self._credentials = client, session, credentials
+        """``library`` reads answers; its requests go by ``session``, too, which whoever opened it closes."""
+        self._library, self._session, self._credentials = library, session, credentials
         self._door, self._clock = door, clock
         self._signer = Signer(region=door.region)
         self._heads = PreparedHeads(self._signer)
-        self._parser = create_parser("rest-xml")
 
     def put_object(self, **fields: Any) -> Awaitable[dict[str, Any]]:
         """Store an object. Raises what the client library raises."""
@@ -86,9 +93,7 @@ class BodyClient:
         """Do as ``put_object`` does for such a request."""
         return await self._said("PutObject", request.url, await self._session.put_small(request, watch))
 
-    def _usual(
-        self, put: SmallPut, keys: ReadOnlyCredentials, stamp: str
-    ) -> tuple[dict[str, str], dict[str, str]]:
+    def _usual(self, put: SmallPut, keys: SigningKeys, stamp: str) -> tuple[dict[str, str], dict[str, str]]:
         fields = put.fields()
         address = self._door.address(fields)
         return _signed(address, fields, keys, stamp), self._not_signed(len(put.data))
@@ -100,59 +105,63 @@ class BodyClient:
         url = address.url
         if (way := redirected(url)) != url:
             url, address = way, body_request.parse(way)
-        headers = await self._headers(address, fields, body)
-        return await self._said(operation, url, await self._session.put(url, headers, body))
+        headers = await self._authorized("PUT", address, fields)
+        answer = await self._session.put(url, headers | self._not_signed(len(body)), body)
+        return await self._said(operation, url, answer)
 
-    async def _headers(self, address: Address, fields: dict[str, Any], body: RangePayload) -> dict[str, str]:
+    async def ask_for_uploads(self, prefix: str) -> Answer | None:
+        """Ask for the open multipart uploads below a prefix; None where the client library asks as cheaply.
+
+        Raises what the client library raises.
+        """
+        if self._library.is_loaded:
+            return None
+        base = self._door.base
+        query = f"encoding-type=url&prefix={quote(prefix, safe='-._~')}&uploads="
+        address = base._replace(path=base.path[:-1] or "/", query=query)
+        headers = await self._authorized("GET", address, {}, payload=NO_PAYLOAD)
+        return await self._session.get(address.url, headers | self._unnamed)
+
+    async def _authorized(
+        self, method: str, address: Address, fields: dict[str, Any], payload: str = UNSIGNED_PAYLOAD
+    ) -> dict[str, str]:
         keys = await self._credentials.get_frozen_credentials()
         stamp = _stamp(self._clock.wall_ms() // 1000)
-        headers = _signed(address, fields, keys, stamp)
-        unsigned = Unsigned(method="PUT", path=address.path, query=address.query, headers=headers)
+        headers = _signed(address, fields, keys, stamp, payload)
+        unsigned = Unsigned(
+            method=method, path=address.path, query=address.query, headers=headers, payload=payload
+        )
         authorization = self._signer.authorization(
             unsigned, access_key=keys.access_key, secret_key=keys.secret_key, stamp=stamp
         )
-        return {**headers, "Authorization": authorization, **self._not_signed(len(body))}
+        return {**headers, "Authorization": authorization}
+
+    @property
+    def _unnamed(self) -> dict[str, str]:
+        """What stands in every request, and is not signed."""
+        return {"User-Agent": self._door.user_agent, "Accept-Encoding": "identity"}
 
     def _not_signed(self, length_bytes: int) -> dict[str, str]:
-        headers = {
-            "User-Agent": self._door.user_agent,
-            "Accept-Encoding": "identity",
-            body_request.LENGTH: str(length_bytes),
-        }
+        headers = {**self._unnamed, body_request.LENGTH: str(length_bytes)}
         if length_bytes > EXPECT_BYTES:  # so that a refusal is read, and not lost in a reset connection
             headers["Expect"] = "100-continue"
         return headers
 
     async def _said(self, operation: str, url: str, answer: Answer) -> dict[str, Any]:
-        if answer.status >= _ERROR_STATUS or answer.body:
-            return await self._parsed(operation, url, answer)
-        return _read(answer)
+        if answer.status < _ERROR_STATUS and not answer.body:
+            return _read(answer)
+        client = await self._library.client()
+        from .library_answer import read_answer  # noqa: PLC0415 - it needs the client library
 
-    async def _parsed(self, operation: str, url: str, answer: Answer) -> dict[str, Any]:
-        """Read an answer by the client library, with all that listens to it, and raise what it raises."""
-        model = self._client.meta.service_model.operation_model(operation)
-        response = AWSResponse(url, answer.status, answer.headers, None)
-        said = {
-            "headers": response.headers,
-            "status_code": answer.status,
-            "body": answer.body,
-            "context": {"operation_name": operation},
-        }
-        await self._tell("before-parse", model, response_dict=said, customized_response_dict={})
-        parsed: dict[str, Any] = self._parser.parse(said, model.output_shape)
-        await self._tell("after-call", model, http_response=response, parsed=parsed, context={})
-        if parsed["ResponseMetadata"]["HTTPStatusCode"] < _ERROR_STATUS:
-            return parsed
-        code = parsed.get("Error", {}).get("Code")
-        raise self._client.exceptions.from_code(code)(parsed, operation)
-
-    async def _tell(self, event: str, model: Any, **about: Any) -> None:
-        names = {"before-parse": "operation_model", "after-call": "model"}
-        await self._client.meta.events.emit(f"{event}.s3.{model.name}", **{names[event]: model}, **about)
+        return await read_answer(client, operation, url, answer)
 
 
 def _signed(
-    address: Address, fields: dict[str, Any], keys: ReadOnlyCredentials, stamp: str
+    address: Address,
+    fields: dict[str, Any],
+    keys: SigningKeys,
+    stamp: str,
+    payload: str = UNSIGNED_PAYLOAD,
 ) -> dict[str, str]:
     """Return the headers that are signed; uses the fields up."""
     token = {"X-Amz-Security-Token": keys.token} if keys.token else {}
@@ -161,7 +170,7 @@ def _signed(
         **body_request.headers(fields),
         **token,
         body_request.DATE: stamp,
-        "x-amz-content-sha256": UNSIGNED_PAYLOAD,
+        "x-amz-content-sha256": payload,
     }
 
 

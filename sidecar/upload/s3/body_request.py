@@ -1,27 +1,35 @@
 """Makes the requests that carry a file's bytes, PutObject and UploadPart, of the client library's own fields.
 
-Where the bucket's objects are, and for which region requests are signed, is the client library's to say; it
-is asked once (``learn``). Where it signs in another way, as for directory buckets, it sends bodies itself.
+Where the bucket's objects are, and for which region requests are signed, is the client library's to say. Most
+buckets have a door that is plain to see (``plain_door``); for others it is asked, once (``learn``). Where it
+signs in another way, as for directory buckets, it sends bodies itself.
 """
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from botocore.awsrequest import AWSResponse
 from botocore.exceptions import BotoCoreError, ParamValidationError
 
+from sidecar import __version__
 from sidecar.core.checksum_algorithms import Algorithm
 
-from .endpoint import quoted
+from .endpoint import S3Config, quoted
 from .sigv4 import are_tidy
 
+EVERY_REGION = "aws-global"  # stands in Amazon's list of endpoints alone
 _PORTS = {"http": 80, "https": 443}
 _KEY = "-"  # any that is spelt as it is
+_PLAIN_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PLAIN_REGION = re.compile(r"(?:us|eu|ap|ca|sa|me|af|il|mx)-[a-z]+-[1-9]")  # of the partition aws
+_ODD_NAMES = ("--x-s3", "--table-s3", "-s3alias", "--ol-s3")  # a directory's bucket, a table's, access points
+_NO_TOKEN = re.compile(r"[^A-Za-z0-9!$%&'*+.^_`|~-]")
 DATE, LENGTH = "X-Amz-Date", "Content-Length"
 _HEADERS: Mapping[str, str] = {
     "ContentType": "Content-Type",
@@ -107,8 +115,29 @@ def names_of(fields: tuple[str, ...], metadata: tuple[str, ...]) -> tuple[str, .
     return *(_HEADERS[name] for name in fields), *(f"x-amz-meta-{name}" for name in metadata)
 
 
+def user_agent(config: S3Config) -> str:
+    """Return who asks, as S3's logs have it."""
+    ours = f"render-sidecar/{__version__} lang/python#{sys.version.partition(' ')[0]}"
+    return f"{ours} app/{_NO_TOKEN.sub('-', config.app_id)[:50]}" if config.app_id else ours
+
+
+def plain_door(config: S3Config) -> Door | None:
+    """Return the door of a bucket at its usual address. None: the client library has to be asked for it."""
+    if config.endpoint_url is None:
+        variant = config.dualstack or config.fips or config.accelerate
+        is_plain = not variant and _PLAIN_REGION.fullmatch(config.region) is not None
+    else:
+        is_plain = not config.on_aws and config.region != EVERY_REGION
+    if not is_plain or not _PLAIN_BUCKET.fullmatch(config.bucket) or config.bucket.endswith(_ODD_NAMES):
+        return None
+    base = parse(f"{config.bucket_url}/")
+    return Door(base=base, region=config.region, user_agent=user_agent(config))
+
+
 async def learn(client: Any, bucket: str) -> Door | None:
     """Ask the client library for the door; nothing is sent. None: it signs in a way of its own there."""
+    from botocore.awsrequest import AWSResponse  # noqa: PLC0415 - it comes with the client
+
     asked: list[tuple[dict[str, Any], dict[str, Any]]] = []
 
     def catch(params: dict[str, Any], context: dict[str, Any], **_: Any) -> Any:

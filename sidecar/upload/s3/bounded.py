@@ -8,18 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from functools import partial
-from typing import Any
 
 import aiohttp
-from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp.streams import StreamReader
 from aiohttp.typedefs import RawHeaders
 from multidict import CIMultiDictProxy
 
 from sidecar.core.content_encoding import unpacked
-
-from .connection import Request, ServerBehaviour, Session
 
 ANSWER_BYTES_MAX = 8 * 1024 * 1024
 TAGS_MAX = 50_000
@@ -106,23 +101,3 @@ def _text(raw: bytes) -> str:
         return raw.decode()
     except UnicodeDecodeError:
         return raw.decode("latin-1")
-
-
-class BoundedSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore is untyped
-    """The client's HTTP session, with bounded answers from nobody but S3."""
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        """Take what aiobotocore gives."""
-        super().__init__(*arguments, **named)
-        self._behaviour = ServerBehaviour()
-
-    async def _get_session(self, proxy_url: str | None) -> Any:
-        known = proxy_url in self._sessions
-        session = await super()._get_session(proxy_url)
-        if not known:
-            # It is made inside, without a say.
-            session._response_class = BoundedResponse  # noqa: SLF001 - see above
-            session._request_class = partial(Request, behaviour=self._behaviour)  # noqa: SLF001 - see above
-            # aiohttp would send a PUT again by itself where a used connection breaks: a second version.
-            session._retry_connection = False  # noqa: SLF001 - the same
-        return Session(session, self._behaviour)

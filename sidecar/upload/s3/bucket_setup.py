@@ -14,7 +14,7 @@ from sidecar.core.clock import Clock
 from sidecar.core.errors import SidecarError
 
 from .calls import Calls
-from .client import open_clients
+from .clients import open_clients
 from .endpoint import S3Config
 from .uplink import Uplink
 

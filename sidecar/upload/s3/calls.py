@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import cache
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -16,19 +17,20 @@ from sidecar.upload.store import Body
 from .body_client import BodyClient
 from .bounded import READ
 from .call import Call
-from .client import Clients
+from .clients import Clients
 from .errors import FAULTS, from_disk, translate
 from .payload import EXPECT_BYTES, RangePayload
 from .prepared_heads import SmallPut
-from .redirects import RedirectScope, go_the_way, is_redirect
+from .redirects import RedirectScope, is_redirect
 from .refusals import Asker
-from .response import read_as_s3
+from .response import is_without_uploads
 from .uplink import Uplink
 
 STALL_SECONDS = 30.0  # without a byte that arrives, or comes back; what is made of it: core/standstill.py
 PROBE_SECONDS = 10.0  # HEAD asks little and follows every failure: an S3 that hangs must be named soon
 COMPLETE_SECONDS = 600.0  # S3 joins thousands of parts before it answers
 
+_UPLOADS = "ListMultipartUploads"
 T = TypeVar("T")
 
 
@@ -47,18 +49,12 @@ class Calls:
         """``throttle`` is awaited with each chunk's size before it goes."""
         self.bucket = bucket
         self._client, self._bodies = clients.api, clients.bodies
-        is_ours = isinstance(clients.bodies, BodyClient) and throttle is None
-        self._small: BodyClient | None = clients.bodies if is_ours else None
-        self._region: str = clients.api.meta.region_name
+        ours = clients.bodies if isinstance(clients.bodies, BodyClient) else None
+        self._small = ours if throttle is None else None
+        self._region = clients.region
         self._throttle, self._uplink = throttle, uplink
         self._remote_clock = RemoteClock(clock)
         uplink.ask = self._answers
-        events = clients.api.meta.events
-        events.register_last("before-call.s3", _expect_for_large_bodies_only)
-        events.register_last("before-call.s3", go_the_way)
-        events.register_last("before-parameter-build.s3", _stay_in_our_region)
-        # botocore's own look for errors in a 200 is at s3.*, and comes after what is at *.*
-        events.register("before-parse.*.*", read_as_s3)
 
     @property
     def skew_seconds(self) -> float | None:
@@ -71,6 +67,25 @@ class Calls:
         """Make one call without a body of the file's; ``seconds`` is its limit on standing still."""
         watch = self._uplink.call(STALL_SECONDS if seconds is None else seconds)
         return await self._watched(watch, self._client, method, target, fields)
+
+    async def has_no_uploads(self, prefix: str) -> bool:
+        """Tell whether S3 says in so many words that no multipart upload is open below a prefix.
+
+        Else, and whatever else it says, the client library is to ask. Raises SidecarError.
+        """
+        if not isinstance(self._bodies, BodyClient):
+            return False
+        watch = self._uplink.call(STALL_SECONDS)
+        READ.set(watch.read)
+        try:
+            with watch:
+                answer = await self._bodies.ask_for_uploads(prefix)
+        except FAULTS as error:
+            raise self._meaning(watch, error, operation=_UPLOADS, target=prefix or self.bucket) from error
+        if answer is None or answer.status != HTTPStatus.OK or not is_without_uploads(answer.body):
+            return False
+        self._remote_clock.learn(answer.headers.get("date"))
+        return True
 
     async def send(self, method: str, body: Body, target: str, **fields: Any) -> dict[str, Any]:
         """Make a call with a body, which may take as long as it moves."""
@@ -173,18 +188,3 @@ async def read(reader: Callable[[Body], T], body: Body, *, operation: str, targe
         return await asyncio.to_thread(reader, body)
     except OSError as error:
         raise from_disk(error, operation=operation, target=target) from error
-
-
-def _expect_for_large_bodies_only(params: dict[str, Any], **_: Any) -> None:
-    """Ask S3 before sending a large body, so that a refusal is read and not lost in a reset connection.
-
-    For a small body the question costs a round trip and saves nothing.
-    """
-    body = params.get("body")
-    if isinstance(body, RangePayload) and len(body) <= EXPECT_BYTES:
-        params["headers"].pop("Expect", None)
-
-
-def _stay_in_our_region(context: dict[str, Any], **_: Any) -> None:
-    """Take a redirect for an error: s3.region is set, and botocore asks a redirecting HeadBucket for ever."""
-    context.setdefault("s3_redirect", {})["redirected"] = True

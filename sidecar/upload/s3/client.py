@@ -1,4 +1,4 @@
-"""Makes the S3 client, which is told all that it needs and reads neither the environment nor a file.
+"""Makes the client library's client, which is told all that it needs and reads neither environment nor file.
 
 The session is given no variable and no file to read, so that nothing reaches it that we do not know.
 Uploads, addressing and an object's address come from one ``S3Config``.
@@ -6,11 +6,8 @@ Uploads, addressing and an object's address come from one ``S3Config``.
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,56 +16,27 @@ from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentialResolver, AioCredentials
 from aiobotocore.session import AioSession
 
-from sidecar.core.clock import Clock
 from sidecar.core.errors import FatalError
-from sidecar.core.proxies import Proxies, ProxyError
-from sidecar.trust import Bundle, TrustError, bundles
 
-from . import body_request
-from .aws_credentials import find
-from .body_client import BodyClient
-from .connection import KEPT_SECONDS
+from .body_request import EVERY_REGION, user_agent
 from .core_session import open_core
-from .credentials import OurKeys, SharedKeys
+from .credentials import OurKeys, SharedKeys, SigningKeys
 from .endpoint import S3Config
-from .proxied_session import Outbound, ProxyRoute
+from .library_session import LibrarySession
+from .outbound import Outbound
+from .payload import EXPECT_BYTES, RangePayload
+from .redirects import go_the_way
+from .response import read_as_s3
 
-CONNECT_SECONDS = 30  # a line full of our own bytes answers late; a question's own limit is shorter
-_EVERY_REGION = "aws-global"  # stands in the list of endpoints alone
 _HINT = "check the section s3, and the AWS_ variables of the environment"
-_PROXY_HINT = "correct it, or name S3's host in NO_PROXY"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clients:
-    """aioboto3's client, and what sends files' bytes beside it with the same methods: maybe itself.
-
-    ``credentials`` sign what is made outside of both.
-    """
-
-    api: Any
-    bodies: Any
-    credentials: AioCredentials | None = None
 
 
 @asynccontextmanager
-async def open_clients(config: S3Config, *, connections: int, clock: Clock) -> AsyncIterator[Clients]:
-    """Open the clients; raises FatalError (78). They never retry, nor sign payloads.
-
-    The journal retries. Every payload carries a checksum that S3 verifies, and hashing it once more
-    with SHA-256 for the signature over plain http would cost more than all the rest.
-    """
-    way = await _way(config)
-    credentials = _credentials(config, clock)
-    sessions: list[Outbound] = []
-
-    def session(**arguments: Any) -> Outbound:
-        sessions.append(Outbound(way=way, **arguments))
-        return sessions[-1]
-
+async def open_library(
+    config: S3Config, credentials: OurKeys | SharedKeys, outbound: Outbound
+) -> AsyncIterator[Any]:
+    """Open the client over these connections. Raises FatalError (78)."""
     async with AsyncExitStack() as stack:
-        if isinstance(credentials, SharedKeys):
-            stack.push_async_callback(credentials.close)
         try:
             core = _core(config, credentials)
             client = await stack.enter_async_context(
@@ -76,7 +44,7 @@ async def open_clients(config: S3Config, *, connections: int, clock: Clock) -> A
                     "s3",
                     region_name=config.region,
                     endpoint_url=config.endpoint_url,
-                    config=_settings(config, session, connections),
+                    config=_settings(config, outbound),
                 )
             )
         except Exception as error:  # the environment reaches into botocore in more ways than are known
@@ -84,21 +52,13 @@ async def open_clients(config: S3Config, *, connections: int, clock: Clock) -> A
             raise FatalError(message, exit_status=78, hint=_HINT) from error
         _forget_endpoints(core)
         client.meta.events.register("after-call.s3", credentials.learn)
-        door, bodies = await body_request.learn(client, config.bucket), client
-        if door is not None:
-            bodies = BodyClient(
-                client=client, session=sessions[0], credentials=credentials, door=door, clock=clock
-            )
-        yield Clients(api=client, bodies=bodies, credentials=credentials)
+        _teach(client)
+        yield client
 
 
-def _settings(config: S3Config, session: Callable[..., Outbound], connections: int) -> AioConfig:
+def _settings(config: S3Config, outbound: Outbound) -> AioConfig:
     return AioConfig(
-        http_session_cls=session,
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=None,  # the line watches over every call
-        max_pool_connections=connections,
-        connector_args={"keepalive_timeout": KEPT_SECONDS},
+        http_session_cls=partial(LibrarySession, way=outbound.way, outbound=outbound),
         retries={"total_max_attempts": 1, "mode": "standard"},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
@@ -106,7 +66,7 @@ def _settings(config: S3Config, session: Callable[..., Outbound], connections: i
         ignore_configured_endpoint_urls=True,
         use_dualstack_endpoint=config.dualstack,
         use_fips_endpoint=config.fips,
-        user_agent_appid=config.app_id,
+        user_agent=user_agent(config),
         s3={
             "addressing_style": config.addressing_style,
             "payload_signing_enabled": False,
@@ -116,6 +76,31 @@ def _settings(config: S3Config, session: Callable[..., Outbound], connections: i
     )
 
 
+def _teach(client: Any) -> None:
+    """Let the client ask and read as we do."""
+    events = client.meta.events
+    events.register_last("before-call.s3", _expect_for_large_bodies_only)
+    events.register_last("before-call.s3", go_the_way)
+    events.register_last("before-parameter-build.s3", _stay_in_our_region)
+    # botocore's own look for errors in a 200 is at s3.*, and comes after what is at *.*
+    events.register("before-parse.*.*", read_as_s3)
+
+
+def _expect_for_large_bodies_only(params: dict[str, Any], **_: Any) -> None:
+    """Ask S3 before sending a large body, so that a refusal is read and not lost in a reset connection.
+
+    For a small body the question costs a round trip and saves nothing.
+    """
+    body = params.get("body")
+    if isinstance(body, RangePayload) and len(body) <= EXPECT_BYTES:
+        params["headers"].pop("Expect", None)
+
+
+def _stay_in_our_region(context: dict[str, Any], **_: Any) -> None:
+    """Take a redirect for an error: s3.region is set, and botocore asks a redirecting HeadBucket for ever."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
+
+
 class _Session(aioboto3.Session):  # type: ignore[misc]  # it has no types
     """Makes clients without the methods for whole files: with them comes s3transfer, 0.1 s and 4 MiB."""
 
@@ -123,8 +108,9 @@ class _Session(aioboto3.Session):  # type: ignore[misc]  # it has no types
         """Register none: they add those methods."""
 
 
-def _core(config: S3Config, credentials: AioCredentials) -> AioSession:
-    core = open_core(with_endpoints=config.dualstack or config.fips or config.region == _EVERY_REGION)
+def _core(config: S3Config, credentials: OurKeys | SharedKeys) -> AioSession:
+    core = open_core(with_endpoints=config.dualstack or config.fips or config.region == EVERY_REGION)
+    core.user_agent_extra = ""  # who asks is named alike, whoever makes the request
     core.register_component("credential_provider", AioCredentialResolver(providers=[_Provider(credentials)]))
     return core
 
@@ -136,40 +122,26 @@ def _forget_endpoints(core: AioSession) -> None:
         core._internal_components.get_component("endpoint_resolver")._endpoint_data = {"partitions": []}  # noqa: SLF001 - the same
 
 
+class _Credentials(AioCredentials):  # type: ignore[misc]  # it has no types
+    """Our credentials as the client library has them."""
+
+    def __init__(self, ours: OurKeys | SharedKeys) -> None:
+        super().__init__("", "", method="sidecar")
+        self._ours = ours
+
+    async def get_frozen_credentials(self) -> SigningKeys:
+        """Return what the next request is signed with."""
+        return await self._ours.get_frozen_credentials()
+
+
 class _Provider:
     """The client's whole credential chain."""
 
     METHOD = "sidecar"
     CANONICAL_NAME = None
 
-    def __init__(self, credentials: AioCredentials) -> None:
-        self._credentials = credentials
+    def __init__(self, credentials: OurKeys | SharedKeys) -> None:
+        self._credentials = _Credentials(credentials)
 
     async def load(self) -> AioCredentials:
         return self._credentials
-
-
-async def _way(config: S3Config) -> ProxyRoute:
-    """Return the way to the bucket, once it is known that it can be gone. Raises FatalError."""
-    ours = None if config.ca_bundle is None else Bundle(path=config.ca_bundle, named_by="s3.ca_bundle")
-    trusted = bundles(os.environ, first=(ours, config.aws_ca_bundle))
-    way = ProxyRoute(proxies=Proxies(os.environ), trusted=trusted)
-    try:
-        await asyncio.to_thread(way.check, config.bucket_url)
-    except ProxyError as error:
-        raise FatalError(str(error), exit_status=78, hint=_PROXY_HINT) from None
-    except TrustError as error:
-        raise FatalError(str(error), exit_status=78, hint="name a readable PEM file, or none") from None
-    return way
-
-
-def _credentials(config: S3Config, clock: Clock) -> OurKeys | SharedKeys:
-    if config.keys is not None:
-        return OurKeys(config.keys, in_files=config.keys_in_files, clock=clock)
-    ours = [] if config.ca_bundle is None else [Bundle(path=config.ca_bundle, named_by="s3.ca_bundle")]
-    trusted = [*ours, *bundles(os.environ, first=(config.aws_ca_bundle,))]  # STS may be AWS's, S3 one's own
-    way = ProxyRoute(proxies=Proxies(os.environ), trusted=trusted)
-    region = config.chain_region or config.region
-    return SharedKeys(
-        partial(find, profile=config.profile, alone=config.alone, region=region, way=way), clock=clock
-    )

@@ -13,14 +13,11 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from aiobotocore.credentials import AioCredentials
-from botocore.credentials import ReadOnlyCredentials
+from typing import Any, NamedTuple, Protocol
 
 from sidecar.core.clock import Clock
 
-from .aws_credentials import CredentialsError, failure_of
+from .credentials_error import CredentialsError
 
 LOOKUP_SECONDS = 60.0  # a helper may ask a person's keyring, or start a container
 WAIT_SECONDS = 8.0  # shorter than any call's own time limit, which would call it S3's silence
@@ -43,23 +40,38 @@ class Keys:
     session_token: str | None = None
 
 
-class OurKeys(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
+class SigningKeys(NamedTuple):
+    """Keys as they are at one moment, by the client library's names."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+    account_id: str | None = None
+
+
+class Credentials(Protocol):
+    """What gives keys, again for each request."""
+
+    async def get_frozen_credentials(self) -> SigningKeys:
+        """Return what the next request is signed with."""
+
+
+class OurKeys:
     """The settings' keys, which may change. Files are looked at once a second, and after each refusal."""
 
     def __init__(self, keys: Callable[[], Keys], *, in_files: bool, clock: Clock) -> None:
-        super().__init__("", "", method="sidecar")
         self._keys, self._in_files, self._clock = keys, in_files, clock
         self._read: Keys | None = None
         self._read_at = 0.0
         self._given: Keys | None = None
-        self._frozen = ReadOnlyCredentials("", "", None)  # what was given last, as the client library has it
+        self._frozen = SigningKeys("", "", None)  # what was given last, as the client library has it
 
-    async def get_frozen_credentials(self) -> ReadOnlyCredentials:
+    async def get_frozen_credentials(self) -> SigningKeys:
         """Return what the next request is signed with. Raises SidecarError."""
         keys = await self._as_they_are() if self._in_files else self._keys()
         if keys is not self._given:
             self._given = keys
-            self._frozen = ReadOnlyCredentials(keys.access_key_id, keys.secret_access_key, keys.session_token)
+            self._frozen = SigningKeys(keys.access_key_id, keys.secret_access_key, keys.session_token)
         return self._frozen
 
     def learn(self, parsed: Mapping[str, Any], **_: Any) -> None:
@@ -74,21 +86,20 @@ class OurKeys(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
         return self._read
 
 
-class SharedKeys(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
+class SharedKeys:
     """The chain's keys: looked up once for all, renewed beside the work, kept while they are good."""
 
-    def __init__(self, find: Callable[[], Awaitable[AioCredentials]], *, clock: Clock) -> None:
+    def __init__(self, find: Callable[[], Awaitable[Credentials]], *, clock: Clock) -> None:
         """``find`` goes through the chain anew and raises CredentialsError."""
-        super().__init__("", "", method="sidecar")
         self._find, self._clock = find, clock
-        self._found: AioCredentials | None = None
-        self._keys: ReadOnlyCredentials | None = None
+        self._found: Credentials | None = None
+        self._keys: SigningKeys | None = None
         self._failure: CredentialsError | None = None
         self._looking: asyncio.Task[None] | None = None
         self._not_before = 0.0
         self._refused = False
 
-    async def get_frozen_credentials(self) -> ReadOnlyCredentials:
+    async def get_frozen_credentials(self) -> SigningKeys:
         """Return what the next request is signed with. Raises CredentialsError."""
         if self._looking is None and self._is_due():
             self._looking = asyncio.create_task(self._look_up())
@@ -119,7 +130,7 @@ class SharedKeys(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
             return False
         return self._found is None or self._refused or _ends_within(self._found, EARLY_SECONDS)
 
-    def _good_keys(self) -> ReadOnlyCredentials | None:
+    def _good_keys(self) -> SigningKeys | None:
         """Return what was found and has not expired, however late its renewal is."""
         return None if self._found is None or _ends_within(self._found, 0) else self._keys
 
@@ -139,6 +150,8 @@ class SharedKeys(AioCredentials):  # type: ignore[misc] # aiobotocore is untyped
         except TimeoutError:
             self._failed(_slow(LOOKUP_SECONDS))
         except Exception as error:  # noqa: BLE001 - a chain fails in more ways than it has classes
+            from .aws_credentials import failure_of  # noqa: PLC0415 - the chain's own, and it was loaded
+
             self._failed(failure_of(error))
         finally:
             self._looking = None
@@ -157,15 +170,15 @@ def _are_refused(parsed: Mapping[str, Any]) -> bool:
     return status in _REFUSED and parsed.get("Error", {}).get("Code") not in _CREDENTIALS_COUNT
 
 
-def _ends_within(credentials: AioCredentials, seconds: float) -> bool:
+def _ends_within(credentials: Credentials, seconds: float) -> bool:
     """Whether credentials expire so soon; those that are not temporary never do."""
     needed = getattr(credentials, "refresh_needed", None)
     return needed is not None and bool(needed(seconds))
 
 
-def _given(credentials: AioCredentials) -> ReadOnlyCredentials | None:
+def _given(credentials: Credentials) -> SigningKeys | None:
     """Return what was found just now: asked for it, botocore would renew at once what ends within 15 min."""
-    given: ReadOnlyCredentials | None = vars(credentials).get("_frozen_credentials")
+    given: SigningKeys | None = vars(credentials).get("_frozen_credentials")
     return None if _ends_within(credentials, 0) else given
 
 

@@ -8,21 +8,20 @@ from typing import Any
 
 import aiohttp
 from botocore import exceptions as boto
-from botocore.parsers import ResponseParserError
 
 from sidecar.core import os_errors
 from sidecar.core.errors import STALE, ErrorKind, Scope, SidecarError
 from sidecar.core.s3_failures import ENDPOINT, NOT_S3, PROXY
 from sidecar.files import NotRegularError, TruncatedError
 
-from .aws_credentials import CredentialsError, words_of
 from .connection import StaleConnectionError
+from .credentials_error import CredentialsError, words_of
 from .refusals import Asker, one_line, refused
 
-_NO_S3_ANSWER = (ResponseParserError, ValueError)  # a page of something else in a 200; a number that is none
+_NO_S3_ANSWER = ValueError  # ResponseParserError: a page of something else in a 200; a number that is none
 FAULTS = (  # OSError: TimeoutError too
     *(boto.BotoCoreError, boto.ClientError, aiohttp.ClientError, OSError, CredentialsError),
-    *_NO_S3_ANSWER,
+    _NO_S3_ANSWER,
 )
 _PROXY_WANTS_KEYS = 407
 _PROXY = "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, or name the host in NO_PROXY"

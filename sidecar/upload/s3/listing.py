@@ -34,7 +34,9 @@ async def objects(calls: Calls, *, prefix: str) -> AsyncIterator[ListedObject]:
 
 
 async def uploads(calls: Calls, *, prefix: str) -> AsyncIterator[OpenUpload]:
-    """List the open multipart uploads below a prefix."""
+    """List the open multipart uploads below a prefix. Mostly there is none."""
+    if await calls.has_no_uploads(prefix):
+        return
     marker: dict[str, Any] = {}
     while True:
         page = await _page(calls, "list_multipart_uploads", prefix or calls.bucket, Prefix=prefix, **marker)

@@ -24,7 +24,7 @@ from sidecar.upload.store import Body, ListedObject, ObjectHead, ObjectSpec, Ope
 from . import calls, checksums, listing, request_fields
 from .calls import Calls, read
 from .checksums import Scan
-from .client import Clients, open_clients
+from .clients import Clients, open_clients
 from .confirm import Confirmation, Expected, expected_of
 from .credentials import Keys
 from .endpoint import S3Config

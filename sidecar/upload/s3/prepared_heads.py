@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from botocore.credentials import ReadOnlyCredentials
-
 from sidecar.core.checksum_algorithms import Algorithm
 from sidecar.upload.store import ObjectSpec
 
 from .body_request import DATE, LENGTH, names_of
 from .checksums import field
+from .credentials import SigningKeys
 from .sigv4 import AUTHORIZATION, Signer, Unsigned, are_tidy, canonical, order_of
 
 RULES_MAX = 256
@@ -46,7 +45,7 @@ class _Rule(NamedTuple):
     metadata: tuple[str, ...]  # their names
     algorithm: Algorithm
     once: bool
-    keys: ReadOnlyCredentials
+    keys: SigningKeys
 
 
 class _Prepared(NamedTuple):
@@ -70,7 +69,7 @@ class PreparedHeads:
         put: SmallPut,
         path: str,
         *,
-        keys: ReadOnlyCredentials,
+        keys: SigningKeys,
         stamp: str,
         usual: Callable[[], tuple[Mapping[str, str], Mapping[str, str]]],
     ) -> bytes | None:
@@ -102,7 +101,7 @@ class PreparedHeads:
         return prepared
 
 
-def _rule(put: SmallPut, keys: ReadOnlyCredentials) -> _Rule:
+def _rule(put: SmallPut, keys: SigningKeys) -> _Rule:
     spec = put.spec
     return _Rule(
         spec.bucket,

@@ -10,18 +10,18 @@ the spaces that S3 sends while it works.
 
 from __future__ import annotations
 
+import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
-from xml.sax.saxutils import escape
-
-from botocore.parsers import ResponseParserError
 
 from sidecar.core.s3_failures import FOREIGN
 
 EXCERPT_CHARS_MAX = 200
 _BOM = b"\xef\xbb\xbf"
 _ROOT = re.compile(rb"(?:\s|<\?[^>]*\?>|<!--.*?-->)*<(?:[\w.-]+:)?([\w.-]+)", re.DOTALL)
+_UPLOADS, _UPLOAD = b"ListMultipartUploadsResult", re.compile(rb"<(?:[\w.-]+:)?Upload[\s/>]")
 _ERRORS = frozenset({b"Error", b"ErrorResponse"})
 _ROOTS: Mapping[str, bytes] = {  # how the answer's root begins; stores differ in the end (Result, Response)
     **dict.fromkeys(("ListObjectsV2", "ListMultipartUploads", "ListParts"), b"List"),
@@ -30,6 +30,21 @@ _ROOTS: Mapping[str, bytes] = {  # how the answer's root begins; stores differ i
 }
 _NO_XML = "GetBucketPolicy"  # the policy itself, a JSON object
 _MAYBE_EMPTY = "CompleteMultipartUpload"  # the object's checksum tells
+
+
+class ResponseParserError(ValueError):
+    """An answer that is not S3's; named as the client library names it, which is not loaded for that."""
+
+
+@contextmanager
+def parsing() -> Iterator[None]:
+    """Raise that where the client library, which is loaded, does."""
+    from botocore import parsers  # noqa: PLC0415 - see above
+
+    try:
+        yield
+    except parsers.ResponseParserError as error:
+        raise ResponseParserError(str(error)) from error
 
 
 def read_as_s3(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
@@ -67,6 +82,12 @@ def excerpt(body: bytes) -> str:
     return repr(text) if text else "an empty body"
 
 
+def is_without_uploads(body: bytes) -> bool:
+    """Tell whether a listing says in so many words that no multipart upload is open."""
+    is_whole = _root(body) == _UPLOADS and body.rstrip().endswith(b"</%s>" % _UPLOADS)
+    return is_whole and b"<IsTruncated>false</IsTruncated>" in body and _UPLOAD.search(body) is None
+
+
 def _root(body: bytes) -> bytes | None:
     found = _ROOT.match(body[:4096])
     return found[1] if found else None
@@ -76,4 +97,4 @@ def _error(status: int, body: bytes) -> bytes:
     """Return somebody's page as an error in S3's form, which keeps its words."""
     code = FOREIGN if status == 404 else str(status)  # noqa: PLR2004 - HTTP's own number
     words = "".join(char if char.isprintable() else "?" for char in excerpt(body))
-    return f"<Error><Code>{code}</Code><Message>{escape(words)}</Message></Error>".encode()
+    return f"<Error><Code>{code}</Code><Message>{html.escape(words, quote=False)}</Message></Error>".encode()

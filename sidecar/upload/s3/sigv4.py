@@ -13,6 +13,7 @@ from functools import lru_cache
 from hashlib import sha256
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+NO_PAYLOAD = sha256(b"").hexdigest()
 STAMP = "%Y%m%dT%H%M%SZ"  # of x-amz-date, in UTC
 AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=%s, SignedHeaders=%s, Signature=%s"
 _DAY_CHARS = 8
