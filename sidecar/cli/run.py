@@ -30,6 +30,7 @@ def run(arguments: Sequence[str], inbox: Inbox | None = None) -> int:
         return streams.finish(int(end.code or 0))
     gc.disable()  # imports leave next to no garbage, and each collection would walk all that is there
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # structlog would load it: 12 MiB for nothing
+    sys.modules.setdefault("awscrt.auth", None)  # type: ignore[arg-type]  # botocore would: 0.03 s for signing as we do not
     try:
         with LineWriter(sys.stdout.fileno()) as lines:
             return _live(options.config, inbox, lines)
