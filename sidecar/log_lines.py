@@ -115,7 +115,7 @@ class LineWriter:
             return batch
 
     def _is_hurried(self) -> bool:
-        return self._bytes > CROWDED_BYTES or self._closing.is_set()
+        return self._bytes >= PIPE_BYTES or self._closing.is_set()  # one write takes no more
 
     def _take_batch(self) -> bytes:
         """Return the line that stands for those that were dropped, if any were."""

@@ -8,8 +8,8 @@ left over.
 A *small* file goes in one body. It does not wait for all parts of *large* ones of its priority, nor do these
 wait for a crowd of small ones: while both wait they share by halves, in bytes. Nor does a transfer wait for
 a place among the ``upload.concurrency`` ones under way behind those that go after it: what is more urgent
-than films that hold all places, or small and as urgent, gets further places, four times as many at most.
-While all that is under way is light, three times as many go: such files wait for round trips and commits,
+than films that hold all places, or small and as urgent, gets further places, five times as many at most.
+While all that is under way is light, four times as many go: such files wait for round trips and commits,
 which many share.
 
 However much is more urgent, nobody waits for ever: an eighth of the line (in bytes) and of the places is for
@@ -26,8 +26,8 @@ from typing import Generic, TypeVar
 
 ANY = 2**62
 LIGHT_BYTES = 64 * 1024  # a body up to this is read at once
-CROWD = 3  # so many times as many as wanted are under way while all are light
-PILES = 4  # so many times as many as wanted are under way at most, whatever came later and goes first
+CROWD = 4  # so many times as many as wanted are under way while all are light
+PILES = 5  # so many times as many as wanted are under way at most, whatever came later and goes first
 RESERVE = 8  # one byte and one place of so many are for what is less urgent
 
 T = TypeVar("T")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import deque
 
 MANY_CALLS, LATELY_SECONDS = 32, 0.1  # as many in so short a time are a crowd
-APART_SECONDS = 0.005  # from the end of a crowd's commit to the next: places are claimed meanwhile
-ENOUGH_CALLS = 48  # that need no others
+APART_SECONDS = 0.008  # from the end of a crowd's commit to the next: places are claimed meanwhile
+ENOUGH_CALLS = 64  # that need no others
 
 
 class Pace:

@@ -144,16 +144,16 @@ def test_nobody_waits_for_a_place_behind_less_urgent_ones() -> None:
     pile = [replace(FILM, priority=9 - n // 4) for n in range(4 * PILES)]
     assert room(pile, wanted=4, part_bytes=PART) is None
     assert room(pile[1:], wanted=4, part_bytes=PART) == UploadRoom(
-        count=1, priority=6, shorter_than_bytes=PART
+        count=1, priority=10 - PILES, shorter_than_bytes=PART
     )
 
 
 def test_light_files_go_in_crowds_and_nothing_else_does() -> None:
-    """Until there are thrice as many as are wanted, or one of them is not light. Of others as many more."""
+    """Until there are four times as many as wanted, or one of them is not light. Of others as many more."""
     light = replace(CHUNK, is_light=True)
-    assert room([], wanted=4, part_bytes=PART) == UploadRoom(count=4, light=12)
-    assert room([light], wanted=4, part_bytes=PART) == UploadRoom(count=3, light=11)
-    assert room([light] * 4, wanted=4, part_bytes=PART) == UploadRoom(count=4, light=8)
-    assert room([light] * 9, wanted=4, part_bytes=PART) == UploadRoom(count=3, light=3)
+    assert room([], wanted=4, part_bytes=PART) == UploadRoom(count=4, light=16)
+    assert room([light], wanted=4, part_bytes=PART) == UploadRoom(count=3, light=15)
+    assert room([light] * 4, wanted=4, part_bytes=PART) == UploadRoom(count=4, light=12)
+    assert room([light] * 13, wanted=4, part_bytes=PART) == UploadRoom(count=3, light=3)
     assert room([light] * CROWD * 4, wanted=4, part_bytes=PART) == UploadRoom(count=4, priority=2)
     assert room([*[light] * 4, CHUNK], wanted=4, part_bytes=PART) == UploadRoom(count=4, priority=2)

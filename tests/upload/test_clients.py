@@ -46,7 +46,7 @@ PROGRAM = """
 import asyncio, sys
 from sidecar.core.checksums import to_text
 from sidecar.core.clock import SystemClock
-from sidecar.core.crc import crc64nvme
+from awscrt.checksums import crc64nvme
 from sidecar.settings.s3 import S3
 from sidecar.upload.s3.endpoint import s3_config
 from sidecar.upload.s3.object_store import open_store

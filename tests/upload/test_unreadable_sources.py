@@ -20,6 +20,7 @@ from sidecar.core.breaker import BreakerState
 from sidecar.core.clock import SystemClock
 from sidecar.core.errors import ErrorKind
 from sidecar.core.model import State, Transfer
+from sidecar.core.upload_order import CROWD
 from sidecar.files import KeptFolder, checksum_of, open_with_stat
 from sidecar.homes import AWAY
 from sidecar.obstacles import Obstacles
@@ -117,7 +118,7 @@ async def test_many_files_of_a_root_that_is_away_cost_bounded_work(
         await rig.until_it_waits(transfers[-1])
         before = len(tries)
         await asyncio.sleep(1.0)  # the rate is what is looked at: 5 a second
-        assert before + len(tries) < 2 * 32 + 20, "those that were claimed at once, and few more"
+        assert before + len(tries) < 2 * 10 * CROWD + 20, "those that were claimed at once, and few more"
         assert len(obstacles.reasons()) == 1
         assert AWAY in obstacles.reasons()[0]
         (rig.folder / "elsewhere").rename(rig.root)
