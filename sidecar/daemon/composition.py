@@ -30,6 +30,7 @@ from .components import Components, Opened, build_components
 from .identity import identify
 from .journal_start import open_journal, take_up
 from .remotes import Remotes, open_remotes
+from .scheduling import Scheduling
 from .stages import Shared, Stages, build_stages
 
 
@@ -62,6 +63,7 @@ async def assemble(
         opened, shared = life.opened, life.shared
         room = Admission(reserve=opened.reserve, reader=opened.reader, syncing=life.stages.sync is not None)
         watch = _watch(settings, shared, room, fence, start_time)
+        life.stages.upload.on_crowd = Scheduling().crowd
         yield build_components(settings, shared, opened, life.stages, watch, lines)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import assert_never
 
@@ -12,7 +12,7 @@ from sidecar.core.clock import Clock
 from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.core.model import Transfer
 from sidecar.core.retry import Again, GiveUp
-from sidecar.core.upload_order import LIGHT_BYTES, Rank, UploadRoom, reserved, room
+from sidecar.core.upload_order import CROWD, LIGHT_BYTES, Rank, UploadRoom, reserved, room
 from sidecar.gate import RemoteGate
 from sidecar.journal.db.connection import Topic
 from sidecar.journal.stores.upload_claims import Claim, UploadClaims
@@ -63,6 +63,8 @@ class UploadStage:
         self._under_way = metrics.under_way("upload")
         self._concurrency = concurrency
         self._uploads: dict[int, UploadProgress] = {}
+        self.on_crowd: Callable[[bool], None] = lambda _: None  # hears that a crowd is under way, or over
+        self._is_crowd = False
         self._may_wait = True  # something may be ready that the last claim had no place for
         self._numbers = count()
         self._reserved_at, self._served = float("-inf"), -1  # when a place was for the less urgent, and whose
@@ -94,6 +96,7 @@ class UploadStage:
             for progress in self._uploads.values():  # of tasks that ended before they began
                 progress.close()
             self._uploads.clear()
+            self._look_for_crowd()
 
     async def _send_all(self, tasks: asyncio.TaskGroup) -> None:
         while True:
@@ -160,11 +163,22 @@ class UploadStage:
             progress = self._progress(transfer, claim)
             self._uploads[transfer.row_id] = progress
             of_roots[transfer.root].append((transfer, progress))
+        self._look_for_crowd()
         for some in of_roots.values():
             tasks.create_task(self._begin(tasks, some))
         if claim.is_full:
             self._work.set()  # there may be more: ask once again
         return claim
+
+    def _look_for_crowd(self) -> None:
+        """Note a crowd of light files, from more than are wanted of others until hardly any is left."""
+        least = self._concurrency // CROWD if self._is_crowd else self._concurrency
+        if (len(self._uploads) > least) == self._is_crowd:
+            return
+        if not self._is_crowd and not all(one.rank.is_light for one in self._uploads.values()):
+            return
+        self._is_crowd = not self._is_crowd
+        self.on_crowd(self._is_crowd)
 
     def _progress(self, transfer: Transfer, claim: Claim) -> UploadProgress:
         return UploadProgress(
@@ -209,6 +223,7 @@ class UploadStage:
         finally:
             progress.close()
             self._uploads.pop(transfer.row_id, None)
+            self._look_for_crowd()
             if not is_settled or (self._may_wait and not progress.is_stored):
                 self._work.set()
 

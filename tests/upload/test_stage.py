@@ -376,3 +376,42 @@ async def test_a_sweep_that_is_refused_once_is_made_again(fake: Rig) -> None:
     fake.store.before["list"] = forbid_once
     await fake.stage().cleaner.sweep()
     assert await fake.open_uploads() == []
+
+
+@pytest.mark.parametrize(("size_bytes", "heard"), [(10, [True, False]), (LIGHT_BYTES + 1, [])])
+async def test_a_crowd_of_light_files_is_told_of_and_its_end(
+    fake: Rig, size_bytes: int, heard: list[bool]
+) -> None:
+    """It takes more than are wanted of others."""
+    transfers = [await fake.file(content(size_bytes), f"c{n}.mp4") for n in range(9)]
+    stage, crowds = fake.stage(concurrency=2), list[bool]()
+    stage.on_crowd = crowds.append
+    async with running(stage):
+        for transfer in transfers:
+            await fake.until(transfer, State.UPLOADED)
+
+        async def is_heard() -> bool:
+            return crowds in (heard, heard * 2)  # the last one may come after the others are through
+
+        await eventually(is_heard)
+
+
+async def test_a_crowd_is_over_when_its_stage_is(fake: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload builds another one, which would never hear of its end."""
+    for n in range(9):
+        await fake.file(content(10), f"c{n}.mp4")
+    stage, crowds = fake.stage(concurrency=2), list[bool]()
+    do, is_held = fake.writer.do, asyncio.Event()
+
+    async def held_up(method: Any, *args: Any, **kwargs: Any) -> Any:
+        if method is Uploads.uploaded:
+            is_held.set()
+            await asyncio.Event().wait()
+        return await do(method, *args, **kwargs)
+
+    stage.on_crowd = crowds.append
+    monkeypatch.setattr(fake.writer, "do", held_up)
+    async with running(stage):
+        await asyncio.wait_for(is_held.wait(), 5)
+        assert crowds == [True]
+    assert crowds == [True, False]
