@@ -46,11 +46,11 @@ def test_a_crowd_makes_all_threads_batch_work_until_it_is_over() -> None:
 
 
 def test_a_policy_that_somebody_chose_is_left_alone() -> None:
-    _choose(os.SCHED_IDLE)
+    _choose(os.SCHED_BATCH)  # nobody needs a right for it, nor to leave it
     scheduling = Scheduling()
     for is_there in (True, False):
         scheduling.crowd(is_there=is_there)
-        assert policies() == {os.SCHED_IDLE}
+        assert policies() == {os.SCHED_BATCH}
 
 
 def test_where_it_is_refused_nobody_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
