@@ -141,9 +141,8 @@ class JournalConnection:
         Rows that begin with NULL make up the number: ask nothing of the first value that is true of NULL.
         """
         returned = list[sqlite3.Row]()
-        for first in range(0, len(rows), _ROWS_MAX):
-            count, values = _filled(rows[first : first + _ROWS_MAX])
-            returned += self.conn.execute(_with_rows(sql, len(rows[0]), count), values).fetchall()
+        for statement, values in _in_steps(sql, rows):
+            returned += self.conn.execute(statement, values).fetchall()
         return returned
 
     def in_one(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[list[Any]]:
@@ -159,9 +158,8 @@ class JournalConnection:
     def over_in_one(self, sql: str, rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
         """Ask such a question over rows of values, as ``over`` does."""
         returned = list[list[Any]]()
-        for first in range(0, len(rows), _ROWS_MAX):
-            count, values = _filled(rows[first : first + _ROWS_MAX])
-            returned += self.in_one(_with_rows(sql, len(rows[0]), count), values)
+        for statement, values in _in_steps(sql, rows):
+            returned += self.in_one(statement, values)
         return returned
 
     @contextmanager
@@ -300,6 +298,13 @@ def _filled(rows: Sequence[Sequence[Any]]) -> tuple[int, list[Any]]:
     values = list(chain.from_iterable(rows))
     values += [None, *(0,) * (len(rows[0]) - 1)] * (count - len(rows))  # sqlite3 asks each None what it is
     return count, values
+
+
+def _in_steps(sql: str, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the statement for some of the rows after the other, with their values."""
+    for first in range(0, len(rows), _ROWS_MAX):
+        count, values = _filled(rows[first : first + _ROWS_MAX])
+        yield _with_rows(sql, len(rows[0]), count), values
 
 
 @cache

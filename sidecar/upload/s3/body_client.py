@@ -27,13 +27,12 @@ from .credentials import Credentials, SigningKeys
 from .endpoint import quoted
 from .outbound import Outbound
 from .payload import EXPECT_BYTES, RangePayload
-from .plain_answer import Answer
+from .plain_answer import ERROR_STATUS, Answer
 from .prepared_heads import PreparedHeads, SmallPut
 from .redirects import redirected
 from .sigv4 import NO_PAYLOAD, STAMP, UNSIGNED_PAYLOAD, Signer, Unsigned
 from .small_put import SmallRequest
 
-_ERROR_STATUS = 300
 _SAID = {
     "etag": "ETag",
     "x-amz-version-id": "VersionId",
@@ -148,7 +147,7 @@ class BodyClient:
         return headers
 
     async def _said(self, operation: str, url: str, answer: Answer) -> dict[str, Any]:
-        if answer.status < _ERROR_STATUS and not answer.body:
+        if answer.status < ERROR_STATUS and not answer.body:
             return _read(answer)
         client = await self._library.client()
         from .library_answer import read_answer  # noqa: PLC0415 - it needs the client library

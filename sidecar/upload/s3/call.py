@@ -56,9 +56,7 @@ class Call:
 
     def __enter__(self) -> Self:
         """Begin."""
-        self._task = asyncio.current_task(
-            self._loop
-        )  # without the loop it would be looked for: a system call
+        self._task = asyncio.current_task(self._loop)  # to look for the loop is a system call
         self._cancelling = self._task.cancelling() if self._task else 0
         self._uplink.begun(self)
         return self

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -76,12 +77,8 @@ class Calls:
         if not isinstance(self._bodies, BodyClient):
             return False
         watch = self._uplink.call(STALL_SECONDS)
-        READ.set(watch.read)
-        try:
-            with watch:
-                answer = await self._bodies.ask_for_uploads(prefix)
-        except FAULTS as error:
-            raise self._meaning(watch, error, operation=_UPLOADS, target=prefix or self.bucket) from error
+        with self._told(watch, operation=_UPLOADS, target=prefix or self.bucket):
+            answer = await self._bodies.ask_for_uploads(prefix)
         if answer is None or answer.status != HTTPStatus.OK or not is_without_uploads(answer.body):
             return False
         self._remote_clock.learn(answer.headers.get("date"))
@@ -121,15 +118,23 @@ class Calls:
         self, watch: Call, client: Any, method: str, target: str, fields: dict[str, Any]
     ) -> dict[str, Any]:
         """Make one call of a client; its every failure becomes a SidecarError here."""
-        operation = _operation(method)
-        READ.set(watch.read)
-        try:
-            with watch, RedirectScope(bucket=self.bucket, region=self._region) as way:
-                answer = await self._ask(getattr(client, method), fields, way)
-        except FAULTS as error:
-            raise self._meaning(watch, error, operation=operation, target=target) from error
+        with (
+            self._told(watch, operation=_operation(method), target=target),
+            RedirectScope(bucket=self.bucket, region=self._region) as way,
+        ):
+            answer = await self._ask(getattr(client, method), fields, way)
         self._learn(answer)
         return answer
+
+    @contextmanager
+    def _told(self, watch: Call, *, operation: str, target: str) -> Iterator[None]:
+        """Watch over a call that is made inside; its failure becomes a SidecarError."""
+        READ.set(watch.read)
+        try:
+            with watch:
+                yield
+        except FAULTS as error:
+            raise self._meaning(watch, error, operation=operation, target=target) from error
 
     def _meaning(self, watch: Call, error: Exception, *, operation: str, target: str) -> SidecarError:
         self._learn(error.response if isinstance(error, ClientError) else {})

@@ -7,10 +7,8 @@ from typing import Any
 from botocore.awsrequest import AWSResponse
 from botocore.parsers import create_parser
 
-from .plain_answer import Answer
+from .plain_answer import ERROR_STATUS, Answer
 from .response import parsing
-
-_ERROR_STATUS = 300
 
 
 async def read_answer(client: Any, operation: str, url: str, answer: Answer) -> dict[str, Any]:
@@ -29,7 +27,7 @@ async def read_answer(client: Any, operation: str, url: str, answer: Answer) -> 
     with parsing():
         parsed: dict[str, Any] = create_parser("rest-xml").parse(said, model.output_shape)
     await tell(after, model=model, http_response=response, parsed=parsed, context={})
-    if parsed["ResponseMetadata"]["HTTPStatusCode"] < _ERROR_STATUS:
+    if parsed["ResponseMetadata"]["HTTPStatusCode"] < ERROR_STATUS:
         return parsed
     code = parsed.get("Error", {}).get("Code")
     raise client.exceptions.from_code(code)(parsed, operation)

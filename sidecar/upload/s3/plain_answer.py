@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.streams import EMPTY_PAYLOAD
 
+ERROR_STATUS = 300  # and above: an answer that is no success
 _BYTES_MAX = 8190  # aiohttp's bound on one line of an answer; here it is one on all of them
 _FIELD = rb"([A-Za-z0-9-]+): ?([!-~](?:[ -~]*[!-~])?)\r\n"
 _ANSWER = re.compile(rb"HTTP/1\.1 200(?: [ -~]*)?\r\n((?:%s)+)\r\n" % _FIELD)

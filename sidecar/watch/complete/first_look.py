@@ -22,7 +22,7 @@ from sidecar.journal.writer import AsyncJournal
 from sidecar.watch.os.worker_threads import WorkerThreads
 
 from .probe import SMALL_BYTES, ProbePolicy, ProbeRequest, ProbeResult
-from .schedule import NO_ROW, Candidate, not_journaled
+from .schedule import Candidate, not_journaled
 
 LOOK_SECONDS = 0.5  # of a batch: a disk that is slow, or hangs, holds up no listing
 REFUSED_KEPT = 10_000
@@ -138,7 +138,7 @@ class FirstLooks:
         """Return what the looks found that were made in time."""
         policy, now = self._policy_of(observations[0].root), self._clock.monotonic()
         assert policy is not None  # noqa: S101 - roots do not change
-        requests = ((_request(observations[n], now), policy) for n in asked)
+        requests = ((not_journaled(observations[n], now).probe_request(), policy) for n in asked)
         batch = _Batch(numbers=asked, results=self._looks(requests, now))
         work = asyncio.ensure_future(self._threads.do(batch.run))
         try:
@@ -166,17 +166,3 @@ class FirstLooks:
                 if len(self._refused) >= REFUSED_KEPT:
                     self._refused.clear()
                 self._refused[seen.root, seen.path] = seen.identity
-
-
-def _request(seen: Observation, now: float) -> ProbeRequest:
-    return ProbeRequest(
-        row_id=NO_ROW,
-        root=seen.root,
-        path=seen.path,
-        rule_settle_seconds=seen.route.settle_seconds,
-        check_structure=seen.route.check_structure,
-        identity=None,
-        quiet_since=now,
-        home=seen.home,
-        claim=seen.route.claim,
-    )
