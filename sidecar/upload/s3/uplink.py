@@ -9,7 +9,7 @@ ten minutes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from sidecar.core import upload_window
 from sidecar.core.standstill import LineState, Standstill, ending, gap_seconds, wants_proof
@@ -109,19 +109,20 @@ class Uplink:
         return min(TICK_SECONDS, *(call.silent_seconds / 4 for call in self._calls)) if self._calls else 0.0
 
     def _tick(self) -> None:
-        self._timer = None
+        self._timer, seconds = None, self._tick_seconds
         if not self._calls:
             self._gauge = ThroughputGauge()
             return
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for call in self._calls:
+        seen = [call for call in self._calls if now - call.begun_at >= seconds]
+        for call in seen:
             call.look(now)
-        self._share.take(self._calls, now)
-        for call in list(self._calls):
+        self._share.take(seen, now)
+        for call in seen:
             self._judge(call, now)
-        self._measure(now)
-        self._timer = loop.call_later(self._tick_seconds or TICK_SECONDS, self._tick)
+        self._measure(seen, now)
+        self._timer = loop.call_later(seconds, self._tick)
 
     def _judge(self, call: Call, now: float) -> None:
         state = call.state()
@@ -160,8 +161,8 @@ class Uplink:
         before = self._usual[0] if self._usual is not None else bytes_per_second
         self._usual = before + USUAL_WEIGHT * (bytes_per_second - before), now
 
-    def _measure(self, now: float) -> None:
-        self._gauge.take(self._calls, now)
+    def _measure(self, calls: Collection[Call], now: float) -> None:
+        self._gauge.take(calls, now)
         flow = self._gauge.flow()
         if flow is None:
             return
