@@ -54,7 +54,7 @@ def tls_context(trusted: Sequence[Bundle]) -> ssl.SSLContext:
     """Return a context that trusts these, and checks the host's name. Blocking. Raises TrustError.
 
     Whoever trusts the same shares it, since reading all authorities takes 0.03 s of CPU; so it offers
-    HTTP/1.1, which httpcore would make it do for Convex. A file that was replaced is read again.
+    HTTP/1.1, the one version that we speak. A file that was replaced is read again.
     """
     return _context(tuple(trusted), tuple(_versions(bundle) for bundle in trusted))
 

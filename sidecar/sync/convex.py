@@ -1,4 +1,4 @@
-"""The port to Convex over its HTTP API, with httpx.
+"""The port to Convex over its HTTP API.
 
 One call is one POST, which ends when nothing of it moves any more, bounded in the size of its answer;
 nothing is retried but a token that Convex refused, once, and a connection that was kept and is dead.
@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Literal, TypeVar
 
-import httpx
+import aiohttp
 
 from sidecar.core.clock import Clock, RemoteClock
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
@@ -33,7 +33,7 @@ from sidecar.settings.convex import Convex as ConvexSettings
 from . import decode, errors
 from .auth import Credentials, credentials
 from .exchange import Exchange
-from .http import open_http
+from .http import Http, open_http
 from .totals import Outcome
 
 C = TypeVar("C", bound="ConvexStore")
@@ -46,14 +46,14 @@ class ConvexStore:
     def __init__(
         self,
         *,
-        http: httpx.AsyncClient,
+        http: Http,
         credentials: Credentials,
         remote_clock: RemoteClock,
         timeout_seconds: float,
         module: str = "sidecar",
         waits: bool = False,
     ) -> None:
-        """``http`` has the deployment as its base URL, follows no redirects; ``module`` is the wrappers'.
+        """``http`` is the deployment's; ``module`` is the wrappers'.
 
         ``waits``: ops whose session or scene is not there are UNKNOWN, and make neither.
         """
@@ -170,17 +170,15 @@ class ConvexStore:
         header = await self._credentials.header()
         headers = {"Authorization": header} if header else {}
         try:
-            response, answer = await self._exchange.post(
-                f"/api/{kind}", body, headers, seconds=self._timeout_seconds
-            )
+            reply = await self._exchange.post(f"/api/{kind}", body, headers, seconds=self._timeout_seconds)
         except TimeoutError as error:
             raise errors.of_time(error, self._timeout_seconds, operation="call", target=path) from None
-        except httpx.TransportError as error:
+        except aiohttp.ClientError as error:
             raise errors.of_transport(error, operation="call", target=path) from None
         try:
-            return errors.value_of(response.status_code, answer, operation="call", target=path)
+            return errors.value_of(reply.status, reply.body, operation="call", target=path)
         except SidecarError as error:
-            about = response.headers
+            about = reply.headers
             error.pause_seconds = asked_pause_seconds(about.get("Retry-After"), about.get("Date"))
             if error.kind is ErrorKind.UNAUTHORIZED:
                 error.hint = self._credentials.wants

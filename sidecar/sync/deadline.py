@@ -1,25 +1,22 @@
 """Watches over one call to Convex, which may take as long as it moves: a slow uplink is no outage.
 
-``convex.timeout`` is a limit on standing still. httpx shows no socket of a connection that it uses again, so
-a body goes in pieces, of 8 KiB on a slow line, and the kernel is told to take little ahead of the line; then
-each piece that it takes is progress, as is every step of connecting.
+``convex.timeout`` is a limit on standing still. Each step of connecting moves a call, as does what the other
+side has acknowledged of its body (``connections/tcp_info.py``), and what comes of the answer. Most calls are
+over before the first look.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-PIECE_BYTES, PIECE_BYTES_MAX = 8 * 1024, 64 * 1024
-PIECE_SHARE = 100  # a piece takes a hundredth of the limit, at the pace of the one before
-PIECE_SECONDS = 0.001  # shorter times are noise
-AHEAD_BYTES = 16 * 1024  # not yet on the line
-REST_BYTES = 64 * 1024  # at most so much is on the line when the last piece is taken, ...
-REST_BYTES_PER_SECOND = 4 * 1024  # ... and has this pace at least
+from sidecar.connections.tcp_info import TcpConnection
+
+LOOKS = 8  # within the limit
+SMALL_BYTES = 8 * 1024
+REST_BYTES = 64 * 1024  # so much a proxy may have taken, and has yet to carry on, ...
+REST_BYTES_PER_SECOND = 4 * 1024  # ... at this pace at least
 TOTAL_TIMES = 4.0
 DRIP_BYTES_PER_SECOND = 1024  # slower than this, in all, is on purpose
 
@@ -38,58 +35,64 @@ class Deadline:
         """Entering it begins the call."""
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
-        self._total_end = self._loop.time() + TOTAL_TIMES * seconds
-        self._timeout = asyncio.timeout(seconds)
+        self._moved_at = self._loop.time()
+        self._total_end = self._moved_at + TOTAL_TIMES * seconds
+        self._transport: asyncio.Transport | None = None
+        self._wire: TcpConnection | None = None
+        self._body_bytes = self._arrived_bytes = 0
+        self._is_out = self._is_over = False
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         """Begin."""
-        await self._timeout.__aenter__()
+        self._task = asyncio.current_task(self._loop)
+        self._cancelling = self._task.cancelling() if self._task else 0
+        self._timer = self._loop.call_later(self._seconds / LOOKS, self._look)
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End; turn our own cancellation into TimeoutError."""
-        try:
-            await self._timeout.__aexit__(kind, error, trace)
-        except TimeoutError:
-            if self._loop.time() >= self._total_end:
-                raise TooSlowError from None
-            raise
-
-    async def pieces(self, body: bytes) -> AsyncIterator[bytes]:
-        """Return a body as it goes."""
-        start, size = 0, PIECE_BYTES
-        while start < len(body):
-            began = self._loop.time()
-            piece = body[start : start + size]
-            yield piece
-            start += size
-            self.moved(max(len(piece), PIECE_BYTES))  # the last one is perhaps short
-            bytes_per_second = len(piece) / max(self._loop.time() - began, PIECE_SECONDS)
-            size = int(min(max(bytes_per_second * self._seconds / PIECE_SHARE, PIECE_BYTES), PIECE_BYTES_MAX))
-        if len(body) > PIECE_BYTES:
-            self.moved(0, more_seconds=min(len(body), REST_BYTES) / REST_BYTES_PER_SECOND)
-
-    def stepped(self, name: str, about: Mapping[str, Any]) -> None:
-        """Hear of a step of httpcore's; all but beginnings and failures are progress."""
-        if not name.endswith(".complete") or name.endswith("send_request_body.complete"):
+        """End; turn our own cancellation into TimeoutError, as ``asyncio.timeout`` does."""
+        self._timer.cancel()
+        task, self._task = self._task, None
+        if not self._is_over or task is None:
             return
+        if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise (TooSlowError if self._loop.time() >= self._total_end else TimeoutError) from error
+
+    def handed(self, transport: asyncio.Transport | None, size_bytes: int) -> None:
+        """Say that a body begins on a connection, whole; once more where it is sent again."""
+        self._transport, self._wire = transport, None
+        self._body_bytes, self._arrived_bytes, self._is_out = size_bytes, 0, size_bytes <= SMALL_BYTES
         self.moved(0)
-        if name == "connection.connect_tcp.complete":
-            _take_little_ahead(about["return_value"].get_extra_info("socket"))
 
-    def moved(self, size_bytes: int, *, more_seconds: float = 0.0) -> None:
-        """Take in bytes that went or came; ``more_seconds`` are granted on top."""
-        self._total_end += size_bytes / DRIP_BYTES_PER_SECOND + more_seconds
-        if not self._timeout.expired():
-            end = self._loop.time() + self._seconds + more_seconds
-            self._timeout.reschedule(min(end, self._total_end))
+    def moved(self, size_bytes: int) -> None:
+        """Take in bytes that arrived or came, or a step."""
+        self._moved_at = self._loop.time()
+        self._total_end += size_bytes / DRIP_BYTES_PER_SECOND
 
+    def _look(self) -> None:
+        if self._transport is not None:
+            self._look_at(self._transport)
+        now = self._loop.time()
+        end = min(self._moved_at + self._seconds, self._total_end)
+        if now < end:
+            self._timer = self._loop.call_at(min(now + self._seconds / LOOKS, end), self._look)
+        elif self._task is not None:
+            self._is_over = True
+            self._task.cancel()
 
-def _take_little_ahead(connection: socket.socket | None) -> None:
-    """Tell the kernel to take little ahead; where it cannot be told, what it took counts all the same."""
-    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-    if connection is not None and option is not None:
-        with contextlib.suppress(OSError):
-            connection.setsockopt(socket.IPPROTO_TCP, option, AHEAD_BYTES)
+    def _look_at(self, transport: asyncio.Transport) -> None:
+        """Ask the kernel what has arrived, from the first look on."""
+        if self._wire is None:
+            self._wire = TcpConnection(transport, written_bytes=self._body_bytes)
+        arrived_bytes, nothing_pending = self._wire.arrived()
+        if arrived_bytes > self._arrived_bytes:
+            self.moved(arrived_bytes - self._arrived_bytes)
+            self._arrived_bytes = arrived_bytes
+        if nothing_pending and not self._is_out:
+            self._is_out = True
+            most = REST_BYTES if self._wire.is_told else self._body_bytes  # else it may lie in the kernel
+            rest_seconds = min(self._body_bytes, most) / REST_BYTES_PER_SECOND
+            self._moved_at += rest_seconds
+            self._total_end += rest_seconds

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
+import aiohttp
 
 from sidecar.core import os_errors
 from sidecar.core.convex_failures import BACKEND, CONVEX_ROWS, FUNCTION, OVERLOADED
@@ -17,6 +17,7 @@ from .deadline import TooSlowError
 
 MESSAGE_CHARS_MAX = 500
 NOT_INSTALLED = "deploy the functions: `sidecar convex install --into ./convex`, then `npx convex deploy`"
+_OF_PROXY = (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)
 _PROXY = "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, or name the deployment's host in NO_PROXY"
 _UDF_STATUS = frozenset({200, 560})  # the function's own answer, whatever it says
 
@@ -32,7 +33,7 @@ def value_of(status: int, body: bytes, *, operation: str, target: str) -> Any:
     raise _of_backend(status, answer, body, operation=operation, target=target)
 
 
-def of_transport(error: httpx.TransportError, *, operation: str, target: str) -> SidecarError:
+def of_transport(error: aiohttp.ClientError, *, operation: str, target: str) -> SidecarError:
     """Translate a failure below HTTP. Before the connection stood, nothing can have been committed."""
     if (own := os_errors.exhausted(error)) is not None:  # no socket could be had: it says nothing of Convex
         message = own.strerror or str(own)
@@ -41,16 +42,15 @@ def of_transport(error: httpx.TransportError, *, operation: str, target: str) ->
         )
         raised.__cause__ = own
         return raised
-    unsent = isinstance(
-        error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError
-    )
-    text = str(error) or type(error).__name__
+    by_proxy = isinstance(error, _OF_PROXY)
+    unsent = by_proxy or isinstance(error, aiohttp.ClientConnectorError)
+    text = _text(error)
     return SidecarError(
         ErrorKind.NETWORK,
         _cut("no connection: " + text if unsent else "the connection broke: " + text),
         operation=operation,
         target=target,
-        hint=_PROXY if isinstance(error, httpx.ProxyError) else _network_hint(text),
+        hint=_PROXY if by_proxy else _network_hint(error),
         maybe_done=not unsent,
     )
 
@@ -130,11 +130,19 @@ def _parsed(body: bytes) -> Any:
         return None
 
 
-def _network_hint(text: str) -> str:
-    lower = text.lower()
-    if "certificate" in lower:
+def _text(error: aiohttp.ClientError) -> str:
+    """Return what happened: aiohttp's own words for a failed connection show the TLS context's address."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return str(error.certificate_error)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or str(error.os_error)
+    return str(error) or type(error).__name__
+
+
+def _network_hint(error: aiohttp.ClientError) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return "the server's certificate is not trusted here; set SSL_CERT_FILE for a private authority"
-    if "name" in lower and ("resol" in lower or "known" in lower):
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "does the host name of convex.url exist, and can it be resolved from here?"
     return "is Convex up, and can it be reached from here?"
 

@@ -8,88 +8,90 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from http import HTTPStatus
+from typing import NoReturn
 
-import httpx
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
 
 from sidecar.core.clock import RemoteClock
 from sidecar.core.content_encoding import unpacked
 
 from . import errors
 from .deadline import Deadline
+from .http import CONNECTIONS_MAX, Http, Trip
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024  # 100 results are some 20 KiB
-CONNECTIONS_MAX = 16
-KEPT_SECONDS = 4.0  # what idles longer is not used again: servers and balancers cut after 5 or more
-_BROKEN = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
+_BROKEN = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, aiohttp.ClientResponseError)
 
 
-@dataclass(slots=True)
-class _Trip:
-    """What httpcore tells of a request: whether a connection was made for it, whether its answer began."""
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, its body unpacked."""
 
-    progress: Deadline
-    connected: bool = False
-    answered: bool = False
-
-    async def trace(self, event: str, about: Mapping[str, Any]) -> None:
-        """Take in an event."""
-        self.progress.stepped(event, about)
-        self.connected |= event.startswith("connection.connect")
-        self.answered |= event.endswith("receive_response_headers.complete")
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class Exchange:
     """Sends again while a connection that was kept is dead: every call of ours may arrive twice."""
 
-    def __init__(self, http: httpx.AsyncClient, remote_clock: RemoteClock) -> None:
+    def __init__(self, http: Http, remote_clock: RemoteClock) -> None:
         """``remote_clock`` learns from every answer."""
         self._http, self._remote_clock = http, remote_clock
 
-    async def post(
-        self, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float
-    ) -> tuple[httpx.Response, bytes]:
-        """Return the answer and its body; ``seconds`` is the limit on standing still.
+    async def post(self, path: str, body: bytes, headers: Mapping[str, str], *, seconds: float) -> Reply:
+        """Return the answer; ``seconds`` is the limit on standing still.
 
-        Raises TimeoutError (TooSlowError), httpx.TransportError, SidecarError for what is not ours.
+        Raises TimeoutError (TooSlowError), aiohttp.ClientError, SidecarError for what is not ours.
         """
-        async with Deadline(seconds) as progress:
+        with Deadline(seconds) as progress:
             for _ in range(CONNECTIONS_MAX):
-                trip = _Trip(progress)
+                trip = Trip(progress)
                 try:
-                    response, answer = await self._sent(url, body, headers, trip)
+                    reply = await self._sent(path, body, headers, trip)
                 except _BROKEN:
-                    if trip.connected or trip.answered:
+                    if not trip.is_kept or trip.is_answered:
                         raise
                 else:
-                    if trip.connected or response.status_code != httpx.codes.REQUEST_TIMEOUT:
-                        return response, answer  # else it was said to the idle connection, not to us
-            return await self._sent(url, body, headers, _Trip(progress))
+                    if not trip.is_kept or reply.status != HTTPStatus.REQUEST_TIMEOUT:
+                        return reply  # else it was said to the idle connection, not to us
+            return await self._sent(path, body, headers, Trip(progress))
 
-    async def _sent(
-        self, url: str, body: bytes, headers: Mapping[str, str], trip: _Trip
-    ) -> tuple[httpx.Response, bytes]:
-        call = self._http.stream(
-            "POST",
-            url,
-            content=trip.progress.pieces(body),
-            headers={**headers, "Content-Length": str(len(body))},
-            extensions={"trace": trip.trace},
-        )
-        async with call as response:
-            said = response.headers.get_list("Date")
-            self._remote_clock.learn(next(iter(said), None))  # a front adds its own
+    async def _sent(self, path: str, body: bytes, headers: Mapping[str, str], trip: Trip) -> Reply:
+        async with await self._http.post(path, _Body(body, trip.progress), headers, trip) as response:
+            trip.is_answered = True
+            self._remote_clock.learn(response.headers.get("Date"))  # the first: a front adds its own
             answer = bytearray()
-            async for data in response.aiter_raw():
+            async for data in response.content.iter_any():
                 trip.progress.moved(len(data))
                 answer += data
                 if len(answer) > ANSWER_BYTES_MAX:
-                    raise errors.malformed("a huge one", operation="call", target=url)
-        return response, _unpacked(response, bytes(answer), url)
+                    raise errors.malformed("a huge one", operation="call", target=path)
+        return Reply(response.status, response.headers, _unpacked(response, bytes(answer), path))
 
 
-def _unpacked(response: httpx.Response, answer: bytes, url: str) -> bytes:
+class _Body(Payload):
+    """A body that is in memory; its watch is told which connection it is on."""
+
+    def __init__(self, data: bytes, progress: Deadline) -> None:
+        super().__init__(data, content_type="application/json")
+        self._data, self._size, self._progress = data, len(data), progress
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Send it."""
+        self._progress.handed(getattr(writer, "transport", None), len(self._data))
+        await writer.write(self._data)
+
+    def decode(self, _encoding: str = "utf-8", _errors: str = "strict") -> NoReturn:
+        """Refuse: nobody asks."""
+        raise NotImplementedError
+
+
+def _unpacked(response: aiohttp.ClientResponse, answer: bytes, path: str) -> bytes:
     try:
         return unpacked(answer, response.headers.get("Content-Encoding", ""), bytes_max=ANSWER_BYTES_MAX)
     except ValueError as error:
-        raise errors.malformed(str(error), operation="call", target=url) from error
+        raise errors.malformed(str(error), operation="call", target=path) from error

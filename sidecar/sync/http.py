@@ -1,71 +1,106 @@
-"""Opens the connections to Convex: through which proxy, trusting whom, as the environment says."""
+"""Opens the connections to Convex: through which proxy, trusting whom, as the environment says.
+
+aiohttp makes them, as it does those to S3: a call takes a third of the CPU that it takes with httpx (175 us
+instead of 600 for 70 KB over TLS, 2026-11-30).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import ssl
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from importlib.util import find_spec
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
-import httpx
+import aiohttp
+from aiohttp.payload import Payload
+from yarl import URL
 
+from sidecar.connections.proxy_route import Guided, ProxyRoute, connector
 from sidecar.core.errors import FatalError
-from sidecar.core.proxies import Proxies, Proxy, ProxyError
-from sidecar.trust import TrustError, aws_bundle, bundles, tls_context
+from sidecar.core.proxies import Proxies, ProxyError
+from sidecar.trust import TrustError, aws_bundle, bundles
 
-from .exchange import CONNECTIONS_MAX, KEPT_SECONDS
+from .deadline import Deadline
+
+CONNECTIONS_MAX = 16
+KEPT_SECONDS = 4.0  # what idles longer is not used again: servers and balancers cut after 5 or more
+
+
+@dataclass(slots=True)
+class Trip:
+    """What became of one request so far. ``is_kept``: its connection has carried others."""
+
+    progress: Deadline
+    is_kept: bool = False
+    is_answered: bool = False
+
+
+class Http:
+    """Makes POSTs to one deployment, and follows no redirects."""
+
+    def __init__(self, session: Guided, *, url: str, proxy_url: str | None) -> None:
+        """``url`` is the deployment's."""
+        self._session, self._url, self._proxy_url = session, url.rstrip("/"), proxy_url
+
+    async def post(
+        self, path: str, body: Payload, headers: Mapping[str, str], trip: Trip
+    ) -> aiohttp.ClientResponse:
+        """Return the answer, its body to be read. Raises aiohttp.ClientError."""
+        return await self._session.request(
+            "POST",
+            url=URL(self._url + path, encoded=True),
+            headers=dict(headers),
+            data=body,
+            proxy=self._proxy_url,
+            allow_redirects=False,
+            trace_request_ctx=trip,
+        )
 
 
 @asynccontextmanager
-async def open_http(url: str, *, version: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Open the client of a deployment; it sends nothing yet. Raises FatalError (78)."""
+async def open_http(url: str, *, version: str) -> AsyncIterator[Http]:
+    """Open the connections to a deployment; nothing is sent yet. Raises FatalError (78)."""
+    extra = aws_bundle(os.environ)  # whoever must trust an authority of his own sets what he finds
+    way = ProxyRoute(proxies=Proxies(os.environ), trusted=[*bundles(os.environ), *([extra] if extra else [])])
     try:
-        proxy = Proxies(os.environ).of(url)
-        encrypted = url.startswith("https:") or (proxy is not None and proxy.scheme == "https")
-        context = await asyncio.to_thread(_context, os.environ, encrypted=encrypted)
+        await asyncio.to_thread(way.check, url)
+        proxy_url = way.proxy_url_for(url)
     except ProxyError as error:
         hint = "correct it, or name the deployment's host in NO_PROXY"
         raise FatalError(str(error), exit_status=78, hint=hint) from None
     except TrustError as error:
         raise FatalError(str(error), exit_status=78, hint="name a readable PEM file, or none") from None
-    _forget_sniffio()
-    async with httpx.AsyncClient(
-        base_url=url,
+    proxy = way.proxy(proxy_url)
+    async with aiohttp.ClientSession(
+        connector=connector(proxy, limit=CONNECTIONS_MAX, keepalive_timeout=KEPT_SECONDS),
         headers={
             "Content-Type": "application/json",
             "Accept-Encoding": "identity",  # so that a small answer cannot unfold into a huge one
+            "User-Agent": f"render-sidecar/{version}",
             "Convex-Client": f"render-sidecar-{version}",
         },
-        timeout=None,  # noqa: S113 - ``Progress`` watches over every call
-        limits=httpx.Limits(
-            max_connections=CONNECTIONS_MAX,
-            max_keepalive_connections=CONNECTIONS_MAX,
-            keepalive_expiry=KEPT_SECONDS,
-        ),
-        follow_redirects=False,
-        trust_env=False,  # it was read above
-        verify=context,
-        proxy=None if proxy is None else _proxy(proxy, context),
-    ) as http:
-        yield http
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # ``Deadline`` watches over every call
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trace_configs=[_telling_trips()],
+    ) as session:
+        yield Http(Guided(session, way=way, proxy=proxy), url=url, proxy_url=proxy_url)
 
 
-def _forget_sniffio() -> None:
-    """Spare httpcore looking for a module that is not installed: on the disk, twice in every call."""
-    if "sniffio" not in sys.modules and find_spec("sniffio") is None:
-        sys.modules["sniffio"] = None  # type: ignore[assignment]
+def _telling_trips() -> aiohttp.TraceConfig:
+    """Tell each request's ``Trip`` of its connection; every step to one is progress."""
 
+    async def kept(_session: aiohttp.ClientSession, context: SimpleNamespace, _about: Any) -> None:
+        context.trace_request_ctx.is_kept = True
 
-def _context(environ: Mapping[str, str], *, encrypted: bool) -> ssl.SSLContext:
-    """Return whom to trust; nobody where nothing is encrypted, since that is soon made."""
-    extra = aws_bundle(environ)  # whoever must trust an authority of his own sets what he finds
-    trusted = [*bundles(environ), *([extra] if extra else [])]
-    return tls_context(trusted if encrypted else [])
+    async def stepped(_session: aiohttp.ClientSession, context: SimpleNamespace, _about: Any) -> None:
+        context.trace_request_ctx.progress.moved(0)
 
-
-def _proxy(proxy: Proxy, context: ssl.SSLContext) -> httpx.Proxy:
-    auth = None if proxy.username is None else (proxy.username, proxy.password)
-    return httpx.Proxy(proxy.url, auth=auth, ssl_context=context if proxy.scheme == "https" else None)
+    steps = aiohttp.TraceConfig()
+    steps.on_connection_reuseconn.append(kept)
+    steps.on_dns_resolvehost_end.append(stepped)
+    steps.on_connection_create_end.append(stepped)
+    return steps

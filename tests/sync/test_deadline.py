@@ -1,54 +1,152 @@
-"""In which pieces a call's body goes: each that is taken is progress, and costs as much as a small call."""
+"""What moves a call, on the wire: what the other side has acknowledged, not what lies in our buffers."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
-from sidecar.sync.deadline import (
-    DRIP_BYTES_PER_SECOND,
-    PIECE_BYTES,
-    PIECE_BYTES_MAX,
-    PIECE_SHARE,
-    REST_BYTES_PER_SECOND,
-    Deadline,
-)
+from sidecar.connections import tcp_info
+from sidecar.core.clock import RemoteClock, SystemClock
+from sidecar.sync import deadline
+from sidecar.sync.deadline import Deadline, TooSlowError
+from sidecar.sync.exchange import Exchange
+from sidecar.sync.http import open_http
 
-LIMIT_SECONDS = 10.0
-
-
-@pytest.mark.parametrize(
-    ("paces", "sizes"),
-    [
-        ([100e6] * 3, [PIECE_BYTES, PIECE_BYTES_MAX, PIECE_BYTES_MAX]),
-        ([PIECE_BYTES] * 3, [PIECE_BYTES] * 3),
-        ([100e6] + [PIECE_BYTES] * 3, [PIECE_BYTES, PIECE_BYTES_MAX, *[PIECE_BYTES] * 2]),
-        ([320 * 1024 + 1] * 3, [PIECE_BYTES, 32 * 1024, 32 * 1024]),
-    ],
-    ids=["a fast line", "a slow line", "one that becomes slow", "one between them"],
-)
-async def test_a_piece_is_what_the_line_takes_in_a_hundredth_of_the_limit(
-    paces: list[float], sizes: list[int]
-) -> None:
-    """By the pace of the one before; 8 KiB at least, whatever the pace, and all of the body."""
-    assert PIECE_SHARE * 32 * 1024 == 320 * 1024 * LIMIT_SECONDS
-    body, went = bytes(sum(sizes)), list[bytes]()
-    async with Deadline(LIMIT_SECONDS) as deadline:
-        now = deadline._loop.time()
-        deadline._loop = SimpleNamespace(time=lambda: now)  # type: ignore[assignment] # as much as it needs
-        async for piece in deadline.pieces(body):
-            now += len(piece) / paces[len(went)]
-            went.append(piece)
-    assert ([len(piece) for piece in went], b"".join(went)) == (sizes, body)
+LIMIT_SECONDS = 0.5
+BODY = bytes(1_500_000)  # more than the buffers of both sides
+BUFFER_BYTES = 16 * 1024
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
-async def test_a_short_last_piece_grants_no_more_than_it_is() -> None:
-    """However large the piece before it let it be: a call that drips has its end."""
-    async with Deadline(LIMIT_SECONDS) as deadline:
-        before = deadline._total_end
-        async for _ in deadline.pieces(bytes(PIECE_BYTES + 1)):
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def calling(serve: Serve) -> AsyncIterator[Exchange]:
+    """Serve each connection so for the block, with small buffers; return what calls."""
+    tasks = set[asyncio.Task[None]]()
+
+    async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await serve(reader, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
-        granted_bytes = (deadline._total_end - before) * DRIP_BYTES_PER_SECOND
-    rest_bytes = (PIECE_BYTES + 1) / REST_BYTES_PER_SECOND * DRIP_BYTES_PER_SECOND
-    assert granted_bytes == pytest.approx(2 * PIECE_BYTES + rest_bytes)
+        finally:
+            writer.transport.abort()
+
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+    sock.bind(("127.0.0.1", 0))
+    server = await asyncio.start_server(accepted, sock=sock, limit=BUFFER_BYTES)
+    try:
+        async with open_http(f"http://127.0.0.1:{sock.getsockname()[1]}", version="1") as http:
+            yield Exchange(http, RemoteClock(SystemClock()))
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks)
+
+
+def taking(bytes_per_second: float, *, most_bytes: int = len(BODY)) -> Serve:
+    """Take so much of a body, and then answer or stand still."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        taken = 0
+        while taken < most_bytes and (piece := await reader.read(BUFFER_BYTES)):
+            taken += len(piece)
+            await asyncio.sleep(len(piece) / bytes_per_second)
+        if most_bytes < len(BODY):
+            await asyncio.sleep(60)
+        writer.write(ANSWER)
+        await writer.drain()
+
+    return serve
+
+
+async def _took(call: Callable[[], Awaitable[object]]) -> float:
+    begun = time.monotonic()
+    await call()
+    return time.monotonic() - begun
+
+
+async def test_a_body_takes_as_long_as_the_other_side_takes_of_it() -> None:
+    """Several times the limit, without a step that our own side would see."""
+    async with calling(taking(1_000_000)) as exchange:
+        seconds = await _took(lambda: exchange.post("/", BODY, {}, seconds=LIMIT_SECONDS))
+    assert seconds > 2 * LIMIT_SECONDS
+
+
+async def test_a_body_that_nobody_takes_any_more_stands_still() -> None:
+    """However much of it lies in the buffers of this machine."""
+    async with calling(taking(10_000_000, most_bytes=300_000)) as exchange:
+        with pytest.raises(TimeoutError) as caught:
+            await exchange.post("/", BODY, {}, seconds=LIMIT_SECONDS)
+    assert not isinstance(caught.value, TooSlowError)
+
+
+async def test_where_the_kernel_does_not_tell_a_body_is_given_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What has left our own buffers counts, and the rest may lie in the kernel."""
+    monkeypatch.setattr(tcp_info, "_TCP_INFO", None)
+    async with calling(taking(1_000_000)) as exchange:
+        await exchange.post("/", BODY, {}, seconds=LIMIT_SECONDS)
+
+
+async def test_a_proxy_that_has_taken_all_is_given_time_to_carry_it_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At a pace, and for so much as proxies take ahead."""
+    monkeypatch.setattr(deadline, "REST_BYTES_PER_SECOND", deadline.REST_BYTES)  # a second
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        size = 100_000 if b"100000" in head else 100
+        await reader.readexactly(size)
+        await asyncio.sleep(2 * LIMIT_SECONDS)
+        writer.write(ANSWER)
+        await writer.drain()
+
+    async with calling(serve) as exchange:
+        await exchange.post("/", bytes(100_000), {}, seconds=LIMIT_SECONDS)
+        with pytest.raises(TimeoutError):
+            await exchange.post("/", bytes(100), {}, seconds=LIMIT_SECONDS)
+
+
+async def test_somebody_elses_cancellation_is_theirs() -> None:
+    """A drain that ends a call hears of no time limit."""
+
+    async def call() -> None:
+        with Deadline(60):
+            await asyncio.sleep(60)
+
+    task = asyncio.ensure_future(call())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_what_comes_of_an_answer_moves_a_call_and_a_drip_ends_it() -> None:
+    """In all it may take a multiple of the limit, and a second for each KiB."""
+    begun = time.monotonic()
+    with pytest.raises(TooSlowError):
+        await _dripping(0.2)
+    assert time.monotonic() - begun > deadline.TOTAL_TIMES * 0.2
+
+
+async def _dripping(limit_seconds: float) -> None:
+    with Deadline(limit_seconds) as progress:
+        while True:
+            await asyncio.sleep(limit_seconds / 4)
+            progress.moved(10)

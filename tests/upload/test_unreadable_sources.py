@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
-import httpx
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
 from botocore.exceptions import EndpointConnectionError
@@ -220,7 +219,7 @@ def test_the_network_stays_the_networks() -> None:
 
 
 def test_the_same_of_convex() -> None:
-    """httpx raises its own error from the system's."""
-    error = httpx.ConnectError("All connection attempts failed")
-    error.__cause__ = ExceptionGroup("several addresses", [OSError(errno.EMFILE, "Too many open files")])
+    """aiohttp raises its own error from the system's."""
+    own = OSError(errno.EMFILE, "Too many open files")
+    error = aiohttp.ClientConnectorError(ConnectionKey("c", 80, False, False, None, None, None), own)  # noqa: FBT003 - as above
     assert of_transport(error, operation="mutation", target="t").kind is ErrorKind.LOCAL_IO

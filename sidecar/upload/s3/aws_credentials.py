@@ -21,10 +21,11 @@ from aiobotocore.session import AioSession
 from botocore import exceptions as boto
 from botocore.httpsession import ProxyConfiguration
 
+from sidecar.connections.proxy_route import ProxyRoute
+
 from .credential_process import start_credential_process
 from .credentials_error import CredentialsError, words_of
 from .library_session import LibrarySession
-from .proxy_route import ProxyRoute
 from .refusals import one_line
 
 CONNECT_SECONDS = 5

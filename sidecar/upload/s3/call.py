@@ -8,9 +8,8 @@ from collections.abc import Awaitable
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from sidecar.connections.tcp_info import TcpConnection
 from sidecar.core.standstill import SPAN_SECONDS, CallState, Standstill
-
-from .tcp_info import TcpConnection
 
 TICK_SECONDS = 0.5  # between two looks
 SETTLE_SECONDS = 1.5  # at first a body fills the buffers on its way, whatever the line carries

@@ -18,6 +18,7 @@ from typing import Any
 
 import aiohttp
 
+from sidecar.connections.proxy_route import ProxyRoute
 from sidecar.core.clock import Clock
 from sidecar.core.errors import FatalError
 from sidecar.core.proxies import Proxies, ProxyError
@@ -29,7 +30,6 @@ from .connection import KEPT_SECONDS
 from .credentials import Credentials, OurKeys, SharedKeys
 from .endpoint import S3Config
 from .outbound import Outbound
-from .proxy_route import ProxyRoute
 from .response import parsing
 
 CONNECT_SECONDS = 30  # a line full of our own bytes answers late; a question's own limit is shorter

@@ -6,8 +6,9 @@ from typing import Any
 
 from aiobotocore.httpsession import AIOHTTPSession
 
+from sidecar.connections.proxy_route import ProxyRoute
+
 from .outbound import Outbound
-from .proxy_route import ProxyRoute
 
 
 class LibrarySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore is untyped

@@ -10,6 +10,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from sidecar.connections.proxy_route import Guided, ProxyRoute, connector
 from sidecar.core.proxies import ProxyError
 
 from .bounded import BoundedResponse
@@ -18,7 +19,6 @@ from .connection import Request, ServerBehaviour, Session
 from .connection_errors import as_client_error
 from .payload import RangePayload
 from .plain_answer import Answer
-from .proxy_route import SOCKS, Guided, ProxyRoute
 from .small_put import SmallPuts, SmallRequest
 
 
@@ -51,7 +51,7 @@ class Outbound:
         session = self._sessions.get(proxy_url)
         if session is None:
             session = self._sessions[proxy_url] = aiohttp.ClientSession(
-                connector=self._create_connector(proxy_url),
+                connector=connector(self.way.proxy(proxy_url), **self._limits),
                 timeout=self._timeout,
                 skip_auto_headers={"CONTENT-TYPE"},
                 auto_decompress=False,
@@ -61,23 +61,6 @@ class Outbound:
             # aiohttp would send a PUT again by itself where a used connection breaks: a second version.
             session._retry_connection = False  # noqa: SLF001 - it has no other say
         return session
-
-    def _create_connector(self, proxy_url: str | None) -> aiohttp.BaseConnector:
-        proxy = self.way.proxy(proxy_url)
-        if proxy is None or proxy.scheme != SOCKS:
-            return aiohttp.TCPConnector(**self._limits)
-        from aiohttp_socks import ProxyConnector, ProxyType  # noqa: PLC0415 - few have such a proxy
-
-        socks: aiohttp.BaseConnector = ProxyConnector(
-            host=proxy.host,
-            port=proxy.port,
-            proxy_type=ProxyType.SOCKS5,
-            username=proxy.username,
-            password=proxy.password,
-            rdns=True,
-            **self._limits,
-        )
-        return socks
 
     async def put(self, url: str, headers: Mapping[str, str], body: RangePayload) -> Answer:
         """Do what ``send`` of the client library's does, for a PUT: raises the same, makes what is needed."""

@@ -1,9 +1,9 @@
 """The line to S3: every call that is on it, whether each still moves, and how many bodies go at once.
 
-Two times a second, while anything is under way, the kernel is asked what has arrived of each body
-(``tcp_info.py``). ``core/standstill.py`` and ``core/upload_window.py`` decide what to make of it. Connections
-that break count as the line's trouble, and not as an object's, if those of other objects broke in the last
-ten minutes.
+Two times a second, while anything is under way, the kernel is asked what has arrived of each body that is not
+new (``connections/tcp_info.py``). ``core/standstill.py`` and ``core/upload_window.py`` decide what to make of
+it. Connections that break count as the line's trouble, and not as an object's, if those of other objects
+broke in the last ten minutes.
 """
 
 from __future__ import annotations

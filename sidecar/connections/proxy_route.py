@@ -1,4 +1,4 @@
-"""Makes the way out to S3, STS and SSO: through which proxy, trusting whom.
+"""Makes the way out to S3, STS, SSO and Convex: through which proxy, trusting whom.
 
 aiobotocore decides neither as the rest of us does. It asks for a proxy once, by the name of the service and
 not of the request's host, and it does not look at certificates where a proxy is used or a host's name is to
@@ -10,16 +10,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, MutableMapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import aiohttp
+from aiohttp.client_reqrep import ConnectionKey
+from yarl import URL
 
 from sidecar.core.proxies import Proxies, Proxy
 from sidecar.trust import Bundle, tls_context
-
-from .connection import Session
 
 HOSTS_MAX = 64  # S3's doors, STS, SSO
 SOCKS = "socks5"
@@ -72,27 +72,63 @@ class ProxyRoute:
         return self._context
 
 
+def connector(proxy: Proxy | None, **limits: Any) -> aiohttp.BaseConnector:
+    """Return what makes the connections of a session; ``limits`` are aiohttp's."""
+    if proxy is None or proxy.scheme != SOCKS:
+        return aiohttp.TCPConnector(**limits)
+    from aiohttp_socks import ProxyConnector, ProxyType  # noqa: PLC0415 - few have such a proxy
+
+    made: aiohttp.BaseConnector = ProxyConnector(
+        host=proxy.host,
+        port=proxy.port,
+        proxy_type=ProxyType.SOCKS5,
+        username=proxy.username,
+        password=proxy.password,
+        rdns=True,
+        **limits,
+    )
+    return made
+
+
 class Guided:
     """A session whose every request goes the way."""
 
-    def __init__(self, session: Session, *, way: ProxyRoute, proxy: Proxy | None) -> None:
+    def __init__(self, session: Any, *, way: ProxyRoute, proxy: Proxy | None) -> None:
+        """``session`` makes requests as aiohttp's does, over connections of ``connector`` for that proxy."""
         self._session, self._way, self._proxy = session, way, proxy
 
-    async def request(self, method: str, *, url: Any, **arguments: Any) -> aiohttp.ClientResponse:
+    async def request(
+        self, method: str, *, url: URL, headers: MutableMapping[str, str], **arguments: Any
+    ) -> aiohttp.ClientResponse:
         """Make a request. Raises TrustError, and what aiohttp raises."""
         proxy = self._proxy
         if url.scheme == "https" or (proxy and proxy.scheme == "https"):
             arguments["ssl"] = await self._way.tls()
         if proxy is not None and proxy.scheme == SOCKS:
             arguments["proxy"] = None  # the connector is the way
-        elif proxy is not None and proxy.username is not None:
-            headers = {"Proxy-Authorization": _basic(proxy)}
+            request = self._session.request(method, url=url, headers=headers, **arguments)
+            return await _by_socks(request, proxy)
+        if proxy is not None and proxy.username is not None:
+            credentials = {"Proxy-Authorization": _basic(proxy)}
             if url.scheme == "https":
-                arguments["proxy_headers"] = headers
+                arguments["proxy_headers"] = credentials
             else:
-                arguments["headers"].update(headers)
-        response: aiohttp.ClientResponse = await self._session.request(method, url=url, **arguments)
+                headers.update(credentials)
+        response: aiohttp.ClientResponse = await self._session.request(
+            method, url=url, headers=headers, **arguments
+        )
         return response
+
+
+async def _by_socks(request: Awaitable[aiohttp.ClientResponse], proxy: Proxy) -> aiohttp.ClientResponse:
+    """Make a request; what the proxy did not do is said as of any proxy."""
+    from aiohttp_socks import ProxyConnectionError, ProxyError  # noqa: PLC0415 - as above
+
+    try:
+        return await request
+    except (ProxyConnectionError, ProxyError) as error:
+        key = ConnectionKey(proxy.host, proxy.port, False, True, None, None, None)  # noqa: FBT003 - aiohttp's
+        raise aiohttp.ClientProxyConnectionError(key, OSError(None, str(error))) from error
 
 
 def _basic(proxy: Proxy) -> str:

@@ -29,6 +29,11 @@ class TcpConnection:
         self._before = _ACKED.unpack_from(info, _ACKED_AT)[0] if info else None
         self.written_bytes = written_bytes
 
+    @property
+    def is_told(self) -> bool:
+        """Whether the kernel says what the other side has."""
+        return self._before is not None
+
     def arrived(self) -> tuple[int, bool]:
         """Return how many bytes the other side has (with TLS's own), and whether none is on its way."""
         acked, pending = self._look()
