@@ -88,10 +88,14 @@ async def test_a_body_takes_as_long_as_the_other_side_takes_of_it() -> None:
 
 async def test_a_body_that_nobody_takes_any_more_stands_still() -> None:
     """However much of it lies in the buffers of this machine."""
+    begun = time.monotonic()
     async with calling(taking(10_000_000, most_bytes=300_000)) as exchange:
         with pytest.raises(TimeoutError) as caught:
             await exchange.post("/", BODY, {}, seconds=LIMIT_SECONDS)
     assert not isinstance(caught.value, TooSlowError)
+    assert time.monotonic() - begun < deadline.REST_BYTES / deadline.REST_BYTES_PER_SECOND, (
+        "as one that is out"
+    )
 
 
 async def test_where_the_kernel_does_not_tell_a_body_is_given_its_time(
