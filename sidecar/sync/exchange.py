@@ -92,6 +92,7 @@ class _Body(Payload):
 
 def _unpacked(response: aiohttp.ClientResponse, answer: bytes, path: str) -> bytes:
     try:
-        return unpacked(answer, response.headers.get("Content-Encoding", ""), bytes_max=ANSWER_BYTES_MAX)
+        encoding = ",".join(response.headers.getall("Content-Encoding", ()))
+        return unpacked(answer, encoding, bytes_max=ANSWER_BYTES_MAX)
     except ValueError as error:
         raise errors.malformed(str(error), operation="call", target=path) from error
