@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Protocol, assert_never
 
 from sidecar.core.clock import Clock, RemoteClock
+from sidecar.core.errors import ErrorKind, SidecarError
 from sidecar.settings.convex import ConvexAuth, DeployKeyAuth, JwtAuth, NoAuth, TokenFileAuth
 from sidecar.settings.secret import Secret
 
@@ -57,7 +58,13 @@ class SecretCredentials:
 
     async def header(self) -> str | None:
         """Return the secret as it is now."""
-        return f"{self._scheme} {await self._secret.read()}"
+        secret = await self._secret.read()
+        if not (secret.isascii() and secret.isprintable()):
+            raise SidecarError(
+                ErrorKind.UNAUTHORIZED, "the secret is no token: it has several lines, or more than ASCII",
+                operation="read", target=str(self._secret.path or "convex.auth"), hint=self.wants,
+            )  # fmt: skip
+        return f"{self._scheme} {secret}"
 
     def refused(self) -> bool:
         """Nothing can be done: the file is read at every call anyway."""

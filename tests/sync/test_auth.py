@@ -133,6 +133,17 @@ async def test_a_refused_token_is_minted_once_more(wire: Wire, pem: Path) -> Non
     assert "SIDECAR_JWT_AUDIENCE=a as convex.auth.audience" in told
 
 
+@pytest.mark.parametrize("text", ["one\ntwo", "to\x00ken", "tökén", "\x1btoken"])
+async def test_what_no_header_can_carry_is_no_token(tmp_path: Path, text: str) -> None:
+    """A file with two tokens, say: it is named, and what it holds is not."""
+    path = tmp_path / "token"
+    path.write_text(text)
+    with pytest.raises(SidecarError) as caught:
+        await SecretCredentials(Secret(path=path), scheme="Bearer", internal=False).header()
+    assert (caught.value.kind, caught.value.target) == (ErrorKind.UNAUTHORIZED, str(path))
+    assert text not in str(caught.value)
+
+
 async def test_a_token_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     """As a projected service account token does."""
     path = tmp_path / "token"
