@@ -107,7 +107,7 @@ class Guided:
         if proxy is not None and proxy.scheme == SOCKS:
             arguments["proxy"] = None  # the connector is the way
             request = self._session.request(method, url=url, headers=headers, **arguments)
-            return await _by_socks(request, proxy)
+            return await _by_socks(request, url, proxy)
         if proxy is not None and proxy.username is not None:
             credentials = {"Proxy-Authorization": _basic(proxy)}
             if url.scheme == "https":
@@ -120,15 +120,29 @@ class Guided:
         return response
 
 
-async def _by_socks(request: Awaitable[aiohttp.ClientResponse], proxy: Proxy) -> aiohttp.ClientResponse:
-    """Make a request; what the proxy did not do is said as of any proxy."""
-    from aiohttp_socks import ProxyConnectionError, ProxyError  # noqa: PLC0415 - as above
+async def _by_socks(
+    request: Awaitable[aiohttp.ClientResponse], url: URL, proxy: Proxy
+) -> aiohttp.ClientResponse:
+    """Make a request; its failures are named as those by any proxy, or of a direct connection."""
+    from aiohttp_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError  # noqa: PLC0415 - as above
 
     try:
         return await request
-    except (ProxyConnectionError, ProxyError) as error:
-        key = ConnectionKey(proxy.host, proxy.port, False, True, None, None, None)  # noqa: FBT003 - aiohttp's
-        raise aiohttp.ClientProxyConnectionError(key, OSError(None, str(error))) from error
+    except (ProxyConnectionError, ProxyError, ProxyTimeoutError, asyncio.IncompleteReadError) as error:
+        own = OSError(None, str(error))
+        raise aiohttp.ClientProxyConnectionError(_key(proxy.host, proxy.port), own) from error
+    except aiohttp.ClientOSError as error:
+        there = _key(url.host or "", url.port)
+        match error.__cause__:
+            case ssl.CertificateError() as own:
+                raise aiohttp.ClientConnectorCertificateError(there, own) from error
+            case ssl.SSLError() as own:
+                raise aiohttp.ClientConnectorSSLError(there, own) from error
+        raise
+
+
+def _key(host: str, port: int | None) -> ConnectionKey:
+    return ConnectionKey(host, port, False, True, None, None, None)  # noqa: FBT003 - aiohttp's
 
 
 def _basic(proxy: Proxy) -> str:

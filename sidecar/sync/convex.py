@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Literal, TypeVar
 
-import aiohttp
-
 from sidecar.core.clock import Clock, RemoteClock
 from sidecar.core.errors import ErrorKind, Scope, SidecarError
 from sidecar.core.model import Slot
@@ -169,12 +167,9 @@ class ConvexStore:
     async def _post(self, kind: str, path: str, body: bytes) -> Any:
         header = await self._credentials.header()
         headers = {"Authorization": header} if header else {}
-        try:
-            reply = await self._exchange.post(f"/api/{kind}", body, headers, seconds=self._timeout_seconds)
-        except TimeoutError as error:
-            raise errors.of_time(error, self._timeout_seconds, operation="call", target=path) from None
-        except aiohttp.ClientError as error:
-            raise errors.of_transport(error, operation="call", target=path) from None
+        reply = await self._exchange.post(
+            f"/api/{kind}", body, headers, seconds=self._timeout_seconds, target=path
+        )
         try:
             return errors.value_of(reply.status, reply.body, operation="call", target=path)
         except SidecarError as error:

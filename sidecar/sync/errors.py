@@ -17,7 +17,6 @@ from .deadline import TooSlowError
 
 MESSAGE_CHARS_MAX = 500
 NOT_INSTALLED = "deploy the functions: `sidecar convex install --into ./convex`, then `npx convex deploy`"
-_OF_PROXY = (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)
 _PROXY = "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, or name the deployment's host in NO_PROXY"
 _UDF_STATUS = frozenset({200, 560})  # the function's own answer, whatever it says
 
@@ -33,25 +32,25 @@ def value_of(status: int, body: bytes, *, operation: str, target: str) -> Any:
     raise _of_backend(status, answer, body, operation=operation, target=target)
 
 
-def of_transport(error: aiohttp.ClientError, *, operation: str, target: str) -> SidecarError:
-    """Translate a failure below HTTP. Before the connection stood, nothing can have been committed."""
+def of_transport(error: aiohttp.ClientError, *, operation: str, target: str, was_sent: bool) -> SidecarError:
+    """Translate a failure below HTTP. ``was_sent``: a body went; else nothing can be committed."""
     if (own := os_errors.exhausted(error)) is not None:  # no socket could be had: it says nothing of Convex
         message = own.strerror or str(own)
         raised = SidecarError(
-            ErrorKind.LOCAL_IO, message, operation=operation, target=target, hint=os_errors.hint(own)
-        )
+            ErrorKind.LOCAL_IO, message, operation=operation, target=target, hint=os_errors.hint(own),
+            maybe_done=was_sent,
+        )  # fmt: skip
         raised.__cause__ = own
         return raised
-    by_proxy = isinstance(error, _OF_PROXY)
-    unsent = by_proxy or isinstance(error, aiohttp.ClientConnectorError)
-    text = _text(error)
+    by_proxy = isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError)
+    stood = not (by_proxy or isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL))
     return SidecarError(
         ErrorKind.NETWORK,
-        _cut("no connection: " + text if unsent else "the connection broke: " + text),
+        _cut(f"{'the connection broke' if stood else 'no connection'}: {_text(error)}"),
         operation=operation,
         target=target,
         hint=_PROXY if by_proxy else _network_hint(error),
-        maybe_done=not unsent,
+        maybe_done=was_sent,
     )
 
 
@@ -131,18 +130,27 @@ def _parsed(body: bytes) -> Any:
 
 
 def _text(error: aiohttp.ClientError) -> str:
-    """Return what happened: aiohttp's own words for a failed connection show the TLS context's address."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return str(error.certificate_error)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or str(error.os_error)
-    return str(error) or type(error).__name__
+    """Return what happened. aiohttp's own words show a context's address, or an answer with its headers."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            text = str(error.certificate_error)
+        case aiohttp.ClientConnectorError():
+            text = error.os_error.strerror or str(error.os_error) or type(error.os_error).__name__
+        case aiohttp.ServerDisconnectedError():
+            text = "the server closed it"
+        case aiohttp.ClientHttpProxyError():
+            text = f"the proxy says {error.status} {error.message}"
+        case aiohttp.ClientResponseError():
+            text = f"what came is no answer: {error.message}"
+        case _:
+            text = str(error)
+    return text.partition("\n")[0] or type(error).__name__
 
 
 def _network_hint(error: aiohttp.ClientError) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return "the server's certificate is not trusted here; set SSL_CERT_FILE for a private authority"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
+    if isinstance(error, aiohttp.ClientConnectorDNSError | aiohttp.InvalidURL):
         return "does the host name of convex.url exist, and can it be resolved from here?"
     return "is Convex up, and can it be reached from here?"
 

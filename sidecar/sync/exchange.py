@@ -9,11 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import NoReturn
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.payload import Payload
 
 from sidecar.core.clock import RemoteClock
 from sidecar.core.content_encoding import unpacked
@@ -42,26 +39,43 @@ class Exchange:
         """``remote_clock`` learns from every answer."""
         self._http, self._remote_clock = http, remote_clock
 
-    async def post(self, path: str, body: bytes, headers: Mapping[str, str], *, seconds: float) -> Reply:
-        """Return the answer; ``seconds`` is the limit on standing still.
+    async def post(
+        self, path: str, body: bytes, headers: Mapping[str, str], *, seconds: float, target: str
+    ) -> Reply:
+        """Return the answer; ``seconds`` is the limit on standing still. Raises SidecarError."""
+        trips = list[Trip]()
+        reply = None
+        try:
+            with Deadline(seconds) as progress:
+                while reply is None:
+                    trips.append(trip := Trip(progress))
+                    is_last = len(trips) > CONNECTIONS_MAX
+                    reply = await self._sent(path, body, headers, trip, is_last=is_last)
+        except TimeoutError as error:
+            raise errors.of_time(error, seconds, operation="call", target=target) from None
+        except aiohttp.ClientError as error:
+            was_sent = any(trip.is_sent for trip in trips)
+            raise errors.of_transport(error, operation="call", target=target, was_sent=was_sent) from None
+        return reply
 
-        Raises TimeoutError (TooSlowError), aiohttp.ClientError, SidecarError for what is not ours.
-        """
-        with Deadline(seconds) as progress:
-            for _ in range(CONNECTIONS_MAX):
-                trip = Trip(progress)
-                try:
-                    reply = await self._sent(path, body, headers, trip)
-                except _BROKEN:
-                    if not trip.is_kept or trip.is_answered:
-                        raise
-                else:
-                    if not trip.is_kept or reply.status != HTTPStatus.REQUEST_TIMEOUT:
-                        return reply  # else it was said to the idle connection, not to us
-            return await self._sent(path, body, headers, Trip(progress))
+    async def _sent(
+        self, path: str, body: bytes, headers: Mapping[str, str], trip: Trip, *, is_last: bool
+    ) -> Reply | None:
+        """Send it once; None if its connection was a kept one that was dead. Raises aiohttp.ClientError."""
+        try:
+            reply = await self._answer(path, body, headers, trip)
+        except _BROKEN:
+            if not trip.is_kept or trip.is_answered or is_last:
+                raise
+            return None
+        was_to_us = not trip.is_kept or reply.status != HTTPStatus.REQUEST_TIMEOUT
+        return reply if was_to_us or is_last else None
 
-    async def _sent(self, path: str, body: bytes, headers: Mapping[str, str], trip: Trip) -> Reply:
-        async with await self._http.post(path, _Body(body, trip.progress), headers, trip) as response:
+    async def _answer(self, path: str, body: bytes, headers: Mapping[str, str], trip: Trip) -> Reply:
+        async with await self._http.post(path, body, headers, trip) as response:
+            if trip.is_kept and not trip.is_sent:  # it was said before we asked
+                response.close()
+                raise aiohttp.ServerDisconnectedError
             trip.is_answered = True
             self._remote_clock.learn(response.headers.get("Date"))  # the first: a front adds its own
             answer = bytearray()
@@ -71,23 +85,6 @@ class Exchange:
                 if len(answer) > ANSWER_BYTES_MAX:
                     raise errors.malformed("a huge one", operation="call", target=path)
         return Reply(response.status, response.headers, _unpacked(response, bytes(answer), path))
-
-
-class _Body(Payload):
-    """A body that is in memory; its watch is told which connection it is on."""
-
-    def __init__(self, data: bytes, progress: Deadline) -> None:
-        super().__init__(data, content_type="application/json")
-        self._data, self._size, self._progress = data, len(data), progress
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """Send it."""
-        self._progress.handed(getattr(writer, "transport", None), len(self._data))
-        await writer.write(self._data)
-
-    def decode(self, _encoding: str = "utf-8", _errors: str = "strict") -> NoReturn:
-        """Refuse: nobody asks."""
-        raise NotImplementedError
 
 
 def _unpacked(response: aiohttp.ClientResponse, answer: bytes, path: str) -> bytes:

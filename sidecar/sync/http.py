@@ -12,12 +12,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.connector import Connection
 from aiohttp.payload import Payload
 from yarl import URL
 
+from sidecar.connections.idle import ear_of, is_dead
 from sidecar.connections.proxy_route import Guided, ProxyRoute, connector
 from sidecar.core.errors import FatalError
 from sidecar.core.proxies import Proxies, ProxyError
@@ -27,6 +30,7 @@ from .deadline import Deadline
 
 CONNECTIONS_MAX = 16
 KEPT_SECONDS = 4.0  # what idles longer is not used again: servers and balancers cut after 5 or more
+LINE_BYTES_MAX = 64 * 1024  # of an answer's head: fronts add long ones
 
 
 @dataclass(slots=True)
@@ -35,7 +39,40 @@ class Trip:
 
     progress: Deadline
     is_kept: bool = False
+    is_sent: bool = False
     is_answered: bool = False
+
+
+class _Body(Payload):
+    """A body that is in memory; its trip hears when it goes."""
+
+    def __init__(self, data: bytes, trip: Trip) -> None:
+        super().__init__(data, content_type="application/json")
+        self._data, self._size, self.trip = data, len(data), trip
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Send it."""
+        self.trip.is_sent = True
+        self.trip.progress.handed(getattr(writer, "transport", None), len(self._data))
+        await writer.write(self._data)
+
+    def decode(self, _encoding: str = "utf-8", _errors: str = "strict") -> NoReturn:
+        """Refuse: nobody asks."""
+        raise NotImplementedError
+
+
+class _Request(aiohttp.ClientRequest):
+    """One request. It sends nothing on a kept connection that was cut, or says what nobody asked."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        """Send it. Raises ServerDisconnectedError, and what aiohttp raises."""
+        protocol = conn.protocol
+        assert protocol is not None  # noqa: S101 - aiohttp's own certainty, for the type checker
+        if cast("_Body", self.body).trip.is_kept:
+            transport = protocol.transport
+            if transport is None or is_dead(protocol, ear_of(transport)):
+                raise aiohttp.ServerDisconnectedError
+        return await super().send(conn)
 
 
 class Http:
@@ -43,21 +80,32 @@ class Http:
 
     def __init__(self, session: Guided, *, url: str, proxy_url: str | None) -> None:
         """``url`` is the deployment's."""
-        self._session, self._url, self._proxy_url = session, url.rstrip("/"), proxy_url
+        self._session, self._proxy_url = session, proxy_url
+        self._url = str(URL(url)).rstrip("/")
+        self._steps = 1 + url.startswith("https:") + (proxy_url is not None)  # to a connection that stands
 
     async def post(
-        self, path: str, body: Payload, headers: Mapping[str, str], trip: Trip
+        self, path: str, body: bytes, headers: Mapping[str, str], trip: Trip
     ) -> aiohttp.ClientResponse:
         """Return the answer, its body to be read. Raises aiohttp.ClientError."""
-        return await self._session.request(
-            "POST",
-            url=URL(self._url + path, encoded=True),
-            headers=dict(headers),
-            data=body,
-            proxy=self._proxy_url,
-            allow_redirects=False,
-            trace_request_ctx=trip,
-        )
+        trip.progress.connecting(self._steps)
+        try:
+            return await self._session.request(
+                "POST",
+                url=URL(self._url + path, encoded=True),
+                headers=dict(headers),
+                data=_Body(body, trip),
+                proxy=self._proxy_url,
+                allow_redirects=False,
+                trace_request_ctx=trip,
+            )
+        except UnicodeError as error:  # a host that is no name
+            raise aiohttp.InvalidURL(self._url, str(error)) from error
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise aiohttp.ClientConnectionError("the connections were closed") from None
 
 
 @asynccontextmanager
@@ -75,7 +123,12 @@ async def open_http(url: str, *, version: str) -> AsyncIterator[Http]:
         raise FatalError(str(error), exit_status=78, hint="name a readable PEM file, or none") from None
     proxy = way.proxy(proxy_url)
     async with aiohttp.ClientSession(
-        connector=connector(proxy, limit=CONNECTIONS_MAX, keepalive_timeout=KEPT_SECONDS),
+        connector=connector(
+            proxy,
+            limit=CONNECTIONS_MAX,
+            keepalive_timeout=KEPT_SECONDS,
+            use_dns_cache=False,  # who waits for another's look-up would not hear that it is over
+        ),
         headers={
             "Content-Type": "application/json",
             "Accept-Encoding": "identity",  # so that a small answer cannot unfold into a huge one
@@ -85,13 +138,16 @@ async def open_http(url: str, *, version: str) -> AsyncIterator[Http]:
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # ``Deadline`` watches over every call
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
+        max_line_size=LINE_BYTES_MAX,
+        max_field_size=LINE_BYTES_MAX,
+        request_class=_Request,
         trace_configs=[_telling_trips()],
     ) as session:
         yield Http(Guided(session, way=way, proxy=proxy), url=url, proxy_url=proxy_url)
 
 
 def _telling_trips() -> aiohttp.TraceConfig:
-    """Tell each request's ``Trip`` of its connection; every step to one is progress."""
+    """Tell each request's ``Trip`` of its connection; a name that was found and a connection are progress."""
 
     async def kept(_session: aiohttp.ClientSession, context: SimpleNamespace, _about: Any) -> None:
         context.trace_request_ctx.is_kept = True

@@ -120,9 +120,11 @@ async def test_a_remote_is_asked_through_the_proxy_and_must_prove_who_it_is(
         way(server.port, scheme) as proxy,
     ):
         environ.setenv("HTTPS_PROXY", proxy.url.replace("://", f"://{quote(user)}:p%40ss@"))
-        with pytest.raises(SidecarError, match=r"(?i)certificate"):
+        with pytest.raises(SidecarError, match=r"(?i)certificate") as caught:
             await ask("https://remote.example.test")
         assert not server.asked
+        if ask is convex:
+            assert (caught.value.maybe_done, "SSL_CERT_FILE" in (caught.value.hint or "")) == (False, True)
         environ.setenv("SSL_CERT_FILE", str(authority.pem))
         await ask("https://remote.example.test")
         with pytest.raises(SidecarError, match=r"(?i)certificate|hostname"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,48 +11,27 @@ import pytest
 
 from sidecar.connections import tcp_info
 from sidecar.core.clock import RemoteClock, SystemClock
+from sidecar.core.errors import SidecarError
 from sidecar.sync import deadline
 from sidecar.sync.deadline import Deadline, TooSlowError
-from sidecar.sync.exchange import Exchange
+from sidecar.sync.exchange import Exchange, Reply
 from sidecar.sync.http import open_http
+from tests.support.raw_server import Serve, answer, asked, raw_server
 
 LIMIT_SECONDS = 0.5
 BODY = bytes(1_500_000)  # more than the buffers of both sides
 BUFFER_BYTES = 16 * 1024
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-
-
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def calling(serve: Serve) -> AsyncIterator[Exchange]:
-    """Serve each connection so for the block, with small buffers; return what calls."""
-    tasks = set[asyncio.Task[None]]()
-
-    async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await serve(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.transport.abort()
-
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-    sock.bind(("127.0.0.1", 0))
-    server = await asyncio.start_server(accepted, sock=sock, limit=BUFFER_BYTES)
-    try:
-        async with open_http(f"http://127.0.0.1:{sock.getsockname()[1]}", version="1") as http:
-            yield Exchange(http, RemoteClock(SystemClock()))
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks)
+async def calling(serve: Serve) -> AsyncIterator[Callable[[bytes], Awaitable[Reply]]]:
+    """Serve for the block, with small buffers; return what sends a body."""
+    async with (
+        raw_server(serve, buffer_bytes=BUFFER_BYTES) as server,
+        open_http(server.url, version="1") as http,
+    ):
+        exchange = Exchange(http, RemoteClock(SystemClock()))
+        yield lambda body: exchange.post("/", body, {}, seconds=LIMIT_SECONDS, target="t")
 
 
 def taking(bytes_per_second: float, *, most_bytes: int | None = None) -> Serve:
@@ -68,7 +46,7 @@ def taking(bytes_per_second: float, *, most_bytes: int | None = None) -> Serve:
             await asyncio.sleep(len(piece) / bytes_per_second)
         if most_bytes is not None:
             await asyncio.sleep(60)
-        writer.write(ANSWER)
+        writer.write(answer(b"{}"))
         await writer.drain()
 
     return serve
@@ -82,8 +60,8 @@ async def _took(call: Callable[[], Awaitable[object]]) -> float:
 
 async def test_a_body_takes_as_long_as_the_other_side_takes_of_it() -> None:
     """Several times the limit, without a step that our own side would see."""
-    async with calling(taking(1_000_000)) as exchange:
-        seconds = await _took(lambda: exchange.post("/", BODY, {}, seconds=LIMIT_SECONDS))
+    async with calling(taking(1_000_000)) as post:
+        seconds = await _took(lambda: post(BODY))
     assert seconds > 2 * LIMIT_SECONDS
 
 
@@ -93,19 +71,23 @@ async def test_a_body_takes_as_long_as_the_other_side_takes_of_it() -> None:
 async def test_what_stands_still_is_given_up(most_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much of it lies in the buffers of this machine, or of a proxy that was given its time."""
     monkeypatch.setattr(deadline, "REST_BYTES_PER_SECOND", 2 * deadline.REST_BYTES)  # half a second
-    async with calling(taking(10_000_000, most_bytes=most_bytes)) as exchange, asyncio.timeout(20):
-        with pytest.raises(TimeoutError) as caught:
-            await exchange.post("/", BODY, {}, seconds=LIMIT_SECONDS)
-        assert type(caught.value) is TimeoutError
+    async with calling(taking(10_000_000, most_bytes=most_bytes)) as post, asyncio.timeout(20):
+        with pytest.raises(SidecarError) as caught:
+            await post(BODY)
+        assert caught.value.code == "Stalled"
 
 
 async def test_where_the_kernel_does_not_tell_a_body_is_given_its_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What has left our own buffers counts, and the rest may lie in the kernel."""
+    """What has left our own buffers counts, and some of the rest may lie in the kernel."""
     monkeypatch.setattr(tcp_info, "_TCP_INFO", None)
-    async with calling(taking(1_000_000)) as exchange:
-        await exchange.post("/", BODY, {}, seconds=LIMIT_SECONDS)
+    async with calling(taking(1_000_000)) as post:
+        await post(BODY)
+    monkeypatch.setattr(deadline, "REST_BYTES_PER_SECOND", deadline.UNTOLD_BYTES)  # a second
+    async with calling(taking(10_000_000, most_bytes=2 * len(BODY))) as post, asyncio.timeout(20):
+        with pytest.raises(SidecarError, match="no answer within"):
+            await post(BODY)
 
 
 async def test_a_proxy_that_has_taken_all_is_given_time_to_carry_it_on(
@@ -115,17 +97,15 @@ async def test_a_proxy_that_has_taken_all_is_given_time_to_carry_it_on(
     monkeypatch.setattr(deadline, "REST_BYTES_PER_SECOND", deadline.REST_BYTES)  # a second
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        size = 100_000 if b"100000" in head else 100
-        await reader.readexactly(size)
+        await asked(reader)
         await asyncio.sleep(2 * LIMIT_SECONDS)
-        writer.write(ANSWER)
+        writer.write(answer(b"{}"))
         await writer.drain()
 
-    async with calling(serve) as exchange:
-        await exchange.post("/", bytes(100_000), {}, seconds=LIMIT_SECONDS)
-        with pytest.raises(TimeoutError):
-            await exchange.post("/", bytes(100), {}, seconds=LIMIT_SECONDS)
+    async with calling(serve) as post:
+        await post(bytes(100_000))
+        with pytest.raises(SidecarError, match="no answer within"):
+            await post(bytes(100))
 
 
 async def test_somebody_elses_cancellation_is_theirs() -> None:
@@ -155,3 +135,21 @@ async def _dripping(limit_seconds: float) -> None:
         while True:
             await asyncio.sleep(limit_seconds / 4)
             progress.moved(10)
+
+
+async def test_a_call_that_hangs_in_closing_what_it_has_is_ended_once_more() -> None:
+    """As one does whose library waits for a connection to close that never stood."""
+
+    async def hanging() -> None:
+        with Deadline(0.1):
+            try:
+                await asyncio.sleep(60)
+            finally:
+                await asyncio.sleep(60)
+
+    async with asyncio.timeout(20):
+        with pytest.raises(TimeoutError):
+            await hanging()
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0

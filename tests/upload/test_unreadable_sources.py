@@ -222,4 +222,4 @@ def test_the_same_of_convex() -> None:
     """aiohttp raises its own error from the system's."""
     own = OSError(errno.EMFILE, "Too many open files")
     error = aiohttp.ClientConnectorError(ConnectionKey("c", 80, False, False, None, None, None), own)  # noqa: FBT003 - as above
-    assert of_transport(error, operation="mutation", target="t").kind is ErrorKind.LOCAL_IO
+    assert of_transport(error, operation="mutation", target="t", was_sent=False).kind is ErrorKind.LOCAL_IO

@@ -27,6 +27,8 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from multidict import CIMultiDict
 
+from sidecar.connections.idle import ear_of, is_dead
+
 from .payload import RangePayload
 
 KEPT_SECONDS = 4.0  # what idles longer is not used again: servers and balancers cut after 5 or more
@@ -68,11 +70,11 @@ class ServerBehaviour:
         used = self.used.get(protocol)
         if used is None:
             if (transport := protocol.transport) is not None:
-                self.used[protocol] = _Used(_ear_of(transport))
+                self.used[protocol] = _Used(ear_of(transport))
             return False
         now = time.monotonic()
         is_busy = now - used.free_at <= BUSY_SECONDS
-        if now < self.distrusted_until or _is_dead(protocol, None if is_busy else used.ear):
+        if now < self.distrusted_until or is_dead(protocol, None if is_busy else used.ear):
             raise DeadConnectionError
         return True
 
@@ -150,24 +152,6 @@ class Request(aiohttp.ClientRequest):
 def _go_on(word: asyncio.Future[bool]) -> None:
     if not word.done():
         word.set_result(False)
-
-
-def _ear_of(transport: asyncio.Transport) -> select.poll:
-    """Return what tells whether a connection was cut, or says something."""
-    ear = select.poll()
-    ear.register(transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
-    return ear
-
-
-def _is_dead(protocol: ResponseHandler, ear: select.poll | None) -> bool:
-    """Tell whether an idle connection was cut, or says what nobody asked.
-
-    The event loop may not know it yet, but ``ear`` does; to ask it lets go of the interpreter.
-    """
-    transport = protocol.transport
-    if transport is None or transport.is_closing() or protocol.should_close:
-        return True
-    return ear is not None and bool(ear.poll(0))
 
 
 class Session:
