@@ -86,10 +86,12 @@ class Deadline:
         now = self._loop.time()
         end = min(self._moved_at + self._silent_seconds, self._total_end)
         next_look = now + self._seconds / LOOKS
-        if now >= end and self._task is not None:
-            self._endings += 1  # once more, where it hangs in closing what it has
+        if now < end:
+            next_look = min(next_look, end)
+        elif self._task is not None:
+            self._endings += 1  # at each further look as well: it may hang in closing what it has
             self._task.cancel()
-        self._timer = self._loop.call_at(next_look if now >= end else min(next_look, end), self._look)
+        self._timer = self._loop.call_at(next_look, self._look)
 
     def _look_at(self, transport: asyncio.Transport) -> None:
         """Ask the kernel what has arrived, from the first look on."""
