@@ -144,7 +144,8 @@ def _text(error: aiohttp.ClientError) -> str:
             text = f"what came is no answer: {error.message}"
         case _:
             text = str(error)
-    return text.partition("\n")[0] or type(error).__name__
+    line = text.partition("\n")[0].encode("utf-8", "replace").decode()  # bytes of theirs may be no text
+    return line or type(error).__name__
 
 
 def _network_hint(error: aiohttp.ClientError) -> str:

@@ -143,7 +143,7 @@ async def test_a_handshake_in_two_slow_steps_moves(tmp_path: Path, monkeypatch: 
         assert await call() == (200, b"{}")
 
 
-@pytest.mark.parametrize("said", [HEAD, b"garbage\r\nX: hidden\r\n\r\n", b""])
+@pytest.mark.parametrize("said", [HEAD, b"garbage\r\nX: hidden\r\n\r\n", b"HTTP/1.1 2\xff \xfe\r\n\r\n", b""])
 async def test_what_is_no_answer_is_not_shown(said: bytes) -> None:
     """One sentence, whatever the bytes; a head may hold what is nobody's business."""
 
@@ -156,6 +156,7 @@ async def test_what_is_no_answer_is_not_shown(said: bytes) -> None:
         error = await call.failure()
     assert (error.kind, error.maybe_done) == (ErrorKind.NETWORK, True)
     assert "\n" not in error.message
+    assert error.message.encode()
     assert "hidden" not in str(error)
 
 
