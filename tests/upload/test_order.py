@@ -14,6 +14,7 @@ import pytest
 
 from sidecar.core.clock import Clock
 from sidecar.core.model import Part, StoredObject, Transfer
+from sidecar.core.upload_order import CROWD
 from sidecar.journal.stores.roots import Roots
 from sidecar.upload.limits import MemoryBudget
 from sidecar.upload.s3.uplink import Uplink
@@ -212,7 +213,7 @@ def test_thumbnails_without_end_do_not_starve_films(
         async def thumbnails() -> None:
             for n in itertools.count():
                 await folder.rig.file(content(SMALL), f"{n}.png", priority=0)
-                if n > 2 * concurrency:
+                if n > 2 * CROWD * concurrency:
                     await asyncio.sleep(0.45)
 
         flood = asyncio.create_task(thumbnails())
