@@ -66,6 +66,15 @@ async def test_a_fault_on_the_way_neither_loses_nor_doubles(
     assert len(convex.table("renderSidecar/assetVersions")) == 3
 
 
+async def test_a_lone_op_goes_again_in_a_quiet_hour(convex: ConvexServer, open_desk: OpenDesk) -> None:
+    """Nothing else wakes anybody: no other file, and no remote that is well again."""
+    async with open_desk(convex.url) as desk:
+        await asyncio.wait_for(desk.stage.registered.wait(), 10)
+        convex.control("faults", [fault("drop_before", APPLY, times=1)])
+        (transfer,) = await desk.shipped("lone.mp4")
+        await desk.until_state("synced", transfer)
+
+
 async def test_a_burst_is_told_in_few_calls(
     convex: ConvexServer, open_desk: OpenDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
