@@ -70,7 +70,7 @@ async def test_a_lone_op_goes_again_in_a_quiet_hour(convex: ConvexServer, open_d
     """Nothing else wakes anybody: no other file, and no remote that is well again."""
     async with open_desk(convex.url) as desk:
         await asyncio.wait_for(desk.stage.registered.wait(), 10)
-        convex.control("faults", [fault("drop_before", APPLY, times=1)])
+        convex.control("faults", [fault("drop_before", APPLY, times=3)])
         (transfer,) = await desk.shipped("lone.mp4")
         await desk.until_state("synced", transfer)
 
