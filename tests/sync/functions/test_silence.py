@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -183,6 +184,10 @@ def test_an_idle_sidecar_is_not_gone(server: ConvexServer, caller: Caller) -> No
         eventually("it was silent for long", is_long_enough, seconds=60)
         eventually("the other is gone", lambda: "goneSince" in heartbeat(server, done), seconds=60)
     assert [row for row in heard if "goneSince" in row] == []
+    beats = sorted({began, *(row["seenAt"] for row in heard)})
+    assert all(after - before < SILENCE_MS for before, after in itertools.pairwise(beats)), (
+        "not even for a moment"
+    )
     scene = shown(caller, idle)
     assert (scene["assetsStatus"], "stalledSince" in scene) == ("uploading", False)
 
