@@ -7,6 +7,8 @@ import select
 
 from aiohttp.client_proto import ResponseHandler
 
+KEPT_SECONDS = 4.0  # what idles longer is not used again: servers and balancers cut after 5 or more
+
 
 def ear_of(transport: asyncio.Transport) -> select.poll:
     """Return what tells whether a connection was cut, or says something."""

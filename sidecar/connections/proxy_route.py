@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import ssl
 from collections.abc import Awaitable, MutableMapping, Sequence
 from functools import lru_cache
@@ -18,8 +19,9 @@ import aiohttp
 from aiohttp.client_reqrep import ConnectionKey
 from yarl import URL
 
-from sidecar.core.proxies import Proxies, Proxy
-from sidecar.trust import Bundle, tls_context
+from sidecar.core.errors import FatalError
+from sidecar.core.proxies import Proxies, Proxy, ProxyError
+from sidecar.trust import Bundle, TrustError, tls_context
 
 HOSTS_MAX = 64  # S3's doors, STS, SSO
 SOCKS = "socks5"
@@ -70,6 +72,19 @@ class ProxyRoute:
         if self._context is None:
             self._context = tls_context(self._trusted)
         return self._context
+
+
+async def checked_route(url: str, *, trusted: Sequence[Bundle], host: str) -> ProxyRoute:
+    """Return the way to a URL that was found to be one; ``host`` says whose. Raises FatalError (78)."""
+    way = ProxyRoute(proxies=Proxies(os.environ), trusted=trusted)
+    try:
+        await asyncio.to_thread(way.check, url)
+    except ProxyError as error:
+        hint = f"correct it, or name {host} in NO_PROXY"
+        raise FatalError(str(error), exit_status=78, hint=hint) from None
+    except TrustError as error:
+        raise FatalError(str(error), exit_status=78, hint="name a readable PEM file, or none") from None
+    return way
 
 
 def connector(proxy: Proxy | None, **limits: Any) -> aiohttp.BaseConnector:

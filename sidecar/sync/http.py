@@ -20,16 +20,13 @@ from aiohttp.connector import Connection
 from aiohttp.payload import Payload
 from yarl import URL
 
-from sidecar.connections.idle import ear_of, is_dead
-from sidecar.connections.proxy_route import Guided, ProxyRoute, connector
-from sidecar.core.errors import FatalError
-from sidecar.core.proxies import Proxies, ProxyError
-from sidecar.trust import TrustError, aws_bundle, bundles
+from sidecar.connections.idle import KEPT_SECONDS, ear_of, is_dead
+from sidecar.connections.proxy_route import Guided, checked_route, connector
+from sidecar.trust import aws_bundle, bundles
 
 from .deadline import Deadline
 
 CONNECTIONS_MAX = 16
-KEPT_SECONDS = 4.0  # what idles longer is not used again: servers and balancers cut after 5 or more
 LINE_BYTES_MAX = 64 * 1024  # of an answer's head: fronts add long ones
 
 
@@ -112,15 +109,9 @@ class Http:
 async def open_http(url: str, *, version: str) -> AsyncIterator[Http]:
     """Open the connections to a deployment; nothing is sent yet. Raises FatalError (78)."""
     extra = aws_bundle(os.environ)  # whoever must trust an authority of his own sets what he finds
-    way = ProxyRoute(proxies=Proxies(os.environ), trusted=[*bundles(os.environ), *([extra] if extra else [])])
-    try:
-        await asyncio.to_thread(way.check, url)
-        proxy_url = way.proxy_url_for(url)
-    except ProxyError as error:
-        hint = "correct it, or name the deployment's host in NO_PROXY"
-        raise FatalError(str(error), exit_status=78, hint=hint) from None
-    except TrustError as error:
-        raise FatalError(str(error), exit_status=78, hint="name a readable PEM file, or none") from None
+    trusted = [*bundles(os.environ), *([extra] if extra else [])]
+    way = await checked_route(url, trusted=trusted, host="the deployment's host")
+    proxy_url = way.proxy_url_for(url)
     proxy = way.proxy(proxy_url)
     async with aiohttp.ClientSession(
         connector=connector(

@@ -18,15 +18,14 @@ from typing import Any
 
 import aiohttp
 
-from sidecar.connections.proxy_route import ProxyRoute
+from sidecar.connections.idle import KEPT_SECONDS
+from sidecar.connections.proxy_route import ProxyRoute, checked_route
 from sidecar.core.clock import Clock
-from sidecar.core.errors import FatalError
-from sidecar.core.proxies import Proxies, ProxyError
-from sidecar.trust import Bundle, TrustError, bundles
+from sidecar.core.proxies import Proxies
+from sidecar.trust import Bundle, bundles
 
 from . import body_request
 from .body_client import BodyClient
-from .connection import KEPT_SECONDS
 from .credentials import Credentials, OurKeys, SharedKeys
 from .endpoint import S3Config
 from .outbound import Outbound
@@ -34,7 +33,6 @@ from .response import parsing
 
 CONNECT_SECONDS = 30  # a line full of our own bytes answers late; a question's own limit is shorter
 _LIBRARY = "sidecar.upload.s3.client"
-_PROXY_HINT = "correct it, or name S3's host in NO_PROXY"
 
 
 class Library:
@@ -127,14 +125,7 @@ async def _way(config: S3Config) -> ProxyRoute:
     """Return the way to the bucket, once it is known that it can be gone. Raises FatalError."""
     ours = None if config.ca_bundle is None else Bundle(path=config.ca_bundle, named_by="s3.ca_bundle")
     trusted = bundles(os.environ, first=(ours, config.aws_ca_bundle))
-    way = ProxyRoute(proxies=Proxies(os.environ), trusted=trusted)
-    try:
-        await asyncio.to_thread(way.check, config.bucket_url)
-    except ProxyError as error:
-        raise FatalError(str(error), exit_status=78, hint=_PROXY_HINT) from None
-    except TrustError as error:
-        raise FatalError(str(error), exit_status=78, hint="name a readable PEM file, or none") from None
-    return way
+    return await checked_route(config.bucket_url, trusted=trusted, host="S3's host")
 
 
 def _credentials(config: S3Config, clock: Clock) -> OurKeys | SharedKeys:

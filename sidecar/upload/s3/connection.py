@@ -31,7 +31,6 @@ from sidecar.connections.idle import ear_of, is_dead
 
 from .payload import RangePayload
 
-KEPT_SECONDS = 4.0  # what idles longer is not used again: servers and balancers cut after 5 or more
 BUSY_SECONDS = 0.25  # what idled no longer is used without a look: so soon it is cut under requests as well
 DISTRUST_SECONDS = 10.0  # after one that was kept broke under its request no other is used again
 REQUEST_TIMEOUT, EXPECTATION_FAILED = 408, 417

@@ -13,10 +13,7 @@ _CLOSED = (
 )  # fmt: skip
 _KINDS: tuple[tuple[Any, Any], ...] = (  # the first that fits
     (aiohttp.ClientSSLError, boto.SSLError),
-    (
-        (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError),
-        boto.ProxyConnectionError,
-    ),
+    ((aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError), boto.ProxyConnectionError),
     (_CLOSED, boto.ConnectionClosedError),
     (aiohttp.ConnectionTimeoutError, boto.ConnectTimeoutError),
     (aiohttp.ServerTimeoutError, boto.ReadTimeoutError),
